@@ -1,0 +1,97 @@
+"""``tflite-sparse export``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
+from tflite_sparse.progress import Silent
+from tflite_sparse_cli.progress import TerminalProgress
+from tflite_sparse_cli.tables import show
+
+_DEFAULTS = ExportSettings()
+
+
+@click.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--sparsity",
+    type=float,
+    help=f"Share of zeros in every prunable kernel, from 0 to below 1. Default: what MODEL holds; {DEMO_SPARSITY:g} "
+    "for the demo network.",
+)
+@click.option("--int8", is_flag=True, help="Quantise weights and activations to int8 after training (needs data).")
+@click.option(
+    "--data",
+    metavar="SPEC",
+    help="mnist-5k, digits, fashion-mnist; an .npz file with x, y (or x_train, y_train, x_test, y_test); a folder of "
+    f"class folders with images; or path/to/module.py:function. Default without MODEL: {DEMO_DATA}.",
+)
+@click.option(
+    "--io",
+    type=click.Choice(["int8", "float32"]),
+    default=_DEFAULTS.io,
+    show_default=True,
+    help="Type of inputs and outputs of the int8 files.",
+)
+@click.option(
+    "--finetune-epochs",
+    type=int,
+    default=_DEFAULTS.finetune_epochs,
+    show_default=True,
+    help="Epochs of training MODEL under its masks, after they were made (needs labels).",
+)
+@click.option(
+    "--calibration-samples",
+    type=int,
+    default=_DEFAULTS.calibration_samples,
+    show_default=True,
+    help="How many training samples the quantiser sees.",
+)
+@click.option(
+    "--max-accuracy-drop",
+    type=float,
+    default=_DEFAULTS.max_accuracy_drop,
+    show_default=True,
+    help="Exit with 1 if accuracy falls by more than this share against the dense float32 model.",
+)
+@click.option(
+    "--custom-objects",
+    type=click.Path(path_type=Path),
+    help="Python file that defines MODEL's own layers. It is run.",
+)
+@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of initialisation, order and split.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Folder for the files. Only this command's own files are replaced in it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout and nothing else there.")
+@click.option("--quiet", is_flag=True, help="No progress and no notes.")
+def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
+    """Write MODEL as dense float32, dense int8 and sparse .tflite files, verify them, and report what it cost.
+
+    MODEL is a .keras file (Keras 2 or 3), an .h5 / .hdf5 file or a SavedModel folder, with or without
+    prune_low_magnitude wrappers. Without MODEL, a demo network is trained on mnist-5k and pruned while it trains.
+
+    Exit code: 0 done, 1 a gate failed (accuracy, size, verification), 2 bad usage or input and nothing written.
+    """
+    from tflite_sparse.pipeline import export as run
+
+    progress = Silent() if quiet else TerminalProgress(Console(stderr=True))
+    report = run(model, data, progress=progress, **settings)
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    else:
+        show(report, settings["out"])
+    if not report.gates.passed:
+        for failure in report.gates.failures:
+            click.echo(f"failed: {failure}", err=True)
+        sys.exit(1)

@@ -1,0 +1,33 @@
+"""Sparse int8 ``.tflite`` files that the stock runtime loads, from Keras models, with an honest report.
+
+    import tflite_sparse
+
+    report = tflite_sparse.export("model.keras", "data.npz", sparsity=0.875, int8=True)
+    print(report.models.sparse_int8.file_bytes, report.accuracy.drop, report.gates.passed)
+
+TensorFlow is imported when a model is loaded, not before.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tflite_sparse.pipeline import export as export
+    from tflite_sparse.report.model import Report as Report
+    from tflite_sparse.sources.dataset import Dataset as Dataset
+
+__all__ = ["Dataset", "Report", "export"]
+
+_HOMES = {
+    "export": "tflite_sparse.pipeline",
+    "Report": "tflite_sparse.report.model",
+    "Dataset": "tflite_sparse.sources.dataset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Children of this package import it for one module each; the rest is loaded when it is asked for.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

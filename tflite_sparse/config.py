@@ -1,0 +1,62 @@
+"""Frozen, typed settings that refuse unknown keys and values out of range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+from tflite_sparse.errors import SettingsError
+
+DEFAULT_OUT = Path("tflite-sparse-out")
+DEMO_SPARSITY = 0.875
+DEMO_DATA = "mnist-5k"
+
+Sparsity = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(pydantic.BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except pydantic.ValidationError as error:
+            raise SettingsError("; ".join(_in_words(detail) for detail in error.errors())) from None
+
+
+class ExportSettings(Settings):
+    """What :func:`tflite_sparse.export` does.
+
+    Attributes:
+        sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
+        int8: quantise weights and activations to int8 (needs data); else float32.
+        io: type of inputs and outputs of the int8 files.
+        finetune_epochs: epochs of training under the masks after they were made (needs labels).
+        calibration_samples: how many training samples the quantiser sees.
+        verification_samples: how many samples every runtime is compared on.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        seed: of shuffling, initialisation and training.
+        out: folder for the files.
+        custom_objects: Python file that defines the model's own layers; it is run.
+    """
+
+    sparsity: Sparsity | None = None
+    int8: bool = False
+    io: Literal["int8", "float32"] = "int8"
+    finetune_epochs: Annotated[int, Field(ge=0)] = 0
+    calibration_samples: Annotated[int, Field(ge=1)] = 200
+    verification_samples: Annotated[int, Field(ge=1)] = 64
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    out: Path = DEFAULT_OUT
+    custom_objects: Path | None = None
+
+
+def _in_words(detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"]) or "settings"
+    return f"{name} = {detail['input']!r}: {detail['msg'].lower()}"

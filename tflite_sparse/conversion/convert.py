@@ -1,0 +1,94 @@
+"""TensorFlow's converter, in a process of its own: a model that crashes it must not take the caller along."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tflite_sparse import child
+from tflite_sparse.conversion.tensorflow_side import convert_saved_model
+from tflite_sparse.errors import ConversionError
+from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.sources.source_model import SourceModel
+
+Io = Literal["int8", "float32"]
+
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "While", "StatelessWhile", "TensorListReserve")
+_SHOWN_KINDS = 8
+
+
+def to_float32(model: SourceModel, *, on_step: Step = ignore_steps) -> bytes:
+    """The dense float32 ``.tflite`` of a model.
+
+    Raises:
+        ConversionError: the converter refused the model or crashed.
+    """
+    return _convert(model, None, "float32", on_step)
+
+
+def to_int8(model: SourceModel, samples: np.ndarray, io: Io, *, on_step: Step = ignore_steps) -> bytes:
+    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and int8 activations.
+
+    Args:
+        model: what to convert; it has one input.
+        samples: ``(n, *input shape)``, the data that the ranges of activations are taken from.
+        io: the type of inputs and outputs.
+        on_step: told (samples seen, samples in all).
+
+    Raises:
+        ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
+    """
+    return _convert(model, samples, io, on_step)
+
+
+def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: Step) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        folder = Path(name) / "model"
+        try:
+            model.save_for_conversion(folder)
+        except Exception as error:
+            raise ConversionError(f"{model.name} cannot be traced for conversion: {_one_line(error)}") from error
+        try:
+            result: bytes = child.call(
+                f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
+                on_step=on_step,
+                folder=str(folder),
+                samples=samples,
+                io=io,
+            )
+        except child.ChildDied as death:
+            raise ConversionError(_death_message(model, death, samples is not None)) from death
+        except (RuntimeError, MemoryError) as error:
+            raise ConversionError(
+                f"{model.name} cannot be converted: {_one_line(error)} {_cure(model.layer_kinds(), samples is not None)}"
+            ) from error
+    return result
+
+
+def _death_message(model: SourceModel, death: child.ChildDied, quantising: bool) -> str:
+    kinds = model.layer_kinds()
+    shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS)) + (", ..." if len(kinds) > _SHOWN_KINDS else "")
+    return f"the converter {death.how} on {model.name}, a model of {shown}. {_cure(kinds, quantising)}"
+
+
+def _cure(kinds: Counter[str], quantising: bool) -> str:
+    """What to try, by what the model is made of."""
+    recurrent = [kind for kind in kinds if kind in _RECURRENT]
+    if recurrent:
+        return (
+            f"{recurrent[0]}: build it with recurrent dropout 0, recurrent_activation 'sigmoid' and unroll=True, "
+            "without Masking, load the weights and try again."
+        )
+    if quantising:
+        return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
+    return "If memory ran out, free some; else try a smaller part of the model to find the layer."
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " ..."
+

@@ -1,0 +1,230 @@
+"""The codec of compressed (CSR) layouts, and the exact size of every one of them before encoding.
+
+Format, from LiteRT's ``schema.fbs`` and ``SparsityParameters``: walking the levels in traversal order, a dense level
+multiplies the nodes by its size; a compressed level stores, for each node of the level above, the range of its children
+(``segments``, one more entry than nodes) and each child's coordinate (``indices``). Every leaf stores one value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.encoding.layout import Layout, element_count, narrowest_index_dtype, nonzero_mask
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedLevel:
+    """``segments`` (nodes above + 1 entries) and ``indices`` (one per kept child) of one CSR level."""
+
+    segments: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both vectors."""
+        return self.segments.nbytes + self.indices.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A tensor in a layout.
+
+    Attributes:
+        layout: how it is stored.
+        values: one-dimensional, of the tensor's dtype, one per leaf in traversal order.
+        levels: for each level a :class:`CompressedLevel`, or None where the level is dense.
+    """
+
+    layout: Layout
+    values: np.ndarray
+    levels: tuple[CompressedLevel | None, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of values, segments and indices."""
+        return self.values.nbytes + sum(level.nbytes for level in self.levels if level is not None)
+
+
+def encode(array: np.ndarray, layout: Layout) -> Encoded:
+    """Store ``array`` in ``layout``.
+
+    Args:
+        array: of ``layout.shape``, any fixed-size dtype.
+        layout: a layout that is not dense.
+
+    Raises:
+        ValueError: the array's shape is not the layout's, or the layout is dense.
+    """
+    if array.shape != layout.shape or layout.is_dense:
+        raise ValueError(f"cannot store an array of shape {array.shape} in layout {layout}")
+    leaves = np.ascontiguousarray(layout.to_levels(array))
+    mask = nonzero_mask(leaves)
+    nodes: np.ndarray | None = None  # flat numbers of the kept nodes in the grid of the levels so far; None: all
+    levels: list[CompressedLevel | None] = []
+    above = 1  # size of that grid
+    for depth, size in enumerate(layout.level_sizes):
+        if layout.compressed[depth]:
+            children = _nonempty_nodes(mask, depth)
+            levels.append(_compress(children, nodes, above, size))
+            nodes = children
+        else:
+            levels.append(None)
+            if nodes is not None:
+                nodes = (nodes[:, None] * size + np.arange(size)).reshape(-1)
+        above *= size
+    values = leaves.reshape(-1)
+    return Encoded(layout, values if nodes is None else values[nodes], tuple(levels))
+
+
+def decode(encoded: Encoded) -> np.ndarray:
+    """The dense array, of ``encoded.layout.shape`` and the dtype of the values.
+
+    Raises:
+        ValueError: a segment decreases or does not end at the number of indices, an index lies outside its level, or
+            the number of values is not the number of leaves. Nothing is allocated before these hold.
+    """
+    layout = encoded.layout
+    nodes: np.ndarray | None = None
+    above = 1
+    for depth, (size, level) in enumerate(zip(layout.level_sizes, encoded.levels, strict=True)):
+        if (level is not None) != layout.compressed[depth]:
+            raise ValueError(f"level {depth} is compressed in one place and dense in another")
+        count = above if nodes is None else nodes.size
+        if level is None:
+            if nodes is not None:
+                if count * size > encoded.values.size:
+                    raise ValueError(f"{encoded.values.size} values stored for at least {count * size} leaves")
+                nodes = (nodes[:, None] * size + np.arange(size)).reshape(-1)
+        else:
+            segments = _checked_segments(level, count, depth)
+            indices = level.indices.astype(np.int64)
+            if indices.size and (indices.min() < 0 or indices.max() >= size):
+                raise ValueError(f"level {depth}: an index lies outside 0..{size - 1}")
+            parents = np.arange(count) if nodes is None else nodes
+            nodes = np.repeat(parents, np.diff(segments)) * size + indices
+        above *= size
+    leaves = above if nodes is None else nodes.size
+    if encoded.values.size != leaves:
+        raise ValueError(f"{encoded.values.size} values stored for {leaves} leaves")
+    if nodes is None:
+        return layout.from_levels(encoded.values)
+    dense = np.zeros(element_count(layout.shape), encoded.values.dtype)
+    dense[nodes] = encoded.values
+    return layout.from_levels(dense)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a layout takes in the file, in bytes: ``nbytes`` of values, segments and indices."""
+
+    layout: Layout
+    nbytes: int
+
+
+def costs(array: np.ndarray) -> Iterator[Cost]:
+    """The exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
+
+    The number of indices of a compressed level is the number of non-empty cells in the projection of the mask on the
+    axes down to that level, whatever their order, so ``2^rank`` projections price all layouts without encoding one.
+
+    Args:
+        array: the tensor, any shape with at least one axis longer than 1. Axes of size 1 stay dense and outermost.
+    """
+    shape = array.shape
+    unit = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    axes = tuple(axis for axis, size in enumerate(shape) if size != 1)
+    if not axes:
+        return
+    mask = nonzero_mask(array).reshape([shape[axis] for axis in axes])
+    occupied = _projections(mask)
+    sizes = mask.shape
+    for order in itertools.permutations(range(len(axes))):
+        for compressed in itertools.product((False, True), repeat=len(axes)):
+            if not any(compressed):
+                continue
+            yield Cost(
+                Layout(
+                    shape,
+                    (*unit, *(axes[i] for i in order)),
+                    (False,) * len(unit) + compressed,
+                ),
+                _nbytes(order, compressed, sizes, occupied, array.dtype.itemsize),
+            )
+
+
+def cheapest(array: np.ndarray) -> Cost | None:
+    """The layout of least bytes, the simplest of equals (fewest compressed levels, then axis order); None for a scalar."""
+    return min(
+        costs(array),
+        key=lambda cost: (cost.nbytes, sum(cost.layout.compressed), cost.layout.traversal_order),
+        default=None,
+    )
+
+
+def _nbytes(
+    order: tuple[int, ...],
+    compressed: tuple[bool, ...],
+    sizes: tuple[int, ...],
+    occupied: dict[frozenset[int], int],
+    itemsize: int,
+) -> int:
+    nodes, total = 1, 0
+    for depth, axis in enumerate(order):
+        if compressed[depth]:
+            children = occupied[frozenset(order[: depth + 1])]
+            total += (nodes + 1) * narrowest_index_dtype(children).itemsize
+            total += children * narrowest_index_dtype(sizes[axis] - 1).itemsize
+            nodes = children
+        else:
+            nodes *= sizes[axis]
+    return total + nodes * itemsize
+
+
+def _projections(mask: np.ndarray) -> dict[frozenset[int], int]:
+    """For each set of axes, the number of cells that are non-empty when the mask is projected on these axes."""
+    counts: dict[frozenset[int], int] = {}
+    pending: dict[frozenset[int], np.ndarray] = {frozenset(range(mask.ndim)): mask}
+    while pending:
+        smaller: dict[frozenset[int], np.ndarray] = {}
+        for kept, projection in pending.items():
+            counts[kept] = int(np.count_nonzero(projection))
+            ordered = sorted(kept)
+            for position, axis in enumerate(ordered):
+                rest = kept - {axis}
+                if rest and rest not in smaller:
+                    smaller[rest] = projection.any(axis=position)
+        pending = smaller
+    return counts
+
+
+def _nonempty_nodes(mask: np.ndarray, depth: int) -> np.ndarray:
+    """Flat numbers, in the grid of levels 0..depth, of the nodes that hold a value."""
+    rows = mask.reshape(math.prod(mask.shape[: depth + 1]), -1)
+    return np.flatnonzero(rows if rows.shape[1] == 1 else rows.any(axis=1))
+
+
+def _compress(children: np.ndarray, parents: np.ndarray | None, above: int, size: int) -> CompressedLevel:
+    owner = children // size
+    # A parent that was kept as a node of the level above sits at its rank among the kept ones.
+    places = owner if parents is None else np.searchsorted(parents, owner)
+    counts = np.bincount(places, minlength=above if parents is None else parents.size)
+    segments = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=segments[1:])
+    return CompressedLevel(
+        segments.astype(narrowest_index_dtype(int(segments[-1]))),
+        (children - owner * size).astype(narrowest_index_dtype(size - 1)),
+    )
+
+
+def _checked_segments(level: CompressedLevel, nodes: int, depth: int) -> np.ndarray:
+    segments = level.segments.astype(np.int64)
+    if segments.size != nodes + 1:
+        raise ValueError(f"level {depth}: {segments.size} segments for {nodes} nodes")
+    if segments[0] != 0 or segments[-1] != level.indices.size or np.any(segments[1:] < segments[:-1]):
+        raise ValueError(f"level {depth}: segments do not rise from 0 to the {level.indices.size} indices")
+    return segments

@@ -1,0 +1,147 @@
+"""A layout is data: how one tensor lies in the file, told without its values.
+
+The terms and rules are those of ``SparsityParameters`` in LiteRT's ``schema.fbs``: the traversal order lists the
+tensor's own dimensions first and then the block dimensions, each level of it is dense or compressed (CSR), and a block
+dimension is always dense.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a tensor of ``shape`` is stored.
+
+    Attributes:
+        shape: the tensor's own shape.
+        traversal_order: a permutation of the own dimensions, then of the block dimensions (numbered from ``rank`` on).
+        compressed: for each entry of ``traversal_order``, whether that level is CSR (else dense).
+        block_map: for each block dimension, the own dimension that it splits.
+        block_shape: the size of each block dimension.
+
+    A layout with an empty ``traversal_order`` is the dense, row-major one.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    shape: tuple[int, ...]
+    traversal_order: tuple[int, ...] = ()
+    compressed: tuple[bool, ...] = ()
+    block_map: tuple[int, ...] = field(default=())
+    block_shape: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.is_dense:
+            if self.compressed or self.block_map or self.block_shape:
+                raise ValueError("a dense layout has no levels and no blocks")
+            return
+        rank, blocks = len(self.shape), len(self.block_map)
+        if len(self.block_shape) != blocks or len(self.compressed) != rank + blocks:
+            raise ValueError("block_map and block_shape, traversal_order and compressed must be of equal length")
+        if sorted(self.traversal_order[:rank]) != list(range(rank)):
+            raise ValueError(f"traversal order {self.traversal_order} does not start with a permutation of {rank} axes")
+        if sorted(self.traversal_order[rank:]) != list(range(rank, rank + blocks)):
+            raise ValueError(f"traversal order {self.traversal_order} does not end with its {blocks} block dimensions")
+        if any(self.compressed[rank:]):
+            raise ValueError("a block dimension must be dense: the runtime drops the size of a compressed one")
+        if len(set(self.block_map)) != blocks or any(not 0 <= axis < rank for axis in self.block_map):
+            raise ValueError(f"block map {self.block_map} does not name own axes, each once")
+        if any(size < 1 or self.shape[axis] % size for axis, size in zip(self.block_map, self.block_shape, strict=True)):
+            raise ValueError(f"blocks {self.block_shape} do not divide shape {self.shape} exactly")
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the tensor is stored whole, row-major."""
+        return not self.traversal_order
+
+    @property
+    def expanded_shape(self) -> tuple[int, ...]:
+        """Own dimensions counted in blocks, then the block dimensions."""
+        sizes = list(self.shape)
+        for axis, size in zip(self.block_map, self.block_shape, strict=True):
+            sizes[axis] //= size
+        return (*sizes, *self.block_shape)
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The size of each level in traversal order."""
+        expanded = self.expanded_shape
+        return tuple(expanded[axis] for axis in self.traversal_order)
+
+    def to_levels(self, array: np.ndarray) -> np.ndarray:
+        """``array`` (of ``shape``) with one axis per level, in traversal order. A view where NumPy can give one."""
+        return self._split_blocks(array).transpose(self.traversal_order)
+
+    def from_levels(self, array: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`to_levels`: an array of ``shape``."""
+        expanded = array.reshape(self.level_sizes).transpose(np.argsort(self.traversal_order))
+        rank = len(self.shape)
+        order: list[int] = []
+        for axis in range(rank):
+            order.append(axis)
+            order.extend(rank + i for i, target in enumerate(self.block_map) if target == axis)
+        return np.ascontiguousarray(expanded.transpose(order)).reshape(self.shape)
+
+    def _split_blocks(self, array: np.ndarray) -> np.ndarray:
+        if not self.block_map:
+            return array.reshape(self.shape)
+        rank = len(self.shape)
+        split: list[int] = []
+        position: dict[int, int] = {}
+        for axis, size in enumerate(self.expanded_shape[:rank]):
+            position[axis] = len(split)
+            split.append(size)
+            if axis in self.block_map:
+                block = self.block_map.index(axis)
+                position[rank + block] = len(split)
+                split.append(self.block_shape[block])
+        return array.reshape(split).transpose([position[i] for i in range(rank + len(self.block_map))])
+
+    def in_words(self) -> str:
+        """The layout for people: ``"CSR over axis 3, order 0,1,2,3"``."""
+        if self.is_dense:
+            return "dense"
+        rank = len(self.shape)
+        axes = [axis for axis, flag in zip(self.traversal_order, self.compressed, strict=True) if flag]
+        words = f"CSR over axis {'+'.join(map(str, axes))}" if axes else "dense levels"
+        if self.traversal_order[:rank] != tuple(range(rank)):
+            words += f", order {','.join(map(str, self.traversal_order[:rank]))}"
+        if self.block_map:
+            sizes = [1] * rank
+            for axis, size in zip(self.block_map, self.block_shape, strict=True):
+                sizes[axis] = size
+            words += f", blocks {'x'.join(map(str, sizes))}"
+        return words
+
+
+def narrowest_index_dtype(largest: int) -> np.dtype[np.uint8] | np.dtype[np.uint16] | np.dtype[np.int32]:
+    """The narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
+    if largest <= np.iinfo(np.uint8).max:
+        return np.dtype(np.uint8)
+    if largest <= np.iinfo(np.uint16).max:
+        return np.dtype(np.uint16)
+    return np.dtype(np.int32)
+
+
+def nonzero_mask(array: np.ndarray) -> np.ndarray:
+    """Boolean mask, same shape: which values have to be stored.
+
+    A value is left out when all its bits are zero; a float ``-0.0`` is stored, so that decoding is exact to the bit.
+    """
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind in "iu":
+        return array != 0
+    contiguous = np.ascontiguousarray(array)
+    return contiguous.view(f"u{array.dtype.itemsize}") != 0
+
+
+def element_count(shape: tuple[int, ...]) -> int:
+    """Number of values in a tensor of this shape."""
+    return math.prod(shape)

@@ -1,0 +1,99 @@
+"""An encoded tensor as the ``SparsityParameters`` table of a ``.tflite`` file, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.encoding.csr import CompressedLevel, Encoded
+from tflite_sparse.encoding.layout import Layout
+
+_VECTORS = {
+    np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
+    np.dtype(np.uint16): (schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT),
+    np.dtype(np.int32): (schema.SparseIndexVector.Int32Vector, schema.Int32VectorT),
+}
+_DTYPES = {kind: dtype for dtype, (kind, _) in _VECTORS.items()}
+
+
+def to_table(encoded: Encoded) -> Any:
+    """The ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
+    layout = encoded.layout
+    table = schema.SparsityParametersT()
+    table.traversalOrder = np.array(layout.traversal_order, np.int32)
+    if layout.block_map:
+        table.blockMap = np.array(layout.block_map, np.int32)
+    table.dimMetadata = [
+        _level_table(size, level) for size, level in zip(layout.level_sizes, encoded.levels, strict=True)
+    ]
+    return table
+
+
+def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encoded:
+    """Read a ``SparsityParametersT``.
+
+    Args:
+        table: the table of a tensor.
+        shape: the tensor's own shape.
+        values: the tensor's stored values, one-dimensional.
+
+    Raises:
+        ValueError: the table contradicts itself or the shape.
+    """
+    order = tuple(int(v) for v in _present(table.traversalOrder, "traversal order"))
+    block_map = () if table.blockMap is None else tuple(int(v) for v in table.blockMap)
+    metadata = list(_present(table.dimMetadata, "dimension metadata"))
+    if not order or len(metadata) != len(order) or len(order) != len(shape) + len(block_map):
+        raise ValueError(f"{len(order)} levels and {len(metadata)} level descriptions for a tensor of rank {len(shape)}")
+    compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
+    sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
+    try:
+        block_shape = tuple(sizes[len(shape) + i] for i in range(len(block_map)))
+    except KeyError as error:
+        raise ValueError(f"traversal order {order} lacks block dimension {error}") from error
+    layout = Layout(shape, order, compressed, block_map, block_shape)
+    for axis, level, size in zip(order, metadata, layout.level_sizes, strict=True):
+        if level.format == schema.DimensionType.DENSE and level.denseSize != size:
+            raise ValueError(f"axis {axis} is said to have {level.denseSize} entries, the shape gives {size}")
+    levels = tuple(_level(level) if flag else None for level, flag in zip(metadata, compressed, strict=True))
+    return Encoded(layout, values, levels)
+
+
+def _level_table(size: int, level: CompressedLevel | None) -> Any:
+    table = schema.DimensionMetadataT()
+    if level is None:
+        table.format = schema.DimensionType.DENSE
+        table.denseSize = size
+        return table
+    table.format = schema.DimensionType.SPARSE_CSR
+    table.arraySegmentsType, table.arraySegments = _vector_table(level.segments)
+    table.arrayIndicesType, table.arrayIndices = _vector_table(level.indices)
+    return table
+
+
+def _vector_table(values: np.ndarray) -> tuple[int, Any]:
+    kind, make = _VECTORS[values.dtype]
+    table = make()
+    table.values = values
+    return kind, table
+
+
+def _level(table: Any) -> CompressedLevel:
+    return CompressedLevel(
+        _vector(table.arraySegmentsType, table.arraySegments), _vector(table.arrayIndicesType, table.arrayIndices)
+    )
+
+
+def _vector(kind: int, table: Any) -> np.ndarray:
+    if table is None or kind not in _DTYPES:
+        raise ValueError("a compressed level lacks its segments or indices")
+    values = table.values
+    return np.zeros(0, _DTYPES[kind]) if values is None else np.asarray(values, _DTYPES[kind])
+
+
+def _present(value: Any, what: str) -> Any:
+    if value is None:
+        raise ValueError(f"the {what} is missing")
+    return value

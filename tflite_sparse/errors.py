@@ -1,0 +1,61 @@
+"""Every exception that this library raises on purpose.
+
+The tree, with the exit code that the command line gives each branch::
+
+    TfliteSparseError
+    ├── InputError (2)            what the caller gave cannot be used; nothing was written
+    │   ├── SettingsError         a value out of range, an unknown key
+    │   ├── ModelError            the Keras model or SavedModel cannot be read or is not one
+    │   ├── FlatbufferError       the .tflite cannot be read, or holds what the schema does not allow
+    │   ├── DataError             the data set cannot be read or does not fit the model
+    │   └── OutputError           the output folder or file cannot be written
+    ├── ConversionError (2)       TensorFlow's converter failed or its process died
+    ├── ExecutionError (2)        a runtime refused a model or its process died
+    └── VerificationError (1)     a written file is not what it must be; it was not delivered
+
+A message is one or two lines: it names the file, tensor or layer, what was expected, and the cure.
+"""
+
+
+class TfliteSparseError(Exception):
+    """Base of the tree. ``exit_code`` is what the command line returns for it."""
+
+    exit_code = 2
+
+
+class InputError(TfliteSparseError):
+    """What the caller gave cannot be used."""
+
+
+class SettingsError(InputError):
+    """A setting is out of range, unknown, or contradicts another."""
+
+
+class ModelError(InputError):
+    """A Keras model or SavedModel is missing, unreadable, or of a kind that is not supported."""
+
+
+class FlatbufferError(InputError):
+    """A ``.tflite`` file is unreadable or breaks an invariant of its format."""
+
+
+class DataError(InputError):
+    """A data set is missing, unreadable, or does not fit the model."""
+
+
+class OutputError(InputError):
+    """The output folder or an output file cannot be written."""
+
+
+class ConversionError(TfliteSparseError):
+    """TensorFlow's converter failed, or the process it ran in died."""
+
+
+class ExecutionError(TfliteSparseError):
+    """A runtime refused to load or run a model, or the process it ran in died."""
+
+
+class VerificationError(TfliteSparseError):
+    """A written file differs from the dense one that it stands for."""
+
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""What a file is worth: accuracy, size, exactness."""

@@ -1,0 +1,81 @@
+"""Writing files so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tflite_sparse.errors import OutputError
+
+
+def temporary_name_beside(path: Path) -> Path:
+    """A fresh, empty file in the folder of ``path``, so that a later rename stays on one file system.
+
+    Raises:
+        OutputError: the folder is missing, read-only or full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise _output_error(path, error) from error
+    return Path(name)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; rename it to ``path`` if the block succeeds, else remove it.
+
+    The bytes are on the disk (``fsync``) before the rename, so a crash leaves the old file or the new one.
+
+    Raises:
+        OutputError: the file cannot be written or renamed (read-only or full disk).
+    """
+    temporary = temporary_name_beside(path)
+    try:
+        yield temporary
+        publish(temporary, path)
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished temporary file its final name and the permissions a newly made file would have.
+
+    Raises:
+        OutputError: the disk refused the write or the rename.
+    """
+    try:
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _output_error(path, error) from error
+
+
+def write_bytes(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
+    """Write ``chunks`` one after the other to ``path``, all or nothing.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+
+
+def _umask() -> int:
+    # There is no way to read the mask without setting it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}. Free or allow the place, or choose another.")

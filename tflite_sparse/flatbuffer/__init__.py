@@ -1,0 +1,1 @@
+"""The ``.tflite`` file as plain objects: reading, writing, and edits of its graphs."""

@@ -1,0 +1,252 @@
+"""Questions to, and edits of, the graphs of a parsed ``.tflite`` model.
+
+Tensors are named by their index in the subgraph and never removed or renumbered, so that signatures and metadata stay
+right; operators are named by identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.errors import FlatbufferError
+
+_LAST_CODE_OF_THE_OLD_FIELD = 127  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.dtype(np.float32),
+    schema.TensorType.FLOAT16: np.dtype(np.float16),
+    schema.TensorType.FLOAT64: np.dtype(np.float64),
+    schema.TensorType.INT8: np.dtype(np.int8),
+    schema.TensorType.UINT8: np.dtype(np.uint8),
+    schema.TensorType.INT16: np.dtype(np.int16),
+    schema.TensorType.UINT16: np.dtype(np.uint16),
+    schema.TensorType.INT32: np.dtype(np.int32),
+    schema.TensorType.UINT32: np.dtype(np.uint32),
+    schema.TensorType.INT64: np.dtype(np.int64),
+    schema.TensorType.BOOL: np.dtype(np.bool_),
+}
+
+_OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+_TYPE_NAMES = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One operator input that reads a tensor."""
+
+    operator: Any
+    position: int
+
+
+class Graph:
+    """One subgraph of a model, with the model's operator codes and buffers at hand."""
+
+    def __init__(self, model: Any, subgraph: Any) -> None:
+        self.model = model
+        self.subgraph = subgraph
+
+    def tensor(self, index: int) -> Any:
+        return self.subgraph.tensors[index]
+
+    @property
+    def operators(self) -> list[Any]:
+        """The operators in execution order."""
+        return list(self.subgraph.operators or ())
+
+    def uses(self) -> dict[int, list[Use]]:
+        """For every tensor index, the operator inputs that read it, in execution order."""
+        found: dict[int, list[Use]] = defaultdict(list)
+        for operator in self.operators:
+            for position, index in enumerate(_indices(operator.inputs)):
+                if index >= 0:  # -1 marks an optional input that is absent
+                    found[index].append(Use(operator, position))
+        return dict(found)
+
+    def operator_name(self, operator: Any) -> str:
+        """The builtin operator's name in the schema, or the custom operator's code."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        if code.customCode is not None:
+            return text(code.customCode)
+        return _OPERATOR_NAMES.get(builtin_code(code), f"operator {builtin_code(code)}")
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """The dense constant of a tensor, shape as stored, or None where it has none (or a sparse one).
+
+        Raises:
+            FlatbufferError: the buffer does not hold what shape and type announce.
+        """
+        tensor = self.tensor(index)
+        values = self.stored_values(index)
+        if values is None or tensor.sparsity is not None:
+            return None
+        shape = shape_of(tensor)
+        if values.size != math.prod(shape):
+            raise FlatbufferError(
+                f"tensor {text(tensor.name)!r} has shape {shape} but its buffer holds {values.size} values."
+            )
+        return values.reshape(shape)
+
+    def stored_values(self, index: int) -> np.ndarray | None:
+        """What the buffer of a tensor holds, one-dimensional; None if it is empty or of a type that is no number."""
+        tensor = self.tensor(index)
+        data = self.model.buffers[tensor.buffer].data
+        dtype = _DTYPES.get(tensor.type)
+        if data is None or len(data) == 0 or dtype is None:
+            return None
+        raw = np.asarray(data, np.uint8)
+        if raw.size % dtype.itemsize:
+            raise FlatbufferError(f"the buffer of tensor {text(tensor.name)!r} ends inside a value.")
+        return raw.view(dtype)
+
+    def add_tensor(self, tensor: Any) -> int:
+        """Append a tensor and return its index. A tensor without a constant shares the model's empty buffer 0."""
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def add_constant(self, tensor: Any, values: np.ndarray) -> int:
+        """Append a tensor that holds ``values`` and return its index."""
+        self.store(tensor, values)
+        return self.add_tensor(tensor)
+
+    def store(self, tensor: Any, values: np.ndarray) -> None:
+        """Give ``tensor`` a buffer of its own with ``values``; other tensors that read the old buffer keep it."""
+        buffer = schema.BufferT()
+        buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        self.model.buffers.append(buffer)
+        tensor.buffer = len(self.model.buffers) - 1
+
+    def operator_code(self, builtin: int, version: int) -> int:
+        """Index of an operator code, appended to the model if it has none of this kind and version."""
+        for index, code in enumerate(self.model.operatorCodes):
+            if builtin_code(code) == builtin and code.version == version and code.customCode is None:
+                return index
+        code = schema.OperatorCodeT()
+        code.builtinCode = builtin
+        code.deprecatedBuiltinCode = min(builtin, _LAST_CODE_OF_THE_OLD_FIELD)
+        code.version = version
+        self.model.operatorCodes.append(code)
+        return len(self.model.operatorCodes) - 1
+
+    def insert_before(self, anchor: Any, *operators: Any) -> None:
+        """Put operators right before ``anchor`` in execution order."""
+        position = self._position(anchor)
+        self.subgraph.operators[position:position] = operators
+
+    def insert_after(self, anchor: Any, *operators: Any) -> None:
+        """Put operators right after ``anchor`` in execution order."""
+        position = self._position(anchor) + 1
+        self.subgraph.operators[position:position] = operators
+
+    def _position(self, operator: Any) -> int:
+        return next(i for i, candidate in enumerate(self.subgraph.operators) if candidate is operator)
+
+
+def graphs(model: Any) -> Iterator[Graph]:
+    """Every subgraph of a model."""
+    for subgraph in model.subgraphs or ():
+        yield Graph(model, subgraph)
+
+
+def drop_unread_buffers(model: Any) -> None:
+    """Remove the buffers that no tensor and no metadata entry reads, and renumber the others.
+
+    Buffer 0 stays: the format keeps it empty, for tensors without a constant.
+    """
+    owners = [tensor for graph in model.subgraphs or () for tensor in graph.tensors or ()]
+    owners += list(model.metadata or ())
+    kept = [0, *sorted({int(owner.buffer) for owner in owners} - {0})]
+    numbers = {old: new for new, old in enumerate(kept)}
+    for owner in owners:
+        owner.buffer = numbers[int(owner.buffer)]
+    if model.metadataBuffer is not None:
+        model.metadataBuffer = np.array([numbers.get(int(old), 0) for old in model.metadataBuffer], np.int32)
+    model.buffers = [model.buffers[old] for old in kept]
+
+
+def builtin_code(code: Any) -> int:
+    """The builtin operator of an operator code, in files of either age (schema.fbs: the larger of the two fields)."""
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Shape of a tensor, () for a scalar."""
+    return tuple(_indices(tensor.shape))
+
+
+def signature_of(tensor: Any) -> tuple[int, ...]:
+    """Shape with -1 for each dimension that the caller may set at run time."""
+    signature = tuple(_indices(tensor.shapeSignature))
+    return signature or shape_of(tensor)
+
+
+def is_dynamic(tensor: Any) -> bool:
+    """Whether the caller may set a dimension of the tensor at run time."""
+    return any(size < 0 for size in signature_of(tensor))
+
+
+def dtype_of(tensor: Any) -> np.dtype[Any] | None:
+    """The NumPy type of a tensor's values, None for types that are not whole-byte numbers."""
+    return _DTYPES.get(tensor.type)
+
+
+def type_name(tensor: Any) -> str:
+    """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
+    return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()
+
+
+def rewire(operator: Any, position: int, tensor: int) -> None:
+    """Make one input of an operator read another tensor."""
+    inputs = _indices(operator.inputs)
+    inputs[position] = tensor
+    operator.inputs = np.array(inputs, np.int32)
+
+
+def new_operator(
+    code: int, inputs: Sequence[int], outputs: Sequence[int], options_type: int = 0, options: Any = None
+) -> Any:
+    """An operator that is not in a graph yet."""
+    operator = schema.OperatorT()
+    operator.opcodeIndex = code
+    operator.inputs = np.array(inputs, np.int32)
+    operator.outputs = np.array(outputs, np.int32)
+    operator.builtinOptionsType = options_type
+    operator.builtinOptions = options
+    return operator
+
+
+def new_tensor(
+    shape: Sequence[int],
+    kind: int,
+    name: str | bytes | None = None,
+    quantization: Any = None,
+    signature: Sequence[int] | None = None,
+) -> Any:
+    """A tensor that is not in a graph yet. ``signature`` is left out where it says nothing beyond ``shape``."""
+    tensor = schema.TensorT()
+    tensor.shape = np.array(shape, np.int32)
+    tensor.type = kind
+    tensor.name = name
+    tensor.quantization = quantization
+    tensor.hasRank = True
+    tensor.buffer = 0
+    if signature is not None and tuple(signature) != tuple(shape):
+        tensor.shapeSignature = np.array(signature, np.int32)
+    return tensor
+
+
+def text(name: str | bytes | None) -> str:
+    """A name of the file as text; bytes that are no UTF-8 are shown escaped."""
+    if name is None:
+        return ""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+def _indices(values: Any) -> list[int]:
+    return [] if values is None else [int(v) for v in values]

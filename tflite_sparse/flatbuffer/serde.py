@@ -1,0 +1,204 @@
+"""The one module that reads and writes the bytes of a ``.tflite`` file.
+
+A file is handled as the plain objects of the generated schema (``ModelT``, ``TensorT``, ...). The format is the
+one of LiteRT's ``schema.fbs``, version 3: a FlatBuffer with file identifier ``TFL3``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.files import write_bytes
+
+FILE_IDENTIFIER = b"TFL3"
+DATA_ALIGNMENT = 16  # schema.fbs: Buffer.data is (force_align: 16)
+INDEX_ALIGNMENT = 4  # schema.fbs: Uint8Vector.values and Uint16Vector.values are (force_align: 4)
+MAX_FILE_BYTES = 2**31 - 1  # offsets are 32-bit; the runtime reads them as signed
+
+_ROOM_FOR_TABLES = 1 << 20
+
+
+class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that writes equal vectors, strings and tables once and points everyone at that copy.
+
+    FlatBuffers readers follow offsets, so several tables may hold the offset of one child. Children are built before
+    their parents; once the children are shared, two tables are equal exactly when their fields (scalars, and offsets
+    from the end of the buffer) are, and a table that turns out to be a copy is rolled back before it is closed.
+    """
+
+    __slots__ = ("_fields", "_tables", "_vectors")
+
+    def __init__(self, initial_bytes: int = 1024) -> None:
+        super().__init__(initial_bytes)
+        self._vectors: dict[tuple[Any, ...], int] = {}
+        self._tables: dict[tuple[Any, ...], int] = {}
+        self._fields: list[tuple[Any, ...]] = []
+
+    def aligned_vector(self, values: np.ndarray, alignment: int) -> int:
+        """Write a one-dimensional array (or find its equal) so that its first element lies on ``alignment`` bytes."""
+        values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+        payload = memoryview(values.view(np.uint8)) if values.size else memoryview(b"")
+        key = (values.itemsize, values.size, hashlib.blake2b(payload, digest_size=16).digest())
+        known = self._vectors.get(key)
+        if known is not None and self._data_is_aligned(known, alignment):
+            return known
+        self.StartVector(values.itemsize, values.size, max(alignment, values.itemsize))
+        start = self.head - len(payload)
+        self.head = start
+        self.Bytes[start : start + len(payload)] = payload
+        self.vectorNumElems = values.size
+        offset = int(super().EndVector())
+        self._vectors[key] = offset
+        return offset
+
+    def _data_is_aligned(self, vector_offset: int, alignment: int) -> bool:
+        # Offsets count from the end of the buffer, whose end Finish() puts on a multiple of the largest alignment.
+        return (vector_offset - 4) % alignment == 0
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 - name of the base class
+        if x.ndim != 1:
+            raise TypeError("a FlatBuffers vector has one dimension")
+        return self.aligned_vector(x, INDEX_ALIGNMENT)
+
+    def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        key = ("string", s.encode(encoding, errors) if isinstance(s, str) else bytes(s))
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateString(s, encoding, errors)
+        return self._vectors[key]
+
+    # Tables: remember each field while the table is open, compare when it closes.
+
+    def StartObject(self, numfields: int) -> None:  # noqa: N802
+        super().StartObject(numfields)
+        self._fields = []
+
+    def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
+        super().PrependSlot(flags, o, x, d)
+        if x is not None and x != d:
+            self._fields.append((o, flags.__name__, x))
+
+    def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:  # noqa: N802
+        super().PrependUOffsetTRelativeSlot(o, x, d)
+        if x != d:
+            self._fields.append((o, "offset", x))
+
+    def PrependStructSlot(self, v: int, x: int, d: int) -> None:  # noqa: N802
+        # A struct lies inline, so its bytes are part of this table and have no identity to share.
+        super().PrependStructSlot(v, x, d)
+        self._fields.append((v, "struct", object()))
+
+    def EndObject(self) -> int:  # noqa: N802
+        key = (len(self.current_vtable), *self._fields)
+        known = self._tables.get(key)
+        if known is not None:
+            self.head = len(self.Bytes) - self.objectEnd
+            self.current_vtable = None
+            self.nested = False
+            return known
+        offset = int(super().EndObject())
+        self._tables[key] = offset
+        return offset
+
+
+def parse(data: bytes | memoryview, name: str = "model") -> Any:
+    """Read the bytes of a ``.tflite`` file into a ``ModelT``.
+
+    Constant data are views into ``data``, not copies. Buffers that lie outside the FlatBuffer (``Buffer.offset``) are
+    resolved, so that every constant is in ``BufferT.data``.
+
+    Args:
+        data: the whole file.
+        name: how error messages call it.
+
+    Raises:
+        FlatbufferError: it is not a ``.tflite`` file, or it holds operators that the schema at hand does not know.
+    """
+    if len(data) < 8 or bytes(data[4:8]) != FILE_IDENTIFIER:
+        raise FlatbufferError(f"{name} is not a .tflite file: bytes 4 to 8 are not 'TFL3'.")
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    except Exception as error:  # the generated reader has no error type of its own
+        raise FlatbufferError(f"{name} is damaged: its tables cannot be read ({error}).") from error
+    _resolve_external_buffers(model, data, name)
+    _refuse_unknown_options(model, name)
+    return model
+
+
+def read(path: Path) -> Any:
+    """Read a ``.tflite`` file from disk; see :func:`parse`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FlatbufferError(f"cannot read {path}: {error.strerror}.") from error
+    return parse(data, str(path))
+
+
+def serialize(model: Any) -> memoryview:
+    """The bytes of ``model`` as one FlatBuffer, with every equal vector, string and table written once.
+
+    Raises:
+        FlatbufferError: the result would pass the format's 2 GiB.
+    """
+    data = [b.data for b in model.buffers if b.data is not None and len(b.data)]
+    if sum(len(d) for d in data) > MAX_FILE_BYTES - _ROOM_FOR_TABLES:
+        raise FlatbufferError("the model does not fit in the 2 GiB of a .tflite file.")
+    builder = SharingBuilder(sum(len(d) for d in data) + _ROOM_FOR_TABLES)
+    for values in data:  # first, at the alignment they need: the generated code finds and shares these
+        builder.aligned_vector(values, DATA_ALIGNMENT)
+    try:
+        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    except flatbuffers.builder.BuilderSizeError as error:
+        raise FlatbufferError("the model does not fit in the 2 GiB of a .tflite file.") from error
+    return memoryview(builder.Bytes)[builder.Head() :]
+
+
+def write(model: Any, path: Path) -> int:
+    """Write ``model`` to ``path``, all or nothing, and return the number of bytes."""
+    content = serialize(model)
+    write_bytes(path, content)
+    return len(content)
+
+
+def packed_bytes(*objects: Any) -> int:
+    """How many bytes these tables take in a file, children included, equal ones counted once."""
+    builder = SharingBuilder()
+    for table in objects:
+        table.Pack(builder)
+    return int(builder.Offset())
+
+
+def _resolve_external_buffers(model: Any, data: bytes | memoryview, name: str) -> None:
+    for index, buffer in enumerate(model.buffers or ()):
+        if buffer.offset <= 1:  # 0: none; 1: reserved by the format as "not set"
+            continue
+        end = buffer.offset + buffer.size
+        if end > len(data):
+            raise FlatbufferError(f"{name} is damaged: buffer {index} ends at byte {end} of {len(data)}.")
+        buffer.data = np.frombuffer(data, np.uint8, count=buffer.size, offset=buffer.offset)
+        buffer.offset = buffer.size = 0
+
+
+def _refuse_unknown_options(model: Any, name: str) -> None:
+    """Options of a type newer than the schema read as None: writing them back would lose them."""
+    for graph in model.subgraphs or ():
+        for position, operator in enumerate(graph.operators or ()):
+            lost = _is_lost(operator.builtinOptionsType, operator.builtinOptions) or _is_lost(
+                operator.builtinOptions2Type, operator.builtinOptions2
+            )
+            if lost or operator.largeCustomOptionsOffset > 1:
+                raise FlatbufferError(
+                    f"{name}: operator {position} has options that this version does not know; update ai-edge-litert."
+                )
+
+
+def _is_lost(kind: int, options: Any) -> bool:
+    return kind != 0 and options is None
+
+

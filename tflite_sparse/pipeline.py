@@ -1,0 +1,443 @@
+"""The stages of an export, in order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse import encoder, files, planner
+from tflite_sparse.config import DEMO_DATA, DEMO_SPARSITY, ExportSettings
+from tflite_sparse.conversion import convert
+from tflite_sparse.errors import DataError, ModelError, OutputError, VerificationError
+from tflite_sparse.evaluation import exactness, size
+from tflite_sparse.evaluation.accuracy import Metric, choose_metric
+from tflite_sparse.progress import Progress, Silent
+from tflite_sparse.pruning import masks, training
+from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import markdown
+from tflite_sparse.report import model as report_model
+from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.targets import litert as target
+
+DENSE_FLOAT32 = "dense-float32.tflite"
+DENSE_INT8 = "dense-int8.tflite"
+SPARSE = "model.tflite"
+REPORT_JSON = "report.json"
+REPORT_MARKDOWN = "report.md"
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN)
+
+
+def export(
+    model: Any = None,
+    data: Any = None,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """Write a model as dense float32, dense int8 and sparse ``.tflite`` files and report what the sparse one cost.
+
+    Args:
+        model: a path (``.keras``, ``.h5``, ``.hdf5``, SavedModel folder), a Keras model of either generation (its
+            weights are as before when this returns), or None: the demo network is trained on ``data``.
+        data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
+            or None: float32 without accuracy (with the demo network: ``mnist-5k``).
+        progress: who listens.
+        **settings: the fields of :class:`tflite_sparse.config.ExportSettings`: ``sparsity=0.875, int8=True, out=...``.
+
+    Returns:
+        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
+        sparse file could not be verified, it was not delivered.
+
+    Raises:
+        InputError: model, data, settings or output folder cannot be used; nothing was written.
+        ConversionError: the converter failed; nothing was written.
+        ExecutionError: a runtime refused a dense file; nothing was written.
+    """
+    return _Export(ExportSettings(**settings), progress or Silent()).run(model, data)
+
+
+@dataclass
+class _Export:
+    settings: ExportSettings
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, model: Any, data: Any) -> report_model.Report:
+        _check_out(self.settings.out)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
+            return self._run(model, data, Path(folder))
+
+    def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
+        settings = self.settings
+        source, samples = self._sources(model, data)
+        if settings.int8 and samples is None:
+            raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+        paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
+
+        if source is None:
+            assert samples is not None
+            pruned, pruning = self._demo(samples, paths[DENSE_FLOAT32])
+        else:
+            pruned, pruning = self._prune(source, samples, paths[DENSE_FLOAT32])
+        dense = self._convert_pruned(pruned, samples, paths[DENSE_INT8])
+        choices = self._encode(dense, paths[SPARSE])
+        verification, failures = self._verify(paths[SPARSE], dense, samples)
+        models, accuracy = self._evaluate(paths, samples, delivered=not failures)
+        failures += _gate_failures(models, accuracy, settings)
+
+        report = report_model.Report(
+            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            model=pruned.name,
+            data=None if samples is None else samples.name,
+            settings=settings.model_dump(mode="json"),
+            models=models,
+            ratios=_ratios(models),
+            accuracy=accuracy,
+            pruning=pruning,
+            tensors=[_tensor(choice) for choice in choices],
+            verification=verification,
+            gates=report_model.Gates(passed=not failures, failures=failures),
+            seconds={name: round(value, 3) for name, value in self.seconds.items()},
+        )
+        _deliver(report, paths, settings.out)
+        return report
+
+    def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
+        with self._stage("load"):
+            settings = self.settings
+            if model is None:
+                samples = _load_data(DEMO_DATA if data is None else data, settings.seed, (None, 28, 28, 1))
+                return None, _check_demo_data(samples)
+            path = Path(model) if isinstance(model, str | os.PathLike) else None
+            source = keras_model.from_memory(model) if path is None else keras_model.open_model(path, settings.custom_objects)
+            if data is None:
+                return source, None
+            inputs = source.inputs()
+            if len(inputs) != 1:
+                raise DataError(f"{source.name} has {len(inputs)} inputs; data for models with one input are supported.")
+            samples = _load_data(data, settings.seed, inputs[0].shape)
+            return source, samples.fitted_to(inputs[0].shape, inputs[0].dtype)
+
+    def _demo(self, samples: Dataset, dense_float32: Path) -> tuple[SourceModel, report_model.Pruning]:
+        """Train the demo network twice from the same start, plainly and pruning it; convert the plain one."""
+        keras, seed = tensorflow_import.keras3(), self.settings.seed
+        sparsity = DEMO_SPARSITY if self.settings.sparsity is None else self.settings.sparsity
+        plain, pruned = (keras_model.KerasSource(demo.build(keras, seed), keras, "demo CNN") for _ in range(2))
+        with self._stage("train dense baseline") as on_step:
+            training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
+        with self._stage("train and prune") as on_step:
+            training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
+        self._convert_dense(plain, dense_float32)
+        kernels = masks.prunable(pruned)
+        words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
+        return pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+
+    def _prune(
+        self, source: SourceModel, samples: Dataset | None, dense_float32: Path
+    ) -> tuple[SourceModel, report_model.Pruning]:
+        """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
+        settings = self.settings
+        with self._stage("strip"):
+            check_finite(source)
+            stripped, applied = strip(source)
+            if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
+                stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
+            kernels = masks.prunable(stripped)
+            before = masks.sparsity_of(kernels).share
+        trains = settings.finetune_epochs > 0
+        if trains and not isinstance(stripped, keras_model.KerasSource):
+            raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
+        if trains and samples is None:
+            raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+        self._convert_dense(stripped, dense_float32)
+        with self._stage("mask"):
+            masks.mask_to(kernels, settings.sparsity or 0.0)
+            after = masks.sparsity_of(kernels).share
+        words = _masking_words(before, after, applied, settings.finetune_epochs)
+        if trains:
+            assert samples is not None and isinstance(stripped, keras_model.KerasSource)
+            with self._stage("fine-tune under the masks") as on_step:
+                training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
+            check_finite(stripped)
+        self.progress.note(words)
+        return stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words)
+
+    def _convert_dense(self, source: SourceModel, path: Path) -> None:
+        with self._stage("convert dense float32"):
+            path.write_bytes(convert.to_float32(source))
+
+    def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
+        """The dense file of the pruned model in the precision asked for: what the sparse one must equal."""
+        if not self.settings.int8:
+            path = int8_path.with_name("pruned-float32.tflite")
+            with self._stage("convert pruned float32"):
+                path.write_bytes(convert.to_float32(source))
+            return path
+        assert samples is not None
+        chosen = _calibration_samples(samples, self.settings)
+        with self._stage("calibrate and convert int8") as on_step:
+            int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io, on_step=on_step))
+        return int8_path
+
+    def _encode(self, dense: Path, sparse: Path) -> list[planner.Choice]:
+        with self._stage("encode") as on_step:
+            return encoder.encode_file(dense, sparse, target.answer, on_step=on_step)
+
+    def _verify(
+        self, sparse: Path, dense: Path, samples: Dataset | None
+    ) -> tuple[report_model.Verification, list[str]]:
+        settings = self.settings
+        failures = []
+        with self._stage("verify weights") as on_step:
+            try:
+                exactness.check_weights(sparse, dense, on_step=on_step)
+            except VerificationError as error:
+                failures.append(f"verification: {error}")
+        weights_exact = not failures
+        with self._stage("verify outputs") as on_step:
+            x = None if samples is None else samples.x_test
+            probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
+            compared = []
+            for done, kernels in enumerate(runtime.ALL_KERNELS, start=1):
+                compared.append(exactness.compare_outputs(sparse, dense, probes, kernels))
+                on_step(done, len(runtime.ALL_KERNELS))
+        failures += [
+            f"verification: outputs differ from the dense file's by up to {each.largest_difference:g} in {each.runtime}"
+            for each in compared
+            if not each.bit_exact
+        ]
+        verification = report_model.Verification(
+            weights_bit_exact=weights_exact,
+            outputs_bit_exact=all(each.bit_exact for each in compared),
+            samples=min(each.samples for each in compared),
+            runtimes=[
+                report_model.Runtime(
+                    name=each.runtime, outputs_bit_exact=each.bit_exact, largest_difference=each.largest_difference
+                )
+                for each in compared
+            ],
+        )
+        return verification, failures
+
+    def _evaluate(
+        self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool
+    ) -> tuple[report_model.Models, report_model.Accuracy | None]:
+        names = {DENSE_FLOAT32: "dense_float32"}
+        if self.settings.int8:
+            names[DENSE_INT8] = "dense_int8"
+        if delivered:
+            names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
+        scores: dict[str, float | None] = dict.fromkeys(names)
+        metric = None
+        if samples is not None:
+            metric, scores = self._scores([paths[name] for name in names], list(names), samples)
+        entries = {}
+        for name, entry in names.items():
+            measured = size.measure(paths[name])
+            entries[entry] = report_model.ModelFile(
+                path=name,
+                file_bytes=measured.file_bytes,
+                gzip_bytes=measured.gzip_bytes,
+                accuracy=scores[name],
+                sparsity=measured.sparsity,
+            )
+        models = report_model.Models(**entries)
+        if metric is None or samples is None or models.sparse is None:
+            return models, None
+        best, reached = models.dense_float32.accuracy, models.sparse.accuracy
+        assert best is not None and reached is not None
+        return models, report_model.Accuracy(
+            metric=metric.name,
+            samples=len(samples.x_test),
+            drop=best - reached,
+            max_drop=self.settings.max_accuracy_drop,
+        )
+
+    def _scores(
+        self, paths: Sequence[Path], names: Sequence[str], samples: Dataset
+    ) -> tuple[Metric, dict[str, float | None]]:
+        with self._stage("evaluate") as on_step:
+            count = len(samples.x_test)
+
+            def outputs_of(position: int) -> np.ndarray:
+                outputs = runtime.run(
+                    paths[position],
+                    samples.x_test,
+                    on_step=lambda done, _: on_step(position * count + done, len(paths) * count),
+                )
+                return outputs.real()
+
+            baseline = outputs_of(0)
+            metric = choose_metric(baseline, samples.y_test)
+            reference = baseline if samples.y_test is None else samples.y_test
+            scores: dict[str, float | None] = {names[0]: metric.score(baseline, reference)}
+            for position in range(1, len(paths)):
+                scores[names[position]] = metric.score(outputs_of(position), reference)
+        return metric, scores
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[Any]:
+        started = time.perf_counter()
+        with self.progress.stage(name) as on_step:
+            yield on_step
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def _load_data(data: Any, seed: int, shape: tuple[int | None, ...]) -> Dataset:
+    if isinstance(data, str | os.PathLike):
+        return dataset.load(os.fspath(data), seed=seed, image_shape=shape)
+    return dataset.from_arrays(data, seed=seed)
+
+
+def _check_demo_data(samples: Dataset) -> Dataset:
+    fitted = samples.fitted_to((None, 28, 28, 1), np.dtype(np.float32))
+    labels = fitted.y_train
+    if labels is None or not fitted.has_labels or labels.ndim != 1 or labels.min() < 0 or labels.max() > 9:
+        raise DataError(f"{samples.name}: the demo network needs class numbers from 0 to 9 as labels; or give a MODEL.")
+    return fitted
+
+
+def _calibration_samples(samples: Dataset, settings: ExportSettings) -> np.ndarray:
+    count = min(settings.calibration_samples, len(samples.x_train))
+    chosen = np.random.default_rng(settings.seed).choice(len(samples.x_train), count, replace=False)
+    return samples.x_train[np.sort(chosen)]
+
+
+def _pruning(
+    kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str
+) -> report_model.Pruning:
+    now = masks.sparsity_of(kernels)
+    return report_model.Pruning(
+        prunable_kernels=len(kernels),
+        prunable_weights=now.weights,
+        masks_applied=applied,
+        before=before,
+        after=now.share,
+        epochs=epochs,
+        words=words,
+    )
+
+
+def _masking_words(before: float, after: float, applied: int, epochs: int) -> str:
+    parts = [f"{applied} pruning masks applied"] if applied else []
+    if after > before:
+        how = f"then {epochs} epochs of fine-tuning under the masks" if epochs else "without fine-tuning"
+        parts.append(f"masked from {before:.3f} to {after:.3f} {how}")
+    else:
+        parts.append(f"kept at sparsity {before:.3f}" + (f", {epochs} epochs of fine-tuning" if epochs else ""))
+    return "; ".join(parts)
+
+
+def _tensor(choice: planner.Choice) -> report_model.Tensor:
+    return report_model.Tensor(
+        name=choice.name,
+        operator="+".join(sorted(set(choice.operators))),
+        shape=choice.shape,
+        sparsity=choice.sparsity,
+        layout=choice.layout.in_words(),
+        dense_bytes=choice.dense_bytes,
+        encoded_bytes=choice.encoded_bytes,
+        entropy_bytes=choice.entropy_bytes,
+        reason=choice.reason,
+    )
+
+
+def _ratios(models: report_model.Models) -> report_model.Ratios | None:
+    sparse = models.sparse
+    if sparse is None:
+        return None
+    return report_model.Ratios(
+        vs_dense_float32=models.dense_float32.file_bytes / sparse.file_bytes,
+        vs_dense_int8=models.dense_int8.file_bytes / sparse.file_bytes if models.dense_int8 else None,
+    )
+
+
+def _gate_failures(
+    models: report_model.Models, accuracy: report_model.Accuracy | None, settings: ExportSettings
+) -> list[str]:
+    failures = []
+    if accuracy is not None and accuracy.drop > settings.max_accuracy_drop:
+        failures.append(
+            f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
+            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, or more --calibration-samples."
+        )
+    dense, sparse = models.dense_int8, models.sparse_int8
+    if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
+        failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")
+    return failures
+
+
+@contextmanager
+def _restored(model: Any) -> Iterator[None]:
+    """A caller's live model gets its weights back, whatever happened to them here."""
+    if not hasattr(model, "get_weights"):
+        yield
+        return
+    before = model.get_weights()
+    try:
+        yield
+    finally:
+        model.set_weights(before)
+
+
+def _check_out(out: Path) -> None:
+    """Find out before the work whether the result can be written; leave nothing behind."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; --out takes a folder.")
+    nearest = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
+    files.temporary_name_beside(nearest / "probe").unlink()
+
+
+def _deliver(report: report_model.Report, paths: dict[str, Path], out: Path) -> None:
+    """Write every file beside its final name first, so that a full disk changes nothing; then rename them all."""
+    contents: dict[str, bytes | Path] = {entry.path: paths[entry.path] for _, entry in _entries(report.models)}
+    contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
+    contents[REPORT_MARKDOWN] = markdown.render(report).encode()
+    made = _make_folder(out)
+    temporary: dict[str, Path] = {}
+    try:
+        for name, content in contents.items():
+            temporary[name] = files.temporary_name_beside(out / name)
+            try:
+                if isinstance(content, Path):
+                    shutil.copyfile(content, temporary[name])
+                else:
+                    temporary[name].write_bytes(content)
+            except OSError as error:
+                raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
+        for name, path in temporary.items():
+            files.publish(path, out / name)
+        for name in set(ALL_FILES) - set(contents):  # what an earlier run with other settings left
+            (out / name).unlink(missing_ok=True)
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _entries(models: report_model.Models) -> list[tuple[str, report_model.ModelFile]]:
+    return [(name, entry) for name, entry in models if entry is not None]
+
+
+def _make_folder(out: Path) -> bool:
+    if out.is_dir():
+        return False
+    try:
+        out.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
+    return True

@@ -1,0 +1,148 @@
+"""Choose, for every constant of a model, the cheapest form that the target accepts; dense is always a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.encoding import csr
+from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.encoding.layout import Layout, nonzero_mask
+from tflite_sparse.flatbuffer.graph import Graph, Use, drop_unread_buffers, graphs, text
+from tflite_sparse.rewrites import densify
+from tflite_sparse.targets.form import Answer, Form
+
+Target = Callable[[Graph, int, Sequence[Use]], Answer]
+"""A target: given a graph, a constant's index and its readers, the forms that it takes."""
+
+# Smaller constants are shapes, biases and scalars: the tables of a sparse one alone take more.
+_LEAST_BYTES_TO_LOOK_AT = 128
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided for one constant.
+
+    Attributes:
+        graph: the subgraph that holds it.
+        tensor_index: its index there.
+        operators: names of the operators that read it.
+        shape: its shape before any edit.
+        sparsity: its share of zeros.
+        layout: how it will be stored; the dense layout if sparse would not be smaller or is not taken.
+        form: the graph edit that goes with a sparse layout, else None.
+        dense_bytes: its size stored dense.
+        encoded_bytes: its size in ``layout``, with all that the edit adds to the graph.
+        entropy_bytes: the zeroth-order bound on its size.
+        reason: why this layout, in words.
+    """
+
+    graph: Graph
+    tensor_index: int
+    operators: tuple[str, ...]
+    shape: tuple[int, ...]
+    sparsity: float
+    layout: Layout
+    form: Form | None
+    dense_bytes: int
+    encoded_bytes: int
+    entropy_bytes: int
+    reason: str
+    uses: tuple[Use, ...] = field(repr=False, default=())
+
+    @property
+    def name(self) -> str:
+        """The tensor's name in the file."""
+        return text(self.graph.tensor(self.tensor_index).name)
+
+    def kept_dense(self, reason: str) -> Choice:
+        """The same constant left as it is."""
+        if self.form is None:
+            return self
+        return replace(
+            self, layout=Layout(self.shape), form=None, encoded_bytes=self.dense_bytes, reason=reason, uses=()
+        )
+
+
+def plan(model: Any, target: Target) -> list[Choice]:
+    """Decide for every constant of ``model`` that holds weights (rank 2 or more), in file order. Changes nothing."""
+    return list(_choices(model, target))
+
+
+def apply(model: Any, choices: Sequence[Choice], progress: Callable[[int], None] | None = None) -> None:
+    """Edit the model that ``choices`` were made for.
+
+    Args:
+        model: the model that was given to :func:`plan`.
+        choices: the result of :func:`plan`; each may be applied once.
+        progress: called with the number of weights of each constant once it is done.
+    """
+    for choice in choices:
+        graph, index = choice.graph, choice.tensor_index
+        if choice.form is not None:
+            values = _constant(graph, index)
+            encoded = csr.encode(values.reshape(choice.layout.shape), choice.layout)
+            choice.form.prepare()
+            densify.apply(graph, index, encoded, choice.uses)
+        if progress is not None:
+            progress(choice.dense_bytes)
+    drop_unread_buffers(model)
+
+
+def _choices(model: Any, target: Target) -> Iterator[Choice]:
+    for graph in graphs(model):
+        for index, uses in sorted(graph.uses().items()):
+            values = graph.constant(index)
+            if values is None or values.ndim < 2:
+                continue
+            yield _choose(graph, index, uses, values, target)
+
+
+def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
+    kept = int(np.count_nonzero(nonzero_mask(values)))
+    operators = tuple(graph.operator_name(use.operator) for use in uses)
+
+    def choice(layout: Layout, form: Form | None, encoded_bytes: int, reason: str) -> Choice:
+        return Choice(
+            graph=graph,
+            tensor_index=index,
+            operators=operators,
+            shape=values.shape,
+            sparsity=1 - kept / values.size,
+            layout=layout,
+            form=form,
+            dense_bytes=values.nbytes,
+            encoded_bytes=encoded_bytes,
+            entropy_bytes=entropy_bytes(values),
+            reason=reason,
+            uses=tuple(uses),
+        )
+
+    dense = Layout(values.shape)
+    if values.nbytes < _LEAST_BYTES_TO_LOOK_AT or kept == values.size:
+        why = "it holds no zeros" if kept == values.size else f"it has only {values.nbytes} bytes"
+        return choice(dense, None, values.nbytes, why)
+    answer = target(graph, index, uses)
+    if not answer.forms:
+        return choice(dense, None, values.nbytes, answer.refusal or "the target does not take it sparse")
+    offers = []
+    for form in answer.forms:
+        cost = csr.cheapest(values.reshape(form.shape))
+        if cost is not None:
+            extra = form.overhead_bytes + densify.overhead_bytes(graph.tensor(index), cost.layout)
+            offers.append((cost.nbytes + extra, cost.layout, form))
+    total, layout, form = min(offers, key=lambda offer: (offer[0], offer[2].overhead_bytes))
+    if total >= values.nbytes:
+        return choice(dense, None, values.nbytes, f"sparse it would take {total:,} bytes")
+    words = "; ".join(filter(None, (layout.in_words(), form.words)))
+    return choice(layout, form, total, words)
+
+
+def _constant(graph: Graph, index: int) -> np.ndarray:
+    values = graph.constant(index)
+    if values is None:
+        raise AssertionError(f"tensor {index} was planned as a constant and has none: a plan applies once")
+    return values

@@ -1,0 +1,1 @@
+"""What becomes zero, and when."""

@@ -1,0 +1,1 @@
+"""The typed report of a run, and its forms for people."""

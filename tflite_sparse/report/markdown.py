@@ -1,0 +1,39 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+from tflite_sparse.report import tables
+from tflite_sparse.report.model import Report
+from tflite_sparse.report.tables import Table
+
+
+def render(report: Report) -> str:
+    """``report.md`` as text."""
+    verdict = "all gates passed" if report.gates.passed else "FAILED"
+    data = f" on {report.data}" if report.data else ""
+    parts = [
+        f"# {report.model}{data}: {verdict}",
+        "\n".join(f"- {line}" for line in tables.verdicts(report)),
+        "## Files",
+        _table(tables.files(report)),
+        "`dense int8` holds the same pruned weights as the sparse file, stored dense. `gzip bytes` is what a download "
+        "takes; the runtime reads the uncompressed file."
+        if report.models.dense_int8
+        else "`gzip bytes` is what a download takes; the runtime reads the uncompressed file.",
+        "## Weights",
+        _table(tables.tensors(report)),
+        "`entropy bytes` is the zeroth-order bound: entropy of the mask plus entropy of the kept values.",
+        f"Made by {report.tool}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> str:
+    lines = [_row(table.headings)]
+    lines.append(_row(tuple("---" if heading in table.left else "---:" for heading in table.headings)))
+    lines += [_row(row) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

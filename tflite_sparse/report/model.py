@@ -1,0 +1,122 @@
+"""The report of a run: typed, versioned, the only source of every table and file that shows results.
+
+Sizes are bytes, shares are in [0, 1]. The JSON schema is ``Report.model_json_schema()``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFile(_Part):
+    """One written file. ``accuracy`` is None where there was nothing to measure it on."""
+
+    path: str
+    file_bytes: int
+    gzip_bytes: int
+    accuracy: float | None
+    sparsity: float
+
+
+class Models(_Part):
+    """The files of a run; those that were not asked for are None."""
+
+    dense_float32: ModelFile
+    dense_int8: ModelFile | None = None
+    sparse_int8: ModelFile | None = None
+    sparse_float32: ModelFile | None = None
+
+    @property
+    def sparse(self) -> ModelFile | None:
+        """The file that the run was for; None if it was not delivered."""
+        return self.sparse_int8 or self.sparse_float32
+
+
+class Ratios(_Part):
+    """Dense bytes over sparse bytes."""
+
+    vs_dense_float32: float
+    vs_dense_int8: float | None = None
+
+
+class Accuracy(_Part):
+    """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what."""
+
+    metric: str
+    samples: int
+    drop: float
+    max_drop: float
+
+
+class Pruning(_Part):
+    """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them."""
+
+    prunable_kernels: int
+    prunable_weights: int
+    masks_applied: int
+    before: float
+    after: float
+    epochs: int
+    words: str
+
+
+class Tensor(_Part):
+    """One constant of rank 2 or more and how it was stored. ``entropy_bytes`` is the zeroth-order bound."""
+
+    name: str
+    operator: str
+    shape: tuple[int, ...]
+    sparsity: float
+    layout: str
+    dense_bytes: int
+    encoded_bytes: int
+    entropy_bytes: int
+    reason: str
+
+
+class Runtime(_Part):
+    """The comparison of the sparse with the dense file in one runtime."""
+
+    name: str
+    outputs_bit_exact: bool
+    largest_difference: float
+
+
+class Verification(_Part):
+    """What was checked on the written file, read back from disk."""
+
+    weights_bit_exact: bool
+    outputs_bit_exact: bool
+    samples: int
+    runtimes: list[Runtime]
+
+
+class Gates(_Part):
+    """Whether the run is a success, and if not, why."""
+
+    passed: bool
+    failures: list[str]
+
+
+class Report(_Part):
+    """The report of one export."""
+
+    version: Literal[1] = 1
+    tool: str
+    model: str
+    data: str | None
+    settings: dict[str, Any]
+    models: Models
+    ratios: Ratios | None
+    accuracy: Accuracy | None
+    pruning: Pruning
+    tensors: list[Tensor]
+    verification: Verification | None
+    gates: Gates
+    seconds: dict[str, float]

@@ -1,0 +1,61 @@
+"""Store a constant sparse and let a DENSIFY operator rebuild it in front of its first consumer.
+
+Needs: a constant with zero point 0, because the runtime fills what is left out with zeros (LiteRT ``SparseToDense``).
+Leaves: the tensor keeps its index, shape, type and quantisation and gains ``sparsity``; every consumer reads the
+output of one new DENSIFY operator instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.encoding.csr import CompressedLevel, Encoded
+from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.encoding.sparsity_parameters import to_table
+from tflite_sparse.flatbuffer.graph import Graph, Use, new_operator, new_tensor, rewire, shape_of
+from tflite_sparse.flatbuffer.serde import packed_bytes
+
+_OFFSET_BYTES = 4  # an entry in the list of tensors or operators
+
+
+def apply(graph: Graph, tensor_index: int, encoded: Encoded, uses: Sequence[Use]) -> int:
+    """Edit the graph; return the index of the dense tensor that DENSIFY yields.
+
+    Args:
+        graph: the graph that holds the tensor.
+        tensor_index: the constant, already in the shape of ``encoded.layout``.
+        encoded: the same constant, encoded.
+        uses: every operator input that reads it, in execution order.
+    """
+    tensor = graph.tensor(tensor_index)
+    graph.store(tensor, encoded.values)
+    tensor.sparsity = to_table(encoded)
+    dense_index = graph.add_tensor(_dense_twin(tensor))
+    code = graph.operator_code(schema.BuiltinOperator.DENSIFY, 1)
+    graph.insert_before(uses[0].operator, _operator(code, tensor_index, dense_index))
+    for use in uses:
+        rewire(use.operator, use.position, dense_index)
+    return dense_index
+
+
+def overhead_bytes(tensor: Any, layout: Layout) -> int:
+    """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
+    levels = tuple(CompressedLevel(_NO_INDICES, _NO_INDICES) if flag else None for flag in layout.compressed)
+    table = to_table(Encoded(layout, _NO_INDICES, levels))
+    added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
+    return added + 3 * _OFFSET_BYTES
+
+
+def _dense_twin(tensor: Any) -> Any:
+    return new_tensor(shape_of(tensor), tensor.type, tensor.name, tensor.quantization)
+
+
+def _operator(code: int, sparse: int, dense: int) -> Any:
+    return new_operator(code, [sparse], [dense], schema.BuiltinOptions.DensifyOptions, schema.DensifyOptionsT())
+
+
+_NO_INDICES = np.zeros(0, np.uint8)

@@ -1,0 +1,71 @@
+"""A convolution over ``C`` channels as one over ``k`` times as many columns of ``c`` channels each, ``k * c == C``.
+
+A row of pixels ``(W, C)`` and a row of columns ``(W k, c)`` are the same bytes. A filter ``(n_out, h, w, C)`` seen as
+``(n_out, h, w k, c)`` and moved ``k`` columns for each former pixel sums the same products, so indices need to reach
+only ``c <= 256`` channels and one byte is enough for each.
+
+Needs: CONV_2D with one group, no dilation along the width, and padding that stays the same: VALID, or SAME whose total
+along the width is even (``k`` times an even number halves to ``k`` times its half, an odd one does not).
+Leaves: one RESHAPE in front of the convolution; its output is the former one. The weight tensor keeps its index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer.graph import Graph, shape_of, signature_of
+from tflite_sparse.rewrites.split_axis import groups_of_channels, reshape_before, reshape_overhead_bytes
+
+
+def refusal(graph: Graph, operator: Any) -> str | None:
+    """Why this operator cannot be rewritten, or None."""
+    options = operator.builtinOptions
+    source = graph.tensor(int(operator.inputs[0]))
+    kernel = graph.tensor(int(operator.inputs[1]))
+    shape, signature = shape_of(source), signature_of(source)
+    if options is None or len(shape) != 4:
+        return "it has no options or its input is not of rank 4"
+    if shape_of(kernel)[3] != shape[3]:
+        return "it has several groups"
+    if options.dilationWFactor != 1:
+        return "it is dilated along the width"
+    if sum(size < 0 for size in signature) > 1 or any(size < 0 for size in signature[1:]):
+        return "a dimension of its input other than the batch is dynamic"
+    if options.padding == schema.Padding.SAME and _total_padding(shape[2], shape_of(kernel)[2], options.strideW) % 2:
+        return "its padding along the width is odd"
+    return None
+
+
+def stored_shape(weight_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The shape in which a filter ``(n_out, h, w, C)`` is stored: ``(n_out, h, w k, c)``."""
+    outputs, height, width, channels = weight_shape
+    groups, fewer = groups_of_channels(channels)
+    return (outputs, height, width * groups, fewer)
+
+
+def apply(graph: Graph, operator: Any) -> None:
+    """Edit the graph. Several operators may share a filter: the first one reshapes it, the others find it so."""
+    source = graph.tensor(int(operator.inputs[0]))
+    weight = graph.tensor(int(operator.inputs[1]))
+    channels = shape_of(source)[3]
+    groups, fewer = groups_of_channels(channels)
+    if shape_of(weight)[3] == channels:
+        weight.shape = np.array(stored_shape(shape_of(weight)), np.int32)
+    batch, height, width, _ = shape_of(source)
+    columns = (height, width * groups, fewer)
+    reshape_before(graph, operator, 0, (batch, *columns), (-1, *columns))
+    operator.builtinOptions.strideW *= groups
+
+
+def overhead_bytes(graph: Graph, operator: Any) -> int:
+    """What this edit adds to a file, in bytes: one RESHAPE."""
+    return reshape_overhead_bytes(graph.tensor(int(operator.inputs[0])), 4)
+
+
+def _total_padding(size: int, kernel: int, stride: int) -> int:
+    # TensorFlow's SAME: ceil(size / stride) outputs, padded to what they need.
+    outputs = -(-size // stride)
+    return max((outputs - 1) * stride + kernel - size, 0)

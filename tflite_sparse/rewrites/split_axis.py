@@ -1,0 +1,76 @@
+"""Splitting the input axis of a weight, so that one-byte indices reach all of it.
+
+A weight with ``n`` inputs is seen as ``k`` groups of ``c`` channels, ``k * c == n``. A RESHAPE of the activations gives
+them the same shape for nothing: both are row-major, so the product sums the same numbers in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer.graph import Graph, is_dynamic, new_operator, new_tensor, rewire
+from tflite_sparse.flatbuffer.serde import packed_bytes
+
+ONE_BYTE_INDEX_REACH = 256
+_OFFSET_BYTES = 4
+
+
+def groups_of_channels(inputs: int) -> tuple[int, int]:
+    """``(k, c)`` with ``k * c == inputs`` and ``c`` the largest divisor of ``inputs`` that a uint8 index reaches."""
+    channels = next(c for c in range(min(inputs, ONE_BYTE_INDEX_REACH), 0, -1) if inputs % c == 0)
+    return inputs // channels, channels
+
+
+def reshape_before(graph: Graph, operator: Any, position: int, shape: Sequence[int], target: Sequence[int]) -> None:
+    """Make ``operator`` read its input ``position`` through a RESHAPE.
+
+    Args:
+        graph: the graph that holds the operator.
+        operator: the reader.
+        position: which of its inputs.
+        shape: the new shape with every size known, as the file announces it.
+        target: the same with -1 for the one size that is inferred at run time.
+    """
+    source = int(operator.inputs[position])
+    like = graph.tensor(source)
+    signature = target if is_dynamic(like) else None
+    reshaped = graph.add_tensor(new_tensor(shape, like.type, None, like.quantization, signature))
+    graph.insert_before(operator, _reshape(graph, source, reshaped, target))
+    rewire(operator, position, reshaped)
+
+
+def reshape_after(graph: Graph, operator: Any, shape: Sequence[int], target: Sequence[int]) -> None:
+    """Make ``operator`` yield a tensor of ``shape`` (-1: set at run time), which a RESHAPE turns into its former output.
+
+    ``target`` is the former output's shape, with -1 for the one size that is inferred at run time.
+    """
+    output = int(operator.outputs[0])
+    like = graph.tensor(output)
+    static = [1 if size < 0 else size for size in shape]
+    reshaped = graph.add_tensor(new_tensor(static, like.type, None, like.quantization, shape))
+    operator.outputs = np.array([reshaped], np.int32)
+    graph.insert_after(operator, _reshape(graph, reshaped, output, target))
+
+
+def reshape_overhead_bytes(like: Any, rank: int) -> int:
+    """What one RESHAPE to ``rank`` dimensions adds to a file: operator, output tensor, shape tensor and its buffer."""
+    shape = tuple(range(1000, 1000 + rank))  # no such shape is shared with anything
+    output = new_tensor(shape, like.type, None, like.quantization)
+    constant = schema.BufferT()
+    constant.data = np.array(shape, np.int32).view(np.uint8)
+    pieces = (output, _shape_tensor(rank), constant, new_operator(0, [0, 1], [2]))
+    return packed_bytes(like, *pieces) - packed_bytes(like) + len(pieces) * _OFFSET_BYTES
+
+
+def _reshape(graph: Graph, source: int, target: int, shape: Sequence[int]) -> Any:
+    constant = graph.add_constant(_shape_tensor(len(shape)), np.array(shape, np.int32))
+    code = graph.operator_code(schema.BuiltinOperator.RESHAPE, 1)
+    return new_operator(code, [source, constant], [target])
+
+
+def _shape_tensor(rank: int) -> Any:
+    return new_tensor([rank], schema.TensorType.INT32)

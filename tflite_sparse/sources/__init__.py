@@ -1,0 +1,1 @@
+"""What comes in: models of every Keras generation, and data."""

@@ -1,0 +1,317 @@
+"""Keras models of both generations, from files and from memory.
+
+A file is loaded by the Keras that wrote it: a ``.keras`` archive says so in ``metadata.json``, an HDF5 file in its
+attribute ``keras_version``, a SavedModel of Keras 2 has a ``keras_metadata.pb``. What a file could make Keras run
+(``Lambda`` layers, classes of other modules) is refused before Keras sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.errors import ModelError
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.saved_model import SavedModelSource
+from tflite_sparse.sources.source_model import InputSpec, Kernel, SourceModel
+from tflite_sparse.sources.user_code import load_module
+
+WRAPPER = "PruneLowMagnitude"
+
+_MAX_CONFIG_BYTES = 100 * 2**20
+# Modules whose classes a model file may name without --custom-objects. What they define is layers, not code to run.
+_TRUSTED_MODULES = ("keras", "tf_keras", "tensorflow_model_optimization.python.core.sparsity.keras")
+
+
+class KerasSource:
+    """A Keras model with a known signature (Sequential or Functional), wrappers and all."""
+
+    def __init__(self, model: Any, keras: ModuleType, name: str) -> None:
+        self.model = model
+        self.keras = keras
+        self.name = name
+
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """See :class:`SourceModel`."""
+        return tuple(
+            InputSpec(_identifier(tensor.name), _shape(tensor), _dtype(tensor.dtype)) for tensor in self.model.inputs
+        )
+
+    def kernels(self) -> list[Kernel]:
+        """See :class:`SourceModel`."""
+        found: dict[int, Kernel] = {}
+        for layer in flatten(self.model):
+            for variable in _own_variables(layer):
+                if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
+                    found[id(variable)] = _kernel(layer, variable)
+        return list(found.values())
+
+    def layer_kinds(self) -> Counter[str]:
+        """See :class:`SourceModel`."""
+        return Counter(type(layer).__name__ for layer in flatten(self.model) if layer is not self.model)
+
+    def copied(self) -> KerasSource:
+        """A model of its own with the same weights.
+
+        Raises:
+            ModelError: a layer cannot be made from its configuration.
+        """
+        try:
+            copy = self.keras.models.clone_model(self.model)
+        except Exception as error:
+            raise ModelError(f"{self.name} cannot be copied for training: {' '.join(str(error).split())[:300]}") from error
+        copy.set_weights(self.model.get_weights())
+        return KerasSource(copy, self.keras, self.name)
+
+    def save_for_conversion(self, folder: Path) -> None:
+        """See :class:`SourceModel`."""
+        tf = tensorflow_import.tensorflow()
+        specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in self.inputs()]
+        names = self._output_names()
+        model = self.model
+
+        @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
+        def serve(*inputs: Any) -> dict[str, Any]:
+            outputs = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+            return dict(zip(names, tf.nest.flatten(outputs), strict=True))
+
+        concrete = serve.get_concrete_function()
+        holder = tf.Module()
+        holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
+        tf.saved_model.save(holder, str(folder), signatures=concrete)
+
+    def _output_names(self) -> list[str]:
+        given = getattr(self.model, "output_names", None)
+        count = len(self.model.outputs)
+        names = [_identifier(name) for name in given or ()]
+        return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
+
+
+def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
+    """Open a model file or SavedModel folder; no code of it is run.
+
+    Args:
+        path: ``.keras`` (Keras 2 or 3), ``.h5`` / ``.hdf5``, or a SavedModel folder.
+        custom_objects: Python file that defines the model's own layers; it *is* run.
+
+    Raises:
+        ModelError: it is missing, unreadable, not a model, or needs what was not given.
+    """
+    if not path.exists():
+        raise ModelError(f"{path}: no such file or folder.")
+    custom = {} if custom_objects is None else _custom_objects(custom_objects)
+    if path.is_dir():
+        return _open_saved_model(path, custom)
+    suffix = path.suffix.lower()
+    if suffix == ".tflite":
+        raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
+    if suffix == ".keras":
+        config, version = _read_keras_archive(path)
+    elif suffix in (".h5", ".hdf5"):
+        config, version = _read_hdf5(path)
+    else:
+        raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
+    _refuse_code(config, path, custom)
+    is_keras2 = version.split(".")[0] in ("1", "2")
+    keras = tensorflow_import.keras2() if is_keras2 else tensorflow_import.keras3()
+    return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
+
+
+def from_memory(model: Any) -> SourceModel:
+    """A live Keras model, of either generation.
+
+    Raises:
+        ModelError: it is no Keras model.
+    """
+    roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
+        raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
+    keras = tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
+    return _as_source(model, keras, model.name)
+
+
+def flatten(model: Any) -> Iterator[Any]:
+    """Every layer of a Keras model, the model itself, nested models and cells of recurrent layers included."""
+    yield from model._flatten_layers()  # both generations have it; neither has a public equal
+
+
+def _as_source(model: Any, keras: ModuleType, name: str) -> SourceModel:
+    if getattr(model, "inputs", None):
+        return KerasSource(model, keras, name)
+    if not model.built:
+        raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
+    return SavedModelSource.from_subclassed(model, name)
+
+
+def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
+    wrappers = tensorflow_import.model_optimization().sparsity.keras.prune_scope() if has_wrappers else nullcontext()
+    try:
+        with wrappers:
+            model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
+    except Exception as error:
+        message = " ".join(str(error).split())
+        unknown = re.search(r"Unknown (?:layer|object|\w+): '?(\w+)|Could not locate (?:class|function) '(\w+)'", message)
+        if unknown:
+            raise ModelError(_custom_object_message(path, unknown.group(1) or unknown.group(2))) from error
+        raise ModelError(
+            f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message[:300]}"
+        ) from error
+    return _as_source(model, keras, str(path))
+
+
+def _open_saved_model(path: Path, custom: Mapping[str, Any]) -> SourceModel:
+    if not (path / "saved_model.pb").is_file():
+        raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
+    metadata = path / "keras_metadata.pb"
+    if not metadata.is_file():
+        return SavedModelSource.open(path)
+    content = _bounded(metadata)
+    if re.search(rb'"class_name": ?"Lambda"', content):
+        raise ModelError(_lambda_message(path, "a layer"))
+    keras = tensorflow_import.keras2()
+    return _load(path, keras, custom, "2", has_wrappers=WRAPPER.encode() in content)
+
+
+def _read_keras_archive(path: Path) -> tuple[Any, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(_member(archive, "metadata.json"))
+            config = json.loads(_member(archive, "config.json"))
+            archive.getinfo("model.weights.h5")
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise ModelError(f"{path} is no .keras model: {error}") from error
+    return config, str(metadata.get("keras_version", "unknown"))
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > _MAX_CONFIG_BYTES:
+        raise ValueError(f"{name} unpacks to more than {_MAX_CONFIG_BYTES // 2**20} MiB")
+    with archive.open(name) as stream:
+        content = stream.read(_MAX_CONFIG_BYTES + 1)
+    if len(content) > _MAX_CONFIG_BYTES:
+        raise ValueError(f"{name} unpacks to more than {_MAX_CONFIG_BYTES // 2**20} MiB")
+    return content
+
+
+def _read_hdf5(path: Path) -> tuple[Any, str]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            config = file.attrs.get("model_config")
+            version = file.attrs.get("keras_version", "unknown")
+            is_weights = config is None and ("layer_names" in file.attrs or "model_weights" in file or "layers" in file)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read as an HDF5 file: {error}") from error
+    if is_weights:
+        raise ModelError(f"{path} holds weights only: load them into the model in Python and save it whole as .keras.")
+    if config is None:
+        raise ModelError(f"{path} is an HDF5 file but holds no Keras model (no attribute model_config).")
+    try:
+        return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
+    except ValueError as error:
+        raise ModelError(f"{path}: its model_config is no JSON: {error}") from error
+
+
+def _bounded(path: Path) -> bytes:
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ModelError(f"{path} is larger than {_MAX_CONFIG_BYTES // 2**20} MiB.")
+    return path.read_bytes()
+
+
+def _refuse_code(config: Any, path: Path, custom: Mapping[str, Any]) -> None:
+    """Look for what would make Keras import or run something that neither it nor the user provides."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(value)
+        if not isinstance(value, dict):
+            continue
+        pending.extend(value.values())
+        name = value.get("class_name")
+        if name in ("Lambda", "__lambda__", "__tensor_lambda__"):
+            inner = value.get("config")
+            raise ModelError(_lambda_message(path, repr(inner.get("name", "lambda")) if isinstance(inner, dict) else "a layer"))
+        module = value.get("module")
+        if not isinstance(name, str) or not isinstance(module, str) or name in custom:
+            continue
+        if value.get("registered_name") in custom:
+            continue
+        if module == "builtins" or _is_trusted(module):
+            continue
+        raise ModelError(_custom_object_message(path, name))
+
+
+def _is_trusted(module: str) -> bool:
+    return any(module == root or module.startswith(root + ".") for root in _TRUSTED_MODULES)
+
+
+def _lambda_message(path: Path, layer: str) -> str:
+    return (
+        f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "
+        "Make it a layer class in a file of yours, save the model again and pass --custom-objects FILE.py."
+    )
+
+
+def _custom_object_message(path: Path, name: str) -> str:
+    return f"{path} uses {name!r}, which Keras does not know. Pass the Python file that defines it: --custom-objects FILE.py."
+
+
+def _custom_objects(path: Path) -> dict[str, Any]:
+    module = load_module(path, ModelError)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    } | {
+        # The names under which keras.saving.register_keras_serializable filed them.
+        f"{package}>{name}": value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        for package in [getattr(value, "_keras_package", "Custom")]
+    }
+
+
+def _kernel(layer: Any, variable: Any) -> Kernel:
+    leaf = variable.name.rpartition("/")[2].partition(":")[0]
+    return Kernel(
+        f"{layer.name}/{leaf}", type(layer).__name__, tuple(int(n) for n in variable.shape), variable.numpy, variable.assign
+    )
+
+
+def _own_variables(layer: Any) -> list[Any]:
+    """The trainable-by-nature variables of a layer, those of its sublayers and frozen or not left aside."""
+    for attribute in ("_trainable_variables", "_trainable_weights"):  # Keras 3, Keras 2
+        if hasattr(layer, attribute):
+            return list(getattr(layer, attribute))
+    return []
+
+
+def _is_float(variable: Any) -> bool:
+    return "float" in str(getattr(variable.dtype, "name", variable.dtype))
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name.partition(":")[0]) or "input"
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    return tuple(None if size is None else int(size) for size in tensor.shape)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    name = getattr(dtype, "name", dtype)
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise ModelError(f"the model has an input of type {name}, which is not supported: use a numeric input.") from error

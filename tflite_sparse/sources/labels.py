@@ -1,0 +1,53 @@
+"""What labels mean: classes, a yes or no, or numbers; told from them and from what the model yields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tflite_sparse.errors import DataError
+
+Kind = Literal["top1", "binary", "r2"]
+"""``top1``: one of several classes, over the last axis of the output; ``binary``: yes or no; ``r2``: real numbers."""
+
+
+def kind_of(outputs: np.ndarray, labels: np.ndarray | None) -> Kind:
+    """What a model's outputs ``(n, ...)`` stand for, given labels for the same samples, if there are any.
+
+    Raises:
+        DataError: the labels are of a shape that the outputs cannot be compared with, or name classes that the model
+            does not have.
+    """
+    width = outputs.shape[-1] if outputs.ndim >= 2 else 1
+    if labels is None:
+        if width > 1:
+            return "top1"
+        return "binary" if looks_like_probability(outputs) else "r2"
+    whole = labels.dtype.kind in "biu" or bool(np.all(labels == np.round(labels)))
+    if width > 1:
+        if labels.shape == outputs.shape:
+            return "top1" if whole and _one_hot(labels) else "r2"
+        if whole and _drop_last_one(labels.shape) == outputs.shape[:-1]:
+            if labels.min() < 0 or labels.max() >= width:
+                raise DataError(
+                    f"labels run from {labels.min()} to {labels.max()}, the model has {width} outputs: "
+                    "number the classes from 0 as in training."
+                )
+            return "top1"
+    elif labels.size == outputs.size:
+        return "binary" if whole and set(np.unique(labels)) <= {0, 1} else "r2"
+    raise DataError(f"labels of shape {labels.shape} do not fit the model's output of shape {outputs.shape}.")
+
+
+def looks_like_probability(outputs: np.ndarray) -> bool:
+    """Whether all values are in [0, 1]."""
+    return bool(outputs.min() >= 0 and outputs.max() <= 1)
+
+
+def _one_hot(labels: np.ndarray) -> bool:
+    return bool(np.all(labels.sum(-1) == 1) and labels.min() == 0)
+
+
+def _drop_last_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape

@@ -1,0 +1,201 @@
+"""SavedModels without a Keras model inside: plain TensorFlow, ``model.export()``, subclassed models.
+
+Their weights are the variables that the serving signature captures. What a variable is for shows in the operators that
+read it, found by following it through the function library of the graph.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.errors import ModelError
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.source_model import InputSpec, Kernel
+
+_SIGNATURE = "serving_default"
+_PASS_THROUGH = {"ReadVariableOp", "Identity", "Cast", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_WRAPPER_PREFIX = "prune_low_magnitude_"
+
+
+class SavedModelSource:
+    """A SavedModel whose serving signature is converted."""
+
+    def __init__(self, loaded: Any, name: str, folder: Any = None) -> None:
+        if _SIGNATURE not in loaded.signatures:
+            found = ", ".join(loaded.signatures) or "none"
+            raise ModelError(f"{name} has no signature {_SIGNATURE!r} (it has: {found}). Save it with that one.")
+        self.name = name
+        self._loaded = loaded
+        self._function = loaded.signatures[_SIGNATURE]
+        self._folder = folder  # a temporary folder that has to live as long as this object
+
+    @classmethod
+    def open(cls, path: Path) -> SavedModelSource:
+        """Open a SavedModel folder.
+
+        Raises:
+            ModelError: TensorFlow cannot load it.
+        """
+        tf = tensorflow_import.tensorflow()
+        holder = tempfile.TemporaryDirectory(prefix="tflite-sparse-")
+        copy = Path(holder.name) / "model"
+        try:
+            source = _without_mask_updates(path, copy)
+            loaded = tf.saved_model.load(str(source))
+        except Exception as error:
+            raise ModelError(f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}") from error
+        return cls(loaded, str(path), holder)
+
+    @classmethod
+    def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
+        """A subclassed Keras model, through Keras's own ``export``.
+
+        Raises:
+            ModelError: Keras cannot export it.
+        """
+        tf = tensorflow_import.tensorflow()
+        holder = tempfile.TemporaryDirectory(prefix="tflite-sparse-")
+        try:
+            model.export(holder.name, verbose=False)
+            loaded = tf.saved_model.load(holder.name)
+        except Exception as error:
+            raise ModelError(
+                f"{name} is a subclassed model that Keras cannot export: {' '.join(str(error).split())[:300]}"
+            ) from error
+        return cls(loaded, name, holder)
+
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """See :class:`SourceModel`."""
+        specs = self._function.structured_input_signature[1]
+        return tuple(
+            InputSpec(name, tuple(spec.shape.as_list()), np.dtype(spec.dtype.as_numpy_dtype))
+            for name, spec in sorted(specs.items())
+        )
+
+    def kernels(self) -> list[Kernel]:
+        """See :class:`SourceModel`."""
+        readers = self._readers()
+        return [
+            Kernel(
+                _bare(variable),
+                "+".join(sorted(readers.get(variable.ref(), {"unread"}))),
+                tuple(variable.shape.as_list()),
+                variable.numpy,
+                variable.assign,
+            )
+            for variable in self._function.variables
+            if len(variable.shape) >= 2 and variable.dtype.is_floating and not _bare(variable).endswith("/mask")
+        ]
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """The masks of pruning wrappers, by the name of the kernel that each belongs to.
+
+        tfmot calls the mask of ``dense/kernel`` ``prune_low_magnitude_dense/mask``.
+        """
+        found = {}
+        for variable in self._function.variables:
+            layer, _, leaf = _bare(variable).rpartition("/")
+            folder, _, name = layer.rpartition("/")
+            if leaf == "mask" and name.startswith(_WRAPPER_PREFIX):
+                owner = name.removeprefix(_WRAPPER_PREFIX)
+                found[f"{folder}/{owner}".strip("/")] = variable.numpy()
+        return {
+            kernel.name: found[kernel.name.rpartition("/")[0]]
+            for kernel in self.kernels()
+            if kernel.name.rpartition("/")[0] in found
+        }
+
+    def layer_kinds(self) -> Counter[str]:
+        """See :class:`SourceModel`."""
+        definition = self._function.graph.as_graph_def()
+        nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+        return Counter(node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"})
+
+    def save_for_conversion(self, folder: Path) -> None:
+        """See :class:`SourceModel`."""
+        tf = tensorflow_import.tensorflow()
+        tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: self._function})
+
+    def _readers(self) -> dict[Any, set[str]]:
+        """For each captured variable, the kinds of operator that read its value."""
+        graph = self._function.graph
+        definition = graph.as_graph_def()
+        library = {function.signature.name: function for function in definition.library.function}
+        handles = {id(variable.handle): variable.ref() for variable in self._function.variables}
+        readers: dict[Any, set[str]] = defaultdict(set)
+        for external, internal in graph.captures:
+            owner = handles.get(id(external))
+            if owner is not None:
+                readers[owner].update(_reading_operators(definition.node, internal.op.name, library, set()))
+        return dict(readers)
+
+
+def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set[tuple[int, str]]) -> Iterator[str]:
+    if (id(nodes), name) in seen:
+        return
+    seen.add((id(nodes), name))
+    for node in nodes:
+        for position, source in enumerate(node.input):
+            if source.split(":")[0] != name or source.startswith("^"):
+                continue
+            if node.op in _PASS_THROUGH:
+                yield from _reading_operators(nodes, node.name, library, seen)
+            elif node.op in _CALLS:
+                function = library[node.attr["f"].func.name]
+                argument = function.signature.input_arg[position].name
+                yield from _reading_operators(function.node_def, argument, library, seen)
+            else:
+                yield node.op
+
+
+def _without_mask_updates(path: Path, copy: Path) -> Path:
+    """The SavedModel at ``path``, or a copy of it in which the wrappers of tfmot no longer write to their kernels.
+
+    A wrapper multiplies its kernel by its mask at every call; a variable that is written to cannot become a constant.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (path / "saved_model.pb").read_bytes()
+    if _WRAPPER_PREFIX.encode() not in content:
+        return path
+    model = saved_model_pb2.SavedModel.FromString(content)
+    for graph in model.meta_graphs:
+        for function in graph.graph_def.library.function:
+            _drop_assignments(function)
+    shutil.copytree(path, copy, symlinks=False)
+    (copy / "saved_model.pb").write_bytes(model.SerializeToString())
+    return copy
+
+
+def _drop_assignments(function: Any) -> None:
+    dropped = {
+        node.name
+        for node in function.node_def
+        if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
+    }
+    if not dropped:
+        return
+    kept = [node for node in function.node_def if node.name not in dropped]
+    for node in kept:
+        inputs = [source for source in node.input if not (source.startswith("^") and source[1:] in dropped)]
+        del node.input[:]
+        node.input.extend(inputs)
+    del function.node_def[:]
+    function.node_def.extend(kept)
+    for name in [key for key, target in function.control_ret.items() if target in dropped]:
+        del function.control_ret[name]
+    remaining = [name for name in function.signature.control_output if name in function.control_ret]
+    del function.signature.control_output[:]
+    function.signature.control_output.extend(remaining)
+
+
+def _bare(variable: Any) -> str:
+    return str(variable.name).partition(":")[0]

@@ -1,0 +1,85 @@
+"""Importing TensorFlow and the two generations of Keras, late and without their banners."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+
+from tflite_sparse.errors import ModelError, SettingsError
+
+
+
+def tensorflow() -> ModuleType:
+    """TensorFlow, its start-up messages dropped (they are written by native code, on file descriptor 2)."""
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with _quiet_file_descriptor(2):
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # looks for GPUs, and complains where there are none
+    except ImportError as error:
+        raise ModelError(f"TensorFlow cannot be imported ({error}): pip install tensorflow.") from error
+    return tf  # type: ignore[no-any-return]
+
+
+def keras3() -> ModuleType:
+    """Keras 3 on the TensorFlow backend.
+
+    Raises:
+        SettingsError: another backend is set; only TensorFlow's can be converted.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    tensorflow()
+    with _quiet_file_descriptor(2):
+        import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise SettingsError(
+            f"Keras runs on the {keras.backend.backend()} backend here; set KERAS_BACKEND=tensorflow and start again."
+        )
+    return keras  # type: ignore[no-any-return]
+
+
+def keras2() -> ModuleType:
+    """Keras 2 (the package ``tf_keras``)."""
+    tensorflow()
+    try:
+        with _quiet_file_descriptor(2):
+            import tf_keras
+    except ImportError as error:
+        raise ModelError("models of Keras 2 need the package tf_keras: pip install tf_keras.") from error
+    return tf_keras  # type: ignore[no-any-return]
+
+
+def model_optimization() -> ModuleType:
+    """tensorflow-model-optimization; it works on Keras 2 only."""
+    keras2()
+    try:
+        with _quiet_file_descriptor(2), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import tensorflow_model_optimization as tfmot
+    except ImportError as error:
+        raise ModelError(
+            "models with prune_low_magnitude wrappers need tensorflow-model-optimization: "
+            "pip install tensorflow-model-optimization."
+        ) from error
+    return tfmot  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _quiet_file_descriptor(descriptor: int) -> Iterator[None]:
+    saved = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, descriptor)
+        yield
+    finally:
+        os.dup2(saved, descriptor)
+        os.close(saved)
+        os.close(nowhere)

@@ -1,0 +1,37 @@
+"""Python files that the user names on purpose; the only code that this package runs and did not ship."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tflite_sparse.errors import InputError
+
+
+def load_module(path: Path, raising: type[InputError]) -> ModuleType:
+    """Run the Python file at ``path`` and return it as a module.
+
+    Its folder is on ``sys.path`` while it runs, as it is for a script.
+
+    Raises:
+        InputError: of the type ``raising``; the file is missing or raised an exception.
+    """
+    if not path.is_file():
+        raise raising(f"{path}: no such Python file.")
+    name = f"tflite_sparse_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise raising(f"{path} is not a Python file: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # classes that are pickled or registered look their module up
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise raising(f"{path} raised {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    return module

@@ -1,0 +1,120 @@
+"""What LiteRT takes sparse, in its default (XNNPACK) and its built-in-kernels interpreter and in CompiledModel.
+
+The table was measured on ai-edge-litert 2.3.0 by running one-operator models; ``tests/targets`` runs them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_name
+from tflite_sparse.rewrites import factored_conv, fully_connected_as_conv
+from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
+from tflite_sparse.targets.form import Answer, Form
+
+NAME = "litert"
+
+_INT8, _FLOAT32 = np.dtype(np.int8), np.dtype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An operator input that may read the output of DENSIFY.
+
+    Attributes:
+        position: the input that holds the weight.
+        dtypes: types of the weight that are taken.
+        data_input: the input whose type must be the weight's; None where any goes.
+    """
+
+    position: int
+    dtypes: frozenset[np.dtype[Any]]
+    data_input: int | None
+
+
+_BOTH = frozenset({_INT8, _FLOAT32})
+
+READERS = {
+    "CONV_2D": Reader(1, _BOTH, 0),
+    "DEPTHWISE_CONV_2D": Reader(1, _BOTH, 0),
+    "TRANSPOSE_CONV": Reader(1, _BOTH, 2),
+    "GATHER": Reader(0, _BOTH, None),
+    # An int8 weight is refused by the default interpreter and goes through CONV_2D instead.
+    "FULLY_CONNECTED": Reader(1, frozenset({_FLOAT32}), 0),
+}
+
+
+def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+    """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
+    tensor = graph.tensor(tensor_index)
+    refusal = _refusal_of_constant(tensor) or next(filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None)
+    if refusal is not None:
+        return Answer((), refusal)
+    names = {graph.operator_name(use.operator) for use in uses}
+    forms = []
+    if all(dtype_of(tensor) in READERS[name].dtypes for name in names):
+        forms.append(Form("", shape_of(tensor), 0, _nothing))
+    if names == {"FULLY_CONNECTED"}:
+        refusal = _first_refusal(graph, uses, fully_connected_as_conv.refusal)
+        if refusal is None:
+            forms.append(_through_conv(graph, tensor, uses))
+    if names == {"CONV_2D"} and min(shape_of(tensor)[0], shape_of(tensor)[3]) > ONE_BYTE_INDEX_REACH:
+        if _first_refusal(graph, uses, factored_conv.refusal) is None:
+            forms.append(_factored(graph, tensor, uses))
+    return Answer(tuple(forms), refusal if not forms else None)
+
+
+def _refusal_of_constant(tensor: Any) -> str | None:
+    if dtype_of(tensor) not in _BOTH:
+        return f"{type_name(tensor)} constants are left dense"
+    quantization = tensor.quantization
+    if quantization is not None and quantization.zeroPoint is not None and np.any(np.asarray(quantization.zeroPoint)):
+        return "its zero point is not 0, and the runtime fills what is left out with 0"
+    return None
+
+
+def _refusal_of_use(graph: Graph, tensor: Any, use: Use) -> str | None:
+    name = graph.operator_name(use.operator)
+    reader = READERS.get(name)
+    if reader is None or reader.position != use.position:
+        return f"{name} does not take a sparse constant as input {use.position}"
+    if reader.data_input is not None:
+        data = graph.tensor(int(use.operator.inputs[reader.data_input]))
+        if dtype_of(data) != dtype_of(tensor):
+            return f"{name} with {type_name(data)} input does not take sparse {type_name(tensor)} weights"
+    return None
+
+
+def _first_refusal(graph: Graph, uses: Sequence[Use], refusal: Any) -> str | None:
+    found = (refusal(graph, use.operator) for use in uses)
+    return next((f"FULLY_CONNECTED cannot become CONV_2D: {why}" for why in found if why is not None), None)
+
+
+def _through_conv(graph: Graph, tensor: Any, uses: Sequence[Use]) -> Form:
+    operators = [use.operator for use in uses]
+
+    def prepare() -> None:
+        for operator in operators:
+            fully_connected_as_conv.apply(graph, operator)
+
+    overhead = sum(fully_connected_as_conv.overhead_bytes(graph, operator) for operator in operators)
+    return Form("FULLY_CONNECTED as CONV_2D", fully_connected_as_conv.stored_shape(shape_of(tensor)), overhead, prepare)
+
+
+def _factored(graph: Graph, tensor: Any, uses: Sequence[Use]) -> Form:
+    operators = [use.operator for use in uses]
+
+    def prepare() -> None:
+        for operator in operators:
+            factored_conv.apply(graph, operator)
+
+    overhead = sum(factored_conv.overhead_bytes(graph, operator) for operator in operators)
+    return Form("CONV_2D in channel groups", factored_conv.stored_shape(shape_of(tensor)), overhead, prepare)
+
+
+def _nothing() -> None:
+    return None
