@@ -91,7 +91,11 @@ def _run(folder: Path, on_step: Step) -> int:
 
 def _in_words(status: int) -> str:
     if status < 0:
-        names = {signal.SIGSEGV: "crashed (segmentation fault)", signal.SIGABRT: "aborted", signal.SIGKILL: "was killed"}
+        names = {
+            signal.SIGSEGV: "crashed (segmentation fault)",
+            signal.SIGABRT: "aborted",
+            signal.SIGKILL: "was killed",
+        }
         return names.get(-status, f"was ended by signal {-status}")  # type: ignore[call-overload, no-any-return]
     return f"ended with status {status}"
 

@@ -122,12 +122,18 @@ class _Export:
                 samples = _load_data(DEMO_DATA if data is None else data, settings.seed, (None, 28, 28, 1))
                 return None, _check_demo_data(samples)
             path = Path(model) if isinstance(model, str | os.PathLike) else None
-            source = keras_model.from_memory(model) if path is None else keras_model.open_model(path, settings.custom_objects)
+            source = (
+                keras_model.from_memory(model)
+                if path is None
+                else keras_model.open_model(path, settings.custom_objects)
+            )
             if data is None:
                 return source, None
             inputs = source.inputs()
             if len(inputs) != 1:
-                raise DataError(f"{source.name} has {len(inputs)} inputs; data for models with one input are supported.")
+                raise DataError(
+                    f"{source.name} has {len(inputs)} inputs; data for models with one input are supported."
+                )
             samples = _load_data(data, settings.seed, inputs[0].shape)
             return source, samples.fitted_to(inputs[0].shape, inputs[0].dtype)
 
@@ -316,9 +322,7 @@ def _calibration_samples(samples: Dataset, settings: ExportSettings) -> np.ndarr
     return samples.x_train[np.sort(chosen)]
 
 
-def _pruning(
-    kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str
-) -> report_model.Pruning:
+def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
     now = masks.sparsity_of(kernels)
     return report_model.Pruning(
         prunable_kernels=len(kernels),

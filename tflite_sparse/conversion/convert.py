@@ -71,7 +71,9 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
 
 def _death_message(model: SourceModel, death: child.ChildDied, quantising: bool) -> str:
     kinds = model.layer_kinds()
-    shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS)) + (", ..." if len(kinds) > _SHOWN_KINDS else "")
+    shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS)) + (
+        ", ..." if len(kinds) > _SHOWN_KINDS else ""
+    )
     return f"the converter {death.how} on {model.name}, a model of {shown}. {_cure(kinds, quantising)}"
 
 
@@ -91,4 +93,3 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:300] + " ..."
-

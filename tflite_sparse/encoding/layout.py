@@ -52,7 +52,9 @@ class Layout:
             raise ValueError("a block dimension must be dense: the runtime drops the size of a compressed one")
         if len(set(self.block_map)) != blocks or any(not 0 <= axis < rank for axis in self.block_map):
             raise ValueError(f"block map {self.block_map} does not name own axes, each once")
-        if any(size < 1 or self.shape[axis] % size for axis, size in zip(self.block_map, self.block_shape, strict=True)):
+        if any(
+            size < 1 or self.shape[axis] % size for axis, size in zip(self.block_map, self.block_shape, strict=True)
+        ):
             raise ValueError(f"blocks {self.block_shape} do not divide shape {self.shape} exactly")
 
     @property

@@ -46,7 +46,9 @@ def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encode
     block_map = () if table.blockMap is None else tuple(int(v) for v in table.blockMap)
     metadata = list(_present(table.dimMetadata, "dimension metadata"))
     if not order or len(metadata) != len(order) or len(order) != len(shape) + len(block_map):
-        raise ValueError(f"{len(order)} levels and {len(metadata)} level descriptions for a tensor of rank {len(shape)}")
+        raise ValueError(
+            f"{len(order)} levels and {len(metadata)} level descriptions for a tensor of rank {len(shape)}"
+        )
     compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
     sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
     try:

@@ -200,5 +200,3 @@ def _refuse_unknown_options(model: Any, name: str) -> None:
 
 def _is_lost(kind: int, options: Any) -> bool:
     return kind != 0 and options is None
-
-

@@ -82,4 +82,3 @@ def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray
     if labels.shape[1:] == outputs.shape[1:]:
         return keras.losses.CategoricalCrossentropy(from_logits=from_logits)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-

@@ -74,7 +74,9 @@ def apply(graph: Graph, operator: Any) -> None:
     options.quantizedBiasType = former_options.quantizedBiasType
     operator.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
     operator.builtinOptions = options
-    operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.CONV_2D, _CONV_VERSION[np.dtype(dtype_of(weight))])
+    operator.opcodeIndex = graph.operator_code(
+        schema.BuiltinOperator.CONV_2D, _CONV_VERSION[np.dtype(dtype_of(weight))]
+    )
 
 
 def overhead_bytes(graph: Graph, operator: Any) -> int:

@@ -117,7 +117,9 @@ def run_here(
     else:
         arrays = _run_interpreter(interpreter, prepared, details, on_step)
     quantisation = [output["quantization"] for output in interpreter.get_output_details()]
-    return Outputs(arrays, tuple(float(scale) for scale, _ in quantisation), tuple(int(zero) for _, zero in quantisation))
+    return Outputs(
+        arrays, tuple(float(scale) for scale, _ in quantisation), tuple(int(zero) for _, zero in quantisation)
+    )
 
 
 def inputs_here(path: str, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:
@@ -188,9 +190,7 @@ def _run_interpreter(
     return tuple(np.concatenate(column) for column in zip(*results, strict=True))
 
 
-def _run_compiled_model(
-    path: str, inputs: list[np.ndarray], interpreter: Any, on_step: Step
-) -> tuple[np.ndarray, ...]:
+def _run_compiled_model(path: str, inputs: list[np.ndarray], interpreter: Any, on_step: Step) -> tuple[np.ndarray, ...]:
     from ai_edge_litert.compiled_model import CompiledModel
 
     # One sample at a time: in 2.3.0 the output buffers keep the old size when an input is resized.

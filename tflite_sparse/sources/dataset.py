@@ -236,7 +236,9 @@ def _from_mapping(arrays: Mapping[str, Any], name: str, seed: int) -> Dataset:
     if "x" in arrays:
         y = arrays.get("y")
         return _split(name, _array(arrays["x"]), None if y is None else _array(y), seed)
-    raise DataError(f"{name} holds {', '.join(sorted(arrays)) or 'nothing'}; expected x, y or x_train, y_train, x_test, y_test.")
+    raise DataError(
+        f"{name} holds {', '.join(sorted(arrays)) or 'nothing'}; expected x, y or x_train, y_train, x_test, y_test."
+    )
 
 
 def _from_function(path: Path, function: str, spec: str, seed: int) -> Dataset:
@@ -267,7 +269,9 @@ def _from_tf_dataset(value: Any, name: str, seed: int) -> Dataset:
         y = None if labels[0] is None else np.stack(labels)
         return _split(name, np.stack(inputs), y, seed)
     except ValueError as error:
-        raise DataError(f"{name}: its samples differ in shape; unbatch it, one sample per element ({error}).") from error
+        raise DataError(
+            f"{name}: its samples differ in shape; unbatch it, one sample per element ({error})."
+        ) from error
 
 
 def _from_folder(path: Path, seed: int, image_shape: tuple[int | None, ...] | None) -> Dataset:
@@ -289,9 +293,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _read_images(
-    path: Path, names: tuple[str, ...], shape: tuple[int | None, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_images(path: Path, names: tuple[str, ...], shape: tuple[int | None, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Images in 0 to 255, resized to the model's input, as ``image_dataset_from_directory`` of Keras gives them."""
     import tensorflow as tf
 
@@ -316,9 +318,7 @@ def _read_images(
     return images, np.array([number for _, number in files])
 
 
-def _split(
-    name: str, x: np.ndarray, y: np.ndarray | None, seed: int, labels: tuple[str, ...] = ()
-) -> Dataset:
+def _split(name: str, x: np.ndarray, y: np.ndarray | None, seed: int, labels: tuple[str, ...] = ()) -> Dataset:
     if x.ndim < 1 or len(x) < 2:
         raise DataError(f"{name}: at least two samples are needed, one to calibrate or train with and one to test.")
     if y is not None and len(y) != len(x):

@@ -68,7 +68,9 @@ class KerasSource:
         try:
             copy = self.keras.models.clone_model(self.model)
         except Exception as error:
-            raise ModelError(f"{self.name} cannot be copied for training: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(
+                f"{self.name} cannot be copied for training: {' '.join(str(error).split())[:300]}"
+            ) from error
         copy.set_weights(self.model.get_weights())
         return KerasSource(copy, self.keras, self.name)
 
@@ -159,7 +161,9 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
     except Exception as error:
         message = " ".join(str(error).split())
-        unknown = re.search(r"Unknown (?:layer|object|\w+): '?(\w+)|Could not locate (?:class|function) '(\w+)'", message)
+        unknown = re.search(
+            r"Unknown (?:layer|object|\w+): '?(\w+)|Could not locate (?:class|function) '(\w+)'", message
+        )
         if unknown:
             raise ModelError(_custom_object_message(path, unknown.group(1) or unknown.group(2))) from error
         raise ModelError(
@@ -241,7 +245,9 @@ def _refuse_code(config: Any, path: Path, custom: Mapping[str, Any]) -> None:
         name = value.get("class_name")
         if name in ("Lambda", "__lambda__", "__tensor_lambda__"):
             inner = value.get("config")
-            raise ModelError(_lambda_message(path, repr(inner.get("name", "lambda")) if isinstance(inner, dict) else "a layer"))
+            raise ModelError(
+                _lambda_message(path, repr(inner.get("name", "lambda")) if isinstance(inner, dict) else "a layer")
+            )
         module = value.get("module")
         if not isinstance(name, str) or not isinstance(module, str) or name in custom:
             continue
@@ -285,7 +291,11 @@ def _custom_objects(path: Path) -> dict[str, Any]:
 def _kernel(layer: Any, variable: Any) -> Kernel:
     leaf = variable.name.rpartition("/")[2].partition(":")[0]
     return Kernel(
-        f"{layer.name}/{leaf}", type(layer).__name__, tuple(int(n) for n in variable.shape), variable.numpy, variable.assign
+        f"{layer.name}/{leaf}",
+        type(layer).__name__,
+        tuple(int(n) for n in variable.shape),
+        variable.numpy,
+        variable.assign,
     )
 
 
@@ -314,4 +324,6 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     try:
         return np.dtype(name)
     except TypeError as error:
-        raise ModelError(f"the model has an input of type {name}, which is not supported: use a numeric input.") from error
+        raise ModelError(
+            f"the model has an input of type {name}, which is not supported: use a numeric input."
+        ) from error

@@ -51,7 +51,9 @@ class SavedModelSource:
             source = _without_mask_updates(path, copy)
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
-            raise ModelError(f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(
+                f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}"
+            ) from error
         return cls(loaded, str(path), holder)
 
     @classmethod
@@ -117,7 +119,9 @@ class SavedModelSource:
         """See :class:`SourceModel`."""
         definition = self._function.graph.as_graph_def()
         nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-        return Counter(node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"})
+        return Counter(
+            node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}
+        )
 
     def save_for_conversion(self, folder: Path) -> None:
         """See :class:`SourceModel`."""
@@ -177,9 +181,7 @@ def _without_mask_updates(path: Path, copy: Path) -> Path:
 
 def _drop_assignments(function: Any) -> None:
     dropped = {
-        node.name
-        for node in function.node_def
-        if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
+        node.name for node in function.node_def if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
     }
     if not dropped:
         return

@@ -12,7 +12,6 @@ from types import ModuleType
 from tflite_sparse.errors import ModelError, SettingsError
 
 
-
 def tensorflow() -> ModuleType:
     """TensorFlow, its start-up messages dropped (they are written by native code, on file descriptor 2)."""
     if "tensorflow" in sys.modules:

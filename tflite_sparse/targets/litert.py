@@ -51,7 +51,9 @@ READERS = {
 def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
     tensor = graph.tensor(tensor_index)
-    refusal = _refusal_of_constant(tensor) or next(filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None)
+    refusal = _refusal_of_constant(tensor) or next(
+        filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None
+    )
     if refusal is not None:
         return Answer((), refusal)
     names = {graph.operator_name(use.operator) for use in uses}
