@@ -30,7 +30,7 @@ _JOB, _RESULT, _LOG = "job.pickle", "result.pickle", "log.txt"
 _LOG_TAIL_CHARACTERS = 2000
 
 
-class ChildDied(TfliteSparseError):
+class ChildDiedError(TfliteSparseError):
     """The child ended without a result.
 
     Attributes:
@@ -50,19 +50,20 @@ def call(function: str, /, *, on_step: Step = ignore_steps, **arguments: Any) ->
     The function gets ``arguments`` and, as ``on_step``, a callback whose calls reach the caller's ``on_step``.
 
     Raises:
-        ChildDied: it crashed or was killed.
+        ChildDiedError: it crashed or was killed.
         Exception: whatever the function raised, raised again here.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
-        with open(folder / _JOB, "wb") as stream:
+        with (folder / _JOB).open("wb") as stream:
             pickle.dump((function, arguments), stream, protocol=pickle.HIGHEST_PROTOCOL)
         status = _run(folder, on_step)
         log = (folder / _LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
         if not (folder / _RESULT).exists():
-            raise ChildDied(_in_words(status), log)
-        with open(folder / _RESULT, "rb") as stream:
-            succeeded, value = pickle.load(stream)  # written by our own child, in a folder that only we may enter
+            raise ChildDiedError(_in_words(status), log)
+        with (folder / _RESULT).open("rb") as stream:
+            # Written by our own child, in a folder that only we may enter.
+            succeeded, value = pickle.load(stream)  # noqa: S301
     if succeeded:
         return value
     raise value
@@ -70,7 +71,7 @@ def call(function: str, /, *, on_step: Step = ignore_steps, **arguments: Any) ->
 
 def _run(folder: Path, on_step: Step) -> int:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
-    with open(folder / _LOG, "wb") as log:
+    with (folder / _LOG).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tflite_sparse.child", str(folder)],
             stdin=subprocess.PIPE,
@@ -109,16 +110,16 @@ def _main(folder: Path) -> None:
     def on_step(done: int, total: int) -> None:
         print(json.dumps([done, total]), file=steps, flush=True)
 
-    with open(folder / _JOB, "rb") as stream:
-        function, arguments = pickle.load(stream)
+    with (folder / _JOB).open("rb") as job:
+        function, arguments = pickle.load(job)  # noqa: S301 - written by our own parent
     try:
         outcome = (True, _resolve(function)(**arguments, on_step=on_step))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - handed to the parent, whatever it is
         outcome = (False, _portable(error))
     unfinished = folder / (_RESULT + ".part")
-    with open(unfinished, "wb") as stream:
-        pickle.dump(outcome, stream, protocol=pickle.HIGHEST_PROTOCOL)
-    os.replace(unfinished, folder / _RESULT)
+    with unfinished.open("wb") as result:
+        pickle.dump(outcome, result, protocol=pickle.HIGHEST_PROTOCOL)
+    unfinished.replace(folder / _RESULT)
     steps.close()
     # Destructors of native runtimes may crash at exit, after the work is done.
     os._exit(0)
@@ -132,13 +133,8 @@ def _resolve(function: str) -> Callable[..., Any]:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself if the parent can read it back, else its text."""
-    try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error) and isinstance(error, TfliteSparseError):
-            return error
-    except Exception:  # noqa: BLE001 - any failure to copy leads to the same fallback
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    """The error itself where it is one of this package's, which all can be pickled; else its text."""
+    return error if isinstance(error, TfliteSparseError) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _end_with_parent() -> None:

@@ -51,10 +51,10 @@ def publish(temporary: Path, path: Path) -> None:
         OutputError: the disk refused the write or the rename.
     """
     try:
-        with open(temporary, "rb+") as stream:
+        with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except OSError as error:
         raise _output_error(path, error) from error
 
@@ -65,7 +65,7 @@ def write_bytes(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with replacing(path) as temporary, open(temporary, "wb") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         for chunk in chunks:
             stream.write(chunk)
 

@@ -174,7 +174,8 @@ class _Export:
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if trains:
-            assert samples is not None and isinstance(stripped, keras_model.KerasSource)
+            assert samples is not None
+            assert isinstance(stripped, keras_model.KerasSource)
             with self._stage("fine-tune under the masks") as on_step:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
@@ -264,7 +265,8 @@ class _Export:
         if metric is None or samples is None or models.sparse is None:
             return models, None
         best, reached = models.dense_float32.accuracy, models.sparse.accuracy
-        assert best is not None and reached is not None
+        assert best is not None
+        assert reached is not None
         return models, report_model.Accuracy(
             metric=metric.name,
             samples=len(samples.x_test),

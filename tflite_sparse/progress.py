@@ -31,6 +31,7 @@ class Silent:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Step]:
         """See :class:`Progress`."""
+        del name
         yield ignore_steps
 
     def note(self, text: str) -> None:

@@ -60,20 +60,19 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
                 samples=samples,
                 io=io,
             )
-        except child.ChildDied as death:
+        except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, samples is not None)) from death
         except (RuntimeError, MemoryError) as error:
-            raise ConversionError(
-                f"{model.name} cannot be converted: {_one_line(error)} {_cure(model.layer_kinds(), samples is not None)}"
-            ) from error
+            cure = _cure(model.layer_kinds(), samples is not None)
+            raise ConversionError(f"{model.name} cannot be converted: {_one_line(error)} {cure}") from error
     return result
 
 
-def _death_message(model: SourceModel, death: child.ChildDied, quantising: bool) -> str:
+def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: bool) -> str:
     kinds = model.layer_kinds()
-    shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS)) + (
-        ", ..." if len(kinds) > _SHOWN_KINDS else ""
-    )
+    shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS))
+    if len(kinds) > _SHOWN_KINDS:
+        shown += ", ..."
     return f"the converter {death.how} on {model.name}, a model of {shown}. {_cure(kinds, quantising)}"
 
 

@@ -158,7 +158,10 @@ def costs(array: np.ndarray) -> Iterator[Cost]:
 
 
 def cheapest(array: np.ndarray) -> Cost | None:
-    """The layout of least bytes, the simplest of equals (fewest compressed levels, then axis order); None for a scalar."""
+    """The layout of least bytes, the simplest of equals (fewest compressed levels, then axis order).
+
+    None where no axis is longer than 1.
+    """
     return min(
         costs(array),
         key=lambda cost: (cost.nbytes, sum(cost.layout.compressed), cost.layout.traversal_order),
@@ -197,7 +200,7 @@ def _projections(mask: np.ndarray) -> dict[frozenset[int], int]:
             for position, axis in enumerate(ordered):
                 rest = kept - {axis}
                 if rest and rest not in smaller:
-                    smaller[rest] = projection.any(axis=position)
+                    smaller[rest] = np.asarray(projection.any(axis=position))
         pending = smaller
     return counts
 

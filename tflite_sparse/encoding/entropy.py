@@ -19,7 +19,7 @@ def entropy_bytes(array: np.ndarray) -> int:
     if array.size == 0:
         return 0
     mask_bits = array.size * _entropy(np.array([kept.size, array.size - kept.size]))
-    return math.ceil((mask_bits + kept.size * _entropy(_frequencies(kept))) / 8)
+    return math.ceil(float(mask_bits + kept.size * _entropy(_frequencies(kept))) / 8)
 
 
 def _frequencies(values: np.ndarray) -> np.ndarray:

@@ -138,10 +138,8 @@ def nonzero_mask(array: np.ndarray) -> np.ndarray:
     """
     if array.dtype == np.bool_:
         return array
-    if array.dtype.kind in "iu":
-        return array != 0
-    contiguous = np.ascontiguousarray(array)
-    return contiguous.view(f"u{array.dtype.itemsize}") != 0
+    bits = array if array.dtype.kind in "iu" else np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+    return np.asarray(bits != 0)
 
 
 def element_count(shape: tuple[int, ...]) -> int:

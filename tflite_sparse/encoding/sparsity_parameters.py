@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse.encoding.csr import CompressedLevel, Encoded
 from tflite_sparse.encoding.layout import Layout
 
-_VECTORS = {
+_VECTORS: dict[np.dtype[Any], tuple[int, Any]] = {
     np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
     np.dtype(np.uint16): (schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT),
     np.dtype(np.int32): (schema.SparseIndexVector.Int32Vector, schema.Int32VectorT),

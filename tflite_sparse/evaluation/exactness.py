@@ -109,8 +109,8 @@ def compare_outputs(
 def probe_inputs(path: Path, samples: np.ndarray | None, count: int, seed: int) -> list[np.ndarray]:
     """Inputs to compare two files on, one array for each input of the file at ``path``.
 
-    The first three are the boundaries (all smallest, all largest, all zero or at the zero point), then real samples where
-    there are any, else random values: over the whole range of a quantised input, standard normal for a float one.
+    The first three are the boundaries (all smallest, all largest, all at zero or the zero point), then real samples
+    where there are any, else random values: over the whole range of a quantised input, standard normal for a float one.
     Sizes that may change are taken as 1.
     """
     generator = np.random.default_rng(seed)
@@ -129,13 +129,13 @@ def probe_inputs(path: Path, samples: np.ndarray | None, count: int, seed: int) 
     return result
 
 
-def _range(detail: litert.InputDetails) -> tuple[float, float]:
+def _range(detail: litert.InputDetails) -> tuple[int, int]:
     if detail.dtype.kind not in "iu":
-        return -4.0, 4.0
+        return -4, 4
     if detail.scale == 0:  # token numbers or indices: only the smallest are valid in every model
         return 0, 1
     limits = np.iinfo(detail.dtype)
-    return limits.min, limits.max
+    return int(limits.min), int(limits.max)
 
 
 def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileSize:
-    """``file_bytes`` as it lies, ``gzip_bytes`` as ``gzip -9`` makes it, ``sparsity`` over weights of rank 2 and more."""
+    """``file_bytes`` as it lies, ``gzip_bytes`` by ``gzip -9``, ``sparsity`` over weights of rank 2 and more."""
 
     file_bytes: int
     gzip_bytes: int
@@ -35,7 +35,7 @@ def gzip_bytes(path: Path) -> int:
     """The size of ``gzip -9 path``, without writing it."""
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     size = 0
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             size += len(compressor.compress(chunk))
     return size + len(compressor.flush())

@@ -19,7 +19,7 @@ from tflite_sparse.errors import FlatbufferError
 
 _LAST_CODE_OF_THE_OLD_FIELD = 127  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
 
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
     schema.TensorType.FLOAT16: np.dtype(np.float16),
     schema.TensorType.FLOAT64: np.dtype(np.float64),
@@ -33,8 +33,10 @@ _DTYPES = {
     schema.TensorType.BOOL: np.dtype(np.bool_),
 }
 
-_OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-_TYPE_NAMES = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
+_OPERATOR_NAMES: dict[int, str] = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_TYPE_NAMES: dict[int, str] = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Graph:
         self.subgraph = subgraph
 
     def tensor(self, index: int) -> Any:
+        """The ``TensorT`` of that index."""
         return self.subgraph.tensors[index]
 
     @property

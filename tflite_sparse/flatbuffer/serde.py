@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 2**31 - 1  # offsets are 32-bit; the runtime reads them as sign
 _ROOM_FOR_TABLES = 1 << 20
 
 
-class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
     """A builder that writes equal vectors, strings and tables once and points everyone at that copy.
 
     FlatBuffers readers follow offsets, so several tables may hold the offset of one child. Children are built before
@@ -33,7 +33,8 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
     from the end of the buffer) are, and a table that turns out to be a copy is rolled back before it is closed.
     """
 
-    __slots__ = ("_fields", "_tables", "_vectors")
+    head: int  # state of the base class
+    current_vtable: Any
 
     def __init__(self, initial_bytes: int = 1024) -> None:
         super().__init__(initial_bytes)
@@ -44,7 +45,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
     def aligned_vector(self, values: np.ndarray, alignment: int) -> int:
         """Write a one-dimensional array (or find its equal) so that its first element lies on ``alignment`` bytes."""
         values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-        payload = memoryview(values.view(np.uint8)) if values.size else memoryview(b"")
+        payload = values.view(np.uint8).data
         key = (values.itemsize, values.size, hashlib.blake2b(payload, digest_size=16).digest())
         known = self._vectors.get(key)
         if known is not None and self._data_is_aligned(known, alignment):
@@ -63,11 +64,13 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
         return (vector_offset - 4) % alignment == 0
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 - name of the base class
+        """Write a one-dimensional array as the generated code asks for, shared."""
         if x.ndim != 1:
             raise TypeError("a FlatBuffers vector has one dimension")
         return self.aligned_vector(x, INDEX_ALIGNMENT)
 
     def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        """Write a string, shared."""
         key = ("string", s.encode(encoding, errors) if isinstance(s, str) else bytes(s))
         if key not in self._vectors:
             self._vectors[key] = super().CreateString(s, encoding, errors)
@@ -76,25 +79,30 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
     # Tables: remember each field while the table is open, compare when it closes.
 
     def StartObject(self, numfields: int) -> None:  # noqa: N802
+        """Open a table."""
         super().StartObject(numfields)
         self._fields = []
 
     def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
+        """Write a scalar field."""
         super().PrependSlot(flags, o, x, d)
         if x is not None and x != d:
             self._fields.append((o, flags.__name__, x))
 
     def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:  # noqa: N802
+        """Write a field that is an offset."""
         super().PrependUOffsetTRelativeSlot(o, x, d)
         if x != d:
             self._fields.append((o, "offset", x))
 
     def PrependStructSlot(self, v: int, x: int, d: int) -> None:  # noqa: N802
+        """Write a field that is a struct."""
         # A struct lies inline, so its bytes are part of this table and have no identity to share.
         super().PrependStructSlot(v, x, d)
         self._fields.append((v, "struct", object()))
 
     def EndObject(self) -> int:  # noqa: N802
+        """Close a table; return the offset of its equal if there is one."""
         key = (len(self.current_vtable), *self._fields)
         known = self._tables.get(key)
         if known is not None:

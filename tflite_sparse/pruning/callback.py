@@ -16,9 +16,9 @@ from tflite_sparse.sources.source_model import Kernel
 def magnitude_pruning(keras: ModuleType, kernels: Sequence[Kernel], schedule: PolynomialSchedule) -> Any:
     """A callback that makes masks along ``schedule`` and keeps masked weights at zero.
 
-    After each optimizer step the masked weights are set back to zero. The forward pass so sees masked weights only, and
-    since the optimizers of Keras work weight by weight, the unmasked ones move exactly as if the gradients of the others
-    had been stopped (Zhu and Gupta 2017, section 3: "only unmasked weights are updated").
+    After each optimizer step the masked weights are set back to zero. So the forward pass sees masked weights only,
+    and since the optimizers of Keras work weight by weight, the unmasked ones move exactly as if the gradients of the
+    others had been stopped (Zhu and Gupta 2017, section 3: "only unmasked weights are updated").
 
     Args:
         keras: the module whose ``fit`` it goes to, ``keras`` or ``tf_keras``.

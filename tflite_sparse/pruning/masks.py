@@ -10,7 +10,7 @@ import numpy as np
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 LEAST_PRUNABLE_SIZE = 2048
-"""Kernels with fewer weights are left alone: they hold few bytes and, being first or last layers, matter most."""
+"""Kernels with fewer weights are left alone: they are few bytes and, often first or last layers, matter most."""
 
 _LEFT_ALONE = ("Depthwise", "Normalization", "unread")
 
@@ -31,8 +31,8 @@ class Sparsity:
 def prunable(model: SourceModel) -> list[Kernel]:
     """The kernels that ``--sparsity`` speaks of.
 
-    All of rank 2 and more but those of fewer than :data:`LEAST_PRUNABLE_SIZE` weights, of normalisation layers, and
-    depthwise ones: they are left dense by Zhu and Gupta (2017) too, for they are small and every weight counts.
+    These are all of rank 2 and more but those of fewer than :data:`LEAST_PRUNABLE_SIZE` weights, of normalisation
+    layers, and depthwise ones: Zhu and Gupta (2017) leave those dense too, for they are small and every weight counts.
     """
     return [kernel for kernel in model.kernels() if _is_prunable(kernel)]
 
@@ -52,7 +52,7 @@ def magnitude_mask(values: np.ndarray, sparsity: float) -> np.ndarray:
 
 
 def apply_mask(kernel: Kernel, mask: np.ndarray) -> None:
-    """Set what ``mask`` leaves out to +0.0. (A product with the mask would leave -0.0, which is not all zero bits.)"""
+    """Set what ``mask`` leaves out to +0.0; a product with the mask could leave -0.0, which has a bit set."""
     values = kernel.read()
     kernel.write(np.where(mask, values, np.zeros((), values.dtype)))
 

@@ -76,8 +76,8 @@ def verdicts(report: Report) -> list[str]:
     if report.accuracy is not None:
         accuracy = report.accuracy
         lines.append(
-            f"Accuracy: {accuracy.metric} changed by {-accuracy.drop:+.4f} against dense float32, on {accuracy.samples} "
-            f"test samples (allowed drop: {accuracy.max_drop:g})."
+            f"Accuracy: {accuracy.metric} changed by {-accuracy.drop:+.4f} against dense float32, on "
+            f"{accuracy.samples} test samples (allowed drop: {accuracy.max_drop:g})."
         )
     else:
         lines.append("Accuracy: not measured; there were no data.")
@@ -89,7 +89,8 @@ def verdicts(report: Report) -> list[str]:
 
 def _kernels(report: Report) -> str:
     pruning = report.pruning
-    return f"{pruning.prunable_kernels} prunable kernels of {pruning.prunable_weights:,} weights, {pruning.after:.4f} zeros"
+    share = f"{pruning.after:.4f} of them zeros"
+    return f"{pruning.prunable_kernels} prunable kernels hold {pruning.prunable_weights:,} weights, {share}"
 
 
 def _verification(report: Report) -> str:

@@ -3,11 +3,11 @@
 LiteRT's XNNPACK delegate refuses a model whose int8 FULLY_CONNECTED reads a DENSIFY output ("failed to delegate
 FULLY_CONNECTED") and takes the same weight in a CONV_2D.
 
-Needs: a constant weight ``(n_out, n_in)`` in the default format, an input whose last axes hold ``n_in`` values a row, an
-output with at most one dynamic dimension.
+Needs: a constant weight ``(n_out, n_in)`` in the default format, an input whose last axes hold ``n_in`` values a row,
+an output with at most one dynamic dimension.
 Leaves: RESHAPE to ``(1, rows, k, c)``, CONV_2D (VALID, stride 1) with filter ``(n_out, 1, k, c)``, RESHAPE to the
-former output. Every row is one output pixel, so the batch may stay dynamic. The weight tensor keeps its index; a missing
-bias becomes zeros (int32 with scale = input scale x filter scales, as CONV_2D requires).
+former output. Every row is one output pixel, so the batch may stay dynamic. The weight tensor keeps its index; a
+missing bias becomes zeros (int32 with scale = input scale x filter scales, as CONV_2D requires).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def reshape_before(graph: Graph, operator: Any, position: int, shape: Sequence[i
 
 
 def reshape_after(graph: Graph, operator: Any, shape: Sequence[int], target: Sequence[int]) -> None:
-    """Make ``operator`` yield a tensor of ``shape`` (-1: set at run time), which a RESHAPE turns into its former output.
+    """Make ``operator`` yield ``shape`` (-1: set at run time), which a RESHAPE turns into its former output.
 
     ``target`` is the former output's shape, with -1 for the one size that is inferred at run time.
     """

@@ -131,7 +131,7 @@ def inputs_here(path: str, on_step: Step = ignore_steps) -> tuple[InputDetails, 
 def _in_child(function: str, path: Path, runtime: str, on_step: Step, **arguments: Any) -> Any:
     try:
         return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), **arguments)
-    except child.ChildDied as death:
+    except child.ChildDiedError as death:
         raise ExecutionError(f"{runtime} {death.how} on {path}. {_last_line(death.log)}") from death
     except RuntimeError as error:
         raise ExecutionError(f"{runtime} refuses {path}: {' '.join(str(error).split())[:300]}") from error

@@ -141,10 +141,11 @@ def from_arrays(value: Any, *, name: str = "data", seed: int = 0) -> Dataset:
         return _from_mapping(value, name, seed)
     if hasattr(value, "as_numpy_iterator"):
         return _from_tf_dataset(value, name, seed)
-    if isinstance(value, tuple | list) and len(value) == 2:
+    if isinstance(value, tuple) and len(value) == 2:
         first, second = value
-        if isinstance(first, tuple | list) and isinstance(second, tuple | list) and len(first) == len(second) == 2:
-            return Dataset(name, *map(_array, (*first, *second)))
+        if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second) == 2:
+            x_train, y_train, x_test, y_test = (_array(part) for part in (*first, *second))
+            return Dataset(name, x_train, y_train, x_test, y_test)
         return _split(name, _array(first), None if second is None else _array(second), seed)
     return _split(name, _array(value), None, seed)
 
@@ -168,7 +169,7 @@ def _digits(seed: int) -> Dataset:
     return _split("digits", x, bunch.target, seed, tuple("0123456789"))
 
 
-def _fashion_mnist(seed: int) -> Dataset:
+def _fashion_mnist(_seed: int) -> Dataset:
     if _FASHION_MNIST_FOLDER.is_dir():
         arrays = [
             _read_idx(_FASHION_MNIST_FOLDER / f"{part}-{kind}-ubyte.gz")
@@ -231,7 +232,8 @@ def _from_mapping(arrays: Mapping[str, Any], name: str, seed: int) -> Dataset:
     if {"x_train", "x_test"} <= set(arrays):
         parts = (arrays.get(key) for key in ("x_train", "y_train", "x_test", "y_test"))
         x_train, y_train, x_test, y_test = (None if part is None else _array(part) for part in parts)
-        assert x_train is not None and x_test is not None
+        assert x_train is not None
+        assert x_test is not None
         return Dataset(name, x_train, y_train, x_test, y_test)
     if "x" in arrays:
         y = arrays.get("y")
@@ -266,7 +268,7 @@ def _from_tf_dataset(value: Any, name: str, seed: int) -> Dataset:
     if not inputs:
         raise DataError(f"{name} yields no samples.")
     try:
-        y = None if labels[0] is None else np.stack(labels)
+        y = None if labels[0] is None else np.stack([np.asarray(label) for label in labels])
         return _split(name, np.stack(inputs), y, seed)
     except ValueError as error:
         raise DataError(

@@ -270,7 +270,10 @@ def _lambda_message(path: Path, layer: str) -> str:
 
 
 def _custom_object_message(path: Path, name: str) -> str:
-    return f"{path} uses {name!r}, which Keras does not know. Pass the Python file that defines it: --custom-objects FILE.py."
+    return (
+        f"{path} uses {name!r}, which Keras does not know. "
+        "Pass the Python file that defines it: --custom-objects FILE.py."
+    )
 
 
 def _custom_objects(path: Path) -> dict[str, Any]:
@@ -320,7 +323,7 @@ def _shape(tensor: Any) -> tuple[int | None, ...]:
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
-    name = getattr(dtype, "name", dtype)
+    name = str(getattr(dtype, "name", dtype))
     try:
         return np.dtype(name)
     except TypeError as error:

@@ -36,7 +36,7 @@ class Reader:
     data_input: int | None
 
 
-_BOTH = frozenset({_INT8, _FLOAT32})
+_BOTH: frozenset[np.dtype[Any]] = frozenset({_INT8, _FLOAT32})
 
 READERS = {
     "CONV_2D": Reader(1, _BOTH, 0),
@@ -61,12 +61,11 @@ def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     if all(dtype_of(tensor) in READERS[name].dtypes for name in names):
         forms.append(Form("", shape_of(tensor), 0, _nothing))
     if names == {"FULLY_CONNECTED"}:
-        refusal = _first_refusal(graph, uses, fully_connected_as_conv.refusal)
+        refusal = _refusal_of_rewrite(graph, uses)
         if refusal is None:
             forms.append(_through_conv(graph, tensor, uses))
-    if names == {"CONV_2D"} and min(shape_of(tensor)[0], shape_of(tensor)[3]) > ONE_BYTE_INDEX_REACH:
-        if _first_refusal(graph, uses, factored_conv.refusal) is None:
-            forms.append(_factored(graph, tensor, uses))
+    if names == {"CONV_2D"} and _may_be_factored(graph, tensor, uses):
+        forms.append(_factored(graph, tensor, uses))
     return Answer(tuple(forms), refusal if not forms else None)
 
 
@@ -91,9 +90,16 @@ def _refusal_of_use(graph: Graph, tensor: Any, use: Use) -> str | None:
     return None
 
 
-def _first_refusal(graph: Graph, uses: Sequence[Use], refusal: Any) -> str | None:
-    found = (refusal(graph, use.operator) for use in uses)
+def _refusal_of_rewrite(graph: Graph, uses: Sequence[Use]) -> str | None:
+    found = (fully_connected_as_conv.refusal(graph, use.operator) for use in uses)
     return next((f"FULLY_CONNECTED cannot become CONV_2D: {why}" for why in found if why is not None), None)
+
+
+def _may_be_factored(graph: Graph, tensor: Any, uses: Sequence[Use]) -> bool:
+    # Where either side is within a byte's reach, a traversal order without any edit does as well.
+    outputs, channels = shape_of(tensor)[0], shape_of(tensor)[3]
+    wide = min(outputs, channels) > ONE_BYTE_INDEX_REACH
+    return wide and all(factored_conv.refusal(graph, use.operator) is None for use in uses)
 
 
 def _through_conv(graph: Graph, tensor: Any, uses: Sequence[Use]) -> Form:
