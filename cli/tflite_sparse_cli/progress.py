@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a line a stage elsewhere."""
+"""Progress on stderr: a bar on a terminal; elsewhere a line when a stage starts to take long and one when it ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.console import Console
 
 from tflite_sparse.progress import Step
 
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 class TerminalProgress:
     """Shows each stage, how far it is, and how long it took."""
@@ -22,20 +24,40 @@ class TerminalProgress:
     def stage(self, name: str) -> Iterator[Step]:
         """See :class:`tflite_sparse.progress.Progress`."""
         started = time.perf_counter()
-        with rich.progress.Progress(
+        with self._bar(name) if self._console.is_terminal else self._lines(name) as on_step:
+            yield on_step
+        self._print(f"done {name} ({time.perf_counter() - started:.1f} s)")
+
+    def note(self, text: str) -> None:
+        """See :class:`tflite_sparse.progress.Progress`."""
+        self._print(text)
+
+    @contextlib.contextmanager
+    def _bar(self, name: str) -> Iterator[Step]:
+        columns = (
             rich.progress.SpinnerColumn(),
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
             rich.progress.TaskProgressColumn(),
             rich.progress.TimeElapsedColumn(),
             rich.progress.TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        ) as bar:
+        )
+        with rich.progress.Progress(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task(name, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
-        self._console.print(f"[green]done[/] {name} [dim]{time.perf_counter() - started:.1f} s[/]", highlight=False)
 
-    def note(self, text: str) -> None:
-        """See :class:`tflite_sparse.progress.Progress`."""
-        self._console.print(text, markup=False, highlight=False)
+    @contextlib.contextmanager
+    def _lines(self, name: str) -> Iterator[Step]:
+        last = time.perf_counter()
+
+        def on_step(done: int, total: int) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            if now - last >= _SECONDS_BETWEEN_LINES:
+                last = now
+                self._print(f"{name}: {done / total:.0%}")
+
+        yield on_step
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ def render(report: Report) -> str:
         else "`gzip bytes` is what a download takes; the runtime reads the uncompressed file.",
         "## Weights",
         _table(tables.tensors(report)),
-        "`entropy bytes` is the zeroth-order bound: entropy of the mask plus entropy of the kept values.",
+        "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -9,11 +9,19 @@ from tflite_sparse.report.model import ModelFile, Report
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; columns whose heading is in ``left`` are aligned to the left, the others to the right."""
+    """A table of text.
+
+    Attributes:
+        headings: of the columns.
+        rows: one cell for each heading.
+        left: headings of the columns that are aligned to the left; the others hold numbers.
+        may_be_cut: headings of the columns that may be shortened where there is no room.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: frozenset[str]
+    may_be_cut: frozenset[str] = frozenset()
 
 
 _FILE_NAMES = {
@@ -38,16 +46,16 @@ def files(report: Report) -> Table:
                     f"{entry.file_bytes:,}",
                     f"{base / entry.file_bytes:.2f}x",
                     f"{entry.gzip_bytes:,}",
-                    "-" if entry.accuracy is None else f"{entry.accuracy:.4f}",
+                    _accuracy(entry),
                     f"{entry.sparsity:.3f}",
                 )
             )
-    headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "sparsity")
+    headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
     return Table(headings, tuple(rows), frozenset({"model", "file"}))
 
 
 def tensors(report: Report) -> Table:
-    """One row for each weight: what it took dense, what it takes now, what it would take at least, and why."""
+    """One row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
             _shortened(tensor.name),
@@ -61,8 +69,10 @@ def tensors(report: Report) -> Table:
         )
         for tensor in report.tensors
     )
-    headings = ("weight", "operator", "shape", "sparsity", "dense bytes", "stored bytes", "entropy bytes", "how")
-    return Table(headings, rows, frozenset({"weight", "operator", "shape", "how"}))
+    headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
+    return Table(
+        headings, rows, frozenset({"weight", "operator", "shape", "how"}), frozenset({"weight", "operator", "how"})
+    )
 
 
 def verdicts(report: Report) -> list[str]:
@@ -76,8 +86,9 @@ def verdicts(report: Report) -> list[str]:
     if report.accuracy is not None:
         accuracy = report.accuracy
         lines.append(
-            f"Accuracy: {accuracy.metric} changed by {-accuracy.drop:+.4f} against dense float32, on "
-            f"{accuracy.samples} test samples (allowed drop: {accuracy.max_drop:g})."
+            f"Accuracy: {accuracy.metric} is {_accuracy(report.models.sparse)}, that of dense float32 is "
+            f"{_accuracy(report.models.dense_float32)}, on {accuracy.samples} test samples: a drop of "
+            f"{accuracy.drop + 0:.4f} where {accuracy.max_drop:g} is allowed."
         )
     else:
         lines.append("Accuracy: not measured; there were no data.")
@@ -85,6 +96,10 @@ def verdicts(report: Report) -> list[str]:
         lines.append(_verification(report))
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
+
+
+def _accuracy(file: ModelFile | None) -> str:
+    return "unknown" if file is None or file.accuracy is None else f"{file.accuracy:.4f}"
 
 
 def _kernels(report: Report) -> str:
