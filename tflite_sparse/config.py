@@ -50,7 +50,7 @@ class ExportSettings(Settings):
     io: Literal["int8", "float32"] = "int8"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
-    verification_samples: Annotated[int, Field(ge=1)] = 64
+    verification_samples: Annotated[int, Field(ge=4)] = 64
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT

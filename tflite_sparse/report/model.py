@@ -81,15 +81,22 @@ class Tensor(_Part):
 
 
 class Runtime(_Part):
-    """The comparison of the sparse with the dense file in one runtime."""
+    """The comparison of the sparse with the dense file in one runtime.
+
+    Where ``unavailable`` says why not even the dense file runs there, nothing was compared.
+    """
 
     name: str
-    outputs_bit_exact: bool
-    largest_difference: float
+    outputs_bit_exact: bool | None
+    largest_difference: float | None
+    unavailable: str | None = None
 
 
 class Verification(_Part):
-    """What was checked on the written file, read back from disk."""
+    """What was checked on the written file, read back from disk.
+
+    ``outputs_bit_exact`` speaks of the runtimes that run the dense file; LiteRT's default one is always among them.
+    """
 
     weights_bit_exact: bool
     outputs_bit_exact: bool

@@ -113,12 +113,15 @@ def _verification(report: Report) -> str:
     assert verification is not None
     weights = "equal" if verification.weights_bit_exact else "NOT equal"
     good = [runtime.name for runtime in verification.runtimes if runtime.outputs_bit_exact]
-    bad = [runtime.name for runtime in verification.runtimes if not runtime.outputs_bit_exact]
+    bad = [runtime.name for runtime in verification.runtimes if runtime.outputs_bit_exact is False]
+    absent = [runtime.name for runtime in verification.runtimes if runtime.unavailable]
     line = f"Verification: decoded weights {weights} to the dense ones bit for bit"
     if good:
         line += f"; outputs equal bit for bit on {verification.samples} samples in {', '.join(good)}"
     if bad:
         line += f"; outputs NOT equal in {', '.join(bad)}"
+    if absent:
+        line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
     return line + "."
 
 

@@ -3,8 +3,8 @@
 LiteRT's XNNPACK delegate refuses a model whose int8 FULLY_CONNECTED reads a DENSIFY output ("failed to delegate
 FULLY_CONNECTED") and takes the same weight in a CONV_2D.
 
-Needs: a constant weight ``(n_out, n_in)`` in the default format, an input whose last axes hold ``n_in`` values a row,
-an output with at most one dynamic dimension.
+Needs: a constant int8 weight ``(n_out, n_in)`` in the default format, an int8 input whose last axes hold ``n_in``
+values a row, an int8 output with at most one dynamic dimension.
 Leaves: RESHAPE to ``(1, rows, k, c)``, CONV_2D (VALID, stride 1) with filter ``(n_out, 1, k, c)``, RESHAPE to the
 former output. Every row is one output pixel, so the batch may stay dynamic. The weight tensor keeps its index; a
 missing bias becomes zeros (int32 with scale = input scale x filter scales, as CONV_2D requires).
@@ -22,8 +22,7 @@ from tflite_sparse.flatbuffer.graph import Graph, dtype_of, is_dynamic, new_tens
 from tflite_sparse.flatbuffer.serde import packed_bytes
 from tflite_sparse.rewrites.split_axis import groups_of_channels, reshape_after, reshape_before, reshape_overhead_bytes
 
-# The versions in which these operators came to take the types at hand (LiteRT tools/versioning/op_version.cc).
-_CONV_VERSION = {np.dtype(np.int8): 3, np.dtype(np.float32): 1}
+_INT8_CONV_VERSION = 3  # LiteRT tools/versioning/op_version.cc
 
 
 def refusal(graph: Graph, operator: Any) -> str | None:
@@ -34,8 +33,9 @@ def refusal(graph: Graph, operator: Any) -> str | None:
     if len(operator.outputs) != 1:
         return "it has more than one output"
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
-    if dtype_of(source) != dtype_of(graph.tensor(int(operator.inputs[1]))):
-        return "its input and its weights are of different types"
+    if any(dtype_of(tensor) != np.int8 for tensor in (source, target, graph.tensor(int(operator.inputs[1])))):
+        # In float32 the two operators add up in different orders: the last bit of an output may differ.
+        return "it is not int8 throughout"
     if sum(size < 0 for size in signature_of(target)) > 1:
         return "more than one dimension of its output is dynamic"
     if not shape_of(source) or not shape_of(target):
@@ -74,9 +74,7 @@ def apply(graph: Graph, operator: Any) -> None:
     options.quantizedBiasType = former_options.quantizedBiasType
     operator.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
     operator.builtinOptions = options
-    operator.opcodeIndex = graph.operator_code(
-        schema.BuiltinOperator.CONV_2D, _CONV_VERSION[np.dtype(dtype_of(weight))]
-    )
+    operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.CONV_2D, _INT8_CONV_VERSION)
 
 
 def overhead_bytes(graph: Graph, operator: Any) -> int:
@@ -97,14 +95,12 @@ def _give_bias(graph: Graph, operator: Any, outputs: int) -> None:
     if _has_bias(operator):
         return
     bias = _zero_bias(graph, operator, outputs)
-    index = graph.add_constant(bias, np.zeros(outputs, np.dtype(dtype_of(bias))))
+    index = graph.add_constant(bias, np.zeros(outputs, np.int32))
     operator.inputs = np.array([operator.inputs[0], operator.inputs[1], index], np.int32)
 
 
 def _zero_bias(graph: Graph, operator: Any, outputs: int) -> Any:
     source, weight = (graph.tensor(int(i)) for i in operator.inputs[:2])
-    if dtype_of(weight) == np.float32:
-        return new_tensor([outputs], schema.TensorType.FLOAT32)
     quantization = schema.QuantizationParametersT()
     scales = np.float32(source.quantization.scale[0]) * np.asarray(weight.quantization.scale, np.float32)
     quantization.scale = scales.astype(np.float32)

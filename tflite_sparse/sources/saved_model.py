@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +29,15 @@ _WRAPPER_PREFIX = "prune_low_magnitude_"
 class SavedModelSource:
     """A SavedModel whose serving signature is converted."""
 
-    def __init__(self, loaded: Any, name: str, folder: Any = None) -> None:
+    def __init__(self, loaded: Any, name: str, folder: Path) -> None:
+        # The temporary folder has to live as long as this object: TensorFlow reads assets from it when it saves.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         if _SIGNATURE not in loaded.signatures:
             found = ", ".join(loaded.signatures) or "none"
             raise ModelError(f"{name} has no signature {_SIGNATURE!r} (it has: {found}). Save it with that one.")
         self.name = name
         self._loaded = loaded
         self._function = loaded.signatures[_SIGNATURE]
-        self._folder = folder  # a temporary folder that has to live as long as this object
 
     @classmethod
     def open(cls, path: Path) -> SavedModelSource:
@@ -45,16 +47,15 @@ class SavedModelSource:
             ModelError: TensorFlow cannot load it.
         """
         tf = tensorflow_import.tensorflow()
-        holder = tempfile.TemporaryDirectory(prefix="tflite-sparse-")
-        copy = Path(holder.name) / "model"
+        folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
         try:
-            source = _without_mask_updates(path, copy)
+            source = _without_mask_updates(path, folder / "model")
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
             raise ModelError(
                 f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}"
             ) from error
-        return cls(loaded, str(path), holder)
+        return cls(loaded, str(path), folder)
 
     @classmethod
     def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
@@ -64,15 +65,16 @@ class SavedModelSource:
             ModelError: Keras cannot export it.
         """
         tf = tensorflow_import.tensorflow()
-        holder = tempfile.TemporaryDirectory(prefix="tflite-sparse-")
+        folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
         try:
-            model.export(holder.name, verbose=False)
-            loaded = tf.saved_model.load(holder.name)
+            model.export(str(folder), verbose=False)
+            loaded = tf.saved_model.load(str(folder))
         except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(
                 f"{name} is a subclassed model that Keras cannot export: {' '.join(str(error).split())[:300]}"
             ) from error
-        return cls(loaded, name, holder)
+        return cls(loaded, name, folder)
 
     def inputs(self) -> tuple[InputSpec, ...]:
         """See :class:`SourceModel`."""

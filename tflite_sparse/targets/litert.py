@@ -60,7 +60,7 @@ def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     forms = []
     if all(dtype_of(tensor) in READERS[name].dtypes for name in names):
         forms.append(Form("", shape_of(tensor), 0, _nothing))
-    if names == {"FULLY_CONNECTED"}:
+    if names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8:
         refusal = _refusal_of_rewrite(graph, uses)
         if refusal is None:
             forms.append(_through_conv(graph, tensor, uses))

@@ -1,0 +1,167 @@
+"""The four files made of one model, how long each took to make, and whether ours is exact."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import children
+import numpy as np
+
+from tflite_sparse import encoder
+from tflite_sparse.conversion import convert
+from tflite_sparse.errors import ExecutionError, VerificationError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.runtime import litert
+from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.targets import litert as target
+
+DENSE_FLOAT32 = "dense float32"
+DENSE_INT8 = "dense int8"
+TENSORFLOW = "TensorFlow sparse int8"
+OURS = "tflite-sparse int8"
+
+_ENCODINGS = 3
+_PROBES = 8
+_SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One file.
+
+    Attributes:
+        label: which of the four.
+        path: where it lies.
+        conversion_seconds: from the Keras model to a ``.tflite``, the start of the converter's process included.
+        encoding_seconds: of :func:`tflite_sparse.encoder.encode_file`; None where there is none.
+        verification_seconds: of :func:`tflite_sparse.evaluation.exactness.check_weights`.
+    """
+
+    label: str
+    path: Path
+    conversion_seconds: float
+    encoding_seconds: float | None = None
+    verification_seconds: float | None = None
+
+    @property
+    def added_seconds(self) -> float | None:
+        """Encoding and verification together."""
+        if self.encoding_seconds is None or self.verification_seconds is None:
+            return None
+        return self.encoding_seconds + self.verification_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """What comparing ours with dense int8 gave.
+
+    Attributes:
+        probes: how many inputs were run.
+        compared: runtimes whose outputs were compared.
+        skipped: runtimes that do not run dense int8 itself as they should.
+        differences: what differs, in words: nothing, it must be.
+    """
+
+    probes: int
+    compared: tuple[str, ...]
+    skipped: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+def convert_float32(source: SourceModel, folder: Path) -> Contender:
+    """The dense float32 file, as the product makes it."""
+    path = folder / "dense-float32.tflite"
+    seconds, content = _timed(lambda: convert.to_float32(source))
+    path.write_bytes(content)
+    return Contender(DENSE_FLOAT32, path, seconds)
+
+
+def convert_int8(source: SourceModel, samples: np.ndarray, folder: Path) -> Contender:
+    """The dense int8 file, as the product makes it."""
+    path = folder / "dense-int8.tflite"
+    seconds, content = _timed(lambda: convert.to_int8(source, samples, "int8"))
+    path.write_bytes(content)
+    return Contender(DENSE_INT8, path, seconds)
+
+
+def convert_tensorflow_sparse(source: SourceModel, samples: np.ndarray, folder: Path) -> Contender:
+    """What TensorFlow's converter writes with ``EXPERIMENTAL_SPARSITY``.
+
+    Raises:
+        ChildError: it refused the model or crashed.
+    """
+    path = folder / "tensorflow-sparse.tflite"
+
+    def converted() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            model, batch = Path(name) / "model", Path(name) / "samples.npy"
+            source.save_for_conversion(model)
+            np.save(batch, samples)
+            children.call("convert_with_sparsity", folder=str(model), samples=str(batch), destination=str(path))
+
+    return Contender(TENSORFLOW, path, _timed(converted)[0])
+
+
+def encode(dense: Contender, folder: Path) -> Contender:
+    """Our file; the times are medians of a few runs. Whether it is exact, :func:`compare` tells."""
+    path = folder / "tflite-sparse.tflite"
+    return Contender(
+        OURS,
+        path,
+        dense.conversion_seconds,
+        _median_seconds(lambda: encoder.encode_file(dense.path, path, target.answer)),
+        _median_seconds(lambda: _weight_difference(path, dense.path)),
+    )
+
+
+def compare(ours: Contender, dense: Contender) -> Exactness:
+    """Check weights and, in every runtime, outputs bit for bit."""
+    difference = _weight_difference(ours.path, dense.path)
+    differences = [] if difference is None else [difference]
+    probes = exactness.probe_inputs(dense.path, None, _PROBES, _SEED)
+    usable = [kernels for kernels in litert.ALL_KERNELS if kernels != "compiled_model" or _compiles(dense, probes)]
+    for kernels in usable:
+        compared = exactness.compare_outputs(ours.path, dense.path, probes, kernels)
+        if not compared.bit_exact:
+            differences.append(f"outputs differ by up to {compared.largest_difference:g} in {compared.runtime}")
+    names = tuple(litert.NAMES[kernels] for kernels in usable)
+    skipped = tuple(name for name in litert.NAMES.values() if name not in names)
+    return Exactness(_PROBES, names, skipped, tuple(differences))
+
+
+def _compiles(dense: Contender, probes: Sequence[np.ndarray]) -> bool:
+    """Whether CompiledModel gives the outputs of a dense file.
+
+    In LiteRT 2.3.0 it does not where the last operator is a RESHAPE to a computed shape (MobileNet without softmax):
+    the output buffer stays as it was, and the second run fails with "Failed to set custom allocation for output".
+    """
+    try:
+        compiled = litert.run(dense.path, probes, "compiled_model")
+    except ExecutionError:
+        return False
+    interpreted = litert.run(dense.path, probes, "default")
+    return all(np.array_equal(a, b) for a, b in zip(compiled.arrays, interpreted.arrays, strict=True))
+
+
+def _weight_difference(sparse: Path, dense: Path) -> str | None:
+    try:
+        exactness.check_weights(sparse, dense)
+    except VerificationError as error:
+        return str(error).replace(f"{sparse.parent}/", "")
+    return None
+
+
+def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = action()
+    return time.perf_counter() - started, result
+
+
+def _median_seconds(action: Callable[[], Any]) -> float:
+    return statistics.median(_timed(action)[0] for _ in range(_ENCODINGS))

@@ -1,0 +1,148 @@
+"""Sizes and timings of the files of one model, side by side."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import children
+from contenders import DENSE_INT8, Contender
+
+from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.evaluation import exactness, size
+from tflite_sparse.flatbuffer import serde
+
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of a file as it lies and compressed; number and zeroth-order bound of its weights of rank 2 and more."""
+
+    file_bytes: int
+    gzip_bytes: int
+    weights: int
+    entropy_bytes: int
+
+    @property
+    def bytes_per_weight(self) -> float:
+        return self.file_bytes / self.weights
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Fresh processes that load a file and run it once: medians.
+
+    Attributes:
+        kernels: ``default``, or ``builtin`` where the default interpreter refuses the file.
+        refusal: what the default interpreter says then.
+    """
+
+    kernels: str
+    refusal: str | None
+    first_ms: float
+    resident_megabytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One run of a loaded file: median in ms, and median over the rounds of its ratio to dense int8."""
+
+    milliseconds: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that is known of one file; ``loading`` and ``latency`` are None where no kernels take it."""
+
+    contender: Contender
+    sizes: Sizes
+    loading: Loading | None
+    latency: Latency | None
+
+    @property
+    def added_share(self) -> float | None:
+        """Encoding and verification as a share of the conversion."""
+        added = self.contender.added_seconds
+        return None if added is None else added / self.contender.conversion_seconds
+
+    @property
+    def million_weights_per_second(self) -> float | None:
+        """Speed of encoding and verification together."""
+        added = self.contender.added_seconds
+        return None if added is None else self.sizes.weights / added / 1e6
+
+
+def measure(
+    contenders: Sequence[Contender], *, processes: int, rounds: int, say: Callable[[str], None]
+) -> list[Measured]:
+    """Measure every file; the dense int8 one must be among them and load."""
+    sizes = [_sizes(contender.path) for contender in contenders]
+    loadings = []
+    for contender in contenders:
+        say(f"load and first invoke: {contender.label}")
+        loadings.append(_loading(contender.path, processes))
+    say(f"steady latency, {rounds} rounds")
+    latencies = _latencies(contenders, loadings, rounds)
+    return [Measured(*each) for each in zip(contenders, sizes, loadings, latencies, strict=True)]
+
+
+def _sizes(path: Path) -> Sizes:
+    weights = exactness.weights_of(serde.read(path)).values()
+    return Sizes(
+        path.stat().st_size,
+        size.gzip_bytes(path),
+        sum(values.size for values in weights),
+        sum(entropy_bytes(values) for values in weights),
+    )
+
+
+def _loading(path: Path, processes: int) -> Loading | None:
+    try:
+        return _load_repeatedly(path, "default", None, processes)
+    except children.ChildError as error:
+        refusal = in_short(str(error))
+    try:
+        return _load_repeatedly(path, "builtin", refusal, processes)
+    except children.ChildError:
+        return None
+
+
+def _load_repeatedly(path: Path, kernels: str, refusal: str | None, processes: int) -> Loading:
+    runs = [children.call("first_invoke", path=str(path), kernels=kernels) for _ in range(processes)]
+    return Loading(
+        kernels,
+        refusal,
+        statistics.median(run["milliseconds"] for run in runs),
+        statistics.median(run["resident_megabytes"] for run in runs),
+    )
+
+
+def _latencies(
+    contenders: Sequence[Contender], loadings: Sequence[Loading | None], rounds: int
+) -> list[Latency | None]:
+    files = {
+        contender.label: (str(contender.path), loading.kernels)
+        for contender, loading in zip(contenders, loadings, strict=True)
+        if loading is not None
+    }
+    timings = dict(zip(files, children.call("latencies", files=list(files.values()), rounds=rounds), strict=True))
+    reference = timings[DENSE_INT8]
+    return [
+        _latency(timings[contender.label], reference) if contender.label in timings else None
+        for contender in contenders
+    ]
+
+
+def _latency(timings: Sequence[float], reference: Sequence[float]) -> Latency:
+    ratios = (own / other for own, other in zip(timings, reference, strict=True))
+    return Latency(statistics.median(timings), statistics.median(ratios))
+
+
+def in_short(message: str) -> str:
+    """The start of what a runtime or converter says, without numbers of nodes."""
+    start = message.partition(" node #")[0]
+    return start if len(start) <= _SHOWN_CHARACTERS else start[:_SHOWN_CHARACTERS].rstrip() + " ..."

@@ -1,0 +1,139 @@
+"""The models that are measured: untrained, pruned by magnitude, the same weights each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.pruning import masks
+from tflite_sparse.sources import demo, keras_model, tensorflow_import
+from tflite_sparse.sources.source_model import Kernel, SourceModel
+
+SPARSITY = 0.875
+
+_SEED = 1
+_NORMALISATION_BATCH = 8
+_DENSE_WIDTH = 2048
+_POINTWISE = "the 1x1 kernels that are not depthwise"
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """How to make one of the models.
+
+    Attributes:
+        key: its name on the command line.
+        title: its name in the results.
+        pruned: which kernels are pruned, in words.
+        build: makes the Keras model.
+        is_pruned: says of a prunable kernel whether it is pruned here.
+        normalised: whether batch normalisations get statistics as training gives them; left as Keras makes them, all
+            biases of the file are zero and take no room, as they do in the sizes that others quote.
+    """
+
+    key: str
+    title: str
+    pruned: str
+    build: Callable[[ModuleType], Any]
+    is_pruned: Callable[[Kernel], bool]
+    normalised: bool = True
+
+    def make(self) -> SourceModel:
+        """The pruned model, in memory."""
+        keras = tensorflow_import.keras3()
+        keras.utils.set_random_seed(_SEED)
+        model = self.build(keras)
+        source = keras_model.from_memory(model)
+        masks.mask_to([kernel for kernel in masks.prunable(source) if self.is_pruned(kernel)], SPARSITY)
+        if self.normalised:
+            _normalise(model, keras, random_samples(source, _NORMALISATION_BATCH))
+        return source
+
+
+def random_samples(source: SourceModel, count: int) -> np.ndarray:
+    """``(count, *input shape)`` standard normal values for a model with one input, float32."""
+    shape = source.inputs()[0].shape[1:]
+    return np.random.default_rng(_SEED).standard_normal((count, *shape), np.float32)
+
+
+def _normalise(model: Any, keras: ModuleType, batch: np.ndarray) -> None:
+    """Set the means and variances of batch normalisations to those of ``batch``.
+
+    Left at 0 and 1 (or near them), activations shrink from layer to layer until the outputs of a deep untrained model
+    do not depend on its input, and comparing outputs would say nothing.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        layer.momentum = 0.0
+    if layers:
+        model(batch, training=True)
+
+
+def _mobilenet_as_made(keras: ModuleType) -> Any:
+    return keras.applications.MobileNet(weights=None)
+
+
+def _mobilenet(keras: ModuleType) -> Any:
+    return keras.applications.MobileNet(weights=None, classifier_activation=None)
+
+
+def _dense(keras: ModuleType) -> Any:
+    layers = keras.layers
+    hidden = [layers.Dense(_DENSE_WIDTH, activation="relu") for _ in range(3)]
+    return keras.Sequential([keras.Input((_DENSE_WIDTH,)), *hidden, layers.Dense(10)], name="dense_stack")
+
+
+def _resnet50(keras: ModuleType) -> Any:
+    return keras.applications.ResNet50(weights=None, classifier_activation=None)
+
+
+def _is_pointwise(kernel: Kernel) -> bool:
+    return kernel.shape[:2] == (1, 1)
+
+
+def _every(kernel: Kernel) -> bool:
+    del kernel
+    return True
+
+
+def _demo(keras: ModuleType) -> Any:
+    return demo.build(keras, _SEED)
+
+
+RECIPES = {
+    recipe.key: recipe
+    for recipe in (
+        ModelRecipe(
+            "mobilenet",
+            "MobileNet v1 1.0/224 as Keras makes it (all biases zero)",
+            _POINTWISE,
+            _mobilenet_as_made,
+            _is_pointwise,
+            normalised=False,
+        ),
+        ModelRecipe(
+            "mobilenet-biased",
+            "MobileNet v1 1.0/224 with biases as after training",
+            _POINTWISE,
+            _mobilenet,
+            _is_pointwise,
+        ),
+        ModelRecipe(
+            "dense",
+            "three Dense 2048x2048 and a Dense 10",
+            "the 2048x2048 kernels",
+            _dense,
+            lambda kernel: kernel.shape == (_DENSE_WIDTH, _DENSE_WIDTH),
+        ),
+        ModelRecipe(
+            "resnet50", "ResNet50", f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more", _resnet50, _every
+        ),
+        ModelRecipe(
+            "demo", "demo CNN", f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more", _demo, _every
+        ),
+    )
+}
