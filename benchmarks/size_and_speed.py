@@ -1,6 +1,6 @@
 """Dense float32, dense int8, TensorFlow's sparse int8 and ours, side by side: bytes, memory and time.
 
-python benchmarks/size_and_speed.py [--models mobilenet,dense,resnet50,demo] [--results FILE] [--rounds N]
+python benchmarks/size_and_speed.py [--models KEY,...] [--results FILE] [--rounds N]
 """
 
 from __future__ import annotations

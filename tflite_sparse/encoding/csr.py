@@ -97,7 +97,9 @@ def decode(encoded: Encoded) -> np.ndarray:
         count = above if nodes is None else nodes.size
         if level is None:
             if nodes is not None:
-                if count * size > encoded.values.size:
+                # A compressed level further down holds one segment more than nodes above it; without one: the values.
+                below = (level.segments.size - 1 for level in encoded.levels[depth + 1 :] if level is not None)
+                if count * size > next(below, encoded.values.size):
                     raise ValueError(f"{encoded.values.size} values stored for at least {count * size} leaves")
                 nodes = (nodes[:, None] * size + np.arange(size)).reshape(-1)
         else:

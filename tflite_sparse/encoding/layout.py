@@ -50,8 +50,8 @@ class Layout:
             raise ValueError(f"traversal order {self.traversal_order} does not end with its {blocks} block dimensions")
         if any(self.compressed[rank:]):
             raise ValueError("a block dimension must be dense: the runtime drops the size of a compressed one")
-        if len(set(self.block_map)) != blocks or any(not 0 <= axis < rank for axis in self.block_map):
-            raise ValueError(f"block map {self.block_map} does not name own axes, each once")
+        if list(self.block_map) != sorted(set(self.block_map)) or any(not 0 <= axis < rank for axis in self.block_map):
+            raise ValueError(f"block map {self.block_map} does not name own axes, each once, in ascending order")
         if any(
             size < 1 or self.shape[axis] % size for axis, size in zip(self.block_map, self.block_shape, strict=True)
         ):

@@ -49,6 +49,8 @@ def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encode
         raise ValueError(
             f"{len(order)} levels and {len(metadata)} level descriptions for a tensor of rank {len(shape)}"
         )
+    if any(level.format not in (schema.DimensionType.DENSE, schema.DimensionType.SPARSE_CSR) for level in metadata):
+        raise ValueError("a level is neither dense nor compressed")
     compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
     sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
     try:

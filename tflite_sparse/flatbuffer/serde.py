@@ -34,6 +34,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
     """
 
     head: int  # state of the base class
+    minalign: int
     current_vtable: Any
 
     def __init__(self, initial_bytes: int = 1024) -> None:
@@ -49,6 +50,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         key = (values.itemsize, values.size, hashlib.blake2b(payload, digest_size=16).digest())
         known = self._vectors.get(key)
         if known is not None and self._data_is_aligned(known, alignment):
+            self.minalign = max(self.minalign, alignment)
             return known
         self.StartVector(values.itemsize, values.size, max(alignment, values.itemsize))
         start = self.head - len(payload)
@@ -134,6 +136,8 @@ def parse(data: bytes | memoryview, name: str = "model") -> Any:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     except Exception as error:  # the generated reader has no error type of its own
         raise FlatbufferError(f"{name} is damaged: its tables cannot be read ({error}).") from error
+    if model.version != 3 or not model.subgraphs or not model.buffers:
+        raise FlatbufferError(f"{name} is damaged: no graphs or buffers, or version {model.version} instead of 3.")
     _resolve_external_buffers(model, data, name)
     _refuse_unknown_options(model, name)
     return model

@@ -44,10 +44,12 @@ def apply(graph: Graph, tensor_index: int, encoded: Encoded, uses: Sequence[Use]
 
 def overhead_bytes(tensor: Any, layout: Layout) -> int:
     """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
-    levels = tuple(CompressedLevel(_NO_INDICES, _NO_INDICES) if flag else None for flag in layout.compressed)
-    table = to_table(Encoded(layout, _NO_INDICES, levels))
+    # Four bytes that differ from vector to vector: equal vectors and their tables would be counted once.
+    vectors = iter(np.arange(1, 8 * len(layout.compressed) + 1, dtype=np.uint8).reshape(-1, 4))
+    levels = tuple(CompressedLevel(next(vectors), next(vectors)) if flag else None for flag in layout.compressed)
+    table = to_table(Encoded(layout, _NO_VALUES, levels))
     added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
-    return added + 3 * _OFFSET_BYTES
+    return added - sum(level.nbytes for level in levels if level is not None) + 3 * _OFFSET_BYTES
 
 
 def _dense_twin(tensor: Any) -> Any:
@@ -58,4 +60,4 @@ def _operator(code: int, sparse: int, dense: int) -> Any:
     return new_operator(code, [sparse], [dense], schema.BuiltinOptions.DensifyOptions, schema.DensifyOptionsT())
 
 
-_NO_INDICES = np.zeros(0, np.uint8)
+_NO_VALUES = np.zeros(0, np.uint8)

@@ -51,6 +51,8 @@ READERS = {
 def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
     tensor = graph.tensor(tensor_index)
+    if graph.subgraph.outputs is not None and tensor_index in graph.subgraph.outputs:
+        return Answer((), "the graph yields it as an output, which would then be the packed values")
     refusal = _refusal_of_constant(tensor) or next(
         filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None
     )

@@ -1,0 +1,64 @@
+"""Fixtures that several folders share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+from hypothesis import settings
+
+from tflite_sparse import planner
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime import litert
+from tflite_sparse.targets import litert as litert_target
+
+settings.register_profile("no_deadline", deadline=None)  # other work on the machine must not fail a test
+settings.load_profile("no_deadline")
+
+
+@dataclass
+class Pair:
+    """A dense file, the sparse file made from it, and what was decided."""
+
+    dense: Path
+    sparse: Path
+    choices: list[planner.Choice]
+
+    @property
+    def model(self):
+        return serde.read(self.sparse)
+
+    @property
+    def operators(self):
+        return tiny_models.operator_names(self.model)
+
+    def choice(self, name="weight"):
+        return next(choice for choice in self.choices if choice.name == name)
+
+    def check_same(self, samples, kernels=litert.ALL_KERNELS):
+        """Weights and outputs are the dense file's to the bit, and the outputs are such that a mistake would show."""
+        assert exactness.check_weights(self.sparse, self.dense) > 0
+        for kind in kernels:
+            comparison = exactness.compare_outputs(self.sparse, self.dense, samples, kind)
+            assert comparison.bit_exact, (kind, comparison.largest_difference)
+        for output in litert.run(self.dense, samples, "builtin").arrays:
+            assert np.unique(output).size > 10
+
+
+@pytest.fixture
+def encode(tmp_path):
+    """Write a model dense, encode it for LiteRT, return both files."""
+
+    def run(model) -> Pair:
+        dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
+        dense.write_bytes(tiny_models.to_bytes(model))
+        choices = encode_file(dense, sparse, litert_target.answer)
+        assert sparse.stat().st_size <= dense.stat().st_size
+        return Pair(dense, sparse, choices)
+
+    return run

@@ -1,0 +1,109 @@
+"""Real models, trained for seconds on real data, in every form that a user may have."""
+
+import numpy as np
+import pytest
+
+from tflite_sparse.sources import dataset, tensorflow_import
+
+SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return dataset.load("digits")
+
+
+@pytest.fixture(scope="session")
+def keras3():
+    return tensorflow_import.keras3()
+
+
+@pytest.fixture(scope="session")
+def keras2():
+    return tensorflow_import.keras2()
+
+
+def small_cnn(keras):
+    """Two prunable kernels (conv2: 4,608 weights, dense: 8,192) and two that are too small to prune."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input(SHAPE),
+            layers.Conv2D(16, 3, padding="same", activation="relu", name="conv1"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(16, activation="relu", name="dense"),
+            layers.Dense(10, activation="softmax", name="classes"),
+        ],
+        name="small_cnn",
+    )
+
+
+def fitted(keras, model, data, epochs=8, **options):
+    model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
+    model.fit(data.x_train, data.y_train, epochs=epochs, batch_size=64, verbose=0, **options)
+    return model
+
+
+@pytest.fixture(scope="session")
+def model3(keras3, digits):
+    return fitted(keras3, small_cnn(keras3), digits)
+
+
+@pytest.fixture(scope="session")
+def model2(keras2, digits):
+    return fitted(keras2, small_cnn(keras2), digits)
+
+
+@pytest.fixture(scope="session")
+def wrapped2(model2, keras2, digits):
+    """A tfmot model as a checkpoint may hold it: its weights were updated once more after they were masked."""
+    sparsity = tensorflow_import.model_optimization().sparsity.keras
+    schedule = sparsity.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=60, frequency=10)
+    copy = keras2.models.clone_model(model2)
+    copy.set_weights(model2.get_weights())
+    model = sparsity.prune_low_magnitude(copy, pruning_schedule=schedule)
+    fitted(keras2, model, digits, epochs=5, callbacks=[sparsity.UpdatePruningStep()])
+    for layer in model.layers:
+        for weight, mask, _ in getattr(layer, "pruning_vars", []):
+            assert 0.79 < float(np.mean(mask.numpy() == 0)) < 0.81
+            weight.assign_add(np.full(weight.shape, 1e-3, np.float32))
+    return model
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory, model3, model2, wrapped2):
+    """Paths of the models in every form, by a name for the test."""
+    folder = tmp_path_factory.mktemp("models")
+    paths = {
+        "keras3.keras": folder / "keras3.keras",
+        "keras3.h5": folder / "keras3.h5",
+        "keras3-export": folder / "keras3_export",
+        "keras2.keras": folder / "keras2.keras",
+        "keras2.h5": folder / "keras2.h5",
+        "keras2-savedmodel": folder / "keras2_savedmodel",
+        "wrapped.keras": folder / "wrapped.keras",
+        "wrapped.h5": folder / "wrapped.h5",
+        "wrapped-savedmodel": folder / "wrapped_savedmodel",
+        "wrapped-export": folder / "wrapped_export",
+    }
+    for name in ("keras3.keras", "keras3.h5"):
+        model3.save(paths[name])
+    model3.export(paths["keras3-export"], verbose=False)
+    for name in ("keras2.keras", "keras2.h5"):
+        model2.save(paths[name])
+    model2.save(paths["keras2-savedmodel"], save_format="tf")
+    for name in ("wrapped.keras", "wrapped.h5"):
+        wrapped2.save(paths[name])
+    wrapped2.save(paths["wrapped-savedmodel"], save_format="tf")
+    wrapped2.export(str(paths["wrapped-export"]))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def digits_npz(tmp_path_factory, digits):
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, x_train=digits.x_train, y_train=digits.y_train, x_test=digits.x_test, y_test=digits.y_test)
+    return path

@@ -1,0 +1,106 @@
+"""What is in the output folder, whatever happens on the way."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from tools import run_cli
+
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.pipeline import ALL_FILES
+
+
+def options(model_files, out, *more):
+    return ["export", model_files["keras3.keras"], "--sparsity", 0.75, "--out", out, "--quiet", *more]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_only_own_files_are_replaced(model_files, tmp_path):
+    for name in ("notes.txt", "other.tflite", *ALL_FILES):
+        (tmp_path / name).write_text("old")
+    run = run_cli(*options(model_files, tmp_path))
+    assert run.code == 0, run.stderr
+    found = contents(tmp_path)
+    assert found["notes.txt"] == found["other.tflite"] == b"old"
+    assert all(found[name] != b"old" for name in found if name in ALL_FILES)
+    # This run made no int8 file; one of an earlier run beside its report would mislead.
+    assert set(found) == {"notes.txt", "other.tflite", *ALL_FILES} - {"dense-int8.tflite"}
+
+
+@pytest.mark.parametrize("files_before_full", [0, 1, 3])
+def test_full_disk_changes_nothing(files_before_full, model_files, tmp_path, monkeypatch):
+    (tmp_path / "model.tflite").write_text("old")
+    copy, done = shutil.copyfile, []
+
+    def copy_until_full(source, target, **more):
+        if len(done) >= files_before_full and Path(target).parent == tmp_path:
+            Path(target).write_bytes(Path(source).read_bytes()[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        done.append(target)
+        return copy(source, target, **more)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_until_full)
+    run = run_cli(*options(model_files, tmp_path, "--int8", "--data", "digits", "--max-accuracy-drop", 1))
+    if files_before_full < 3:
+        assert run.code == 2
+        assert "No space left on device" in run.stderr
+        assert contents(tmp_path) == {"model.tflite": b"old"}
+    else:  # all three copies fit
+        assert run.code == 0
+
+
+def test_failed_export_leaves_no_folder(model_files, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    run = run_cli(*options(model_files, tmp_path / "a" / "b"))
+    assert run.code == 2
+    assert not (tmp_path / "a" / "b").exists()
+
+
+@pytest.mark.parametrize("moment", ["start", "done load", "done convert dense float32", "done encode"])
+def test_killed_at_any_moment(moment, model_files, tmp_path):
+    """SIGKILL leaves no file under a final name that is not whole, and no child behind."""
+    mark = str(uuid.uuid4())
+    program = Path(sys.executable).with_name("tflite-sparse")
+    command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
+    environment = {**os.environ, "TFLITE_SPARSE_TEST_MARK": mark}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+        if moment == "start":
+            time.sleep(0.3)
+        else:
+            assert any(line.startswith(moment) for line in process.stderr)
+        process.send_signal(signal.SIGKILL)
+    final = [path for path in (tmp_path / "out").glob("*") if not path.name.startswith(".")]
+    for path in final:
+        assert path.name in ALL_FILES
+        if path.suffix == ".tflite":
+            serde.read(path)
+    deadline = time.monotonic() + 10
+    while _running_with(mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _running_with(mark)
+
+
+def _running_with(mark):
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:  # it ended meanwhile
+            continue
+        if mark.encode() in environment and state != "Z":
+            found.append(process.name)
+    return found

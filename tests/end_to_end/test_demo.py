@@ -1,0 +1,37 @@
+"""The main job as the README shows it: train, prune, quantise, encode, verify, on real data."""
+
+import json
+
+import pytest
+from tools import run_program
+
+pytestmark = pytest.mark.slow
+
+
+def test_readme_command(tmp_path):
+    run = run_program("export", "--sparsity", "0.875", "--int8", "--json", cwd=tmp_path)
+    assert run.code == 0, run.stderr
+    out = tmp_path / "tflite-sparse-out"
+    names = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md"}
+    assert {path.name for path in out.iterdir()} == names
+    report = json.loads((out / "report.json").read_text())
+    assert run.report == report
+
+    files = report["models"]
+    assert files["dense_float32"]["accuracy"] > 0.96
+    assert report["accuracy"]["drop"] <= 0.01
+    assert report["accuracy"]["samples"] == 1000
+    assert report["ratios"]["vs_dense_float32"] >= 12
+    assert files["dense_float32"]["sparsity"] < 0.01
+    assert files["sparse_int8"]["sparsity"] == files["dense_int8"]["sparsity"] > 0.86
+
+    weights = sum(tensor["dense_bytes"] for tensor in report["tensors"])
+    pruning = report["pruning"]
+    assert weights > 200_000
+    assert pruning["prunable_weights"] >= 0.97 * weights
+    assert pruning["after"] == pytest.approx(0.875, abs=1e-4)
+    assert report["verification"]["weights_bit_exact"]
+    assert [runtime["outputs_bit_exact"] for runtime in report["verification"]["runtimes"]] == [True] * 3
+    assert report["gates"] == {"passed": True, "failures": []}
+    for stage in ("train dense baseline", "train and prune", "calibrate and convert int8", "encode", "evaluate"):
+        assert f"done {stage}" in run.stderr

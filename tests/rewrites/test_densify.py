@@ -1,0 +1,170 @@
+import itertools
+
+import numpy as np
+import pytest
+import tiny_models
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.encoding import csr
+from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.evaluation.exactness import weights_of
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import drop_unread_buffers, graphs, text
+from tflite_sparse.rewrites import densify
+
+RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+
+
+def densified(model, layout=None):
+    """Edit a copy of ``model`` by the rewrite alone; return its graph, the model as it was, both indices."""
+    dense = serde.parse(tiny_models.to_bytes(model))
+    copy = serde.parse(tiny_models.to_bytes(model))
+    graph = next(graphs(copy))
+    index = next(i for i, tensor in enumerate(graph.subgraph.tensors) if text(tensor.name) == "weight")
+    values = graph.constant(index)
+    encoded = csr.encode(values, layout or csr.cheapest(values).layout)
+    return graph, dense, index, densify.apply(graph, index, encoded, graph.uses()[index])
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+def test_one_densify_stands_in_front_of_every_reader(readers):
+    graph, _, sparse, dense = densified(tiny_models.conv2d(readers=readers))
+    assert tiny_models.operator_names(graph.model) == ["DENSIFY", *["CONV_2D"] * readers]
+    first, *rest = graph.operators
+    assert (list(first.inputs), list(first.outputs)) == ([sparse], [dense])
+    assert [int(operator.inputs[1]) for operator in rest] == [dense] * readers
+
+
+def test_other_inputs_and_tensors_stay():
+    graph, before, _, dense = densified(tiny_models.conv2d())
+    reader = graph.operators[1]
+    assert [int(i) for i in reader.inputs] == [0, dense, 2]
+    assert [text(t.name) for t in graph.subgraph.tensors[:4]] == [text(t.name) for t in before.subgraphs[0].tensors]
+    np.testing.assert_array_equal(graph.constant(2), next(graphs(before)).constant(2))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_the_output_is_the_dense_tensor_again(dtype):
+    graph, before, sparse, dense = densified(tiny_models.depthwise_conv2d(dtype=dtype))
+    stored, twin = graph.tensor(sparse), graph.tensor(dense)
+    former = before.subgraphs[0].tensors[1]
+    for tensor in (stored, twin):
+        assert tensor.shape.tolist() == former.shape.tolist()
+        assert tensor.type == former.type
+        if dtype == "int8":
+            assert tensor.quantization.scale.tolist() == former.quantization.scale.tolist()
+            assert tensor.quantization.zeroPoint.tolist() == former.quantization.zeroPoint.tolist()
+            assert tensor.quantization.quantizedDimension == 3
+    assert stored.sparsity is not None
+    assert twin.sparsity is None
+    assert twin.buffer == 0  # no constant of its own
+
+
+def test_the_constant_decodes_to_what_it_was():
+    graph, before, sparse, _ = densified(tiny_models.conv2d())
+    np.testing.assert_array_equal(weights_of(graph.model)[0, sparse], weights_of(before)[0, sparse])
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize(("rank", "seed"), [(4, 0), (4, 1), (4, 2), (2, 0), (2, 1)])
+def test_the_runtime_reads_every_kind_of_layout(rank, seed, resolver):
+    """Random orders, compressed levels and blocks: what the interpreter rebuilds is what the encoder stored."""
+    model = tiny_models.conv2d((16, 3, 3, 64)) if rank == 4 else tiny_models.gather(64, 100)
+    values = tiny_models.samples(model, 1)
+    expected = tiny_models.run_here(tiny_models.to_bytes(model), values, resolver)[0]
+    generator = np.random.default_rng(seed)
+    shape = tuple(int(size) for size in model.subgraphs[0].tensors[1].shape)
+    for _ in range(6):
+        layout = random_layout(shape, generator)
+        graph, *_ = densified(model, layout)
+        found = tiny_models.run_here(serde.serialize(graph.model), values, resolver)[0]
+        np.testing.assert_array_equal(found, expected, err_msg=str(layout))
+
+
+def random_layout(shape, generator):
+    rank = len(shape)
+    chosen = sorted(generator.permutation(rank)[: generator.integers(0, 3)].tolist())
+    split = [axis for axis in chosen if shape[axis] % 2 == 0]
+    order = (*generator.permutation(rank).tolist(), *(rank + generator.permutation(len(split))).tolist())
+    compressed = [bool(flag) for flag in generator.random(rank) < 0.6]
+    if not any(compressed):
+        compressed[-1] = True
+    flags = (*compressed, *[False] * len(split))
+    return Layout(shape, order, flags, tuple(split), tuple(2 for _ in split))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        tiny_models.conv2d(),
+        tiny_models.conv2d(dtype="float32"),
+        tiny_models.conv2d(readers=3),
+        tiny_models.depthwise_conv2d(),
+        tiny_models.gather(),
+        tiny_models.transpose_conv(),
+    ],
+    ids=["conv", "conv_float32", "three_readers", "depthwise", "gather", "transpose_conv"],
+)
+def test_overhead_is_what_the_edit_really_adds(model):
+    """Beside values and indices. The operator code, once for a model, and padding are the only surprises."""
+    graph, before, sparse, _ = densified(model)
+    tensor = before.subgraphs[0].tensors[sparse]
+    dense_values = next(graphs(before)).constant(sparse)
+    cost = csr.cheapest(dense_values)
+    predicted = cost.nbytes - dense_values.nbytes + densify.overhead_bytes(tensor, cost.layout)
+    drop_unread_buffers(graph.model)
+    real = len(serde.serialize(graph.model)) - len(serde.serialize(before))
+    operator_code = 24
+    assert predicted - 64 <= real <= predicted + operator_code + 32
+
+
+@pytest.mark.parametrize("compressed", [c for c in itertools.product((False, True), repeat=4) if any(c)])
+def test_every_compressed_level_is_paid_for(compressed):
+    """Too low an estimate makes the planner take a form that is larger than the dense one."""
+    layout = Layout((16, 3, 3, 64), (0, 1, 2, 3), compressed)
+    graph, before, sparse, _ = densified(tiny_models.conv2d(), layout)
+    dense_values = next(graphs(before)).constant(sparse)
+    predicted = csr.encode(dense_values, layout).nbytes - dense_values.nbytes
+    predicted += densify.overhead_bytes(before.subgraphs[0].tensors[sparse], layout)
+    drop_unread_buffers(graph.model)
+    real = len(serde.serialize(graph.model)) - len(serde.serialize(before))
+    operator_code = 24
+    assert predicted - 64 <= real <= predicted + operator_code + 32
+
+
+@pytest.mark.parametrize(
+    ("model", "operator"),
+    [
+        (tiny_models.conv2d(), "CONV_2D"),
+        (tiny_models.conv2d(dtype="float32"), "CONV_2D"),
+        (tiny_models.conv2d(per_channel=False), "CONV_2D"),
+        (tiny_models.conv2d(same=False, stride=2, image=(11, 14)), "CONV_2D"),
+        (tiny_models.conv2d(dilation=2), "CONV_2D"),
+        (tiny_models.conv2d(groups=2), "CONV_2D"),
+        (tiny_models.conv2d(dynamic=True), "CONV_2D"),
+        (tiny_models.depthwise_conv2d(dynamic=True), "DEPTHWISE_CONV_2D"),
+        (tiny_models.transpose_conv(), "TRANSPOSE_CONV"),
+        (tiny_models.gather(), "GATHER"),
+    ],
+    ids=lambda value: None if isinstance(value, schema.ModelT) else value,
+)
+def test_outputs_are_the_dense_files_to_the_bit(encode, model, operator):
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    assert pair.choice().form.words == ""
+    assert pair.operators == ["DENSIFY", operator]
+    assert pair.sparse.stat().st_size < 0.75 * pair.dense.stat().st_size
+    pair.check_same(tiny_models.samples(model))
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize("make", [tiny_models.conv2d, tiny_models.depthwise_conv2d])
+def test_the_batch_stays_free(encode, make, resolver, batch):
+    model = make(dynamic=True)
+    pair = encode(model)
+    assert pair.choice().form is not None
+    values = tiny_models.samples(model, batch)
+    found = tiny_models.run_here(pair.sparse.read_bytes(), values, resolver)[0]
+    assert found.shape[0] == batch
+    np.testing.assert_array_equal(found, tiny_models.run_here(pair.dense.read_bytes(), values, resolver)[0])

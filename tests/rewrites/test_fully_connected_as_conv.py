@@ -1,0 +1,267 @@
+import math
+
+import numpy as np
+import pytest
+import tiny_models
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
+from tflite_sparse.rewrites import fully_connected_as_conv as rewrite
+from tflite_sparse.rewrites.split_axis import groups_of_channels
+
+RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+
+
+def parsed(model):
+    return next(graphs(serde.parse(tiny_models.to_bytes(model))))
+
+
+def rewritten(model):
+    """The graph after the rewrite alone; the weight stays dense."""
+    graph = parsed(model)
+    operators = graph.operators
+    assert [rewrite.refusal(graph, operator) for operator in operators] == [None] * len(operators)
+    for operator in operators:
+        rewrite.apply(graph, operator)
+    return graph
+
+
+VARIANTS = {
+    "plain": {},
+    "no_bias": {"bias": False},
+    "relu": {"relu": True},
+    "keep_num_dims": {"lead": (1, 5), "keep_num_dims": True},
+    "rank_four": {"lead": (1, 2, 3), "keep_num_dims": True},
+    "flattened_rows": {"lead": (1, 5)},
+    "prime": {"shape": (64, 251)},
+    "one_prime_factor": {"shape": (64, 2 * 257)},
+    "few_inputs": {"shape": (200, 40)},
+}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "groups"),
+    [
+        (1, (1, 1)),
+        (255, (1, 255)),
+        (256, (1, 256)),
+        (257, (257, 1)),
+        (512, (2, 256)),
+        (600, (3, 200)),
+        (784, (4, 196)),
+        (514, (257, 2)),
+    ],
+)
+def test_groups_of_channels(inputs, groups):
+    assert groups_of_channels(inputs) == groups
+
+
+def test_stored_shape():
+    assert rewrite.stored_shape((64, 600)) == (64, 1, 3, 200)
+    assert rewrite.stored_shape((64, 100)) == (64, 1, 1, 100)
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_rewrite_alone_changes_no_output(name, resolver):
+    model = tiny_models.fully_connected(**VARIANTS[name])
+    values = tiny_models.samples(model, 1)
+    graph = rewritten(model)
+    assert tiny_models.operator_names(graph.model) == ["RESHAPE", "CONV_2D", "RESHAPE"]
+    expected = tiny_models.run_here(tiny_models.to_bytes(model), values, resolver)[0]
+    found = tiny_models.run_here(serde.serialize(graph.model), values, resolver)[0]
+    assert found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)
+
+
+def requantised(accumulators, multiplier):
+    """What the built-in kernels make of positive accumulators: two roundings (TFLite's common.cc)."""
+    fraction, exponent = math.frexp(multiplier)
+    doubled = (accumulators * round(fraction * 2**31) + 2**30) >> 31
+    return (doubled + 2 ** (-exponent - 1)) >> -exponent
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_accumulators_next_to_a_rounding_edge_keep_their_side(monkeypatch, resolver):
+    """With a scale for each channel both operators multiply in float64; with one for all only CONV_2D does.
+
+    An input at its zero point adds nothing, so each bias is an accumulator, and each here rounds one way with the one
+    product and another way with the other.
+    """
+    monkeypatch.setattr(tiny_models, "INPUT_SCALE", 0.050075188)  # a pair whose float32 product is far off
+    monkeypatch.setattr(tiny_models, "WEIGHT_SCALE", 0.010010101)
+    model = tiny_models.fully_connected()
+    source, weight, bias, target = model.subgraphs[0].tensors
+    weight_scale, out_scale = weight.quantization.scale[0], 32.0  # coarse, so that many accumulators fit
+    weight.quantization.scale[:], target.quantization.scale[:] = weight_scale, out_scale
+    in_float32 = float(np.float32(source.quantization.scale[0]) * weight_scale) / out_scale
+    in_float64 = float(source.quantization.scale[0]) * float(weight_scale) / out_scale
+    accumulators = np.arange(1, int(100 / in_float64))
+    sensitive = accumulators[requantised(accumulators, in_float32) != requantised(accumulators, in_float64)]
+    assert sensitive.size > 0
+    values = np.resize(sensitive, 64).astype(np.int32)
+    model.buffers[bias.buffer].data = values.view(np.uint8)
+    inputs = np.full((1, 600), source.quantization.zeroPoint[0], np.int8)
+    expected = tiny_models.run_here(tiny_models.to_bytes(model), inputs, resolver)[0]
+    found = tiny_models.run_here(serde.serialize(rewritten(model).model), inputs, resolver)[0]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_left_of_the_graph():
+    graph = rewritten(tiny_models.fully_connected(relu=True))
+    before, conv, after = graph.operators
+    assert int(before.inputs[0]) == 0
+    assert int(conv.inputs[0]) == int(before.outputs[0])
+    assert int(conv.inputs[1]) == 1  # the weight keeps its index
+    assert int(after.inputs[0]) == int(conv.outputs[0])
+    assert int(after.outputs[0]) == 3  # as the former output does
+    assert shape_of(graph.tensor(1)) == (64, 1, 3, 200)
+    options = conv.builtinOptions
+    assert (options.strideH, options.strideW, options.padding) == (1, 1, schema.Padding.VALID)
+    assert (options.dilationHFactor, options.dilationWFactor) == (1, 1)
+    assert options.fusedActivationFunction == schema.ActivationFunctionType.RELU
+    assert graph.model.operatorCodes[conv.opcodeIndex].version == 3
+    # The reshaped tensors are quantised as what they were reshaped from.
+    for index, source in ((int(before.outputs[0]), 0), (int(conv.outputs[0]), 3)):
+        assert graph.tensor(index).quantization.scale == graph.tensor(source).quantization.scale
+        assert graph.tensor(index).quantization.zeroPoint == graph.tensor(source).quantization.zeroPoint
+
+
+def test_weights_with_one_scale_for_all_channels_are_refused():
+    graph = parsed(tiny_models.fully_connected(per_channel=False))
+    assert "one scale for all channels" in rewrite.refusal(graph, graph.operators[0])
+
+
+def test_a_missing_bias_becomes_zeros():
+    graph = rewritten(tiny_models.fully_connected(bias=False))
+    index = int(graph.operators[1].inputs[2])
+    bias, weight, source = graph.tensor(index), graph.tensor(1), graph.tensor(0)
+    np.testing.assert_array_equal(graph.constant(index), np.zeros(64, np.int32))
+    np.testing.assert_allclose(bias.quantization.scale, source.quantization.scale * weight.quantization.scale)
+    assert not np.any(bias.quantization.zeroPoint)
+    assert len(bias.quantization.scale) == 64
+
+
+def test_a_free_batch_stays_free():
+    graph = rewritten(tiny_models.fully_connected(dynamic=True))
+    before, conv, after = graph.operators
+    assert signature_of(graph.tensor(int(before.outputs[0]))) == (1, -1, 3, 200)
+    assert signature_of(graph.tensor(int(conv.outputs[0]))) == (1, -1, 1, 64)
+    assert graph.constant(int(before.inputs[1])).tolist() == [1, -1, 3, 200]
+    assert graph.constant(int(after.inputs[1])).tolist() == [-1, 64]
+
+
+def shuffled(graph):
+    graph.operators[0].builtinOptions.weightsFormat = schema.FullyConnectedOptionsWeightsFormat.SHUFFLED4x16INT8
+
+
+def without_options(graph):
+    graph.operators[0].builtinOptions = None
+
+
+def second_output(graph):
+    graph.operators[0].outputs = np.array([3, 3], np.int32)
+
+
+def two_free_sizes(graph):
+    graph.tensor(3).shapeSignature = np.array([-1, -1], np.int32)
+
+
+def float_input(graph):
+    graph.tensor(0).type = schema.TensorType.FLOAT32
+
+
+def float_output(graph):
+    graph.tensor(3).type = schema.TensorType.FLOAT32
+
+
+def float_weight(graph):
+    graph.tensor(1).type = schema.TensorType.FLOAT32
+
+
+def unknown_rank(graph):
+    graph.tensor(0).shape = None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (shuffled, "shuffled"),
+        (without_options, "shuffled"),
+        (second_output, "more than one output"),
+        (two_free_sizes, "more than one dimension of its output is dynamic"),
+        (float_input, "not int8 throughout"),
+        (float_output, "not int8 throughout"),
+        (float_weight, "not int8 throughout"),
+        (unknown_rank, "rank of its input is unknown"),
+    ],
+)
+def test_refusals(change, words):
+    graph = parsed(tiny_models.fully_connected())
+    assert rewrite.refusal(graph, graph.operators[0]) is None
+    change(graph)
+    assert words in rewrite.refusal(graph, graph.operators[0])
+
+
+@pytest.mark.parametrize("name", ["plain", "no_bias", "keep_num_dims"])
+def test_overhead_is_what_the_edit_really_adds(name):
+    model = tiny_models.fully_connected(**VARIANTS[name])
+    before = parsed(model)
+    predicted = rewrite.overhead_bytes(before, before.operators[0])
+    graph = rewritten(model)
+    real = len(serde.serialize(graph.model)) - len(serde.serialize(before.model))
+    two_operator_codes = 48
+    assert predicted - 64 <= real <= predicted + two_operator_codes + 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "no_bias", "relu", "keep_num_dims", "flattened_rows", "one_prime_factor", "few_inputs"],
+)
+def test_outputs_of_the_encoded_file_are_the_dense_files_to_the_bit(encode, name):
+    model = tiny_models.fully_connected(**VARIANTS[name])
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    assert pair.choice().form.words == "FULLY_CONNECTED as CONV_2D"
+    assert sorted(pair.operators) == ["CONV_2D", "DENSIFY", "RESHAPE", "RESHAPE"]
+    assert pair.sparse.stat().st_size < 0.6 * pair.dense.stat().st_size
+    pair.check_same(tiny_models.samples(model))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bias": False}, {"lead": (1, 5), "keep_num_dims": True}],
+    ids=["plain", "no_bias", "keep_num_dims"],
+)
+def test_float32_outputs_of_the_encoded_file_are_the_dense_files_to_the_bit(encode, options):
+    model = tiny_models.fully_connected(dtype="float32", **options)
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    # CONV_2D adds up in another order: built-in kernels with two threads would differ in the last bit.
+    assert pair.operators == ["DENSIFY", "FULLY_CONNECTED"]
+    pair.check_same(tiny_models.samples(model))
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bias": False, "per_channel": True}, {"lead": (1, 5), "keep_num_dims": True}, {"dtype": "float32"}],
+    ids=["plain", "no_bias", "keep_num_dims", "float32"],
+)
+def test_encoded_files_take_any_batch(encode, options, resolver, batch):
+    model = tiny_models.fully_connected(dynamic=True, **options)
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    values = tiny_models.samples(model, batch)
+    found = tiny_models.run_here(pair.sparse.read_bytes(), values, resolver)[0]
+    expected = tiny_models.run_here(pair.dense.read_bytes(), values, resolver)[0]
+    assert found.shape == expected.shape
+    assert found.shape[0] == batch
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_free_batch_runs_everywhere(encode):
+    model = tiny_models.fully_connected(dynamic=True)
+    encode(model).check_same(tiny_models.samples(model, 5))

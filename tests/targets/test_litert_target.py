@@ -1,0 +1,218 @@
+import numpy as np
+import pytest
+import tiny_models
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse import planner
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.targets import litert
+
+MODELS = {
+    "CONV_2D": tiny_models.conv2d,
+    "DEPTHWISE_CONV_2D": tiny_models.depthwise_conv2d,
+    "TRANSPOSE_CONV": tiny_models.transpose_conv,
+    "GATHER": tiny_models.gather,
+    "FULLY_CONNECTED": tiny_models.fully_connected,
+}
+
+
+def answer(model, name=b"weight"):
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(model))))
+    index = next(i for i, tensor in enumerate(graph.subgraph.tensors) if tensor.name == name)
+    return litert.answer(graph, index, graph.uses()[index])
+
+
+def test_every_reader_has_a_model_here():
+    assert set(MODELS) == set(litert.READERS)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_reader_takes_a_sparse_weight(encode, name, dtype):
+    """The table of readers is true: the runtime loads and runs each of them, and yields what the dense file yields."""
+    model = MODELS[name](dtype=dtype)
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    assert pair.model.subgraphs[0].tensors[pair.choice().tensor_index].sparsity is not None
+    assert pair.sparse.stat().st_size < 0.75 * pair.dense.stat().st_size
+    pair.check_same(tiny_models.samples(model, 2))
+
+
+def test_transpose_conv_without_bias(encode):
+    model = tiny_models.transpose_conv(bias=False)
+    pair = encode(model)
+    assert pair.choice().form is not None, pair.choice().reason
+    pair.check_same(tiny_models.samples(model, 2), ("default", "builtin"))
+
+
+@pytest.mark.parametrize(
+    ("model", "forms"),
+    [
+        (tiny_models.conv2d(), [""]),
+        (tiny_models.conv2d((320, 1, 1, 320)), ["", "CONV_2D in channel groups"]),
+        (tiny_models.conv2d((257, 1, 1, 257)), ["", "CONV_2D in channel groups"]),
+        (tiny_models.conv2d((256, 1, 1, 320)), [""]),
+        (tiny_models.conv2d((320, 1, 1, 256)), [""]),
+        (tiny_models.conv2d((264, 3, 3, 264), stride=2), [""]),
+        (tiny_models.conv2d((264, 3, 3, 264), stride=2, same=False), ["", "CONV_2D in channel groups"]),
+        (tiny_models.conv2d((264, 3, 3, 264), dilation=2), [""]),
+        (tiny_models.fully_connected(), ["FULLY_CONNECTED as CONV_2D"]),
+        (tiny_models.depthwise_conv2d(), [""]),
+    ],
+)
+def test_forms_that_are_offered(model, forms):
+    assert [form.words for form in answer(model).forms] == forms
+
+
+def test_forms_store_the_same_number_of_values():
+    for model in (tiny_models.conv2d((320, 1, 1, 320)), tiny_models.fully_connected()):
+        tensor = model.subgraphs[0].tensors[1]
+        for form in answer(model).forms:
+            assert np.prod(form.shape) == np.prod(tensor.shape)
+
+
+def test_asking_changes_nothing():
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected()))
+    before = bytes(serde.serialize(model))
+    graph = next(graphs(model))
+    litert.answer(graph, 1, graph.uses()[1])
+    assert bytes(serde.serialize(model)) == before
+
+
+def second_reader(model, other):
+    """``model`` with a second operator that reads its weight too: BATCH_MATMUL of a tensor with itself, or GATHER."""
+    graph = model.subgraphs[0]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = other
+    code.version = 2
+    model.operatorCodes.append(code)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    position = 0 if other == schema.BuiltinOperator.GATHER else 1
+    operator.inputs = np.array([1, 0] if position == 0 else [0, 1], np.int32)
+    operator.outputs = np.array([3], np.int32)
+    graph.operators.append(operator)
+    return model
+
+
+REFUSED = {
+    "shuffled": (tiny_models.fully_connected(shuffled=True), "shuffled format"),
+    "zero_point": (tiny_models.conv2d(per_channel=False, zero_point=3), "zero point is not 0"),
+    "zero_point_of_fully_connected": (tiny_models.fully_connected(zero_point=-1), "zero point is not 0"),
+    "hybrid_conv": (tiny_models.conv2d(data_dtype="float32"), "CONV_2D with float32 input does not take sparse int8"),
+    "hybrid_fully_connected": (
+        tiny_models.fully_connected(data_dtype="float32", bias=False),
+        "FULLY_CONNECTED with float32 input does not take sparse int8",
+    ),
+    "batch_matmul": (tiny_models.batch_matmul(), "BATCH_MATMUL does not take a sparse constant as input 1"),
+    "one_reader_of_two": (
+        second_reader(tiny_models.conv2d(), schema.BuiltinOperator.BATCH_MATMUL),
+        "BATCH_MATMUL does not take a sparse constant as input 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_weights_stay_dense_and_the_reason_is_told(encode, name):
+    model, words = REFUSED[name]
+    assert answer(model).forms == ()
+    assert words in answer(model).refusal
+    pair = encode(model)
+    choice = pair.choice()
+    assert choice.form is None
+    assert choice.layout.is_dense
+    assert words in choice.reason
+    assert choice.encoded_bytes == choice.dense_bytes
+    assert "DENSIFY" not in pair.operators
+    assert pair.operators == tiny_models.operator_names(model)
+    assert all(tensor.sparsity is None for tensor in pair.model.subgraphs[0].tensors)
+
+
+@pytest.mark.parametrize("kind", [schema.TensorType.INT16, schema.TensorType.UINT8, schema.TensorType.INT32])
+def test_other_types_stay_dense(kind):
+    model = tiny_models.conv2d()
+    model.subgraphs[0].tensors[1].type = kind
+    name = {v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)}[kind].lower()
+    assert answer(model).refusal == f"{name} constants are left dense"
+
+
+def test_a_weight_that_is_read_as_another_input_stays_dense():
+    model = tiny_models.conv2d()
+    model.subgraphs[0].operators[0].inputs = np.array([1, 1, 2], np.int32)
+    assert answer(model).refusal == "CONV_2D does not take a sparse constant as input 0"
+
+
+def test_int8_fully_connected_beside_gather_stays_dense(encode):
+    """FULLY_CONNECTED would need its weight in another shape than GATHER."""
+    model = tiny_models.fully_connected()
+    taken = answer(second_reader(model, schema.BuiltinOperator.GATHER))
+    assert taken.forms == ()
+
+
+def test_dense_models_with_refused_weights_still_run(encode):
+    model = tiny_models.batch_matmul()
+    encode(model).check_same(tiny_models.samples(model, 2), ("default", "builtin"))
+
+
+def test_a_filter_of_two_convolutions_gets_one_densify(encode):
+    model = tiny_models.conv2d(readers=2)
+    pair = encode(model)
+    assert pair.choice().form is not None
+    assert pair.choice().operators == ("CONV_2D", "CONV_2D")
+    assert pair.operators == ["DENSIFY", "CONV_2D", "CONV_2D"]
+    densify, *readers = pair.model.subgraphs[0].operators
+    assert [int(operator.inputs[1]) for operator in readers] == [int(densify.outputs[0])] * 2
+    pair.check_same(tiny_models.samples(model, 2))
+
+
+def test_a_filter_of_two_convolutions_in_channel_groups(encode):
+    model = tiny_models.conv2d((320, 1, 1, 320), readers=2)
+    pair = encode(model)
+    assert pair.choice().form.words == "CONV_2D in channel groups"
+    assert sorted(pair.operators) == ["CONV_2D", "CONV_2D", "DENSIFY", "RESHAPE", "RESHAPE"]
+    pair.check_same(tiny_models.samples(model, 2))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_weight_of_two_fully_connected_goes_through_two_convolutions(encode, bias):
+    model = tiny_models.fully_connected(readers=2, bias=bias)
+    pair = encode(model)
+    assert pair.choice().form.words == "FULLY_CONNECTED as CONV_2D"
+    assert sorted(pair.operators) == ["CONV_2D", "CONV_2D", "DENSIFY", *["RESHAPE"] * 4]
+    operators = pair.model.subgraphs[0].operators
+    names = pair.operators
+    dense = int(operators[names.index("DENSIFY")].outputs[0])
+    readers = [operator for operator, name in zip(operators, names, strict=True) if name == "CONV_2D"]
+    assert [int(operator.inputs[1]) for operator in readers] == [dense, dense]
+    pair.check_same(tiny_models.samples(model, 2))
+
+
+def test_a_refusal_of_one_of_two_fully_connected_is_a_refusal_of_both():
+    model = tiny_models.fully_connected(readers=2)
+    options = model.subgraphs[0].operators[1].builtinOptions
+    options.weightsFormat = schema.FullyConnectedOptionsWeightsFormat.SHUFFLED4x16INT8
+    taken = answer(model)
+    assert taken.forms == ()
+    assert "shuffled" in taken.refusal
+
+
+def test_a_weight_that_is_also_an_output_still_reads_as_it_did(encode):
+    """A caller who asks for the weight must not get the packed values."""
+    model = tiny_models.conv2d()
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([3, 1], np.int32)
+    model.signatureDefs = None
+    pair = encode(model)
+    values = tiny_models.samples(model, 1)
+    expected = tiny_models.run_here(pair.dense.read_bytes(), values)
+    found = tiny_models.run_here(pair.sparse.read_bytes(), values)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_module_is_a_target():
+    assert litert.NAME == "litert"
+    assert callable(litert.answer)
+    model = serde.parse(tiny_models.to_bytes(tiny_models.conv2d()))
+    assert [choice.reason for choice in planner.plan(model, litert.answer)]
