@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import children
 import numpy as np
 
+import children
 from tflite_sparse import encoder
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import ExecutionError, VerificationError

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import children
 from contenders import DENSE_INT8, Contender
-
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.evaluation import exactness, size
 from tflite_sparse.flatbuffer import serde

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rich.table
+
 from contenders import DENSE_INT8, OURS, Exactness
 from measurements import Latency, Loading, Measured
 from models import SPARSITY, ModelRecipe

@@ -10,14 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import children
 import click
+from rich.console import Console
+
+import children
 import contenders
 import measurements
 import results
 from models import RECIPES, ModelRecipe, random_samples
 from results import Effort, ModelResult
-from rich.console import Console
 
 _RESULTS = Path(__file__).with_name("results.md")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflite_sparse.report.model import ModelFile, Report
+from tflite_sparse.report.model import Accuracy, ModelFile, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,22 @@ def verdicts(report: Report) -> list[str]:
             line += f", {report.ratios.vs_dense_int8:.2f}x smaller than dense int8"
         lines.append(line + ".")
     if report.accuracy is not None:
-        accuracy = report.accuracy
-        lines.append(
-            f"Accuracy: {accuracy.metric} is {_accuracy(report.models.sparse)}, that of dense float32 is "
-            f"{_accuracy(report.models.dense_float32)}, on {accuracy.samples} test samples: a drop of "
-            f"{accuracy.drop + 0:.4f} where {accuracy.max_drop:g} is allowed."
-        )
+        lines.append(_accuracy_change(report, report.accuracy))
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(_verification(report))
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
+
+
+def _accuracy_change(report: Report, accuracy: Accuracy) -> str:
+    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop + 0:.4f}"
+    before, after = _accuracy(report.models.dense_float32), _accuracy(report.models.sparse)
+    return (
+        f"Accuracy: {accuracy.metric} {change}, from {before} (dense float32) to {after} (sparse), on "
+        f"{accuracy.samples} test samples; a fall of {accuracy.max_drop:g} is allowed."
+    )
 
 
 def _accuracy(file: ModelFile | None) -> str:

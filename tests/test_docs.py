@@ -1,0 +1,41 @@
+"""What the documents say is what the program does."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tflite_sparse_cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_cli_reference_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.TARGET.read_text(encoding="utf-8") == generator.reference(), "run python docs/generate_cli.py"
+
+
+def test_every_option_has_help():
+    for name, command in cli.commands.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.name}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_options_named_in_the_documents_exist():
+    known = {name for command in [cli, *cli.commands.values()] for option in command.params for name in option.opts}
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for line in re.findall(r"tflite-sparse export[^\n`]*", path.read_text(encoding="utf-8")):
+            for option in re.findall(r"(?<![\w-])--[a-z0-9-]+", line):
+                assert option in known, f"{path.name}: {option}"
