@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 from hypothesis import settings
 
+import tiny_models
 from tflite_sparse import planner
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.evaluation import exactness

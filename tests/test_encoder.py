@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import tiny_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tiny_models
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.evaluation.exactness import check_weights

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny_models
 from tflite_sparse import planner
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.entropy import entropy_bytes

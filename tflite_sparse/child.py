@@ -43,6 +43,9 @@ class ChildDiedError(TfliteSparseError):
         self.how = how
         self.log = log
 
+    def __reduce__(self) -> tuple[type[ChildDiedError], tuple[str, str]]:
+        return type(self), (self.how, self.log)
+
 
 def call(function: str, /, *, on_step: Step = ignore_steps, **arguments: Any) -> Any:
     """Call ``function`` ("package.module:name") of this package in a child and return what it returns.
@@ -138,7 +141,8 @@ def _portable(error: Exception) -> Exception:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through sys.stdin: a lock held by this thread would stop the interpreter from ending
+        continue
     os._exit(1)
 
 

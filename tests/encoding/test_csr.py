@@ -3,11 +3,11 @@ import itertools
 
 import numpy as np
 import pytest
-import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
-from random_layouts import arrays, arrays_with_layouts, same_bits
 
+import tiny_models
+from random_layouts import arrays, arrays_with_layouts, same_bits
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.csr import CompressedLevel
 from tflite_sparse.encoding.layout import Layout

@@ -3,11 +3,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
-from random_layouts import arrays
 
+import tiny_models
+from random_layouts import arrays
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import Layout

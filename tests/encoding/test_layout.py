@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from random_layouts import arrays_with_layouts, same_bits
 
+from random_layouts import arrays_with_layouts, same_bits
 from tflite_sparse.encoding.layout import Layout, element_count, narrowest_index_dtype, nonzero_mask
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import tiny_models
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
-from random_layouts import arrays_with_layouts, same_bits
 
+import tiny_models
+from random_layouts import arrays_with_layouts, same_bits
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.encoding.sparsity_parameters import from_table, to_table

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from tools import run_cli
 
 

@@ -11,10 +11,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tools import run_cli
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pipeline import ALL_FILES
+from tools import run_cli
 
 
 def options(model_files, out, *more):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tools import run_program
 
 pytestmark = pytest.mark.slow

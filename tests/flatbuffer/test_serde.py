@@ -2,11 +2,11 @@ import contextlib
 
 import numpy as np
 import pytest
-import tiny_models
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import tiny_models
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.encoding.sparsity_parameters import to_table

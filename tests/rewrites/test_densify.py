@@ -2,9 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
-import tiny_models
 from ai_edge_litert import schema_py_generated as schema
 
+import tiny_models
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.evaluation.exactness import weights_of

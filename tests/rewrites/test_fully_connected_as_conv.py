@@ -2,9 +2,9 @@ import math
 
 import numpy as np
 import pytest
-import tiny_models
 from ai_edge_litert import schema_py_generated as schema
 
+import tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
 from tflite_sparse.rewrites import fully_connected_as_conv as rewrite

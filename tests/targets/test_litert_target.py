@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import tiny_models
 from ai_edge_litert import schema_py_generated as schema
 
+import tiny_models
 from tflite_sparse import planner
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs

@@ -90,5 +90,14 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    """The message without AutoGraph's traceback, which comes first and would hide the cause."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if any("in user code:" in line for line in lines):
+        frames = {i for i, line in enumerate(lines) if line.lstrip().startswith('File "')}
+        lines = [
+            line
+            for i, line in enumerate(lines)
+            if i not in frames and i - 1 not in frames and "in user code:" not in line
+        ]
+    text = " ".join(" ".join(lines).split())
     return text if len(text) <= 300 else text[:300] + " ..."

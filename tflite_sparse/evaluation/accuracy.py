@@ -35,10 +35,9 @@ class Metric:
         if self.kind == "top1":
             return float(np.mean(outputs.argmax(-1) == _classes(reference, outputs.shape)))
         if self.kind == "binary":
-            threshold = _threshold(outputs)
-            decided = outputs.reshape(len(outputs), -1)[:, 0] > threshold
-            wanted = reference.reshape(len(reference), -1)[:, 0]
-            return float(np.mean(decided == (wanted > (0.5 if self.against_labels else _threshold(reference)))))
+            decided = outputs.reshape(-1) > _threshold(outputs)
+            wanted = reference.reshape(-1) > (0.5 if self.against_labels else _threshold(reference))
+            return float(np.mean(decided == wanted))
         wanted = reference.reshape(outputs.shape).astype(np.float64)
         error = float(np.sum((outputs - wanted) ** 2))
         spread = float(np.sum((wanted - wanted.mean(0)) ** 2))

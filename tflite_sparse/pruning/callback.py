@@ -25,15 +25,14 @@ def magnitude_pruning(keras: ModuleType, kernels: Sequence[Kernel], schedule: Po
         kernels: the kernels to prune, each masked on its own.
         schedule: when and how much.
     """
-    found: dict[str, np.ndarray] = {}
+    found: list[np.ndarray] = []
 
     def after_step(step: int) -> None:
         if schedule.updates_at(step):
             sparsity = schedule.sparsity_at(step)
-            found.update({kernel.name: masks.magnitude_mask(kernel.read(), sparsity) for kernel in kernels})
-        for kernel in kernels:
-            if kernel.name in found:
-                masks.apply_mask(kernel, found[kernel.name])
+            found[:] = [masks.magnitude_mask(kernel.read(), sparsity) for kernel in kernels]
+        if found:
+            masks.apply_masks(kernels, found)
 
     return after_each_step(keras, after_step)
 
@@ -44,8 +43,7 @@ def fixed_masks(keras: ModuleType, kernels: Sequence[Kernel]) -> Any:
 
     def after_step(step: int) -> None:
         del step
-        for kernel in kernels:
-            masks.apply_mask(kernel, found[kernel.name])
+        masks.apply_masks(kernels, found)
 
     return after_each_step(keras, after_step)
 

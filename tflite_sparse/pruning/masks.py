@@ -12,7 +12,8 @@ from tflite_sparse.sources.source_model import Kernel, SourceModel
 LEAST_PRUNABLE_SIZE = 2048
 """Kernels with fewer weights are left alone: they are few bytes and, often first or last layers, matter most."""
 
-_LEFT_ALONE = ("Depthwise", "Normalization", "unread")
+_OWNERS_LEFT_ALONE = ("Depthwise", "Normalization", "PReLU", "unread")
+_WEIGHTS_LEFT_ALONE = ("bias", "depthwise_kernel")  # of attention and GRU layers, a bias may have two axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,9 @@ class Sparsity:
 def prunable(model: SourceModel) -> list[Kernel]:
     """The kernels that ``--sparsity`` speaks of.
 
-    These are all of rank 2 and more but those of fewer than :data:`LEAST_PRUNABLE_SIZE` weights, of normalisation
-    layers, and depthwise ones: Zhu and Gupta (2017) leave those dense too, for they are small and every weight counts.
+    These are all of rank 2 and more but those of fewer than :data:`LEAST_PRUNABLE_SIZE` weights, biases, slopes and
+    scales of activation and normalisation layers, and depthwise kernels: Zhu and Gupta (2017) leave those dense too,
+    for they are small and every weight counts.
     """
     return [kernel for kernel in model.kernels() if _is_prunable(kernel)]
 
@@ -57,6 +59,12 @@ def apply_mask(kernel: Kernel, mask: np.ndarray) -> None:
     kernel.write(np.where(mask, values, np.zeros((), values.dtype)))
 
 
+def apply_masks(kernels: Sequence[Kernel], found: Sequence[np.ndarray]) -> None:
+    """Apply to each kernel the mask in its place."""
+    for kernel, mask in zip(kernels, found, strict=True):
+        apply_mask(kernel, mask)
+
+
 def mask_to(kernels: Sequence[Kernel], sparsity: float) -> None:
     """Mask every kernel that holds less than ``sparsity``, each on its own; those that hold more are kept."""
     for kernel in kernels:
@@ -64,9 +72,9 @@ def mask_to(kernels: Sequence[Kernel], sparsity: float) -> None:
             apply_mask(kernel, magnitude_mask(kernel.read(), sparsity))
 
 
-def current_masks(kernels: Sequence[Kernel]) -> dict[str, np.ndarray]:
-    """What is not zero now, by kernel name."""
-    return {kernel.name: kernel.read() != 0 for kernel in kernels}
+def current_masks(kernels: Sequence[Kernel]) -> list[np.ndarray]:
+    """For each kernel, the mask of what is not zero now."""
+    return [kernel.read() != 0 for kernel in kernels]
 
 
 def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:
@@ -76,6 +84,7 @@ def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:
 
 
 def _is_prunable(kernel: Kernel) -> bool:
-    if kernel.size < LEAST_PRUNABLE_SIZE or kernel.name.endswith("/depthwise_kernel"):
+    leaf = kernel.name.rpartition("/")[2].split(" ")[0]
+    if kernel.size < LEAST_PRUNABLE_SIZE or leaf in _WEIGHTS_LEFT_ALONE:
         return False
-    return not any(word in kernel.owner for word in _LEFT_ALONE)
+    return not any(word in kernel.owner for word in _OWNERS_LEFT_ALONE)

@@ -94,7 +94,9 @@ def verdicts(report: Report) -> list[str]:
 
 
 def _accuracy_change(report: Report, accuracy: Accuracy) -> str:
-    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop + 0:.4f}"
+    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
+    if accuracy.drop == 0:
+        change = "is unchanged"
     before, after = _accuracy(report.models.dense_float32), _accuracy(report.models.sparse)
     return (
         f"Accuracy: {accuracy.metric} {change}, from {before} (dense float32) to {after} (sparse), on "

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,8 @@ class Dataset:
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if x.ndim < 1 or len(x) == 0:
                 raise DataError(f"{self.name}: x_{part} holds no samples.")
-            if y is not None and len(y) != len(x):
-                raise DataError(f"{self.name}: x_{part} has {len(x)} samples and y_{part} has {len(y)} labels.")
+            if y is not None and (y.ndim < 1 or len(y) != len(x)):
+                raise DataError(f"{self.name}: x_{part} has {len(x)} samples and y_{part} has {_count(y)} labels.")
             _refuse_not_finite(f"{self.name}: x_{part}", x)
             if y is not None:
                 _refuse_not_finite(f"{self.name}: y_{part}", y)
@@ -84,18 +85,14 @@ class Dataset:
             )
         if self.x_test.shape[1:] != found:
             raise DataError(f"{self.name}: x_train and x_test have samples of different shapes.")
-        if not np.can_cast(self.x_train.dtype, dtype, "same_kind"):
-            raise DataError(
-                f"{self.name}: x is {self.x_train.dtype}, the model's input takes {dtype}. Convert x as for training."
-            )
-        return Dataset(
-            self.name,
-            self.x_train.astype(dtype, copy=False),
-            self.y_train,
-            self.x_test.astype(dtype, copy=False),
-            self.y_test,
-            self.labels,
-        )
+        for x in (self.x_train, self.x_test):
+            if not np.can_cast(x.dtype, dtype, "same_kind"):
+                raise DataError(
+                    f"{self.name}: x is {x.dtype}, the model's input takes {dtype}. Convert x as for training."
+                )
+        with np.errstate(over="ignore"):  # what becomes infinite is refused by the new data set
+            x_train, x_test = (x.astype(dtype, copy=False) for x in (self.x_train, self.x_test))
+        return Dataset(self.name, x_train, self.y_train, x_test, self.y_test, self.labels)
 
 
 def load(spec: str, *, seed: int = 0, image_shape: tuple[int | None, ...] | None = None) -> Dataset:
@@ -144,10 +141,10 @@ def from_arrays(value: Any, *, name: str = "data", seed: int = 0) -> Dataset:
     if isinstance(value, tuple) and len(value) == 2:
         first, second = value
         if isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second) == 2:
-            x_train, y_train, x_test, y_test = (_array(part) for part in (*first, *second))
+            x_train, y_train, x_test, y_test = (_array(part, name) for part in (*first, *second))
             return Dataset(name, x_train, y_train, x_test, y_test)
-        return _split(name, _array(first), None if second is None else _array(second), seed)
-    return _split(name, _array(value), None, seed)
+        return _split(name, _array(first, name), None if second is None else _array(second, name), seed)
+    return _split(name, _array(value, name), None, seed)
 
 
 def _mnist_5k(seed: int) -> Dataset:
@@ -207,11 +204,11 @@ def _read_idx(path: Path) -> np.ndarray:
     """An array in the IDX format of the MNIST family: magic (0, 0, type 8, rank), big-endian sizes, bytes."""
     try:
         raw = gzip.decompress(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}.") from error
-    rank = raw[3]
-    sizes = np.frombuffer(raw, ">u4", count=rank, offset=4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(sizes.astype(int))
+        rank = raw[3]
+        sizes = np.frombuffer(raw, ">u4", count=rank, offset=4)
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(sizes.astype(int))
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read as an IDX file: {error}.") from error
 
 
 def _from_npz(path: Path, seed: int) -> Dataset:
@@ -224,20 +221,20 @@ def _from_npz(path: Path, seed: int) -> Dataset:
             raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {_MAX_BYTES / 1e9:.0f} GB.")
         with np.load(path, allow_pickle=False) as archive:
             return _from_mapping({key: archive[key] for key in archive.files}, str(path), seed)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 
 def _from_mapping(arrays: Mapping[str, Any], name: str, seed: int) -> Dataset:
     if {"x_train", "x_test"} <= set(arrays):
         parts = (arrays.get(key) for key in ("x_train", "y_train", "x_test", "y_test"))
-        x_train, y_train, x_test, y_test = (None if part is None else _array(part) for part in parts)
+        x_train, y_train, x_test, y_test = (None if part is None else _array(part, name) for part in parts)
         assert x_train is not None
         assert x_test is not None
         return Dataset(name, x_train, y_train, x_test, y_test)
     if "x" in arrays:
         y = arrays.get("y")
-        return _split(name, _array(arrays["x"]), None if y is None else _array(y), seed)
+        return _split(name, _array(arrays["x"], name), None if y is None else _array(y, name), seed)
     raise DataError(
         f"{name} holds {', '.join(sorted(arrays)) or 'nothing'}; expected x, y or x_train, y_train, x_test, y_test."
     )
@@ -256,7 +253,7 @@ def _from_function(path: Path, function: str, spec: str, seed: int) -> Dataset:
 
 def _from_tf_dataset(value: Any, name: str, seed: int) -> Dataset:
     inputs, labels, size = [], [], 0
-    for element in value.as_numpy_iterator():
+    for element in _elements(value, name):
         x, y = element if isinstance(element, tuple) and len(element) == 2 else (element, None)
         if isinstance(x, dict | tuple):
             raise DataError(f"{name}: a sample has several inputs; models with one input are supported.")
@@ -268,12 +265,20 @@ def _from_tf_dataset(value: Any, name: str, seed: int) -> Dataset:
     if not inputs:
         raise DataError(f"{name} yields no samples.")
     try:
+        x = np.stack(inputs)
         y = None if labels[0] is None else np.stack([np.asarray(label) for label in labels])
-        return _split(name, np.stack(inputs), y, seed)
     except ValueError as error:
         raise DataError(
             f"{name}: its samples differ in shape; unbatch it, one sample per element ({error})."
         ) from error
+    return _split(name, _array(x, name), None if y is None else _array(y, name), seed)
+
+
+def _elements(value: Any, name: str) -> Iterator[Any]:
+    try:
+        yield from value.as_numpy_iterator()
+    except Exception as error:  # whatever the user's own pipeline raises
+        raise DataError(f"{name} raised {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
 
 def _from_folder(path: Path, seed: int, image_shape: tuple[int | None, ...] | None) -> Dataset:
@@ -299,6 +304,9 @@ def _read_images(path: Path, names: tuple[str, ...], shape: tuple[int | None, ..
     """Images in 0 to 255, resized to the model's input, as ``image_dataset_from_directory`` of Keras gives them."""
     import tensorflow as tf
 
+    absent = [name for name in names if not (path / name).is_dir()]
+    if absent:
+        raise DataError(f"{path} has no folder for class {absent[0]!r}, which the training part has.")
     files = [
         (file, number)
         for number, name in enumerate(names)
@@ -323,8 +331,8 @@ def _read_images(path: Path, names: tuple[str, ...], shape: tuple[int | None, ..
 def _split(name: str, x: np.ndarray, y: np.ndarray | None, seed: int, labels: tuple[str, ...] = ()) -> Dataset:
     if x.ndim < 1 or len(x) < 2:
         raise DataError(f"{name}: at least two samples are needed, one to calibrate or train with and one to test.")
-    if y is not None and len(y) != len(x):
-        raise DataError(f"{name}: x has {len(x)} samples and y has {len(y)} labels.")
+    if y is not None and (y.ndim < 1 or len(y) != len(x)):
+        raise DataError(f"{name}: x has {len(x)} samples and y has {_count(y)} labels.")
     order = np.random.default_rng(seed).permutation(len(x))
     tests = max(1, round(len(x) * _TEST_SHARE))
     train, test = order[tests:], order[:tests]
@@ -333,10 +341,13 @@ def _split(name: str, x: np.ndarray, y: np.ndarray | None, seed: int, labels: tu
     return Dataset(name, x[train], y[train], x[test], y[test], labels)
 
 
-def _array(value: Any) -> np.ndarray:
-    array = np.asarray(value)
+def _array(value: Any, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"{name}: parts of different lengths are not supported ({error}).") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"data of type {array.dtype} are not supported: give numbers.")
+        raise DataError(f"{name}: data of type {array.dtype} are not supported; give numbers.")
     return array
 
 
@@ -346,6 +357,10 @@ def _refuse_not_finite(what: str, values: np.ndarray) -> None:
     bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if bad.any():
         raise DataError(f"{what}: sample {int(bad.argmax())} holds NaN or infinity ({int(bad.sum())} samples do).")
+
+
+def _count(labels: np.ndarray) -> int:
+    return len(labels) if labels.ndim else 1
 
 
 def _words(shape: tuple[int | None, ...]) -> str:

@@ -49,10 +49,14 @@ class KerasSource:
     def kernels(self) -> list[Kernel]:
         """See :class:`SourceModel`."""
         found: dict[int, Kernel] = {}
+        names: Counter[str] = Counter()
         for layer in flatten(self.model):
             for variable in _own_variables(layer):
                 if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
-                    found[id(variable)] = _kernel(layer, variable)
+                    name = _path(layer, variable)
+                    names[name] += 1
+                    unique = name if names[name] == 1 else f"{name} ({names[name]})"
+                    found[id(variable)] = _kernel(unique, layer, variable)
         return list(found.values())
 
     def layer_kinds(self) -> Counter[str]:
@@ -291,10 +295,15 @@ def _custom_objects(path: Path) -> dict[str, Any]:
     }
 
 
-def _kernel(layer: Any, variable: Any) -> Kernel:
-    leaf = variable.name.rpartition("/")[2].partition(":")[0]
+def _path(layer: Any, variable: Any) -> str:
+    """Where a variable is in the model. Keras 2 forgets all but the last part in some files."""
+    path = str(getattr(variable, "path", variable.name)).partition(":")[0]
+    return path if "/" in path else f"{layer.name}/{path}"
+
+
+def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
     return Kernel(
-        f"{layer.name}/{leaf}",
+        name,
         type(layer).__name__,
         tuple(int(n) for n in variable.shape),
         variable.numpy,

@@ -1,0 +1,234 @@
+"""Which weights become zero, and which kernels are asked for any."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tflite_sparse.pruning import masks
+from tflite_sparse.sources import keras_model
+from tflite_sparse.sources.source_model import Kernel
+
+shapes = hnp.array_shapes(min_dims=2, max_dims=4, max_side=9)
+arrays = hnp.arrays(np.float32, shapes, elements=st.floats(-4, 4, width=32) | st.sampled_from([0.0, -0.0, 1.0, -1.0]))
+
+
+def kernel(values, name="kernel", owner="Dense"):
+    """A kernel that lives in a list, and the list."""
+    held = [np.asarray(values)]
+    return Kernel(name, owner, held[0].shape, lambda: held[0], lambda new: held.__setitem__(0, new)), held
+
+
+@given(arrays, st.floats(0, 0.9999))
+def test_exact_count_and_only_the_smallest(values, sparsity):
+    mask = masks.magnitude_mask(values, sparsity)
+    assert mask.shape == values.shape
+    assert mask.dtype == bool
+    assert np.count_nonzero(~mask) == round(sparsity * values.size)
+    kept, left_out = np.abs(values[mask]), np.abs(values[~mask])
+    if kept.size and left_out.size:
+        assert kept.min() >= left_out.max()
+
+
+@given(arrays, st.data())
+def test_zeros_stay_zeros_when_at_least_as_many_are_asked_for(values, data):
+    zeros = int(np.count_nonzero(values == 0))
+    wanted = data.draw(st.integers(zeros, values.size))
+    mask = masks.magnitude_mask(values, wanted / values.size)
+    assert not mask[values == 0].any()
+
+
+def test_known_mask():
+    values = np.array([[0.1, -0.5, 0.3], [-0.2, 0.9, -0.05]], np.float32)
+    np.testing.assert_array_equal(masks.magnitude_mask(values, 0.5), [[False, True, True], [False, True, False]])
+
+
+def test_ties_do_not_take_more_than_asked_for():
+    mask = masks.magnitude_mask(np.ones((10, 10), np.float32), 0.3)
+    assert np.count_nonzero(~mask) == 30
+
+
+@given(arrays)
+def test_sparsity_zero_masks_nothing(values):
+    assert masks.magnitude_mask(values, 0.0).all()
+
+
+@given(arrays, st.data())
+def test_what_is_left_out_becomes_positive_zero_and_the_rest_keeps_its_bits(values, data):
+    mask = data.draw(hnp.arrays(bool, values.shape))
+    subject, held = kernel(-values)
+    masks.apply_mask(subject, mask)
+    assert held[0].dtype == np.float32
+    assert not held[0][~mask].view(np.uint32).any()
+    np.testing.assert_array_equal(held[0][mask].view(np.uint32), (-values)[mask].view(np.uint32))
+
+
+def test_apply_mask_keeps_half_precision():
+    subject, held = kernel(np.full((2, 2), -1.5, np.float16))
+    masks.apply_mask(subject, np.array([[True, False], [False, True]]))
+    assert held[0].dtype == np.float16
+    assert not np.signbit(held[0][0, 1])
+
+
+def test_mask_to_masks_each_alone_and_keeps_what_holds_more():
+    generator = np.random.default_rng(0)
+    large, small, sparse = generator.normal(0, 10, (20, 50)), generator.normal(0, 0.1, (20, 50)), np.zeros((20, 50))
+    sparse[0] = generator.normal(size=50)  # 95 %
+    kernels = [kernel(values.astype(np.float32)) for values in (large, small, sparse)]
+    before = kernels[2][1][0].copy()
+    masks.mask_to([subject for subject, _ in kernels], 0.8)
+    zeros = [np.count_nonzero(held[0] == 0) for _, held in kernels]
+    assert zeros == [800, 800, 950]
+    np.testing.assert_array_equal(kernels[2][1][0], before)
+
+
+def test_mask_to_keeps_the_zeros_that_there_are():
+    values = np.random.default_rng(1).normal(size=(10, 100)).astype(np.float32)
+    values[3] = 0
+    subject, held = kernel(values)
+    masks.mask_to([subject], 0.5)
+    assert not held[0][3].any()
+    assert np.count_nonzero(held[0] == 0) == 500
+
+
+def test_sparsity_of_counts_over_all_kernels():
+    first, second = kernel(np.array([[0.0, -0.0, 1.0, 2.0]]))[0], kernel(np.ones((2, 4)))[0]
+    found = masks.sparsity_of([first, second])
+    assert (found.zeros, found.weights) == (2, 12)
+    assert found.share == pytest.approx(1 / 6)
+    assert masks.sparsity_of([]).share == 0
+
+
+def test_current_masks():
+    found = masks.current_masks([kernel([[0.0, -0.0, -1.0]], "a")[0], kernel([[1e-30, 0.0]], "b")[0]])
+    np.testing.assert_array_equal(found[0], [[False, False, True]])
+    np.testing.assert_array_equal(found[1], [[True, False]])
+
+
+# What --sparsity speaks of, in real models of both generations.
+
+
+def found_in(model):
+    return [(kernel.owner, kernel.shape) for kernel in masks.prunable(keras_model.from_memory(model))]
+
+
+def sequential(keras, *layers):
+    return keras.Sequential([layers[0], *layers[1:]])
+
+
+def test_least_size(keras):
+    layers = keras.layers
+    model = sequential(keras, layers.Input((32,)), layers.Dense(63), layers.Dense(32), layers.Dense(64))
+    assert masks.LEAST_PRUNABLE_SIZE == 2048
+    # 32 x 63 = 2016 and 63 x 32 = 2016 are too small; 32 x 64 = 2048 is just enough
+    assert found_in(model) == [("Dense", (32, 64))]
+
+
+def test_convolutions_of_every_kind(keras):
+    layers = keras.layers
+    model = sequential(
+        keras,
+        layers.Input((8, 8, 32)),
+        layers.Conv2D(16, 3),
+        layers.Conv2DTranspose(24, 3),
+        layers.SeparableConv2D(128, 5, depth_multiplier=4, padding="same"),  # depthwise (5, 5, 24, 4): 2400 weights
+        layers.DepthwiseConv2D(5, padding="same"),  # (5, 5, 128, 1): 3200 weights
+    )
+    assert found_in(model) == [
+        ("Conv2D", (3, 3, 32, 16)),
+        ("Conv2DTranspose", (3, 3, 24, 16)),
+        ("SeparableConv2D", (1, 1, 96, 128)),
+    ]
+
+
+def test_normalisation_of_rank_two(keras):
+    layers = keras.layers
+    norm = layers.LayerNormalization(axis=[1, 2])  # gamma and beta: (64, 64)
+    model = sequential(keras, layers.Input((64, 64)), norm, layers.Dense(64))
+    assert norm.gamma.shape == (64, 64)
+    assert found_in(model) == [("Dense", (64, 64))]
+
+
+def test_embeddings(keras):
+    layers = keras.layers
+    model = sequential(keras, layers.Input((7,)), layers.Embedding(100, 32), layers.Flatten(), layers.Dense(4))
+    assert found_in(model) == [("Embedding", (100, 32))]
+
+
+def test_recurrent_cells(keras):
+    layers = keras.layers
+    model = sequential(keras, layers.Input((5, 40)), layers.LSTM(32), layers.Dense(2))
+    assert found_in(model) == [("LSTMCell", (40, 128)), ("LSTMCell", (32, 128))]
+
+
+def test_biases_of_a_recurrent_layer_are_no_kernels(keras):
+    """The bias of a GRU with reset_after, the default, has rank 2."""
+    layers = keras.layers
+    model = sequential(keras, layers.Input((3, 4)), layers.GRU(400))
+    assert found_in(model) == [("GRUCell", (4, 1200)), ("GRUCell", (400, 1200))]
+
+
+def test_biases_of_attention_are_no_kernels(keras):
+    """The biases of queries, keys and values have rank 2: (heads, key size)."""
+    layers = keras.layers
+    x = layers.Input((4, 16))
+    model = keras.Model(x, layers.MultiHeadAttention(16, 128)(x, x))
+    assert sorted(shape for _, shape in found_in(model)) == [(16, 16, 128)] * 3 + [(16, 128, 16)]
+
+
+def test_slopes_of_an_activation_are_no_kernels(keras):
+    layers = keras.layers
+    model = sequential(keras, layers.Input((16, 16, 16)), layers.PReLU())
+    assert found_in(model) == []
+
+
+def test_nested_models(keras):
+    layers = keras.layers
+    inner = sequential(keras, layers.Input((64,)), layers.Dense(64))
+    model = sequential(keras, layers.Input((32,)), layers.Dense(64), inner, layers.Dense(40))
+    assert sorted(found_in(model)) == [("Dense", (32, 64)), ("Dense", (64, 40)), ("Dense", (64, 64))]
+
+
+def test_a_shared_layer_counts_once(keras):
+    layers = keras.layers
+    shared = layers.Dense(64)
+    first, second = layers.Input((64,)), layers.Input((64,))
+    model = keras.Model([first, second], layers.Add()([shared(shared(first)), shared(second)]))
+    assert found_in(model) == [("Dense", (64, 64))]
+
+
+def test_frozen_layers_are_included(keras):
+    layers = keras.layers
+    frozen = layers.Dense(64)
+    model = sequential(keras, layers.Input((64,)), frozen, layers.Dense(64))
+    frozen.trainable = False
+    assert found_in(model) == [("Dense", (64, 64))] * 2
+    masks.mask_to(masks.prunable(keras_model.from_memory(model)), 0.75)
+    assert np.count_nonzero(np.asarray(frozen.kernel) == 0) == 3072
+
+
+def test_masks_reach_the_model(keras):
+    layers = keras.layers
+    model = sequential(keras, layers.Input((64,)), layers.Dense(64), layers.Dense(10))
+    before = [np.asarray(weight) for weight in model.get_weights()]
+    masks.mask_to(masks.prunable(keras_model.from_memory(model)), 0.9)
+    after = model.get_weights()
+    assert np.count_nonzero(after[0] == 0) == round(0.9 * 4096)
+    np.testing.assert_array_equal(after[0][after[0] != 0], before[0][after[0] != 0])
+    for index in (1, 2, 3):
+        np.testing.assert_array_equal(after[index], before[index])
+
+
+def test_kernels_have_names_of_their_own(keras):
+    """Masks are kept by name, so two kernels of one name would share a mask."""
+    layers = keras.layers
+    x = layers.Input((6, 32))
+    y = layers.LSTM(32, return_sequences=True)(x)
+    y = layers.MultiHeadAttention(2, 32)(y, y)
+    y = layers.MultiHeadAttention(2, 32)(y, y)
+    inner = keras.Sequential([layers.Input((6, 32)), layers.Dense(64, name="dense")])
+    y = layers.Dense(32, name="dense")(inner(y))
+    model = keras.Model(x, layers.LSTM(32)(y))
+    names = [kernel.name for kernel in keras_model.from_memory(model).kernels()]
+    assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)

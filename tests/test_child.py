@@ -1,0 +1,286 @@
+"""Functions in a process of their own: values, errors, steps, and every way to die.
+
+What a child can be made to do with the package alone is little, so some tests give it a module of their own:
+``sitecustomize``, which every Python that starts with it on its path imports, lets the package find it.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import tiny_models
+from tflite_sparse import child, errors
+from tflite_sparse.child import ChildDiedError
+
+MODULE = """
+    import ctypes, os, signal, sys, time
+    from tflite_sparse import child, errors
+
+    def echo(on_step, **values):
+        return values
+
+    def pid(on_step):
+        return os.getpid()
+
+    def steps(count, on_step):
+        for done in range(count):
+            on_step(done + 1, count)
+        return "done"
+
+    def noisy(on_step):
+        print("on standard output", flush=True)
+        os.write(1, b"on descriptor 1\\n")
+        on_step(1, 1)
+        return 5
+
+    def raise_own(on_step):
+        raise errors.VerificationError("weight 'a' differs")
+
+    def raise_died(on_step):
+        raise child.ChildDiedError("was killed", "the log")
+
+    def raise_other(on_step):
+        raise KeyError("missing")
+
+    def segfault(on_step):
+        ctypes.string_at(0)
+
+    def abort(on_step):
+        os.abort()
+
+    def terminate(on_step):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    def leave(on_step):
+        sys.stderr.write("first line\\nlast words\\n")
+        sys.stderr.flush()
+        os._exit(7)
+
+    def exit_politely(on_step):
+        sys.exit(3)
+
+    def unportable(on_step):
+        return lambda: None
+
+    def wait(on_step):
+        on_step(os.getpid(), 0)
+        time.sleep(120)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files, which must be empty in the end."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def extra(tmp_path, monkeypatch, temporary):
+    """Names functions of the module above, which only children see."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "for_tests.py").write_text(textwrap.dedent(MODULE))
+    start = f"import tflite_sparse\ntflite_sparse.__path__.append({str(tmp_path / 'more')!r})\n"
+    (tmp_path / "sitecustomize.py").write_text(start)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "tflite_sparse.for_tests:{}".format
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid):
+    end = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < end, f"process {pid} is still there"
+        time.sleep(0.05)
+
+
+def test_value_of_a_function_of_the_package(tmp_path, temporary):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((4, 6))))
+    (found,) = child.call("tflite_sparse.runtime.litert:inputs_here", path=str(path))
+    assert (found.name, found.signature) == ("x", (1, 6))
+
+
+def test_arguments_and_value_pass_through_unchanged(extra):
+    values = {"a": [1, None, "ä\n"], "b": {"c": b"\x00\xff"}, "d": Path("x"), "e": float("inf")}
+    assert child.call(extra("echo"), **values) == values
+
+
+def test_large_values(extra):
+    value = os.urandom(3_000_000)
+    assert child.call(extra("echo"), value=value)["value"] == value
+
+
+def test_another_process(extra):
+    assert child.call(extra("pid")) != os.getpid()
+
+
+def test_steps_arrive_in_order(extra):
+    seen = []
+    assert child.call(extra("steps"), count=200, on_step=lambda done, total: seen.append((done, total))) == "done"
+    assert seen == [(done, 200) for done in range(1, 201)]
+
+
+def test_prints_do_not_mix_with_steps(extra, capfd):
+    seen = []
+    assert child.call(extra("noisy"), on_step=lambda *step: seen.append(step)) == 5
+    assert seen == [(1, 1)]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_errors_of_the_package_keep_their_type(extra):
+    with pytest.raises(errors.VerificationError, match=r"^weight 'a' differs$") as caught:
+        child.call(extra("raise_own"))
+    assert type(caught.value) is errors.VerificationError
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(kind("some text") for kind in vars(errors).values() if isinstance(kind, type)),
+        ChildDiedError("was killed", "the log"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_of_the_package_survives_the_way(error):
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert vars(back) == vars(error)
+
+
+def test_own_error_with_more_arguments(extra):
+    with pytest.raises(ChildDiedError, match="the child process was killed") as caught:
+        child.call(extra("raise_died"))
+    assert caught.value.log == "the log"
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("tflite_sparse.for_tests:raise_other", r"^KeyError: 'missing'$"),
+        ("tflite_sparse.for_tests:nothing", r"^AttributeError: .*nothing"),
+        ("tflite_sparse.no_such_module:f", r"^ModuleNotFoundError: .*no_such_module"),
+        ("os:getcwd", r"^ValueError: os:getcwd is no function of this package$"),
+        ("tflite_sparse_other:f", r"^ValueError: tflite_sparse_other:f is no function of this package$"),
+    ],
+)
+def test_other_errors_become_text_with_their_type(function, words, extra):
+    with pytest.raises(RuntimeError, match=words) as caught:
+        child.call(function)
+    assert type(caught.value) is RuntimeError
+
+
+def test_wrong_arguments(extra):
+    with pytest.raises(RuntimeError, match=r"^TypeError: .*'extra'"):
+        child.call(extra("pid"), extra=1)
+
+
+def test_bad_file_without_a_module_of_our_own(tmp_path, temporary):
+    (tmp_path / "bad.tflite").write_bytes(b"garbage" * 20)
+    arguments = {"inputs": [], "kernels": "default", "threads": 1}
+    with pytest.raises(RuntimeError, match=r"^RuntimeError: ") as caught:
+        child.call("tflite_sparse.runtime.litert:run_here", path=str(tmp_path / "bad.tflite"), **arguments)
+    assert type(caught.value) is RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("function", "how"),
+    [
+        ("segfault", "crashed (segmentation fault)"),
+        ("abort", "aborted"),
+        ("terminate", f"was ended by signal {int(signal.SIGTERM)}"),
+        ("leave", "ended with status 7"),
+        ("exit_politely", "ended with status 3"),
+        ("unportable", "ended with status 1"),
+    ],
+)
+def test_ways_to_die(function, how, extra):
+    with pytest.raises(ChildDiedError) as caught:
+        child.call(extra(function))
+    assert caught.value.how == how
+    assert str(caught.value) == f"the child process {how}"
+    assert isinstance(caught.value, errors.TfliteSparseError)
+
+
+def test_last_words_are_kept(extra):
+    with pytest.raises(ChildDiedError) as caught:
+        child.call(extra("leave"))
+    assert caught.value.log.splitlines() == ["first line", "last words"]
+
+
+def test_killed_from_outside(extra):
+    with pytest.raises(ChildDiedError, match="was killed"):
+        child.call(extra("wait"), on_step=lambda pid, _: os.kill(pid, signal.SIGKILL))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_error_of_the_listener_ends_the_child(error, extra):
+    seen = []
+
+    def on_step(pid, _):
+        seen.append(pid)
+        raise error
+
+    with pytest.raises(error):
+        child.call(extra("wait"), on_step=on_step)
+    wait_until_gone(seen[0])
+
+
+def test_child_ends_with_its_parent(tmp_path, extra):
+    """A parent that is killed cannot clean up; the child must notice by itself."""
+    folder = tmp_path / "of_the_parent"
+    folder.mkdir()
+    script = (
+        f"from tflite_sparse import child; child.call({extra('wait')!r}, on_step=lambda pid, _: print(pid, flush=1))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(folder)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        pid = int(parent.stdout.readline())
+        assert is_running(pid)
+        parent.kill()
+    wait_until_gone(pid)
+
+
+def test_calls_may_run_side_by_side(extra):
+    results = {}
+
+    def work(number):
+        results[number] = child.call(extra("echo"), number=number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {number: {"number": number} for number in range(3)}
+
+
+def test_job_folder_is_private_and_leaves_nothing(extra, temporary):
+    seen = []
+
+    def on_step(*_):
+        seen.extend(entry.stat().st_mode & 0o777 for entry in temporary.iterdir())
+
+    child.call(extra("steps"), count=1, on_step=on_step)
+    assert seen == [0o700]

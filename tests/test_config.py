@@ -1,0 +1,85 @@
+"""Settings: what they refuse, and in which words."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tflite_sparse.config import ExportSettings
+from tflite_sparse.errors import InputError, SettingsError
+
+
+def test_defaults_do_nothing_that_was_not_asked_for():
+    settings = ExportSettings()
+    assert settings.sparsity is None
+    assert settings.int8 is False
+    assert settings.finetune_epochs == 0
+    assert settings.io == "int8"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sparsity": 1.0}, "sparsity = 1.0: .*less than 1"),
+        ({"sparsity": -0.01}, "sparsity = -0.01"),
+        ({"sparsity": float("nan")}, "sparsity = nan"),
+        ({"sparsity": "much"}, "sparsity = 'much'"),
+        ({"io": "int16"}, "io = 'int16': .*int8.*float32"),
+        ({"finetune_epochs": -1}, "finetune_epochs = -1"),
+        ({"finetune_epochs": 1.5}, "finetune_epochs = 1.5"),
+        ({"calibration_samples": 0}, "calibration_samples = 0"),
+        ({"verification_samples": 3}, "verification_samples = 3"),
+        ({"max_accuracy_drop": 1.01}, "max_accuracy_drop = 1.01"),
+        ({"max_accuracy_drop": -0.01}, "max_accuracy_drop = -0.01"),
+        ({"max_accuracy_drop": float("inf")}, "max_accuracy_drop = inf"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": 2**31}, "seed = 2147483648"),
+        ({"sparsety": 0.5}, "sparsety = 0.5: .*not permitted"),
+        ({"sparsity": 2, "seed": -1}, "sparsity = 2: .*; seed = -1: "),
+    ],
+)
+def test_refuses(values, words):
+    with pytest.raises(SettingsError, match=words) as caught:
+        ExportSettings(**values)
+    assert isinstance(caught.value, InputError)
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sparsity": 0},
+        {"sparsity": 0.9999},
+        {"max_accuracy_drop": 0},
+        {"max_accuracy_drop": 1},
+        {"seed": 2**31 - 1},
+        {"verification_samples": 4},
+        {"calibration_samples": 1},
+    ],
+)
+def test_takes_the_ends_of_a_range(values):
+    settings = ExportSettings(**values)
+    assert {name: getattr(settings, name) for name in values} == values
+
+
+def test_a_path_may_be_text():
+    assert ExportSettings(out="some/where").out == Path("some/where")
+
+
+@pytest.mark.parametrize("name", list(ExportSettings.model_fields))
+def test_frozen(name):
+    settings = ExportSettings()
+    before = getattr(settings, name)
+    with pytest.raises(Exception, match=r"(?i)frozen"):
+        setattr(settings, name, before)
+
+
+@given(st.floats(allow_nan=True))
+def test_sparsity_is_a_share_below_one(value):
+    if 0 <= value < 1:
+        assert ExportSettings(sparsity=value).sparsity == value
+    else:
+        with pytest.raises(SettingsError, match="sparsity"):
+            ExportSettings(sparsity=value)

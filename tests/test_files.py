@@ -1,0 +1,166 @@
+"""Files appear whole, with the permissions of a new file, or not at all."""
+
+import os
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tflite_sparse import files
+from tflite_sparse.errors import OutputError
+
+
+@pytest.fixture
+def umask():
+    """Sets the umask; the old one comes back."""
+    old = os.umask(0)
+    os.umask(old)
+    yield os.umask
+    os.umask(old)
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def permissions(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@given(chunks=st.lists(st.binary(max_size=50), max_size=5))
+def test_chunks_are_joined(chunks, tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "out.bin"
+    files.write_bytes(path, *chunks)
+    assert path.read_bytes() == b"".join(chunks)
+    assert names(path.parent) == ["out.bin"]
+
+
+def test_takes_every_kind_of_bytes(tmp_path):
+    files.write_bytes(tmp_path / "x", b"ab", bytearray(b"cd"), memoryview(b"ef"))
+    assert (tmp_path / "x").read_bytes() == b"abcdef"
+
+
+def test_replaces_a_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"old, and longer")
+    files.write_bytes(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o000, 0o666)])
+def test_permissions_follow_the_umask(mask, expected, tmp_path, umask):
+    umask(mask)
+    files.write_bytes(tmp_path / "ours", b"x")
+    (tmp_path / "plain").write_bytes(b"x")
+    assert permissions(tmp_path / "ours") == permissions(tmp_path / "plain") == expected
+    assert umask(mask) == mask  # and it is left as it was
+
+
+def test_old_file_is_there_until_the_end(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with files.replacing(path) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".x.")
+        assert temporary.suffix == ".part"
+        temporary.write_bytes(b"half of the n")
+        assert path.read_bytes() == b"old"
+        temporary.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["x"]
+
+
+def test_an_open_reader_keeps_the_old_content(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        files.write_bytes(path, b"new")
+        assert reader.read() == b"old"
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()], ids=["ValueError", "KeyboardInterrupt"])
+@pytest.mark.parametrize("existed", [True, False])
+def test_failure_leaves_what_was_there(error, existed, tmp_path):
+    path = tmp_path / "x"
+    if existed:
+        path.write_bytes(b"old")
+
+    def write():
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert names(tmp_path) == (["x"] if existed else [])
+    if existed:
+        assert path.read_bytes() == b"old"
+
+
+def test_a_chunk_that_is_no_bytes(tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+    with pytest.raises(TypeError):
+        files.write_bytes(tmp_path / "x", b"good", "text")
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+
+
+def test_full_disk(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+
+    def write():
+        with files.replacing(path):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        write()
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("write", [files.write_bytes, files.temporary_name_beside], ids=["write", "temporary"])
+def test_missing_folder(write, tmp_path):
+    with pytest.raises(OutputError, match="No such file or directory") as caught:
+        write(tmp_path / "missing" / "x")
+    assert str(tmp_path / "missing" / "x") in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(OutputError, match="file/x"):
+        files.write_bytes(tmp_path / "file" / "x", b"y")
+
+
+def test_place_taken_by_a_folder(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*x: "):
+        files.write_bytes(tmp_path / "x", b"y")
+    assert names(tmp_path) == ["x"]
+    assert names(tmp_path / "x") == []
+
+
+def test_temporary_names_differ_and_are_private(tmp_path):
+    first, second = (files.temporary_name_beside(tmp_path / "x") for _ in range(2))
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == b""
+    assert permissions(first) == 0o600
+
+
+def test_publish(tmp_path, umask):
+    umask(0o027)
+    temporary = files.temporary_name_beside(tmp_path / "x")
+    temporary.write_bytes(b"content")
+    files.publish(temporary, tmp_path / "x")
+    assert names(tmp_path) == ["x"]
+    assert (tmp_path / "x").read_bytes() == b"content"
+    assert permissions(tmp_path / "x") == 0o640
+
+
+def test_publish_what_is_gone(tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+    with pytest.raises(OutputError, match=r"cannot write .*x"):
+        files.publish(tmp_path / "gone.part", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"old"
