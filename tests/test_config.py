@@ -15,7 +15,7 @@ def test_defaults_do_nothing_that_was_not_asked_for():
     assert settings.sparsity is None
     assert settings.int8 is False
     assert settings.finetune_epochs == 0
-    assert settings.io == "int8"
+    assert settings.io is None
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 TensorFlow's converter and the runtimes are native code that a model can crash. In a child such a crash becomes an
 exception that tells what happened, and what they print on the C level can be shown or dropped.
 
-The child is a fresh interpreter (``python -m tflite_sparse.child``), so a caller's script needs no
-``if __name__ == "__main__"``. Job and result pass through files in a private temporary folder; progress is one JSON
-line per step on the child's standard output. The child ends when its standard input does, that is, with its parent.
+The child is a fresh interpreter, so a caller's script needs no guard against being imported again. Job and result
+pass through files in a private temporary folder; progress is one JSON line per step on the child's standard output.
+The child ends when its standard input does, that is, with its parent.
 """
 
 from __future__ import annotations
@@ -26,8 +26,17 @@ from typing import Any
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.progress import Step, ignore_steps
 
+_KILLED = "was killed"
 _JOB, _RESULT, _LOG = "job.pickle", "result.pickle", "log.txt"
 _LOG_TAIL_CHARACTERS = 2000
+
+# Not ``-m``: that puts the current folder first on the path, and what lies there would be imported.
+_START = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+from tflite_sparse.child import main
+main(sys.argv[1])
+"""
 
 
 class ChildDiedError(TfliteSparseError):
@@ -42,6 +51,11 @@ class ChildDiedError(TfliteSparseError):
         super().__init__(f"the child process {how}")
         self.how = how
         self.log = log
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it with SIGKILL, as systems do that run out of memory."""
+        return self.how == _KILLED
 
     def __reduce__(self) -> tuple[type[ChildDiedError], tuple[str, str]]:
         return type(self), (self.how, self.log)
@@ -76,7 +90,7 @@ def _run(folder: Path, on_step: Step) -> int:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
     with (folder / _LOG).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tflite_sparse.child", str(folder)],
+            [sys.executable, "-c", _START, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -98,13 +112,15 @@ def _in_words(status: int) -> str:
         names = {
             signal.SIGSEGV: "crashed (segmentation fault)",
             signal.SIGABRT: "aborted",
-            signal.SIGKILL: "was killed",
+            signal.SIGKILL: _KILLED,
         }
         return names.get(-status, f"was ended by signal {-status}")  # type: ignore[call-overload, no-any-return]
     return f"ended with status {status}"
 
 
-def _main(folder: Path) -> None:
+def main(name: str) -> None:
+    """What the child does: the job in the folder ``name``."""
+    folder = Path(name)
     # Whatever native code prints on standard output must not mix with the progress lines.
     steps = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -144,7 +160,3 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):  # not through sys.stdin: a lock held by this thread would stop the interpreter from ending
         continue
     os._exit(1)
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))

@@ -35,7 +35,7 @@ class ExportSettings(Settings):
     Attributes:
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
         int8: quantise weights and activations to int8 (needs data); else float32.
-        io: type of inputs and outputs of the int8 files.
+        io: type of inputs and outputs of the int8 files. None: int8.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -47,7 +47,7 @@ class ExportSettings(Settings):
 
     sparsity: Sparsity | None = None
     int8: bool = False
-    io: Literal["int8", "float32"] = "int8"
+    io: Literal["int8", "float32"] | None = None
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
@@ -56,7 +56,24 @@ class ExportSettings(Settings):
     out: Path = DEFAULT_OUT
     custom_objects: Path | None = None
 
+    @pydantic.model_validator(mode="after")
+    def _io_needs_int8(self) -> ExportSettings:
+        if self.io is not None and not self.int8:
+            raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
+        return self
+
+    def for_demo(self) -> ExportSettings:
+        """The settings of a run without a model.
+
+        Raises:
+            SettingsError: one speaks of a model.
+        """
+        if self.finetune_epochs or self.custom_objects is not None:
+            raise SettingsError("finetune_epochs and custom_objects speak of a MODEL, and none was given.")
+        return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
+
 
 def _in_words(detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"]) or "settings"
-    return f"{name} = {detail['input']!r}: {detail['msg'].lower()}"
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, detail['loc']))} = {detail['input']!r}: {detail['msg'].lower()}"

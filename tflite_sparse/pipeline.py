@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse import encoder, files, planner
-from tflite_sparse.config import DEMO_DATA, DEMO_SPARSITY, ExportSettings
+from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import DataError, ModelError, OutputError, VerificationError
 from tflite_sparse.evaluation import exactness, size
-from tflite_sparse.evaluation.accuracy import Metric, choose_metric
+from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
@@ -29,6 +29,7 @@ from tflite_sparse.report import model as report_model
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.labels import check_labels
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.targets import litert as target
 
@@ -66,7 +67,8 @@ def export(
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
-    return _Export(ExportSettings(**settings), progress or Silent()).run(model, data)
+    checked = ExportSettings(**settings)
+    return _Export(checked.for_demo() if model is None else checked, progress or Silent()).run(model, data)
 
 
 @dataclass
@@ -140,7 +142,8 @@ class _Export:
     def _demo(self, samples: Dataset, dense_float32: Path) -> tuple[SourceModel, report_model.Pruning]:
         """Train the demo network twice from the same start, plainly and pruning it; convert the plain one."""
         keras, seed = tensorflow_import.keras3(), self.settings.seed
-        sparsity = DEMO_SPARSITY if self.settings.sparsity is None else self.settings.sparsity
+        sparsity = self.settings.sparsity
+        assert sparsity is not None  # for_demo() sets it
         plain, pruned = (keras_model.KerasSource(demo.build(keras, seed), keras, "demo CNN") for _ in range(2))
         with self._stage("train dense baseline") as on_step:
             training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
@@ -173,6 +176,8 @@ class _Export:
             masks.mask_to(kernels, settings.sparsity or 0.0)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
+        if not kernels:
+            words = _nothing_to_prune(stripped)
         if trains:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
@@ -196,7 +201,7 @@ class _Export:
         assert samples is not None
         chosen = _calibration_samples(samples, self.settings)
         with self._stage("calibrate and convert int8") as on_step:
-            int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io, on_step=on_step))
+            int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step))
         return int8_path
 
     def _encode(self, dense: Path, sparse: Path) -> list[planner.Choice]:
@@ -254,9 +259,10 @@ class _Export:
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
         scores: dict[str, float | None] = dict.fromkeys(names)
-        metric = None
+        metric = ""
         if samples is not None:
-            metric, scores = self._scores([paths[name] for name in names], list(names), samples)
+            metric, found = self._scores([paths[name] for name in names], samples)
+            scores = dict(zip(names, found, strict=True))
         entries = {}
         for name, entry in names.items():
             measured = size.measure(paths[name])
@@ -268,39 +274,41 @@ class _Export:
                 sparsity=measured.sparsity,
             )
         models = report_model.Models(**entries)
-        if metric is None or samples is None or models.sparse is None:
+        best = models.dense_float32.accuracy
+        reached = None if models.sparse is None else models.sparse.accuracy
+        if samples is None or best is None or reached is None:
             return models, None
-        best, reached = models.dense_float32.accuracy, models.sparse.accuracy
-        assert best is not None
-        assert reached is not None
         return models, report_model.Accuracy(
-            metric=metric.name,
+            metric=metric,
             samples=len(samples.x_test),
             drop=best - reached,
             max_drop=self.settings.max_accuracy_drop,
         )
 
-    def _scores(
-        self, paths: Sequence[Path], names: Sequence[str], samples: Dataset
-    ) -> tuple[Metric, dict[str, float | None]]:
+    def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[str, list[float | None]]:
+        """The metric's name, and for each file its score, the mean over its outputs; None if one of them is NaN."""
+        count = len(samples.x_test)
         with self._stage("evaluate") as on_step:
-            count = len(samples.x_test)
 
-            def outputs_of(position: int) -> np.ndarray:
+            def outputs_of(position: int) -> list[np.ndarray]:
                 outputs = runtime.run(
                     paths[position],
                     samples.x_test,
                     on_step=lambda done, _: on_step(position * count + done, len(paths) * count),
                 )
-                return outputs.real()
+                return [outputs.real(index) for index in range(len(outputs.arrays))]
 
             baseline = outputs_of(0)
-            metric = choose_metric(baseline, samples.y_test)
-            reference = baseline if samples.y_test is None else samples.y_test
-            scores: dict[str, float | None] = {names[0]: metric.score(baseline, reference)}
+            broken = _samples_with_nan(baseline)
+            if broken:
+                raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
+            references = baseline if samples.y_test is None else [samples.y_test]
+            metrics = [choose_metric(output, samples.y_test) for output in baseline]
+            scores: list[float | None] = [_mean_score(metrics, baseline, references)]
             for position in range(1, len(paths)):
-                scores[names[position]] = metric.score(outputs_of(position), reference)
-        return metric, scores
+                outputs = outputs_of(position)
+                scores.append(None if _samples_with_nan(outputs) else _mean_score(metrics, outputs, references))
+        return joint_name(metrics), scores
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Any]:
@@ -322,6 +330,32 @@ def _check_demo_data(samples: Dataset) -> Dataset:
     if labels is None or not fitted.has_labels or labels.ndim != 1 or labels.min() < 0 or labels.max() > 9:
         raise DataError(f"{samples.name}: the demo network needs class numbers from 0 to 9 as labels; or give a MODEL.")
     return fitted
+
+
+def _check_labels(source: SourceModel, samples: Dataset) -> None:
+    """Find out before the work whether the labels, all of them, fit the model."""
+    if samples.y_train is None or samples.y_test is None:
+        return
+    outputs = source.outputs()
+    if len(outputs) != 1:
+        names = ", ".join(output.name for output in outputs)
+        raise DataError(
+            f"{source.name} has {len(outputs)} outputs ({names}), and labels speak of one. Leave y out: then the "
+            "agreement of all outputs with the dense float32 model is measured."
+        )
+    if samples.y_train.shape[1:] != samples.y_test.shape[1:]:
+        raise DataError(f"{samples.name}: y_train and y_test have labels of different shapes.")
+    check_labels(outputs[0].shape, np.concatenate([samples.y_train, samples.y_test]))
+
+
+def _samples_with_nan(outputs: Sequence[np.ndarray]) -> int:
+    bad = [~np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs]
+    return int(np.logical_or.reduce(bad).sum())
+
+
+def _mean_score(metrics: Sequence[Metric], outputs: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
+    scores = [metric.score(*pair) for metric, *pair in zip(metrics, outputs, references, strict=True)]
+    return sum(scores) / len(scores)
 
 
 def _calibration_samples(samples: Dataset, settings: ExportSettings) -> np.ndarray:
@@ -346,11 +380,26 @@ def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, w
 def _masking_words(before: float, after: float, applied: int, epochs: int) -> str:
     parts = [f"{applied} pruning masks applied"] if applied else []
     if after > before:
-        how = f"then {epochs} epochs of fine-tuning under the masks" if epochs else "without fine-tuning"
+        how = f"then {_epochs(epochs)} of fine-tuning under the masks" if epochs else "without fine-tuning"
         parts.append(f"masked from {before:.3f} to {after:.3f} {how}")
     else:
-        parts.append(f"kept at sparsity {before:.3f}" + (f", {epochs} epochs of fine-tuning" if epochs else ""))
+        parts.append(f"kept at sparsity {before:.3f}" + (f", {_epochs(epochs)} of fine-tuning" if epochs else ""))
     return "; ".join(parts)
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" + ("s" if count > 1 else "")
+
+
+def _nothing_to_prune(source: SourceModel) -> str:
+    kernels = sorted(source.kernels(), key=lambda kernel: -kernel.size)
+    if not kernels:
+        return "nothing to prune: the model has no trainable weights of two axes or more"
+    largest = kernels[0]
+    return (
+        f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
+        f"largest is {largest.name} with {largest.size:,}"
+    )
 
 
 def _tensor(choice: planner.Choice) -> report_model.Tensor:
@@ -381,12 +430,15 @@ def _gate_failures(
     models: report_model.Models, accuracy: report_model.Accuracy | None, settings: ExportSettings
 ) -> list[str]:
     failures = []
-    if accuracy is not None and accuracy.drop > settings.max_accuracy_drop:
+    sparse = models.sparse
+    if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
+        failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
+    if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
         failures.append(
             f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, or more --calibration-samples."
         )
-    dense, sparse = models.dense_int8, models.sparse_int8
+    dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
         failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")
     return failures
@@ -407,10 +459,20 @@ def _restored(model: Any) -> Iterator[None]:
 
 def _check_out(out: Path) -> None:
     """Find out before the work whether the result can be written; leave nothing behind."""
+    if out.is_symlink() and not out.exists():
+        raise OutputError(f"{out} is a link that leads nowhere; --out takes a folder.")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out takes a folder.")
+    for name in ALL_FILES:
+        if (out / name).is_dir():
+            raise OutputError(
+                f"{out / name} is a folder where a file is to be written; move it or choose another --out."
+            )
     nearest = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
-    files.temporary_name_beside(nearest / "probe").unlink()
+    try:
+        files.temporary_name_beside(nearest / "probe").unlink()
+    except OutputError as error:
+        raise OutputError(f"cannot write to --out {out}: {error.__cause__}.") from error
 
 
 def _deliver(report: report_model.Report, paths: dict[str, Path], out: Path) -> None:
@@ -437,19 +499,20 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], out: Path) -> 
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
-        if made and not any(out.iterdir()):
-            out.rmdir()
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _entries(models: report_model.Models) -> list[tuple[str, report_model.ModelFile]]:
     return [(name, entry) for name, entry in models if entry is not None]
 
 
-def _make_folder(out: Path) -> bool:
-    if out.is_dir():
-        return False
+def _make_folder(out: Path) -> list[Path]:
+    """Make the folder and its parents; return those that were made, innermost first."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
-    return True
+    return missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,7 @@ _DEFAULTS = ExportSettings()
 @click.option(
     "--io",
     type=click.Choice(["int8", "float32"]),
-    default=_DEFAULTS.io,
-    show_default=True,
-    help="Type of inputs and outputs of the int8 files.",
+    help="Type of inputs and outputs of the int8 files.  [default: int8]",
 )
 @click.option(
     "--finetune-epochs",
@@ -86,7 +85,8 @@ def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **s
     from tflite_sparse.pipeline import export as run
 
     progress = Silent() if quiet else TerminalProgress(Console(stderr=True))
-    report = run(model, data, progress=progress, **settings)
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
+        report = run(model, data, progress=progress, **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

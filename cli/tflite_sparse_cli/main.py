@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
+from types import FrameType
 
 import click
 
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse_cli.export import export
 
+_INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
+
 
 class _Program(click.Group):
-    """Turns the library's errors into one line and an exit code."""
+    """Turns whatever ends a command early into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
+        signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
-        except (TfliteSparseError, OSError, MemoryError) as error:
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: every error becomes one line
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            click.echo(f"error: {_in_words(error)}", err=True)
-            sys.exit(getattr(error, "exit_code", 2))
+            message, code = _in_words(error)
+            click.echo(f"error: {message}", err=True)
+            sys.exit(code)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,13 +46,22 @@ def cli(debug: bool) -> None:
 cli.add_command(export)
 
 
-def _in_words(error: BaseException) -> str:
+def _in_words(error: Exception) -> tuple[str, int]:
+    if isinstance(error, TfliteSparseError):
+        return str(error), error.exit_code
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}."
+        return f"{place}{error.strerror or error}.", TfliteSparseError.exit_code
     if isinstance(error, MemoryError):
-        return "out of memory."
-    return str(error)
+        return "out of memory.", TfliteSparseError.exit_code
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text} (a defect: please report it with what --debug shows)", _INTERNAL_ERROR
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End by unwinding, so that temporary folders are removed."""
+    del number, frame
+    sys.exit(_TERMINATED)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_failed_export_leaves_no_folder(model_files, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "copyfile", fail)
     run = run_cli(*options(model_files, tmp_path / "a" / "b"))
     assert run.code == 2
-    assert not (tmp_path / "a" / "b").exists()
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("moment", ["start", "done load", "done convert dense float32", "done encode"])
@@ -91,6 +91,39 @@ def test_killed_at_any_moment(moment, model_files, tmp_path):
     while _running_with(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _running_with(mark)
+
+
+@pytest.mark.parametrize(("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")])
+def test_interrupted(number, code, words, model_files, tmp_path):
+    """Ctrl-C and an orderly end remove what is temporary and do not look like a failed gate."""
+    program = Path(sys.executable).with_name("tflite-sparse")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+        assert any(line.startswith("done strip") for line in process.stderr)
+        time.sleep(1)
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == code
+    assert words in rest
+    assert "Traceback" not in rest
+    assert not (tmp_path / "out").exists()
+    assert not list(scratch.glob("tflite-sparse-*"))
+
+
+def test_folder_or_dangling_link_in_place_of_a_file(model_files, tmp_path):
+    (tmp_path / "report.json").mkdir()
+    (tmp_path / "model.tflite").write_text("old")
+    run = run_cli(*options(model_files, tmp_path))
+    assert run.code == 2
+    assert "report.json is a folder" in run.stderr
+    assert (tmp_path / "model.tflite").read_text() == "old"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    run = run_cli(*options(model_files, tmp_path / "link"))
+    assert run.code == 2
+    assert "leads nowhere" in run.stderr
 
 
 def _running_with(mark):

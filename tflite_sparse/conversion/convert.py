@@ -50,6 +50,10 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
         folder = Path(name) / "model"
         try:
             model.save_for_conversion(folder)
+        except OSError as error:
+            raise ConversionError(
+                f"cannot write to the temporary folder {folder.parent.parent}: {error.strerror}."
+            ) from error
         except Exception as error:
             raise ConversionError(f"{model.name} cannot be traced for conversion: {_one_line(error)}") from error
         try:
@@ -63,9 +67,16 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, samples is not None)) from death
         except (RuntimeError, MemoryError) as error:
-            cure = _cure(model.layer_kinds(), samples is not None)
-            raise ConversionError(f"{model.name} cannot be converted: {_one_line(error)} {cure}") from error
+            raise ConversionError(_refusal_message(model, error, samples is not None)) from error
     return result
+
+
+def _refusal_message(model: SourceModel, error: BaseException, quantising: bool) -> str:
+    kinds = model.layer_kinds()
+    if "TensorListReserve" in str(error):  # what a loop over time steps leaves when the batch is free
+        layer = next((kind for kind in kinds if kind in _RECURRENT), "a loop")
+        return f"{model.name} cannot be converted: {layer} needs a fixed batch (batch_size=1) or unroll=True."
+    return f"{model.name} cannot be converted: {_one_line(error)} {_cure(kinds, quantising)}"
 
 
 def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: bool) -> str:
@@ -73,7 +84,8 @@ def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: 
     shown = ", ".join(kind for kind, _ in kinds.most_common(_SHOWN_KINDS))
     if len(kinds) > _SHOWN_KINDS:
         shown += ", ..."
-    return f"the converter {death.how} on {model.name}, a model of {shown}. {_cure(kinds, quantising)}"
+    cure = "Memory may have run out; free some." if death.was_killed else _cure(kinds, quantising)
+    return f"the converter {death.how} on {model.name}, a model of {shown}. {cure}"
 
 
 def _cure(kinds: Counter[str], quantising: bool) -> str:
@@ -86,7 +98,7 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
         )
     if quantising:
         return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
-    return "If memory ran out, free some; else try a smaller part of the model to find the layer."
+    return "Try a smaller part of the model to find the layer."
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +21,12 @@ class Metric:
             the right side of 0.5 (of 0 for logits); ``r2``: coefficient of determination ``1 - SSE / SST``, for
             outputs that are no classes.
         against_labels: whether the reference is labels, else the outputs of the dense float32 model.
+        threshold: between no and yes, in units of the outputs; the same for every file that is compared.
     """
 
     kind: Kind
     against_labels: bool
+    threshold: float = 0.5
 
     @property
     def name(self) -> str:
@@ -35,9 +38,8 @@ class Metric:
         if self.kind == "top1":
             return float(np.mean(outputs.argmax(-1) == _classes(reference, outputs.shape)))
         if self.kind == "binary":
-            decided = outputs.reshape(-1) > _threshold(outputs)
-            wanted = reference.reshape(-1) > (0.5 if self.against_labels else _threshold(reference))
-            return float(np.mean(decided == wanted))
+            wanted = reference.reshape(-1) > (0.5 if self.against_labels else self.threshold)
+            return float(np.mean((outputs.reshape(-1) > self.threshold) == wanted))
         wanted = reference.reshape(outputs.shape).astype(np.float64)
         error = float(np.sum((outputs - wanted) ** 2))
         spread = float(np.sum((wanted - wanted.mean(0)) ** 2))
@@ -45,19 +47,22 @@ class Metric:
 
 
 def choose_metric(outputs: np.ndarray, labels: np.ndarray | None) -> Metric:
-    """The metric that suits a model's outputs ``(n, ...)`` and the labels, if there are any.
+    """The metric that suits the dense float32 model's outputs ``(n, ...)`` and the labels, if there are any.
 
     Raises:
         DataError: see :func:`tflite_sparse.sources.labels.kind_of`.
     """
-    return Metric(kind_of(outputs, labels), labels is not None)
+    threshold = 0.5 if looks_like_probability(outputs) else 0.0
+    return Metric(kind_of(outputs, labels), labels is not None, threshold)
+
+
+def joint_name(metrics: Sequence[Metric]) -> str:
+    """What reports call the mean score of several outputs."""
+    names = {metric.name for metric in metrics}
+    return names.pop() if len(names) == 1 else "mean" + _AGREEMENT
 
 
 def _classes(reference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if reference.shape == shape:
         return np.asarray(reference.argmax(-1))
     return reference.reshape(shape[:-1]).astype(np.int64)
-
-
-def _threshold(outputs: np.ndarray) -> float:
-    return 0.5 if looks_like_probability(outputs) else 0.0

@@ -37,6 +37,8 @@ class OutputComparison:
     unavailable: str | None = None
 
 
+_UNKNOWN_SIZE = 32
+
 WeightKey = tuple[int, int]
 """A constant's subgraph and tensor index. Encoding keeps both, whatever else it adds to a graph."""
 
@@ -133,12 +135,14 @@ def probe_inputs(path: Path, samples: np.ndarray | None, count: int, seed: int) 
 
     The first three are the boundaries (all smallest, all largest, all at zero or the zero point), then real samples
     where there are any, else random values: over the whole range of a quantised input, standard normal for a float one.
-    Sizes that may change are taken as 1.
+    Sizes that may change are those of the samples, else 32.
     """
     generator = np.random.default_rng(seed)
     result = []
     for detail in litert.inputs(path):
-        shape = tuple(abs(size) for size in detail.signature[1:])
+        shape = tuple(size if size > 0 else _UNKNOWN_SIZE for size in detail.signature[1:])
+        if samples is not None:
+            shape = samples.shape[1:]
         low, high = _range(detail)
         edges = [np.full(shape, edge, detail.dtype) for edge in (low, high, detail.zero_point)]
         if samples is not None:

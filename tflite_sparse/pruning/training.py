@@ -15,7 +15,7 @@ from tflite_sparse.pruning import callback, masks
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.labels import Kind, kind_of
+from tflite_sparse.sources.labels import Kind, check_labels
 
 BATCH_SIZE = 64
 SCRATCH_EPOCHS = 30
@@ -62,12 +62,18 @@ def _fit(
     sample = np.asarray(model(data.x_train[:BATCH_SIZE], training=False))
     labels = data.y_train
     assert labels is not None
-    loss = _loss(keras, kind_of(sample, labels[:BATCH_SIZE]), sample, labels)
+    kind = check_labels(sample.shape, labels)
+    assert kind is not None
+    loss = _loss(keras, kind, sample, labels)
     model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
     listener = callback.after_each_step(keras, lambda done: on_step(done, steps))
-    history = model.fit(
-        data.x_train, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[*extra, listener]
-    )
+    callbacks = [*extra, listener]
+    try:
+        history = model.fit(data.x_train, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks)
+    except Exception as error:
+        raise ModelError(
+            f"{source.name} cannot be trained on {data.name}: {' '.join(str(error).split())[:300]}"
+        ) from error
     if not np.isfinite(history.history["loss"][-1]):
         raise ModelError(f"{source.name}: the loss became NaN while training; check the range of the data.")
 

@@ -169,8 +169,8 @@ def _run_interpreter(
     interpreter: Any, inputs: list[np.ndarray], details: tuple[InputDetails, ...], on_step: Step
 ) -> tuple[np.ndarray, ...]:
     # With several inputs nothing says that all batches move together, so only a single one is batched.
-    dynamic = len(details) == 1 and details[0].signature[:1] == (-1,)
-    batch = min(_BATCH, len(inputs[0])) if dynamic else 1
+    free_batch = len(details) == 1 and details[0].signature[:1] == (-1,)
+    batch = min(_BATCH, len(inputs[0])) if free_batch else 1
     indices = [detail["index"] for detail in interpreter.get_input_details()]
     results: list[list[np.ndarray]] = []
     size = 0
@@ -178,8 +178,9 @@ def _run_interpreter(
         part = [array[start : start + batch] for array in inputs]
         if len(part[0]) != size:
             size = len(part[0])
-            if dynamic:
-                interpreter.resize_tensor_input(indices[0], part[0].shape)
+            for index, detail, array in zip(indices, details, part, strict=True):
+                if -1 in detail.signature[1:] or free_batch:
+                    interpreter.resize_tensor_input(index, array.shape)
             interpreter.allocate_tensors()
         for index, array in zip(indices, part, strict=True):
             interpreter.set_tensor(index, array)

@@ -7,7 +7,9 @@ training only.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -79,9 +81,10 @@ class Dataset:
         expected, found = shape[1:], self.x_train.shape[1:]
         fits = len(expected) == len(found) and all(e in (None, f) for e, f in zip(expected, found, strict=False))
         if not fits:
+            batched = len(found) == len(expected) + 1
+            cure = "Unbatch it" if batched else "Reshape x, or give the data that the model was trained on"
             raise DataError(
-                f"{self.name}: a sample has shape {_words(found)}, the model's input takes {_words(expected)}. "
-                "Reshape x, or give the data that the model was trained on."
+                f"{self.name}: a sample has shape {_words(found)}, the model's input takes {_words(expected)}. {cure}."
             )
         if self.x_test.shape[1:] != found:
             raise DataError(f"{self.name}: x_train and x_test have samples of different shapes.")
@@ -245,7 +248,8 @@ def _from_function(path: Path, function: str, spec: str, seed: int) -> Dataset:
     if not callable(make):
         raise DataError(f"{path} has no function {function!r}.")
     try:
-        value = make()
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            value = make()
     except Exception as error:
         raise DataError(f"{spec} raised {type(error).__name__}: {error}") from error
     return from_arrays(value, name=spec, seed=seed)
@@ -254,6 +258,8 @@ def _from_function(path: Path, function: str, spec: str, seed: int) -> Dataset:
 def _from_tf_dataset(value: Any, name: str, seed: int) -> Dataset:
     inputs, labels, size = [], [], 0
     for element in _elements(value, name):
+        if isinstance(element, tuple) and len(element) == 3:
+            raise DataError(f"{name} yields sample weights, which are not used: yield (sample, label).")
         x, y = element if isinstance(element, tuple) and len(element) == 2 else (element, None)
         if isinstance(x, dict | tuple):
             raise DataError(f"{name}: a sample has several inputs; models with one input are supported.")
@@ -294,7 +300,7 @@ def _from_folder(path: Path, seed: int, image_shape: tuple[int | None, ...] | No
 
 
 def _class_names(path: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
+    names = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
     if not names:
         raise DataError(f"{path} has no folders: a folder of images holds one folder for each class.")
     return names

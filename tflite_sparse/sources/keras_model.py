@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -21,15 +22,15 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.saved_model import SavedModelSource
-from tflite_sparse.sources.source_model import InputSpec, Kernel, SourceModel
+from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
+from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
+from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 from tflite_sparse.sources.user_code import load_module
 
 WRAPPER = "PruneLowMagnitude"
 
 _MAX_CONFIG_BYTES = 100 * 2**20
-# Modules whose classes a model file may name without --custom-objects. What they define is layers, not code to run.
-_TRUSTED_MODULES = ("keras", "tf_keras", "tensorflow_model_optimization.python.core.sparsity.keras")
+_MAX_INFLATION = 100  # weights that unpack to more than so many times their size are no weights
 
 
 class KerasSource:
@@ -59,6 +60,17 @@ class KerasSource:
                     found[id(variable)] = _kernel(unique, layer, variable)
         return list(found.values())
 
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        """See :class:`SourceModel`."""
+        for variable in self.model.weights:
+            if _is_float(variable):
+                yield str(getattr(variable, "path", variable.name)).partition(":")[0], np.asarray(variable.numpy())
+
+    def outputs(self) -> tuple[OutputSpec, ...]:
+        """See :class:`SourceModel`."""
+        shapes = [_shape(tensor) for tensor in self.model.outputs]
+        return tuple(OutputSpec(name, shape) for name, shape in zip(self._output_names(), shapes, strict=True))
+
     def layer_kinds(self) -> Counter[str]:
         """See :class:`SourceModel`."""
         return Counter(type(layer).__name__ for layer in flatten(self.model) if layer is not self.model)
@@ -72,9 +84,7 @@ class KerasSource:
         try:
             copy = self.keras.models.clone_model(self.model)
         except Exception as error:
-            raise ModelError(
-                f"{self.name} cannot be copied for training: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise ModelError(f"{self.name} cannot be copied for training: {_one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
         return KerasSource(copy, self.keras, self.name)
 
@@ -126,7 +136,7 @@ def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
         config, version = _read_hdf5(path)
     else:
         raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
-    _refuse_code(config, path, custom)
+    refuse_code_in_config(config, path, custom)
     is_keras2 = version.split(".")[0] in ("1", "2")
     keras = tensorflow_import.keras2() if is_keras2 else tensorflow_import.keras3()
     return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
@@ -151,6 +161,12 @@ def flatten(model: Any) -> Iterator[Any]:
 
 
 def _as_source(model: Any, keras: ModuleType, name: str) -> SourceModel:
+    mixed = next((layer.name for layer in flatten(model) if "16" in str(getattr(layer, "compute_dtype", ""))), None)
+    if mixed is not None:
+        raise ModelError(
+            f"{name}: layer {mixed!r} computes in 16 bits (mixed precision), which cannot be converted. Build the "
+            "model under the policy 'float32', load the weights into it and save that one."
+        )
     if getattr(model, "inputs", None):
         return KerasSource(model, keras, name)
     if not model.built:
@@ -164,14 +180,16 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
         with wrappers:
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
     except Exception as error:
-        message = " ".join(str(error).split())
+        message = _one_line(error)
         unknown = re.search(
             r"Unknown (?:layer|object|\w+): '?(\w+)|Could not locate (?:class|function) '(\w+)'", message
         )
         if unknown:
-            raise ModelError(_custom_object_message(path, unknown.group(1) or unknown.group(2))) from error
+            raise ModelError(custom_object_message(path, unknown.group(1) or unknown.group(2))) from error
+        if version == keras.__version__:
+            raise ModelError(f"{path} cannot be loaded: {message}") from error
         raise ModelError(
-            f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message[:300]}"
+            f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message}"
         ) from error
     return _as_source(model, keras, str(path))
 
@@ -179,14 +197,27 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
 def _open_saved_model(path: Path, custom: Mapping[str, Any]) -> SourceModel:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
+    message = read_saved_model(path)
+    refuse_code_in_graph(message, path)
     metadata = path / "keras_metadata.pb"
     if not metadata.is_file():
-        return SavedModelSource.open(path)
-    content = _bounded(metadata)
-    if re.search(rb'"class_name": ?"Lambda"', content):
-        raise ModelError(_lambda_message(path, "a layer"))
+        return SavedModelSource.open(path, message)
+    configs = _keras_metadata(metadata)
+    refuse_code_in_config(configs, path, custom)
+    has_wrappers = WRAPPER in json.dumps(configs)
+    return _load(path, tensorflow_import.keras2(), custom, "2", has_wrappers=has_wrappers)
+
+
+def _keras_metadata(path: Path) -> list[Any]:
+    """The configurations of the layers of a SavedModel that Keras 2 wrote."""
     keras = tensorflow_import.keras2()
-    return _load(path, keras, custom, "2", has_wrappers=WRAPPER.encode() in content)
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ModelError(f"{path} is larger than {_MAX_CONFIG_BYTES // 2**20} MiB.")
+    try:
+        nodes = keras.protobuf.saved_metadata_pb2.SavedMetadata.FromString(path.read_bytes()).nodes
+        return [json.loads(node.metadata) for node in nodes if node.metadata]
+    except Exception as error:
+        raise ModelError(f"{path} is damaged: {_one_line(error)}") from error
 
 
 def _read_keras_archive(path: Path) -> tuple[Any, str]:
@@ -194,9 +225,13 @@ def _read_keras_archive(path: Path) -> tuple[Any, str]:
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(_member(archive, "metadata.json"))
             config = json.loads(_member(archive, "config.json"))
-            archive.getinfo("model.weights.h5")
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise ModelError(f"{path} is no .keras model: {error}") from error
+            weights = archive.getinfo("model.weights.h5")
+            if weights.file_size > max(_MAX_CONFIG_BYTES, _MAX_INFLATION * weights.compress_size):
+                raise ValueError(f"its weights unpack to {weights.file_size / 1e9:.1f} GB, which no trained model does")
+            if not isinstance(metadata, dict) or not isinstance(config, dict):
+                raise ValueError("its metadata.json or config.json is no JSON object")
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
+        raise ModelError(f"{path} is no .keras model: {_one_line(error)}") from error
     return config, str(metadata.get("keras_version", "unknown"))
 
 
@@ -226,58 +261,8 @@ def _read_hdf5(path: Path) -> tuple[Any, str]:
         raise ModelError(f"{path} is an HDF5 file but holds no Keras model (no attribute model_config).")
     try:
         return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
-    except ValueError as error:
-        raise ModelError(f"{path}: its model_config is no JSON: {error}") from error
-
-
-def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ModelError(f"{path} is larger than {_MAX_CONFIG_BYTES // 2**20} MiB.")
-    return path.read_bytes()
-
-
-def _refuse_code(config: Any, path: Path, custom: Mapping[str, Any]) -> None:
-    """Look for what would make Keras import or run something that neither it nor the user provides."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending.extend(value)
-        if not isinstance(value, dict):
-            continue
-        pending.extend(value.values())
-        name = value.get("class_name")
-        if name in ("Lambda", "__lambda__", "__tensor_lambda__"):
-            inner = value.get("config")
-            raise ModelError(
-                _lambda_message(path, repr(inner.get("name", "lambda")) if isinstance(inner, dict) else "a layer")
-            )
-        module = value.get("module")
-        if not isinstance(name, str) or not isinstance(module, str) or name in custom:
-            continue
-        if value.get("registered_name") in custom:
-            continue
-        if module == "builtins" or _is_trusted(module):
-            continue
-        raise ModelError(_custom_object_message(path, name))
-
-
-def _is_trusted(module: str) -> bool:
-    return any(module == root or module.startswith(root + ".") for root in _TRUSTED_MODULES)
-
-
-def _lambda_message(path: Path, layer: str) -> str:
-    return (
-        f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "
-        "Make it a layer class in a file of yours, save the model again and pass --custom-objects FILE.py."
-    )
-
-
-def _custom_object_message(path: Path, name: str) -> str:
-    return (
-        f"{path} uses {name!r}, which Keras does not know. "
-        "Pass the Python file that defines it: --custom-objects FILE.py."
-    )
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path}: its model_config is no JSON: {_one_line(error)}") from error
 
 
 def _custom_objects(path: Path) -> dict[str, Any]:
@@ -325,6 +310,10 @@ def _is_float(variable: Any) -> bool:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name.partition(":")[0]) or "input"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

@@ -15,15 +15,17 @@ Kind = Literal["top1", "binary", "r2"]
 def kind_of(outputs: np.ndarray, labels: np.ndarray | None) -> Kind:
     """What a model's outputs ``(n, ...)`` stand for, given labels for the same samples, if there are any.
 
+    Without labels, several values are classes if there is one row of them for a sample or if they add up to 1.
+
     Raises:
         DataError: the labels are of a shape that the outputs cannot be compared with, or name classes that the model
             does not have.
     """
     width = outputs.shape[-1] if outputs.ndim >= 2 else 1
     if labels is None:
-        if width > 1:
+        if width > 1 and (outputs.ndim == 2 or np.allclose(outputs.sum(-1), 1, atol=0.05)):
             return "top1"
-        return "binary" if looks_like_probability(outputs) else "r2"
+        return "binary" if width == 1 and looks_like_probability(outputs) else "r2"
     whole = labels.dtype.kind in "biu" or bool(np.all(labels == np.round(labels)))
     if width > 1:
         if labels.shape == outputs.shape:
@@ -38,6 +40,20 @@ def kind_of(outputs: np.ndarray, labels: np.ndarray | None) -> Kind:
     elif labels.size == outputs.size:
         return "binary" if whole and set(np.unique(labels)) <= {0, 1} else "r2"
     raise DataError(f"labels of shape {labels.shape} do not fit the model's output of shape {outputs.shape}.")
+
+
+def check_labels(shape: tuple[int | None, ...], labels: np.ndarray) -> Kind | None:
+    """What ``labels`` mean for an output of ``shape`` (None: any size; the first entry is the batch).
+
+    Returns:
+        None where the shape is not known well enough to tell.
+
+    Raises:
+        DataError: see :func:`kind_of`.
+    """
+    if not shape or any(size is None for size in shape[1:]):
+        return None
+    return kind_of(np.broadcast_to(np.float32(0), (len(labels), *(size or 1 for size in shape[1:]))), labels)
 
 
 def looks_like_probability(outputs: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.source_model import InputSpec, Kernel
+from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec
 
 _SIGNATURE = "serving_default"
 _PASS_THROUGH = {"ReadVariableOp", "Identity", "Cast", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
@@ -40,8 +40,8 @@ class SavedModelSource:
         self._function = loaded.signatures[_SIGNATURE]
 
     @classmethod
-    def open(cls, path: Path) -> SavedModelSource:
-        """Open a SavedModel folder.
+    def open(cls, path: Path, message: Any) -> SavedModelSource:
+        """Open a SavedModel folder, whose ``saved_model.pb`` was parsed as ``message``.
 
         Raises:
             ModelError: TensorFlow cannot load it.
@@ -49,9 +49,10 @@ class SavedModelSource:
         tf = tensorflow_import.tensorflow()
         folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
         try:
-            source = _without_mask_updates(path, folder / "model")
+            source = _without_mask_updates(path, message, folder / "model")
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(
                 f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}"
             ) from error
@@ -98,6 +99,19 @@ class SavedModelSource:
             for variable in self._function.variables
             if len(variable.shape) >= 2 and variable.dtype.is_floating and not _bare(variable).endswith("/mask")
         ]
+
+    def outputs(self) -> tuple[OutputSpec, ...]:
+        """See :class:`SourceModel`."""
+        return tuple(
+            OutputSpec(name, tuple(spec.shape.as_list()) if spec.shape.rank is not None else ())
+            for name, spec in sorted(self._function.structured_outputs.items())
+        )
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        """See :class:`SourceModel`."""
+        for variable in self._function.variables:
+            if variable.dtype.is_floating:
+                yield _bare(variable), variable.numpy()
 
     def masks(self) -> dict[str, np.ndarray]:
         """The masks of pruning wrappers, by the name of the kernel that each belongs to.
@@ -162,31 +176,43 @@ def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set
                 yield node.op
 
 
-def _without_mask_updates(path: Path, copy: Path) -> Path:
+def read_saved_model(path: Path) -> Any:
+    """The ``SavedModel`` message of a SavedModel folder.
+
+    Raises:
+        ModelError: it cannot be parsed.
+    """
+    tensorflow_import.tensorflow()
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    try:
+        return saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    except Exception as error:
+        raise ModelError(
+            f"{path} cannot be loaded as a SavedModel: its saved_model.pb is damaged ({error})."
+        ) from error
+
+
+def _without_mask_updates(path: Path, message: Any, copy: Path) -> Path:
     """The SavedModel at ``path``, or a copy of it in which the wrappers of tfmot no longer write to their kernels.
 
     A wrapper multiplies its kernel by its mask at every call; a variable that is written to cannot become a constant.
     """
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    content = (path / "saved_model.pb").read_bytes()
-    if _WRAPPER_PREFIX.encode() not in content:
+    functions = [function for graph in message.meta_graphs for function in graph.graph_def.library.function]
+    if not sum(_drop_assignments(function) for function in functions):
         return path
-    model = saved_model_pb2.SavedModel.FromString(content)
-    for graph in model.meta_graphs:
-        for function in graph.graph_def.library.function:
-            _drop_assignments(function)
     shutil.copytree(path, copy, symlinks=False)
-    (copy / "saved_model.pb").write_bytes(model.SerializeToString())
+    (copy / "saved_model.pb").write_bytes(message.SerializeToString())
     return copy
 
 
-def _drop_assignments(function: Any) -> None:
+def _drop_assignments(function: Any) -> int:
+    """Take the assignments of pruning wrappers out of a function; return how many there were."""
     dropped = {
         node.name for node in function.node_def if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
     }
     if not dropped:
-        return
+        return 0
     kept = [node for node in function.node_def if node.name not in dropped]
     for node in kept:
         inputs = [source for source in node.input if not (source.startswith("^") and source[1:] in dropped)]
@@ -199,6 +225,7 @@ def _drop_assignments(function: Any) -> None:
     remaining = [name for name in function.signature.control_output if name in function.control_ret]
     del function.signature.control_output[:]
     function.signature.control_output.extend(remaining)
+    return len(dropped)
 
 
 def _bare(variable: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +46,14 @@ class InputSpec:
     dtype: np.dtype[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One output: its name and its shape (None: any size or unknown; the first entry is the batch)."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
 class SourceModel(Protocol):
     """A model with weights that can be read and written, and that can be saved for the converter."""
 
@@ -54,8 +62,14 @@ class SourceModel(Protocol):
     def inputs(self) -> tuple[InputSpec, ...]:
         """The inputs of the signature that is converted."""
 
+    def outputs(self) -> tuple[OutputSpec, ...]:
+        """The outputs of that signature."""
+
     def kernels(self) -> list[Kernel]:
-        """Every weight of rank 2 or more, each once."""
+        """Every trainable weight of rank 2 or more, each once."""
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and values of every float variable: kernels, biases, statistics."""
 
     def layer_kinds(self) -> Counter[str]:
         """How many layers (or operators) of each class it has; for error messages."""
@@ -65,15 +79,15 @@ class SourceModel(Protocol):
 
 
 def check_finite(model: SourceModel) -> None:
-    """Refuse a model whose kernels hold NaN or infinity.
+    """Refuse a model whose weights or statistics hold NaN or infinity.
 
     Raises:
-        ModelError: names the first such kernel.
+        ModelError: names the first such variable.
     """
-    for kernel in model.kernels():
-        bad = int(np.count_nonzero(~np.isfinite(kernel.read())))
+    for name, values in model.variables():
+        bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             raise ModelError(
-                f"{model.name}: {kernel.name} holds {bad} NaN or infinite weights; training diverged. "
+                f"{model.name}: {name} holds {bad} NaN or infinite values; training diverged. "
                 "Use a checkpoint from before that."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -28,7 +29,8 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     sys.modules[name] = module  # classes that are pickled or registered look their module up
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise raising(f"{path} raised {type(error).__name__}: {error}") from error

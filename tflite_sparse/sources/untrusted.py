@@ -1,0 +1,174 @@
+"""What a model file must not hold: anything that would make its loader run or import code of the file's choice.
+
+A configuration names classes and functions, and Keras imports what it names; a SavedModel is a program whose
+initialisers run when it is loaded. Both are checked before Keras or TensorFlow sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from tflite_sparse.errors import ModelError
+
+# Modules whose classes a file may name. What they define is layers and their parts.
+_TRUSTED_MODULES = ("keras", "tf_keras", "tensorflow_model_optimization.python.core.sparsity.keras")
+_FUNCTION_MODULES = re.compile(
+    r"(tf_)?keras(\.src|\.api)?(\.backend)?\.(activations|initializers|losses|metrics|regularizers|constraints)\b"
+)
+_LAMBDAS = {"Lambda", "__lambda__", "__tensor_lambda__"}
+
+# Keras 2 writes a call of a TensorFlow function as a layer that names it. These compute and do nothing else.
+_OPERATION_LAYERS = {
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+    "TensorFlowOpLayer",
+}
+_PURE_PREFIXES = ("math.", "nn.", "linalg.", "signal.", "__operators__.", "compat.v1.nn.", "compat.v1.math.")
+_PURE_FUNCTIONS = frozenset(
+    """
+    abs add argmax argmin broadcast_to cast clip_by_value concat cos cumsum divide einsum exp expand_dims
+    eye fill floor gather gather_nd identity image.resize less greater equal logical_and logical_not
+    logical_or matmul maximum minimum multiply negative norm not_equal one_hot ones ones_like pad pow range
+    rank reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round shape
+    sigmoid sign sin size slice split sqrt square squeeze stack strided_slice subtract sum tanh tensordot
+    tile transpose unstack where zeros zeros_like compat.v1.shape compat.v1.transpose compat.v1.gather
+    compat.v1.squeeze compat.v1.where keras.backend.mean keras.backend.sum
+    """.split()  # noqa: SIM905 - seventy lines otherwise
+)
+
+# Operators that reach the file system or Python.
+_FORBIDDEN_OPERATORS = {
+    "WriteFile",
+    "ReadFile",
+    "MatchingFiles",
+    "ImmutableConst",
+    "PyFunc",
+    "PyFuncStateless",
+    "EagerPyFunc",
+    "CreateSummaryFileWriter",
+    "CreateSummaryDbWriter",
+    "LoadAndRemapMatrix",
+    "LoadDataset",
+    "SaveDataset",
+    "SaveDatasetV2",
+    "TextLineDataset",
+    "TFRecordDataset",
+    "FixedLengthRecordDataset",
+    "DebugIdentityV2",
+    "DebugIdentity",
+    "Save",
+    "SaveSlices",
+}
+_SAVER_OPERATORS = {"SaveV2", "MergeV2Checkpoints"}
+_SAVER_FUNCTION = "_traced_save"
+
+
+def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> None:
+    """Look for what would make Keras import or run something that neither it nor the user provides.
+
+    Args:
+        config: a model's configuration as parsed JSON.
+        path: its file, for the message.
+        custom: names of classes and functions that the user gave.
+
+    Raises:
+        ModelError: names the layer, class or function, and the cure.
+    """
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(value)
+        if not isinstance(value, dict):
+            continue
+        pending.extend(value.values())
+        name = value.get("class_name")
+        if not isinstance(name, str):
+            continue
+        inner = value.get("config")
+        if name in _LAMBDAS:
+            raise ModelError(_lambda_message(path, inner))
+        if name in _OPERATION_LAYERS:
+            _refuse_impure(inner, path)
+        module = value.get("module")
+        if not isinstance(module, str) or name in custom or value.get("registered_name") in custom:
+            continue
+        if name == "function":
+            _refuse_foreign_function(module, inner, path, custom)
+        elif module != "builtins" and not _is_trusted(module):
+            raise ModelError(custom_object_message(path, name))
+
+
+def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
+    """Look for operators of a SavedModel that reach files or Python.
+
+    TensorFlow's own functions for saving are the only ones that may write; they run when a model is saved.
+
+    Args:
+        saved_model: the parsed ``SavedModel`` message.
+        path: its folder, for the message.
+
+    Raises:
+        ModelError: names the operator.
+    """
+    for where, operator in _operators(saved_model):
+        saves = operator in _SAVER_OPERATORS and _SAVER_FUNCTION not in where
+        if operator in _FORBIDDEN_OPERATORS or saves:
+            raise ModelError(
+                f"{path} holds the operator {operator}, which reaches files or Python when the model is loaded or run. "
+                "Export the model again without it."
+            )
+
+
+def custom_object_message(path: Path, name: str) -> str:
+    """What to say where a model needs a class or function that Keras does not have."""
+    return (
+        f"{path} uses {name!r}, which Keras does not know. "
+        "Pass the Python file that defines it: --custom-objects FILE.py."
+    )
+
+
+def _operators(saved_model: Any) -> Iterator[tuple[str, str]]:
+    for graph in saved_model.meta_graphs:
+        # Nodes outside functions run only by name, and the loader of TensorFlow 2 names those of the saver alone.
+        for node in graph.graph_def.node:
+            if node.op not in _SAVER_OPERATORS:
+                yield "", node.op
+        for function in graph.graph_def.library.function:
+            for node in function.node_def:
+                yield function.signature.name, node.op
+
+
+def _refuse_impure(config: Any, path: Path) -> None:
+    function = config.get("function") if isinstance(config, dict) else None
+    if isinstance(function, str) and (function.startswith(_PURE_PREFIXES) or function in _PURE_FUNCTIONS):
+        return
+    raise ModelError(
+        f"{path} calls the TensorFlow function {function!r} in a layer; only plain mathematics are let through, for a "
+        "file could name any function. Make it a layer class in a file of yours and pass --custom-objects FILE.py."
+    )
+
+
+def _refuse_foreign_function(module: str, config: Any, path: Path, custom: Collection[str]) -> None:
+    name = config if isinstance(config, str) else config.get("name") if isinstance(config, dict) else None
+    if name in custom or module == "builtins" or _FUNCTION_MODULES.match(module):
+        return
+    raise ModelError(custom_object_message(path, str(name)))
+
+
+def _is_trusted(module: str) -> bool:
+    return any(module == root or module.startswith(root + ".") for root in _TRUSTED_MODULES)
+
+
+def _lambda_message(path: Path, config: Any) -> str:
+    layer = repr(config.get("name", "lambda")) if isinstance(config, dict) else "a layer"
+    return (
+        f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "
+        "Make it a layer class in a file of yours, save the model again and pass --custom-objects FILE.py."
+    )
