@@ -136,8 +136,9 @@ class _Export:
                 raise DataError(
                     f"{source.name} has {len(inputs)} inputs; data for models with one input are supported."
                 )
-            samples = _load_data(data, settings.seed, inputs[0].shape)
-            return source, samples.fitted_to(inputs[0].shape, inputs[0].dtype)
+            samples = _load_data(data, settings.seed, inputs[0].shape).fitted_to(inputs[0].shape, inputs[0].dtype)
+            _check_labels(source, samples)
+            return source, samples
 
     def _demo(self, samples: Dataset, dense_float32: Path) -> tuple[SourceModel, report_model.Pruning]:
         """Train the demo network twice from the same start, plainly and pruning it; convert the plain one."""

@@ -1,12 +1,12 @@
 """A model file is untrusted: nothing that it holds runs, and whatever is wrong with it is one line."""
 
 import json
-import os
 import shutil
 import zipfile
 
 import h5py
 import pytest
+
 from tools import run_cli, run_program
 
 
@@ -196,6 +196,4 @@ def test_prints_of_user_code_stay_off_standard_output(model_files, tmp_path):
     )
     assert run.code == 0, run.stderr
     assert json.loads(run.stdout)["accuracy"]["metric"] == "top1_agreement_with_dense_float32"
-    assert not [
-        name for name in os.listdir(tmp_path) if name.startswith("tflite-sparse-") and name != "tflite-sparse-out"
-    ]
+    assert [path.name for path in tmp_path.glob("tflite-sparse-*")] == ["tflite-sparse-out"]
