@@ -59,3 +59,8 @@ class VerificationError(TfliteSparseError):
     """A written file differs from the dense one that it stands for."""
 
     exit_code = 1
+
+
+def one_line(error: BaseException) -> str:
+    """The message of somebody else's exception on one line, cut after 300 characters."""
+    return " ".join(str(error).split())[:300]

@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from tflite_sparse.errors import TfliteSparseError
+from tflite_sparse.errors import TfliteSparseError, one_line
 from tflite_sparse_cli.export import export
 
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
@@ -54,8 +54,10 @@ def _in_words(error: Exception) -> tuple[str, int]:
         return f"{place}{error.strerror or error}.", TfliteSparseError.exit_code
     if isinstance(error, MemoryError):
         return "out of memory.", TfliteSparseError.exit_code
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text} (a defect: please report it with what --debug shows)", _INTERNAL_ERROR
+    return (
+        f"{type(error).__name__}: {one_line(error)} (a defect: please report it with what --debug shows)",
+        _INTERNAL_ERROR,
+    )
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

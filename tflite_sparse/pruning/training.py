@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import DataError, ModelError
+from tflite_sparse.errors import DataError, ModelError, one_line
 from tflite_sparse.progress import Step
 from tflite_sparse.pruning import callback, masks
 from tflite_sparse.pruning.schedule import PolynomialSchedule
@@ -71,9 +71,7 @@ def _fit(
     try:
         history = model.fit(data.x_train, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks)
     except Exception as error:
-        raise ModelError(
-            f"{source.name} cannot be trained on {data.name}: {' '.join(str(error).split())[:300]}"
-        ) from error
+        raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
     if not np.isfinite(history.history["loss"][-1]):
         raise ModelError(f"{source.name}: the loss became NaN while training; check the range of the data.")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tflite_sparse import child
-from tflite_sparse.errors import ExecutionError
+from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.progress import Step, ignore_steps
 
 Kernels = Literal["default", "builtin", "compiled_model"]
@@ -134,7 +134,7 @@ def _in_child(function: str, path: Path, runtime: str, on_step: Step, **argument
     except child.ChildDiedError as death:
         raise ExecutionError(f"{runtime} {death.how} on {path}. {_last_line(death.log)}") from death
     except RuntimeError as error:
-        raise ExecutionError(f"{runtime} refuses {path}: {' '.join(str(error).split())[:300]}") from error
+        raise ExecutionError(f"{runtime} refuses {path}: {one_line(error)}") from error
 
 
 def _last_line(log: str) -> str:

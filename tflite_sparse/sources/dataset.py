@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import DataError
+from tflite_sparse.errors import DataError, one_line
 from tflite_sparse.sources.user_code import load_module
 
 FORMS = (
@@ -284,7 +284,7 @@ def _elements(value: Any, name: str) -> Iterator[Any]:
     try:
         yield from value.as_numpy_iterator()
     except Exception as error:  # whatever the user's own pipeline raises
-        raise DataError(f"{name} raised {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+        raise DataError(f"{name} raised {type(error).__name__}: {one_line(error)}") from error
 
 
 def _from_folder(path: Path, seed: int, image_shape: tuple[int | None, ...] | None) -> Dataset:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import ModelError
+from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
@@ -84,7 +84,7 @@ class KerasSource:
         try:
             copy = self.keras.models.clone_model(self.model)
         except Exception as error:
-            raise ModelError(f"{self.name} cannot be copied for training: {_one_line(error)}") from error
+            raise ModelError(f"{self.name} cannot be copied for training: {one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
         return KerasSource(copy, self.keras, self.name)
 
@@ -180,7 +180,7 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
         with wrappers:
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
     except Exception as error:
-        message = _one_line(error)
+        message = one_line(error)
         unknown = re.search(
             r"Unknown (?:layer|object|\w+): '?(\w+)|Could not locate (?:class|function) '(\w+)'", message
         )
@@ -217,7 +217,7 @@ def _keras_metadata(path: Path) -> list[Any]:
         nodes = keras.protobuf.saved_metadata_pb2.SavedMetadata.FromString(path.read_bytes()).nodes
         return [json.loads(node.metadata) for node in nodes if node.metadata]
     except Exception as error:
-        raise ModelError(f"{path} is damaged: {_one_line(error)}") from error
+        raise ModelError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def _read_keras_archive(path: Path) -> tuple[Any, str]:
@@ -231,7 +231,7 @@ def _read_keras_archive(path: Path) -> tuple[Any, str]:
             if not isinstance(metadata, dict) or not isinstance(config, dict):
                 raise ValueError("its metadata.json or config.json is no JSON object")
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
-        raise ModelError(f"{path} is no .keras model: {_one_line(error)}") from error
+        raise ModelError(f"{path} is no .keras model: {one_line(error)}") from error
     return config, str(metadata.get("keras_version", "unknown"))
 
 
@@ -262,7 +262,7 @@ def _read_hdf5(path: Path) -> tuple[Any, str]:
     try:
         return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path}: its model_config is no JSON: {_one_line(error)}") from error
+        raise ModelError(f"{path}: its model_config is no JSON: {one_line(error)}") from error
 
 
 def _custom_objects(path: Path) -> dict[str, Any]:
@@ -310,10 +310,6 @@ def _is_float(variable: Any) -> bool:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name.partition(":")[0]) or "input"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

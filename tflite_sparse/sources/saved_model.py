@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import ModelError
+from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec
 
@@ -53,9 +53,7 @@ class SavedModelSource:
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise ModelError(
-                f"{path} cannot be loaded as a SavedModel: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise ModelError(f"{path} cannot be loaded as a SavedModel: {one_line(error)}") from error
         return cls(loaded, str(path), folder)
 
     @classmethod
@@ -72,9 +70,7 @@ class SavedModelSource:
             loaded = tf.saved_model.load(str(folder))
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise ModelError(
-                f"{name} is a subclassed model that Keras cannot export: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise ModelError(f"{name} is a subclassed model that Keras cannot export: {one_line(error)}") from error
         return cls(loaded, name, folder)
 
     def inputs(self) -> tuple[InputSpec, ...]:
