@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,7 @@ from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.rewrites import densify
 from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, Form
 
@@ -73,8 +76,7 @@ def test_encoding_twice_breaks_nothing(dense, name):
     source = dense(model)
     once, twice = source.with_name("once.tflite"), source.with_name("twice.tflite")
     assert any(choice.form is not None for choice in encode_file(source, once, litert.answer))
-    again = encode_file(once, twice, litert.answer)
-    assert all(choice.form is None for choice in again)
+    encode_file(once, twice, litert.answer)
     assert twice.read_bytes() == once.read_bytes()
     check_weights(twice, source)
     values = tiny_models.samples(model, 1)
@@ -117,7 +119,7 @@ def test_steps_rise_to_the_total(dense):
 def test_edits_that_do_not_pay_leave_the_file_as_it_was(dense):
     def overoptimistic(graph, index, uses):
         shape = tuple(int(size) for size in graph.tensor(index).shape)
-        return Answer((Form("", shape, -100_000, lambda: None),))
+        return Answer((Form("", shape, lambda layout: -100_000, partial(densify.apply, graph, index, uses=uses)),))
 
     model = tiny_models.conv2d(density=0.7)
     source = dense(model)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import tiny_models
 from tflite_sparse import planner
-from tflite_sparse.encoding import csr
+from tflite_sparse.encoding import search
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.evaluation.exactness import weights_of
@@ -163,15 +163,15 @@ def test_dense_is_kept_where_the_target_offers_nothing(name):
 
 def test_the_cheapest_form_wins():
     values = tiny_models.sparse_weights((320, 1, 1, 320))
-    in_groups = csr.cheapest(values.reshape(320, 1, 2, 160)).nbytes
-    plain = csr.cheapest(values).nbytes
+    in_groups = search.cheapest(values.reshape(320, 1, 2, 160)).nbytes
+    plain = search.cheapest(values).nbytes
     assert in_groups < plain
 
     def target(extra):
         def answer(graph, index, uses):
             forms = (
-                Form("plain", (320, 1, 1, 320), 0, lambda: None),
-                Form("groups", (320, 1, 2, 160), extra, lambda: None),
+                Form("plain", (320, 1, 1, 320), lambda layout: 0, lambda encoded: None),
+                Form("groups", (320, 1, 2, 160), lambda layout: extra, lambda encoded: None),
             )
             return Answer(forms)
 
@@ -185,20 +185,20 @@ def test_the_cheapest_form_wins():
 def test_every_offered_form_has_to_beat_dense():
     def dear(graph, index, uses):
         shape = tuple(int(size) for size in graph.tensor(index).shape)
-        return Answer((Form("dear", shape, 10_000, lambda: None),))
+        return Answer((Form("dear", shape, lambda layout: 10_000, lambda encoded: None),))
 
     choice = weight_choice(tiny_models.conv2d(), dear)
     assert choice.form is None
     assert "sparse it would take" in choice.reason
 
 
-def test_kept_dense():
+def test_left_alone():
     choice = weight_choice(tiny_models.conv2d())
-    dense = choice.kept_dense("no gain")
+    dense = choice.left_alone("no gain")
     assert (dense.form, dense.layout, dense.encoded_bytes) == (None, Layout(choice.shape), choice.dense_bytes)
     assert dense.reason == "no gain"
     refused = weight_choice(tiny_models.batch_matmul())
-    assert refused.kept_dense("no gain") is refused
+    assert refused.left_alone("no gain") is refused
 
 
 @given(density=st.floats(0, 1), seed=st.integers(0, 999), outputs=st.integers(1, 24), channels=st.integers(1, 24))

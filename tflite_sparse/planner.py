@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,14 @@ import numpy as np
 from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import Layout, nonzero_mask
-from tflite_sparse.flatbuffer.graph import Graph, Use, drop_unread_buffers, graphs, text
-from tflite_sparse.rewrites import densify
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    Use,
+    drop_unread_buffers,
+    drop_unread_operator_codes,
+    graphs,
+    text,
+)
 from tflite_sparse.targets.form import Answer, Form
 
 Target = Callable[[Graph, int, Sequence[Use]], Answer]
@@ -51,20 +57,17 @@ class Choice:
     encoded_bytes: int
     entropy_bytes: int
     reason: str
-    uses: tuple[Use, ...] = field(repr=False, default=())
 
     @property
     def name(self) -> str:
         """The tensor's name in the file."""
         return text(self.graph.tensor(self.tensor_index).name)
 
-    def kept_dense(self, reason: str) -> Choice:
+    def left_alone(self, reason: str) -> Choice:
         """The same constant left as it is."""
         if self.form is None:
             return self
-        return replace(
-            self, layout=Layout(self.shape), form=None, encoded_bytes=self.dense_bytes, reason=reason, uses=()
-        )
+        return replace(self, layout=Layout(self.shape), form=None, encoded_bytes=self.dense_bytes, reason=reason)
 
 
 def plan(model: Any, target: Target) -> list[Choice]:
@@ -84,12 +87,11 @@ def apply(model: Any, choices: Sequence[Choice], progress: Callable[[int], None]
         graph, index = choice.graph, choice.tensor_index
         if choice.form is not None:
             values = _constant(graph, index)
-            encoded = csr.encode(values.reshape(choice.layout.shape), choice.layout)
-            choice.form.prepare()
-            densify.apply(graph, index, encoded, choice.uses)
+            choice.form.apply(csr.encode(values.reshape(choice.layout.shape), choice.layout))
         if progress is not None:
             progress(choice.dense_bytes)
     drop_unread_buffers(model)
+    drop_unread_operator_codes(model)
 
 
 def _choices(model: Any, target: Target) -> Iterator[Choice]:
@@ -118,7 +120,6 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
             encoded_bytes=encoded_bytes,
             entropy_bytes=entropy_bytes(values),
             reason=reason,
-            uses=tuple(uses),
         )
 
     dense = Layout(values.shape)
@@ -130,11 +131,13 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
         return choice(dense, None, values.nbytes, answer.refusal or "the target does not take it sparse")
     offers = []
     for form in answer.forms:
-        cost = csr.cheapest(values.reshape(form.shape))
+        cost = form.layout(values.reshape(form.shape))
         if cost is not None:
-            extra = form.overhead_bytes + densify.overhead_bytes(graph.tensor(index), cost.layout)
-            offers.append((cost.nbytes + extra, cost.layout, form))
-    total, layout, form = min(offers, key=lambda offer: (offer[0], offer[2].overhead_bytes))
+            extra = form.overhead_bytes(cost.layout)
+            offers.append((cost.nbytes + extra, extra, cost.layout, form))
+    if not offers:
+        return choice(dense, None, values.nbytes, "no layout fits its shape")
+    total, _, layout, form = min(offers, key=lambda offer: offer[:2])
     if total >= values.nbytes:
         return choice(dense, None, values.nbytes, f"sparse it would take {total:,} bytes")
     words = "; ".join(filter(None, (layout.in_words(), form.words)))

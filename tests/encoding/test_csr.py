@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -7,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny_models
-from random_layouts import arrays, arrays_with_layouts, same_bits
-from tflite_sparse.encoding import csr
+from random_layouts import arrays_with_layouts, same_bits
+from tflite_sparse.encoding import csr, search
 from tflite_sparse.encoding.csr import CompressedLevel
 from tflite_sparse.encoding.layout import Layout
 
@@ -129,56 +128,7 @@ def test_width_of_segments_follows_the_number_of_kept_values(kept, dtype):
     assert encoded.levels[1].segments.dtype == np.dtype(dtype)
     assert encoded.levels[1].segments[-1] == kept
     assert same_bits(csr.decode(encoded), array)
-    assert {c.layout: c.nbytes for c in csr.costs(array)}[layout] == encoded.nbytes
-
-
-@given(arrays(st.lists(st.integers(1, 7), min_size=1, max_size=4).map(tuple)))
-def test_costs_are_the_real_sizes_and_cheapest_is_least(array):
-    priced = list(csr.costs(array))
-    for cost in priced:
-        assert cost.nbytes == csr.encode(array, cost.layout).nbytes
-    cheapest = csr.cheapest(array)
-    if array.size == 1:
-        assert cheapest is None
-    else:
-        assert cheapest.nbytes == min(cost.nbytes for cost in priced)
-        assert cheapest.nbytes == csr.encode(array, cheapest.layout).nbytes
-
-
-@given(arrays(st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple)))
-def test_cheapest_is_not_beaten_by_any_order_at_all(array):
-    """Also not by those that ``costs`` leaves out, with axes of size 1 in other places or compressed."""
-    cheapest = csr.cheapest(array)
-    if cheapest is None:
-        return
-    rank = array.ndim
-    for order in itertools.permutations(range(rank)):
-        for compressed in itertools.product((False, True), repeat=rank):
-            if any(compressed[i] for i, axis in enumerate(order) if array.shape[axis] > 1):
-                assert cheapest.nbytes <= csr.encode(array, Layout(array.shape, order, compressed)).nbytes
-
-
-def test_costs_yield_every_order_and_level_once():
-    priced = list(csr.costs(tiny_models.sparse_weights((4, 1, 3, 5))))
-    assert len({cost.layout for cost in priced}) == len(priced) == 6 * 7
-    assert {cost.layout.traversal_order[0] for cost in priced} == {1}
-    assert not any(cost.layout.compressed[0] for cost in priced)
-
-
-def test_cheapest_of_a_convolution_kernel_compresses_an_axis_that_one_byte_reaches():
-    array = tiny_models.sparse_weights((64, 3, 3, 32))
-    cost = csr.cheapest(array)
-    assert cost.layout == Layout((64, 3, 3, 32), (1, 2, 3, 0), (False, False, False, True))
-    kept = np.count_nonzero(array)
-    assert cost.nbytes == 2 * kept + 2 * (3 * 3 * 32 + 1)
-
-
-def test_cheapest_prefers_the_simplest_of_equals():
-    array = np.zeros((4, 4), np.int8)
-    array[0, 0] = 1
-    best = csr.cheapest(array)
-    equals = [c.layout for c in csr.costs(array) if c.nbytes == best.nbytes]
-    assert sum(best.layout.compressed) == min(sum(layout.compressed) for layout in equals)
+    assert {c.layout: c.nbytes for c in search.costs(array)}[layout] == encoded.nbytes
 
 
 def encoded_rows():

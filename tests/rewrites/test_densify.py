@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse.encoding import csr
+from tflite_sparse.encoding import csr, search
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.evaluation.exactness import weights_of
 from tflite_sparse.flatbuffer import serde
@@ -22,7 +22,7 @@ def densified(model, layout=None):
     graph = next(graphs(copy))
     index = next(i for i, tensor in enumerate(graph.subgraph.tensors) if text(tensor.name) == "weight")
     values = graph.constant(index)
-    encoded = csr.encode(values, layout or csr.cheapest(values).layout)
+    encoded = csr.encode(values, layout or search.cheapest(values).layout)
     return graph, dense, index, densify.apply(graph, index, encoded, graph.uses()[index])
 
 
@@ -110,7 +110,7 @@ def test_overhead_is_what_the_edit_really_adds(model):
     graph, before, sparse, _ = densified(model)
     tensor = before.subgraphs[0].tensors[sparse]
     dense_values = next(graphs(before)).constant(sparse)
-    cost = csr.cheapest(dense_values)
+    cost = search.cheapest(dense_values)
     predicted = cost.nbytes - dense_values.nbytes + densify.overhead_bytes(tensor, cost.layout)
     drop_unread_buffers(graph.model)
     real = len(serde.serialize(graph.model)) - len(serde.serialize(before))

@@ -17,13 +17,16 @@ def parsed(model):
     return next(graphs(serde.parse(tiny_models.to_bytes(model))))
 
 
-def rewritten(model):
+def rewritten(model, grouped=True):
     """The graph after the rewrite alone; the weight stays dense."""
     graph = parsed(model)
     operators = graph.operators
     assert [rewrite.refusal(graph, operator) for operator in operators] == [None] * len(operators)
+    weight = graph.tensor(int(operators[0].inputs[1]))
+    shape = rewrite.stored_shapes(shape_of(weight))[0 if grouped else -1]
     for operator in operators:
-        rewrite.apply(graph, operator)
+        rewrite.apply(graph, operator, shape)
+    rewrite.set_filter_scale(weight)
     return graph
 
 
@@ -37,6 +40,8 @@ VARIANTS = {
     "prime": {"shape": (64, 251)},
     "one_prime_factor": {"shape": (64, 2 * 257)},
     "few_inputs": {"shape": (200, 40)},
+    "one_scale": {"per_channel": False},
+    "one_scale_rows": {"per_channel": False, "lead": (1, 5), "bias": False},
 }
 
 
@@ -57,9 +62,9 @@ def test_groups_of_channels(inputs, groups):
     assert groups_of_channels(inputs) == groups
 
 
-def test_stored_shape():
-    assert rewrite.stored_shape((64, 600)) == (64, 1, 3, 200)
-    assert rewrite.stored_shape((64, 100)) == (64, 1, 1, 100)
+def test_stored_shapes():
+    assert rewrite.stored_shapes((64, 600)) == [(64, 1, 3, 200), (64, 1, 1, 600)]
+    assert rewrite.stored_shapes((64, 100)) == [(64, 1, 1, 100)]
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)
@@ -128,9 +133,23 @@ def test_what_is_left_of_the_graph():
         assert graph.tensor(index).quantization.zeroPoint == graph.tensor(source).quantization.zeroPoint
 
 
-def test_weights_with_one_scale_for_all_channels_are_refused():
+def test_without_scales_it_is_refused():
+    for place in (0, 1):
+        graph = parsed(tiny_models.fully_connected(per_channel=False))
+        graph.tensor(int(graph.operators[0].inputs[place])).quantization = None
+        assert rewrite.refusal(graph, graph.operators[0]) == "its input or weight has no scale"
+
+
+def test_with_one_scale_the_product_is_that_of_float32():
+    """The input's scale becomes the float32 product, the filter's one, so that every kernel multiplies the same."""
     graph = parsed(tiny_models.fully_connected(per_channel=False))
-    assert "one scale for all channels" in rewrite.refusal(graph, graph.operators[0])
+    source, weight = (graph.tensor(int(i)).quantization for i in graph.operators[0].inputs[:2])
+    product = np.float32(source.scale[0]) * np.float32(weight.scale[0])
+    graph = rewritten(tiny_models.fully_connected(per_channel=False))
+    conv = graph.operators[1]
+    source, weight = (graph.tensor(int(i)).quantization for i in conv.inputs[:2])
+    assert source.scale.tolist() == [product]
+    assert weight.scale.tolist() == [1.0]
 
 
 def test_a_missing_bias_becomes_zeros():

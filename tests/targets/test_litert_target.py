@@ -57,7 +57,8 @@ def test_transpose_conv_without_bias(encode):
         (tiny_models.conv2d((264, 3, 3, 264), stride=2), [""]),
         (tiny_models.conv2d((264, 3, 3, 264), stride=2, same=False), ["", "CONV_2D in channel groups"]),
         (tiny_models.conv2d((264, 3, 3, 264), dilation=2), [""]),
-        (tiny_models.fully_connected(), ["FULLY_CONNECTED as CONV_2D"]),
+        (tiny_models.fully_connected(), ["FULLY_CONNECTED as CONV_2D"] * 2),
+        (tiny_models.fully_connected((64, 250)), ["FULLY_CONNECTED as CONV_2D"]),
         (tiny_models.depthwise_conv2d(), [""]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The codec of compressed (CSR) layouts, and the exact size of every one of them before encoding.
+"""The codec of compressed (CSR) layouts.
 
 Format, from LiteRT's ``schema.fbs`` and ``SparsityParameters``: walking the levels in traversal order, a dense level
 multiplies the nodes by its size; a compressed level stores, for each node of the level above, the range of its children
@@ -7,9 +7,7 @@ multiplies the nodes by its size; a compressed level stores, for each node of th
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,93 +116,6 @@ def decode(encoded: Encoded) -> np.ndarray:
     dense = np.zeros(element_count(layout.shape), encoded.values.dtype)
     dense[nodes] = encoded.values
     return layout.from_levels(dense)
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a layout takes in the file, in bytes: ``nbytes`` of values, segments and indices."""
-
-    layout: Layout
-    nbytes: int
-
-
-def costs(array: np.ndarray) -> Iterator[Cost]:
-    """The exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
-
-    The number of indices of a compressed level is the number of non-empty cells in the projection of the mask on the
-    axes down to that level, whatever their order, so ``2^rank`` projections price all layouts without encoding one.
-
-    Args:
-        array: the tensor, any shape with at least one axis longer than 1. Axes of size 1 stay dense and outermost.
-    """
-    shape = array.shape
-    unit = tuple(axis for axis, size in enumerate(shape) if size == 1)
-    axes = tuple(axis for axis, size in enumerate(shape) if size != 1)
-    if not axes:
-        return
-    mask = nonzero_mask(array).reshape([shape[axis] for axis in axes])
-    occupied = _projections(mask)
-    sizes = mask.shape
-    for order in itertools.permutations(range(len(axes))):
-        for compressed in itertools.product((False, True), repeat=len(axes)):
-            if not any(compressed):
-                continue
-            yield Cost(
-                Layout(
-                    shape,
-                    (*unit, *(axes[i] for i in order)),
-                    (False,) * len(unit) + compressed,
-                ),
-                _nbytes(order, compressed, sizes, occupied, array.dtype.itemsize),
-            )
-
-
-def cheapest(array: np.ndarray) -> Cost | None:
-    """The layout of least bytes, the simplest of equals (fewest compressed levels, then axis order).
-
-    None where no axis is longer than 1.
-    """
-    return min(
-        costs(array),
-        key=lambda cost: (cost.nbytes, sum(cost.layout.compressed), cost.layout.traversal_order),
-        default=None,
-    )
-
-
-def _nbytes(
-    order: tuple[int, ...],
-    compressed: tuple[bool, ...],
-    sizes: tuple[int, ...],
-    occupied: dict[frozenset[int], int],
-    itemsize: int,
-) -> int:
-    nodes, total = 1, 0
-    for depth, axis in enumerate(order):
-        if compressed[depth]:
-            children = occupied[frozenset(order[: depth + 1])]
-            total += (nodes + 1) * narrowest_index_dtype(children).itemsize
-            total += children * narrowest_index_dtype(sizes[axis] - 1).itemsize
-            nodes = children
-        else:
-            nodes *= sizes[axis]
-    return total + nodes * itemsize
-
-
-def _projections(mask: np.ndarray) -> dict[frozenset[int], int]:
-    """For each set of axes, the number of cells that are non-empty when the mask is projected on these axes."""
-    counts: dict[frozenset[int], int] = {}
-    pending: dict[frozenset[int], np.ndarray] = {frozenset(range(mask.ndim)): mask}
-    while pending:
-        smaller: dict[frozenset[int], np.ndarray] = {}
-        for kept, projection in pending.items():
-            counts[kept] = int(np.count_nonzero(projection))
-            ordered = sorted(kept)
-            for position, axis in enumerate(ordered):
-                rest = kept - {axis}
-                if rest and rest not in smaller:
-                    smaller[rest] = np.asarray(projection.any(axis=position))
-        pending = smaller
-    return counts
 
 
 def _nonempty_nodes(mask: np.ndarray, depth: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.encoding.csr import CompressedLevel, Encoded
 from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.flatbuffer.serde import packed_bytes
 
 _VECTORS: dict[np.dtype[Any], tuple[int, Any]] = {
     np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
@@ -63,6 +64,23 @@ def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encode
             raise ValueError(f"axis {axis} is said to have {level.denseSize} entries, the shape gives {size}")
     levels = tuple(_level(level) if flag else None for level, flag in zip(metadata, compressed, strict=True))
     return Encoded(layout, values, levels)
+
+
+def overhead_bytes(layout: Layout) -> int:
+    """What the table of a layout takes in a file beside the contents of its vectors, in bytes."""
+    table, vectors = table_of_unique_vectors(layout)
+    return packed_bytes(table) - vectors
+
+
+def table_of_unique_vectors(layout: Layout) -> tuple[Any, int]:
+    """A table of this layout for measuring, and the bytes of its vectors, which are all different.
+
+    Equal vectors and their tables would be written, and so counted, once.
+    """
+    vectors = iter(np.arange(1, 8 * len(layout.compressed) + 1, dtype=np.uint8).reshape(-1, 4))
+    levels = tuple(CompressedLevel(next(vectors), next(vectors)) if flag else None for flag in layout.compressed)
+    encoded = Encoded(layout, np.zeros(0, np.uint8), levels)
+    return to_table(encoded), encoded.nbytes
 
 
 def _level_table(size: int, level: CompressedLevel | None) -> Any:

@@ -54,6 +54,11 @@ class Graph:
         self.model = model
         self.subgraph = subgraph
 
+    @property
+    def number(self) -> int:
+        """The place of the subgraph in the model."""
+        return next(i for i, candidate in enumerate(self.model.subgraphs) if candidate is self.subgraph)
+
     def tensor(self, index: int) -> Any:
         """The ``TensorT`` of that index."""
         return self.subgraph.tensors[index]
@@ -71,6 +76,14 @@ class Graph:
                 if index >= 0:  # -1 marks an optional input that is absent
                     found[index].append(Use(operator, position))
         return dict(found)
+
+    def producers(self) -> dict[int, Any]:
+        """For every tensor index that an operator yields, that operator."""
+        return {index: operator for operator in self.operators for index in _indices(operator.outputs)}
+
+    def yields(self, index: int) -> bool:
+        """Whether the tensor is an output of the graph."""
+        return index in _indices(self.subgraph.outputs)
 
     def operator_name(self, operator: Any) -> str:
         """The builtin operator's name in the schema, or the custom operator's code."""
@@ -119,9 +132,13 @@ class Graph:
         return self.add_tensor(tensor)
 
     def store(self, tensor: Any, values: np.ndarray) -> None:
-        """Give ``tensor`` a buffer of its own with ``values``; other tensors that read the old buffer keep it."""
+        """Give ``tensor`` a buffer of its own with ``values``; others that read its old buffer keep that."""
         buffer = schema.BufferT()
         buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        owners = sum(int(owner.buffer) == int(tensor.buffer) for owner in _buffer_owners(self.model))
+        if tensor.buffer and owners == 1:
+            self.model.buffers[tensor.buffer] = buffer
+            return
         self.model.buffers.append(buffer)
         tensor.buffer = len(self.model.buffers) - 1
 
@@ -147,6 +164,10 @@ class Graph:
         position = self._position(anchor) + 1
         self.subgraph.operators[position:position] = operators
 
+    def remove(self, operator: Any) -> None:
+        """Take an operator out of the graph; its tensors stay."""
+        del self.subgraph.operators[self._position(operator)]
+
     def _position(self, operator: Any) -> int:
         return next(i for i, candidate in enumerate(self.subgraph.operators) if candidate is operator)
 
@@ -162,8 +183,7 @@ def drop_unread_buffers(model: Any) -> None:
 
     Buffer 0 stays: the format keeps it empty, for tensors without a constant.
     """
-    owners = [tensor for graph in model.subgraphs or () for tensor in graph.tensors or ()]
-    owners += list(model.metadata or ())
+    owners = _buffer_owners(model)
     kept = [0, *sorted({int(owner.buffer) for owner in owners} - {0})]
     numbers = {old: new for new, old in enumerate(kept)}
     for owner in owners:
@@ -171,6 +191,35 @@ def drop_unread_buffers(model: Any) -> None:
     if model.metadataBuffer is not None:
         model.metadataBuffer = np.array([numbers.get(int(old), 0) for old in model.metadataBuffer], np.int32)
     model.buffers = [model.buffers[old] for old in kept]
+
+
+def _buffer_owners(model: Any) -> list[Any]:
+    """Everything that names a buffer."""
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors or ()]
+    return tensors + list(model.metadata or ())
+
+
+def drop_unread_operator_codes(model: Any) -> None:
+    """Remove the operator codes that no operator has, and renumber the others."""
+    operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
+    kept = sorted({int(operator.opcodeIndex) for operator in operators})
+    numbers = {old: new for new, old in enumerate(kept)}
+    for operator in operators:
+        operator.opcodeIndex = numbers[int(operator.opcodeIndex)]
+    model.operatorCodes = [model.operatorCodes[old] for old in kept]
+
+
+def drop_unread_last_tensors(model: Any) -> None:
+    """Remove tensors that nothing names from the end of each graph, where no other tensor is renumbered by it."""
+    for number, subgraph in enumerate(model.subgraphs):
+        lists = [subgraph.inputs, subgraph.outputs]
+        for operator in subgraph.operators or ():
+            lists += [operator.inputs, operator.outputs, operator.intermediates]
+        named = {index for values in lists for index in _indices(values)}
+        for signature in model.signatureDefs or ():
+            if signature.subgraphIndex == number:
+                named |= {int(entry.tensorIndex) for entry in [*(signature.inputs or ()), *(signature.outputs or ())]}
+        del subgraph.tensors[max(named, default=-1) + 1 :]
 
 
 def builtin_code(code: Any) -> int:

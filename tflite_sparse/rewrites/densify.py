@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.encoding.csr import CompressedLevel, Encoded
+from tflite_sparse.encoding.constants import dense_values
+from tflite_sparse.encoding.csr import Encoded
 from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.sparsity_parameters import to_table
+from tflite_sparse.encoding.sparsity_parameters import table_of_unique_vectors, to_table
 from tflite_sparse.flatbuffer.graph import Graph, Use, new_operator, new_tensor, rewire, shape_of
 from tflite_sparse.flatbuffer.serde import packed_bytes
 
@@ -42,14 +42,46 @@ def apply(graph: Graph, tensor_index: int, encoded: Encoded, uses: Sequence[Use]
     return dense_index
 
 
+def undo(graph: Graph) -> list[int]:
+    """Store every constant that a DENSIFY reads dense, and let its consumers read it; return their tensor indices.
+
+    Raises:
+        FlatbufferError: the constant is damaged.
+    """
+    found = []
+    for operator in graph.operators:
+        if graph.operator_name(operator) != "DENSIFY":
+            continue
+        sparse, dense = int(operator.inputs[0]), int(operator.outputs[0])
+        if graph.tensor(sparse).sparsity is None or graph.yields(dense):
+            continue
+        store_dense(graph, sparse)
+        graph.tensor(sparse).quantization = graph.tensor(dense).quantization  # what the consumers see
+        for use in graph.uses().get(dense, []):
+            rewire(use.operator, use.position, sparse)
+        graph.remove(operator)
+        found.append(sparse)
+    return found
+
+
+def store_dense(graph: Graph, index: int) -> None:
+    """Store a sparse constant dense.
+
+    Raises:
+        FlatbufferError: it is damaged.
+    """
+    tensor = graph.tensor(index)
+    values = dense_values(graph, index)
+    if tensor.sparsity is not None and values is not None:
+        tensor.sparsity = None
+        graph.store(tensor, values)
+
+
 def overhead_bytes(tensor: Any, layout: Layout) -> int:
     """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
-    # Four bytes that differ from vector to vector: equal vectors and their tables would be counted once.
-    vectors = iter(np.arange(1, 8 * len(layout.compressed) + 1, dtype=np.uint8).reshape(-1, 4))
-    levels = tuple(CompressedLevel(next(vectors), next(vectors)) if flag else None for flag in layout.compressed)
-    table = to_table(Encoded(layout, _NO_VALUES, levels))
+    table, vectors = table_of_unique_vectors(layout)
     added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
-    return added - sum(level.nbytes for level in levels if level is not None) + 3 * _OFFSET_BYTES
+    return added - vectors + 3 * _OFFSET_BYTES
 
 
 def _dense_twin(tensor: Any) -> Any:
@@ -58,6 +90,3 @@ def _dense_twin(tensor: Any) -> Any:
 
 def _operator(code: int, sparse: int, dense: int) -> Any:
     return new_operator(code, [sparse], [dense], schema.BuiltinOptions.DensifyOptions, schema.DensifyOptionsT())
-
-
-_NO_VALUES = np.zeros(0, np.uint8)

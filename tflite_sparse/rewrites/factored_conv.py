@@ -17,7 +17,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import Graph, shape_of, signature_of
-from tflite_sparse.rewrites.split_axis import groups_of_channels, reshape_before, reshape_overhead_bytes
+from tflite_sparse.rewrites.split_axis import (
+    groups_of_channels,
+    has_reshape_before,
+    reshape_before,
+    reshape_overhead_bytes,
+    undo_reshape_before,
+)
+from tflite_sparse.rewrites.weights import constant_behind, readers_of_weights
 
 
 def refusal(graph: Graph, operator: Any) -> str | None:
@@ -58,6 +65,41 @@ def apply(graph: Graph, operator: Any) -> None:
     columns = (height, width * groups, fewer)
     reshape_before(graph, operator, 0, (batch, *columns), (-1, *columns))
     operator.builtinOptions.strideW *= groups
+
+
+def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """Turn every CONV_2D that this module made back into the one that it was.
+
+    Returns:
+        The former shape of each filter, by tensor index, for when it is stored dense again.
+    """
+    shapes: dict[int, tuple[int, ...]] = {}
+    for weight, operators in readers_of_weights(graph, "CONV_2D").items():
+        groups = {_groups(graph, operator) for operator in operators}
+        count = groups.pop()
+        if count is None or groups:
+            continue
+        for operator in operators:
+            undo_reshape_before(graph, operator, 0)
+            operator.builtinOptions.strideW //= count
+        outputs, height, width, channels = shape_of(graph.tensor(weight))
+        shapes[constant_behind(graph, weight)] = (outputs, height, width // count, channels * count)
+    return shapes
+
+
+def _groups(graph: Graph, operator: Any) -> int | None:
+    """In how many groups of channels this module made the operator work; None if it did not."""
+    if not has_reshape_before(graph, operator, 0):
+        return None
+    between = int(operator.inputs[0])
+    before = shape_of(graph.tensor(int(graph.producers()[between].inputs[0])))
+    after, kernel = shape_of(graph.tensor(between)), shape_of(graph.tensor(int(operator.inputs[1])))
+    if len(before) != 4 or len(after) != 4 or after[3] == 0 or before[:2] != after[:2] or kernel[3] != after[3]:
+        return None
+    count = before[3] // after[3]
+    if count < 2 or after != (*before[:2], before[2] * count, before[3] // count):
+        return None
+    return None if operator.builtinOptions.strideW % count or kernel[2] % count else count
 
 
 def overhead_bytes(graph: Graph, operator: Any) -> int:

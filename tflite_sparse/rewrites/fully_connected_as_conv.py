@@ -8,21 +8,39 @@ values a row, an int8 output with at most one dynamic dimension.
 Leaves: RESHAPE to ``(1, rows, k, c)``, CONV_2D (VALID, stride 1) with filter ``(n_out, 1, k, c)``, RESHAPE to the
 former output. Every row is one output pixel, so the batch may stay dynamic. The weight tensor keeps its index; a
 missing bias becomes zeros (int32 with scale = input scale x filter scales, as CONV_2D requires).
+
+With one scale for all channels the built-in FULLY_CONNECTED multiplies input and weight scale in float32, CONV_2D in
+float64: of a million outputs some would differ by one. So CONV_2D gets the float32 product as its input's scale, and 1
+as its filter's; the sparse constant keeps the true one.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, is_dynamic, new_tensor, shape_of, signature_of
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, is_dynamic, new_tensor, rewire, shape_of, signature_of
 from tflite_sparse.flatbuffer.serde import packed_bytes
-from tflite_sparse.rewrites.split_axis import groups_of_channels, reshape_after, reshape_before, reshape_overhead_bytes
+from tflite_sparse.rewrites.split_axis import (
+    groups_of_channels,
+    has_reshape_after,
+    has_reshape_before,
+    reshape_after,
+    reshape_before,
+    reshape_overhead_bytes,
+    undo_reshape_after,
+    undo_reshape_before,
+)
+from tflite_sparse.rewrites.weights import constant_behind, readers_of_weights
 
-_INT8_CONV_VERSION = 3  # LiteRT tools/versioning/op_version.cc
+# LiteRT tools/versioning/op_version.cc
+_INT8_CONV_VERSION = 3
+_INT8_VERSION = 4
+_VERSION_THAT_KEEPS_DIMENSIONS = 5
 
 
 def refusal(graph: Graph, operator: Any) -> str | None:
@@ -36,11 +54,8 @@ def refusal(graph: Graph, operator: Any) -> str | None:
     if any(dtype_of(tensor) != np.int8 for tensor in (source, target, graph.tensor(int(operator.inputs[1])))):
         # In float32 the two operators add up in different orders: the last bit of an output may differ.
         return "it is not int8 throughout"
-    weight = graph.tensor(int(operator.inputs[1]))
-    if weight.quantization is None or weight.quantization.scale is None or len(weight.quantization.scale) < 2:
-        # The built-in kernels multiply input and weight scale in float32 here and in float64 in CONV_2D: of a million
-        # outputs some differ by one. With a scale for each channel both do it in float64.
-        return "its weights have one scale for all channels, with which CONV_2D rounds differently"
+    if any(_scales(tensor) is None for tensor in (source, graph.tensor(int(operator.inputs[1])))):
+        return "its input or weight has no scale"
     if sum(size < 0 for size in signature_of(target)) > 1:
         return "more than one dimension of its output is dynamic"
     if not shape_of(source) or not shape_of(target):
@@ -48,16 +63,24 @@ def refusal(graph: Graph, operator: Any) -> str | None:
     return None
 
 
-def stored_shape(weight_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The shape in which a weight ``(n_out, n_in)`` is stored: ``(n_out, 1, k, c)``."""
+def stored_shapes(weight_shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """The shapes ``(n_out, 1, k, c)`` in which a weight ``(n_out, n_in)`` may be stored.
+
+    In groups that a one-byte index reaches, and whole, which blocks along the inputs may need to fit.
+    """
     outputs, inputs = weight_shape
-    return (outputs, 1, *groups_of_channels(inputs))
+    return sorted({(outputs, 1, *groups_of_channels(inputs)), (outputs, 1, 1, inputs)}, key=lambda shape: shape[3])
 
 
-def apply(graph: Graph, operator: Any) -> None:
-    """Edit the graph. Several operators may share a weight: the first one reshapes it, the others find it so."""
+def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
+    """Edit the graph, but for the scale of the filter (:func:`set_filter_scale`).
+
+    Args:
+        graph: the graph that holds the operator.
+        operator: one that :func:`refusal` does not refuse. Where several share a weight, each is edited.
+        filter_shape: one of :func:`stored_shapes`.
+    """
     weight = graph.tensor(int(operator.inputs[1]))
-    filter_shape = shape_of(weight) if len(shape_of(weight)) == 4 else stored_shape(shape_of(weight))
     weight.shape = np.array(filter_shape, np.int32)
     outputs, _, groups, channels = filter_shape
     _give_bias(graph, operator, outputs)
@@ -69,6 +92,9 @@ def apply(graph: Graph, operator: Any) -> None:
     rest = former if is_dynamic(target) else (-1, *former[1:])
     rows_at_run_time = -1 if is_dynamic(source) else rows
     reshape_before(graph, operator, 0, (1, rows, groups, channels), (1, -1, groups, channels))
+    if _has_one_scale(weight):
+        reshaped = graph.tensor(int(operator.inputs[0]))
+        reshaped.quantization = _with_scales(source.quantization, _product_of_scales(source, weight))
     reshape_after(graph, operator, (1, rows_at_run_time, 1, outputs), rest)
 
     former_options = operator.builtinOptions
@@ -82,6 +108,32 @@ def apply(graph: Graph, operator: Any) -> None:
     operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.CONV_2D, _INT8_CONV_VERSION)
 
 
+def set_filter_scale(weight: Any) -> None:
+    """Give the tensor that CONV_2D reads as its filter the scale that goes with the edit."""
+    if _has_one_scale(weight):
+        weight.quantization = _with_scales(weight.quantization, np.ones(1, np.float32))
+
+
+def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """Turn every CONV_2D that this module made back into the FULLY_CONNECTED that it was.
+
+    With one scale for all channels, the scale that the filter had before comes from the constant that DENSIFY reads.
+
+    Returns:
+        The former shape of each weight, by tensor index, for when it is stored dense again.
+    """
+    shapes: dict[int, tuple[int, ...]] = {}
+    for weight, operators in readers_of_weights(graph, "CONV_2D").items():
+        if all(_was_made_here(graph, operator) for operator in operators):
+            for operator in operators:
+                _undo(graph, operator)
+            constant = constant_behind(graph, weight)
+            graph.tensor(weight).quantization = graph.tensor(constant).quantization
+            outputs, *rest = shape_of(graph.tensor(constant))
+            shapes[constant] = (outputs, math.prod(rest))
+    return shapes
+
+
 def overhead_bytes(graph: Graph, operator: Any) -> int:
     """What this edit adds to a file, in bytes: two RESHAPEs, and a bias where there was none."""
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
@@ -91,6 +143,63 @@ def overhead_bytes(graph: Graph, operator: Any) -> int:
         bias = _zero_bias(graph, operator, shape_of(weight)[0])
         total += packed_bytes(source, weight, bias) - packed_bytes(source, weight) + math.prod(shape_of(bias)) * 4
     return total
+
+
+def _was_made_here(graph: Graph, operator: Any) -> bool:
+    options = operator.builtinOptions
+    source, weight, target = (graph.tensor(int(i)) for i in (*operator.inputs[:2], operator.outputs[0]))
+    steps = (options.strideW, options.strideH, options.dilationWFactor, options.dilationHFactor)
+    if options.padding != schema.Padding.VALID or steps != (1, 1, 1, 1) or dtype_of(weight) != np.int8:
+        return False
+    if len(shape_of(weight)) != 4:
+        return False
+    outputs, height, groups, channels = shape_of(weight)
+    rows = shape_of(source)[1:2]
+    if height != 1 or shape_of(source) != (1, *rows, groups, channels) or shape_of(target) != (1, *rows, 1, outputs):
+        return False
+    return has_reshape_before(graph, operator, 0) and has_reshape_after(graph, operator)
+
+
+def _undo(graph: Graph, operator: Any) -> None:
+    undo_reshape_before(graph, operator, 0)
+    undo_reshape_after(graph, operator)
+    bias = graph.tensor(int(operator.inputs[2])) if _has_bias(operator) else None
+    if bias is not None and not bias.name and not np.any(graph.constant(int(operator.inputs[2]))):
+        rewire(operator, 2, -1)
+
+    former = operator.builtinOptions
+    ranks = [len(shape_of(graph.tensor(int(i)))) for i in (operator.inputs[0], operator.outputs[0])]
+    options = schema.FullyConnectedOptionsT()
+    options.keepNumDims = ranks[0] == ranks[1] != 2
+    options.fusedActivationFunction = former.fusedActivationFunction
+    options.quantizedBiasType = former.quantizedBiasType
+    operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    operator.builtinOptions = options
+    version = _VERSION_THAT_KEEPS_DIMENSIONS if options.keepNumDims else _INT8_VERSION
+    operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.FULLY_CONNECTED, version)
+
+
+def _scales(tensor: Any) -> np.ndarray | None:
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+        return None
+    return np.asarray(quantization.scale, np.float32)
+
+
+def _has_one_scale(weight: Any) -> bool:
+    scales = _scales(weight)
+    return scales is not None and scales.size == 1
+
+
+def _product_of_scales(source: Any, weight: Any) -> np.ndarray:
+    """``input scale x filter scales``, float32: the scale of the accumulator, and so of the bias."""
+    return np.asarray(_scales(source)[0] * _scales(weight), np.float32)  # type: ignore[index]
+
+
+def _with_scales(quantization: Any, scales: np.ndarray) -> Any:
+    changed = copy.copy(quantization)
+    changed.scale = scales
+    return changed
 
 
 def _has_bias(operator: Any) -> bool:
@@ -108,7 +217,6 @@ def _give_bias(graph: Graph, operator: Any, outputs: int) -> None:
 def _zero_bias(graph: Graph, operator: Any, outputs: int) -> Any:
     source, weight = (graph.tensor(int(i)) for i in operator.inputs[:2])
     quantization = schema.QuantizationParametersT()
-    scales = np.float32(source.quantization.scale[0]) * np.asarray(weight.quantization.scale, np.float32)
-    quantization.scale = scales.astype(np.float32)
+    scales = quantization.scale = _product_of_scales(source, weight)
     quantization.zeroPoint = np.zeros(scales.size, np.int64)
     return new_tensor([outputs], schema.TensorType.INT32, None, quantization)

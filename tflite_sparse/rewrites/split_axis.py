@@ -56,6 +56,40 @@ def reshape_after(graph: Graph, operator: Any, shape: Sequence[int], target: Seq
     graph.insert_after(operator, _reshape(graph, reshaped, output, target))
 
 
+def has_reshape_before(graph: Graph, operator: Any, position: int) -> bool:
+    """Whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
+    between = int(operator.inputs[position])
+    return len(graph.uses().get(between, ())) == 1 and _made_here(graph, graph.producers().get(between), between)
+
+
+def has_reshape_after(graph: Graph, operator: Any) -> bool:
+    """Whether the output of ``operator`` goes through what :func:`reshape_after` made, and nowhere else."""
+    between = int(operator.outputs[0])
+    readers = graph.uses().get(between, ())
+    return len(readers) == 1 and _made_here(graph, readers[0].operator, between)
+
+
+def undo_reshape_before(graph: Graph, operator: Any, position: int) -> None:
+    """Make ``operator`` read again what it read before :func:`reshape_before`."""
+    reshape = graph.producers()[int(operator.inputs[position])]
+    rewire(operator, position, int(reshape.inputs[0]))
+    graph.remove(reshape)
+
+
+def undo_reshape_after(graph: Graph, operator: Any) -> None:
+    """Make ``operator`` yield again what it did before :func:`reshape_after`."""
+    (reader,) = graph.uses()[int(operator.outputs[0])]
+    operator.outputs = np.array([int(reader.operator.outputs[0])], np.int32)
+    graph.remove(reader.operator)
+
+
+def _made_here(graph: Graph, operator: Any, between: int) -> bool:
+    # Converters name every tensor; those that this module adds have no name.
+    if operator is None or graph.operator_name(operator) != "RESHAPE":
+        return False
+    return not graph.tensor(between).name and not graph.yields(between)
+
+
 def reshape_overhead_bytes(like: Any, rank: int) -> int:
     """What one RESHAPE to ``rank`` dimensions adds to a file: operator, output tensor, shape tensor and its buffer."""
     shape = tuple(range(1000, 1000 + rank))  # no such shape is shared with anything

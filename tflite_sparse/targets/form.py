@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from tflite_sparse.encoding import search
+from tflite_sparse.encoding.csr import Encoded
+from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.encoding.search import Cost
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -13,14 +20,16 @@ class Form:
     Attributes:
         words: what happens to the graph, for people; empty for the plain way.
         shape: the shape in which the constant is stored (same number of values, same order).
-        overhead_bytes: what the graph edit adds to the file beside the edit that every form needs.
-        prepare: the edit that gives the consumers and the constant that shape; runs before the constant is encoded.
+        overhead_bytes: what the graph edit adds to the file with a layout, beside values, segments and indices.
+        apply: the graph edit, given the constant encoded in ``shape``.
+        layout: finds the best layout that this form may have for the dense values, None if there is none.
     """
 
     words: str
     shape: tuple[int, ...]
-    overhead_bytes: int
-    prepare: Callable[[], None]
+    overhead_bytes: Callable[[Layout], int]
+    apply: Callable[[Encoded], None]
+    layout: Callable[[np.ndarray], Cost | None] = search.cheapest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,18 @@ The table was measured on ai-edge-litert 2.3.0 by running one-operator models; `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tflite_sparse.encoding import csr, sparsity_parameters
+from tflite_sparse.encoding.csr import Encoded
+from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.encoding.search import Cost
 from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_name
-from tflite_sparse.rewrites import factored_conv, fully_connected_as_conv
+from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
 from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
 from tflite_sparse.targets.form import Answer, Form
 
@@ -61,13 +65,13 @@ def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     names = {graph.operator_name(use.operator) for use in uses}
     forms = []
     if all(dtype_of(tensor) in READERS[name].dtypes for name in names):
-        forms.append(Form("", shape_of(tensor), 0, _nothing))
+        forms.append(densified(graph, tensor_index, uses))
     if names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8:
         refusal = _refusal_of_rewrite(graph, uses)
         if refusal is None:
-            forms.append(_through_conv(graph, tensor, uses))
+            forms += _through_conv(graph, tensor_index, uses)
     if names == {"CONV_2D"} and _may_be_factored(graph, tensor, uses):
-        forms.append(_factored(graph, tensor, uses))
+        forms.append(_factored(graph, tensor_index, uses))
     return Answer(tuple(forms), refusal if not forms else None)
 
 
@@ -104,27 +108,69 @@ def _may_be_factored(graph: Graph, tensor: Any, uses: Sequence[Use]) -> bool:
     return wide and all(factored_conv.refusal(graph, use.operator) is None for use in uses)
 
 
-def _through_conv(graph: Graph, tensor: Any, uses: Sequence[Use]) -> Form:
+def densified(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
+    """The plain form: a DENSIFY in front of whatever reads the constant."""
+    tensor = graph.tensor(tensor_index)
+
+    def apply(encoded: Encoded) -> None:
+        densify.apply(graph, tensor_index, encoded, uses)
+
+    return Form(
+        "",
+        shape_of(tensor),
+        lambda layout: densify.overhead_bytes(tensor, layout),
+        apply,
+    )
+
+
+def _through_conv(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Iterator[Form]:
+    tensor = graph.tensor(tensor_index)
     operators = [use.operator for use in uses]
-
-    def prepare() -> None:
-        for operator in operators:
-            fully_connected_as_conv.apply(graph, operator)
-
     overhead = sum(fully_connected_as_conv.overhead_bytes(graph, operator) for operator in operators)
-    return Form("FULLY_CONNECTED as CONV_2D", fully_connected_as_conv.stored_shape(shape_of(tensor)), overhead, prepare)
+
+    def apply(encoded: Encoded) -> None:
+        for operator in operators:
+            fully_connected_as_conv.apply(graph, operator, encoded.layout.shape)
+        dense = densify.apply(graph, tensor_index, encoded, uses)
+        fully_connected_as_conv.set_filter_scale(graph.tensor(dense))
+
+    for shape in fully_connected_as_conv.stored_shapes(shape_of(tensor)):
+        yield Form(
+            "FULLY_CONNECTED as CONV_2D",
+            shape,
+            lambda layout: overhead + densify.overhead_bytes(tensor, layout),
+            apply,
+        )
 
 
-def _factored(graph: Graph, tensor: Any, uses: Sequence[Use]) -> Form:
+def _factored(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
+    tensor = graph.tensor(tensor_index)
     operators = [use.operator for use in uses]
 
-    def prepare() -> None:
+    def apply(encoded: Encoded) -> None:
         for operator in operators:
             factored_conv.apply(graph, operator)
+        densify.apply(graph, tensor_index, encoded, uses)
 
     overhead = sum(factored_conv.overhead_bytes(graph, operator) for operator in operators)
-    return Form("CONV_2D in channel groups", factored_conv.stored_shape(shape_of(tensor)), overhead, prepare)
+    return Form(
+        "CONV_2D in channel groups",
+        factored_conv.stored_shape(shape_of(tensor)),
+        lambda layout: overhead + densify.overhead_bytes(tensor, layout),
+        apply,
+    )
 
 
-def _nothing() -> None:
-    return None
+def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout) -> Form:
+    """FULLY_CONNECTED reads the weight sparse in ``layout``, which its kernel must know, without a DENSIFY."""
+
+    def apply(encoded: Encoded) -> None:
+        native_fully_connected.apply(graph, tensor_index, encoded, [use.operator for use in uses])
+
+    return Form(
+        "read sparse by FULLY_CONNECTED",
+        layout.shape,
+        sparsity_parameters.overhead_bytes,
+        apply,
+        lambda values: Cost(layout, csr.encode(values, layout).nbytes),
+    )

@@ -1,0 +1,27 @@
+"""Finding weights and their readers, whether or not a DENSIFY stands between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tflite_sparse.flatbuffer.graph import Graph
+
+
+def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Any]]:
+    """For each constant, or DENSIFY of one, that only operators called ``name`` read, as weights (input 1): these."""
+    found = {}
+    for index, uses in graph.uses().items():
+        readers = [use.operator for use in uses]
+        if all(use.position == 1 and graph.operator_name(use.operator) == name for use in uses):
+            constant = graph.tensor(constant_behind(graph, index))
+            if constant.buffer and not graph.yields(index):
+                found[index] = readers
+    return found
+
+
+def constant_behind(graph: Graph, index: int) -> int:
+    """The constant that a DENSIFY makes this tensor of, or the tensor itself."""
+    producer = graph.producers().get(index)
+    if producer is None or graph.operator_name(producer) != "DENSIFY":
+        return index
+    return int(producer.inputs[0])
