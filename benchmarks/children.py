@@ -1,4 +1,4 @@
-"""What must happen in a fresh process: for clean memory figures, and so that a crash of native code is only a result.
+"""What must happen in a process of its own, so that a crash of native code is only a result.
 
 ``call("name", ...)`` runs a function of this file in ``python children.py``: job and result are JSON on its standard
 input and output.
@@ -11,18 +11,13 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_SEED = 1
 _PATH = re.compile(r"(/[\w.+-]+){2,}")
-_WARM_UP_RUNS = 3
-_BLOCK_MS = 10.0
-_MOST_RUNS_IN_BLOCK = 1000
 
 
 class ChildError(Exception):
@@ -46,40 +41,6 @@ def call(function: str, **arguments: Any) -> Any:
     return outcome["result"]
 
 
-def first_invoke(path: str, kernels: str) -> dict[str, float]:
-    """Load a file and run it once: the time it took, and the memory it added to a process that imported the library."""
-    import psutil
-
-    _load_library()
-    before = psutil.Process().memory_info().rss
-    started = time.perf_counter()
-    runner = _Runner(path, kernels)
-    loaded = time.perf_counter()
-    runner.set_inputs()
-    prepared = time.perf_counter()
-    runner.invoke()
-    ended = time.perf_counter()
-    after = psutil.Process().memory_info().rss
-    return {"milliseconds": 1e3 * (ended - prepared + loaded - started), "resident_megabytes": (after - before) / 1e6}
-
-
-def latencies(files: list[tuple[str, str]], rounds: int) -> list[list[float]]:
-    """Milliseconds for one run of each (path, kernels) in each round, all files loaded in one process.
-
-    In every round each file has its turn, another one first each time: one run to bring its weights back into the
-    caches, then a block of about 10 ms of runs, of which the mean counts.
-    """
-    runners = [_Runner(path, kernels) for path, kernels in files]
-    blocks = [_runs_in_block(runner) for runner in runners]
-    results: list[list[float]] = [[] for _ in files]
-    for turn in range(rounds):
-        for offset in range(len(runners)):
-            position = (turn + offset) % len(runners)
-            runners[position].invoke()
-            results[position].append(_mean_milliseconds(runners[position], blocks[position]))
-    return results
-
-
 def convert_with_sparsity(folder: str, samples: str, destination: str) -> None:
     """TensorFlow's own sparse int8 conversion of the SavedModel in ``folder``, otherwise as tflite-sparse converts."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -94,56 +55,7 @@ def convert_with_sparsity(folder: str, samples: str, destination: str) -> None:
     Path(destination).write_bytes(converter.convert())
 
 
-class _Runner:
-    """A loaded file, on one thread, with random inputs."""
-
-    def __init__(self, path: str, kernels: str) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        resolver = {
-            "default": OpResolverType.AUTO,
-            "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        }[kernels]
-        self._interpreter = Interpreter(path, experimental_op_resolver_type=resolver, num_threads=1)
-        self._interpreter.allocate_tensors()
-
-    def set_inputs(self) -> None:
-        generator = np.random.default_rng(_SEED)
-        for detail in self._interpreter.get_input_details():
-            values = generator.standard_normal(detail["shape"], np.float32)
-            scale, zero_point = detail["quantization"]
-            if scale:
-                values = np.clip(np.round(values / scale) + zero_point, -128, 127)
-            self._interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
-
-    def invoke(self) -> None:
-        self._interpreter.invoke()
-
-
-def _load_library() -> None:
-    """Import all that a runner needs, so that only the file itself is measured."""
-    import ai_edge_litert.interpreter  # noqa: F401 - imported for what it loads
-
-    np.random.default_rng(_SEED).standard_normal(1, np.float32)
-
-
-def _runs_in_block(runner: _Runner) -> int:
-    runner.set_inputs()
-    for _ in range(_WARM_UP_RUNS):
-        runner.invoke()
-    return min(max(round(_BLOCK_MS / _mean_milliseconds(runner, 1)), 1), _MOST_RUNS_IN_BLOCK)
-
-
-def _mean_milliseconds(runner: _Runner, runs: int) -> float:
-    started = time.perf_counter()
-    for _ in range(runs):
-        runner.invoke()
-    return 1e3 * (time.perf_counter() - started) / runs
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (first_invoke, latencies, convert_with_sparsity)
-}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for function in (convert_with_sparsity,)}
 
 
 def _main() -> None:
@@ -153,7 +65,7 @@ def _main() -> None:
     outcome: dict[str, Any]
     try:
         outcome = {"result": _FUNCTIONS[job["function"]](**job["arguments"])}
-    except (RuntimeError, ValueError) as error:  # what the converter and the interpreter raise on a model they refuse
+    except (RuntimeError, ValueError) as error:  # what the converter raises on a model that it refuses
         outcome = {"error": " ".join(str(error).split())}
     json.dump(outcome, answer)
     answer.flush()

@@ -131,7 +131,7 @@ def compare(ours: Contender, dense: Contender) -> Exactness:
         if not compared.bit_exact:
             differences.append(f"outputs differ by up to {compared.largest_difference:g} in {compared.runtime}")
     names = tuple(litert.NAMES[kernels] for kernels in usable)
-    skipped = tuple(name for name in litert.NAMES.values() if name not in names)
+    skipped = tuple(litert.NAMES[kernels] for kernels in litert.ALL_KERNELS if kernels not in usable)
     return Exactness(_PROBES, names, skipped, tuple(differences))
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import children
+import numpy as np
+
 from contenders import DENSE_INT8, Contender
 from tflite_sparse.encoding.entropy import entropy_bytes
-from tflite_sparse.evaluation import exactness, size
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.evaluation import exactness, latency, size
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime.litert import Kernels
 
 _SHOWN_CHARACTERS = 60
 
@@ -39,7 +42,7 @@ class Loading:
         refusal: what the default interpreter says then.
     """
 
-    kernels: str
+    kernels: Kernels
     refusal: str | None
     first_ms: float
     resident_megabytes: float
@@ -102,21 +105,27 @@ def _sizes(path: Path) -> Sizes:
 def _loading(path: Path, processes: int) -> Loading | None:
     try:
         return _load_repeatedly(path, "default", None, processes)
-    except children.ChildError as error:
-        refusal = in_short(str(error))
+    except ExecutionError as error:
+        refusal = in_short(_without_path(str(error), path))
     try:
         return _load_repeatedly(path, "builtin", refusal, processes)
-    except children.ChildError:
+    except ExecutionError:
         return None
 
 
-def _load_repeatedly(path: Path, kernels: str, refusal: str | None, processes: int) -> Loading:
-    runs = [children.call("first_invoke", path=str(path), kernels=kernels) for _ in range(processes)]
+def _without_path(message: str, path: Path) -> str:
+    """What the runtime says of a file, without the words that name the two."""
+    _, found, reason = message.partition(f"{path}: ")
+    return reason if found else message.replace(f"{path.parent}/", "")
+
+
+def _load_repeatedly(path: Path, kernels: Kernels, refusal: str | None, processes: int) -> Loading:
+    runs = [latency.first_invoke(path, kernels=kernels) for _ in range(processes)]
     return Loading(
         kernels,
         refusal,
-        statistics.median(run["milliseconds"] for run in runs),
-        statistics.median(run["resident_megabytes"] for run in runs),
+        statistics.median(run.load_ms for run in runs),
+        statistics.median(run.resident_bytes for run in runs) / 1e6,
     )
 
 
@@ -124,11 +133,12 @@ def _latencies(
     contenders: Sequence[Contender], loadings: Sequence[Loading | None], rounds: int
 ) -> list[Latency | None]:
     files = {
-        contender.label: (str(contender.path), loading.kernels)
+        contender.label: (contender.path, loading.kernels)
         for contender, loading in zip(contenders, loadings, strict=True)
         if loading is not None
     }
-    timings = dict(zip(files, children.call("latencies", files=list(files.values()), rounds=rounds), strict=True))
+    paths, kernels = zip(*files.values(), strict=True)
+    timings = dict(zip(files, latency.interleaved(paths, rounds=rounds, kernels=kernels), strict=True))
     reference = timings[DENSE_INT8]
     return [
         _latency(timings[contender.label], reference) if contender.label in timings else None
@@ -136,9 +146,8 @@ def _latencies(
     ]
 
 
-def _latency(timings: Sequence[float], reference: Sequence[float]) -> Latency:
-    ratios = (own / other for own, other in zip(timings, reference, strict=True))
-    return Latency(statistics.median(timings), statistics.median(ratios))
+def _latency(timings: np.ndarray, reference: np.ndarray) -> Latency:
+    return Latency(float(np.median(timings)), latency.median_ratio(timings, reference))
 
 
 def in_short(message: str) -> str:

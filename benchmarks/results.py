@@ -162,7 +162,7 @@ def _circumstances(result: ModelResult) -> str:
         f"--calibration-samples {effort.calibration_samples}"
     )
     return (
-        f"{datetime.date.today().isoformat()}; {_machine()}; {versions}.\n"
+        f"{datetime.date.today().isoformat()}; {machine()}; {versions}.\n"
         f"Random weights, {SPARSITY:.1%} zeros by magnitude in {result.recipe.pruned}.\n"
         f"Reproduce: `{command}`\n\n"
         f"Load + first invoke and resident memory: medians of {effort.processes} fresh processes, the file in the page "
@@ -171,7 +171,8 @@ def _circumstances(result: ModelResult) -> str:
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Cores and processor, in words."""
     info = Path("/proc/cpuinfo")
     text = info.read_text("utf-8") if info.exists() else ""
     found = re.search(r"(?m)^model name\s*:\s*(.+)$", text)

@@ -11,14 +11,22 @@ TensorFlow is imported when a model is loaded, not before.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tflite_sparse.comparison import verify as verify
+    from tflite_sparse.file_pipeline import decode as decode
+    from tflite_sparse.file_pipeline import encode as encode
+    from tflite_sparse.inspection import inspect as inspect
     from tflite_sparse.pipeline import export as export
     from tflite_sparse.report.model import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
 
-__all__ = ["Dataset", "Report", "export"]
+__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "verify"]
 
 _HOMES = {
+    "decode": "tflite_sparse.file_pipeline",
+    "encode": "tflite_sparse.file_pipeline",
     "export": "tflite_sparse.pipeline",
+    "inspect": "tflite_sparse.inspection",
+    "verify": "tflite_sparse.comparison",
     "Report": "tflite_sparse.report.model",
     "Dataset": "tflite_sparse.sources.dataset",
 }

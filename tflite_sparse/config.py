@@ -14,6 +14,7 @@ DEFAULT_OUT = Path("tflite-sparse-out")
 DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
 
+Optimize = Literal["size", "latency"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -36,6 +37,8 @@ class ExportSettings(Settings):
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
         int8: quantise weights and activations to int8 (needs data); else float32.
         io: type of inputs and outputs of the int8 files. None: int8.
+        optimize: the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on this
+            machine: native kernels that round in their own way are among them.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -48,6 +51,7 @@ class ExportSettings(Settings):
     sparsity: Sparsity | None = None
     int8: bool = False
     io: Literal["int8", "float32"] | None = None
+    optimize: Optimize = "size"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
@@ -71,6 +75,21 @@ class ExportSettings(Settings):
         if self.finetune_epochs or self.custom_objects is not None:
             raise SettingsError("finetune_epochs and custom_objects speak of a MODEL, and none was given.")
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
+
+
+class EncodeSettings(Settings):
+    """What :func:`tflite_sparse.encode` does.
+
+    Attributes:
+        optimize: the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on this
+            machine: native kernels that round in their own way are among them.
+        verification_samples: how many random samples every runtime is compared on, beside three at the boundaries.
+        seed: of the random samples.
+    """
+
+    optimize: Optimize = "size"
+    verification_samples: Annotated[int, Field(ge=0)] = 8
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 def _in_words(detail: Any) -> str:

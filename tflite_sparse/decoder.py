@@ -58,6 +58,11 @@ def decode_file(source: Path, destination: Path) -> Former:
     return former
 
 
+def is_sparse(model: Any) -> bool:
+    """Whether any constant of a parsed model is stored sparse."""
+    return any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors or ())
+
+
 def decode_model(model: Any) -> Former:
     """Edit a parsed model so that nothing in it is sparse.
 
@@ -72,12 +77,12 @@ def decode_model(model: Any) -> Former:
         for undo in (fully_connected_as_conv.undo, factored_conv.undo)
         for index, shape in undo(graph).items()
     }
-    densified = frozenset((graph.number, index) for graph in graphs(model) for index in densify.undo(graph))
     native = {
         (graph.number, index): layout
         for graph in graphs(model)
         for index, layout in native_fully_connected.undo(graph).items()
     }
+    densified = frozenset((graph.number, index) for graph in graphs(model) for index in densify.undo(graph))
     for (number, index), shape in shapes.items():
         model.subgraphs[number].tensors[index].shape = np.array(shape, np.int32)
     drop_unread_operator_codes(model)

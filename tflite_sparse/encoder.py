@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tflite_sparse import planner
 from tflite_sparse.decoder import Former, decode_model
+from tflite_sparse.encoding.constants import layout_of, stored_bytes
 from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use
@@ -17,19 +19,25 @@ from tflite_sparse.targets.form import Answer
 
 
 def encode_file(
-    source: Path, destination: Path, target: planner.Target, *, on_step: Step = ignore_steps
+    source: Path,
+    destination: Path,
+    target: planner.Target,
+    *,
+    keep_refused: bool = True,
+    on_step: Step = ignore_steps,
 ) -> list[planner.Choice]:
     """Encode the ``.tflite`` at ``source`` and write it to ``destination``, which may be the same path.
 
-    What is sparse in ``source`` is decoded first and encoded anew, or as it was where the target has no form of its
-    own for it. The result is never larger than ``source``: should all edits together not pay, the file is written as it
-    was.
+    What is sparse in ``source`` is decoded first and encoded anew. The result is never larger than ``source``: should
+    all edits together not pay, the file is written as it was.
 
     Args:
         source: the file to read.
         destination: the file to write, all or nothing.
         target: what its runtime accepts.
-        on_step: told (bytes of weights done, bytes of weights in all).
+        keep_refused: constants that are sparse in ``source`` in a form that ``target`` refuses stay so. If not, they
+            become dense, and the result may be larger than ``source``.
+        on_step: told how far it is: (steps done, steps in all).
 
     Returns:
         What was decided for each constant of rank 2 or more, in file order.
@@ -39,42 +47,44 @@ def encode_file(
         OutputError: ``destination`` cannot be written.
     """
     model = serde.read(source)
-    choices = encode_model(model, target, on_step=on_step)
+    choices = encode_model(model, target, keep_refused=keep_refused, on_step=on_step)
     content = serde.serialize(model)
-    if len(content) > source.stat().st_size:
-        why = "all edits together would not make the file smaller"
-        choices = [choice.left_alone(why) for choice in choices]
+    if len(content) > source.stat().st_size and keep_refused:
+        choices = [_left_alone(choice, serde.read(source)) for choice in choices]
         content = memoryview(source.read_bytes())
     write_bytes(destination, content)
     return choices
 
 
-def encode_model(model: Any, target: planner.Target, *, on_step: Step = ignore_steps) -> list[planner.Choice]:
+def encode_model(
+    model: Any, target: planner.Target, *, keep_refused: bool = True, on_step: Step = ignore_steps
+) -> list[planner.Choice]:
     """Edit a parsed model; otherwise as :func:`encode_file`."""
     former = decode_model(model)
-    choices = planner.plan(model, _keeping(former, target))
-    total = sum(choice.dense_bytes for choice in choices)
-    done = 0
-
-    def encoded(size: int) -> None:
-        nonlocal done
-        done += size
-        on_step(done, total)
-
-    planner.apply(model, choices, encoded)
+    chosen = _keeping(former, target) if keep_refused else target
+    choices = planner.plan(model, chosen, on_step=lambda done, total: on_step(done, 2 * total))
+    planner.apply(model, choices, on_step=lambda done, total: on_step(total + done, 2 * total))
     return choices
 
 
 def _keeping(former: Former, target: planner.Target) -> planner.Target:
-    """``target``, and for what was sparse before also the form that it had."""
+    """``target``, and for what was sparse before and it refuses, the form that it had."""
 
     def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         key = (graph.number, tensor_index)
         if key in former.native:  # another form would round differently from the source
-            return Answer((litert.native(graph, tensor_index, uses, former.native[key]),))
+            return Answer((litert.native(graph, tensor_index, uses, former.native[key], exact=True),))
         found = target(graph, tensor_index, uses)
         if found.forms or key not in former.densified:
             return found
         return Answer((litert.densified(graph, tensor_index, uses),))
 
     return answer
+
+
+def _left_alone(choice: planner.Choice, source: Any) -> planner.Choice:
+    graph = Graph(source, source.subgraphs[choice.graph.number])
+    index = choice.tensor_index
+    reason = choice.reason if choice.form is None else "all edits together would not make the file smaller"
+    layout, stored = layout_of(graph, index), stored_bytes(graph, index)
+    return replace(choice, layout=layout, form=None, encoded_bytes=stored, reason=reason)

@@ -17,6 +17,8 @@ def temporary_name_beside(path: Path) -> Path:
     Raises:
         OutputError: the folder is missing, read-only or full.
     """
+    if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
+        raise OutputError(f"cannot write {path}: it is no ordinary file. Choose another name.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)

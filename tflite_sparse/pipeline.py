@@ -6,32 +6,31 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse import encoder, files, planner
+from tflite_sparse import encoder, files, planner, tuning, verification
 from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.errors import DataError, ModelError, OutputError, VerificationError
+from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, size
 from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
-from tflite_sparse.progress import Progress, Silent
+from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
+from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
 from tflite_sparse.sources.source_model import SourceModel, check_finite
-from tflite_sparse.targets import litert as target
 
 DENSE_FLOAT32 = "dense-float32.tflite"
 DENSE_INT8 = "dense-int8.tflite"
@@ -68,14 +67,13 @@ def export(
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
     checked = ExportSettings(**settings)
-    return _Export(checked.for_demo() if model is None else checked, progress or Silent()).run(model, data)
+    return _Export(checked.for_demo() if model is None else checked, Timed(progress or Silent())).run(model, data)
 
 
 @dataclass
 class _Export:
     settings: ExportSettings
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
+    progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
         _check_out(self.settings.out)
@@ -96,7 +94,7 @@ class _Export:
             pruned, pruning = self._prune(source, samples, paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned, samples, paths[DENSE_INT8])
         choices = self._encode(dense, paths[SPARSE])
-        verification, failures = self._verify(paths[SPARSE], dense, samples)
+        verified, failures = self._verify(paths[SPARSE], dense, samples, tuning.allowed_difference(choices))
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
         failures += _gate_failures(models, accuracy, settings)
 
@@ -109,16 +107,16 @@ class _Export:
             ratios=_ratios(models),
             accuracy=accuracy,
             pruning=pruning,
-            tensors=[_tensor(choice) for choice in choices],
-            verification=verification,
+            tensors=[tensor_of(choice) for choice in choices],
+            verification=verified,
             gates=report_model.Gates(passed=not failures, failures=failures),
-            seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            seconds=self.progress.seconds,
         )
         _deliver(report, paths, settings.out)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
-        with self._stage("load"):
+        with self.progress.stage("load"):
             settings = self.settings
             if model is None:
                 samples = _load_data(DEMO_DATA if data is None else data, settings.seed, (None, 28, 28, 1))
@@ -146,9 +144,9 @@ class _Export:
         sparsity = self.settings.sparsity
         assert sparsity is not None  # for_demo() sets it
         plain, pruned = (keras_model.KerasSource(demo.build(keras, seed), keras, "demo CNN") for _ in range(2))
-        with self._stage("train dense baseline") as on_step:
+        with self.progress.stage("train dense baseline") as on_step:
             training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
-        with self._stage("train and prune") as on_step:
+        with self.progress.stage("train and prune") as on_step:
             training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
         self._convert_dense(plain, dense_float32)
         kernels = masks.prunable(pruned)
@@ -160,7 +158,7 @@ class _Export:
     ) -> tuple[SourceModel, report_model.Pruning]:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
-        with self._stage("strip"):
+        with self.progress.stage("strip"):
             check_finite(source)
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
@@ -173,7 +171,7 @@ class _Export:
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
         self._convert_dense(stripped, dense_float32)
-        with self._stage("mask"):
+        with self.progress.stage("mask"):
             masks.mask_to(kernels, settings.sparsity or 0.0)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
@@ -182,74 +180,42 @@ class _Export:
         if trains:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
-            with self._stage("fine-tune under the masks") as on_step:
+            with self.progress.stage("fine-tune under the masks") as on_step:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
         return stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words)
 
     def _convert_dense(self, source: SourceModel, path: Path) -> None:
-        with self._stage("convert dense float32"):
+        with self.progress.stage("convert dense float32"):
             path.write_bytes(convert.to_float32(source))
 
     def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
         """The dense file of the pruned model in the precision asked for: what the sparse one must equal."""
         if not self.settings.int8:
             path = int8_path.with_name("pruned-float32.tflite")
-            with self._stage("convert pruned float32"):
+            with self.progress.stage("convert pruned float32"):
                 path.write_bytes(convert.to_float32(source))
             return path
         assert samples is not None
         chosen = _calibration_samples(samples, self.settings)
-        with self._stage("calibrate and convert int8") as on_step:
+        with self.progress.stage("calibrate and convert int8") as on_step:
             int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step))
         return int8_path
 
     def _encode(self, dense: Path, sparse: Path) -> list[planner.Choice]:
-        with self._stage("encode") as on_step:
-            return encoder.encode_file(dense, sparse, target.answer, on_step=on_step)
+        with self.progress.stage("encode") as on_step:
+            return encoder.encode_file(dense, sparse, tuning.target_for(self.settings.optimize), on_step=on_step)
 
     def _verify(
-        self, sparse: Path, dense: Path, samples: Dataset | None
+        self, sparse: Path, dense: Path, samples: Dataset | None, share_of_range: float
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
-        failures = []
-        with self._stage("verify weights") as on_step:
-            try:
-                exactness.check_weights(sparse, dense, on_step=on_step)
-            except VerificationError as error:
-                failures.append(f"verification: {error}")
-        weights_exact = not failures
-        with self._stage("verify outputs") as on_step:
-            x = None if samples is None else samples.x_test
-            probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
-            compared, refusals = [], []
-            for done, kernels in enumerate(runtime.ALL_KERNELS, start=1):
-                try:
-                    compared.append(exactness.compare_outputs(sparse, dense, probes, kernels))
-                except VerificationError as error:
-                    refusals.append(f"verification: {error}")
-                on_step(done, len(runtime.ALL_KERNELS))
-        refusals += [
-            f"verification: outputs differ from the dense file's by up to {each.largest_difference:g} in {each.runtime}"
-            for each in compared
-            if each.bit_exact is False
-        ]
-        verification = report_model.Verification(
-            weights_bit_exact=weights_exact,
-            outputs_bit_exact=not refusals,
-            samples=len(probes[0]),
-            runtimes=[
-                report_model.Runtime(
-                    name=each.runtime,
-                    outputs_bit_exact=each.bit_exact,
-                    largest_difference=each.largest_difference,
-                    unavailable=each.unavailable,
-                )
-                for each in compared
-            ],
-        )
-        return verification, failures + refusals
+        failures = verification.verify_weights(sparse, dense, self.progress.stage)
+        x = None if samples is None else samples.x_test
+        probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
+        compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
+        return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
     def _evaluate(
         self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool
@@ -289,7 +255,7 @@ class _Export:
     def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[str, list[float | None]]:
         """The metric's name, and for each file its score, the mean over its outputs; None if one of them is NaN."""
         count = len(samples.x_test)
-        with self._stage("evaluate") as on_step:
+        with self.progress.stage("evaluate") as on_step:
 
             def outputs_of(position: int) -> list[np.ndarray]:
                 outputs = runtime.run(
@@ -310,13 +276,6 @@ class _Export:
                 outputs = outputs_of(position)
                 scores.append(None if _samples_with_nan(outputs) else _mean_score(metrics, outputs, references))
         return joint_name(metrics), scores
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[Any]:
-        started = time.perf_counter()
-        with self.progress.stage(name) as on_step:
-            yield on_step
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 def _load_data(data: Any, seed: int, shape: tuple[int | None, ...]) -> Dataset:
@@ -400,20 +359,6 @@ def _nothing_to_prune(source: SourceModel) -> str:
     return (
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
-    )
-
-
-def _tensor(choice: planner.Choice) -> report_model.Tensor:
-    return report_model.Tensor(
-        name=choice.name,
-        operator="+".join(sorted(set(choice.operators))),
-        shape=choice.shape,
-        sparsity=choice.sparsity,
-        layout=choice.layout.in_words(),
-        dense_bytes=choice.dense_bytes,
-        encoded_bytes=choice.encoded_bytes,
-        entropy_bytes=choice.entropy_bytes,
-        reason=choice.reason,
     )
 
 

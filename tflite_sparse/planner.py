@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tflite_sparse.flatbuffer.graph import (
     graphs,
     text,
 )
+from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.targets.form import Answer, Form
 
 Target = Callable[[Graph, int, Sequence[Use]], Answer]
@@ -63,44 +64,50 @@ class Choice:
         """The tensor's name in the file."""
         return text(self.graph.tensor(self.tensor_index).name)
 
-    def left_alone(self, reason: str) -> Choice:
-        """The same constant left as it is."""
-        if self.form is None:
-            return self
-        return replace(self, layout=Layout(self.shape), form=None, encoded_bytes=self.dense_bytes, reason=reason)
+
+def plan(model: Any, target: Target, *, on_step: Step = ignore_steps) -> list[Choice]:
+    """Decide for every constant of ``model`` that holds weights (rank 2 or more), in file order. Changes nothing.
+
+    Args:
+        model: a parsed model.
+        target: what its runtime accepts.
+        on_step: told (bytes of weights decided, bytes of weights in all).
+    """
+    weights = list(_weights(model))
+    total, done, choices = sum(values.nbytes for *_, values in weights), 0, []
+    for graph, index, uses, values in weights:
+        choices.append(_choose(graph, index, uses, values, target))
+        done += values.nbytes
+        on_step(done, total)
+    return choices
 
 
-def plan(model: Any, target: Target) -> list[Choice]:
-    """Decide for every constant of ``model`` that holds weights (rank 2 or more), in file order. Changes nothing."""
-    return list(_choices(model, target))
-
-
-def apply(model: Any, choices: Sequence[Choice], progress: Callable[[int], None] | None = None) -> None:
+def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
     """Edit the model that ``choices`` were made for.
 
     Args:
         model: the model that was given to :func:`plan`.
         choices: the result of :func:`plan`; each may be applied once.
-        progress: called with the number of weights of each constant once it is done.
+        on_step: told (bytes of weights done, bytes of weights in all).
     """
+    total, done = sum(choice.dense_bytes for choice in choices), 0
     for choice in choices:
         graph, index = choice.graph, choice.tensor_index
         if choice.form is not None:
             values = _constant(graph, index)
             choice.form.apply(csr.encode(values.reshape(choice.layout.shape), choice.layout))
-        if progress is not None:
-            progress(choice.dense_bytes)
+        done += choice.dense_bytes
+        on_step(done, total)
     drop_unread_buffers(model)
     drop_unread_operator_codes(model)
 
 
-def _choices(model: Any, target: Target) -> Iterator[Choice]:
+def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray]]:
     for graph in graphs(model):
         for index, uses in sorted(graph.uses().items()):
             values = graph.constant(index)
-            if values is None or values.ndim < 2:
-                continue
-            yield _choose(graph, index, uses, values, target)
+            if values is not None and values.ndim >= 2:
+                yield graph, index, uses, values
 
 
 def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -36,3 +37,28 @@ class Silent:
 
     def note(self, text: str) -> None:
         """See :class:`Progress`."""
+
+
+class Timed:
+    """Passes everything on to a listener and remembers how long each stage took."""
+
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By name of the stage, in the order in which they were first entered."""
+        return {name: round(value, 3) for name, value in self._seconds.items()}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[Step]:
+        """See :class:`Progress`."""
+        started = time.perf_counter()
+        with self._listener.stage(name) as on_step:
+            yield on_step
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def note(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._listener.note(text)

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
-from tflite_sparse.progress import Silent
-from tflite_sparse_cli.progress import TerminalProgress
+from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import show
 
 _DEFAULTS = ExportSettings()
 
 
-@click.command()
+@click.command(short_help="Export a Keras model, sparse and verified.")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--sparsity",
@@ -37,6 +35,14 @@ _DEFAULTS = ExportSettings()
     "--io",
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the int8 files.  [default: int8]",
+)
+@click.option(
+    "--optimize",
+    type=click.Choice(["size", "latency"]),
+    default=_DEFAULTS.optimize,
+    show_default=True,
+    help="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this machine, "
+    "native sparse kernels included, which round in their own way.",
 )
 @click.option(
     "--finetune-epochs",
@@ -72,8 +78,8 @@ _DEFAULTS = ExportSettings()
     show_default=True,
     help="Folder for the files. Only this command's own files are replaced in it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout and nothing else there.")
-@click.option("--quiet", is_flag=True, help="No progress and no notes.")
+@json_option
+@quiet_option
 def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write MODEL as dense float32, dense int8 and sparse .tflite files, verify them, and report what it cost.
 
@@ -84,9 +90,8 @@ def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **s
     """
     from tflite_sparse.pipeline import export as run
 
-    progress = Silent() if quiet else TerminalProgress(Console(stderr=True))
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
-        report = run(model, data, progress=progress, **settings)
+        report = run(model, data, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

@@ -10,7 +10,12 @@ from types import FrameType
 import click
 
 from tflite_sparse.errors import TfliteSparseError, one_line
+from tflite_sparse_cli.bench import bench
+from tflite_sparse_cli.decode import decode
+from tflite_sparse_cli.encode import encode
 from tflite_sparse_cli.export import export
+from tflite_sparse_cli.inspect import inspect
+from tflite_sparse_cli.verify import verify
 
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
 
@@ -39,11 +44,12 @@ class _Program(click.Group):
 @click.version_option(package_name="tflite-sparse", prog_name="tflite-sparse")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Make Keras models small for phones and microcontrollers: sparse .tflite files, and what they cost."""
+    """Make models small for phones and microcontrollers: sparse .tflite files, and what they cost."""
     del debug  # read from the context where an error is shown
 
 
-cli.add_command(export)
+for command in (export, encode, decode, inspect, verify, bench):
+    cli.add_command(command)
 
 
 def _in_words(error: Exception) -> tuple[str, int]:

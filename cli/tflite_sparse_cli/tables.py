@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import rich.box
@@ -12,30 +13,57 @@ from rich.text import Text
 from tflite_sparse.report import tables
 from tflite_sparse.report.model import Report
 
-_WIDTH_WITHOUT_TERMINAL = 150
+_WIDTH_WITHOUT_TERMINAL = 250
 _GAP = 3
+_NAMES = frozenset({"weight", "constant"})
 _NARROWEST_CUT = 8
 
 
 def show(report: Report, out: Path) -> None:
     """Print the report's tables and sentences on stdout."""
+    print_table(tables.tensors(report), "Weights")
+    print_table(tables.files(report), f"Files in {out}")
+    print_lines(tables.verdicts(report))
+
+
+def print_table(table: tables.Table, title: str) -> None:
+    """Print a table on stdout, as wide as the terminal."""
+    console = _console()
+    console.print(_rich(table, title, console.width))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print sentences on stdout; those that start with FAILED stand out."""
+    console = _console()
+    for line in lines:
+        style = "bold red" if line.startswith("FAILED") else ""
+        console.print(Text(line, style=style), soft_wrap=not console.is_terminal)  # a line for each sentence, for grep
+
+
+def _console() -> Console:
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_WITHOUT_TERMINAL)
-    console.print(_rich(tables.tensors(report), "Weights", console.width))
-    console.print(_rich(tables.files(report), f"Files in {out}", console.width))
-    for line in tables.verdicts(report):
-        console.print(Text(line, style="bold red" if line.startswith("FAILED") else ""))
+    return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
 
 
 def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
+    for heading in table.may_be_dropped:
+        if sum(_widths(table, width)) + _GAP * len(table.headings) <= width:
+            break
+        table = table.without(heading)
     result = rich.table.Table(title=Text(title), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for heading, size in zip(table.headings, _widths(table, width), strict=True):
+    sizes = _widths(table, width)
+    for heading, size in zip(table.headings, sizes, strict=True):
         justify = "left" if heading in table.left else "right"
         result.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=size)  # type: ignore[arg-type]
     for row in table.rows:
-        result.add_row(*map(Text, row))
+        cells = (_cut(*each) for each in zip(row, table.headings, sizes, strict=True))
+        result.add_row(*map(Text, cells))
     return result
+
+
+def _cut(cell: str, heading: str, size: int) -> str:
+    """Names tell most at their end; all else is cut there by the table itself."""
+    return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
 
 
 def _widths(table: tables.Table, width: int) -> list[int]:

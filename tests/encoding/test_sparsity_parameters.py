@@ -26,10 +26,12 @@ def test_from_table_undoes_to_table(case):
 def test_tables_survive_a_file(case):
     array, layout = case
     encoded = csr.encode(array, layout)
-    model = tiny_models.conv2d()
-    tensor = model.subgraphs[0].tensors[1]
-    tensor.sparsity = to_table(encoded)
-    read = serde.parse(bytes(serde.serialize(model))).subgraphs[0].tensors[1].sparsity
+    tiny = tiny_models.Tiny()
+    index = tiny.constant("weight", array)
+    tiny.graph.tensors[index].sparsity = to_table(encoded)
+    tiny.model.buffers[1].data = encoded.values.view(np.uint8)
+    model = tiny.finished([], [index])
+    read = serde.parse(bytes(serde.serialize(model))).subgraphs[0].tensors[index].sparsity
     back = from_table(read, array.shape, encoded.values)
     assert back.layout == layout
     for level, expected in zip(back.levels, encoded.levels, strict=True):

@@ -1,4 +1,7 @@
 import contextlib
+import os
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -346,13 +349,118 @@ def test_read_names_the_file(tmp_path):
         serde.read(other)
 
 
+def test_read_takes_regular_files_only(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(FlatbufferError, match=f"^cannot read {path}: it is not a regular file.$"):
+            serde.read(path)
+    empty = tmp_path / "empty.tflite"
+    empty.touch()
+    with pytest.raises(FlatbufferError, match=r"empty\.tflite is not a \.tflite file"):
+        serde.read(empty)
+    closed = tmp_path / "closed.tflite"
+    closed.write_bytes(b"x")
+    closed.chmod(0)
+    with pytest.raises(FlatbufferError, match=r"closed\.tflite"):  # root may read it, and finds no model
+        serde.read(closed)
+
+
+def test_files_beyond_the_size_limit_are_not_read(tmp_path):
+    large = tmp_path / "large.tflite"
+    with large.open("wb") as stream:
+        stream.truncate(2**31)
+    with pytest.raises(
+        FlatbufferError, match=r"large\.tflite: 2,147,483,648 bytes, but a \.tflite file has under 2 GiB"
+    ):
+        serde.read(large)
+
+
+def test_a_file_may_be_replaced_while_its_model_is_in_use(tmp_path):
+    path = tmp_path / "model.tflite"
+    serde.write(MODELS["gather"], path)
+    model = serde.read(path)
+    serde.write(MODELS["conv"], path)
+    assert plain(model) == plain(MODELS["gather"])
+    assert serde.write(model, path) == path.stat().st_size
+    assert plain(serde.read(path)) == plain(MODELS["gather"])
+
+
+def test_reading_maps_the_constants(tmp_path):
+    path = tmp_path / "model.tflite"
+    serde.write(tiny_models.gather(40_000, 1000), path)
+    tracemalloc.start()
+    model = serde.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert model.buffers[1].data.size == 40_000_000
+    assert peak < 1_000_000
+
+
+def test_writing_holds_the_file_once():
+    model = tiny_models.gather(40_000, 1000)
+    tracemalloc.start()
+    content = serde.serialize(model)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(content) > 40_000_000
+    assert peak < len(content) + 3_000_000
+
+
+def test_writing_sparse_constants_holds_the_file_once():
+    tiny = tiny_models.Tiny()
+    array = tiny_models.sparse_weights((5000, 2000), density=0.5)
+    index = tiny.constant("weight", array)
+    encoded = csr.encode(array, Layout((5000, 2000), (0, 1), (False, True)))
+    tiny.graph.tensors[index].sparsity = to_table(encoded)
+    tiny.model.buffers[1].data = encoded.values.view(np.uint8)
+    tracemalloc.start()
+    content = serde.serialize(tiny.finished([], [index]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(content) > 15_000_000  # five million values, their indices two bytes each
+    assert peak < len(content) + 3_000_000
+
+
+@pytest.mark.slow
+def test_models_over_a_gigabyte(tmp_path):
+    tiny = tiny_models.Tiny()
+    block = np.arange(1 << 20, dtype=np.int32).view(np.uint8)
+    indices = []
+    for number in range(11):  # of 100 MiB each
+        values = np.tile(block, 25)
+        values[0] = number
+        indices.append(tiny.constant(f"weight{number}", values.view(np.int8).reshape(100, -1)))
+    model = tiny.finished([], indices)
+    path = tmp_path / "large.tflite"
+    size = serde.write(model, path)
+    assert 1_150_000_000 < size == path.stat().st_size
+    read = serde.read(path)
+    for before, after in zip(model.buffers[1:], read.buffers[1:], strict=True):
+        assert np.array_equal(before.data, after.data)
+    path.unlink()
+
+
+@pytest.mark.slow
+def test_models_at_the_size_limit():
+    tiny = tiny_models.Tiny()
+    tiny.constant("half", np.zeros((1 << 10, 1 << 20), np.int8))
+    tiny.constant("twin", tiny.model.buffers[1].data.view(np.int8).reshape(1 << 10, 1 << 20))
+    assert len(serde.serialize(tiny.finished([], [0, 1]))) < (1 << 30) + 10_000  # equal constants are written once
+    other = np.zeros((1 << 10, 1 << 20), np.int8)
+    other[0, 0] = 1
+    tiny.constant("other", other)
+    with pytest.raises(FlatbufferError, match="2 GiB"):
+        serde.serialize(tiny.finished([], [0, 1, 2]))
+
+
 def test_write_into_a_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         serde.write(MODELS["gather"], tmp_path / "absent" / "model.tflite")
 
 
 def test_a_model_beyond_the_size_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(serde, "MAX_FILE_BYTES", (1 << 20) + 100)
+    monkeypatch.setattr(serde, "MAX_FILE_BYTES", 1000)
     with pytest.raises(FlatbufferError, match="2 GiB"):
         serde.serialize(MODELS["conv"])
 

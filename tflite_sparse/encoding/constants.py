@@ -12,7 +12,7 @@ from tflite_sparse.encoding.csr import Encoded
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.encoding.sparsity_parameters import from_table
 from tflite_sparse.errors import FlatbufferError
-from tflite_sparse.flatbuffer.graph import Graph, shape_of, text
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, shape_of, text
 
 
 def dense_values(graph: Graph, index: int) -> np.ndarray | None:
@@ -40,9 +40,26 @@ def layout_of(graph: Graph, index: int) -> Layout:
         return _encoded(graph, index).layout
 
 
+def vectors(graph: Graph, index: int) -> list[np.ndarray]:
+    """The vectors in which a constant is stored: its values, then segments and indices of each compressed level."""
+    tensor = graph.tensor(index)
+    found = [graph.model.buffers[tensor.buffer].data]
+    for level in [] if tensor.sparsity is None else tensor.sparsity.dimMetadata or []:
+        tables = (level.arraySegments, level.arrayIndices)
+        found += [table.values for table in tables if table is not None]
+    return [np.asarray(vector) for vector in found if vector is not None]
+
+
+def stored_bytes(graph: Graph, index: int) -> int:
+    """What a constant takes as it is stored, without its tables."""
+    return sum(vector.nbytes for vector in vectors(graph, index))
+
+
 def _encoded(graph: Graph, index: int) -> Encoded:
     tensor, values = graph.tensor(index), graph.stored_values(index)
-    return from_table(tensor.sparsity, shape_of(tensor), np.zeros(0, np.int8) if values is None else values)
+    if values is None:  # all zeros: nothing of it is stored
+        values = np.zeros(0, dtype_of(tensor))
+    return from_table(tensor.sparsity, shape_of(tensor), values)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tflite_sparse.encoding.layout import Layout, element_count, narrowest_index_dtype, nonzero_mask
+from tflite_sparse.flatbuffer.sparsity import check_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,10 @@ def decode(encoded: Encoded) -> np.ndarray:
                     raise ValueError(f"{encoded.values.size} values stored for at least {count * size} leaves")
                 nodes = (nodes[:, None] * size + np.arange(size)).reshape(-1)
         else:
-            segments = _checked_segments(level, count, depth)
-            indices = level.indices.astype(np.int64)
-            if indices.size and (indices.min() < 0 or indices.max() >= size):
-                raise ValueError(f"level {depth}: an index lies outside 0..{size - 1}")
+            check_level(level.segments, level.indices, count, size)
             parents = np.arange(count) if nodes is None else nodes
-            nodes = np.repeat(parents, np.diff(segments)) * size + indices
+            segments = level.segments.astype(np.int64)
+            nodes = np.repeat(parents, segments[1:] - segments[:-1]) * size + level.indices
         above *= size
     leaves = above if nodes is None else nodes.size
     if encoded.values.size != leaves:
@@ -135,12 +134,3 @@ def _compress(children: np.ndarray, parents: np.ndarray | None, above: int, size
         segments.astype(narrowest_index_dtype(int(segments[-1]))),
         (children - owner * size).astype(narrowest_index_dtype(size - 1)),
     )
-
-
-def _checked_segments(level: CompressedLevel, nodes: int, depth: int) -> np.ndarray:
-    segments = level.segments.astype(np.int64)
-    if segments.size != nodes + 1:
-        raise ValueError(f"level {depth}: {segments.size} segments for {nodes} nodes")
-    if segments[0] != 0 or segments[-1] != level.indices.size or np.any(segments[1:] < segments[:-1]):
-        raise ValueError(f"level {depth}: segments do not rise from 0 to the {level.indices.size} indices")
-    return segments

@@ -10,13 +10,13 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse.encoding.csr import CompressedLevel, Encoded
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.flatbuffer.serde import packed_bytes
+from tflite_sparse.flatbuffer.sparsity import index_vector, stored_value_count
 
 _VECTORS: dict[np.dtype[Any], tuple[int, Any]] = {
     np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
     np.dtype(np.uint16): (schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT),
     np.dtype(np.int32): (schema.SparseIndexVector.Int32Vector, schema.Int32VectorT),
 }
-_DTYPES = {kind: dtype for dtype, (kind, _) in _VECTORS.items()}
 
 
 def to_table(encoded: Encoded) -> Any:
@@ -41,27 +41,17 @@ def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encode
         values: the tensor's stored values, one-dimensional.
 
     Raises:
-        ValueError: the table contradicts itself or the shape.
+        ValueError: the table contradicts itself, the shape or the number of values.
     """
-    order = tuple(int(v) for v in _present(table.traversalOrder, "traversal order"))
+    count = stored_value_count(table, shape)
+    if values.size != count:
+        raise ValueError(f"{values.size} values stored for {count} leaves")
+    order = tuple(int(v) for v in table.traversalOrder)
     block_map = () if table.blockMap is None else tuple(int(v) for v in table.blockMap)
-    metadata = list(_present(table.dimMetadata, "dimension metadata"))
-    if not order or len(metadata) != len(order) or len(order) != len(shape) + len(block_map):
-        raise ValueError(
-            f"{len(order)} levels and {len(metadata)} level descriptions for a tensor of rank {len(shape)}"
-        )
-    if any(level.format not in (schema.DimensionType.DENSE, schema.DimensionType.SPARSE_CSR) for level in metadata):
-        raise ValueError("a level is neither dense nor compressed")
+    metadata = list(table.dimMetadata)
     compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
     sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
-    try:
-        block_shape = tuple(sizes[len(shape) + i] for i in range(len(block_map)))
-    except KeyError as error:
-        raise ValueError(f"traversal order {order} lacks block dimension {error}") from error
-    layout = Layout(shape, order, compressed, block_map, block_shape)
-    for axis, level, size in zip(order, metadata, layout.level_sizes, strict=True):
-        if level.format == schema.DimensionType.DENSE and level.denseSize != size:
-            raise ValueError(f"axis {axis} is said to have {level.denseSize} entries, the shape gives {size}")
+    layout = Layout(shape, order, compressed, block_map, tuple(sizes[axis] for axis in range(len(shape), len(order))))
     levels = tuple(_level(level) if flag else None for level, flag in zip(metadata, compressed, strict=True))
     return Encoded(layout, values, levels)
 
@@ -104,18 +94,6 @@ def _vector_table(values: np.ndarray) -> tuple[int, Any]:
 
 def _level(table: Any) -> CompressedLevel:
     return CompressedLevel(
-        _vector(table.arraySegmentsType, table.arraySegments), _vector(table.arrayIndicesType, table.arrayIndices)
+        index_vector(table.arraySegmentsType, table.arraySegments),
+        index_vector(table.arrayIndicesType, table.arrayIndices),
     )
-
-
-def _vector(kind: int, table: Any) -> np.ndarray:
-    if table is None or kind not in _DTYPES:
-        raise ValueError("a compressed level lacks its segments or indices")
-    values = table.values
-    return np.zeros(0, _DTYPES[kind]) if values is None else np.asarray(values, _DTYPES[kind])
-
-
-def _present(value: Any, what: str) -> Any:
-    if value is None:
-        raise ValueError(f"the {what} is missing")
-    return value

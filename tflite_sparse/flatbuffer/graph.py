@@ -72,18 +72,18 @@ class Graph:
         """For every tensor index, the operator inputs that read it, in execution order."""
         found: dict[int, list[Use]] = defaultdict(list)
         for operator in self.operators:
-            for position, index in enumerate(_indices(operator.inputs)):
+            for position, index in enumerate(indices(operator.inputs)):
                 if index >= 0:  # -1 marks an optional input that is absent
                     found[index].append(Use(operator, position))
         return dict(found)
 
     def producers(self) -> dict[int, Any]:
         """For every tensor index that an operator yields, that operator."""
-        return {index: operator for operator in self.operators for index in _indices(operator.outputs)}
+        return {index: operator for operator in self.operators for index in indices(operator.outputs)}
 
     def yields(self, index: int) -> bool:
         """Whether the tensor is an output of the graph."""
-        return index in _indices(self.subgraph.outputs)
+        return index in indices(self.subgraph.outputs)
 
     def operator_name(self, operator: Any) -> str:
         """The builtin operator's name in the schema, or the custom operator's code."""
@@ -91,6 +91,15 @@ class Graph:
         if code.customCode is not None:
             return text(code.customCode)
         return _OPERATOR_NAMES.get(builtin_code(code), f"operator {builtin_code(code)}")
+
+    def is_constant(self, index: int) -> bool:
+        """Whether the file holds values for the tensor, dense or sparse.
+
+        Activations may have an empty buffer each; a sparse tensor of zeros only has one as well.
+        """
+        tensor = self.tensor(index)
+        data = self.model.buffers[tensor.buffer].data
+        return tensor.sparsity is not None or (data is not None and len(data) > 0)
 
     def constant(self, index: int) -> np.ndarray | None:
         """The dense constant of a tensor, shape as stored, or None where it has none (or a sparse one).
@@ -215,7 +224,7 @@ def drop_unread_last_tensors(model: Any) -> None:
         lists = [subgraph.inputs, subgraph.outputs]
         for operator in subgraph.operators or ():
             lists += [operator.inputs, operator.outputs, operator.intermediates]
-        named = {index for values in lists for index in _indices(values)}
+        named = {index for values in lists for index in indices(values)}
         for signature in model.signatureDefs or ():
             if signature.subgraphIndex == number:
                 named |= {int(entry.tensorIndex) for entry in [*(signature.inputs or ()), *(signature.outputs or ())]}
@@ -229,12 +238,12 @@ def builtin_code(code: Any) -> int:
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """Shape of a tensor, () for a scalar."""
-    return tuple(_indices(tensor.shape))
+    return tuple(indices(tensor.shape))
 
 
 def signature_of(tensor: Any) -> tuple[int, ...]:
     """Shape with -1 for each dimension that the caller may set at run time."""
-    signature = tuple(_indices(tensor.shapeSignature))
+    signature = tuple(indices(tensor.shapeSignature))
     return signature or shape_of(tensor)
 
 
@@ -255,7 +264,7 @@ def type_name(tensor: Any) -> str:
 
 def rewire(operator: Any, position: int, tensor: int) -> None:
     """Make one input of an operator read another tensor."""
-    inputs = _indices(operator.inputs)
+    inputs = indices(operator.inputs)
     inputs[position] = tensor
     operator.inputs = np.array(inputs, np.int32)
 
@@ -300,5 +309,6 @@ def text(name: str | bytes | None) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
-def _indices(values: Any) -> list[int]:
+def indices(values: Any) -> list[int]:
+    """A vector of the file as a list; a missing one is empty."""
     return [] if values is None else [int(v) for v in values]

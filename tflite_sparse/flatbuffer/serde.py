@@ -7,6 +7,10 @@ one of LiteRT's ``schema.fbs``, version 3: a FlatBuffer with file identifier ``T
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.files import write_bytes
+from tflite_sparse.flatbuffer.validity import check, normalise
+from tflite_sparse.flatbuffer.verifier import DamageError, verify
 
 FILE_IDENTIFIER = b"TFL3"
 DATA_ALIGNMENT = 16  # schema.fbs: Buffer.data is (force_align: 16)
@@ -23,6 +29,7 @@ INDEX_ALIGNMENT = 4  # schema.fbs: Uint8Vector.values and Uint16Vector.values ar
 MAX_FILE_BYTES = 2**31 - 1  # offsets are 32-bit; the runtime reads them as signed
 
 _ROOM_FOR_TABLES = 1 << 20
+_TOO_LARGE = "the model does not fit in the 2 GiB of a .tflite file."
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
@@ -55,7 +62,8 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         self.StartVector(values.itemsize, values.size, max(alignment, values.itemsize))
         start = self.head - len(payload)
         self.head = start
-        self.Bytes[start : start + len(payload)] = payload
+        with memoryview(self.Bytes) as room:  # a bytearray would copy ``payload`` before it takes it in
+            room[start : start + len(payload)] = payload
         self.vectorNumElems = values.size
         offset = int(super().EndVector())
         self._vectors[key] = offset
@@ -128,28 +136,55 @@ def parse(data: bytes | memoryview, name: str = "model") -> Any:
         name: how error messages call it.
 
     Raises:
-        FlatbufferError: it is not a ``.tflite`` file, or it holds operators that the schema at hand does not know.
+        FlatbufferError: it is not a ``.tflite`` file, it is damaged (:mod:`verifier` and :mod:`validity` tell what is
+            checked), or it holds operators that the schema at hand does not know.
     """
-    if len(data) < 8 or bytes(data[4:8]) != FILE_IDENTIFIER:
+    data = memoryview(data)
+    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise FlatbufferError(f"{name} is not a .tflite file: bytes 4 to 8 are not 'TFL3'.")
     try:
+        verify(data)
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    except Exception as error:  # the generated reader has no error type of its own
-        raise FlatbufferError(f"{name} is damaged: its tables cannot be read ({error}).") from error
-    if model.version != 3 or not model.subgraphs or not model.buffers:
-        raise FlatbufferError(f"{name} is damaged: no graphs or buffers, or version {model.version} instead of 3.")
-    _resolve_external_buffers(model, data, name)
-    _refuse_unknown_options(model, name)
+        if model.version != 3 or not model.subgraphs or not model.buffers:
+            raise DamageError(f"no graphs or buffers, or version {model.version} instead of 3")
+        _resolve_external_buffers(model, data)
+        normalise(model)
+        _refuse_unknown_options(model, name)
+        check(model, len(data))
+    except DamageError as damage:
+        raise FlatbufferError(f"{name} is damaged: {damage}.") from damage
     return model
 
 
 def read(path: Path) -> Any:
-    """Read a ``.tflite`` file from disk; see :func:`parse`."""
+    """Read a ``.tflite`` file from disk; see :func:`parse`.
+
+    Raises:
+        FlatbufferError: it cannot be read, is no regular file, or is larger than the format allows.
+    """
     try:
-        data = path.read_bytes()
+        # Opening a pipe would wait for its other end, and a device may have no end.
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise FlatbufferError(f"cannot read {path}: it is not a regular file.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise FlatbufferError(f"cannot read {path}: {status.st_size:,} bytes, but a .tflite file has under 2 GiB.")
+        data = _contents(path)
     except OSError as error:
         raise FlatbufferError(f"cannot read {path}: {error.strerror}.") from error
     return parse(data, str(path))
+
+
+def _contents(path: Path) -> bytes | memoryview:
+    """The bytes of a file, mapped: its pages then count once, however many models are read from it.
+
+    Where the file is replaced by a rename, as this package does, a mapping keeps the old contents.
+    """
+    with path.open("rb") as stream:
+        # An empty file cannot be mapped; Windows cannot rename over a mapped one.
+        if os.name != "posix" or os.fstat(stream.fileno()).st_size == 0:
+            return stream.read()
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def serialize(model: Any) -> memoryview:
@@ -158,17 +193,36 @@ def serialize(model: Any) -> memoryview:
     Raises:
         FlatbufferError: the result would pass the format's 2 GiB.
     """
-    data = [b.data for b in model.buffers if b.data is not None and len(b.data)]
-    if sum(len(d) for d in data) > MAX_FILE_BYTES - _ROOM_FOR_TABLES:
-        raise FlatbufferError("the model does not fit in the 2 GiB of a .tflite file.")
-    builder = SharingBuilder(sum(len(d) for d in data) + _ROOM_FOR_TABLES)
-    for values in data:  # first, at the alignment they need: the generated code finds and shares these
-        builder.aligned_vector(values, DATA_ALIGNMENT)
+    # Constants first, at the alignment they need: the generated code finds and shares these.
+    constants = [buffer.data for buffer in model.buffers if buffer.data is not None and len(buffer.data)]
+    builder = SharingBuilder(_expected_bytes(constants, model))
     try:
+        for values in constants:
+            builder.aligned_vector(values, DATA_ALIGNMENT)
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     except flatbuffers.builder.BuilderSizeError as error:
-        raise FlatbufferError("the model does not fit in the 2 GiB of a .tflite file.") from error
-    return memoryview(builder.Bytes)[builder.Head() :]
+        raise FlatbufferError(_TOO_LARGE) from error
+    content = memoryview(builder.Bytes)[builder.Head() :]
+    if len(content) > MAX_FILE_BYTES:
+        raise FlatbufferError(_TOO_LARGE)
+    return content
+
+
+def _expected_bytes(constants: list[np.ndarray], model: Any) -> int:
+    """Room for the file, so that the builder need not grow: that would copy everything, into twice the room."""
+    vectors = [*constants, *_index_vectors(model)]
+    # Tensors may share an array; equal ones elsewhere in memory are found only while writing.
+    sizes = {(values.__array_interface__["data"][0], values.nbytes) for values in map(np.asarray, vectors)}
+    return min(sum(size for _, size in sizes) + _ROOM_FOR_TABLES, MAX_FILE_BYTES)
+
+
+def _index_vectors(model: Any) -> Iterator[np.ndarray]:
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            for level in tensor.sparsity.dimMetadata if tensor.sparsity is not None else ():
+                for table in (level.arraySegments, level.arrayIndices):
+                    if table is not None and table.values is not None:
+                        yield table.values
 
 
 def write(model: Any, path: Path) -> int:
@@ -186,21 +240,25 @@ def packed_bytes(*objects: Any) -> int:
     return int(builder.Offset())
 
 
-def _resolve_external_buffers(model: Any, data: bytes | memoryview, name: str) -> None:
-    for index, buffer in enumerate(model.buffers or ()):
+def _resolve_external_buffers(model: Any, data: memoryview) -> None:
+    ranges = set()
+    for index, buffer in enumerate(model.buffers):
         if buffer.offset <= 1:  # 0: none; 1: reserved by the format as "not set"
             continue
         end = buffer.offset + buffer.size
         if end > len(data):
-            raise FlatbufferError(f"{name} is damaged: buffer {index} ends at byte {end} of {len(data)}.")
+            raise DamageError(f"buffer {index} ends at byte {end} of {len(data)}")
+        ranges.add((buffer.offset, buffer.size))
         buffer.data = np.frombuffer(data, np.uint8, count=buffer.size, offset=buffer.offset)
         buffer.offset = buffer.size = 0
+    if sum(size for _, size in ranges) > len(data):
+        raise DamageError("its external buffers overlap: together they claim more bytes than the file has")
 
 
 def _refuse_unknown_options(model: Any, name: str) -> None:
     """Options of a type newer than the schema read as None: writing them back would lose them."""
-    for graph in model.subgraphs or ():
-        for position, operator in enumerate(graph.operators or ()):
+    for graph in model.subgraphs:
+        for position, operator in enumerate(graph.operators):
             lost = _is_lost(operator.builtinOptionsType, operator.builtinOptions) or _is_lost(
                 operator.builtinOptions2Type, operator.builtinOptions2
             )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tflite_sparse.report.model import Accuracy, ModelFile, Report
+from tflite_sparse.report.files import EncodingReport
+from tflite_sparse.report.model import Accuracy, ModelFile, Report, Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +17,20 @@ class Table:
         rows: one cell for each heading.
         left: headings of the columns that are aligned to the left; the others hold numbers.
         may_be_cut: headings of the columns that may be shortened where there is no room.
+        may_be_dropped: headings of the columns that are left out, the first first, where that is not enough.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: frozenset[str]
     may_be_cut: frozenset[str] = frozenset()
+    may_be_dropped: tuple[str, ...] = ()
+
+    def without(self, heading: str) -> Table:
+        """The table without one column."""
+        place = self.headings.index(heading)
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
 _FILE_NAMES = {
@@ -54,11 +63,11 @@ def files(report: Report) -> Table:
     return Table(headings, tuple(rows), frozenset({"model", "file"}))
 
 
-def tensors(report: Report) -> Table:
+def tensors(report: Report | EncodingReport) -> Table:
     """One row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
-            _shortened(tensor.name),
+            shortened(tensor.name),
             tensor.operator,
             "x".join(map(str, tensor.shape)),
             f"{tensor.sparsity:.3f}",
@@ -70,9 +79,8 @@ def tensors(report: Report) -> Table:
         for tensor in report.tensors
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
-    return Table(
-        headings, rows, frozenset({"weight", "operator", "shape", "how"}), frozenset({"weight", "operator", "how"})
-    )
+    cut = frozenset({"weight", "operator", "how"})
+    return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
 
 
 def verdicts(report: Report) -> list[str]:
@@ -88,7 +96,7 @@ def verdicts(report: Report) -> list[str]:
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
-        lines.append(_verification(report))
+        lines.append(verification(report.verification))
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
 
@@ -114,16 +122,15 @@ def _kernels(report: Report) -> str:
     return f"{pruning.prunable_kernels} prunable kernels hold {pruning.prunable_weights:,} weights, {share}"
 
 
-def _verification(report: Report) -> str:
-    verification = report.verification
-    assert verification is not None
-    weights = "equal" if verification.weights_bit_exact else "NOT equal"
-    good = [runtime.name for runtime in verification.runtimes if runtime.outputs_bit_exact]
-    bad = [runtime.name for runtime in verification.runtimes if runtime.outputs_bit_exact is False]
-    absent = [runtime.name for runtime in verification.runtimes if runtime.unavailable]
+def verification(found: Verification) -> str:
+    """What was checked on the written file, as a sentence."""
+    weights = "equal" if found.weights_bit_exact else "NOT equal"
+    good = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact]
+    bad = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact is False]
+    absent = [runtime.name for runtime in found.runtimes if runtime.unavailable]
     line = f"Verification: decoded weights {weights} to the dense ones bit for bit"
     if good:
-        line += f"; outputs equal bit for bit on {verification.samples} samples in {', '.join(good)}"
+        line += f"; outputs equal bit for bit on {found.samples} samples in {', '.join(good)}"
     if bad:
         line += f"; outputs NOT equal in {', '.join(bad)}"
     if absent:
@@ -131,7 +138,7 @@ def _verification(report: Report) -> str:
     return line + "."
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """A fused tensor carries the names of all that went into it; the first says enough in a table."""
     first = name.split(";")[0]
     return first if len(first) <= 48 else "..." + first[-45:]

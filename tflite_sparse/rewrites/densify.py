@@ -48,19 +48,21 @@ def undo(graph: Graph) -> list[int]:
     Raises:
         FlatbufferError: the constant is damaged.
     """
-    found = []
-    for operator in graph.operators:
-        if graph.operator_name(operator) != "DENSIFY":
-            continue
+    operators = [operator for operator in graph.operators if graph.operator_name(operator) == "DENSIFY"]
+    yielded = {int(operator.inputs[0]) for operator in operators if graph.yields(int(operator.outputs[0]))}
+    uses = graph.uses()
+    found: list[int] = []
+    for operator in operators:
         sparse, dense = int(operator.inputs[0]), int(operator.outputs[0])
-        if graph.tensor(sparse).sparsity is None or graph.yields(dense):
+        if sparse in yielded or not graph.is_constant(sparse):
             continue
-        store_dense(graph, sparse)
-        graph.tensor(sparse).quantization = graph.tensor(dense).quantization  # what the consumers see
-        for use in graph.uses().get(dense, []):
+        if sparse not in found:  # else another DENSIFY of the same constant came before
+            store_dense(graph, sparse)
+            graph.tensor(sparse).quantization = graph.tensor(dense).quantization  # what the consumers see
+            found.append(sparse)
+        for use in uses.get(dense, []):
             rewire(use.operator, use.position, sparse)
         graph.remove(operator)
-        found.append(sparse)
     return found
 
 

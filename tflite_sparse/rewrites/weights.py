@@ -12,10 +12,9 @@ def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Any]]:
     found = {}
     for index, uses in graph.uses().items():
         readers = [use.operator for use in uses]
-        if all(use.position == 1 and graph.operator_name(use.operator) == name for use in uses):
-            constant = graph.tensor(constant_behind(graph, index))
-            if constant.buffer and not graph.yields(index):
-                found[index] = readers
+        is_weight = graph.is_constant(constant_behind(graph, index)) and not graph.yields(index)
+        if is_weight and all(use.position == 1 and graph.operator_name(use.operator) == name for use in uses):
+            found[index] = readers
     return found
 
 

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse import child
 from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Step, ignore_steps
 
-Kernels = Literal["default", "builtin", "compiled_model"]
-"""``default``: the interpreter as apps get it, with XNNPACK; ``builtin``: without any delegate; ``compiled_model``: the
-API of LiteRT 2, which the Android library offers as its standard one."""
+Kernels = Literal["default", "builtin", "reference", "compiled_model"]
+"""``default``: the interpreter as apps get it, with XNNPACK; ``builtin``: without any delegate; ``reference``: the same
+with the kernels that are written for clarity; ``compiled_model``: the API of LiteRT 2, which the Android library offers
+as its standard one."""
 
 ALL_KERNELS: tuple[Kernels, ...] = ("default", "builtin", "compiled_model")
+"""What apps run."""
+
+KERNELS_TO_VERIFY: tuple[Kernels, ...] = ("default", "builtin", "reference", "compiled_model")
 
 NAMES: dict[Kernels, str] = {
     "default": "LiteRT interpreter, default (XNNPACK)",
     "builtin": "LiteRT interpreter, built-in kernels",
+    "reference": "LiteRT interpreter, reference kernels",
     "compiled_model": "LiteRT CompiledModel (CPU)",
+}
+
+_RESOLVERS: dict[Kernels, str] = {
+    "default": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+    "compiled_model": "AUTO",
 }
 
 _BATCH = 32
@@ -69,6 +85,21 @@ class InputDetails:
         return np.clip(values, limits.min, limits.max).astype(self.dtype)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class SeparateOutputs:
+    """What a model yields for samples that were run one by one.
+
+    Attributes:
+        names: of the outputs.
+        indices: of their tensors in the subgraph.
+        rows: for each sample, one array for each output, in the shape and dtype that the runtime gave.
+    """
+
+    names: tuple[str, ...]
+    indices: tuple[int, ...]
+    rows: tuple[tuple[np.ndarray, ...], ...]
+
+
 def run(
     path: Path,
     samples: Sequence[np.ndarray] | np.ndarray,
@@ -84,7 +115,7 @@ def run(
         samples: one array for each input (an array alone: the only input), ``(n, ...)``: real values, which are
             quantised as the input asks, or values of the file's own dtype.
         kernels: which runtime.
-        threads: of the interpreter.
+        threads: of the interpreter; CompiledModel uses one.
         on_step: told (samples done, samples in all).
 
     Raises:
@@ -94,38 +125,162 @@ def run(
     return _in_child("run_here", path, NAMES[kernels], on_step, inputs=inputs, kernels=kernels, threads=threads)  # type: ignore[no-any-return]
 
 
-def inputs(path: Path) -> tuple[InputDetails, ...]:
-    """The inputs of a file, in the order that :func:`run` takes them.
+def run_separately(
+    path: Path,
+    samples: Sequence[Sequence[np.ndarray]],
+    kernels: Kernels = "default",
+    *,
+    signature: str | None = None,
+    threads: int = 2,
+    on_step: Step = ignore_steps,
+) -> SeparateOutputs:
+    """Run samples one by one, each from the state that a freshly loaded file has.
+
+    Variable tensors are reset before each sample; a file that keeps resource variables, which no runtime resets, is
+    loaded anew for each.
+
+    Args:
+        path: the ``.tflite`` file.
+        samples: for each sample one array for each input, in the input's whole shape (batch included) and dtype.
+        kernels: which runtime.
+        signature: whose graph to run; None: the file's first graph, CompiledModel's first signature.
+        threads: of the interpreter; CompiledModel uses one.
+        on_step: told (samples done, samples in all).
+
+    Raises:
+        ExecutionError: the runtime refused the file or the samples, or its process died.
+    """
+    arguments = {"samples": samples, "kernels": kernels, "signature": signature, "threads": threads}
+    return _in_child("run_separately_here", path, NAMES[kernels], on_step, **arguments)  # type: ignore[no-any-return]
+
+
+def inputs(path: Path, signature: str | None = None) -> tuple[InputDetails, ...]:
+    """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
 
     Raises:
         ExecutionError: the runtime refuses the file.
     """
-    return _in_child("inputs_here", path, NAMES["default"], ignore_steps)  # type: ignore[no-any-return]
+    return _in_child("inputs_here", path, NAMES["default"], ignore_steps, signature=signature)  # type: ignore[no-any-return]
+
+
+def refusal(path: Path, kernels: Kernels) -> str | None:
+    """Why a runtime does not load a file, in one line; None if it does."""
+    try:
+        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels)
+    except child.ChildDiedError as death:
+        return f"it {death.how}. {_last_line(death.log)}".rstrip()
+    except RuntimeError as error:
+        return one_line(error)
+    return None
 
 
 def run_here(
     path: str, inputs: Sequence[np.ndarray], kernels: Kernels, threads: int, on_step: Step = ignore_steps
 ) -> Outputs:
     """:func:`run` in this process."""
-    interpreter = _interpreter(path, kernels, threads)
-    details = _input_details(interpreter)
-    if len(details) != len(inputs):
-        raise ExecutionError(f"{path} has {len(details)} inputs, {len(inputs)} were given.")
-    prepared = [detail.quantised(array) for detail, array in zip(details, inputs, strict=True)]
-    if kernels == "compiled_model":
-        arrays = _run_compiled_model(path, prepared, interpreter, on_step)
-    else:
-        arrays = _run_interpreter(interpreter, prepared, details, on_step)
-    quantisation = [output["quantization"] for output in interpreter.get_output_details()]
-    return Outputs(
-        arrays, tuple(float(scale) for scale, _ in quantisation), tuple(int(zero) for _, zero in quantisation)
-    )
+    session = Session(path, kernels, threads)
+    if len(session.inputs) != len(inputs):
+        raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
+    prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
+    batch = _BATCH if session.takes_batches else 1
+    count = len(prepared[0])
+    results: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, count, batch):
+        results.append(session.run([array[start : start + batch] for array in prepared]))
+        on_step(min(start + batch, count), count)
+    arrays = tuple(np.concatenate(column) for column in zip(*results, strict=True))
+    scales, zero_points = zip(*session.output_quantisation, strict=True)
+    return Outputs(arrays, scales, zero_points)
 
 
-def inputs_here(path: str, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:
+def run_separately_here(
+    path: str,
+    samples: Sequence[Sequence[np.ndarray]],
+    kernels: Kernels,
+    signature: str | None,
+    threads: int,
+    on_step: Step = ignore_steps,
+) -> SeparateOutputs:
+    """:func:`run_separately` in this process."""
+    session = Session(path, kernels, threads, signature)
+    rows = []
+    for done, sample in enumerate(samples, start=1):
+        rows.append(session.run(sample))
+        on_step(done, len(samples))
+    return SeparateOutputs(session.output_names, session.output_indices, tuple(rows))
+
+
+def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:
     """:func:`inputs` in this process."""
     del on_step
-    return _input_details(_interpreter(path, "default", 1))
+    return Session(path, "default", 1, signature).inputs
+
+
+def load_here(path: str, kernels: Kernels, on_step: Step = ignore_steps) -> None:
+    """Load a file in this process."""
+    del on_step
+    Session(path, kernels, 1)
+
+
+class Session:
+    """A file loaded in this process, ready to run.
+
+    Args:
+        path: the ``.tflite`` file.
+        kernels: which runtime.
+        threads: of the interpreter; CompiledModel uses one.
+        signature: whose graph to run; None: the first graph, CompiledModel's first signature.
+
+    Raises:
+        RuntimeError: the runtime refuses the file.
+
+    Attributes:
+        inputs: in the order of the arrays that are fed.
+        output_names: of the outputs.
+        output_indices: of their tensors in the subgraph.
+        output_quantisation: their (scale, zero point), scale 0 where there is none.
+    """
+
+    def __init__(self, path: str, kernels: Kernels, threads: int, signature: str | None = None) -> None:
+        self._arguments = (path, kernels, threads, signature)
+        self._runtime = _open(*self._arguments)
+        self._is_fresh = True
+        self.inputs = tuple(_input_details(*each) for each in self._runtime.inputs)
+        outputs = self._runtime.outputs_described
+        self.output_names = tuple(name for name, _ in outputs)
+        self.output_indices = tuple(int(detail["index"]) for _, detail in outputs)
+        pairs = [detail["quantization"] for _, detail in outputs]
+        self.output_quantisation = tuple((float(scale), int(zero_point)) for scale, zero_point in pairs)
+        self.takes_batches = (
+            kernels != "compiled_model" and len(self.inputs) == 1 and self.inputs[0].signature[:1] == (-1,)
+        )
+
+    def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        if self._keeps_resources and not self._is_fresh:
+            self._runtime = _open(*self._arguments)
+        self.feed(arrays)
+        self._runtime.reset()
+        self.invoke()
+        return self._runtime.outputs()
+
+    def feed(self, arrays: Sequence[np.ndarray]) -> None:
+        """Set the inputs, of any shape that the file allows, for every following :meth:`invoke`."""
+        if len(arrays) != len(self.inputs):
+            raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
+        self._runtime.feed(arrays)
+
+    def invoke(self) -> None:
+        """Run once; variables keep what they hold."""
+        self._is_fresh = False
+        self._runtime.invoke()
+
+    @functools.cached_property
+    def _keeps_resources(self) -> bool:
+        """Whether there is state that no runtime can reset."""
+        kinds = (schema.TensorType.RESOURCE, schema.TensorType.VARIANT)
+        subgraphs = serde.read(Path(self._arguments[0])).subgraphs
+        return any(tensor.type in kinds for subgraph in subgraphs for tensor in subgraph.tensors or ())
 
 
 def _in_child(function: str, path: Path, runtime: str, on_step: Step, **arguments: Any) -> Any:
@@ -142,97 +297,169 @@ def _last_line(log: str) -> str:
     return lines[-1][:300] if lines else ""
 
 
+def _open(path: str, kernels: Kernels, threads: int, signature: str | None) -> _Runtime:
+    interpreter = _interpreter(path, kernels, threads)
+    if kernels == "compiled_model":
+        return _CompiledModelRuntime(path, interpreter, signature)
+    if signature is not None:
+        return _SignatureRuntime(interpreter, signature)
+    return _GraphRuntime(interpreter)
+
+
 def _interpreter(path: str, kernels: Kernels, threads: int) -> Any:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    resolver = OpResolverType.AUTO if kernels != "builtin" else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
-        return Interpreter(path, experimental_op_resolver_type=resolver, num_threads=threads)
+        return Interpreter(path, experimental_op_resolver_type=OpResolverType[_RESOLVERS[kernels]], num_threads=threads)
     except ValueError as error:  # what the binding raises for a file that its verifier refuses
         raise RuntimeError(str(error)) from error
 
 
-def _input_details(interpreter: Any) -> tuple[InputDetails, ...]:
-    return tuple(
-        InputDetails(
-            detail["name"],
-            tuple(int(size) for size in detail["shape_signature"]),
-            np.dtype(detail["dtype"]),
-            float(detail["quantization"][0]),
-            int(detail["quantization"][1]),
-        )
-        for detail in interpreter.get_input_details()
-    )
+_Described = list[tuple[str, dict[str, Any]]]
+"""Names of inputs or outputs, and what the interpreter says of their tensors."""
 
 
-def _run_interpreter(
-    interpreter: Any, inputs: list[np.ndarray], details: tuple[InputDetails, ...], on_step: Step
-) -> tuple[np.ndarray, ...]:
-    # With several inputs nothing says that all batches move together, so only a single one is batched.
-    free_batch = len(details) == 1 and details[0].signature[:1] == (-1,)
-    batch = min(_BATCH, len(inputs[0])) if free_batch else 1
-    indices = [detail["index"] for detail in interpreter.get_input_details()]
-    results: list[list[np.ndarray]] = []
-    size = 0
-    for start in range(0, len(inputs[0]), batch):
-        part = [array[start : start + batch] for array in inputs]
-        if len(part[0]) != size:
-            size = len(part[0])
-            for index, detail, array in zip(indices, details, part, strict=True):
-                if -1 in detail.signature[1:] or free_batch:
-                    interpreter.resize_tensor_input(index, array.shape)
-            interpreter.allocate_tensors()
-        for index, array in zip(indices, part, strict=True):
-            interpreter.set_tensor(index, array)
-        interpreter.reset_all_variables()  # a fused LSTM carries its state from call to call
-        interpreter.invoke()
-        results.append([interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()])
-        on_step(start + size, len(inputs[0]))
-    return tuple(np.concatenate(column) for column in zip(*results, strict=True))
+class _Runtime(Protocol):
+    """A loaded graph."""
+
+    inputs: _Described
+    outputs_described: _Described
+
+    def feed(self, arrays: Sequence[np.ndarray]) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def invoke(self) -> None: ...
+
+    def outputs(self) -> tuple[np.ndarray, ...]: ...
 
 
-def _run_compiled_model(path: str, inputs: list[np.ndarray], interpreter: Any, on_step: Step) -> tuple[np.ndarray, ...]:
-    from ai_edge_litert.compiled_model import CompiledModel
+class _GraphRuntime:
+    """The first graph of a file, in an interpreter."""
 
-    # One sample at a time: in 2.3.0 the output buffers keep the old size when an input is resized.
-    model = CompiledModel.from_file(path)
-    key = next(iter(model.get_signature_list()))
-    names = model.get_signature_list()[key]
-    order = _signature_order(interpreter, key, names)
-    input_buffers, output_buffers = model.create_input_buffers(0), model.create_output_buffers(0)
-    outputs = [interpreter.get_output_details()[i] for i in order.outputs]
-    results: list[list[np.ndarray]] = []
-    for sample in range(len(inputs[0])):
-        for buffer, position in zip(input_buffers, order.inputs, strict=True):
-            buffer.write(np.ascontiguousarray(inputs[position][sample : sample + 1]))
-        model.run_by_index(0, input_buffers, output_buffers)
-        row: list[np.ndarray] = [np.empty(0)] * len(outputs)
-        for buffer, position, detail in zip(output_buffers, order.outputs, outputs, strict=True):
-            shape = tuple(int(size) for size in detail["shape"])
-            row[position] = np.asarray(buffer.read(int(np.prod(shape)), detail["dtype"])).reshape(shape)
-        results.append(row)
-        on_step(sample + 1, len(inputs[0]))
-    return tuple(np.concatenate(column) for column in zip(*results, strict=True))
+    def __init__(self, interpreter: Any) -> None:
+        self.inputs, self.outputs_described = _describe(interpreter, None)
+        self._interpreter = interpreter
+        self._interpreter.allocate_tensors()
+        self._shapes = [tuple(detail["shape"]) for _, detail in self.inputs]
+
+    def feed(self, arrays: Sequence[np.ndarray]) -> None:
+        shapes = [array.shape for array in arrays]
+        if shapes != self._shapes:
+            for (_, detail), shape, old in zip(self.inputs, shapes, self._shapes, strict=True):
+                if shape != old:
+                    self._interpreter.resize_tensor_input(detail["index"], shape, strict=True)
+            self._interpreter.allocate_tensors()
+            self._shapes = shapes
+        for (_, detail), array in zip(self.inputs, arrays, strict=True):
+            self._interpreter.set_tensor(detail["index"], array)
+
+    def reset(self) -> None:
+        self._interpreter.reset_all_variables()  # a fused LSTM carries its state from call to call
+
+    def invoke(self) -> None:
+        self._interpreter.invoke()
+
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        return tuple(self._interpreter.get_tensor(detail["index"]) for _, detail in self.outputs_described)
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
+class _SignatureRuntime:
+    """The graph of one signature, in an interpreter."""
+
+    def __init__(self, interpreter: Any, signature: str) -> None:
+        self.inputs, self.outputs_described = _describe(interpreter, signature)
+        self._interpreter = interpreter
+        self._interpreter.allocate_tensors()
+        self._runner = interpreter.get_signature_runner(signature)
+        self._arrays: dict[str, np.ndarray] = {}
+        self._results: dict[str, np.ndarray] = {}
+
+    def feed(self, arrays: Sequence[np.ndarray]) -> None:
+        self._arrays = {name: array for (name, _), array in zip(self.inputs, arrays, strict=True)}
+
+    def reset(self) -> None:
+        self._interpreter.reset_all_variables()
+
+    def invoke(self) -> None:
+        self._results = self._runner(**self._arrays)
+
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        return tuple(self._results[name] for name, _ in self.outputs_described)
 
 
-def _signature_order(interpreter: Any, key: str, names: dict[str, list[str]]) -> _Order:
-    """For each buffer of a CompiledModel, the position of its tensor among the interpreter's inputs or outputs.
+class _CompiledModelRuntime:
+    """One signature of a file, in a CompiledModel.
 
-    A CompiledModel orders them as the signature does, the interpreter as the graph does.
+    It orders inputs and outputs as the signature does, the interpreter's first graph as the graph does: tensor indices
+    tell which is which. It refuses files with variable tensors (2.3.0), so that there is nothing to reset.
     """
-    if len(names["inputs"]) == 1 and len(names["outputs"]) == 1:
-        return _Order((0,), (0,))
-    runner = interpreter.get_signature_runner(key)
-    inputs, outputs = runner.get_input_details(), runner.get_output_details()
-    input_indices = [detail["index"] for detail in interpreter.get_input_details()]
-    output_indices = [detail["index"] for detail in interpreter.get_output_details()]
-    return _Order(
-        tuple(input_indices.index(inputs[name]["index"]) for name in names["inputs"]),
-        tuple(output_indices.index(outputs[name]["index"]) for name in names["outputs"]),
-    )
+
+    def __init__(self, path: str, interpreter: Any, signature: str | None) -> None:
+        self.inputs, self.outputs_described = _describe(interpreter, signature)
+        self._path = path
+        self._model = self._load()
+        keys = self._model.get_signature_list()  # a file without any gets one from the runtime
+        self._key = signature or next(key for key in keys if self._model.get_signature_index(key) == 0)
+        self._number = self._model.get_signature_index(self._key)
+        self._names = keys[self._key]
+        self._input_buffers: list[Any] = []
+        self._output_buffers: list[Any] = []
+
+    def feed(self, arrays: Sequence[np.ndarray]) -> None:
+        by_index = {detail["index"]: array for (_, detail), array in zip(self.inputs, arrays, strict=True)}
+        ordered = [by_index[detail["index"]] for detail in self._input_details()]
+        if not self._input_buffers or self._shapes() != [array.shape for array in ordered]:
+            self._make_buffers(ordered)
+        for buffer, array in zip(self._input_buffers, ordered, strict=True):
+            buffer.write(np.ascontiguousarray(array).reshape(-1).view(np.int8))  # the binding knows few dtypes
+
+    def reset(self) -> None:
+        """Nothing to do."""
+
+    def invoke(self) -> None:
+        self._model.run_by_index(self._number, self._input_buffers, self._output_buffers)
+
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        details = self._model.get_output_tensor_details(self._key)
+        found = {}
+        for name, buffer in zip(self._names["outputs"], self._output_buffers, strict=True):
+            shape, dtype = tuple(details[name]["shape"]), np.dtype(details[name]["dtype"])
+            content = buffer.read(math.prod(shape) * dtype.itemsize, np.int8)
+            found[details[name]["index"]] = np.asarray(content).view(dtype).reshape(shape)
+        return tuple(found[detail["index"]] for _, detail in self.outputs_described)
+
+    def _load(self) -> Any:
+        from ai_edge_litert.compiled_model import CompiledModel
+
+        return CompiledModel.from_file(self._path)
+
+    def _input_details(self) -> list[dict[str, Any]]:
+        details = self._model.get_input_tensor_details(self._key)
+        return [details[name] for name in self._names["inputs"]]
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(detail["shape"]) for detail in self._input_details()]
+
+    def _make_buffers(self, arrays: list[np.ndarray]) -> None:
+        if self._input_buffers:  # in 2.3.0 output buffers keep the old size when an input is resized
+            self._model = self._load()
+        for position, (array, shape) in enumerate(zip(arrays, self._shapes(), strict=True)):
+            if array.shape != shape:
+                self._model.resize_input_tensor(position, array.shape, self._number)
+        self._input_buffers = self._model.create_input_buffers(self._number)
+        self._output_buffers = self._model.create_output_buffers(self._number)
+
+
+def _describe(interpreter: Any, signature: str | None) -> tuple[_Described, _Described]:
+    if signature is not None:
+        runner = interpreter.get_signature_runner(signature)
+        return list(runner.get_input_details().items()), list(runner.get_output_details().items())
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    return [(detail["name"], detail) for detail in inputs], [(detail["name"], detail) for detail in outputs]
+
+
+def _input_details(name: str, detail: dict[str, Any]) -> InputDetails:
+    scale, zero_point = detail["quantization"]
+    signature = tuple(int(size) for size in detail["shape_signature"])
+    return InputDetails(name, signature, np.dtype(detail["dtype"]), float(scale), int(zero_point))

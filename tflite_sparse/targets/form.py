@@ -23,6 +23,7 @@ class Form:
         overhead_bytes: what the graph edit adds to the file with a layout, beside values, segments and indices.
         apply: the graph edit, given the constant encoded in ``shape``.
         layout: finds the best layout that this form may have for the dense values, None if there is none.
+        exact: whether outputs stay what they were to the bit.
     """
 
     words: str
@@ -30,6 +31,7 @@ class Form:
     overhead_bytes: Callable[[Layout], int]
     apply: Callable[[Encoded], None]
     layout: Callable[[np.ndarray], Cost | None] = search.cheapest
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """What LiteRT takes sparse, in its default (XNNPACK) and its built-in-kernels interpreter and in CompiledModel.
 
-The table was measured on ai-edge-litert 2.3.0 by running one-operator models; ``tests/targets`` runs them again.
+Which operators read a weight behind a DENSIFY is measured: see :mod:`tflite_sparse.targets.acceptance`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,65 +17,45 @@ from tflite_sparse.encoding.search import Cost
 from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_name
 from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
 from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
+from tflite_sparse.targets import acceptance
 from tflite_sparse.targets.form import Answer, Form
 
 NAME = "litert"
 
-_INT8, _FLOAT32 = np.dtype(np.int8), np.dtype(np.float32)
+_INT8 = np.dtype(np.int8)
+_SPARSE_TYPES: frozenset[np.dtype[Any]] = frozenset(map(np.dtype, (np.int8, np.float16, np.float32)))
+"""What DENSIFY rebuilds."""
 
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """An operator input that may read the output of DENSIFY.
-
-    Attributes:
-        position: the input that holds the weight.
-        dtypes: types of the weight that are taken.
-        data_input: the input whose type must be the weight's; None where any goes.
-    """
-
-    position: int
-    dtypes: frozenset[np.dtype[Any]]
-    data_input: int | None
-
-
-_BOTH: frozenset[np.dtype[Any]] = frozenset({_INT8, _FLOAT32})
-
-READERS = {
-    "CONV_2D": Reader(1, _BOTH, 0),
-    "DEPTHWISE_CONV_2D": Reader(1, _BOTH, 0),
-    "TRANSPOSE_CONV": Reader(1, _BOTH, 2),
-    "GATHER": Reader(0, _BOTH, None),
-    # An int8 weight is refused by the default interpreter and goes through CONV_2D instead.
-    "FULLY_CONNECTED": Reader(1, frozenset({_FLOAT32}), 0),
-}
+_NO_DATA = frozenset({"GATHER", "EMBEDDING_LOOKUP", "DEQUANTIZE"})
+"""Operators whose other inputs, if any, are indices."""
 
 
 def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
     tensor = graph.tensor(tensor_index)
-    if graph.subgraph.outputs is not None and tensor_index in graph.subgraph.outputs:
+    if graph.yields(tensor_index):
         return Answer((), "the graph yields it as an output, which would then be the packed values")
-    refusal = _refusal_of_constant(tensor) or next(
-        filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None
-    )
+    refusal = _refusal_of_constant(tensor)
     if refusal is not None:
         return Answer((), refusal)
+    refusal = next(filter(None, (_refusal_of_use(graph, tensor, use) for use in uses)), None)
     names = {graph.operator_name(use.operator) for use in uses}
-    forms = []
-    if all(dtype_of(tensor) in READERS[name].dtypes for name in names):
+    forms: list[Form] = []
+    if refusal is None:
         forms.append(densified(graph, tensor_index, uses))
-    if names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8:
-        refusal = _refusal_of_rewrite(graph, uses)
-        if refusal is None:
+    elif names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8:
+        rewrite_refusal = _refusal_of_rewrite(graph, uses)
+        if rewrite_refusal is None:
             forms += _through_conv(graph, tensor_index, uses)
-    if names == {"CONV_2D"} and _may_be_factored(graph, tensor, uses):
+        else:
+            refusal = f"{refusal}; {rewrite_refusal}"
+    if names == {"CONV_2D"} and forms and _may_be_factored(graph, tensor, uses):
         forms.append(_factored(graph, tensor_index, uses))
     return Answer(tuple(forms), refusal if not forms else None)
 
 
 def _refusal_of_constant(tensor: Any) -> str | None:
-    if dtype_of(tensor) not in _BOTH:
+    if dtype_of(tensor) not in _SPARSE_TYPES:
         return f"{type_name(tensor)} constants are left dense"
     quantization = tensor.quantization
     if quantization is not None and quantization.zeroPoint is not None and np.any(np.asarray(quantization.zeroPoint)):
@@ -86,14 +65,25 @@ def _refusal_of_constant(tensor: Any) -> str | None:
 
 def _refusal_of_use(graph: Graph, tensor: Any, use: Use) -> str | None:
     name = graph.operator_name(use.operator)
-    reader = READERS.get(name)
-    if reader is None or reader.position != use.position:
-        return f"{name} does not take a sparse constant as input {use.position}"
-    if reader.data_input is not None:
-        data = graph.tensor(int(use.operator.inputs[reader.data_input]))
-        if dtype_of(data) != dtype_of(tensor):
-            return f"{name} with {type_name(data)} input does not take sparse {type_name(tensor)} weights"
-    return None
+    form = acceptance.BEHIND_DENSIFY
+    if name == "DEQUANTIZE" and dtype_of(tensor) == np.float16 and _feeds_a_float32_bias(graph, use.operator):
+        form = acceptance.FLOAT32_BIAS
+    return acceptance.refusal(name, use.position, type_name(tensor), _type_of_data(graph, use), form)
+
+
+def _type_of_data(graph: Graph, use: Use) -> str | None:
+    """The type of what the constant is combined with: of the first other input that is no constant."""
+    if graph.operator_name(use.operator) in _NO_DATA:
+        return None
+    others = (int(i) for position, i in enumerate(use.operator.inputs) if position != use.position)
+    return next((type_name(graph.tensor(i)) for i in others if i >= 0 and not graph.is_constant(i)), None)
+
+
+def _feeds_a_float32_bias(graph: Graph, dequantize: Any) -> bool:
+    """Whether the weight that a DEQUANTIZE yields meets a constant float32 bias, as converters do not write it."""
+    readers = graph.uses().get(int(dequantize.outputs[0]), ())
+    others = (int(i) for use in readers for position, i in enumerate(use.operator.inputs) if position != use.position)
+    return any(i >= 0 and graph.is_constant(i) and dtype_of(graph.tensor(i)) == np.float32 for i in others)
 
 
 def _refusal_of_rewrite(graph: Graph, uses: Sequence[Use]) -> str | None:
@@ -161,8 +151,29 @@ def _factored(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
     )
 
 
-def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout) -> Form:
-    """FULLY_CONNECTED reads the weight sparse in ``layout``, which its kernel must know, without a DENSIFY."""
+def answer_with_native(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+    """As :func:`answer`, and also weights that FULLY_CONNECTED reads sparse.
+
+    That saves memory and time, but the kernel is LiteRT's built-in one: where XNNPACK runs the dense operator, outputs
+    may differ in their last unit.
+    """
+    found = answer(graph, tensor_index, uses)
+    tensor = graph.tensor(tensor_index)
+    if _refusal_of_constant(tensor) or graph.yields(tensor_index):
+        return found
+    if any(graph.operator_name(use.operator) != "FULLY_CONNECTED" or use.position != 1 for use in uses):
+        return found
+    if any(native_fully_connected.refusal(graph, use.operator) for use in uses):
+        return found
+    layout = native_fully_connected.layout(shape_of(tensor), np.dtype(dtype_of(tensor)))
+    return Answer((*found.forms, native(graph, tensor_index, uses, layout, exact=False)))
+
+
+def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout, *, exact: bool) -> Form:
+    """FULLY_CONNECTED reads the weight sparse in ``layout``, which its kernel must know, without a DENSIFY.
+
+    It is ``exact`` where it read the weight so before; the dense kernels round differently.
+    """
 
     def apply(encoded: Encoded) -> None:
         native_fully_connected.apply(graph, tensor_index, encoded, [use.operator for use in uses])
@@ -173,4 +184,5 @@ def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout)
         sparsity_parameters.overhead_bytes,
         apply,
         lambda values: Cost(layout, csr.encode(values, layout).nbytes),
+        exact,
     )

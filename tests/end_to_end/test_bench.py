@@ -1,0 +1,71 @@
+"""``bench``: the shape of what it tells; how fast anything is, is not tested."""
+
+import pytest
+
+import odd_models
+import tiny_models
+from tflite_sparse.report.latency import BenchReport
+from tools import run_cli
+
+SHORT = ("--rounds", 2)
+
+
+@pytest.fixture
+def pair(encode):
+    return encode(tiny_models.conv2d((32, 3, 3, 128)))
+
+
+@pytest.mark.parametrize("kernels", ["default", "builtin"])
+def test_json(kernels, pair):
+    run = run_cli("bench", pair.dense, pair.sparse, *SHORT, "--kernels", kernels, "--threads", 2, "--json", "--quiet")
+    assert run.code == 0
+    assert run.stderr == ""
+    report = BenchReport.model_validate_json(run.stdout)
+    assert (report.version, report.threads, report.rounds, report.kernels) == (1, 2, 2, kernels)
+    dense, sparse = report.files
+    assert (dense.path, sparse.path) == (str(pair.dense), str(pair.sparse))
+    assert set(dense.ratios.model_dump().values()) == {1}
+    assert sparse.file_bytes == pair.sparse.stat().st_size
+    assert sparse.ratios.file_bytes == pytest.approx(sparse.file_bytes / dense.file_bytes)
+    assert sparse.ratios.file_bytes < 0.5
+    assert sparse.ratios.load == pytest.approx(sparse.load_ms / dense.load_ms)
+    for entry in report.files:
+        assert 0 < entry.latency_ms_median <= entry.latency_ms_p90
+
+
+def test_words(pair):
+    run = run_cli("bench", pair.dense, pair.sparse, pair.dense, *SHORT)
+    assert run.code == 0
+    assert "1 thread, 2 rounds, default kernels" in run.stdout
+    rows = [line.split() for line in run.stdout.splitlines() if ".tflite" in line]
+    assert len(rows) == 3
+    assert rows[0].count("1.00x") == 4
+    assert f"{pair.sparse.stat().st_size:,}" in rows[1]
+    assert "done measure" in run.stderr
+
+
+def test_a_model_with_state(tmp_path):
+    path = tmp_path / "state.tflite"
+    path.write_bytes(tiny_models.to_bytes(odd_models.recurrent()))
+    assert run_cli("bench", path, *SHORT, "--quiet").code == 0
+
+
+@pytest.mark.parametrize("content", [None, b"garbage" * 50])
+def test_a_refused_file_is_named(content, pair, tmp_path):
+    bad = tmp_path / "bad.tflite"
+    if content is not None:
+        bad.write_bytes(content)
+    run = run_cli("bench", pair.dense, bad, *SHORT, "--quiet")
+    assert run.code == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: ")
+    assert str(bad) in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_bad_usage(pair):
+    assert run_cli("bench").code == 2
+    for option in (("--rounds", 0), ("--threads", 0), ("--kernels", "gpu")):
+        run = run_cli("bench", pair.dense, *option)
+        assert run.code == 2
+        assert option[0] in run.stderr

@@ -1,0 +1,320 @@
+"""``verify``: files that agree, files that do not, and files that cannot be compared."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import odd_models
+import tiny_models
+from tflite_sparse.report.verification import VerificationReport
+from tflite_sparse.runtime import litert
+from tools import run_cli
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(model, name):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(tiny_models.to_bytes(model))
+        return path
+
+    return to_file
+
+
+def verify(file, dense, *options):
+    """The exit code and the report, which fits its schema."""
+    run = run_cli("verify", file, "--against", dense, "--samples", 5, "--quiet", "--json", *options)
+    assert run.stderr == ""
+    report = VerificationReport.model_validate_json(run.stdout)
+    assert report.passed == (run.code == 0) == (not report.failures)
+    return run.code, report
+
+
+def by_kernels(report):
+    names = {name: kernels for kernels, name in litert.NAMES.items()}
+    return {names[check.name]: check for check in report.runtimes}
+
+
+def shift_bias(tensor, model):
+    model.buffers[tensor.buffer].data = (model.buffers[tensor.buffer].data.view(np.int32) + 9000).view(np.uint8)
+
+
+# Files that agree
+
+
+@pytest.mark.parametrize("model", [tiny_models.conv2d, tiny_models.depthwise_conv2d], ids=lambda make: make.__name__)
+def test_an_encoded_file_agrees_in_every_runtime(model, encode):
+    pair = encode(model(density=0.1) if model is tiny_models.conv2d else model())
+    assert "DENSIFY" in pair.operators
+    code, report = verify(pair.sparse, pair.dense)
+    assert code == 0
+    assert (report.file, report.against, report.samples) == (str(pair.sparse), str(pair.dense), 8)
+    assert (report.weights.compared, report.weights.equal) == (1, 1)
+    assert [check.name for check in report.runtimes] == [litert.NAMES[k] for k in litert.KERNELS_TO_VERIFY]
+    assert all(check.outputs_bit_exact and check.within_tolerance for check in report.runtimes)
+
+
+def test_rounding_of_the_reference_kernels_is_told_but_no_failure(encode):
+    """They round FULLY_CONNECTED in another way than the CONV_2D that it is rewritten as: about one output in 1,000."""
+    pair = encode(tiny_models.fully_connected((256, 600)))
+    assert "CONV_2D" in pair.operators
+    code, report = verify(pair.sparse, pair.dense, "--samples", 40)
+    checks = by_kernels(report)
+    assert code == 0
+    assert checks["reference"].outputs_bit_exact is False
+    (difference,) = checks["reference"].differences
+    assert difference.largest_difference == 1
+    assert checks["reference"].first_difference.tensor == "y0"
+    assert all(checks[kernels].outputs_bit_exact and checks[kernels].gate for kernels in litert.ALL_KERNELS)
+
+
+def test_words(encode):
+    pair = encode(tiny_models.conv2d())
+    run = run_cli("verify", pair.sparse, "--against", pair.dense, "--samples", 2)
+    assert run.code == 0
+    assert run.stdout.count("bit exact") == 4
+    assert "Weights: 1 of 1 tensors (9,216 weights) equal bit for bit" in run.stdout
+    assert f"Verified: {pair.sparse} computes what {pair.dense} does" in run.stdout.replace("\n", " ")
+    assert "compare weights" in run.stderr
+
+
+def test_state(write):
+    """CompiledModel of 2.3.0 takes no variables: that is said, and is no pass."""
+    paths = write(odd_models.recurrent(), "file"), write(odd_models.recurrent(), "dense")
+    code, report = verify(*paths)
+    checks = by_kernels(report)
+    assert code == 0
+    assert [checks[kernels].outputs_bit_exact for kernels in litert.KERNELS_TO_VERIFY] == [True, True, True, None]
+    assert "dense.tflite" in checks["compiled_model"].unavailable
+    run = run_cli("verify", paths[0], "--against", paths[1], "--samples", 1, "--quiet")
+    assert "not compared" in run.stdout
+    assert "Not compared in LiteRT CompiledModel (CPU):" in run.stdout
+    assert "CompiledModel" not in run.stdout.partition("Verified:")[2]
+
+
+def test_several_inputs_without_weights(write):
+    model = odd_models.addition("int16", (2, 3))
+    code, report = verify(write(model, "file"), write(model, "dense"))
+    assert code == 0
+    assert report.weights.compared == 0
+    assert [check.outputs_bit_exact for check in report.runtimes] == [True] * 4
+
+
+# Files that do not
+
+
+def test_a_weight_that_differs_is_named(write):
+    dense = write(odd_models.two_layers(), "dense")
+    model = odd_models.edited(odd_models.two_layers(), "second weight", odd_models.flip_bit)
+    code, report = verify(write(model, "file"), dense)
+    assert code == 1
+    assert (report.weights.compared, report.weights.equal, report.weights.different) == (2, 1, ["second weight"])
+    assert "weight 'second weight' differs" in report.failures
+    run = run_cli("verify", dense.with_name("file.tflite"), "--against", dense, "--samples", 1, "--quiet")
+    assert run.code == 1
+    assert "FAILED weight 'second weight' differs." in run.stdout
+    assert "Verified" not in run.stdout
+
+
+def test_a_bias_that_differs_shows_in_the_outputs(write):
+    dense = write(odd_models.two_layers(), "dense")
+    file = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "file")
+    code, report = verify(file, dense)
+    assert code == 1
+    assert report.weights.equal == 2
+    for check in report.runtimes:
+        assert check.outputs_bit_exact is check.within_tolerance is False
+        (difference,) = check.differences
+        assert (difference.output, difference.index, difference.samples) == ("y", 0, 8)
+        first = check.first_difference
+        assert (first.tensor, first.operator, first.sample) == ("y", "FULLY_CONNECTED", 0)
+        assert 1 < first.largest_difference <= difference.largest_difference
+    largest = max(check.differences[0].largest_difference for check in report.runtimes)
+    assert verify(file, dense, "--tolerance", largest)[0] == 0
+    code, report = verify(file, dense, "--tolerance", largest - 1)
+    assert code == 1
+    assert report.tolerance == largest - 1
+
+
+def test_the_first_tensor_is_not_the_output(write):
+    dense = write(odd_models.two_layers(), "dense")
+
+    def shift_zero_point(tensor, model):
+        tensor.quantization.zeroPoint = tensor.quantization.zeroPoint + 9
+
+    file = write(odd_models.edited(odd_models.two_layers(), "hidden", shift_zero_point), "file")
+    code, report = verify(file, dense)
+    assert code == 1
+    for check in report.runtimes:
+        assert check.differences[0].output == "y"
+        assert check.first_difference.tensor == "hidden"
+    run = run_cli("verify", file, "--against", dense, "--samples", 1, "--quiet")
+    assert "FAILED" in run.stdout
+    assert "hidden (FULLY_CONNECTED)" in run.stdout
+
+
+def saturated():
+    """Whatever goes in, 127 comes out."""
+
+    def raise_bias(tensor, model):
+        model.buffers[tensor.buffer].data = np.full(10, 10**8, np.int32).view(np.uint8)
+
+    return odd_models.edited(odd_models.two_layers(), "bias", raise_bias)
+
+
+def test_where_outputs_say_nothing_intermediate_tensors_do(write):
+    dense = write(saturated(), "dense")
+    code, report = verify(write(saturated(), "file"), dense)
+    assert code == 0
+    assert [check.outputs_vary for check in report.runtimes] == [False] * 4
+
+    def shift_zero_point(tensor, model):
+        tensor.quantization.zeroPoint = tensor.quantization.zeroPoint + 9
+
+    file = write(odd_models.edited(saturated(), "hidden", shift_zero_point), "other")
+    code, report = verify(file, dense)
+    assert code == 1
+    for check in report.runtimes:
+        assert (check.outputs_bit_exact, check.within_tolerance, check.differences) == (True, False, [])
+        assert check.first_difference.tensor == "hidden"
+    assert verify(file, dense, "--tolerance", 9)[0] == 0
+    run = run_cli("verify", file, "--against", dense, "--samples", 1, "--quiet")
+    assert "The outputs are the same for every sample" in run.stdout
+    assert "bit exact" not in run.stdout
+
+
+def test_each_signature_is_compared(write):
+    dense = write(odd_models.two_signatures(), "dense")
+    code, report = verify(dense, dense)
+    assert code == 0
+    assert [check.signature for check in report.runtimes] == ["small"] * 4 + ["large"] * 4
+    model = odd_models.two_signatures()
+    shift_bias([t for graph in model.subgraphs for t in graph.tensors if t.name == "bias"][1], model)
+    code, report = verify(write(model, "file"), dense)
+    assert code == 1
+    for check in report.runtimes:
+        assert check.outputs_bit_exact is (check.signature == "small")
+        if check.signature == "large":
+            assert check.differences[0].output == "out_0"
+            assert check.first_difference.tensor == "y0"
+    assert all("signature 'large'" in failure for failure in report.failures)
+
+
+def test_a_signature_that_is_missing(write):
+    file = write(tiny_models.fully_connected((6, 16), density=0.5), "file")
+    code, report = verify(file, write(odd_models.two_signatures(), "dense"))
+    assert code == 1
+    assert all(check.refused for check in report.runtimes if check.signature == "large")
+
+
+def test_other_inputs_are_a_refusal(write):
+    code, report = verify(
+        write(tiny_models.fully_connected((4, 9)), "file"), write(tiny_models.fully_connected((4, 8)), "dense")
+    )
+    assert code == 1
+    assert all(check.refused and check.outputs_bit_exact is False for check in report.runtimes)
+
+
+def test_fewer_outputs_are_a_refusal(write):
+    file, dense = (write(tiny_models.fully_connected((4, 8), readers=count), str(count)) for count in (1, 2))
+    code, report = verify(file, dense)
+    assert code == 1
+    assert all("has 1 outputs instead of 2" in check.refused for check in report.runtimes)
+
+
+def test_a_file_that_the_default_interpreter_refuses(write):
+    """DENSIFY before int8 FULLY_CONNECTED, as TensorFlow's converter writes it; the built-in kernels take it."""
+    dense = tiny_models.fully_connected((64, 128), per_channel=False)
+    model = tiny_models.fully_connected((64, 128), per_channel=False)
+    graph = model.subgraphs[0]
+    weight = graph.tensors[1]
+    whole = schema.TensorT()
+    whole.name, whole.type, whole.shape, whole.quantization = "whole", weight.type, weight.shape, weight.quantization
+    whole.hasRank, whole.buffer = True, 0
+    graph.tensors.append(whole)
+    levels = [schema.DimensionMetadataT(), schema.DimensionMetadataT()]
+    levels[0].format, levels[0].denseSize = schema.DimensionType.DENSE, 64
+    levels[1].format, levels[1].denseSize = schema.DimensionType.DENSE, 128
+    weight.sparsity = schema.SparsityParametersT()
+    weight.sparsity.traversalOrder, weight.sparsity.dimMetadata = np.arange(2, dtype=np.int32), levels
+    values = model.buffers[weight.buffer].data.view(np.int8).reshape(64, 128)
+    rows, columns = np.nonzero(values)
+    levels[1].format = schema.DimensionType.SPARSE_CSR
+    levels[1].arraySegmentsType = levels[1].arrayIndicesType = schema.SparseIndexVector.Int32Vector
+    levels[1].arraySegments, levels[1].arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
+    levels[1].arraySegments.values = np.searchsorted(rows, np.arange(65)).astype(np.int32)
+    levels[1].arrayIndices.values = columns.astype(np.int32)
+    model.buffers[weight.buffer].data = values[rows, columns].view(np.uint8)
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = schema.BuiltinOperator.DENSIFY, 124, 1
+    model.operatorCodes.append(code)
+    densify = schema.OperatorT()
+    densify.opcodeIndex = len(model.operatorCodes) - 1
+    densify.inputs, densify.outputs = np.array([1], np.int32), np.array([len(graph.tensors) - 1], np.int32)
+    reader = graph.operators[0]
+    reader.inputs = np.array([reader.inputs[0], densify.outputs[0], reader.inputs[2]], np.int32)
+    graph.operators = [densify, reader]
+
+    exit_code, report = verify(write(model, "file"), write(dense, "dense"))
+    checks = by_kernels(report)
+    assert exit_code == 1
+    assert report.weights.equal == 1
+    assert "failed to delegate" in checks["default"].refused
+    assert checks["builtin"].outputs_bit_exact
+    assert any("failed to delegate" in failure for failure in report.failures)
+
+
+# Files that cannot be compared
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 50])
+@pytest.mark.parametrize("which", ["file", "dense"])
+def test_bad_files(which, content, write, tmp_path):
+    paths = {name: write(tiny_models.fully_connected((4, 8)), name) for name in ("file", "dense")}
+    paths[which].unlink()
+    if content is not None:
+        paths[which].write_bytes(content)
+    run = run_cli("verify", paths["file"], "--against", paths["dense"], "--quiet")
+    assert run.code == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: ")
+    assert f"{which}.tflite" in run.stderr
+    assert len(run.stderr.strip().splitlines()) <= 2
+
+
+def test_a_dense_file_that_does_not_run(write):
+    def unknown(model):
+        code = model.operatorCodes[0]
+        code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, "vendor_operator"
+        code.deprecatedBuiltinCode = code.builtinCode
+        return model
+
+    path = write(unknown(tiny_models.fully_connected((4, 8))), "dense")
+    run = run_cli("verify", path, "--against", path, "--quiet")
+    assert run.code == 2
+    assert "vendor_operator" in run.stderr
+    assert "dense.tflite" in run.stderr
+
+
+def test_options_out_of_range(write):
+    path = write(tiny_models.fully_connected((4, 8)), "dense")
+    for option in (("--samples", -1), ("--threads", 0), ("--tolerance", -0.5), ("--seed", -1)):
+        run = run_cli("verify", path, "--against", path, *option)
+        assert run.code == 2
+        assert option[0] in run.stderr
+    assert run_cli("verify", path).code == 2
+
+
+def test_strings_cannot_be_made_up(write):
+    """The values of a HASHTABLE_FIND-like input; any operator does, for the check comes before it runs."""
+    tiny = tiny_models.Tiny()
+    x = tiny.tensor("x", (1, 4), "int32")
+    y = tiny.tensor("y", (1, 2, 2), "int32")
+    for index in (x, y):
+        tiny.graph.tensors[index].type = schema.TensorType.STRING
+    shape = tiny.constant("shape", np.array([1, 2, 2], np.int32))
+    tiny.operator(schema.BuiltinOperator.RESHAPE, 1, [x, shape], [y])
+    path = write(tiny.finished([x], [y]), "strings")
+    run = run_cli("verify", path, "--against", path, "--quiet")
+    assert run.code == 2
+    assert "strings.tflite: input 'x' takes no numbers" in run.stderr

@@ -1,0 +1,195 @@
+"""Weights and outputs of two files: what counts as equal, what is named, and how large differences are."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import odd_models
+import tiny_models
+from tflite_sparse.errors import VerificationError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime.litert import SeparateOutputs
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(model, name):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(tiny_models.to_bytes(model))
+        return path
+
+    return to_file
+
+
+# Weights
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_an_encoded_file_holds_every_weight(dtype, encode):
+    pair = encode(odd_models.two_layers(600, 64, dtype, 0.1))
+    found = exactness.compare_weights(pair.sparse, pair.dense)
+    assert (found.tensors, found.values, found.equal) == (2, 600 * 16 + 64 * 600, 2)
+    assert exactness.check_weights(pair.sparse, pair.dense) == found.values
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32"])
+def test_one_bit_of_one_weight(dtype, write):
+    """The lowest bit of the last value."""
+    weights = tiny_models.sparse_weights((10, 24), dtype, 0.5)
+
+    def stored(flip):
+        def edit(tensor, model):
+            data = weights.reshape(-1).view(np.uint8).copy()
+            data[-weights.itemsize] ^= flip
+            model.buffers[tensor.buffer].data, tensor.type = data, tiny_models.KINDS[dtype]
+
+        return odd_models.edited(odd_models.two_layers(), "second weight", edit)
+
+    paths = [write(stored(flip=True), "flipped"), write(stored(flip=False), "dense")]
+    found = exactness.compare_weights(*paths)
+    assert (found.different, found.missing, found.equal) == (("second weight",), (), 1)
+    with pytest.raises(VerificationError, match="'second weight' is not what"):
+        exactness.check_weights(*paths)
+
+
+def test_equal_nan_is_equal_and_minus_zero_is_not_zero(write):
+    weights, signs = np.array([[np.nan, 0.0, 1.0]], np.float32), np.array([[1, -1, 1]], np.float32)
+    same = write(tiny_models.fully_connected((1, 3), dtype="float32", weights=weights), "same")
+    again = write(tiny_models.fully_connected((1, 3), dtype="float32", weights=weights.copy()), "again")
+    other = write(tiny_models.fully_connected((1, 3), dtype="float32", weights=weights * signs), "other")
+    assert exactness.compare_weights(same, again).equal == 1
+    assert exactness.compare_weights(other, same).different == ("weight",)
+
+
+def test_a_weight_of_another_size_or_type_is_missing(write):
+    dense = write(tiny_models.fully_connected((4, 8)), "dense")
+    for name, model in (
+        ("smaller", tiny_models.fully_connected((4, 6))),
+        ("float", tiny_models.fully_connected((4, 8), dtype="float32")),
+    ):
+        path = write(model, name)
+        assert exactness.compare_weights(path, dense).missing == ("weight",)
+        with pytest.raises(VerificationError, match=r"'weight' of .*dense\.tflite is missing"):
+            exactness.check_weights(path, dense)
+
+
+def test_a_graph_that_is_missing(write):
+    dense = write(odd_models.two_signatures(), "dense")
+    alone = write(tiny_models.fully_connected((6, 16), density=0.5), "alone")
+    found = exactness.compare_weights(alone, dense)
+    assert (found.tensors, found.missing) == (2, ("weight",))
+
+
+def test_weights_that_are_numbered_in_another_way(write):
+    """As another converter may do; the name tells which is which."""
+
+    def renumbered():
+        model = odd_models.two_layers()
+        graph = model.subgraphs[0]
+        names = [tensor.name for tensor in graph.tensors]
+        a, b = names.index("first weight"), names.index("second weight")
+        graph.tensors[a], graph.tensors[b] = graph.tensors[b], graph.tensors[a]
+        for operator in graph.operators:
+            operator.inputs = np.array([{a: b, b: a}.get(int(i), int(i)) for i in operator.inputs], np.int32)
+        return model
+
+    dense = write(odd_models.two_layers(), "dense")
+    assert exactness.compare_weights(write(renumbered(), "other"), dense).equal == 2
+    flipped = write(odd_models.edited(renumbered(), "first weight", odd_models.flip_bit), "flipped")
+    assert exactness.compare_weights(flipped, dense).different == ("first weight",)
+
+
+def test_weights_of_other_names_are_found_by_their_contents(write):
+    def rename(tensor, model):
+        tensor.name = "renamed"
+
+    dense = write(odd_models.two_layers(), "dense")
+    other = odd_models.edited(odd_models.two_layers(), "first weight", rename)
+    assert exactness.compare_weights(write(other, "other"), dense).equal == 2
+    flipped = write(odd_models.edited(other, "renamed", odd_models.flip_bit), "flipped")
+    assert exactness.compare_weights(flipped, dense).missing == ("first weight",)
+
+
+def test_packed_weights_are_compared_as_they_are_stored(write):
+    def packed(tensor, model):
+        tensor.type = schema.TensorType.INT4
+        model.buffers[tensor.buffer].data = np.arange(16, dtype=np.uint8)
+
+    dense = write(odd_models.edited(tiny_models.fully_connected((4, 8)), "weight", packed), "dense")
+    same = exactness.compare_weights(dense, dense)
+    assert (same.tensors, same.values, same.equal) == (1, 32, 1)
+    other = odd_models.edited(tiny_models.fully_connected((4, 8)), "weight", packed)
+    flipped = write(odd_models.edited(other, "weight", odd_models.flip_bit), "flipped")
+    assert exactness.compare_weights(flipped, dense).different == ("weight",)
+
+
+def test_a_sparse_weight_of_zeros_only(encode):
+    pair = encode(tiny_models.fully_connected((64, 600), weights=np.zeros((64, 600), np.int8)))
+    assert exactness.check_weights(pair.sparse, pair.dense) == 64 * 600
+    assert list(exactness.weights_of(serde.read(pair.sparse))) == [(0, 1)]
+
+
+def test_steps_count_weights(write):
+    path = write(odd_models.two_layers(), "model")
+    seen = []
+    exactness.compare_weights(path, path, on_step=lambda *step: seen.append(step))
+    assert seen == [(16 * 24, 16 * 24 + 240), (16 * 24 + 240, 16 * 24 + 240)]
+
+
+# Outputs
+
+
+def outputs(*rows):
+    return SeparateOutputs(
+        tuple(f"output {i}" for i in range(len(rows[0]))), tuple(range(len(rows[0]))), tuple(map(tuple, rows))
+    )
+
+
+def test_differences():
+    a, b = np.array([1, 2], np.int8), np.array([-128, 127], np.int8)
+    expected = outputs([a, b], [a, b], [b, a])
+    assert exactness.differences(expected, expected) == ()
+    found = outputs([a, b], [a, b + np.array([0, -3], np.int8)], [b, b])
+    (only,) = exactness.differences(found, expected)
+    assert (only.name, only.index, only.samples, only.largest, only.first_sample) == ("output 1", 1, 2, 129, 1)
+
+
+def test_a_difference_without_a_number():
+    a, nan = np.ones(2, np.float32), np.array([1, np.nan], np.float32)
+    for other in (nan, np.ones(3, np.float32), np.ones(2, np.float64), np.array([1, np.inf], np.float32)):
+        (only,) = exactness.differences(outputs([other], [a + 1]), outputs([a], [a]))
+        assert (only.samples, only.largest) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "dtype", "largest"),
+    [
+        ([-128, 5], [127, 5], "int8", 255),
+        ([0], [255], "uint8", 255),
+        ([2**40 + 1], [2**40], "int64", 1),
+        ([-(2**63)], [2**63 - 1], "int64", 2.0**64),
+        ([True], [False], "bool", 1),
+        ([0.0], [-0.0], "float32", 0),
+        ([np.nan, 1.5], [np.nan, 1], "float32", 0.5),
+        ([np.inf, 1.5], [np.inf, 1], "float16", 0.5),
+        ([np.inf], [-np.inf], "float32", None),
+        ([], [], "float32", 0),
+        ([], [], "int8", 0),
+    ],
+)
+def test_largest_difference(a, b, dtype, largest):
+    for one, two in ((a, b), (b, a)):
+        found = exactness.largest_difference(np.array(one, dtype), np.array(two, dtype))
+        assert found == largest
+
+
+@given(hnp.arrays(st.sampled_from([np.int8, np.int32, np.float32]), st.integers(1, 20)), st.data())
+def test_same_bits_is_what_bytes_say(a, data):
+    b = data.draw(st.one_of(st.just(a.copy()), hnp.arrays(a.dtype, a.shape)))
+    assert exactness.same_bits(a, b) == (a.tobytes() == b.tobytes())
+    if exactness.same_bits(a, b):
+        assert exactness.largest_difference(a, b) == 0

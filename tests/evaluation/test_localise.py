@@ -1,0 +1,87 @@
+"""The first tensor that differs, in execution order."""
+
+import numpy as np
+import pytest
+
+import odd_models
+import tiny_models
+from tflite_sparse.evaluation.localise import first_difference
+from tflite_sparse.runtime import litert
+
+every_runtime = pytest.mark.parametrize("kernels", litert.KERNELS_TO_VERIFY)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(model, name):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(tiny_models.to_bytes(model))
+        return path
+
+    return to_file
+
+
+def shift_bias(tensor, model):
+    model.buffers[tensor.buffer].data = (model.buffers[tensor.buffer].data.view(np.int32) + 9000).view(np.uint8)
+
+
+def larger_scale(tensor, model):
+    tensor.quantization.scale = tensor.quantization.scale * np.float32(1.5)
+
+
+SAMPLE = [np.arange(-80, 80, 10, dtype=np.int8)[None]]
+
+
+@every_runtime
+@pytest.mark.parametrize(
+    ("changed", "edit", "tensor"),
+    [("bias", shift_bias, "y"), ("y", larger_scale, "y"), ("hidden", larger_scale, "hidden")],
+)
+def test_two_layers(changed, edit, tensor, kernels, write):
+    dense = write(odd_models.two_layers(), "dense")
+    other = write(odd_models.edited(odd_models.two_layers(), changed, edit), "other")
+    found = first_difference(other, dense, SAMPLE, kernels)
+    assert (found.tensor, found.operator, found.note) == (tensor, "FULLY_CONNECTED", None)
+    one, two = (litert.run_separately(path, [SAMPLE], kernels).rows[0][0].astype(int) for path in (other, dense))
+    if tensor == "y":
+        assert found.largest == np.abs(one - two).max() > 1
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_in_the_graph_of_a_signature(name, write):
+    dense = write(odd_models.two_signatures(), "dense")
+    model = odd_models.two_signatures()
+    biases = [tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.name == "bias"]
+    shift_bias(biases[1], model)
+    sample = [np.ones((1, 16 if name == "small" else 32), np.int8)]
+    found = first_difference(write(model, "other"), dense, sample, "compiled_model", signature=name)
+    if name == "large":
+        assert (found.tensor, found.operator) == ("y0", "FULLY_CONNECTED")
+    else:
+        assert found is None
+
+
+def test_across_the_rewrite_of_a_layer(encode):
+    """In the encoded file another operator yields the tensor; it is named as the dense file knows it."""
+    pair = encode(odd_models.two_layers(600, 64, density=0.1))
+    assert "CONV_2D" in pair.operators
+    pair.sparse.write_bytes(tiny_models.to_bytes(odd_models.edited(pair.model, "bias", shift_bias)))
+    found = first_difference(pair.sparse, pair.dense, SAMPLE, "builtin")
+    assert (found.tensor, found.operator) == ("y", "FULLY_CONNECTED")
+
+
+def test_files_without_a_tensor_in_common(write):
+    dense = write(odd_models.two_layers(), "dense")
+    other = odd_models.two_layers()
+    for tensor in other.subgraphs[0].tensors:
+        tensor.name = f"{tensor.name}, as another converter calls it"
+    found = first_difference(write(other, "other"), dense, SAMPLE, "builtin")
+    assert found.tensor is None
+    assert "no activation tensor in common" in found.note
+
+
+def test_a_file_that_does_not_run(write):
+    dense = write(odd_models.two_layers(), "dense")
+    found = first_difference(write(odd_models.recurrent(), "other"), dense, SAMPLE, "builtin")
+    assert found.tensor is None
+    assert "do not run" in found.note

@@ -1,0 +1,291 @@
+"""Files that read well and make no sense."""
+
+import copy
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import foreign_models
+import tiny_models
+from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.evaluation.exactness import weights_of
+from tflite_sparse.flatbuffer import serde, validity
+
+CSR, DENSE = schema.DimensionType.SPARSE_CSR, schema.DimensionType.DENSE
+
+
+def refused(model, words):
+    with pytest.raises(FlatbufferError, match=f"x.tflite is damaged: .*{words}"):
+        serde.parse(tiny_models.to_bytes(model), "x.tflite")
+
+
+def accepted(model):
+    return serde.parse(tiny_models.to_bytes(model))
+
+
+def edited(model, path, value):
+    """The model with one attribute set: ``"subgraphs.0.tensors.1.buffer"``."""
+    *parents, last = path.split(".")
+    place = model
+    for name in parents:
+        place = place[int(name)] if name.isdigit() else getattr(place, name)
+    if last.isdigit():
+        place[int(last)] = value
+    else:
+        setattr(place, last, value)
+    return model
+
+
+def ints(*values):
+    return np.array(values, np.int32)
+
+
+TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("version", 2, "version 2 instead of 3"),
+        ("subgraphs", [], "no graphs"),
+        ("buffers", [], "no graphs or buffers"),
+        ("buffers.0.data", np.ones(4, np.uint8), "buffer 0 holds data"),
+        (TENSOR + "buffer", 3, r"tensor 1 'weight' names buffer 3 of 3"),
+        (TENSOR + "buffer", 2**32 - 1, "names buffer 4294967295"),
+        (TENSOR + "shape", ints(4, -40), r"'weight' has the negative shape \(4, -40\)"),
+        (TENSOR + "shape", ints(4, 41), r"has 164 values, which take 164 bytes; its buffer holds 160"),
+        (TENSOR + "shape", ints(65536, 65536), "has more than 2,147,483,647 elements"),
+        (TENSOR + "shape", ints(0, 65536, 65536), "has more than 2,147,483,647 elements"),
+        (TENSOR + "shape", ints(*[2**31 - 1] * 9), "has more than 2,147,483,647 elements"),
+        (TENSOR + "shape", np.ones(17, np.int32), "has more than 16 dimensions"),
+        (TENSOR + "shape", np.ones(100_000, np.int32), "has more than 16 dimensions"),
+        (TENSOR + "shapeSignature", np.ones(100_000, np.int32), "has more than 16 dimensions"),
+        (TENSOR + "shapeSignature", ints(-1), r"signature \[-1\], which does not fit"),
+        (TENSOR + "shapeSignature", ints(-1, -2), "does not fit"),
+        (TENSOR + "type", schema.TensorType.FLOAT32, "take 640 bytes; its buffer holds 160"),
+        (TENSOR + "type", schema.TensorType.INT4, "take 80 bytes; its buffer holds 160"),
+        (TENSOR + "type", schema.TensorType.INT2, "take 40 bytes; its buffer holds 160"),
+        (TENSOR + "quantization.zeroPoint", np.zeros(3, np.int64), "4 scales and 3 zero points"),
+        (TENSOR + "quantization.quantizedDimension", 2, "quantised along dimension 2"),
+        (TENSOR + "quantization.quantizedDimension", -1, "quantised along dimension -1"),
+        (TENSOR + "quantization.quantizedDimension", 1, "has 4 scales along dimension 1"),
+        (OPERATOR + "opcodeIndex", 1, "operator 0 names operator code 1 of 1"),
+        (OPERATOR + "inputs", ints(0, 1, 4), "inputs of graph 0, operator 0 must lie among 4 tensors, one is 4"),
+        (OPERATOR + "inputs", ints(0, 1, -2), "one is -2"),
+        (OPERATOR + "inputs", ints(0, -1), "lacks one of its 2 inputs"),
+        (OPERATOR + "inputs", ints(0), "lacks one of its 2 inputs"),
+        (OPERATOR + "inputs", None, "lacks one of its 2 inputs"),
+        (OPERATOR + "inputs", ints(0, 2), r"weights of shape \(4,\), which must be of rank 2"),
+        (OPERATOR + "inputs", ints(0, 1, 2, 2), r"2 further inputs of \[4, 4\] values, not a bias of 4"),
+        (OPERATOR + "inputs", ints(0, 1, 0), r"1 further inputs of \[40\] values, not a bias of 4"),
+        (OPERATOR + "outputs", ints(-1), "outputs of graph 0, operator 0 must lie"),
+        (OPERATOR + "outputs", ints(2**31 - 1), "outputs of graph 0, operator 0 must lie"),
+        (OPERATOR + "outputs", None, "lacks one of its 2 inputs or its output"),
+        (OPERATOR + "outputs", ints(1), "'weight' is a result, and a constant or another result"),
+        (OPERATOR + "outputs", ints(3, 3), "'y0' is a result, and a constant or another result"),
+        (OPERATOR + "intermediates", ints(4), "intermediates of graph 0, operator 0"),
+        ("subgraphs.0.inputs", ints(4), "inputs of graph 0 must lie among 4 tensors, one is 4"),
+        ("subgraphs.0.outputs", ints(-1), "outputs of graph 0 must lie"),
+        ("signatureDefs.0.subgraphIndex", 1, "signature 0 'serving_default' must lie among 1 graphs"),
+        ("signatureDefs.0.inputs.0.tensorIndex", 2**32 - 1, "signature 0 'serving_default' must lie among 4 tensors"),
+        ("metadataBuffer", ints(3), "metadata must lie among 3 buffers"),
+    ],
+)
+def test_one_wrong_value(path, value, words):
+    refused(edited(tiny_models.fully_connected((4, 40), per_channel=True), path, value), words)
+
+
+@pytest.mark.parametrize("field", ["strideW", "strideH", "dilationWFactor", "dilationHFactor"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_strides_and_dilations(field, value):
+    refused(edited(tiny_models.conv2d(), f"{OPERATOR}builtinOptions.{field}", value), f"{field} {value}")
+
+
+def test_options_of_another_operator():
+    model = tiny_models.conv2d()
+    operator = model.subgraphs[0].operators[0]
+    operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    operator.builtinOptions = schema.FullyConnectedOptionsT()
+    refused(model, "operator 0 has no Conv2DOptions")
+
+
+def test_missing_options():
+    model = tiny_models.conv2d()
+    model.subgraphs[0].operators[0].builtinOptionsType, model.subgraphs[0].operators[0].builtinOptions = 0, None
+    refused(model, "operator 0 has no Conv2DOptions")
+
+
+def test_fully_connected_has_default_options_where_it_gives_none():
+    model = tiny_models.fully_connected()
+    values = tiny_models.samples(model, 1)
+    model.subgraphs[0].operators[0].builtinOptionsType, model.subgraphs[0].operators[0].builtinOptions = 0, None
+    expected = tiny_models.run_here(tiny_models.to_bytes(model), values)
+    read = accepted(model)
+    assert read.subgraphs[0].operators[0].builtinOptions.keepNumDims is False
+    np.testing.assert_array_equal(tiny_models.run_here(serde.serialize(read), values), expected)
+
+
+@pytest.mark.parametrize("name", ["CONV_2D", "FULLY_CONNECTED", "DENSIFY"])
+def test_custom_operators_by_the_name_of_a_builtin_one(name):
+    model = tiny_models.gather()
+    code = model.operatorCodes[0]
+    code.customCode = name
+    assert accepted(model).operatorCodes[0].customCode is None  # it is a GATHER
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    refused(model, f"custom operator by the name of the builtin {name}")
+    code.customCode = "MyOperator"
+    assert accepted(model).operatorCodes[0].customCode == b"MyOperator"
+
+
+def test_scales_along_the_inputs():
+    for model in (tiny_models.fully_connected((24, 24), per_channel=True), tiny_models.conv2d((16, 1, 1, 16))):
+        weight = model.subgraphs[0].tensors[1]
+        weight.quantization.quantizedDimension = weight.shape.size - 1
+        refused(model, "operator 0 reads weights with scales along another dimension than 0")
+
+
+def test_missing_lists_are_empty_ones():
+    model = tiny_models.fully_connected()
+    graph = schema.SubGraphT()
+    model.subgraphs.append(graph)
+    model.signatureDefs[0].inputs = None
+    read = accepted(model)
+    assert read.subgraphs[1].tensors == read.subgraphs[1].operators == []
+    assert read.subgraphs[1].inputs.tolist() == read.subgraphs[1].outputs.tolist() == []
+
+
+@pytest.mark.parametrize("control", ["WHILE", "IF"])
+def test_graphs_that_control_operators_name(control):
+    model = tiny_models.conv2d_in_subgraph(control)
+    accepted(model)
+    operator = next(
+        o
+        for o in model.subgraphs[0].operators
+        if hasattr(o.builtinOptions, "__dict__") and any("ubgraph" in name for name in vars(o.builtinOptions))
+    )
+    field = next(iter(vars(operator.builtinOptions)))
+    for wrong in (-1, len(model.subgraphs)):
+        setattr(operator.builtinOptions, field, wrong)
+        refused(model, f"{field} of graph 0, operator .* must lie among {len(model.subgraphs)} graphs, one is {wrong}")
+
+
+@pytest.mark.parametrize("kind", ["STRING", "RESOURCE", "VARIANT"])
+def test_the_size_of_strings_and_handles_says_nothing(kind):
+    model = tiny_models.gather()
+    tensor = copy.copy(model.subgraphs[0].tensors[1])
+    tensor.type, tensor.shape = getattr(schema.TensorType, kind), ints(1)
+    model.subgraphs[0].tensors.append(tensor)
+    accepted(model)
+
+
+@pytest.mark.parametrize(("kind", "count", "size"), [("INT4", 5, 3), ("INT2", 5, 2), ("UINT4", 1, 1), ("INT4", 4, 2)])
+def test_values_of_less_than_a_byte_are_packed(kind, count, size):
+    tiny = tiny_models.Tiny()
+    index = tiny.constant("packed", np.zeros(size, np.int8))
+    tiny.graph.tensors[index].type = getattr(schema.TensorType, kind)
+    tiny.graph.tensors[index].shape = ints(count)
+    model = tiny.finished([], [index])
+    accepted(model)
+    refused(edited(model, "subgraphs.0.tensors.0.shape", ints(count + 8)), "'packed' of shape")
+
+
+def sparse(blocks=None):
+    model = tiny_models.fully_connected((4, 48), dtype="float32", density=0.3)
+    return foreign_models.densified(foreign_models.store_sparse(model, blocks=blocks))
+
+
+SPARSITY = TENSOR + "sparsity."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("traversalOrder", None, "0 levels"),
+        ("traversalOrder", ints(0, 0), "is no permutation"),
+        ("traversalOrder", ints(0, 2), "is no permutation"),
+        ("traversalOrder", ints(-1, 1), "is no permutation"),
+        ("traversalOrder", ints(0, 1, 2), "3 levels and 2 level descriptions"),
+        ("blockMap", ints(1), "2 levels"),
+        ("dimMetadata", None, "2 levels and 0 level descriptions"),
+        ("dimMetadata.0.denseSize", 5, "axis 0 is said to have 5 entries, the shape gives 4"),
+        ("dimMetadata.0.denseSize", 0, "axis 0 is said to have 0"),
+        ("dimMetadata.0.denseSize", -4, "axis 0 is said to have -4"),
+        ("dimMetadata.0.format", 7, "neither dense nor compressed"),
+        ("dimMetadata.0.format", CSR, "lacks its segments or indices"),
+        ("dimMetadata.1.format", DENSE, "axis 1 is said to have 0"),
+        ("dimMetadata.1.arraySegments.values", ints(0, 1, 2), "3 segments for 4 nodes"),
+        ("dimMetadata.1.arraySegments.values", None, "0 segments for 4 nodes"),
+        ("dimMetadata.1.arraySegments.values", ints(0, 9, 5, 20, 58), "segments do not rise from 0"),
+        ("dimMetadata.1.arraySegments.values", ints(0, 9, 15, 20, 57), "segments do not rise from 0"),
+        ("dimMetadata.1.arraySegments.values", ints(1, 9, 15, 20, 58), "segments do not rise from 0"),
+        ("dimMetadata.1.arraySegments.values", ints(0, 2**31 - 1, -5, 20, 58), "segments do not rise from 0"),
+        ("dimMetadata.1.arrayIndices.values", np.zeros(193, np.int32), "193 indices for 4 times 48 coordinates"),
+        ("dimMetadata.1.arrayIndices.values.0", 48, "an index lies outside 0..47"),
+        ("dimMetadata.1.arrayIndices.values.0", -1, "an index lies outside 0..47"),
+    ],
+)
+def test_one_wrong_value_of_a_sparse_constant(path, value, words):
+    model = sparse()
+    assert model.subgraphs[0].tensors[1].sparsity.dimMetadata[1].arrayIndices.values.size == 58
+    refused(edited(model, SPARSITY + path, value), f"sparse graph 0, tensor 1 'weight': .*{words}")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("dimMetadata.2.denseSize", 0, "blocks of 0 along axis 1"),
+        ("dimMetadata.2.denseSize", -4, "blocks of -4 along axis 1"),
+        ("dimMetadata.2.denseSize", 5, "blocks of 5 along axis 1"),
+        ("dimMetadata.2.format", CSR, "blocks of 4 along axis 1"),
+        ("blockMap", ints(2), "does not name own axes"),
+        ("blockMap", ints(-1), "does not name own axes"),
+        ("blockMap", ints(1, 0), "3 levels"),
+        ("traversalOrder", ints(0, 2, 1), "is no permutation"),
+    ],
+)
+def test_one_wrong_value_of_blocks(path, value, words):
+    model = sparse(blocks={1: 4})
+    accepted(model)
+    refused(edited(model, SPARSITY + path, value), words)
+
+
+@pytest.mark.parametrize("change", [-4, 4])
+def test_too_few_or_too_many_values(change):
+    model = sparse()
+    model.buffers[1].data = np.resize(model.buffers[1].data, model.buffers[1].data.size + change)
+    refused(model, f"'weight' of shape .* 58 values stored, which take 232 bytes; its buffer holds {232 + change}")
+
+
+def test_a_densify_of_a_dense_constant():
+    model = sparse()
+    model.subgraphs[0].tensors[1].sparsity = None
+    model.buffers[1].data = np.zeros(4 * 48 * 4, np.uint8)
+    refused(model, "is a DENSIFY, but not of a sparse constant")
+
+
+def bomb(tensors, rows):
+    """Sparse constants (rows, 1,000,000) without a value."""
+    tiny = tiny_models.Tiny()
+    for number in range(tensors):
+        index = tiny.constant(f"bomb{number}", np.zeros(1, np.int8))
+        tensor = tiny.graph.tensors[index]
+        tensor.buffer, tensor.shape = 0, ints(rows, 1_000_000)
+        tensor.sparsity = schema.SparsityParametersT()
+        tensor.sparsity.traversalOrder = ints(0, 1)
+        levels = [schema.DimensionMetadataT(), schema.DimensionMetadataT()]
+        for level, segments in zip(levels, (ints(0, 0), ints(0)), strict=True):
+            level.format = CSR
+            level.arraySegmentsType = level.arrayIndicesType = schema.SparseIndexVector.Int32Vector
+            level.arraySegments, level.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
+            level.arraySegments.values, level.arrayIndices.values = segments, ints()
+        tensor.sparsity.dimMetadata = levels
+    return tiny.finished([], [0])
+
+
+def test_what_constants_may_take_when_decoded():
+    room = validity.DENSE_BYTES_IN_ANY_FILE
+    assert weights_of(accepted(bomb(1, room // 1_000_000))) == {}
+    refused(bomb(1, room // 1_000_000 + 1), "tensor 0 'bomb0': up to here .* 256 MiB and 64 times the file")
+    refused(bomb(300, 1), "tensor 2[67]. 'bomb2[67].': up to here the constants take more")
+    refused(bomb(1, 2148), "has more than 2,147,483,647 elements")

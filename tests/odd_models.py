@@ -1,0 +1,128 @@
+"""Small models of kinds that most files are not: with state, several signatures, two layers, any dtype."""
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+import tiny_models
+from tiny_models import Tiny
+
+_BUILTIN, _OPTIONS = schema.BuiltinOperator, schema.BuiltinOptions
+
+
+def two_layers(hidden=24, outputs=10, dtype="int8", density=0.5):
+    """FULLY_CONNECTED twice: ``x`` (1, 16), ``hidden``, ``y``. The first has no bias."""
+    tiny = Tiny()
+    first = tiny_models.sparse_weights((hidden, 16), dtype, density)
+    second = tiny_models.sparse_weights((outputs, hidden), dtype, density, seed=1)
+    x = tiny.activation("x", (1, 16), dtype)
+    w1 = tiny.weight(first, name="first weight")
+    w2 = tiny.weight(second, name="second weight")
+    bias = tiny.bias(outputs, second)
+    middle = tiny.activation("hidden", (1, hidden), dtype, tiny_models.output_scale(16 * density), 5)
+    y = tiny.activation("y", (1, outputs), dtype, tiny_models.output_scale(hidden * density), -20)
+    version = 12 if dtype == "int8" else 1
+    for inputs, output in (([x, w1, -1], middle), ([middle, w2, bias], y)):
+        options = schema.FullyConnectedOptionsT()
+        tiny.operator(_BUILTIN.FULLY_CONNECTED, version, inputs, [output], _OPTIONS.FullyConnectedOptions, options)
+    return tiny.finished([x], [y])
+
+
+def recurrent():
+    """UNIDIRECTIONAL_SEQUENCE_RNN, whose hidden state is a variable tensor that lives from call to call."""
+    tiny = Tiny()
+    x = tiny.tensor("x", (1, 3, 4), "float32")
+    weights = tiny.constant("weight", tiny_models.sparse_weights((5, 4), "float32", 0.5))
+    recurrent_weights = tiny.constant("recurrent weight", tiny_models.sparse_weights((5, 5), "float32", 0.5, seed=1))
+    bias = tiny.constant("bias", np.zeros(5, np.float32))
+    state = tiny.tensor("state", (1, 5), "float32")
+    tiny.graph.tensors[state].isVariable = True
+    y = tiny.tensor("y", (1, 3, 5), "float32")
+    options = schema.SequenceRNNOptionsT()
+    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    inputs = [x, weights, recurrent_weights, bias, state]
+    kind = _OPTIONS.SequenceRNNOptions
+    tiny.operator(_BUILTIN.UNIDIRECTIONAL_SEQUENCE_RNN, 1, inputs, [y], kind, options)
+    return tiny.finished([x], [y])
+
+
+def accumulator():
+    """Adds its input to a resource variable, which a graph that runs once sets to zero, and yields the sum."""
+    tiny = Tiny()
+    tiny_models.KINDS.setdefault("resource", schema.TensorType.RESOURCE)
+    start = schema.CallOnceOptionsT()
+    start.initSubgraphIndex = 1
+    tiny.operator(_BUILTIN.CALL_ONCE, 1, [], [], _OPTIONS.CallOnceOptions, start)
+    x, old, total = (tiny.tensor(name, (1, 4), "float32") for name in ("x", "old", "total"))
+    handle = _handle(tiny)
+    tiny.operator(_BUILTIN.READ_VARIABLE, 1, [handle], [old])
+    tiny.operator(_BUILTIN.ADD, 1, [x, old], [total], _OPTIONS.AddOptions, schema.AddOptionsT())
+    tiny.operator(_BUILTIN.ASSIGN_VARIABLE, 1, [handle, total], [])
+    model = tiny.finished([x], [total])
+
+    main, tiny.graph = tiny.graph, schema.SubGraphT()
+    tiny.graph.tensors, tiny.graph.operators, tiny.graph.name = [], [], "start"
+    handle = _handle(tiny)
+    zeros = tiny.constant("zeros", np.zeros((1, 4), np.float32))
+    tiny.operator(_BUILTIN.ASSIGN_VARIABLE, 1, [handle, zeros], [])
+    tiny.graph.inputs = tiny.graph.outputs = np.zeros(0, np.int32)
+    model.subgraphs = [main, tiny.graph]
+    return model
+
+
+def _handle(tiny):
+    handle = tiny.tensor("handle", (), "resource")
+    options = schema.VarHandleOptionsT()
+    options.sharedName, options.container = "sum", ""
+    tiny.operator(_BUILTIN.VAR_HANDLE, 1, [], [handle], _OPTIONS.VarHandleOptions, options)
+    return handle
+
+
+def two_signatures(**second):
+    """``small`` and ``large``, each a graph with one FULLY_CONNECTED; ``second`` are options of the latter."""
+    model = tiny_models.fully_connected((6, 16), density=0.5)
+    other = tiny_models.fully_connected(**{"shape": (8, 32), "density": 0.5, **second})
+    codes, buffers = len(model.operatorCodes), len(model.buffers)
+    graph = other.subgraphs[0]
+    for tensor in graph.tensors:
+        tensor.buffer = tensor.buffer + buffers if tensor.buffer else 0
+    for operator in graph.operators:
+        operator.opcodeIndex += codes
+    model.operatorCodes += other.operatorCodes
+    model.buffers += other.buffers
+    model.subgraphs.append(graph)
+    (first,), (last,) = model.signatureDefs, other.signatureDefs
+    first.signatureKey, last.signatureKey, last.subgraphIndex = "small", "large", 1
+    model.signatureDefs = [first, last]
+    return model
+
+
+def addition(dtype, shape=(1, 4), dynamic=False):
+    """``x + y``, or ``x and y`` for bool: two inputs of any dtype and shape, no weights."""
+    tiny = Tiny()
+    x, y, z = (tiny.tensor(name, shape, dtype, dynamic=dynamic) for name in ("x", "y", "z"))
+    if dtype == "int16":
+        for index in (x, y, z):
+            tiny.graph.tensors[index].quantization = tiny_models.quantization(0.1)
+    if dtype == "bool":
+        kind, options = _OPTIONS.LogicalAndOptions, schema.LogicalAndOptionsT()
+        tiny.operator(_BUILTIN.LOGICAL_AND, 1, [x, y], [z], kind, options)
+    else:
+        version = {"int16": 2, "int64": 2}.get(dtype, 1)
+        tiny.operator(_BUILTIN.ADD, version, [x, y], [z], _OPTIONS.AddOptions, schema.AddOptionsT())
+    return tiny.finished([x, y], [z])
+
+
+def edited(model, name, edit):
+    """The model after ``edit(tensor, model)`` of the tensor of that name."""
+    (tensor,) = [
+        tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.name in (name, name.encode())
+    ]
+    edit(tensor, model)
+    return model
+
+
+def flip_bit(tensor, model, position=0):
+    """Change one stored value by its lowest bit."""
+    data = model.buffers[tensor.buffer].data.copy()
+    data[position] ^= 1
+    model.buffers[tensor.buffer].data = data

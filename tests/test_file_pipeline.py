@@ -1,0 +1,271 @@
+"""``encode`` and ``decode`` as library functions: what they check before a file gets its name."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import tiny_models
+from foreign_models import block_sparse, densified, find, read_natively, store_sparse
+from tflite_sparse import file_pipeline
+from tflite_sparse.decoder import decode_file
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, VerificationError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.progress import Silent
+from tflite_sparse.targets import litert
+from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
+
+MODELS = {
+    f"{make.__name__}_{dtype}": make(dtype=dtype)
+    for make in (conv2d, depthwise_conv2d, transpose_conv, gather, fully_connected)
+    for dtype in ("int8", "float32")
+}
+NATIVE_SHAPE = (32, 128)
+
+
+class Listening(Silent):
+    """Keeps the notes."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(model, name="source.tflite"):
+        path = tmp_path / name
+        path.write_bytes(tiny_models.to_bytes(model))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "target.tflite"
+
+
+def is_exact(report):
+    """Whether weights and outputs were compared and equal to the bit in each of LiteRT's runtimes."""
+    found = report.verification
+    exact = [runtime.outputs_bit_exact for runtime in found.runtimes]
+    return found.passed and found.samples > 0 and exact == [True] * 3
+
+
+def natively(dtype, block):
+    """A model whose FULLY_CONNECTED reads its weight sparse, in blocks or (1) unstructured; and the dense one."""
+    options = {"dtype": dtype, "per_channel": False, "weights": block_sparse(NATIVE_SHAPE, dtype, block)}
+    sparse = store_sparse(
+        fully_connected(NATIVE_SHAPE, **options), compressed={1}, blocks={1: block} if block > 1 else None
+    )
+    return read_natively(sparse), fully_connected(NATIVE_SHAPE, **options)
+
+
+def with_custom_operator(model):
+    """The model with an operator behind it that no runtime knows."""
+    tiny = tiny_models.Tiny()
+    tiny.model, tiny.graph = model, model.subgraphs[0]
+    end = int(tiny.graph.outputs[0])
+    y = tiny.activation("unheard_of", tiny.graph.tensors[end].shape, "int8")
+    tiny.operator(schema.BuiltinOperator.CUSTOM, 1, [end], [y])
+    model.operatorCodes[-1].customCode = "UnheardOf"
+    return tiny.finished([0], [y])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_report_of_encode_is_true(file, target, name):
+    source = file(MODELS[name])
+    report = file_pipeline.encode(source, target)
+    assert (report.source_bytes, report.file_bytes) == (source.stat().st_size, target.stat().st_size)
+    assert report.file_bytes < 0.75 * report.source_bytes
+    assert is_exact(report)
+    assert report.settings["verification_samples"] == 8
+    assert report.verification.samples >= 8  # and those at the boundaries
+    checked = report.verification.weights
+    assert checked.equal == checked.compared > 0
+    assert checked.values >= exactness.weights_of(serde.read(source))[0, find(MODELS[name])[0]].size
+    weight = next(tensor for tensor in report.tensors if tensor.name == "weight")
+    values = exactness.weights_of(serde.read(source))[0, find(MODELS[name])[0]]
+    assert weight.sparsity == pytest.approx(np.mean(values == 0))
+    assert weight.dense_bytes == values.nbytes
+    assert weight.entropy_bytes <= weight.encoded_bytes < weight.dense_bytes
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_report_of_decode_is_true(file, target, name):
+    source = file(MODELS[name])
+    encode_file(source, source, litert.answer)
+    report = file_pipeline.decode(source, target)
+    assert (report.source_bytes, report.file_bytes) == (source.stat().st_size, target.stat().st_size)
+    assert report.constants == 1
+    assert report.weights_checked >= exactness.weights_of(serde.read(target))[0, find(MODELS[name])[0]].size
+
+
+def test_in_place_there_and_back(file, target):
+    path = file(fully_connected(bias=False, dynamic=True))
+    file_pipeline.decode(path, target)
+    file_pipeline.encode(path, path)
+    assert path.stat().st_size < target.stat().st_size / 2
+    file_pipeline.decode(path, path)
+    assert exactness.check_weights(path, target) > 0
+    assert sorted(p.name for p in path.parent.iterdir()) == ["source.tflite", "target.tflite"]
+
+
+@pytest.mark.parametrize("zeros", [0, 0.5, 1])
+@pytest.mark.parametrize(("make", "dtype"), [(conv2d, "int8"), (fully_connected, "float32")])
+def test_never_larger_than_the_source(file, target, make, dtype, zeros):
+    shape = (8, 3, 3, 16) if make is conv2d else (16, 48)
+    weights = tiny_models.sparse_weights(shape, dtype, 1 - zeros)
+    source = file(make(shape, dtype=dtype, weights=weights))
+    report = file_pipeline.encode(source, target)
+    assert target.stat().st_size == report.file_bytes <= source.stat().st_size
+    assert is_exact(report)
+
+
+@pytest.mark.parametrize(("dtype", "zeros"), [("int8", 0.5), ("float32", 0.1)])
+def test_never_larger_than_a_sparse_source(file, target, dtype, zeros):
+    weights = tiny_models.sparse_weights((8, 3, 3, 16), dtype, 1 - zeros)
+    sparse = densified(store_sparse(conv2d((8, 3, 3, 16), dtype=dtype, weights=weights), indices="uint8"))
+    source = file(sparse)
+    assert is_exact(file_pipeline.encode(source, target))
+    assert target.stat().st_size <= source.stat().st_size
+
+
+@pytest.mark.parametrize(("dtype", "block"), [("int8", 16), ("float32", 4), ("float32", 1)])
+def test_what_is_read_natively_stays_so(file, target, dtype, block):
+    sparse, dense = natively(dtype, block)
+    source = file(sparse)
+    report = file_pipeline.encode(source, target)
+    assert is_exact(report)
+    assert report.file_bytes <= report.source_bytes
+    model = serde.read(target)
+    assert tiny_models.operator_names(model) == ["FULLY_CONNECTED"]
+    assert model.operatorCodes[0].version == 8
+    values = tiny_models.samples(dense, 1)
+    found, expected = (tiny_models.run_here(p.read_bytes(), values)[0] for p in (target, source))
+    np.testing.assert_array_equal(found, expected)
+    assert np.unique(found).size > 10
+
+
+@pytest.mark.parametrize(("dtype", "block"), [("int8", 16), ("float32", 4), ("float32", 1)])
+def test_what_is_read_natively_becomes_dense(file, target, dtype, block):
+    sparse, dense = natively(dtype, block)
+    report = file_pipeline.decode(file(sparse), target)
+    assert report.constants == 1
+    model = serde.read(target)
+    assert model.operatorCodes[0].version == {"int8": 4, "float32": 1}[dtype]
+    values = tiny_models.samples(dense, 1)
+    for resolver in ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"):
+        found = tiny_models.run_here(target.read_bytes(), values, resolver)[0]
+        np.testing.assert_array_equal(found, tiny_models.run_here(tiny_models.to_bytes(dense), values, resolver)[0])
+
+
+def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
+    """DENSIFY in front of an int8 FULLY_CONNECTED, as TensorFlow writes it."""
+    source = file(densified(store_sparse(fully_connected(), indices="uint16")))
+    with pytest.raises(RuntimeError, match="failed to delegate FULLY_CONNECTED"):
+        tiny_models.run_here(source.read_bytes(), tiny_models.samples(fully_connected(), 1))
+    report = file_pipeline.encode(source, target)
+    assert is_exact(report)
+    values = tiny_models.samples(fully_connected(), 1)
+    found = tiny_models.run_here(target.read_bytes(), values)[0]
+    np.testing.assert_array_equal(found, tiny_models.run_here(tiny_models.to_bytes(fully_connected()), values)[0])
+
+
+def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
+    source = file(with_custom_operator(conv2d()))
+    progress = Listening()
+    report = file_pipeline.encode(source, target, progress=progress)
+    assert report.file_bytes < 0.75 * report.source_bytes
+    assert exactness.check_weights(target, source) > 0
+    assert any("outputs were not compared" in note for note in progress.notes)
+    assert report.verification.samples == 0
+    assert not any(runtime.outputs_bit_exact for runtime in report.verification.runtimes)
+
+
+def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monkeypatch):
+    """The new file and what it is compared with may fail in the same way: the source still ran."""
+    source = file(densified(store_sparse(conv2d())))
+    decode_model = file_pipeline.decoder.decode_model
+
+    def spoil(model):
+        former = decode_model(model)
+        model.operatorCodes[0].version = 99
+        return former
+
+    monkeypatch.setattr("tflite_sparse.decoder.decode_model", spoil)
+    monkeypatch.setattr("tflite_sparse.encoder.decode_model", spoil)
+    with pytest.raises(VerificationError):
+        file_pipeline.encode(source, target)
+    assert list(source.parent.iterdir()) == [source]
+
+
+def spoiling(write, change):
+    """``write``, but the file that it wrote is changed behind its back."""
+
+    def spoil(source, destination, *arguments, **options):
+        result = write(source, destination, *arguments, **options)
+        model = serde.read(destination)
+        change(model)
+        serde.write(model, destination)
+        return result
+
+    return spoil
+
+
+def change_a_weight(model):
+    buffer = model.buffers[next(t.buffer for t in model.subgraphs[0].tensors if t.name == b"weight")]
+    buffer.data = buffer.data.copy()
+    buffer.data[buffer.data.nonzero()[0][0]] ^= 1
+
+
+def change_the_scales(model):
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.name == b"weight":
+            tensor.quantization.scale = tensor.quantization.scale * np.float32(4)
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_wrong_weights_are_not_delivered(file, target, command, monkeypatch):
+    source = file(conv2d())
+    target.write_bytes(b"old")
+    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_a_weight))
+    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_a_weight))
+    with pytest.raises(VerificationError, match="weight 'weight'"):
+        getattr(file_pipeline, command)(source, target)
+    assert target.read_bytes() == b"old"
+    assert sorted(source.parent.iterdir()) == [source, target]
+
+
+def test_wrong_outputs_are_not_delivered(file, target, monkeypatch):
+    """A mistake that no comparison of weights sees: another scale."""
+    source = file(conv2d())
+    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_scales))
+    with pytest.raises(VerificationError, match=r"target\.tflite was not written"):
+        file_pipeline.encode(source, target)
+    assert list(source.parent.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("work", [file_pipeline.encode, file_pipeline.decode])
+def test_bad_sources_and_places_leave_nothing(tmp_path, target, work):
+    source = tmp_path / "source.tflite"
+    with pytest.raises(FlatbufferError, match=r"cannot read .*source\.tflite"):
+        work(source, target)
+    source.write_bytes(b"PK\x03\x04" * 9)
+    with pytest.raises(FlatbufferError, match=r"source\.tflite is not a \.tflite file"):
+        work(source, target)
+    source.write_bytes(tiny_models.to_bytes(conv2d()))
+    with pytest.raises(OutputError, match="cannot write"):
+        work(source, tmp_path / "absent" / "target.tflite")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_settings_are_checked_before_anything_is_read(tmp_path, target):
+    for wrong in ({"verification_samples": -1}, {"seed": -1}, {"color": "red"}):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
+            file_pipeline.encode(tmp_path / "absent.tflite", target, **wrong)
+    assert not list(tmp_path.iterdir())

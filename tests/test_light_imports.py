@@ -1,0 +1,71 @@
+"""The commands that work on .tflite files must not import TensorFlow: it takes seconds and may not be there."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import tiny_models
+from tflite_sparse_cli.main import cli
+
+HEAVY = ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization", "matplotlib", "ray")
+ARGUMENTS = {
+    "encode": ["{file}", "-o", "{folder}/encoded.tflite"],
+    "decode": ["{file}", "-o", "{folder}/decoded.tflite"],
+    "inspect": ["{file}"],
+    "verify": ["{file}", "--against", "{file}", "--samples", "1"],
+    "bench": ["{file}"],
+}
+# Runs the program in a fresh interpreter and tells on its last line what that has imported.
+PROGRAM = """
+import json, sys
+from tflite_sparse_cli.main import cli
+try:
+    cli(sys.argv[1:], standalone_mode=False)
+except SystemExit as end:
+    assert not end.code, end.code
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def imported_by(*arguments):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def heavy(modules):
+    return {name for name in modules if name.split(".")[0] in HEAVY}
+
+
+@pytest.mark.parametrize("command", [name for name in ARGUMENTS if name in cli.commands])
+def test_commands_on_files_run_without_tensorflow(tmp_path, command):
+    file = tmp_path / "model.tflite"
+    file.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    arguments = [argument.format(file=file, folder=tmp_path) for argument in ARGUMENTS[command]]
+    modules = imported_by(command, *arguments)
+    assert "numpy" in modules  # it did run
+    assert not heavy(modules)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in sorted(cli.commands))], ids=str)
+def test_help_imports_neither_tensorflow_nor_the_runtime(command):
+    modules = imported_by(*command, "--help")
+    assert not heavy(modules)
+    assert "ai_edge_litert" not in modules
+
+
+def test_the_library_itself_is_light():
+    command = "import json, sys, tflite_sparse; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert not heavy(json.loads(done.stdout))
+
+
+def test_the_probe_would_see_tensorflow(tmp_path):
+    """Else the tests above could not fail."""
+    (tmp_path / "keras.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", "import keras" + PROGRAM, "--help"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert heavy(json.loads(done.stdout.splitlines()[-1])) == {"keras"}

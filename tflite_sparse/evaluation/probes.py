@@ -1,0 +1,72 @@
+"""Inputs to compare two files on, or to time one with, where there are no data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.runtime.litert import InputDetails
+
+UNKNOWN_SIZE = 32
+"""For a size that may change and is not the batch."""
+
+Sample = tuple[np.ndarray, ...]
+"""One array for each input, in the input's whole shape and dtype."""
+
+_KINDS = "fiub"
+
+
+def samples_for(inputs: Sequence[InputDetails], random: int, seed: int, *, file: str) -> list[Sample]:
+    """Samples for :func:`tflite_sparse.runtime.litert.run_separately`: the boundaries, then random ones.
+
+    Args:
+        inputs: of the file.
+        random: how many of :func:`random_values` follow the three of :func:`boundaries`.
+        seed: of the random values.
+        file: how an error calls it.
+
+    Raises:
+        ExecutionError: an input takes no numbers.
+    """
+    generator = np.random.default_rng(seed)
+    for detail in inputs:
+        if detail.dtype.kind not in _KINDS:
+            raise ExecutionError(f"{file}: input {detail.name!r} takes no numbers; such values cannot be made up.")
+    shapes = [_whole_shape(detail) for detail in inputs]
+    edges = [boundaries(detail, shape) for detail, shape in zip(inputs, shapes, strict=True)]
+    drawn = [random_values(detail, shape, random, generator) for detail, shape in zip(inputs, shapes, strict=True)]
+    columns = [np.concatenate(each) for each in zip(edges, drawn, strict=True)]
+    return list(zip(*columns, strict=True))
+
+
+def boundaries(detail: InputDetails, shape: tuple[int, ...]) -> np.ndarray:
+    """``(3, *shape)`` in the input's dtype: all smallest, all largest, all at zero or the zero point."""
+    low, high = _range(detail)
+    return np.stack([np.full(shape, edge, detail.dtype) for edge in (low, high, detail.zero_point)])
+
+
+def random_values(
+    detail: InputDetails, shape: tuple[int, ...], count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """``(count, *shape)`` in the input's dtype: standard normal for floats, the whole range for quantised inputs."""
+    if detail.dtype.kind == "f":
+        return generator.standard_normal((count, *shape)).astype(detail.dtype)
+    low, high = _range(detail)
+    return generator.integers(low, high, (count, *shape), endpoint=True).astype(detail.dtype)
+
+
+def _whole_shape(detail: InputDetails) -> tuple[int, ...]:
+    """The input's shape with a batch of 1 where the caller may choose."""
+    batch, rest = detail.signature[:1], detail.signature[1:]
+    return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
+
+
+def _range(detail: InputDetails) -> tuple[int, int]:
+    if detail.dtype.kind == "f":
+        return -4, 4
+    if detail.scale == 0:  # token numbers, indices, truth values: only the smallest are valid in every model
+        return 0, 1
+    limits = np.iinfo(detail.dtype)
+    return int(limits.min), int(limits.max)

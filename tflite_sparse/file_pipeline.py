@@ -1,0 +1,151 @@
+"""The stages of ``encode`` and ``decode``: one ``.tflite`` file in, another out. Nothing here needs TensorFlow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tflite_sparse import comparison, decoder, tuning
+from tflite_sparse.config import EncodeSettings
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.errors import ExecutionError, VerificationError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.files import replacing
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.progress import Progress, Silent, Timed
+from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.files import DecodingReport, EncodingReport
+from tflite_sparse.report.verification import VerificationReport
+from tflite_sparse.runtime import litert as runtime
+
+
+def encode(source: Path, destination: Path, *, progress: Progress | None = None, **settings: object) -> EncodingReport:
+    """Write the ``.tflite`` at ``source`` as the smallest file that LiteRT takes and that computes the same.
+
+    The new file is read back, its weights are compared bit for bit with those of ``source``, and its outputs in each
+    of LiteRT's runtimes, before it gets its name.
+
+    Args:
+        source: the file to read, dense or sparse already.
+        destination: the file to write, all or nothing; may be ``source``.
+        progress: who listens.
+        **settings: the fields of :class:`tflite_sparse.config.EncodeSettings`.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+        FlatbufferError: ``source`` cannot be read or is damaged.
+        OutputError: ``destination`` cannot be written.
+        VerificationError: the new file is not what it must be; it was not delivered.
+    """
+    checked = EncodeSettings(**settings)
+    timed = Timed(progress or Silent())
+    source_bytes = _size(source)
+    with replacing(destination) as temporary, tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        reference = _reference(source, Path(folder) / "dense.tflite", timed)
+        with timed.stage("encode") as on_step:
+            loads = reference == source
+            chosen = tuning.target_for(checked.optimize)
+            choices = encode_file(source, temporary, chosen, keep_refused=loads, on_step=on_step)
+        verified = _verify(temporary, reference, checked, tuning.allowed_difference(choices), timed)
+        if not verified.passed:
+            raise _not_delivered(verified.failures, temporary, destination)
+        return EncodingReport(
+            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            source=str(source),
+            destination=str(destination),
+            settings=checked.model_dump(mode="json"),
+            source_bytes=source_bytes,
+            file_bytes=temporary.stat().st_size,
+            tensors=[tensor_of(choice) for choice in choices],
+            verification=verified.model_copy(update={"file": str(destination), "against": _name(reference, source)}),
+            seconds=timed.seconds,
+        )
+
+
+def decode(source: Path, destination: Path, *, progress: Progress | None = None) -> DecodingReport:
+    """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
+
+    Args:
+        source: the file to read.
+        destination: the file to write, all or nothing; may be ``source``.
+        progress: who listens.
+
+    Raises:
+        FlatbufferError: ``source`` cannot be read or is damaged.
+        OutputError: ``destination`` cannot be written.
+        VerificationError: the weights read back are not those of ``source``; the new file was not delivered.
+    """
+    timed = Timed(progress or Silent())
+    source_bytes = _size(source)
+    with replacing(destination) as temporary:
+        with timed.stage("decode"):
+            former = decoder.decode_file(source, temporary)
+        with timed.stage("verify weights") as on_step:
+            try:
+                weights = exactness.check_weights(temporary, source, on_step=on_step)
+            except VerificationError as error:
+                raise _not_delivered([str(error)], temporary, destination) from error
+        return DecodingReport(
+            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            source=str(source),
+            destination=str(destination),
+            source_bytes=source_bytes,
+            file_bytes=temporary.stat().st_size,
+            constants=former.count,
+            weights_checked=weights,
+        )
+
+
+def _reference(source: Path, dense: Path, timed: Timed) -> Path:
+    """What the new file is compared with: the source, or its dense form if it is sparse in a way that is refused."""
+    with timed.stage("read"):
+        if not decoder.is_sparse(serde.read(source)):
+            return source
+        refusal = runtime.refusal(source, "default")
+        if refusal is None:
+            return source
+        decoder.decode_file(source, dense)
+        if runtime.refusal(dense, "default") is not None:
+            return source  # the reason lies elsewhere
+    timed.note(
+        f"LiteRT's default interpreter does not load {source}: {refusal.rstrip('.')}. What it refuses becomes dense."
+    )
+    return dense
+
+
+def _verify(
+    encoded: Path, reference: Path, settings: EncodeSettings, share_of_range: float, timed: Timed
+) -> VerificationReport:
+    run = partial(
+        comparison.verify,
+        encoded,
+        reference,
+        samples=settings.verification_samples,
+        seed=settings.seed,
+        share_of_range=share_of_range,
+        progress=timed,
+    )
+    try:
+        return run(kernels=runtime.ALL_KERNELS)
+    except ExecutionError as error:
+        timed.note(f"outputs were not compared: {error}")
+        return run(kernels=())
+
+
+def _name(reference: Path, source: Path) -> str:
+    return str(source) if reference == source else f"{source} (decoded)"
+
+
+def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) -> VerificationError:
+    found = "; ".join(failure.rstrip(".") for failure in failures).replace(str(temporary), "the new file")
+    return VerificationError(f"{found}. {destination} was not written.")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading it will say what is wrong

@@ -1,0 +1,293 @@
+"""Whether what a parsed ``.tflite`` model says makes sense: indices, shapes, sizes, sparse constants, options.
+
+Everything behind the reader may then use an index without a look at its range, and allocate what a shape announces.
+Nothing is refused that LiteRT loads, but for what the format forbids and the limits below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer.graph import builtin_code, shape_of, text
+from tflite_sparse.flatbuffer.sparsity import stored_value_count
+from tflite_sparse.flatbuffer.verifier import DamageError
+
+MOST_ELEMENTS = 2**31 - 1
+"""In one tensor: offsets into a tensor are int32 in much of the runtime."""
+MOST_DIMENSIONS = 16
+DENSE_BYTES_IN_ANY_FILE = 256 << 20
+DENSE_BYTES_PER_BYTE = 64
+"""All constants of a file, stored dense, take at most :data:`DENSE_BYTES_IN_ANY_FILE` and so many times the file."""
+
+_ABSENT = -1  # an optional input that is not given
+
+# What a value takes, in bits (LiteRT: values of less than a byte are packed). Others are strings and handles.
+_BITS: dict[int, int] = {
+    schema.TensorType.INT2: 2,
+    schema.TensorType.INT4: 4,
+    schema.TensorType.UINT4: 4,
+    schema.TensorType.BOOL: 8,
+    schema.TensorType.INT8: 8,
+    schema.TensorType.UINT8: 8,
+    schema.TensorType.FLOAT8_E4M3FN: 8,
+    schema.TensorType.FLOAT8_E5M2: 8,
+    schema.TensorType.FLOAT16: 16,
+    schema.TensorType.BFLOAT16: 16,
+    schema.TensorType.INT16: 16,
+    schema.TensorType.UINT16: 16,
+    schema.TensorType.FLOAT32: 32,
+    schema.TensorType.INT32: 32,
+    schema.TensorType.UINT32: 32,
+    schema.TensorType.FLOAT64: 64,
+    schema.TensorType.COMPLEX64: 64,
+    schema.TensorType.INT64: 64,
+    schema.TensorType.UINT64: 64,
+    schema.TensorType.COMPLEX128: 128,
+}
+
+# Operators are told apart by name.
+_BUILTIN_NAMES = frozenset(name for name in vars(schema.BuiltinOperator) if name.isupper())
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What an operator must have, where this package looks at it.
+
+    Attributes:
+        inputs: how many, from the first, must be given.
+        options: the class of its options, None where they do not matter here.
+        rank: of input 1, where that holds the weights.
+        channels: the dimension of the weights that may have a scale, and input 2 a bias, for each of its entries; there
+            are then no further inputs.
+        at_least_one: options that divide or multiply and so must be positive.
+    """
+
+    inputs: int
+    options: type | None = None
+    rank: int | None = None
+    channels: int | None = None
+    at_least_one: tuple[str, ...] = ()
+
+
+_DEMANDS: dict[int, _Demand] = {
+    schema.BuiltinOperator.CONV_2D: _Demand(
+        2, schema.Conv2DOptionsT, 4, 0, ("strideW", "strideH", "dilationWFactor", "dilationHFactor")
+    ),
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: _Demand(2, schema.DepthwiseConv2DOptionsT, 4),
+    schema.BuiltinOperator.TRANSPOSE_CONV: _Demand(3, schema.TransposeConvOptionsT, 4),
+    schema.BuiltinOperator.CONV_3D: _Demand(2, schema.Conv3DOptionsT, 5),
+    schema.BuiltinOperator.CONV_3D_TRANSPOSE: _Demand(3, schema.Conv3DOptionsT, 5),
+    schema.BuiltinOperator.FULLY_CONNECTED: _Demand(2, schema.FullyConnectedOptionsT, 2, 0),
+    schema.BuiltinOperator.BATCH_MATMUL: _Demand(2),
+    schema.BuiltinOperator.GATHER: _Demand(2),
+    schema.BuiltinOperator.EMBEDDING_LOOKUP: _Demand(2),
+    schema.BuiltinOperator.RESHAPE: _Demand(1),
+    schema.BuiltinOperator.DEQUANTIZE: _Demand(1),
+    schema.BuiltinOperator.DENSIFY: _Demand(1),
+}
+
+
+def normalise(model: Any) -> None:
+    """Fill in what a file may leave out: a missing list is the empty one, and FULLY_CONNECTED has default options.
+
+    What the runtime does not look at is dropped: the custom name of a builtin operator.
+    """
+    model.operatorCodes = model.operatorCodes or []
+    codes = [builtin_code(code) for code in model.operatorCodes]
+    plain = {number for number, code in enumerate(codes) if code == schema.BuiltinOperator.FULLY_CONNECTED}
+    for code in model.operatorCodes:
+        if builtin_code(code) != schema.BuiltinOperator.CUSTOM:
+            code.customCode = None  # the runtime does not look at it
+    for graph in model.subgraphs:
+        graph.tensors, graph.operators = graph.tensors or [], graph.operators or []
+        graph.inputs, graph.outputs = _list(graph.inputs), _list(graph.outputs)
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = _list(operator.inputs), _list(operator.outputs)
+            if operator.opcodeIndex in plain and operator.builtinOptionsType == 0:
+                operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+                operator.builtinOptions = schema.FullyConnectedOptionsT()
+
+
+def check(model: Any, file_bytes: int) -> None:
+    """Check a normalised model, its external buffers resolved.
+
+    Args:
+        model: a ``ModelT`` with at least one graph and one buffer.
+        file_bytes: the size of its file, which limits what its constants may take dense.
+
+    Raises:
+        DamageError: names the graph and the tensor or operator, and what was expected.
+    """
+    if _length(model.buffers[0].data):
+        raise DamageError("buffer 0 holds data; the format keeps it empty, for tensors without a constant")
+    for code in model.operatorCodes:
+        if text(code.customCode) in _BUILTIN_NAMES:
+            raise DamageError(f"it has a custom operator by the name of the builtin {text(code.customCode)}")
+    room = DENSE_BYTES_IN_ANY_FILE + DENSE_BYTES_PER_BYTE * file_bytes
+    for number, graph in enumerate(model.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            room -= _check_tensor(tensor, model.buffers, f"graph {number}, tensor {index} {text(tensor.name)!r}")
+            if room < 0:
+                raise DamageError(
+                    f"graph {number}, tensor {index} {text(tensor.name)!r}: up to here the constants take more than "
+                    f"{DENSE_BYTES_IN_ANY_FILE >> 20} MiB and {DENSE_BYTES_PER_BYTE} times the file when decoded"
+                )
+        _check_range(graph.inputs, len(graph.tensors), f"the inputs of graph {number}", "tensors")
+        _check_range(graph.outputs, len(graph.tensors), f"the outputs of graph {number}", "tensors")
+        for place, operator in enumerate(graph.operators):
+            _check_operator(operator, graph.tensors, model, f"graph {number}, operator {place}")
+        _check_results(graph, model.buffers, number)
+    _check_entries(model)
+
+
+def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:
+    """Check a tensor; return the bytes that its constant takes dense, 0 if it has none."""
+    if _length(tensor.shape) > MOST_DIMENSIONS or _length(tensor.shapeSignature) > MOST_DIMENSIONS:
+        raise DamageError(f"{name} has more than {MOST_DIMENSIONS} dimensions")
+    shape = shape_of(tensor)
+    if any(size < 0 for size in shape):
+        raise DamageError(f"{name} has the negative shape {shape}")
+    if math.prod(max(size, 1) for size in shape) > MOST_ELEMENTS:
+        raise DamageError(f"{name} of shape {shape} has more than {MOST_ELEMENTS:,} elements")
+    signature = _numbers(tensor.shapeSignature)
+    if signature and (len(signature) != len(shape) or any(size < -1 for size in signature)):
+        raise DamageError(f"{name} has shape {shape} and the signature {signature}, which does not fit it")
+    if not 0 <= tensor.buffer < len(buffers):
+        raise DamageError(f"{name} names buffer {tensor.buffer} of {len(buffers)}")
+    _check_quantization(tensor.quantization, shape, name)
+    stored = _length(buffers[tensor.buffer].data)
+    bits = _BITS.get(tensor.type)
+    if tensor.sparsity is None:
+        count = math.prod(shape)
+        if stored == 0:
+            return 0
+    else:
+        try:
+            count = stored_value_count(tensor.sparsity, shape)
+        except ValueError as error:
+            raise DamageError(f"sparse {name}: {error}") from error
+        if bits is None:
+            raise DamageError(f"sparse {name} is of a type that holds no numbers")
+    if bits is None:
+        return stored
+    if stored != _bytes_of(count, bits):
+        raise DamageError(
+            f"{name} of shape {shape} has {count:,} values{' stored' if tensor.sparsity is not None else ''}, "
+            f"which take {_bytes_of(count, bits):,} bytes; its buffer holds {stored:,}"
+        )
+    return _bytes_of(math.prod(shape), bits)
+
+
+def _check_quantization(quantization: Any, shape: tuple[int, ...], name: str) -> None:
+    """As LiteRT's ``InterpreterBuilder::ParseQuantization`` does; LiteRT Micro also takes one zero point, or none."""
+    scales = 0 if quantization is None else _length(quantization.scale)
+    if not scales:
+        return
+    zero_points, axis = _length(quantization.zeroPoint), quantization.quantizedDimension
+    if zero_points not in (0, 1, scales):
+        raise DamageError(f"{name} has {scales} scales and {zero_points} zero points")
+    if axis < 0 or (shape and axis >= len(shape)):
+        raise DamageError(f"{name} of shape {shape} is quantised along dimension {axis}")
+    if shape and scales not in (1, shape[axis]):
+        raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
+
+
+def _check_operator(operator: Any, tensors: list[Any], model: Any, name: str) -> None:
+    if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+        raise DamageError(f"{name} names operator code {operator.opcodeIndex} of {len(model.operatorCodes)}")
+    _check_range(operator.inputs, len(tensors), f"the inputs of {name}", "tensors", lowest=_ABSENT)
+    _check_range(operator.outputs, len(tensors), f"the outputs of {name}", "tensors")
+    _check_range(operator.intermediates, len(tensors), f"the intermediates of {name}", "tensors", lowest=_ABSENT)
+    for options in (operator.builtinOptions, operator.builtinOptions2):
+        for field, value in vars(options).items() if options is not None else ():
+            if "subgraph" in field.lower():  # of WHILE, IF, CALL_ONCE and others
+                _check_range(value, len(model.subgraphs), f"{field} of {name}", "graphs")
+    code = builtin_code(model.operatorCodes[operator.opcodeIndex])
+    demand = _DEMANDS.get(code)
+    if demand is not None:
+        _check_demand(operator, tensors, demand, name)
+    if code == schema.BuiltinOperator.DENSIFY:
+        source, target = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
+        if source.sparsity is None or source.type != target.type or shape_of(source) != shape_of(target):
+            raise DamageError(f"{name} is a DENSIFY, but not of a sparse constant to one of the same type and shape")
+
+
+def _check_demand(operator: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
+    given = operator.inputs[: demand.inputs]
+    if len(given) < demand.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
+        raise DamageError(f"{name} lacks one of its {demand.inputs} inputs or its output")
+    if demand.options is not None and not isinstance(operator.builtinOptions, demand.options):
+        raise DamageError(f"{name} has no {demand.options.__name__.removesuffix('T')}")
+    if demand.rank is not None:
+        weight = tensors[operator.inputs[1]]
+        if len(shape_of(weight)) != demand.rank:
+            raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {demand.rank}")
+        per_channel = weight.quantization is not None and _length(weight.quantization.scale) > 1
+        if per_channel and demand.channels not in (None, weight.quantization.quantizedDimension):
+            raise DamageError(f"{name} reads weights with scales along another dimension than {demand.channels}")
+        if demand.channels is not None:
+            _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
+    for field in demand.at_least_one:
+        if getattr(operator.builtinOptions, field) < 1:
+            raise DamageError(f"{name} has {field} {getattr(operator.builtinOptions, field)}")
+
+
+def _check_bias(inputs: np.ndarray, tensors: list[Any], channels: int, name: str) -> None:
+    sizes = [math.prod(shape_of(tensors[index])) for index in inputs if index != _ABSENT]
+    if len(inputs) > 1 or sizes not in ([], [channels]):
+        raise DamageError(f"{name} has {len(inputs)} further inputs of {sizes} values, not a bias of {channels}")
+
+
+def _check_results(graph: Any, buffers: list[Any], number: int) -> None:
+    """Every tensor has one source: its buffer or one operator."""
+    yielded = set()
+    for operator in graph.operators:
+        for index in _numbers(operator.outputs):
+            if index in yielded or _length(buffers[graph.tensors[index].buffer].data):
+                name = text(graph.tensors[index].name)
+                raise DamageError(
+                    f"graph {number}, tensor {index} {name!r} is a result, and a constant or another result too"
+                )
+            yielded.add(index)
+
+
+def _check_entries(model: Any) -> None:
+    """Signatures and metadata."""
+    for number, signature in enumerate(model.signatureDefs or ()):
+        name = f"signature {number} {text(signature.signatureKey)!r}"
+        _check_range(signature.subgraphIndex, len(model.subgraphs), name, "graphs")
+        entries = [*(signature.inputs or ()), *(signature.outputs or ())]
+        tensors = len(model.subgraphs[signature.subgraphIndex].tensors)
+        _check_range([entry.tensorIndex for entry in entries], tensors, name, "tensors")
+    buffers = [entry.buffer for entry in model.metadata or ()]
+    _check_range(buffers, len(model.buffers), "the metadata", "buffers")
+    _check_range(model.metadataBuffer, len(model.buffers), "the metadata", "buffers")
+
+
+def _check_range(indices: Any, count: int, name: str, what: str, lowest: int = 0) -> None:
+    values = np.atleast_1d(np.asarray(() if indices is None else indices, np.int64))
+    wrong = values[(values < lowest) | (values >= count)]
+    if wrong.size:
+        raise DamageError(f"{name} must lie among {count} {what}, one is {wrong[0]}")
+
+
+def _bytes_of(count: int, bits: int) -> int:
+    return -(-count * bits // 8)
+
+
+def _list(values: Any) -> np.ndarray:
+    return np.zeros(0, np.int32) if values is None else np.asarray(values)
+
+
+def _numbers(values: Iterable[Any] | None) -> list[int]:
+    return [] if values is None else [int(value) for value in values]
+
+
+def _length(values: Any) -> int:
+    return 0 if values is None else len(values)

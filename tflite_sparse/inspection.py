@@ -1,0 +1,156 @@
+"""What is in a ``.tflite`` file: its constants and how they are stored, who loads it, what it could take."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.decoder import decode_model
+from tflite_sparse.encoder import encode_model
+from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
+from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.encoding.layout import nonzero_mask
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name
+from tflite_sparse.progress import Progress, Silent
+from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
+from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.targets import litert as target
+
+_MICRO = "TensorFlow Lite Micro"
+
+
+def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
+    """Inspect a ``.tflite`` file. Nothing is written.
+
+    Each of LiteRT's runtimes loads it in a process of its own, and it is encoded and decoded in memory for the
+    estimates.
+
+    Raises:
+        FlatbufferError: it cannot be read or is damaged.
+    """
+    progress = progress or Silent()
+    model = serde.read(path)
+    file_bytes = path.stat().st_size
+    with progress.stage("read constants"):
+        constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
+    operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
+    with progress.stage("load in each runtime"):
+        answers = [*_litert_answers(path), _micro_answer(model)]
+    with progress.stage("estimate sizes"):
+        estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
+        estimates.append(Estimate(target=target.NAME, file_bytes=min(_encoded_bytes(path), file_bytes)))
+    return Inspection(
+        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        path=str(path),
+        file_bytes=file_bytes,
+        constants=constants,
+        totals=_totals(constants),
+        operators=dict(sorted(operators.items())),
+        runtimes=answers,
+        estimates=estimates,
+    )
+
+
+def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
+    seen: set[int] = set()
+    for graph in graphs(model):
+        readers = _readers(graph)
+        for index, tensor in enumerate(graph.subgraph.tensors):
+            if not graph.is_constant(index):
+                continue
+            stored = sum(_new_bytes(vector, seen) for vector in vectors(graph, index))
+            values = dense_values(graph, index)
+            mask = None if values is None else nonzero_mask(values)
+            layout = layout_of(graph, index).in_words()
+            yield Constant(
+                subgraph=graph.number,
+                tensor=index,
+                name=text(tensor.name),
+                operator="+".join(sorted(readers.get(index, ()))),
+                shape=shape_of(tensor),
+                dtype=type_name(tensor),
+                sparsity=None if mask is None or mask.size == 0 else 1 - np.count_nonzero(mask) / mask.size,
+                layout=layout if stored else f"{layout}, shared",
+                dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,
+                stored_bytes=stored,
+                entropy_bytes=None if values is None else entropy_bytes(values),
+                share=stored / file_bytes,
+            )
+
+
+def _readers(graph: Graph) -> dict[int, set[str]]:
+    """For each tensor the names of the operators that read it; a DENSIFY counts as what reads its output."""
+    uses = graph.uses()
+    found: dict[int, set[str]] = {}
+    for index, of_tensor in uses.items():
+        names = set()
+        for use in of_tensor:
+            if graph.operator_name(use.operator) == "DENSIFY":
+                names |= {graph.operator_name(u.operator) for u in uses.get(int(use.operator.outputs[0]), ())}
+            else:
+                names.add(graph.operator_name(use.operator))
+        found[index] = names
+    return found
+
+
+def _new_bytes(array: np.ndarray, seen: set[int]) -> int:
+    """The bytes of a vector, 0 if it is one that was met before: what was read are views into the file."""
+    place = int(array.__array_interface__["data"][0])
+    if place in seen:
+        return 0
+    seen.add(place)
+    return array.nbytes
+
+
+def _totals(constants: list[Constant]) -> Totals:
+    weights = [c for c in constants if len(c.shape) >= 2 and c.sparsity is not None]
+    count = sum(math.prod(c.shape) for c in weights)
+    zeros = sum((c.sparsity or 0.0) * math.prod(c.shape) for c in weights)
+    own = [c for c in constants if c.stored_bytes]
+    return Totals(
+        constants=len(constants),
+        dense_bytes=sum(c.dense_bytes for c in own),
+        stored_bytes=sum(c.stored_bytes for c in own),
+        entropy_bytes=sum(c.entropy_bytes or 0 for c in own),
+        sparsity=zeros / count if count else None,
+    )
+
+
+def _litert_answers(path: Path) -> list[RuntimeAnswer]:
+    with ThreadPoolExecutor() as pool:  # each waits for a process of its own
+        refusals = list(pool.map(lambda kernels: runtime.refusal(path, kernels), runtime.ALL_KERNELS))
+    return [
+        RuntimeAnswer(name=runtime.NAMES[kernels], loads=refusal is None, reason=refusal)
+        for kernels, refusal in zip(runtime.ALL_KERNELS, refusals, strict=True)
+    ]
+
+
+def _micro_answer(model: Any) -> RuntimeAnswer:
+    count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
+    if count == 0:
+        return RuntimeAnswer(name=_MICRO, loads=None, reason="nothing in the file is sparse")
+    things = "constant" if count == 1 else "constants"
+    reason = (
+        f"it would compute garbage or fail: it ignores the sparse format of {count} {things}; decode the file first"
+    )
+    return RuntimeAnswer(name=_MICRO, loads=False, reason=reason)
+
+
+def _dense_bytes(path: Path) -> int:
+    model = serde.read(path)
+    decode_model(model)
+    return len(serde.serialize(model))
+
+
+def _encoded_bytes(path: Path) -> int:
+    model = serde.read(path)
+    encode_model(model, target.answer)
+    return len(serde.serialize(model))

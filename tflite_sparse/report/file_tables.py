@@ -1,0 +1,74 @@
+"""The rows that ``inspect``, ``encode`` and ``decode`` show, as text."""
+
+from __future__ import annotations
+
+from tflite_sparse.report import verification_tables
+from tflite_sparse.report.files import DecodingReport, EncodingReport
+from tflite_sparse.report.inspection import Inspection
+from tflite_sparse.report.tables import Table, shortened
+
+
+def constants(inspection: Inspection) -> Table:
+    """One row for each constant, the largest first."""
+    rows = tuple(
+        (
+            shortened(constant.name),
+            constant.operator,
+            "x".join(map(str, constant.shape)) or "scalar",
+            constant.dtype,
+            "" if constant.sparsity is None else f"{constant.sparsity:.3f}",
+            f"{constant.dense_bytes:,}",
+            f"{constant.stored_bytes:,}",
+            "" if constant.entropy_bytes is None else f"{constant.entropy_bytes:,}",
+            f"{constant.share:.1%}",
+            constant.layout,
+        )
+        for constant in inspection.constants
+    )
+    headings = ("constant", "operator", "shape", "type", "zeros", "dense B", "stored B", "bound B", "file", "layout")
+    left = frozenset({"constant", "operator", "shape", "type", "layout"})
+    cut = frozenset({"constant", "operator", "layout"})
+    return Table(headings, rows, left, cut, ("bound B", "type", "dense B", "operator"))
+
+
+def summary(inspection: Inspection) -> list[str]:
+    """Sentences: totals, operators, who loads the file, what it could take."""
+    totals = inspection.totals
+    zeros = "" if totals.sparsity is None else f"; {totals.sparsity:.3f} of the weights are zeros"
+    lines = [
+        f"{inspection.path}: {inspection.file_bytes:,} bytes, of which {totals.constants} constants take "
+        f"{totals.stored_bytes:,} (dense {totals.dense_bytes:,}, bound {totals.entropy_bytes:,}){zeros}.",
+        "Operators: " + ", ".join(f"{count} {name}" for name, count in inspection.operators.items()) + ".",
+    ]
+    for answer in inspection.runtimes:
+        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[answer.loads]
+        reason = f": {answer.reason.rstrip('.')}" if answer.reason else ""
+        lines.append(f"{answer.name}: {verdict}{reason}.")
+    for estimate in inspection.estimates:
+        name = "Decoded" if estimate.target == "dense" else f"Encoded for {estimate.target}"
+        lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
+    return lines
+
+
+def encoding(report: EncodingReport) -> list[str]:
+    """Sentences: sizes and what was checked."""
+    change = _change(report.source_bytes, report.file_bytes)
+    line = f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}."
+    return [line, *verification_tables.verdicts(report.verification, brief=True)]
+
+
+def decoding(report: DecodingReport) -> list[str]:
+    """Sentences: sizes and what was checked."""
+    sparse = f"{report.constants} sparse constant{'' if report.constants == 1 else 's'}"
+    if report.constants == 0:
+        sparse = "nothing sparse"
+    return [
+        f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes; the source held {sparse}.",
+        f"Verification: {report.weights_checked:,} weights equal to the source's bit for bit.",
+    ]
+
+
+def _change(now: int, then: int) -> str:
+    if now == then:
+        return ", as it is"
+    return f", {now / then:.2f}x smaller" if then < now else f", {then / now:.2f}x larger"

@@ -1,0 +1,58 @@
+"""The reports of commands that make one ``.tflite`` file of another: typed, versioned. Sizes are bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from tflite_sparse.report.model import Tensor
+from tflite_sparse.report.verification import VerificationReport
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class EncodingReport(_Part):
+    """What ``encode`` did.
+
+    Attributes:
+        source: the file that was read.
+        destination: the file that was written.
+        source_bytes: size of the former.
+        settings: of the run.
+        file_bytes: size of the new file.
+        tensors: one entry for each constant of rank 2 or more, in file order.
+        verification: the comparison of the new file, read back from disk, with the source.
+        seconds: how long each stage took.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    source: str
+    destination: str
+    settings: dict[str, Any]
+    source_bytes: int
+    file_bytes: int
+    tensors: list[Tensor]
+    verification: VerificationReport
+    seconds: dict[str, float]
+
+
+class DecodingReport(_Part):
+    """What ``decode`` did.
+
+    Attributes:
+        constants: how many were sparse.
+        weights_checked: how many weights were compared with the source's.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    source: str
+    destination: str
+    source_bytes: int
+    file_bytes: int
+    constants: int
+    weights_checked: int

@@ -1,0 +1,86 @@
+"""What :func:`tflite_sparse.inspection.inspect` found: typed, versioned. Sizes are bytes, shares in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Constant(_Part):
+    """One constant.
+
+    Attributes:
+        subgraph: number of the graph that holds it.
+        tensor: its index there.
+        name: its name in the file.
+        operator: the operators that read it, through a DENSIFY or not; empty if none does.
+        shape: its shape.
+        dtype: the schema's name of its type.
+        sparsity: its share of zeros; None where its type is no whole-byte number.
+        layout: how it is stored, in words.
+        dense_bytes: what it would take stored dense.
+        stored_bytes: what its values, segments and indices take; 0 if they are another constant's as well, which comes
+            first.
+        entropy_bytes: the zeroth-order bound; None where ``sparsity`` is.
+        share: ``stored_bytes`` over the bytes of the file.
+    """
+
+    subgraph: int
+    tensor: int
+    name: str
+    operator: str
+    shape: tuple[int, ...]
+    dtype: str
+    sparsity: float | None
+    layout: str
+    dense_bytes: int
+    stored_bytes: int
+    entropy_bytes: int | None
+    share: float
+
+
+class Totals(_Part):
+    """Over all constants, bytes that several share counted once.
+
+    ``sparsity`` is over those of rank 2 and more; None where there are none.
+    """
+
+    constants: int
+    dense_bytes: int
+    stored_bytes: int
+    entropy_bytes: int
+    sparsity: float | None
+
+
+class RuntimeAnswer(_Part):
+    """Whether a runtime loads the file; None: not tried. ``reason`` says why not."""
+
+    name: str
+    loads: bool | None
+    reason: str | None = None
+
+
+class Estimate(_Part):
+    """What the file would take, encoded for a target or decoded (``"dense"``), made in memory and not written."""
+
+    target: str
+    file_bytes: int
+
+
+class Inspection(_Part):
+    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name."""
+
+    version: Literal[1] = 1
+    tool: str
+    path: str
+    file_bytes: int
+    constants: list[Constant]
+    totals: Totals
+    operators: dict[str, int]
+    runtimes: list[RuntimeAnswer]
+    estimates: list[Estimate]

@@ -1,0 +1,101 @@
+"""What ``bench`` measured: typed, versioned. Times are milliseconds, memory and sizes bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pydantic
+
+from tflite_sparse.evaluation.latency import FileLatency
+from tflite_sparse.report.tables import Table
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Ratios(_Part):
+    """This file over the first one, so that less than 1 is less. ``latency`` is the median of the rounds' ratios."""
+
+    file_bytes: float
+    load: float
+    resident: float | None
+    latency: float
+
+
+class BenchedFile(_Part):
+    """One file.
+
+    Attributes:
+        load_ms: loading and the first run, median over fresh processes.
+        resident_bytes: by how much the file made the resident memory of a fresh process grow, median likewise.
+        latency_ms_median: of a single run.
+        latency_ms_p90: which 90 % of the rounds were faster than.
+    """
+
+    path: str
+    file_bytes: int
+    load_ms: float
+    resident_bytes: int
+    latency_ms_median: float
+    latency_ms_p90: float
+    ratios: Ratios
+
+
+class BenchReport(_Part):
+    """All of it, the file that the ratios refer to first."""
+
+    version: Literal[1] = 1
+    threads: int
+    rounds: int
+    kernels: str
+    files: list[BenchedFile]
+
+    @classmethod
+    def of(cls, measured: Sequence[FileLatency], *, threads: int, rounds: int, kernels: str) -> BenchReport:
+        """The report of what :func:`tflite_sparse.evaluation.latency.compare` returned for these arguments."""
+        base = measured[0].file_bytes
+        files = [
+            BenchedFile(
+                path=str(each.path),
+                file_bytes=each.file_bytes,
+                load_ms=each.loading.load_ms,
+                resident_bytes=each.loading.resident_bytes,
+                latency_ms_median=each.latency_ms_median,
+                latency_ms_p90=each.latency_ms_p90,
+                ratios=Ratios(
+                    file_bytes=each.file_bytes / base,
+                    load=each.loading_ratio,
+                    resident=each.resident_ratio,
+                    latency=each.latency_ratio,
+                ),
+            )
+            for each in measured
+        ]
+        return cls(threads=threads, rounds=rounds, kernels=kernels, files=files)
+
+
+def files(report: BenchReport) -> Table:
+    """One row for each file, every figure with its ratio to that of the first."""
+    headings = ("file", "bytes", "ratio", "load ms", "ratio", "resident MB", "ratio", "median ms", "p90 ms", "ratio")
+    rows = tuple(
+        (
+            entry.path,
+            f"{entry.file_bytes:,}",
+            _ratio(entry.ratios.file_bytes),
+            f"{entry.load_ms:.1f}",
+            _ratio(entry.ratios.load),
+            f"{entry.resident_bytes / 1e6:.1f}",
+            _ratio(entry.ratios.resident),
+            f"{entry.latency_ms_median:.3f}",
+            f"{entry.latency_ms_p90:.3f}",
+            _ratio(entry.ratios.latency),
+        )
+        for entry in report.files
+    )
+    return Table(headings, rows, frozenset({"file"}), frozenset({"file"}))
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"

@@ -1,0 +1,124 @@
+"""What :func:`tflite_sparse.comparison.verify` found: typed, versioned. Differences are in units of a dtype."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class WeightsCheck(_Part):
+    """The constants of rank 2 and more of the reference, compared bit for bit.
+
+    Attributes:
+        compared: how many tensors the reference holds.
+        values: how many weights those are.
+        equal: how many of the tensors are equal.
+        missing: names of those that the file does not hold.
+        different: names of those that hold something else there.
+    """
+
+    compared: int
+    values: int
+    equal: int
+    missing: list[str]
+    different: list[str]
+
+
+class OutputDifference(_Part):
+    """An output that is not the same in both files.
+
+    Attributes:
+        output: its name.
+        index: among the outputs.
+        samples: on how many it differs.
+        largest_difference: None where shapes or dtypes differ, or infinity or NaN stand against something else.
+    """
+
+    output: str
+    index: int
+    samples: int
+    largest_difference: float | None
+
+
+class FirstDifference(_Part):
+    """The first tensor in execution order that differs, on the first sample on which an output does, if any.
+
+    Attributes:
+        sample: number of that sample; 0 to 2 are the boundaries: all smallest, all largest, all zero.
+        tensor: its name; None if it was not found.
+        operator: the operator of the reference that yields it.
+        largest_difference: as for outputs.
+        note: why the tensor was not found.
+    """
+
+    sample: int
+    tensor: str | None
+    operator: str | None
+    largest_difference: float | None
+    note: str | None
+
+
+class RuntimeCheck(_Part):
+    """The two files in one runtime.
+
+    Attributes:
+        name: of the runtime.
+        gate: whether a difference is a failure. It is not in the reference kernels: no app runs them, and they round
+            FULLY_CONNECTED in another way than the CONV_2D that it may have been rewritten as.
+        signature: whose graph was run; None: the file's first, where there are not several signatures.
+        outputs_bit_exact: None where nothing was compared.
+        outputs_vary: whether any output depends on the sample; None likewise. Where none does, their equality says
+            little, and the intermediate tensors that the files share were compared as well, on one sample.
+        within_tolerance: whether nothing that was compared differs by more than the tolerance; None likewise.
+        differences: one entry for each output that differs.
+        first_difference: where they begin.
+        refused: what the runtime says of the file, where it takes the reference.
+        unavailable: why nothing was compared, where it does not even take the reference.
+    """
+
+    name: str
+    gate: bool
+    signature: str | None
+    outputs_bit_exact: bool | None
+    outputs_vary: bool | None = None
+    within_tolerance: bool | None
+    differences: list[OutputDifference] = []
+    first_difference: FirstDifference | None = None
+    refused: str | None = None
+    unavailable: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The runtime, and the signature where there are several."""
+        return self.name + (f", signature {self.signature!r}" if self.signature else "")
+
+
+class VerificationReport(_Part):
+    """All of it.
+
+    Attributes:
+        file: the file in question.
+        against: the reference.
+        samples: how many were run in each runtime, boundaries included.
+        tolerance: by how much outputs may differ.
+        passed: whether every weight is equal, no runtime that takes the reference refuses the file, and every output
+            that was compared in a runtime with ``gate`` is within the tolerance.
+        failures: why not, one sentence each.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    file: str
+    against: str
+    samples: int
+    seed: int
+    tolerance: float
+    weights: WeightsCheck
+    runtimes: list[RuntimeCheck]
+    passed: bool
+    failures: list[str]
