@@ -36,6 +36,6 @@ def test_links_lead_somewhere(path):
 def test_options_named_in_the_documents_exist():
     known = {name for command in [cli, *cli.commands.values()] for option in command.params for name in option.opts}
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for line in re.findall(r"tflite-sparse export[^\n`]*", path.read_text(encoding="utf-8")):
+        for line in re.findall(r"tflite-sparse [a-z]+ [^\n`]*", path.read_text(encoding="utf-8")):
             for option in re.findall(r"(?<![\w-])--[a-z0-9-]+", line):
                 assert option in known, f"{path.name}: {option}"

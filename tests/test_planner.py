@@ -205,3 +205,13 @@ def test_no_plan_makes_a_model_larger(density, seed, outputs, channels):
     planner.apply(model, planner.plan(model, litert.answer))
     one_operator_code_and_padding = 56
     assert len(serde.serialize(model)) <= before + one_operator_code_and_padding
+
+
+def test_negative_zeros_are_kept_and_told():
+    values = tiny_models.sparse_weights((16, 3, 3, 64), "float32")
+    values[0][values[0] == 0] = -0.0
+    choice = weight_choice(tiny_models.conv2d(dtype="float32", weights=values))
+    count = int(np.count_nonzero(np.signbit(values) & (values == 0)))
+    assert choice.reason.endswith(f"; {count:,} of its values are -0.0, which is stored to keep every bit")
+    assert choice.sparsity == 1 - (np.count_nonzero(values) + count) / values.size
+    assert "-0.0" not in weight_choice(tiny_models.conv2d(dtype="float32")).reason

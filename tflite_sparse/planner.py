@@ -112,6 +112,7 @@ def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray
 
 def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
     kept = int(np.count_nonzero(nonzero_mask(values)))
+    negative_zeros = _about_negative_zeros(values, kept)
     operators = tuple(graph.operator_name(use.operator) for use in uses)
 
     def choice(layout: Layout, form: Form | None, encoded_bytes: int, reason: str) -> Choice:
@@ -126,7 +127,7 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
             dense_bytes=values.nbytes,
             encoded_bytes=encoded_bytes,
             entropy_bytes=entropy_bytes(values),
-            reason=reason,
+            reason=reason + negative_zeros,
         )
 
     dense = Layout(values.shape)
@@ -149,6 +150,12 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
         return choice(dense, None, values.nbytes, f"sparse it would take {total:,} bytes")
     words = "; ".join(filter(None, (layout.in_words(), form.words)))
     return choice(layout, form, total, words)
+
+
+def _about_negative_zeros(values: np.ndarray, kept: int) -> str:
+    """Products with a mask leave -0.0 where the weight was negative: a bit is set, so it is stored."""
+    count = kept - int(np.count_nonzero(values)) if values.dtype.kind == "f" else 0
+    return f"; {count:,} of its values are -0.0, which is stored to keep every bit" if count else ""
 
 
 def _constant(graph: Graph, index: int) -> np.ndarray:

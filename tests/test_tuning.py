@@ -1,0 +1,131 @@
+import json
+
+import numpy as np
+import pytest
+
+import tiny_models
+from tflite_sparse import planner, tuning
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.evaluation import latency
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.targets import litert
+from tools import run_cli
+
+
+def block_weights(side, block, dtype, density=0.125):
+    generator = np.random.default_rng(0)
+    kept = np.repeat(generator.random((side, side // block)) < density, block, 1)
+    if dtype == "int8":
+        return generator.integers(1, 127, (side, side)).astype(np.int8) * kept
+    return np.where(kept, generator.standard_normal((side, side)), 0).astype(np.float32)
+
+
+def model(dtype="float32", side=256, **options):
+    block = {"int8": 16, "float32": 4}[dtype]
+    return tiny_models.fully_connected((side, side), dtype=dtype, weights=block_weights(side, block, dtype), **options)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Let files take given times: {words that a form has: milliseconds}; dense takes 1."""
+
+    def pretend(**times):
+        def interleaved(paths, **_):
+            found = []
+            for path in paths:
+                names = tiny_models.operator_names(serde.read(path))
+                tensors = serde.read(path).subgraphs[0].tensors
+                kind = "dense"
+                if "DENSIFY" in names:
+                    kind = "densify"
+                elif any(tensor.sparsity is not None for tensor in tensors):
+                    kind = "native"
+                found.append(np.full(5, times.get(kind, 1.0)))
+            return np.array(found)
+
+        monkeypatch.setattr(latency, "interleaved", interleaved)
+
+    return pretend
+
+
+def choose(content, target):
+    return next(choice for choice in planner.plan(serde.parse(content), target) if choice.name == "weight")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_a_native_kernel_that_is_faster_is_taken(dtype, measured, tmp_path):
+    measured(native=0.5)
+    source, destination = tmp_path / "a.tflite", tmp_path / "b.tflite"
+    serde.write(model(dtype), source)
+    choices = encode_file(source, destination, tuning.target_for("latency"))
+    choice = next(choice for choice in choices if choice.name == "weight")
+    block = {"int8": 16, "float32": 4}[dtype]
+    assert choice.layout == Layout((256, 256), (0, 1, 2), (False, True, False), (1,), (block,))
+    assert "read sparse by FULLY_CONNECTED, 0.5 ms (dense 1 ms)" in choice.reason
+    found = serde.read(destination)
+    assert tiny_models.operator_names(found) == ["FULLY_CONNECTED"]
+    assert found.operatorCodes[0].version == 8
+    assert tuning.allowed_difference(choices) > 0
+
+
+def test_a_sparse_form_that_is_slower_than_dense_is_not_taken(measured):
+    measured(native=2.0, densify=1.5)
+    choice = choose(serde.serialize(model()), tuning.target_for("latency"))
+    assert choice.form is None
+    assert choice.reason == "dense it runs in 1 ms, sparse in 1.5 ms"
+
+
+def test_of_equally_fast_forms_the_smallest_is_taken(measured):
+    measured(native=0.97, densify=1.0)
+    content = serde.serialize(model("int8"))
+    choice = choose(content, tuning.target_for("latency"))
+    native = next(form for form in forms(content) if not form.exact)
+    assert choice.encoded_bytes <= native.layout(block_weights(256, 16, "int8")).nbytes + 1000
+
+
+def forms(content):
+    graph = next(graphs(serde.parse(content)))
+    return litert.answer_with_native(graph, 1, graph.uses()[1]).forms
+
+
+def test_size_never_takes_a_form_that_is_not_exact():
+    for dtype in ("int8", "float32"):
+        content = serde.serialize(model(dtype))
+        choice = choose(content, tuning.target_for("size"))
+        assert choice.form.exact
+        assert tuning.allowed_difference([choice]) == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "offered"),
+    [
+        ({}, True),
+        ({"lead": (1, 3)}, False),  # several rows: a matrix-vector kernel would be slower
+        ({"side": 250, "weights": None}, False),
+        ({"shuffled": True}, False),
+        ({"data_dtype": "float32"}, False),
+    ],
+)
+def test_native_is_offered_only_where_its_kernel_fits(other, offered):
+    side = other.pop("side", 256)
+    weights = tiny_models.sparse_weights((side, side)) if "weights" in other else block_weights(side, 16, "int8")
+    other.pop("weights", None)
+    content = serde.serialize(tiny_models.fully_connected((side, side), weights=weights, **other))
+    graph = next(graphs(serde.parse(content)))
+    found = litert.answer_with_native(graph, 1, graph.uses()[1]).forms
+    assert any(not form.exact for form in found) == offered
+
+
+def test_real_measurements_through_the_program(tmp_path):
+    source, destination = tmp_path / "a.tflite", tmp_path / "b.tflite"
+    serde.write(model(), source)
+    result = run_cli("encode", source, "-o", destination, "--optimize", "latency", "--quiet", "--json")
+    assert result.code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["settings"]["optimize"] == "latency"
+    assert report["verification"]["passed"]
+    reason = next(tensor["reason"] for tensor in report["tensors"] if tensor["name"] == "weight")
+    assert " ms" in reason
+    assert destination.stat().st_size <= source.stat().st_size
