@@ -77,6 +77,31 @@ class ExportSettings(Settings):
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
 
 
+class PruningSettings(Settings):
+    """How kernels are pruned while a model trains.
+
+    Attributes:
+        sparsity: share of zeros at the end, in [0, 1); may be left out for N:M.
+        block: which weights become zero together, outputs x inputs as the file will have them (``"1x16"``), or N:M
+            along the inputs (``"2:4"``).
+        schedule: ``"polynomial"``, rising along the cubic of Zhu and Gupta (2017); ``"constant"``, all at once.
+        initial_sparsity: of the polynomial schedule at ``begin``.
+        begin: training step of the first mask. None: after a tenth of the steps.
+        end: step of the last mask; they are frozen then. None: after 65 % of the steps.
+        frequency: steps between two masks.
+        scope: whether the sparsity is that of each kernel (``"layer"``) or of all together (``"global"``).
+    """
+
+    sparsity: Sparsity | None = None
+    block: str = "1x1"
+    schedule: Literal["polynomial", "constant"] = "polynomial"
+    initial_sparsity: Sparsity = 0.0
+    begin: Annotated[int, Field(ge=0)] | None = None
+    end: Annotated[int, Field(ge=1)] | None = None
+    frequency: Annotated[int, Field(ge=1)] = 100
+    scope: Literal["layer", "global"] = "layer"
+
+
 class EncodeSettings(Settings):
     """What :func:`tflite_sparse.encode` does.
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tflite_sparse.pruning import callback, masks
+from tflite_sparse.pruning import masks
+from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
+from tflite_sparse.pruning.plan import KernelPlan, Plan, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources import keras_model
 
@@ -36,10 +38,19 @@ def build(keras, optimizer):
 def watched_fit(keras, model, data, pruning, epochs=1):
     """The two kernels and the small one after each step, from a callback that runs after the pruning one."""
     seen = []
-    watcher = callback.after_each_step(keras, lambda step: seen.append([np.array(w) for w in model.get_weights()[::2]]))
+    watcher = AfterEachStep(lambda step: seen.append([np.array(w) for w in model.get_weights()[::2]]))
     model.fit(*data, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[pruning, watcher])
     assert len(seen) == STEPS * epochs
     return seen
+
+
+def following(schedule):
+    """All prunable kernels along one schedule; what the learning rate says of it is not asked."""
+
+    def planner(kernels, span):
+        return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
+
+    return MagnitudePruning(planner=planner, warn=lambda words: None)
 
 
 def kernels_of(model):
@@ -58,7 +69,7 @@ def optimizers(keras):
 def test_sparsity_follows_the_schedule_and_masks_freeze(keras, data, name):
     schedule = PolynomialSchedule(0.1, 0.8, 4, 15, 3)
     model = build(keras, optimizers(keras)[name])
-    seen = watched_fit(keras, model, data, callback.magnitude_pruning(keras, kernels_of(model), schedule))
+    seen = watched_fit(keras, model, data, following(schedule))
 
     updates = [4, 7, 10, 13, 15]
     for step, weights in enumerate(seen, 1):
@@ -82,7 +93,7 @@ def test_sparsity_follows_the_schedule_and_masks_freeze(keras, data, name):
 def test_a_mask_holds_between_two_updates(keras, data):
     model = build(keras, optimizers(keras)["adam"])
     schedule = PolynomialSchedule(0.5, 0.9, 2, 22, 10)
-    seen = watched_fit(keras, model, data, callback.magnitude_pruning(keras, kernels_of(model), schedule))
+    seen = watched_fit(keras, model, data, following(schedule))
     for first, last in ((2, 12), (12, 22)):
         for step in range(first, last):
             np.testing.assert_array_equal(seen[step - 1][0] == 0, seen[first - 1][0] == 0)
@@ -92,7 +103,7 @@ def test_a_mask_holds_between_two_updates(keras, data):
 def test_steps_are_counted_over_epochs(keras, data):
     model = build(keras, optimizers(keras)["sgd"])
     schedule = PolynomialSchedule(0.0, 0.75, 10, STEPS + 6, 5)
-    seen = watched_fit(keras, model, data, callback.magnitude_pruning(keras, kernels_of(model), schedule), epochs=2)
+    seen = watched_fit(keras, model, data, following(schedule), epochs=2)
     assert np.count_nonzero(seen[STEPS + 4][0] == 0) < 1536
     assert np.count_nonzero(seen[STEPS + 5][0] == 0) == 1536
     assert np.count_nonzero(seen[-1][0] == 0) == 1536
@@ -104,7 +115,7 @@ def test_fixed_masks_hold_what_is_zero(keras, data):
     masks.mask_to(kernels, 0.6)
     zeros = [kernel.read() == 0 for kernel in kernels]
     before = [kernel.read() for kernel in kernels]
-    seen = watched_fit(keras, model, data, callback.fixed_masks(keras, kernels))
+    seen = watched_fit(keras, model, data, MagnitudePruning(planner=frozen))
     for weights in seen:
         for values, expected in zip(weights[:2], zeros, strict=True):
             np.testing.assert_array_equal(values == 0, expected)
@@ -147,7 +158,7 @@ def test_unmasked_weights_move_as_with_masked_gradients(keras, data, momentum):
             velocity[index] = momentum * velocity[index] - rate * gradient * kept[index]
             weights[index] = weights[index] + velocity[index]
 
-    watched_fit(keras, model, data, callback.fixed_masks(keras, kernels))
+    watched_fit(keras, model, data, MagnitudePruning(planner=frozen))
     for found, expected, old in zip(model.get_weights(), weights, start, strict=True):
         np.testing.assert_allclose(found, expected, atol=5e-5)
         assert np.abs(expected - old).max() > 0.01  # the comparison is about something
@@ -170,6 +181,6 @@ def test_layers_of_one_name_keep_masks_of_their_own(width, keras):
     before = [kernel.read() == 0 for kernel in kernels]
     generator = np.random.default_rng(0)
     inputs, wanted = generator.normal(size=(32, 4, width)).astype(np.float32), generator.normal(size=(32, 1))
-    model.fit(inputs, wanted, verbose=0, callbacks=[callback.fixed_masks(keras, kernels)])
+    model.fit(inputs, wanted, verbose=0, callbacks=[MagnitudePruning(planner=frozen)])
     for kernel, zeros in zip(kernels, before, strict=True):
         np.testing.assert_array_equal(kernel.read() == 0, zeros)

@@ -57,9 +57,8 @@ def stored_bytes(graph: Graph, index: int) -> int:
 
 def _encoded(graph: Graph, index: int) -> Encoded:
     tensor, values = graph.tensor(index), graph.stored_values(index)
-    if values is None:  # all zeros: nothing of it is stored
-        values = np.zeros(0, dtype_of(tensor))
-    return from_table(tensor.sparsity, shape_of(tensor), values)
+    empty = np.zeros(0, dtype_of(tensor) or np.dtype(np.int8))
+    return from_table(tensor.sparsity, shape_of(tensor), empty if values is None else values)
 
 
 @contextlib.contextmanager

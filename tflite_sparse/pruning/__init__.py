@@ -1,1 +1,16 @@
-"""What becomes zero, and when."""
+"""What becomes zero: schedules, masks, and pruning inside ``model.fit``."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tflite_sparse.pruning.callback import MagnitudePruning as MagnitudePruning
+
+__all__ = ["MagnitudePruning"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "MagnitudePruning":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tflite_sparse.pruning.callback import MagnitudePruning
+
+    return MagnitudePruning

@@ -2,63 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import ModuleType
+import contextlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse.pruning import masks
-from tflite_sparse.pruning.schedule import PolynomialSchedule
-from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.config import PruningSettings
+from tflite_sparse.errors import ModelError, SettingsError
+from tflite_sparse.pruning import masks, stopped_gradients
+from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.pruning.learning_rate import advice
+from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
+from tflite_sparse.sources import keras_model, tensorflow_import
 
 
-def magnitude_pruning(keras: ModuleType, kernels: Sequence[Kernel], schedule: PolynomialSchedule) -> Any:
-    """A callback that makes masks along ``schedule`` and keeps masked weights at zero.
+@dataclass(frozen=True, eq=False)
+class _Masked:
+    """One kernel in training.
 
-    After each optimizer step the masked weights are set back to zero. So the forward pass sees masked weights only,
-    and since the optimizers of Keras work weight by weight, the unmasked ones move exactly as if the gradients of the
-    others had been stopped (Zhu and Gupta 2017, section 3: "only unmasked weights are updated").
+    Attributes:
+        variable: the weight.
+        plan: what becomes of it.
+        mask: the mask as a variable that the training step reads.
+        held: the share of zeros that it came with, which is kept at least.
+    """
+
+    variable: Any
+    plan: KernelPlan
+    mask: Any
+    held: float
+
+    def read(self) -> np.ndarray:
+        """The mask, bool."""
+        return np.asarray(self.mask.numpy())
+
+
+class MagnitudePruning(Hooks):
+    """A callback that prunes a model while it trains, after Zhu and Gupta (2017).
+
+    Masks are made by absolute value along a schedule. Masked weights are zero and stay so: their gradients are stopped
+    inside the training step, and what the optimizer remembers of them is zero. When ``fit`` returns, model and
+    optimizer are as before, but for the zeros.
+
+        model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
 
     Args:
-        keras: the module whose ``fit`` it goes to, ``keras`` or ``tf_keras``.
-        kernels: the kernels to prune, each masked on its own.
-        schedule: when and how much.
+        sparsity: share of zeros that every pruned kernel gets, in [0, 1).
+        planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
+        warn: told, before training starts, what the learning rate says against the schedule.
+        **settings: the fields of :class:`tflite_sparse.config.PruningSettings`: ``block="1x16", end=2000``.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range; in ``fit``: it does not fit the model or its training.
+        ModelError: in ``fit``: the optimizer moves weights whose gradients are zero.
     """
-    found: list[np.ndarray] = []
 
-    def after_step(step: int) -> None:
-        if schedule.updates_at(step):
-            sparsity = schedule.sparsity_at(step)
-            found[:] = [masks.magnitude_mask(kernel.read(), sparsity) for kernel in kernels]
-        if found:
-            masks.apply_masks(kernels, found)
+    def __init__(
+        self,
+        sparsity: float | None = None,
+        *,
+        planner: Planner | None = None,
+        warn: Callable[[str], None] = warnings.warn,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self._planner = planner or of_settings(PruningSettings(sparsity=sparsity, **settings))
+        self._warn = warn
+        self._plan = Plan(())
+        self._masked: list[_Masked] = []
+        self._restored: dict[str, np.ndarray] = {}
+        self._undo: Callable[[], None] | None = None
+        self._steps_before = 0
+        self._step = 0
 
-    return after_each_step(keras, after_step)
+    @property
+    def plan(self) -> Plan:
+        """What is done to which kernel; empty before ``fit``."""
+        return self._plan
+
+    @property
+    def step(self) -> int:
+        """How many training steps were done, earlier calls of ``fit`` included."""
+        return self._step
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """The masks as they are, bool, by kernel name, in the shape of the kernel."""
+        return {each.plan.kernel.name: each.read() for each in self._masked}
+
+    def restore(self, step: int, found: Mapping[str, np.ndarray]) -> None:
+        """Go on from a checkpoint: ``found`` as from :meth:`masks` after ``step`` steps. Before ``fit``."""
+        self._steps_before = self._step = step
+        self._restored = dict(found)
+
+    def set_model(self, model: Any) -> None:
+        """See :class:`Hooks`."""
+        super().set_model(model)
+        model.train_function = None  # what was traced before does not stop gradients
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Prepare the optimizer, and say what speaks against the schedule."""
+        del logs
+        self._masked = []
+        self._undo = stopped_gradients.patch(self.model.optimizer, self._masks_by_variable)
+        if self.model.built:
+            self._prepare()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember where the epoch starts: batches are counted within it."""
+        del epoch, logs
+        self._steps_before = self._step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Make masks anew where a schedule says so."""
+        del logs
+        last, self._step = self._step, self._steps_before + batch + 1
+        passed = range(last + 1, self._step + 1)
+        due = [each for each in self._masked if any(map(each.plan.schedule.updates_at, passed))]
+        if due:
+            self._update(due)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Check that what is masked is zero."""
+        del epoch, logs
+        for each in self._masked:
+            if np.any(each.plan.kernel.read()[~each.read()]):
+                raise ModelError(
+                    f"{each.plan.kernel.name}: {type(self.model.optimizer).__name__} moves weights whose gradient is "
+                    "zero; use Adam, SGD or another optimizer that works weight by weight."
+                )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leave the optimizer as it was."""
+        del logs
+        self.release()
+
+    def release(self) -> None:
+        """Leave the optimizer as it was; ``fit`` does so, unless it raised an exception."""
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+            self.model.train_function = None
+
+    def _masks_by_variable(self) -> dict[int, Any]:
+        if not self._masked:  # a model that was built by its first step
+            with tensorflow_import.tensorflow().init_scope():
+                self._prepare()
+        return {id(each.variable): each.mask for each in self._masked}
+
+    def _prepare(self) -> None:
+        found = keras_model.kernels_and_variables(self.model)
+        variables = {kernel.name: variable for variable, kernel in found}
+        span = self._span()
+        self._plan = self._planner([kernel for _, kernel in found], span)
+        for sentence in advice(self.model.optimizer, self._plan, span):
+            self._warn(sentence)
+        with strategy_scope(self.model):
+            self._masked = [self._start(variables[plan.kernel.name], plan) for plan in self._plan.kernels]
+        for each in self._masked:
+            masks.apply_mask(each.plan.kernel, each.read())
+
+    def _start(self, variable: Any, plan: KernelPlan) -> _Masked:
+        values = plan.kernel.read()
+        mask = self._restored.get(plan.kernel.name)
+        zeros = float(np.mean(values == 0))
+        if mask is None:
+            # What was pruned before stays so; a kernel of zeros only was not pruned but starts there.
+            mask = values != 0 if zeros < 1 else np.ones(values.shape, bool)
+        tf = tensorflow_import.tensorflow()
+        held = zeros if zeros < 1 else 0.0
+        return _Masked(variable, plan, tf.Variable(mask, trainable=False, dtype=tf.bool), held)
+
+    def _update(self, due: Sequence[_Masked]) -> None:
+        for each, mask in zip(due, self._new_masks(due), strict=True):
+            each.mask.assign(mask)
+            masks.apply_mask(each.plan.kernel, mask)
+            stopped_gradients.clear_momenta(self.model.optimizer, each.variable, mask)
+
+    def _new_masks(self, due: Sequence[_Masked]) -> list[np.ndarray]:
+        if self._plan.scope == "global":
+            kernels = [(each.plan.kernel.read(), each.plan.structure, each.plan.kernel.axes) for each in due]
+            return masks.global_masks(kernels, due[0].plan.schedule.sparsity_at(self._step))
+        return [
+            masks.magnitude_mask(
+                each.plan.kernel.read(),
+                max(each.plan.schedule.sparsity_at(self._step), each.held),
+                each.plan.structure,
+                each.plan.kernel.axes,
+            )
+            for each in due
+        ]
+
+    def _span(self) -> Span:
+        epochs, steps = self.params.get("epochs"), self.params.get("steps")
+        if not epochs or not steps:
+            raise SettingsError(
+                "the number of steps of an epoch is not known before the data were seen once: give fit() "
+                "steps_per_epoch, or a data set of known length."
+            )
+        return Span(epochs * steps, steps)
 
 
-def fixed_masks(keras: ModuleType, kernels: Sequence[Kernel]) -> Any:
-    """A callback that keeps at zero what is zero now; see :func:`magnitude_pruning`."""
-    found = masks.current_masks(kernels)
-
-    def after_step(step: int) -> None:
-        del step
-        masks.apply_masks(kernels, found)
-
-    return after_each_step(keras, after_step)
+def strategy_scope(model: Any) -> Any:
+    """Where variables of a model under ``tf.distribute`` are made."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
-def after_each_step(keras: ModuleType, action: Callable[[int], None]) -> Any:
-    """A callback that calls ``action`` with the number of training steps done, after each."""
+class AfterEachStep(Hooks):
+    """A callback that calls ``action`` with the number of training steps done, after each execution."""
 
-    class AfterEachStep(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.steps_done = 0
+    def __init__(self, action: Callable[[int], None]) -> None:
+        super().__init__()
+        self._action = action
+        self._steps_before = self._steps = 0
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            del batch, logs
-            self.steps_done += 1
-            action(self.steps_done)
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember where the epoch starts."""
+        del epoch, logs
+        self._steps_before = self._steps
 
-    return AfterEachStep()
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Tell how many steps were done."""
+        del logs
+        self._steps = self._steps_before + batch + 1
+        self._action(self._steps)

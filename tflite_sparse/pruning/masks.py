@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure, blocks_along
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 LEAST_PRUNABLE_SIZE = 2048
@@ -36,21 +38,149 @@ def prunable(model: SourceModel) -> list[Kernel]:
     scales of activation and normalisation layers, and depthwise kernels: Zhu and Gupta (2017) leave those dense too,
     for they are small and every weight counts.
     """
-    return [kernel for kernel in model.kernels() if _is_prunable(kernel)]
+    return prunable_of(model.kernels())
 
 
-def magnitude_mask(values: np.ndarray, sparsity: float) -> np.ndarray:
-    """Boolean mask of the shape of ``values``: False for the ``round(sparsity * size)`` smallest absolute values.
+def prunable_of(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Those of ``kernels`` that are prunable; see :func:`prunable`."""
+    return [kernel for kernel in kernels if _is_prunable(kernel)]
+
+
+def prunable_while_training(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Those that ``prune`` speaks of by default: the prunable ones but the first convolution.
+
+    Zhu and Gupta (2017) leave it dense: it is small, reads the input, and every weight counts.
+    """
+    first = next((kernel for kernel in kernels if _is_convolution(kernel)), None)
+    return [kernel for kernel in prunable_of(kernels) if kernel is not first]
+
+
+def magnitude_mask(
+    values: np.ndarray,
+    sparsity: float,
+    structure: Structure = UNSTRUCTURED,
+    axes: tuple[int, int] = (-1, -2),
+) -> np.ndarray:
+    """Boolean mask of the shape of ``values``: False where a weight becomes zero.
 
     The method of Zhu and Gupta (2017), section 3: order the weights of a layer by absolute value, mask the smallest
     until the sparsity is reached. Zeros are the smallest there are, so a mask never revives what was zero while fewer
-    weights than asked for were.
+    weights than asked for were. Blocks are ordered by the mean of their absolute values; at the end of an axis that
+    they do not divide, a cut one counts like a whole one. In N:M, what may become zero are the M - N smallest of each
+    group (of a cut group in proportion), the smallest of these first.
+
+    Args:
+        values: the weights.
+        sparsity: share of zeros, in [0, 1]: ``round(sparsity * size)`` weights, of blocks as near as they come; of N:M
+            no more than it allows.
+        structure: which become zero together.
+        axes: of outputs and inputs, as in ``Kernel.axes``.
     """
+    scores = unit_scores(values, structure, axes)
     zeros = round(sparsity * values.size)
-    mask = np.ones(values.size, bool)
-    if zeros:
-        mask[np.argpartition(np.abs(values.reshape(-1)), zeros - 1)[:zeros]] = False
-    return mask.reshape(values.shape)
+    return mask_of_units(scores, _smallest(scores, zeros), values.shape, structure, axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What becomes zero together: for each unit its score (infinite: never) and how many weights it has, flat."""
+
+    scores: np.ndarray
+    sizes: np.ndarray
+
+
+def unit_scores(values: np.ndarray, structure: Structure, axes: tuple[int, int]) -> Units:
+    """The units of a kernel in the order that :func:`mask_of_units` takes them."""
+    magnitudes = np.abs(values)
+    if structure.kept_of is not None:
+        magnitudes = np.where(_may_go(magnitudes, structure.kept_of, axes[1]), magnitudes, np.inf)
+    if structure.block == (1, 1):
+        return Units(magnitudes.reshape(-1), np.ones(values.size, np.int64))
+    ones = _in_blocks(np.ones(values.shape, np.int64), structure.block, axes)
+    sums = _in_blocks(magnitudes.astype(np.float64), structure.block, axes)
+    return Units((sums / ones).reshape(-1), ones.reshape(-1))
+
+
+def mask_of_units(
+    units: Units, chosen: np.ndarray, shape: tuple[int, ...], structure: Structure, axes: tuple[int, int]
+) -> np.ndarray:
+    """The mask of a kernel of ``shape`` in which the units at the flat places ``chosen`` are zero."""
+    kept = np.ones(units.scores.size, bool)
+    kept[chosen] = False
+    if structure.block == (1, 1):
+        return kept.reshape(shape)
+    moved = _moved_shape(shape, axes)
+    rows, columns = (blocks_along(moved[-2 + i], structure.block[i]) for i in (0, 1))
+    grid = kept.reshape(*moved[:-2], rows, columns)
+    grid = grid.repeat(structure.block[0], -2)[..., : moved[-2], :]
+    grid = grid.repeat(structure.block[1], -1)[..., : moved[-1]]
+    return np.ascontiguousarray(np.moveaxis(grid, (-2, -1), axes))
+
+
+def global_masks(kernels: Sequence[tuple[np.ndarray, Structure, tuple[int, int]]], sparsity: float) -> list[np.ndarray]:
+    """Masks under one total: the smallest units of all kernels together become zero, but one of each is always kept.
+
+    Args:
+        kernels: values, structure and axes of each.
+        sparsity: share of zeros over all of them.
+    """
+    units = [unit_scores(*kernel) for kernel in kernels]
+    for each in units:
+        each.scores[np.argmax(np.where(np.isfinite(each.scores), each.scores, -1))] = np.inf
+    together = Units(np.concatenate([u.scores for u in units]), np.concatenate([u.sizes for u in units]))
+    chosen = _smallest(together, round(sparsity * sum(values.size for values, *_ in kernels)))
+    bounds = np.cumsum([0, *(each.scores.size for each in units)])
+    result = []
+    for number, (each, (values, structure, axes)) in enumerate(zip(units, kernels, strict=True)):
+        own = chosen[(chosen >= bounds[number]) & (chosen < bounds[number + 1])] - bounds[number]
+        result.append(mask_of_units(each, own, values.shape, structure, axes))
+    return result
+
+
+def _smallest(units: Units, zeros: int) -> np.ndarray:
+    """Places of the units of least score that hold ``zeros`` weights together, as near as they come."""
+    allowed = int(np.count_nonzero(np.isfinite(units.scores)))
+    if zeros == 0 or allowed == 0:
+        return np.zeros(0, np.int64)
+    if units.sizes.min() == units.sizes.max():
+        count = min(round(zeros / int(units.sizes[0])), allowed)
+        return np.argpartition(units.scores, count - 1)[:count] if count else np.zeros(0, np.int64)
+    order = np.argsort(units.scores, kind="stable")[:allowed]
+    reached = np.cumsum(units.sizes[order])
+    count = int(np.searchsorted(reached, zeros))
+    before = int(reached[count - 1]) if count else 0
+    if count < allowed and int(reached[count]) - zeros <= zeros - before:
+        count += 1
+    return order[:count]
+
+
+def _may_go(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.ndarray:
+    """Which weights N:M lets become zero: in each group along ``axis`` all but the N largest."""
+    kept, group = kept_of
+    moved = np.moveaxis(magnitudes, axis, -1)
+    size = moved.shape[-1]
+    padded = np.full((*moved.shape[:-1], blocks_along(size, group) * group), -1.0)  # the padding is smaller than all
+    padded[..., :size] = moved
+    groups = padded.reshape(*moved.shape[:-1], -1, group)
+    rank = np.argsort(np.argsort(-groups, axis=-1, kind="stable"), axis=-1, kind="stable")
+    limit = np.full(groups.shape[-2], kept)
+    if size % group:
+        limit[-1] = math.ceil(kept * (size % group) / group)
+    may_go = (rank >= limit[:, None]).reshape(padded.shape)[..., :size]
+    return np.moveaxis(may_go, -1, axis)
+
+
+def _in_blocks(values: np.ndarray, block: tuple[int, int], axes: tuple[int, int]) -> np.ndarray:
+    """Sums over blocks of outputs and inputs, these axes moved to the end."""
+    moved = np.moveaxis(values, axes, (-2, -1))
+    rows, columns = (blocks_along(moved.shape[-2 + i], block[i]) for i in (0, 1))
+    padded = np.zeros((*moved.shape[:-2], rows * block[0], columns * block[1]), values.dtype)
+    padded[..., : moved.shape[-2], : moved.shape[-1]] = moved
+    return np.asarray(padded.reshape(*moved.shape[:-2], rows, block[0], columns, block[1]).sum((-3, -1)))
+
+
+def _moved_shape(shape: tuple[int, ...], axes: tuple[int, int]) -> tuple[int, ...]:
+    return np.moveaxis(np.empty(shape, np.bool_), axes, (-2, -1)).shape
 
 
 def apply_mask(kernel: Kernel, mask: np.ndarray) -> None:
@@ -81,6 +211,10 @@ def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:
     """Zeros over all weights of ``kernels``."""
     zeros = sum(int(kernel.size - np.count_nonzero(kernel.read())) for kernel in kernels)
     return Sparsity(zeros, sum(kernel.size for kernel in kernels))
+
+
+def _is_convolution(kernel: Kernel) -> bool:
+    return len(kernel.shape) >= 3 and "Conv" in kernel.owner
 
 
 def _is_prunable(kernel: Kernel) -> bool:

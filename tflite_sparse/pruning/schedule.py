@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from tflite_sparse.errors import SettingsError
+
+
+class Schedule(Protocol):
+    """What the pruning of a kernel follows."""
+
+    @property
+    def final(self) -> float:
+        """Sparsity at the end."""
+
+    @property
+    def end(self) -> int:
+        """Step of the last mask."""
+
+    def sparsity_at(self, step: int) -> float:
+        """Sparsity after ``step``."""
+
+    def updates_at(self, step: int) -> bool:
+        """Whether masks are made anew after ``step``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +54,7 @@ class PolynomialSchedule:
         for name, value in (("initial", self.initial), ("final", self.final)):
             if not 0 <= value < 1:
                 raise SettingsError(f"{name} sparsity = {value}: must be at least 0 and less than 1.")
-        if not 0 <= self.begin < self.end:
-            raise SettingsError(f"pruning from step {self.begin} to step {self.end}: begin must come before end.")
-        if self.frequency < 1:
-            raise SettingsError(f"frequency = {self.frequency}: masks must be made every 1 or more steps.")
+        _check_steps(self.begin, self.end, self.frequency)
 
     def sparsity_at(self, step: int) -> float:
         """Sparsity after ``step``: 0 before ``begin``, ``final`` from ``end`` on."""
@@ -49,6 +65,66 @@ class PolynomialSchedule:
 
     def updates_at(self, step: int) -> bool:
         """Whether masks are made anew after ``step``. The last time is ``end`` itself, whatever the frequency."""
-        if not self.begin <= step <= self.end:
-            return False
-        return step == self.end or (step - self.begin) % self.frequency == 0
+        return _is_due(step, self.begin, self.end, self.frequency)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantSchedule:
+    """The final sparsity at once, with masks that follow the weights from ``begin`` to ``end``.
+
+    Attributes:
+        final: sparsity from ``begin`` on, in [0, 1).
+        begin: step of the first mask.
+        end: step of the last one; masks are frozen after it.
+        frequency: steps between two masks.
+
+    Raises:
+        SettingsError: the sparsity is out of range, or the steps are out of order.
+    """
+
+    final: float
+    begin: int
+    end: int
+    frequency: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.final < 1:
+            raise SettingsError(f"sparsity = {self.final}: must be at least 0 and less than 1.")
+        _check_steps(self.begin, self.end, self.frequency)
+
+    def sparsity_at(self, step: int) -> float:
+        """Sparsity after ``step``: 0 before ``begin``, ``final`` from then on."""
+        return self.final if step >= self.begin else 0.0
+
+    def updates_at(self, step: int) -> bool:
+        """Whether masks are made anew after ``step``. The last time is ``end`` itself, whatever the frequency."""
+        return _is_due(step, self.begin, self.end, self.frequency)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """No masks are made: what is zero when training starts stays so."""
+
+    final: float = 0.0
+    end: int = 0
+
+    def sparsity_at(self, step: int) -> float:
+        """0: nothing is asked for."""
+        del step
+        return 0.0
+
+    def updates_at(self, step: int) -> bool:
+        """Never."""
+        del step
+        return False
+
+
+def _is_due(step: int, begin: int, end: int, frequency: int) -> bool:
+    return begin <= step <= end and (step == end or (step - begin) % frequency == 0)
+
+
+def _check_steps(begin: int, end: int, frequency: int) -> None:
+    if not 0 <= begin < end:
+        raise SettingsError(f"pruning from step {begin} to step {end}: begin must come before end.")
+    if frequency < 1:
+        raise SettingsError(f"frequency = {frequency}: masks must be made every 1 or more steps.")

@@ -11,11 +11,14 @@ import numpy as np
 
 from tflite_sparse.errors import DataError, ModelError, one_line
 from tflite_sparse.progress import Step
-from tflite_sparse.pruning import callback, masks
+from tflite_sparse.pruning import masks
+from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
+from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.labels import Kind, check_labels
+from tflite_sparse.sources.source_model import Kernel
 
 BATCH_SIZE = 64
 SCRATCH_EPOCHS = 30
@@ -35,7 +38,12 @@ def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, s
     if sparsity > 0:
         begin, end = round(steps * _PRUNE_FROM), round(steps * _PRUNE_TO)
         schedule = PolynomialSchedule(0.0, sparsity, begin, end, max((end - begin) // _UPDATES, 1))
-        extra.append(callback.magnitude_pruning(source.keras, masks.prunable(source), schedule))
+
+        def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
+            del span
+            return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
+
+        extra.append(MagnitudePruning(planner=planner))
     _fit(source, data, SCRATCH_EPOCHS, _SCRATCH_RATE, extra, seed, on_step)
 
 
@@ -48,8 +56,7 @@ def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_s
     """
     if not data.has_labels:
         raise DataError(f"{data.name} has no labels: --finetune-epochs needs some (y).")
-    held = callback.fixed_masks(source.keras, masks.prunable(source))
-    _fit(source, data, epochs, _FINETUNE_RATE, [held], seed, on_step)
+    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=frozen)], seed, on_step)
 
 
 def _fit(
@@ -66,7 +73,7 @@ def _fit(
     assert kind is not None
     loss = _loss(keras, kind, sample, labels)
     model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
-    listener = callback.after_each_step(keras, lambda done: on_step(done, steps))
+    listener = AfterEachStep(lambda done: on_step(done, steps))
     callbacks = [*extra, listener]
     try:
         history = model.fit(data.x_train, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks)

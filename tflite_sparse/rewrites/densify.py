@@ -7,16 +7,18 @@ output of one new DENSIFY operator instead.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.encoding.constants import dense_values
 from tflite_sparse.encoding.csr import Encoded
 from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.encoding.sparsity_parameters import table_of_unique_vectors, to_table
-from tflite_sparse.flatbuffer.graph import Graph, Use, new_operator, new_tensor, rewire, shape_of
+from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_operator, new_tensor, rewire, shape_of
 from tflite_sparse.flatbuffer.serde import packed_bytes
 
 _OFFSET_BYTES = 4  # an entry in the list of tensors or operators
@@ -48,22 +50,28 @@ def undo(graph: Graph) -> list[int]:
     Raises:
         FlatbufferError: the constant is damaged.
     """
-    operators = [operator for operator in graph.operators if graph.operator_name(operator) == "DENSIFY"]
-    yielded = {int(operator.inputs[0]) for operator in operators if graph.yields(int(operator.outputs[0]))}
-    uses = graph.uses()
-    found: list[int] = []
-    for operator in operators:
-        sparse, dense = int(operator.inputs[0]), int(operator.outputs[0])
-        if sparse in yielded or not graph.is_constant(sparse):
-            continue
-        if sparse not in found:  # else another DENSIFY of the same constant came before
+    readers: dict[int, list[Any]] = defaultdict(list)
+    for operator in graph.operators:
+        if graph.operator_name(operator) == "DENSIFY":
+            readers[int(operator.inputs[0])].append(operator)
+    outputs = set(indices(graph.subgraph.outputs))
+    constants: dict[int, int] = {}  # by the tensor that a DENSIFY yields
+    for sparse, operators in readers.items():
+        dense = [int(operator.outputs[0]) for operator in operators]
+        if outputs.isdisjoint(dense):
             store_dense(graph, sparse)
-            graph.tensor(sparse).quantization = graph.tensor(dense).quantization  # what the consumers see
-            found.append(sparse)
-        for use in uses.get(dense, []):
-            rewire(use.operator, use.position, sparse)
-        graph.remove(operator)
-    return found
+            graph.tensor(sparse).quantization = graph.tensor(dense[0]).quantization  # what the consumers see
+            constants |= dict.fromkeys(dense, sparse)
+    rest = []
+    for operator in graph.operators:
+        if graph.operator_name(operator) == "DENSIFY" and int(operator.outputs[0]) in constants:
+            continue
+        rest.append(operator)
+        inputs = indices(operator.inputs)
+        if not constants.keys().isdisjoint(inputs):
+            operator.inputs = np.array([constants.get(index, index) for index in inputs], np.int32)
+    graph.subgraph.operators = rest
+    return sorted(set(constants.values()))
 
 
 def store_dense(graph: Graph, index: int) -> None:

@@ -26,6 +26,8 @@ from tflite_sparse.rewrites.split_axis import (
 )
 from tflite_sparse.rewrites.weights import constant_behind, readers_of_weights
 
+_LARGEST_STRIDE = 2**31 - 1
+
 
 def refusal(graph: Graph, operator: Any) -> str | None:
     """Why this operator cannot be rewritten, or None."""
@@ -37,6 +39,8 @@ def refusal(graph: Graph, operator: Any) -> str | None:
         return "it has no options or its input is not of rank 4"
     if shape_of(kernel)[3] != shape[3]:
         return "it has several groups"
+    if options.strideW * shape[3] > _LARGEST_STRIDE:
+        return "its stride along the width is out of range"
     if options.dilationWFactor != 1:
         return "it is dilated along the width"
     if sum(size < 0 for size in signature) > 1 or any(size < 0 for size in signature[1:]):

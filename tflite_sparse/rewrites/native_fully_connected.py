@@ -77,7 +77,9 @@ def undo(graph: Graph) -> dict[int, Layout]:
         FlatbufferError: a weight is damaged.
     """
     readers = [operator for operator in graph.operators if graph.operator_name(operator) == "FULLY_CONNECTED"]
+    behind_densify = {int(o.inputs[0]) for o in graph.operators if graph.operator_name(o) == "DENSIFY"}
     readers = [operator for operator in readers if graph.tensor(int(operator.inputs[1])).sparsity is not None]
+    readers = [operator for operator in readers if int(operator.inputs[1]) not in behind_densify]
     found = {}
     for weight in sorted({int(operator.inputs[1]) for operator in readers}):
         found[weight] = layout_of(graph, weight)

@@ -59,6 +59,8 @@ def reshape_after(graph: Graph, operator: Any, shape: Sequence[int], target: Seq
 def has_reshape_before(graph: Graph, operator: Any, position: int) -> bool:
     """Whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
     between = int(operator.inputs[position])
+    if graph.tensor(between).name:  # most have one; looking through the graph for each would be quadratic
+        return False
     return len(graph.uses().get(between, ())) == 1 and _made_here(graph, graph.producers().get(between), between)
 
 

@@ -10,9 +10,10 @@ from tflite_sparse.flatbuffer.graph import Graph
 def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Any]]:
     """For each constant, or DENSIFY of one, that only operators called ``name`` read, as weights (input 1): these."""
     found = {}
+    producers = graph.producers()
     for index, uses in graph.uses().items():
         readers = [use.operator for use in uses]
-        is_weight = graph.is_constant(constant_behind(graph, index)) and not graph.yields(index)
+        is_weight = graph.is_constant(_behind(graph, producers.get(index), index)) and not graph.yields(index)
         if is_weight and all(use.position == 1 and graph.operator_name(use.operator) == name for use in uses):
             found[index] = readers
     return found
@@ -20,7 +21,10 @@ def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Any]]:
 
 def constant_behind(graph: Graph, index: int) -> int:
     """The constant that a DENSIFY makes this tensor of, or the tensor itself."""
-    producer = graph.producers().get(index)
+    return _behind(graph, graph.producers().get(index), index)
+
+
+def _behind(graph: Graph, producer: Any, index: int) -> int:
     if producer is None or graph.operator_name(producer) != "DENSIFY":
         return index
     return int(producer.inputs[0])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources import orientation, tensorflow_import
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
@@ -49,16 +49,7 @@ class KerasSource:
 
     def kernels(self) -> list[Kernel]:
         """See :class:`SourceModel`."""
-        found: dict[int, Kernel] = {}
-        names: Counter[str] = Counter()
-        for layer in flatten(self.model):
-            for variable in _own_variables(layer):
-                if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
-                    name = _path(layer, variable)
-                    names[name] += 1
-                    unique = name if names[name] == 1 else f"{name} ({names[name]})"
-                    found[id(variable)] = _kernel(unique, layer, variable)
-        return list(found.values())
+        return [kernel for _, kernel in kernels_and_variables(self.model)]
 
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         """See :class:`SourceModel`."""
@@ -153,6 +144,20 @@ def from_memory(model: Any) -> SourceModel:
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
     keras = tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
     return _as_source(model, keras, model.name)
+
+
+def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
+    """Every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable."""
+    found: dict[int, tuple[Any, Kernel]] = {}
+    names: Counter[str] = Counter()
+    for layer in flatten(model):
+        for variable in _own_variables(layer):
+            if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
+                name = _path(layer, variable)
+                names[name] += 1
+                unique = name if names[name] == 1 else f"{name} ({names[name]})"
+                found[id(variable)] = variable, _kernel(unique, layer, variable)
+    return list(found.values())
 
 
 def flatten(model: Any) -> Iterator[Any]:
@@ -293,6 +298,7 @@ def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
         tuple(int(n) for n in variable.shape),
         variable.numpy,
         variable.assign,
+        orientation.axes(layer, len(variable.shape)),
     )
 
 

@@ -23,6 +23,8 @@ class Kernel:
         shape: as the model has it: ``(in, out)``, ``(h, w, in, out)``, ...
         read: gives the values, float.
         write: sets the values.
+        axes: which axis counts the outputs and which the inputs, as the file will have them; for a kernel of several
+            input axes, the one whose neighbours are neighbours in the file.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Kernel:
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]
     write: Callable[[np.ndarray], None]
+    axes: tuple[int, int] = (-1, -2)
 
     @property
     def size(self) -> int:

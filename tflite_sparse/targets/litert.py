@@ -43,7 +43,7 @@ def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     forms: list[Form] = []
     if refusal is None:
         forms.append(densified(graph, tensor_index, uses))
-    elif names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8:
+    elif names == {"FULLY_CONNECTED"} and dtype_of(tensor) == _INT8 and all(use.position == 1 for use in uses):
         rewrite_refusal = _refusal_of_rewrite(graph, uses)
         if rewrite_refusal is None:
             forms += _through_conv(graph, tensor_index, uses)

@@ -1,0 +1,99 @@
+"""Stop the gradients of masked weights inside the training step, whatever the optimizer makes of them afterwards.
+
+The optimizer of a compiled model is asked to apply gradients by one method: ``apply`` in Keras 3, ``apply_gradients``
+in Keras 2. While a model is pruned, that method of this one object applies the masks first. So clipping, momenta and
+several steps in one execution all see gradients that are zero where a weight is masked (Zhu and Gupta 2017, section 3),
+and a weight that is zero, with momenta that are, stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.sources import tensorflow_import
+
+MasksOf = Callable[[], Mapping[int, Any]]
+"""Gives the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
+
+
+def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
+    """Make ``optimizer`` apply masked gradients; return what undoes it.
+
+    Args:
+        optimizer: of either generation of Keras, also one that scales the loss.
+        masks_of: see :data:`MasksOf`.
+    """
+    is_keras3 = any(base.__module__.startswith("keras.") for base in type(optimizer).__mro__)
+    name = "apply" if is_keras3 else "apply_gradients"
+    original = getattr(optimizer, name)
+
+    def apply(gradients: Iterable[Any], trainable_variables: Any = None) -> Any:
+        variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
+        masked = _masked(zip(gradients, variables, strict=True), masks_of())
+        return original([gradient for gradient, _ in masked], trainable_variables)
+
+    def apply_gradients(grads_and_vars: Iterable[tuple[Any, Any]], *rest: Any, **options: Any) -> Any:
+        return original(_masked(grads_and_vars, masks_of()), *rest, **options)
+
+    optimizer.__dict__[name] = apply if is_keras3 else apply_gradients
+
+    def undo() -> None:
+        optimizer.__dict__.pop(name, None)
+
+    return undo
+
+
+def clear_momenta(optimizer: Any, variable: Any, mask: np.ndarray) -> None:
+    """Set what an optimizer remembers of masked weights (momenta, moving averages) to zero.
+
+    Args:
+        optimizer: of either generation, also one that scales the loss; nothing happens before its first step.
+        variable: the weight.
+        mask: bool, of its shape.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for slot in _slots(inner, variable):
+        if tuple(slot.shape) == mask.shape:
+            values = np.asarray(slot.numpy())
+            slot.assign(np.where(mask, values, np.zeros((), values.dtype)))
+
+
+def _masked(pairs: Iterable[tuple[Any, Any]], masks: Mapping[int, Any]) -> list[tuple[Any, Any]]:
+    return [(_where(masks.get(id(variable)), gradient), variable) for gradient, variable in pairs]
+
+
+def _where(mask: Any, gradient: Any) -> Any:
+    if mask is None or gradient is None:
+        return gradient
+    tf = tensorflow_import.tensorflow()
+    if isinstance(gradient, tf.IndexedSlices):  # of an embedding: only the rows that were looked up
+        rows = tf.gather(mask, gradient.indices)
+        values = tf.where(rows, gradient.values, tf.zeros_like(gradient.values))
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return tf.where(mask, gradient, tf.zeros_like(gradient))
+
+
+def _slots(optimizer: Any, variable: Any) -> list[Any]:
+    """The variables that an optimizer keeps for a weight: every list of its attributes that runs with the weights."""
+    if hasattr(optimizer, "get_slot_names"):  # the legacy optimizers of Keras 2
+        return [optimizer.get_slot(variable, name) for name in optimizer.get_slot_names()]
+    place, count = _place(optimizer, variable)
+    if place is None:
+        return []
+    weights = getattr(optimizer, "_trainable_variables", None)
+    lists = [value for value in vars(optimizer).values() if isinstance(value, list) and value is not weights]
+    found = [values[place] for values in lists if len(values) == count]
+    return [slot for slot in found if hasattr(slot, "assign") and slot is not variable]
+
+
+def _place(optimizer: Any, variable: Any) -> tuple[int | None, int]:
+    if hasattr(optimizer, "_trainable_variables"):  # Keras 3
+        known = list(getattr(optimizer, "_trainable_variables", None) or ())
+        return next((i for i, each in enumerate(known) if each is variable), None), len(known)
+    numbers = getattr(optimizer, "_index_dict", None)  # Keras 2
+    if numbers is None:
+        return None, 0
+    return numbers.get(optimizer._var_key(variable)), len(numbers)

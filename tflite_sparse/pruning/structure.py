@@ -1,0 +1,71 @@
+"""Which weights become zero together: each alone, in blocks, or N of every M."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from tflite_sparse.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The shape of a mask, in the orientation that a weight has in the file: ``(..., outputs, inputs)``.
+
+    Attributes:
+        block: how many outputs and how many inputs become zero together; (1, 1): each weight alone.
+        kept_of: ``(N, M)``: of every M neighbours along the inputs at most N are kept; None: any number.
+    """
+
+    block: tuple[int, int] = (1, 1)
+    kept_of: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.block) < 1:
+            raise SettingsError(f"block {self.block[0]}x{self.block[1]}: both sides must be 1 or more.")
+        if self.kept_of is None:
+            return
+        kept, group = self.kept_of
+        if self.block != (1, 1) or not 0 < kept < group:
+            raise SettingsError(f"{kept}:{group}: as many as are kept must be at least 1 and fewer than the group.")
+
+    @property
+    def sparsity(self) -> float | None:
+        """The share of zeros that N:M comes to; None where any is possible."""
+        return None if self.kept_of is None else 1 - self.kept_of[0] / self.kept_of[1]
+
+    def __str__(self) -> str:
+        if self.kept_of is not None:
+            return f"{self.kept_of[0]}:{self.kept_of[1]}"
+        return f"{self.block[0]}x{self.block[1]}"
+
+
+UNSTRUCTURED = Structure()
+
+_FORM = re.compile(r"(\d{1,4})([x:])(\d{1,4})")
+
+
+def parse(words: str) -> Structure:
+    """A structure from ``"1x16"`` (outputs x inputs) or ``"2:4"`` (kept of every four).
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    found = _FORM.fullmatch(words)
+    if found is None:
+        raise SettingsError(f"block = {words!r}: expected outputs x inputs, as 1x16, or N:M, as 2:4.")
+    first, second = int(found[1]), int(found[3])
+    return Structure((first, second)) if found[2] == "x" else Structure(kept_of=(first, second))
+
+
+def fits(structure: Structure, outputs: int, inputs: int) -> bool:
+    """Whether at least one whole block or group lies within a weight of so many outputs and inputs."""
+    if structure.kept_of is not None:
+        return inputs >= structure.kept_of[1]
+    return structure.block[0] <= outputs and structure.block[1] <= inputs
+
+
+def blocks_along(size: int, block: int) -> int:
+    """How many blocks cover ``size``; the last may be cut."""
+    return math.ceil(size / block)

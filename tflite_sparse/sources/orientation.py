@@ -1,0 +1,33 @@
+"""Where the outputs and inputs of a Keras kernel are, so that masks have the shape that the file will have.
+
+The converter writes Dense kernels ``(in, out)`` as ``(out, in)``, convolutions ``(..., in, out)`` as
+``(out, ..., in)``, transposed ones ``(..., out, in)`` as ``(out, ..., in)``, and tables as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def axes(layer: Any, rank: int) -> tuple[int, int]:
+    """The axes of outputs and inputs of a kernel of ``layer``, negative; see ``Kernel.axes``."""
+    kind = type(layer).__name__
+    if kind == "Embedding":
+        return -2, -1
+    if kind.startswith("Conv") and kind.endswith("Transpose"):
+        return -2, -1
+    equation = getattr(layer, "equation", None)
+    if kind == "EinsumDense" and isinstance(equation, str):
+        return _of_einsum(equation, rank)
+    return -1, -2
+
+
+def _of_einsum(equation: str, rank: int) -> tuple[int, int]:
+    """Of ``"abc,cde->abde"`` the kernel is ``cde``; it is summed over ``c``, and the last of its outputs is ``e``."""
+    left, _, result = equation.replace(" ", "").partition("->")
+    data, _, kernel = left.partition(",")
+    summed = [i for i, letter in enumerate(kernel) if letter in data and letter not in result]
+    outputs = [i for i, letter in enumerate(kernel) if letter in result and letter not in data]
+    if len(kernel) != rank or not summed or not outputs:
+        return -1, -2
+    return outputs[-1] - rank, summed[-1] - rank
