@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from tflite_sparse.file_pipeline import encode as encode
     from tflite_sparse.inspection import inspect as inspect
     from tflite_sparse.pipeline import export as export
+    from tflite_sparse.prune_pipeline import prune as prune
     from tflite_sparse.report.model import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
 
-__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "verify"]
+__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "prune", "verify"]
 
 _HOMES = {
     "decode": "tflite_sparse.file_pipeline",
     "encode": "tflite_sparse.file_pipeline",
     "export": "tflite_sparse.pipeline",
     "inspect": "tflite_sparse.inspection",
+    "prune": "tflite_sparse.prune_pipeline",
     "verify": "tflite_sparse.comparison",
     "Report": "tflite_sparse.report.model",
     "Dataset": "tflite_sparse.sources.dataset",

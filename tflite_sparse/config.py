@@ -102,6 +102,32 @@ class PruningSettings(Settings):
     scope: Literal["layer", "global"] = "layer"
 
 
+class PruneSettings(PruningSettings):
+    """What :func:`tflite_sparse.prune` does.
+
+    Attributes:
+        epochs: of training.
+        batch_size: samples of one step.
+        learning_rate: the highest; it falls to zero along a cosine.
+        optimizer: name of an optimizer of Keras.
+        recipe: TOML file of rules for single kernels, or the name of a preset.
+        allocate: scan how much each kernel loses, and spread the sparsity over the kernels accordingly.
+        resume: go on from the checkpoint of an interrupted run.
+        seed: of initialisation, order and dropout.
+        custom_objects: Python file that defines the model's own layers; it is run.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    optimizer: str = "adam"
+    recipe: Path | None = None
+    allocate: bool = False
+    resume: bool = False
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    custom_objects: Path | None = None
+
+
 class EncodeSettings(Settings):
     """What :func:`tflite_sparse.encode` does.
 

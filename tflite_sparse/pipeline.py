@@ -119,7 +119,9 @@ class _Export:
         with self.progress.stage("load"):
             settings = self.settings
             if model is None:
-                samples = _load_data(DEMO_DATA if data is None else data, settings.seed, (None, 28, 28, 1))
+                samples = dataset.of_any(
+                    DEMO_DATA if data is None else data, seed=settings.seed, image_shape=(None, 28, 28, 1)
+                )
                 return None, _check_demo_data(samples)
             path = Path(model) if isinstance(model, str | os.PathLike) else None
             source = (
@@ -134,7 +136,8 @@ class _Export:
                 raise DataError(
                     f"{source.name} has {len(inputs)} inputs; data for models with one input are supported."
                 )
-            samples = _load_data(data, settings.seed, inputs[0].shape).fitted_to(inputs[0].shape, inputs[0].dtype)
+            samples = dataset.of_any(data, seed=settings.seed, image_shape=inputs[0].shape)
+            samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
             _check_labels(source, samples)
             return source, samples
 
@@ -276,12 +279,6 @@ class _Export:
                 outputs = outputs_of(position)
                 scores.append(None if _samples_with_nan(outputs) else _mean_score(metrics, outputs, references))
         return joint_name(metrics), scores
-
-
-def _load_data(data: Any, seed: int, shape: tuple[int | None, ...]) -> Dataset:
-    if isinstance(data, str | os.PathLike):
-        return dataset.load(os.fspath(data), seed=seed, image_shape=shape)
-    return dataset.from_arrays(data, seed=seed)
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:

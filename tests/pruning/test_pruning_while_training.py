@@ -3,58 +3,18 @@
 import numpy as np
 import pytest
 
+from small_net import BATCH, STEPS, build, following, gradients_by_hand, kernels_of, make_data, watched_fit
+
 from tflite_sparse.pruning import masks
-from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
-from tflite_sparse.pruning.plan import KernelPlan, Plan, frozen
+from tflite_sparse.pruning.callback import MagnitudePruning
+from tflite_sparse.pruning.plan import frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources import keras_model
-
-BATCH, STEPS = 16, 24
 
 
 @pytest.fixture(scope="module")
 def data():
-    generator = np.random.default_rng(5)
-    x = generator.normal(size=(BATCH * STEPS, 32)).astype(np.float32)
-    return x, (x @ generator.normal(size=(32, 3))).argmax(-1)
-
-
-def build(keras, optimizer):
-    """Two kernels to prune (2,048 and 4,096 weights) and one that is too small (192)."""
-    keras.utils.set_random_seed(2)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            layers.Input((32,)),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(3),
-        ]
-    )
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return model
-
-
-def watched_fit(keras, model, data, pruning, epochs=1):
-    """The two kernels and the small one after each step, from a callback that runs after the pruning one."""
-    seen = []
-    watcher = AfterEachStep(lambda step: seen.append([np.array(w) for w in model.get_weights()[::2]]))
-    model.fit(*data, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[pruning, watcher])
-    assert len(seen) == STEPS * epochs
-    return seen
-
-
-def following(schedule):
-    """All prunable kernels along one schedule; what the learning rate says of it is not asked."""
-
-    def planner(kernels, span):
-        return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
-
-    return MagnitudePruning(planner=planner, warn=lambda words: None)
-
-
-def kernels_of(model):
-    return masks.prunable(keras_model.from_memory(model))
+    return make_data()
 
 
 def optimizers(keras):
@@ -69,7 +29,8 @@ def optimizers(keras):
 def test_sparsity_follows_the_schedule_and_masks_freeze(keras, data, name):
     schedule = PolynomialSchedule(0.1, 0.8, 4, 15, 3)
     model = build(keras, optimizers(keras)[name])
-    seen = watched_fit(keras, model, data, following(schedule))
+    seen = watched_fit(model, data, following(schedule))
+    assert len(seen) == STEPS
 
     updates = [4, 7, 10, 13, 15]
     for step, weights in enumerate(seen, 1):
@@ -93,7 +54,7 @@ def test_sparsity_follows_the_schedule_and_masks_freeze(keras, data, name):
 def test_a_mask_holds_between_two_updates(keras, data):
     model = build(keras, optimizers(keras)["adam"])
     schedule = PolynomialSchedule(0.5, 0.9, 2, 22, 10)
-    seen = watched_fit(keras, model, data, following(schedule))
+    seen = watched_fit(model, data, following(schedule))
     for first, last in ((2, 12), (12, 22)):
         for step in range(first, last):
             np.testing.assert_array_equal(seen[step - 1][0] == 0, seen[first - 1][0] == 0)
@@ -103,7 +64,7 @@ def test_a_mask_holds_between_two_updates(keras, data):
 def test_steps_are_counted_over_epochs(keras, data):
     model = build(keras, optimizers(keras)["sgd"])
     schedule = PolynomialSchedule(0.0, 0.75, 10, STEPS + 6, 5)
-    seen = watched_fit(keras, model, data, following(schedule), epochs=2)
+    seen = watched_fit(model, data, following(schedule), epochs=2)
     assert np.count_nonzero(seen[STEPS + 4][0] == 0) < 1536
     assert np.count_nonzero(seen[STEPS + 5][0] == 0) == 1536
     assert np.count_nonzero(seen[-1][0] == 0) == 1536
@@ -115,27 +76,12 @@ def test_fixed_masks_hold_what_is_zero(keras, data):
     masks.mask_to(kernels, 0.6)
     zeros = [kernel.read() == 0 for kernel in kernels]
     before = [kernel.read() for kernel in kernels]
-    seen = watched_fit(keras, model, data, MagnitudePruning(planner=frozen))
+    seen = watched_fit(model, data, MagnitudePruning(planner=frozen))
     for weights in seen:
         for values, expected in zip(weights[:2], zeros, strict=True):
             np.testing.assert_array_equal(values == 0, expected)
     for values, old, masked in zip(seen[-1], before, zeros, strict=False):
         assert (values != old)[~masked].mean() > 0.9
-
-
-def relu_network_gradients(weights, x, labels):
-    """Gradients of the mean cross-entropy of Dense-relu-Dense-relu-Dense, by hand in float64."""
-    k1, b1, k2, b2, k3, b3 = weights
-    h1 = np.maximum(x @ k1 + b1, 0)
-    h2 = np.maximum(h1 @ k2 + b2, 0)
-    logits = h2 @ k3 + b3
-    share = np.exp(logits - logits.max(-1, keepdims=True))
-    share /= share.sum(-1, keepdims=True)
-    share[np.arange(len(x)), labels] -= 1
-    d3 = share / len(x)
-    d2 = (d3 @ k3.T) * (h2 > 0)
-    d1 = (d2 @ k2.T) * (h1 > 0)
-    return [x.T @ d1, d1.sum(0), h1.T @ d2, d2.sum(0), h2.T @ d3, d3.sum(0)]
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -153,12 +99,12 @@ def test_unmasked_weights_move_as_with_masked_gradients(keras, data, momentum):
     start = [w.copy() for w in weights]
     for step in range(STEPS):
         part = slice(step * BATCH, (step + 1) * BATCH)
-        gradients = relu_network_gradients(weights, x[part].astype(np.float64), labels[part])
+        gradients = gradients_by_hand(weights, x[part].astype(np.float64), labels[part])
         for index, gradient in enumerate(gradients):
             velocity[index] = momentum * velocity[index] - rate * gradient * kept[index]
             weights[index] = weights[index] + velocity[index]
 
-    watched_fit(keras, model, data, MagnitudePruning(planner=frozen))
+    watched_fit(model, data, MagnitudePruning(planner=frozen))
     for found, expected, old in zip(model.get_weights(), weights, start, strict=True):
         np.testing.assert_allclose(found, expected, atol=5e-5)
         assert np.abs(expected - old).max() > 0.01  # the comparison is about something

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,17 +27,31 @@ class _Masked:
         variable: the weight.
         plan: what becomes of it.
         mask: the mask as a variable that the training step reads.
-        held: the share of zeros that it came with, which is kept at least.
+        origin: the mask that it came with; zeros in it stay, those within a block that is kept aside.
+        held: the share of weights in it whose unit (block) is zero throughout, which is kept at least.
     """
 
     variable: Any
     plan: KernelPlan
     mask: Any
+    origin: np.ndarray
     held: float
 
     def read(self) -> np.ndarray:
         """The mask, bool."""
         return np.asarray(self.mask.numpy())
+
+    def values(self) -> np.ndarray:
+        """The weights.
+
+        Raises:
+            ModelError: one is NaN or infinite, so that they have no order.
+        """
+        return masks.finite(self.plan.kernel)
+
+    def keep_origin(self, mask: np.ndarray) -> np.ndarray:
+        """``mask`` without the weights that were zero from the start."""
+        return mask & self.origin if self.plan.structure.block == (1, 1) else mask
 
 
 class MagnitudePruning(Hooks):
@@ -57,7 +71,7 @@ class MagnitudePruning(Hooks):
 
     Raises:
         SettingsError: a setting is unknown or out of range; in ``fit``: it does not fit the model or its training.
-        ModelError: in ``fit``: the optimizer moves weights whose gradients are zero.
+        ModelError: in ``fit``: the loss or a weight became NaN, or masked weights do not stay zero.
     """
 
     def __init__(
@@ -122,17 +136,25 @@ class MagnitudePruning(Hooks):
         passed = range(last + 1, self._step + 1)
         due = [each for each in self._masked if any(map(each.plan.schedule.updates_at, passed))]
         if due:
-            self._update(due)
+            with self._releasing_on_error():
+                self._update(due)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Check that what is masked is zero."""
-        del epoch, logs
-        for each in self._masked:
-            if np.any(each.plan.kernel.read()[~each.read()]):
+        """Check that training goes on and that what is masked is zero."""
+        with self._releasing_on_error():
+            loss = float(np.asarray((logs or {}).get("loss", 0.0)))
+            if not np.isfinite(loss):
                 raise ModelError(
-                    f"{each.plan.kernel.name}: {type(self.model.optimizer).__name__} moves weights whose gradient is "
-                    "zero; use Adam, SGD or another optimizer that works weight by weight."
+                    f"{self.model.name}: the loss is {loss:g} after epoch {epoch + 1}: training diverged. Use a lower "
+                    "learning rate, and check the range of the data."
                 )
+            for each in self._masked:
+                if np.any(each.values()[~each.read()]):
+                    optimizer = type(self.model.optimizer).__name__
+                    raise ModelError(
+                        f"{each.plan.kernel.name}: masked weights do not stay zero: {optimizer} or a constraint moves "
+                        "weights whose gradient is zero. Use Adam, SGD or another that works weight by weight."
+                    )
 
     def on_train_end(self, logs: Any = None) -> None:
         """Leave the optimizer as it was."""
@@ -140,11 +162,20 @@ class MagnitudePruning(Hooks):
         self.release()
 
     def release(self) -> None:
-        """Leave the optimizer as it was; ``fit`` does so, unless it raised an exception."""
+        """Leave the optimizer as it was; ``fit`` does so, unless it raised an exception of somebody else."""
         if self._undo is not None:
             self._undo()
             self._undo = None
             self.model.train_function = None
+
+    @contextlib.contextmanager
+    def _releasing_on_error(self) -> Iterator[None]:
+        """``fit`` does not call ``on_train_end`` after an exception."""
+        try:
+            yield
+        except Exception:
+            self.release()
+            raise
 
     def _masks_by_variable(self) -> dict[int, Any]:
         if not self._masked:  # a model that was built by its first step
@@ -157,43 +188,47 @@ class MagnitudePruning(Hooks):
         variables = {kernel.name: variable for variable, kernel in found}
         span = self._span()
         self._plan = self._planner([kernel for _, kernel in found], span)
-        for sentence in advice(self.model.optimizer, self._plan, span):
+        for sentence in advice(self.model.optimizer, self._plan, span, self._step):
             self._warn(sentence)
         with strategy_scope(self.model):
             self._masked = [self._start(variables[plan.kernel.name], plan) for plan in self._plan.kernels]
         for each in self._masked:
-            masks.apply_mask(each.plan.kernel, each.read())
+            self._apply(each, each.read())
 
     def _start(self, variable: Any, plan: KernelPlan) -> _Masked:
-        values = plan.kernel.read()
-        mask = self._restored.get(plan.kernel.name)
-        zeros = float(np.mean(values == 0))
-        if mask is None:
-            # What was pruned before stays so; a kernel of zeros only was not pruned but starts there.
-            mask = values != 0 if zeros < 1 else np.ones(values.shape, bool)
+        values = masks.finite(plan.kernel)
+        origin = masks.trained_mask(values)
+        units = masks.unit_scores(origin, plan.structure, plan.kernel.axes)
+        held = float(units.sizes[units.scores == 0].sum() / values.size)
+        mask = self._restored.get(plan.kernel.name, origin)
         tf = tensorflow_import.tensorflow()
-        held = zeros if zeros < 1 else 0.0
-        return _Masked(variable, plan, tf.Variable(mask, trainable=False, dtype=tf.bool), held)
+        return _Masked(variable, plan, tf.Variable(mask, trainable=False, dtype=tf.bool), origin, held)
 
     def _update(self, due: Sequence[_Masked]) -> None:
         for each, mask in zip(due, self._new_masks(due), strict=True):
             each.mask.assign(mask)
-            masks.apply_mask(each.plan.kernel, mask)
-            stopped_gradients.clear_momenta(self.model.optimizer, each.variable, mask)
+            self._apply(each, mask)
+
+    def _apply(self, masked: _Masked, mask: np.ndarray) -> None:
+        masks.apply_mask(masked.plan.kernel, mask)
+        stopped_gradients.clear_momenta(self.model.optimizer, masked.variable, mask)
 
     def _new_masks(self, due: Sequence[_Masked]) -> list[np.ndarray]:
         if self._plan.scope == "global":
-            kernels = [(each.plan.kernel.read(), each.plan.structure, each.plan.kernel.axes) for each in due]
-            return masks.global_masks(kernels, due[0].plan.schedule.sparsity_at(self._step))
-        return [
-            masks.magnitude_mask(
-                each.plan.kernel.read(),
-                max(each.plan.schedule.sparsity_at(self._step), each.held),
-                each.plan.structure,
-                each.plan.kernel.axes,
-            )
-            for each in due
-        ]
+            held = sum(each.held * each.plan.kernel.size for each in due) / sum(each.plan.kernel.size for each in due)
+            kernels = [(each.values(), each.plan.structure, each.plan.kernel.axes) for each in due]
+            found = masks.global_masks(kernels, max(due[0].plan.schedule.sparsity_at(self._step), held))
+        else:
+            found = [
+                masks.magnitude_mask(
+                    each.values(),
+                    max(each.plan.schedule.sparsity_at(self._step), each.held),
+                    each.plan.structure,
+                    each.plan.kernel.axes,
+                )
+                for each in due
+            ]
+        return [each.keep_origin(mask) for each, mask in zip(due, found, strict=True)]
 
     def _span(self) -> Span:
         epochs, steps = self.params.get("epochs"), self.params.get("steps")

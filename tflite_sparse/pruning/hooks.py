@@ -75,7 +75,9 @@ class Hooks:
     def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
         """Not used."""
 
-    # What Keras 2 asks its own callbacks.
+    # What Keras 2 asks its own callbacks. Logs may be tensors: to turn them into numbers would wait for every step.
+
+    _supports_tf_logs = True
 
     def _implements_train_batch_hooks(self) -> bool:
         return True

@@ -6,6 +6,7 @@ end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,39 +16,75 @@ from tflite_sparse.pruning.plan import Plan, Span
 LOW = 0.1
 """A rate below this share of its peak is too low to recover."""
 
-_POINTS = 1000
+_POINTS = 500
+_ONE_EPOCH = 0.65
 
 
-def rates(optimizer: Any, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and the learning rate at each, at most a thousand of them, from 0 to ``steps``.
+def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and the learning rate at each, from 0 to ``steps``, at most 500 intervals.
 
     Callbacks that change the rate are not seen.
+
+    Args:
+        optimizer: of either generation, also one that scales the loss or holds several others.
+        steps: of the training.
+        first: how many steps the optimizer had made when that training began.
     """
     at = np.unique(np.linspace(0, steps, min(steps, _POINTS) + 1).astype(int))
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    schedule = getattr(inner, "_learning_rate", None)
-    if not hasattr(schedule, "get_config") or not callable(schedule):
-        return at, np.full(at.size, float(np.asarray(inner.learning_rate)))
-    return at, np.array([float(np.asarray(schedule(step))) for step in at])
+    rate_at = _rate_of(optimizer)
+    return at, np.array([rate_at(first + int(step)) for step in at])
 
 
-def advice(optimizer: Any, plan: Plan, span: Span) -> list[str]:
-    """Sentences on what speaks against the end of the schedule; none where all is well."""
-    if plan.end == 0:
+def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
+    """Sentences on what speaks against the end of the schedule; none where all is well.
+
+    Args:
+        optimizer: see :func:`rates`.
+        plan: of the pruning.
+        span: the length of the training.
+        done: how many of its steps were done before.
+    """
+    if plan.end <= done:
         return []
-    at, found = rates(optimizer, span.steps)
+    first = max(int(np.asarray(optimizer.iterations)) - done, 0)
+    low = _first_low_step(optimizer, span.steps, first)
+    epochs = span.steps // span.steps_per_epoch
+    last = span.steps - span.steps_per_epoch if epochs > 1 else round(_ONE_EPOCH * span.steps)
+    if low is not None and low < plan.end:
+        reason = f"but from step {low} on the learning rate is below a tenth of its peak"
+    elif plan.end > last:
+        reason = f"of {span.steps}, in the last epoch" if epochs > 1 else f"of {span.steps}, towards the end"
+    else:
+        return []
+    step = last if low is None else min(low, last)
+    begin = max((each.schedule.begin for each in plan.kernels), default=0)
+    cure = f"Try --end {step} (end={step})." if step > begin else "Train longer, or begin earlier."
+    comma = ", " if reason.startswith("but") else " "
+    return [f"masks change until step {plan.end}{comma}{reason}: what is pruned then is not compensated. {cure}"]
+
+
+def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
+    """The first step from which on the rate is low, its peak being past; None: there is no such step."""
+    at, found = rates(optimizer, steps, first)
     peak = int(np.argmax(found))
-    low = np.flatnonzero((found < LOW * found[peak]) & (at > at[peak]))
-    if low.size and at[low[0]] < plan.end:
-        step = int(at[low[0]])
-        return [
-            f"masks change until step {plan.end}, but from step {step} on the learning rate is below a tenth of its "
-            f"peak: what is pruned then is not compensated. Try --end {step} (end={step})."
-        ]
-    if plan.end > span.steps - span.steps_per_epoch:
-        step = round(0.65 * span.steps)
-        return [
-            f"masks change until step {plan.end} of {span.steps}, in the last epoch: what is pruned then is not "
-            f"compensated. Try --end {step} (end={step})."
-        ]
-    return []
+    limit = LOW * found[peak]
+    places = np.flatnonzero((found < limit) & (at > at[peak]))
+    if not places.size:
+        return None
+    above, below = int(at[places[0] - 1]), int(at[places[0]])
+    rate_at = _rate_of(optimizer)
+    while below - above > 1:
+        middle = (above + below) // 2
+        above, below = (above, middle) if rate_at(first + middle) < limit else (middle, below)
+    return below
+
+
+def _rate_of(optimizer: Any) -> Callable[[int], float]:
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = next(iter(getattr(inner, "optimizers", ())), inner)
+    legacy = getattr(inner, "_hyper", {})
+    schedule = legacy.get("learning_rate", getattr(inner, "_learning_rate", None))
+    if callable(schedule) and hasattr(schedule, "get_config"):
+        return lambda step: float(np.asarray(schedule(step)))
+    constant = float(np.asarray(inner.learning_rate))
+    return lambda _: constant

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tflite_sparse.errors import ModelError
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure, blocks_along
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
@@ -70,7 +71,7 @@ def magnitude_mask(
     group (of a cut group in proportion), the smallest of these first.
 
     Args:
-        values: the weights.
+        values: the weights, finite; see :func:`finite`.
         sparsity: share of zeros, in [0, 1]: ``round(sparsity * size)`` weights, of blocks as near as they come; of N:M
             no more than it allows.
         structure: which become zero together.
@@ -91,7 +92,8 @@ class Units:
 
 def unit_scores(values: np.ndarray, structure: Structure, axes: tuple[int, int]) -> Units:
     """The units of a kernel in the order that :func:`mask_of_units` takes them."""
-    magnitudes = np.abs(values)
+    # Half precision has no partition in NumPy for every such type, and two of them no type in common.
+    magnitudes = np.abs(values.astype(np.float64 if values.dtype == np.float64 else np.float32))
     if structure.kept_of is not None:
         magnitudes = np.where(_may_go(magnitudes, structure.kept_of, axes[1]), magnitudes, np.inf)
     if structure.block == (1, 1):
@@ -126,7 +128,8 @@ def global_masks(kernels: Sequence[tuple[np.ndarray, Structure, tuple[int, int]]
     """
     units = [unit_scores(*kernel) for kernel in kernels]
     for each in units:
-        each.scores[np.argmax(np.where(np.isfinite(each.scores), each.scores, -1))] = np.inf
+        if np.isfinite(each.scores).all():  # in N:M some are kept anyway
+            each.scores[np.argmax(each.scores)] = np.inf
     together = Units(np.concatenate([u.scores for u in units]), np.concatenate([u.sizes for u in units]))
     chosen = _smallest(together, round(sparsity * sum(values.size for values, *_ in kernels)))
     bounds = np.cumsum([0, *(each.scores.size for each in units)])
@@ -195,16 +198,42 @@ def apply_masks(kernels: Sequence[Kernel], found: Sequence[np.ndarray]) -> None:
         apply_mask(kernel, mask)
 
 
+def finite(kernel: Kernel) -> np.ndarray:
+    """The values of a kernel.
+
+    Raises:
+        ModelError: one is NaN or infinite, so that magnitudes have no order.
+    """
+    values = kernel.read()
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise ModelError(
+            f"{kernel.name} holds {bad} NaN or infinite values: training diverged. Use a lower learning rate, or a "
+            "checkpoint from before that."
+        )
+    return values
+
+
 def mask_to(kernels: Sequence[Kernel], sparsity: float) -> None:
     """Mask every kernel that holds less than ``sparsity``, each on its own; those that hold more are kept."""
     for kernel in kernels:
         if sparsity_of([kernel]).share < sparsity:
-            apply_mask(kernel, magnitude_mask(kernel.read(), sparsity))
+            apply_mask(kernel, magnitude_mask(finite(kernel), sparsity))
 
 
 def current_masks(kernels: Sequence[Kernel]) -> list[np.ndarray]:
     """For each kernel, the mask of what is not zero now."""
     return [kernel.read() != 0 for kernel in kernels]
+
+
+def trained_mask(values: np.ndarray) -> np.ndarray:
+    """The mask of what is not zero; all ones for a kernel as an initialiser makes it: all zeros, or an identity.
+
+    Such zeros are where training starts, not what was pruned. They are told by what is not zero, which is all alike.
+    """
+    mask = values != 0
+    others = values[mask]
+    return np.ones(values.shape, bool) if others.size == 0 or (others == others[0]).all() else mask
 
 
 def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:

@@ -16,6 +16,10 @@ class Schedule(Protocol):
         """Sparsity at the end."""
 
     @property
+    def begin(self) -> int:
+        """Step of the first mask."""
+
+    @property
     def end(self) -> int:
         """Step of the last mask."""
 
@@ -106,6 +110,7 @@ class Frozen:
     """No masks are made: what is zero when training starts stays so."""
 
     final: float = 0.0
+    begin: int = 0
     end: int = 0
 
     def sparsity_at(self, step: int) -> float:

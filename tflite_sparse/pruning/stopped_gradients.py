@@ -18,9 +18,13 @@ from tflite_sparse.sources import tensorflow_import
 MasksOf = Callable[[], Mapping[int, Any]]
 """Gives the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
 
+_MARK = "stops_gradients_of_masked_weights"
+
 
 def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
     """Make ``optimizer`` apply masked gradients; return what undoes it.
+
+    What an earlier call left behind, of a training that raised an exception, is undone first.
 
     Args:
         optimizer: of either generation of Keras, also one that scales the loss.
@@ -28,20 +32,26 @@ def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
     """
     is_keras3 = any(base.__module__.startswith("keras.") for base in type(optimizer).__mro__)
     name = "apply" if is_keras3 else "apply_gradients"
+    if hasattr(optimizer.__dict__.get(name), _MARK):
+        del optimizer.__dict__[name]
     original = getattr(optimizer, name)
 
     def apply(gradients: Iterable[Any], trainable_variables: Any = None) -> Any:
-        variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
-        masked = _masked(zip(gradients, variables, strict=True), masks_of())
-        return original([gradient for gradient, _ in masked], trainable_variables)
+        known = optimizer._trainable_variables if trainable_variables is None else trainable_variables
+        pairs = _masked(zip(gradients, known, strict=True), masks_of())
+        variables = None if trainable_variables is None else [variable for _, variable in pairs]
+        return original([gradient for gradient, _ in pairs], variables)
 
     def apply_gradients(grads_and_vars: Iterable[tuple[Any, Any]], *rest: Any, **options: Any) -> Any:
         return original(_masked(grads_and_vars, masks_of()), *rest, **options)
 
-    optimizer.__dict__[name] = apply if is_keras3 else apply_gradients
+    replacement = apply if is_keras3 else apply_gradients
+    setattr(replacement, _MARK, True)
+    optimizer.__dict__[name] = replacement  # not setattr: Keras would track what it is given
 
     def undo() -> None:
-        optimizer.__dict__.pop(name, None)
+        if optimizer.__dict__.get(name) is replacement:
+            del optimizer.__dict__[name]
 
     return undo
 
@@ -54,8 +64,7 @@ def clear_momenta(optimizer: Any, variable: Any, mask: np.ndarray) -> None:
         variable: the weight.
         mask: bool, of its shape.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    for slot in _slots(inner, variable):
+    for slot in _slots(optimizer, variable):
         if tuple(slot.shape) == mask.shape:
             values = np.asarray(slot.numpy())
             slot.assign(np.where(mask, values, np.zeros((), values.dtype)))
@@ -78,8 +87,12 @@ def _where(mask: Any, gradient: Any) -> Any:
 
 def _slots(optimizer: Any, variable: Any) -> list[Any]:
     """The variables that an optimizer keeps for a weight: every list of its attributes that runs with the weights."""
+    if hasattr(optimizer, "inner_optimizer"):  # one that scales the loss
+        return _slots(optimizer.inner_optimizer, variable)
+    if hasattr(optimizer, "optimizers"):  # one of its own for each of several sets of weights
+        return [slot for each in optimizer.optimizers for slot in _slots(each, variable)]
     if hasattr(optimizer, "get_slot_names"):  # the legacy optimizers of Keras 2
-        return [optimizer.get_slot(variable, name) for name in optimizer.get_slot_names()]
+        return list(optimizer._slots.get(_legacy_key(variable), {}).values())
     place, count = _place(optimizer, variable)
     if place is None:
         return []
@@ -89,9 +102,14 @@ def _slots(optimizer: Any, variable: Any) -> list[Any]:
     return [slot for slot in found if hasattr(slot, "assign") and slot is not variable]
 
 
+def _legacy_key(variable: Any) -> Any:
+    owner = getattr(variable, "_distributed_container", lambda: None)() or variable
+    return owner._unique_id
+
+
 def _place(optimizer: Any, variable: Any) -> tuple[int | None, int]:
     if hasattr(optimizer, "_trainable_variables"):  # Keras 3
-        known = list(getattr(optimizer, "_trainable_variables", None) or ())
+        known = list(optimizer._trainable_variables or ())
         return next((i for i, each in enumerate(known) if each is variable), None), len(known)
     numbers = getattr(optimizer, "_index_dict", None)  # Keras 2
     if numbers is None:

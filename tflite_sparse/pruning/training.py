@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import DataError, ModelError, one_line
+from tflite_sparse.errors import DataError, ModelError, TfliteSparseError, one_line
 from tflite_sparse.progress import Step
 from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
@@ -59,6 +59,22 @@ def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_s
     _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=frozen)], seed, on_step)
 
 
+def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
+    """Compile a model with the loss that goes with its outputs and the labels of ``data``.
+
+    Raises:
+        DataError: there are no labels, or they do not fit the model's output.
+    """
+    labels = data.y_train
+    if labels is None:
+        raise DataError(f"{data.name} has no labels: training needs some (y).")
+    sample = np.asarray(source.model(data.x_train[:BATCH_SIZE], training=False))
+    kind = check_labels(sample.shape, labels)
+    if kind is None:
+        raise DataError(f"{source.name}: the shape of its output {sample.shape} is not known well enough to train it.")
+    source.model.compile(optimizer=optimizer, loss=_loss(source.keras, kind, sample, labels))
+
+
 def _fit(
     source: KerasSource, data: Dataset, epochs: int, rate: float, extra: Sequence[Any], seed: int, on_step: Step
 ) -> None:
@@ -66,17 +82,14 @@ def _fit(
     steps = epochs * math.ceil(len(data.x_train) / BATCH_SIZE)
     keras.utils.set_random_seed(seed)
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    sample = np.asarray(model(data.x_train[:BATCH_SIZE], training=False))
-    labels = data.y_train
-    assert labels is not None
-    kind = check_labels(sample.shape, labels)
-    assert kind is not None
-    loss = _loss(keras, kind, sample, labels)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
-    listener = AfterEachStep(lambda done: on_step(done, steps))
-    callbacks = [*extra, listener]
+    compile_for(source, data, keras.optimizers.Adam(schedule))
+    callbacks = [*extra, AfterEachStep(lambda done: on_step(done, steps))]
     try:
-        history = model.fit(data.x_train, labels, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks)
+        history = model.fit(
+            data.x_train, data.y_train, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks
+        )
+    except TfliteSparseError:
+        raise
     except Exception as error:
         raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
     if not np.isfinite(history.history["loss"][-1]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import sys
 import zipfile
 import zlib
@@ -96,6 +97,13 @@ class Dataset:
         with np.errstate(over="ignore"):  # what becomes infinite is refused by the new data set
             x_train, x_test = (x.astype(dtype, copy=False) for x in (self.x_train, self.x_test))
         return Dataset(self.name, x_train, self.y_train, x_test, self.y_test, self.labels)
+
+
+def of_any(data: Any, *, seed: int = 0, image_shape: tuple[int | None, ...] | None = None) -> Dataset:
+    """The data set that a caller named (see :func:`load`) or has in memory (see :func:`from_arrays`)."""
+    if isinstance(data, str | os.PathLike):
+        return load(os.fspath(data), seed=seed, image_shape=image_shape)
+    return from_arrays(data, seed=seed)
 
 
 def load(spec: str, *, seed: int = 0, image_shape: tuple[int | None, ...] | None = None) -> Dataset:

@@ -1,0 +1,330 @@
+"""Recipes: TOML files with rules that say how single kernels are pruned."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from tflite_sparse.config import PruningSettings
+from tflite_sparse.errors import SettingsError, one_line
+from tflite_sparse.pruning import masks, structure
+from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
+from tflite_sparse.sources.source_model import Kernel
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PRESETS = ("litert", "micro", "ethos-u", "native")
+"""One for each way in which sparse weights are stored."""
+
+_FIELDS = frozenset(PruningSettings.model_fields)
+_SCHEDULE_FIELDS = {"kind": "schedule"} | {
+    name: name for name in ("begin", "end", "frequency", "initial_sparsity")
+}  # keys of a schedule table, and what the settings call them
+_FILE_KEYS = ("version", "target", "defaults", "rule")
+_RULE_KEYS = ("layers", "types", "sparsity", "block", "schedule", "skip")
+_NO_KERNELS = ("Normalization", "PReLU", "unread")  # slopes and scales that a rule for all layers would reach
+
+
+class _Defaults(PruningSettings):
+    """The fields of a recipe, as strict as TOML is: ``"0.9"`` is no number."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class _RuleForm(_Defaults):
+    layers: str | None = None
+    types: list[str] | None = None
+    skip: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        place: how messages name it: ``"recipe.toml, rule 2"``.
+        layers: matches the kernels that it speaks of; None: of any name.
+        types: classes of their layers; empty: any.
+        changes: fields of :class:`tflite_sparse.config.PruningSettings` that it sets.
+        skip: True: they are left alone; False: they are pruned even if they are not by default; None: as before.
+        required: whether it must match and fit. Rules of a preset are passed over where they do not.
+    """
+
+    place: str
+    layers: re.Pattern[str] | None = None
+    types: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    skip: bool | None = None
+    required: bool = True
+
+    def matches(self, kernel: Kernel) -> bool:
+        """Whether it speaks of ``kernel``."""
+        if self.types and not self.types_of(kernel).intersection(self.types):
+            return False
+        return self.layers is None or any(self.layers.fullmatch(name) for name in names_of(kernel))
+
+    @staticmethod
+    def types_of(kernel: Kernel) -> set[str]:
+        """The class of the kernel's layer; a cell's also without ``Cell``: ``LSTMCell`` is of an ``LSTM``."""
+        return {kernel.owner, kernel.owner.removesuffix("Cell")}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a file says: fields for all kernels, then rules, later ones first."""
+
+    name: str
+    defaults: Mapping[str, Any]
+    rules: tuple[Rule, ...]
+
+
+def names_of(kernel: Kernel) -> list[str]:
+    """What ``layers`` may match in full: the kernel's path, and every part of it that ends at slashes.
+
+    ``encoder/dense/kernel`` answers to ``encoder``, ``dense``, ``encoder/dense``, ``dense/kernel`` and so on.
+    """
+    parts = kernel.name.partition(" ")[0].split("/")  # a name that is not unique has a number behind it
+    runs = ["/".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
+    return list(dict.fromkeys([kernel.name, *runs]))
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        SettingsError: it is missing, no TOML, or says what a recipe cannot say; names file, rule and key.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}. A recipe is a TOML file.") from error
+    return _parse(content, str(path), required=True)
+
+
+def preset(name: str) -> Recipe:
+    """The recipe of :data:`PRESETS` with this name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"there is no preset {name!r}: there are {', '.join(PRESETS)}.")
+    file = importlib.resources.files("tflite_sparse.pruning") / "presets" / f"{name}.toml"
+    return _parse(file.read_bytes(), f"preset {name}", required=False)
+
+
+def find(path: Path) -> Recipe:
+    """The preset of this name, or else the recipe in this file; ``./micro`` is a file.
+
+    Raises:
+        SettingsError: see :func:`read`.
+    """
+    if str(path) in PRESETS:
+        return preset(str(path))
+    if not path.exists():
+        raise SettingsError(f"{path}: no such file. A recipe is a TOML file, or one of {', '.join(PRESETS)}.")
+    return read(path)
+
+
+def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
+    """Plans what the recipe says.
+
+    What was given in ``settings`` (``model_fields_set``, but None) goes before the recipe's defaults; its rules go
+    before both. Rules apply in order, and the later one wins, field by field.
+
+    Raises:
+        SettingsError: when called: a rule matches nothing or changes nothing, a block is larger than a kernel, the
+            steps are out of order, N:M comes to another sparsity than was asked for, or nothing is left to prune.
+    """
+    given = {name: getattr(settings, name) for name in settings.model_fields_set & _FIELDS}
+    defaults = {**recipe.defaults, **{name: value for name, value in given.items() if value is not None}}
+
+    def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
+        scope = PruningSettings(**defaults).scope
+        usual = {kernel.name for kernel in masks.prunable_while_training(kernels)}
+        candidates = [kernel for kernel in kernels if not _is_no_kernel(kernel)]
+        for rule in recipe.rules:
+            _check(rule, candidates, usual, scope)
+        planned = [_plan(kernel, recipe, defaults, span, kernel.name in usual) for kernel in candidates]
+        found = tuple(each for each in planned if each is not None)
+        if not found:
+            raise SettingsError(f"{recipe.name}: nothing to prune; its rules skip every kernel.")
+        return Plan(found, scope)
+
+    return plan
+
+
+def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Span, included: bool) -> KernelPlan | None:
+    values, applied = dict(defaults), []
+    for rule in recipe.rules:
+        if not rule.matches(kernel) or not (rule.required or _fits(rule, kernel)):
+            continue
+        if rule.skip is not None:
+            included = not rule.skip
+        if not rule.changes:
+            continue
+        applied.append(rule.place)
+        # What N:M comes to takes the place of a sparsity from before; one of the same rule must agree with it.
+        if _makes_sparsity(rule.changes):
+            values.pop("sparsity", None)
+        values.update(rule.changes)
+    if not included:
+        return None
+    try:
+        return plan_kernel(kernel, PruningSettings(**values), span)
+    except SettingsError as error:
+        where = ", ".join([recipe.name, *(place.removeprefix(f"{recipe.name}, ") for place in applied)])
+        about = "" if kernel.name in str(error) else f" (for {kernel.name})"
+        raise SettingsError(f"{where}: {str(error).rstrip('.')}{about}.") from error
+
+
+def _check(rule: Rule, kernels: Sequence[Kernel], usual: set[str], scope: str) -> None:
+    """Refuse a rule that does nothing, or that a global ranking has no room for."""
+    if not rule.required:
+        return
+    matched = [kernel for kernel in kernels if rule.matches(kernel)]
+    if not matched:
+        raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels)}")
+    if rule.skip is None and not any(kernel.name in usual for kernel in matched):
+        raise SettingsError(
+            f"{rule.place} speaks only of what is left dense by default ({_some(kernel.name for kernel in matched)}): "
+            "add skip = false, or remove it."
+        )
+    if scope == "global" and (rule.changes.keys() - {"block"} or _makes_sparsity(rule.changes)):
+        raise SettingsError(f"{rule.place}: under scope = 'global' a rule may set a block or skip, nothing else.")
+
+
+def _matches_nothing(rule: Rule, kernels: Sequence[Kernel]) -> str:
+    by_type = [kernel for kernel in kernels if not rule.types or rule.types_of(kernel).intersection(rule.types)]
+    if not by_type:
+        types = sorted({kernel.owner.removesuffix("Cell") for kernel in kernels})
+        return f"types = {list(rule.types)} match no kernel; there are {_some(types, 8)}."
+    pattern = "" if rule.layers is None else rule.layers.pattern
+    among = f" of type {' or '.join(rule.types)}" if rule.types else ""
+    names = {name: kernel.name for kernel in by_type for name in reversed(names_of(kernel))}
+    near = difflib.get_close_matches(pattern, names, n=6, cutoff=0.5)
+    found = dict.fromkeys([names[name] for name in near] or [kernel.name for kernel in by_type])
+    return f"layers = {pattern!r} matches no kernel{among}; there are {_some(found)}."
+
+
+def _is_no_kernel(kernel: Kernel) -> bool:
+    leaf = kernel.name.rpartition("/")[2].partition(" ")[0]
+    return leaf == "bias" or any(word in kernel.owner for word in _NO_KERNELS)
+
+
+def _fits(rule: Rule, kernel: Kernel) -> bool:
+    shape = structure.parse(rule.changes.get("block", "1x1"))
+    return structure.fits(shape, *(kernel.shape[axis] for axis in kernel.axes))
+
+
+def _makes_sparsity(changes: Mapping[str, Any]) -> bool:
+    return "block" in changes and structure.parse(changes["block"]).sparsity is not None
+
+
+def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
+    try:
+        raw = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{name} is no TOML file: {one_line(error)}.") from error
+    _refuse_unknown(raw, _FILE_KEYS, name)
+    version = raw.get("version")
+    if type(version) is not int or version != 1:
+        raise SettingsError(f"{name}: version = {version!r}: a recipe begins with version = 1.")
+    base = _target(raw, name)
+    defaults = _table(raw.get("defaults", {}), f"{name}, [defaults]")
+    tables = raw.get("rule", [])
+    if not isinstance(tables, list):
+        raise SettingsError(f"{name}: rule is one table: begin each rule with [[rule]].")
+    rules = [
+        _rule(_table(table, f"{name}, rule {number}"), f"{name}, rule {number}", required)
+        for number, table in enumerate(tables, 1)
+    ]
+    return Recipe(
+        name,
+        {
+            **(base.defaults if base else {}),
+            **_fields(defaults, f"{name}, [defaults]", tuple(sorted(_FIELDS)), _Defaults),
+        },
+        (*(base.rules if base else ()), *rules),
+    )
+
+
+def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
+    target = raw.get("target")
+    if target is None:
+        return None
+    if not isinstance(target, str) or target not in PRESETS:
+        raise SettingsError(f"{name}: target = {target!r}: there are {', '.join(PRESETS)}.")
+    return preset(target)
+
+
+def _rule(table: dict[str, Any], place: str, required: bool) -> Rule:
+    values = _fields(table, place, _RULE_KEYS, _RuleForm)
+    layers, types, skip = (values.pop(key, None) for key in ("layers", "types", "skip"))
+    if layers is None and not types:
+        raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
+    if not values and skip is None:
+        raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
+    return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, required)
+
+
+def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:
+    if layers is None:
+        return None
+    try:
+        return re.compile(layers)
+    except re.error as error:
+        raise SettingsError(f"{place}: layers = {layers!r} is no regular expression: {error}.") from error
+
+
+def _fields(
+    table: dict[str, Any], place: str, keys: Sequence[str], form: Callable[..., PruningSettings]
+) -> dict[str, Any]:
+    """The fields that ``table`` sets, checked; those of a schedule table are among them."""
+    _refuse_unknown(table, keys, place)
+    flat = dict(table)
+    schedule = flat.get("schedule")
+    if isinstance(schedule, dict):
+        _refuse_unknown(schedule, tuple(_SCHEDULE_FIELDS), f"{place}, schedule")
+        del flat["schedule"]
+        renamed = {_SCHEDULE_FIELDS[key]: value for key, value in schedule.items()}
+        twice = sorted(renamed.keys() & flat.keys())
+        if twice:
+            raise SettingsError(f"{place}: {twice[0]} is given twice, in schedule and beside it.")
+        flat |= renamed
+    try:
+        checked = form(**flat)
+        structure.parse(checked.block)
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {str(error).rstrip('.')}.") from error
+    return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+
+def _table(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{place} is no table.")
+    return value
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise SettingsError(f"{place}: unknown key {key!r}; {hint}")
+
+
+def _some(names: Iterable[str], most: int = 4) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -1,0 +1,110 @@
+"""Training that depends on its seed and the number of the epoch alone, so that it can go on where it stopped.
+
+Order of samples and dropout are drawn anew for each epoch from (seed, epoch); what else a training is made of, weights,
+optimizer and masks, is saved after each epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.keras_model import flatten
+
+
+def batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, epochs: range) -> Any:
+    """Data for ``fit`` of either generation, given with ``steps_per_epoch=steps(len(x), batch_size)``.
+
+    Every epoch yields every sample once, in an order of ``(seed, epoch)``. All epochs are one sequence: what is fetched
+    ahead is right whenever it is asked for.
+
+    Args:
+        x: samples.
+        y: their labels.
+        batch_size: samples of one step; the last batch of an epoch may be smaller.
+        seed: of the order.
+        epochs: numbers of the epochs, from 0.
+    """
+    tf = tensorflow_import.tensorflow()
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for epoch in epochs:
+            order = np.random.default_rng([seed, epoch]).permutation(len(x))
+            for start in range(0, len(x), batch_size):
+                chosen = order[start : start + batch_size]
+                yield x[chosen], y[chosen]
+
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y))
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+
+
+def steps(samples: int, batch_size: int) -> int:
+    """Steps of one epoch."""
+    return math.ceil(samples / batch_size)
+
+
+@contextlib.contextmanager
+def seedable_layers(keras: ModuleType) -> Iterator[None]:
+    """Where models are made whose random layers can be seeded: those of Keras 2 draw from operators otherwise."""
+    switches = getattr(keras.backend, "experimental", None)
+    if switches is None or not hasattr(switches, "enable_tf_random_generator"):  # Keras 3 always can
+        yield
+        return
+    before = switches.is_tf_random_generator_enabled()
+    switches.enable_tf_random_generator()
+    try:
+        yield
+    finally:
+        if not before:
+            switches.disable_tf_random_generator()
+
+
+class SeedEachEpoch(Hooks):
+    """Sets whatever layers draw random numbers from at the start of each epoch."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Seed every generator from (seed, epoch, its place)."""
+        del logs
+        for place, reseed in enumerate(_generators(self.model)):
+            reseed(np.random.SeedSequence([self._seed, epoch, place]).generate_state(2))
+
+
+class AfterEachEpoch(Hooks):
+    """Calls ``action`` with the number of epochs done and the loss of the last one."""
+
+    def __init__(self, action: Callable[[int, float], None]) -> None:
+        super().__init__()
+        self._action = action
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """See the class."""
+        self._action(epoch + 1, float((logs or {}).get("loss", np.nan)))
+
+
+def _generators(model: Any) -> list[Callable[[np.ndarray], None]]:
+    states = [v for v in model.variables if str(getattr(v, "path", "")).endswith("seed_generator_state")]
+    found: list[Callable[[np.ndarray], None]] = [_assign_state(state) for state in states]
+    for layer in flatten(model):  # Keras 2
+        generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
+        if hasattr(generator, "reset_from_seed"):
+            found.append(_reset(generator))
+    return found
+
+
+def _assign_state(state: Any) -> Callable[[np.ndarray], None]:
+    return lambda words: state.assign(words.astype(np.uint32))
+
+
+def _reset(generator: Any) -> Callable[[np.ndarray], None]:
+    return lambda words: generator.reset_from_seed(int(words[0]))

@@ -1,0 +1,177 @@
+"""How much each kernel matters: one at a time is masked, and the model evaluated on samples held out of training."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tflite_sparse.errors import DataError, ModelError, SettingsError
+from tflite_sparse.evaluation.accuracy import choose_metric
+from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.pruning import masks
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.report.sensitivity import KernelScan, Point, Scan
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import Kernel, SourceModel
+
+if TYPE_CHECKING:
+    from tflite_sparse.sources.keras_model import KerasSource
+
+SPARSITIES = (0.5, 0.75, 0.875, 0.95)
+"""What a scan for people tries."""
+
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good a model is: ``metric``, 1 for a perfect one, and the mean ``loss`` of a sample."""
+
+    metric: float
+    loss: float
+
+
+def scan(
+    source: SourceModel,
+    kernels: Sequence[Kernel],
+    evaluate: Callable[[], Score],
+    sparsities: Sequence[float] = SPARSITIES,
+    *,
+    structure: Structure = UNSTRUCTURED,
+    on_step: Step = ignore_steps,
+) -> Scan:
+    """Mask one kernel at a time by magnitude, each at every sparsity, and evaluate.
+
+    Every weight has the bits it had when this returns or raises.
+
+    Args:
+        source: the model that the kernels are of.
+        kernels: which to scan.
+        evaluate: the score of the model as it is, on samples that are neither trained on nor of the test part.
+        sparsities: shares of zeros, in (0, 1), rising.
+        structure: which weights become zero together.
+        on_step: told after each evaluation; there are :func:`estimated_evaluations`.
+
+    Raises:
+        SettingsError: the sparsities are out of range or order, or there is no kernel.
+        ModelError: the loss of the model as it came, or with a kernel masked, is NaN or infinite.
+    """
+    _check(kernels, sparsities)
+    total = estimated_evaluations(kernels, sparsities)
+    baseline = _finite(evaluate(), f"{source.name} as it is")
+    on_step(1, total)
+    found: list[KernelScan] = []
+    for number, kernel in enumerate(kernels):
+        before = kernel.read().copy()
+        points = []
+        for place, asked in enumerate(sparsities):
+            mask = masks.magnitude_mask(before, asked, structure, kernel.axes)
+            with _masked(kernel, before, mask):
+                share = masks.sparsity_of([kernel]).share
+                score = _finite(evaluate(), f"{source.name} with {kernel.name} masked to {asked:g}")
+            points.append(Point(asked=asked, sparsity=share, metric=score.metric, loss=score.loss))
+            on_step(2 + number * len(sparsities) + place, total)
+        found.append(
+            KernelScan(
+                name=kernel.name,
+                type=kernel.owner,
+                shape=kernel.shape,
+                weights=kernel.size,
+                held=float(np.mean(before == 0)),
+                points=tuple(points),
+            )
+        )
+    return Scan(
+        model=source.name,
+        block=str(structure),
+        baseline_metric=baseline.metric,
+        baseline_loss=baseline.loss,
+        kernels=tuple(found),
+    )
+
+
+def estimated_evaluations(kernels: Sequence[Kernel], sparsities: Sequence[float] = SPARSITIES) -> int:
+    """How often :func:`scan` evaluates the model: once as it is, and once for each kernel and sparsity."""
+    return 1 + len(kernels) * len(sparsities)
+
+
+def evaluator(source: KerasSource, x: np.ndarray, y: np.ndarray) -> Callable[[], Score]:
+    """What :func:`scan` calls: the score of a compiled model on samples ``x`` ``(n, ...)`` with labels ``y``.
+
+    The metric is chosen by the model's outputs now, so that it is the same for every mask.
+
+    Raises:
+        DataError: the labels do not fit the outputs.
+    """
+
+    def outputs() -> np.ndarray:
+        return np.asarray(source.model.predict(x, batch_size=_BATCH_SIZE, verbose=0))
+
+    metric = choose_metric(outputs(), y)
+
+    def evaluate() -> Score:
+        predicted = outputs()
+        return Score(metric.score(predicted, y), float(source.model.loss(y, predicted)))
+
+    return evaluate
+
+
+def held_out(
+    data: Dataset, share: float = 0.1, most: int = 2000, *, seed: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
+    """Split the training part; the test part is not touched.
+
+    Args:
+        data: labelled or not.
+        share: of the training samples that are held out, in (0, 1).
+        most: how many these are at most.
+        seed: of the choice.
+
+    Returns:
+        ``x`` and ``y`` to train on, ``x`` and ``y`` held out; at least one sample each, ``y`` None without labels.
+
+    Raises:
+        SettingsError: ``share`` or ``most`` is out of range.
+        DataError: there is only one training sample.
+    """
+    if not 0 < share < 1 or most < 1:
+        raise SettingsError(f"share = {share:g}, most = {most}: a share between 0 and 1, and one sample or more.")
+    count = len(data.x_train)
+    if count < 2:
+        raise DataError(f"{data.name}: one training sample cannot be split; a scan holds some out.")
+    held = min(max(1, round(count * share)), most, count - 1)
+    order = np.random.default_rng(seed).permutation(count)
+    fit, rest = np.sort(order[held:]), np.sort(order[:held])
+    x, y = data.x_train, data.y_train
+    if y is None:
+        return x[fit], None, x[rest], None
+    return x[fit], y[fit], x[rest], y[rest]
+
+
+@contextlib.contextmanager
+def _masked(kernel: Kernel, before: np.ndarray, mask: np.ndarray) -> Iterator[None]:
+    try:
+        masks.apply_mask(kernel, mask)
+        yield
+    finally:
+        kernel.write(before)
+
+
+def _check(kernels: Sequence[Kernel], sparsities: Sequence[float]) -> None:
+    if not kernels:
+        raise SettingsError("nothing to scan: the model has no kernel that is pruned.")
+    ordered = all(first < second for first, second in itertools.pairwise(sparsities))
+    if not sparsities or not ordered or not 0 < sparsities[0] <= sparsities[-1] < 1:
+        raise SettingsError(f"sparsities = {list(sparsities)}: expected rising shares between 0 and 1.")
+
+
+def _finite(score: Score, what: str) -> Score:
+    if not (math.isfinite(score.loss) and math.isfinite(score.metric)):
+        raise ModelError(f"{what} has a loss of {score.loss} on held-out samples; check the range of the data.")
+    return score

@@ -1,0 +1,86 @@
+"""Plots, as SVG or PNG by the name of the file; the same numbers give the same bytes.
+
+Matplotlib is imported when a plot is drawn, and no window system or global state is touched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tflite_sparse.errors import OutputError
+from tflite_sparse.files import replacing
+from tflite_sparse.report.sensitivity import Scan
+from tflite_sparse.report.tables import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIZE = (8.0, 4.5)  # inches
+_MOST_IN_LEGEND = 12
+_COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat: each round of them has another style
+_FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would make every file another
+
+
+def sensitivity(scan: Scan, path: Path) -> None:
+    """One line for each kernel: loss over sparsity. The legend names those that suffer most.
+
+    Raises:
+        OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
+    """
+    figure = _figure()
+    axes = figure.add_subplot()
+    ordered = sorted(scan.kernels, key=lambda kernel: kernel.points[-1].loss, reverse=True)
+    for number, kernel in enumerate(ordered):
+        sparsity = [kernel.held, *(point.sparsity for point in kernel.points)]
+        loss = [scan.baseline_loss, *(point.loss for point in kernel.points)]
+        label = shortened(kernel.name) if number < _MOST_IN_LEGEND else None
+        style = _STYLES[number // _COLOURS % len(_STYLES)]
+        axes.plot(sparsity, loss, style, color=f"C{number % _COLOURS}", marker=".", label=label)
+    axes.axhline(scan.baseline_loss, color="0.6", linewidth=0.8)
+    axes.set(xlabel="sparsity of the one kernel", ylabel="loss on held-out samples", title=scan.model, xlim=(0, 1))
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    _save(figure, path)
+
+
+def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: Path) -> None:
+    """Sparsity and learning rate over training steps, each on an axis of its own.
+
+    Args:
+        steps: ``(n,)``.
+        sparsity: ``(n,)``, in [0, 1].
+        rates: ``(n,)``.
+        path: of the file.
+
+    Raises:
+        OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
+    """
+    figure = _figure()
+    left = figure.add_subplot()
+    right = left.twinx()
+    left.plot(steps, sparsity, color="C0", drawstyle="steps-post")
+    left.set_xlabel("training step")
+    left.set_ylabel("sparsity", color="C0")
+    left.set_ylim(0, 1)
+    right.plot(steps, rates, "--", color="C1")
+    right.set_ylabel("learning rate", color="C1")
+    right.set_ylim(bottom=0)
+    _save(figure, path)
+
+
+def _figure() -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=_SIZE, layout="constrained")  # not of pyplot, which keeps figures and picks a window system
+
+
+def _save(figure: Figure, path: Path) -> None:
+    import matplotlib
+
+    metadata = _FORMATS.get(path.suffix)
+    if metadata is None:
+        raise OutputError(f"{path}: a plot ends in {' or '.join(_FORMATS)}.")
+    with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "tflite-sparse"}):
+        figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)

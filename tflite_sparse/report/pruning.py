@@ -1,0 +1,70 @@
+"""The report of ``prune``: typed, versioned. Shares are in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class PrunedKernel(_Part):
+    """One kernel: what was asked for (None: nothing, its zeros were kept) and what it holds."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    block: str
+    asked: float | None
+    sparsity: float
+
+
+class Curve(_Part):
+    """Sparsity over all pruned kernels, as asked for, and learning rate over training steps."""
+
+    steps: list[int]
+    sparsity: list[float]
+    learning_rate: list[float]
+
+
+class PruneReport(_Part):
+    """What ``prune`` did.
+
+    Attributes:
+        model: what was pruned.
+        data: what it was trained on.
+        output: the file that was written.
+        settings: of the run.
+        masks_applied: how many masks of pruning wrappers were applied first.
+        kernels: the pruned ones.
+        sparsity_before: share of zeros over them when training began.
+        sparsity: the same at the end.
+        metric: of ``before`` and ``after``, on the test samples.
+        samples: how many these are.
+        before: of the model as it came.
+        after: of the model as it was written.
+        warnings: what spoke against the settings.
+        curve: the schedule.
+        seconds: time of each stage.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    model: str
+    data: str
+    output: str
+    settings: dict[str, Any]
+    masks_applied: int
+    kernels: list[PrunedKernel]
+    sparsity_before: float
+    sparsity: float
+    metric: str
+    samples: int
+    before: float
+    after: float
+    warnings: list[str]
+    curve: Curve
+    seconds: dict[str, float]

@@ -1,0 +1,83 @@
+"""How much each kernel matters: what a scan measured, typed and versioned. Shares are in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+from tflite_sparse.report.tables import Table, shortened
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Point(_Part):
+    """The model with one kernel masked.
+
+    Attributes:
+        asked: share of zeros that the mask was made for.
+        sparsity: share of zeros that the kernel then held; blocks and N:M cannot reach every share.
+        metric: of the held-out samples; 1 is perfect.
+        loss: of the same.
+    """
+
+    asked: float
+    sparsity: float
+    metric: float
+    loss: float
+
+
+class KernelScan(_Part):
+    """One kernel.
+
+    Attributes:
+        name: its path in the model.
+        type: the class of its layer.
+        shape: as the model has it.
+        weights: how many it has.
+        held: share of zeros that it came with.
+        points: by rising sparsity.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    weights: int
+    held: float
+    points: tuple[Point, ...]
+
+
+class Scan(_Part):
+    """All of it; ``block`` is that of the masks, ``baseline_metric`` and ``baseline_loss`` of the model as it came."""
+
+    version: Literal[1] = 1
+    model: str
+    block: str
+    baseline_metric: float
+    baseline_loss: float
+    kernels: tuple[KernelScan, ...]
+
+    @property
+    def weights(self) -> int:
+        """How many the scanned kernels have together."""
+        return sum(kernel.weights for kernel in self.kernels)
+
+
+def table(scan: Scan) -> Table:
+    """One row for each kernel: the metric at each sparsity, the kernel that suffers most first."""
+    asked = [point.asked for point in scan.kernels[0].points] if scan.kernels else []
+    ordered = sorted(scan.kernels, key=lambda kernel: kernel.points[-1].loss, reverse=True)
+    rows = tuple(
+        (
+            shortened(kernel.name),
+            kernel.type,
+            "x".join(map(str, kernel.shape)),
+            f"{kernel.weights:,}",
+            *(f"{point.metric:.4f}" for point in kernel.points),
+        )
+        for kernel in ordered
+    )
+    headings = ("kernel", "type", "shape", "weights", *(f"{share:.4g} zeros" for share in asked))
+    return Table(headings, rows, frozenset({"kernel", "type", "shape"}), frozenset({"kernel"}), ("shape", "type"))
