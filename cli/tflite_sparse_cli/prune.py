@@ -31,7 +31,7 @@ _DEFAULTS = PruneSettings()
     "--block",
     default=_DEFAULTS.block,
     show_default=True,
-    help="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along the inputs (2:4).",
+    help="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along inputs (2:4).",
 )
 @click.option(
     "--scope",

@@ -37,9 +37,7 @@ def watched_fit(model, data, pruning, epochs=1, **options):
     """The two kernels and the small one after each step, from a callback that runs after the pruning one."""
     seen = []
     watcher = AfterEachStep(lambda step: seen.append([np.array(w) for w in model.get_weights()[::2]]))
-    model.fit(
-        *data, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[pruning, watcher], **options
-    )
+    model.fit(*data, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[pruning, watcher], **options)
     return seen
 
 

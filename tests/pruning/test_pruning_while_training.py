@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from small_net import BATCH, STEPS, build, following, gradients_by_hand, kernels_of, make_data, watched_fit
 
 from tflite_sparse.pruning import masks

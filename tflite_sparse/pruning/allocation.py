@@ -103,7 +103,7 @@ def allocate(
         SettingsError: a share is out of range, or the total cannot be met within these limits and what the kernels
             hold.
     """
-    if not 0 <= total < 1 or not 0 <= least <= most < 1 or not 1 <= density_ratio:
+    if not 0 <= total < 1 or not 0 <= least <= most < 1 or not density_ratio >= 1:
         raise SettingsError(
             f"total = {total:g}, least = {least:g}, most = {most:g}, density_ratio = {density_ratio:g}: "
             "expected shares in [0, 1), least no more than most, and a ratio of 1 or more."

@@ -186,12 +186,13 @@ class MagnitudePruning(Hooks):
     def _prepare(self) -> None:
         found = keras_model.kernels_and_variables(self.model)
         variables = {kernel.name: variable for variable, kernel in found}
-        span = self._span()
-        self._plan = self._planner([kernel for _, kernel in found], span)
-        for sentence in advice(self.model.optimizer, self._plan, span, self._step):
-            self._warn(sentence)
-        with strategy_scope(self.model):
-            self._masked = [self._start(variables[plan.kernel.name], plan) for plan in self._plan.kernels]
+        with self._releasing_on_error():
+            span = self._span()
+            self._plan = self._planner([kernel for _, kernel in found], span)
+            for sentence in advice(self.model.optimizer, self._plan, span, self._step):
+                self._warn(sentence)
+            with strategy_scope(self.model):
+                self._masked = [self._start(variables[plan.kernel.name], plan) for plan in self._plan.kernels]
         for each in self._masked:
             self._apply(each, each.read())
 

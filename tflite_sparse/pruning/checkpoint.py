@@ -67,7 +67,7 @@ def read(path: Path) -> Checkpoint:
         ModelError: there is none, or it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             head = json.loads(bytes(archive["head"]))
             return Checkpoint(
                 head["settings"],
@@ -79,7 +79,7 @@ def read(path: Path) -> Checkpoint:
             )
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no checkpoint to resume from; leave --resume out.") from error
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is no checkpoint of prune: delete it and start again.") from error
 
 

@@ -154,8 +154,11 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
         scope = PruningSettings(**defaults).scope
         usual = {kernel.name for kernel in masks.prunable_while_training(kernels)}
         candidates = [kernel for kernel in kernels if not _is_no_kernel(kernel)]
+        included = {
+            each.name for rule in recipe.rules if rule.skip is False for each in filter(rule.matches, candidates)
+        }
         for rule in recipe.rules:
-            _check(rule, candidates, usual, scope)
+            _check(rule, candidates, usual | included, scope)
         planned = [_plan(kernel, recipe, defaults, span, kernel.name in usual) for kernel in candidates]
         found = tuple(each for each in planned if each is not None)
         if not found:
@@ -189,14 +192,14 @@ def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Spa
         raise SettingsError(f"{where}: {str(error).rstrip('.')}{about}.") from error
 
 
-def _check(rule: Rule, kernels: Sequence[Kernel], usual: set[str], scope: str) -> None:
+def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) -> None:
     """Refuse a rule that does nothing, or that a global ranking has no room for."""
     if not rule.required:
         return
     matched = [kernel for kernel in kernels if rule.matches(kernel)]
     if not matched:
         raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels)}")
-    if rule.skip is None and not any(kernel.name in usual for kernel in matched):
+    if rule.skip is None and not any(kernel.name in pruned for kernel in matched):
         raise SettingsError(
             f"{rule.place} speaks only of what is left dense by default ({_some(kernel.name for kernel in matched)}): "
             "add skip = false, or remove it."
@@ -276,6 +279,8 @@ def _rule(table: dict[str, Any], place: str, required: bool) -> Rule:
         raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
     if not values and skip is None:
         raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
+    if skip and values:
+        raise SettingsError(f"{place}: skip = true leaves kernels alone: remove {', '.join(sorted(values))}, or skip.")
     return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, required)
 
 

@@ -96,6 +96,8 @@ def _slots(optimizer: Any, variable: Any) -> list[Any]:
     place, count = _place(optimizer, variable)
     if place is None:
         return []
+    if type(optimizer).__name__ == "Ftrl":  # divides by its accumulators, even where the gradient is zero
+        return [optimizer._linears[place]]
     weights = getattr(optimizer, "_trainable_variables", None)
     lists = [value for value in vars(optimizer).values() if isinstance(value, list) and value is not weights]
     found = [values[place] for values in lists if len(values) == count]

@@ -28,7 +28,8 @@ def sentences(report: PruneReport) -> list[str]:
     """What was done and what it cost."""
     masks = f"; {report.masks_applied} pruning masks were applied first" if report.masks_applied else ""
     return [
-        f"Sparsity: from {report.sparsity_before:.4f} to {report.sparsity:.4f} over {len(report.kernels)} kernels{masks}.",
+        f"Sparsity: from {report.sparsity_before:.4f} to {report.sparsity:.4f} over {len(report.kernels)} "
+        f"kernels{masks}.",
         f"Test samples: {report.metric} {report.before:.4f} as it came, {report.after:.4f} as written, on "
         f"{report.samples} samples.",
         *(f"Warning: {sentence}" for sentence in report.warnings),
@@ -39,7 +40,7 @@ def sentences(report: PruneReport) -> list[str]:
 def scan_sentences(scan: Scan) -> list[str]:
     """What the numbers of a scan are."""
     return [
-        f"As it came: metric {scan.baseline_metric:.4f}, loss {scan.baseline_loss:.4f}. The columns are the metric with "
-        "that share of one kernel masked and the rest as it came, without training after it, on held-out training "
+        f"As it came: metric {scan.baseline_metric:.4f}, loss {scan.baseline_loss:.4f}. The columns are the metric "
+        "with that share of one kernel masked and the rest as it came, without training after it, on held-out training "
         "samples.",
     ]
