@@ -12,7 +12,7 @@ from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.rewrites import densify
 from tflite_sparse.targets import litert
-from tflite_sparse.targets.form import Answer, Form
+from tflite_sparse.targets.form import Answer, SparseForm
 
 SEVERAL = {
     "conv": tiny_models.conv2d(),
@@ -119,7 +119,9 @@ def test_steps_rise_to_the_total(dense):
 def test_edits_that_do_not_pay_leave_the_file_as_it_was(dense):
     def overoptimistic(graph, index, uses):
         shape = tuple(int(size) for size in graph.tensor(index).shape)
-        return Answer((Form("", shape, lambda layout: -100_000, partial(densify.apply, graph, index, uses=uses)),))
+        return Answer(
+            (SparseForm("", shape, lambda layout: -100_000, partial(densify.apply, graph, index, uses=uses)),)
+        )
 
     model = tiny_models.conv2d(density=0.7)
     source = dense(model)

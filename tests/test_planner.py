@@ -11,7 +11,7 @@ from tflite_sparse.encoding.layout import Layout
 from tflite_sparse.evaluation.exactness import weights_of
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.targets import litert
-from tflite_sparse.targets.form import Answer, Form
+from tflite_sparse.targets.form import Answer, SparseForm
 
 MODELS = {
     "conv": tiny_models.conv2d(),
@@ -171,8 +171,8 @@ def test_the_cheapest_form_wins():
     def target(extra):
         def answer(graph, index, uses):
             forms = (
-                Form("plain", (320, 1, 1, 320), lambda layout: 0, lambda encoded: None),
-                Form("groups", (320, 1, 2, 160), lambda layout: extra, lambda encoded: None),
+                SparseForm("plain", (320, 1, 1, 320), lambda layout: 0, lambda encoded: None),
+                SparseForm("groups", (320, 1, 2, 160), lambda layout: extra, lambda encoded: None),
             )
             return Answer(forms)
 
@@ -186,7 +186,7 @@ def test_the_cheapest_form_wins():
 def test_every_offered_form_has_to_beat_dense():
     def dear(graph, index, uses):
         shape = tuple(int(size) for size in graph.tensor(index).shape)
-        return Answer((Form("dear", shape, lambda layout: 10_000, lambda encoded: None),))
+        return Answer((SparseForm("dear", shape, lambda layout: 10_000, lambda encoded: None),))
 
     choice = weight_choice(tiny_models.conv2d(), dear)
     assert choice.form is None

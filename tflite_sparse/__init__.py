@@ -36,8 +36,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     # Children of this package import it for one module each; the rest is loaded when it is asked for.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name == "pruning":
+        return importlib.import_module("tflite_sparse.pruning")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -87,4 +87,5 @@ def _left_alone(choice: planner.Choice, source: Any) -> planner.Choice:
     index = choice.tensor_index
     reason = choice.reason if choice.form is None else "all edits together would not make the file smaller"
     layout, stored = layout_of(graph, index), stored_bytes(graph, index)
-    return replace(choice, layout=layout, form=None, encoded_bytes=stored, reason=reason)
+    words = layout.in_words()
+    return replace(choice, layout=layout, stored=words, form=None, encoded_bytes=stored, reason=reason, edit=None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse.encoding import csr
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import Layout, nonzero_mask
 from tflite_sparse.flatbuffer.graph import (
@@ -20,7 +19,7 @@ from tflite_sparse.flatbuffer.graph import (
     text,
 )
 from tflite_sparse.progress import Step, ignore_steps
-from tflite_sparse.targets.form import Answer, Form
+from tflite_sparse.targets.form import Answer, Form, SparseForm
 
 Target = Callable[[Graph, int, Sequence[Use]], Answer]
 """A target: given a graph, a constant's index and its readers, the forms that it takes."""
@@ -39,12 +38,15 @@ class Choice:
         operators: names of the operators that read it.
         shape: its shape before any edit.
         sparsity: its share of zeros.
-        layout: how it will be stored; the dense layout if sparse would not be smaller or is not taken.
-        form: the graph edit that goes with a sparse layout, else None.
+        layout: how it will be stored; the dense layout if nothing else would be smaller or is taken, None where the
+            target's format is not the sparse one.
+        stored: the same in words.
+        form: the form that was chosen, None if it stays dense.
         dense_bytes: its size stored dense.
-        encoded_bytes: its size in ``layout``, with all that the edit adds to the graph.
+        encoded_bytes: its size as it is stored, with all that the edit adds to the graph.
         entropy_bytes: the zeroth-order bound on its size.
-        reason: why this layout, in words.
+        reason: why, in words.
+        edit: stores it so; once.
     """
 
     graph: Graph
@@ -52,12 +54,14 @@ class Choice:
     operators: tuple[str, ...]
     shape: tuple[int, ...]
     sparsity: float
-    layout: Layout
+    layout: Layout | None
+    stored: str
     form: Form | None
     dense_bytes: int
     encoded_bytes: int
     entropy_bytes: int
     reason: str
+    edit: Callable[[], None] | None = field(repr=False, default=None)
 
     @property
     def name(self) -> str:
@@ -92,10 +96,10 @@ def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps
     """
     total, done = sum(choice.dense_bytes for choice in choices), 0
     for choice in choices:
-        graph, index = choice.graph, choice.tensor_index
-        if choice.form is not None:
-            values = _constant(graph, index)
-            choice.form.apply(csr.encode(values.reshape(choice.layout.shape), choice.layout))
+        if choice.edit is not None:
+            if choice.graph.constant(choice.tensor_index) is None:
+                raise AssertionError(f"{choice.name} was planned as a constant and has none: a plan applies once")
+            choice.edit()
         done += choice.dense_bytes
         on_step(done, total)
     drop_unread_buffers(model)
@@ -112,54 +116,50 @@ def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray
 
 def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
     kept = int(np.count_nonzero(nonzero_mask(values)))
+    dense = Choice(
+        graph=graph,
+        tensor_index=index,
+        operators=tuple(graph.operator_name(use.operator) for use in uses),
+        shape=values.shape,
+        sparsity=1 - kept / values.size,
+        layout=Layout(values.shape),
+        stored="dense",
+        form=None,
+        dense_bytes=values.nbytes,
+        encoded_bytes=values.nbytes,
+        entropy_bytes=entropy_bytes(values),
+        reason="",
+    )
     negative_zeros = _about_negative_zeros(values, kept)
-    operators = tuple(graph.operator_name(use.operator) for use in uses)
 
-    def choice(layout: Layout, form: Form | None, encoded_bytes: int, reason: str) -> Choice:
-        return Choice(
-            graph=graph,
-            tensor_index=index,
-            operators=operators,
-            shape=values.shape,
-            sparsity=1 - kept / values.size,
-            layout=layout,
-            form=form,
-            dense_bytes=values.nbytes,
-            encoded_bytes=encoded_bytes,
-            entropy_bytes=entropy_bytes(values),
-            reason=reason + negative_zeros,
-        )
+    def stays_dense(why: str) -> Choice:
+        return replace(dense, reason=why + negative_zeros)
 
-    dense = Layout(values.shape)
-    if values.nbytes < _LEAST_BYTES_TO_LOOK_AT or kept == values.size:
-        why = "it holds no zeros" if kept == values.size else f"it has only {values.nbytes} bytes"
-        return choice(dense, None, values.nbytes, why)
+    if values.nbytes < _LEAST_BYTES_TO_LOOK_AT:
+        return stays_dense(f"it has only {values.nbytes} bytes")
     answer = target(graph, index, uses)
+    if kept == values.size and all(isinstance(form, SparseForm) for form in answer.forms):
+        return stays_dense("it holds no zeros")
     if not answer.forms:
-        return choice(dense, None, values.nbytes, answer.refusal or "the target does not take it sparse")
-    offers = []
-    for form in answer.forms:
-        cost = form.layout(values.reshape(form.shape))
-        if cost is not None:
-            extra = form.overhead_bytes(cost.layout)
-            offers.append((cost.nbytes + extra, extra, cost.layout, form))
+        return stays_dense(answer.refusal or "the target does not take it sparse")
+    offers = [(offer, form) for form in answer.forms if (offer := form.offer(values)) is not None]
     if not offers:
-        return choice(dense, None, values.nbytes, "no layout fits its shape")
-    total, _, layout, form = min(offers, key=lambda offer: offer[:2])
-    if total >= values.nbytes:
-        return choice(dense, None, values.nbytes, f"sparse it would take {total:,} bytes")
-    words = "; ".join(filter(None, (layout.in_words(), form.words)))
-    return choice(layout, form, total, words)
+        return stays_dense("no layout fits its shape")
+    best, form = min(offers, key=lambda each: (each[0].nbytes, each[0].overhead_bytes))
+    if best.nbytes >= values.nbytes:
+        return stays_dense(f"sparse it would take {best.nbytes:,} bytes")
+    return replace(
+        dense,
+        layout=best.layout,
+        stored=best.stored,
+        form=form,
+        encoded_bytes=best.nbytes,
+        reason="; ".join(filter(None, (best.stored, form.words))) + negative_zeros,
+        edit=best.apply,
+    )
 
 
 def _about_negative_zeros(values: np.ndarray, kept: int) -> str:
     """Products with a mask leave -0.0 where the weight was negative: a bit is set, so it is stored."""
     count = kept - int(np.count_nonzero(values)) if values.dtype.kind == "f" else 0
     return f"; {count:,} of its values are -0.0, which is stored to keep every bit" if count else ""
-
-
-def _constant(graph: Graph, index: int) -> np.ndarray:
-    values = graph.constant(index)
-    if values is None:
-        raise AssertionError(f"tensor {index} was planned as a constant and has none: a plan applies once")
-    return values

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tflite_sparse import planner
-from tflite_sparse.encoding import csr
 from tflite_sparse.evaluation import latency
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.extract import one_operator_model
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs
 from tflite_sparse.targets import litert
-from tflite_sparse.targets.form import Answer, Form
+from tflite_sparse.targets.form import Answer, Form, Offer
 
 NOISE = 0.05
 """Forms within this share of the fastest one count as equally fast: the smaller one is taken."""
@@ -38,6 +37,21 @@ def allowed_difference(choices: Sequence[planner.Choice]) -> float:
     """By which share of their range outputs may differ after these choices: 0 where every form is exact."""
     exact = all(choice.form is None or choice.form.exact for choice in choices)
     return 0.0 if exact else ALLOWED_SHARE_OF_RANGE
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A form with other words."""
+
+    form: Form
+    words: str
+
+    @property
+    def exact(self) -> bool:
+        return self.form.exact
+
+    def offer(self, values: np.ndarray) -> Offer | None:
+        return self.form.offer(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ class Fastest:
             dense, *times = self._measure(graph, uses, answer.forms, Path(folder))
         fastest = min(dense, *times)
         forms = tuple(
-            replace(form, words=f"{form.words or 'DENSIFY'}, {time:.3g} ms (dense {dense:.3g} ms)")
+            _Timed(form, f"{form.words or 'DENSIFY'}, {time:.3g} ms (dense {dense:.3g} ms)")
             for form, time in zip(answer.forms, times, strict=True)
             if time <= fastest * (1 + NOISE)
         )
@@ -97,6 +111,6 @@ class Fastest:
         form = self.target(graph, index, graph.uses()[index]).forms[number]
         values = graph.constant(index)
         assert values is not None
-        cost = form.layout(values.reshape(form.shape))
-        if cost is not None:
-            form.apply(csr.encode(values.reshape(form.shape), cost.layout))
+        offer = form.offer(values)
+        if offer is not None:
+            offer.apply()

@@ -18,7 +18,7 @@ from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_
 from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
 from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
 from tflite_sparse.targets import acceptance
-from tflite_sparse.targets.form import Answer, Form
+from tflite_sparse.targets.form import Answer, Form, SparseForm
 
 NAME = "litert"
 
@@ -105,7 +105,7 @@ def densified(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
     def apply(encoded: Encoded) -> None:
         densify.apply(graph, tensor_index, encoded, uses)
 
-    return Form(
+    return SparseForm(
         "",
         shape_of(tensor),
         lambda layout: densify.overhead_bytes(tensor, layout),
@@ -125,7 +125,7 @@ def _through_conv(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Itera
         fully_connected_as_conv.set_filter_scale(graph.tensor(dense))
 
     for shape in fully_connected_as_conv.stored_shapes(shape_of(tensor)):
-        yield Form(
+        yield SparseForm(
             "FULLY_CONNECTED as CONV_2D",
             shape,
             lambda layout: overhead + densify.overhead_bytes(tensor, layout),
@@ -143,7 +143,7 @@ def _factored(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
         densify.apply(graph, tensor_index, encoded, uses)
 
     overhead = sum(factored_conv.overhead_bytes(graph, operator) for operator in operators)
-    return Form(
+    return SparseForm(
         "CONV_2D in channel groups",
         factored_conv.stored_shape(shape_of(tensor)),
         lambda layout: overhead + densify.overhead_bytes(tensor, layout),
@@ -178,7 +178,7 @@ def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout,
     def apply(encoded: Encoded) -> None:
         native_fully_connected.apply(graph, tensor_index, encoded, [use.operator for use in uses])
 
-    return Form(
+    return SparseForm(
         "read sparse by FULLY_CONNECTED",
         layout.shape,
         sparsity_parameters.overhead_bytes,
