@@ -26,7 +26,6 @@ from tflite_sparse.pruning import (
     recipe,
     repeatable,
     sensitivity,
-    structure,
     training,
 )
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
@@ -154,15 +153,16 @@ class _Prune:
     def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
         """Mask one kernel of the plan at a time; the test part is not touched."""
         _, _, x, y = sensitivity.held_out(samples, seed=self.settings.seed)
-        kernels = [each.kernel for each in planner(source.kernels(), self._span(samples)).kernels]
+        plan = planner(source.kernels(), self._span(samples))
+        kernels = [each.kernel for each in plan.kernels]
         count = sensitivity.estimated_evaluations(kernels, sparsities)
         self.progress.note(f"scan: {count} evaluations of {len(x)} held-out training samples each")
         with self.progress.stage("scan") as on_step:
             assert y is not None  # has_labels
             training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
             evaluate = sensitivity.evaluator(source, x, y)
-            shape = structure.parse(self.settings.block)
-            return sensitivity.scan(source, kernels, evaluate, sparsities, structure=shape, on_step=on_step)
+            shapes = [each.structure for each in plan.kernels]
+            return sensitivity.scan(source, kernels, evaluate, sparsities, structure=shapes, on_step=on_step)
 
     def planner(self) -> Planner:
         """What becomes of which kernel, by the recipe if there is one."""
@@ -173,6 +173,7 @@ class _Prune:
     def _allocated(self, source: KerasSource, samples: Dataset, planner: Planner) -> Planner:
         """The same kernels, the sparsity over all of them spread so that the least is lost."""
         plan = planner(source.kernels(), self._span(samples))
+        allocation.check(plan)
         total = sum(each.schedule.final * each.kernel.size for each in plan.kernels) / plan.weights
         found = self.scan(source, samples, planner, allocation.ALLOCATION_SPARSITIES)
         spread = allocation.allocate(found, total)

@@ -24,11 +24,13 @@ def kernel_scan(name, weights, losses, held=0.0, asked=ASKED):
         Point(asked=share, sparsity=max(share, held), metric=0.5, loss=loss)
         for share, loss in zip(asked, losses, strict=True)
     )
-    return KernelScan(name=name, type="Dense", shape=(weights, 1), weights=weights, held=held, points=points)
+    return KernelScan(
+        name=name, type="Dense", shape=(weights, 1), weights=weights, block="1x1", held=held, points=points
+    )
 
 
 def scan_of(*kernels, baseline=1.0):
-    return Scan(model="m", block="1x1", baseline_metric=0.9, baseline_loss=baseline, kernels=kernels)
+    return Scan(model="m", baseline_metric=0.9, baseline_loss=baseline, kernels=kernels)
 
 
 @st.composite
@@ -129,6 +131,9 @@ def test_the_ratio_keeps_from_extremes():
 def test_kernels_that_cost_nothing_get_sparser_side_by_side():
     scan = scan_of(*(kernel_scan(f"k{i}", 100 * (i + 1), [1.0] * 6) for i in range(4)))
     assert list(allocate(scan, 0.7).sparsities.values()) == pytest.approx([0.7] * 4)
+    held = scan_of(kernel_scan("some", 100, [1.0] * 6, held=0.6), kernel_scan("none", 100, [1.0] * 6))
+    assert allocate(held, 0.5).sparsities == pytest.approx({"some": 0.6, "none": 0.4})
+    assert allocate(held, 0.8).sparsities == pytest.approx({"some": 0.8, "none": 0.8})
 
 
 def test_beyond_the_last_point_each_halving_costs_the_same_and_more_than_a_line():
@@ -142,6 +147,14 @@ def test_beyond_the_last_point_each_halving_costs_the_same_and_more_than_a_line(
 def test_what_came_sparse_may_leave_the_others_denser_than_the_ratio():
     scan = scan_of(kernel_scan("full", 9000, [1.0] * 6, held=0.99), kernel_scan("k", 1000, [1.0] * 6))
     assert allocate(scan, 0.9, density_ratio=1.5).sparsities == pytest.approx({"full": 0.99, "k": 0.09})
+
+
+def test_a_kernel_that_the_scan_emptied():
+    """Ten weights asked for 99 % zeros become all zero."""
+    points = tuple(Point(asked=s, sparsity=share, metric=0.5, loss=1 + s) for s, share in ((0.5, 0.5), (0.99, 1.0)))
+    tiny = kernel_scan("tiny", 10, [1.0] * 6).model_copy(update={"points": points})
+    found = allocate(scan_of(tiny, kernel_scan("k", 1000, [1.0] * 6)), 0.9).sparsities
+    assert 0.6 <= found["tiny"] < 0.9 < found["k"]
 
 
 def test_totals_that_cannot_be_met_say_what_can():

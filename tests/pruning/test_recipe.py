@@ -146,10 +146,10 @@ def test_biases_and_slopes_are_reached_by_no_rule(plan):
 
 def test_what_was_given_goes_before_defaults_but_not_before_rules(plan):
     rule = '[[rule]]\nlayers = "dense"\nsparsity = 0.5\n'
-    head = 'version = 1\n[defaults]\nsparsity = 0.8\nblock = "1x4"\n'
+    head = 'version = 1\n[defaults]\nsparsity = 0.8\nblock = "1x4"\nbegin = 30\n'
     found = plan(rule, head=head, sparsity=0.7, begin=None)
     assert found[DENSE.name].schedule.final == 0.5
-    assert found[CELL.name].schedule.final == 0.7
+    assert found[CELL.name].schedule == PolynomialSchedule(0.0, 0.7, 30, 650, 100)
     assert str(found[CELL.name].structure) == "1x4"
 
 
@@ -286,6 +286,7 @@ def test_files_that_cannot_be_read(tmp_path):
             "[[rule]]\nlayers = 'zzzz'\nskip = true",
             "layers = 'zzzz' matches no kernel; there are net/stem/kernel, .* more",
         ),
+        ("[[rule]]\nlayers = 'den'\nskip = true", "layers = 'den' matches no kernel; there are net/dense/kernel"),
         ("[[rule]]\ntypes = ['dense']\nskip = true", r"types = \['dense'\] match no kernel; there are Conv2D, Dense, "),
         (
             "[[rule]]\ntypes = ['Conv2D']\nlayers = 'dense'\nskip = true",

@@ -121,9 +121,18 @@ def test_blocks_are_masked_whole_and_what_n_of_m_reaches_is_told(source):
     found = scan(source, [kernel], evaluate, (0.5,), structure=parse("1x16"))
     blocks = seen[1].reshape(2, 16, 64)
     assert np.all(blocks.all(1) == blocks.any(1))
-    assert found.block == "1x16"
+    assert found.kernels[0].block == "1x16"
     found = scan(source, [kernel], evaluate, (0.5, 0.9), structure=parse("2:4"))
     assert [(point.asked, point.sparsity) for point in found.kernels[0].points] == [(0.5, 0.5), (0.9, 0.5)]
+
+
+def test_each_kernel_in_its_own_blocks(source):
+    kernels = masks.prunable(source)
+    found = scan(source, kernels, lambda: Score(0.5, 1.0), (0.9,), structure=[parse("2:4"), parse("1x1")])
+    assert [(kernel.block, round(kernel.points[0].sparsity, 3)) for kernel in found.kernels] == [
+        ("2:4", 0.5),
+        ("1x1", 0.9),
+    ]
 
 
 def test_a_scan_survives_json(source):

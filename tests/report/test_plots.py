@@ -12,7 +12,6 @@ from tflite_sparse.report.sensitivity import KernelScan, Point, Scan
 
 SCAN = Scan(
     model="net",
-    block="1x1",
     baseline_metric=0.9,
     baseline_loss=0.3,
     kernels=tuple(
@@ -21,6 +20,7 @@ SCAN = Scan(
             type="Dense",
             shape=(10, 10),
             weights=100,
+            block="1x1",
             held=0.0,
             points=tuple(Point(asked=s, sparsity=s, metric=0.8, loss=0.3 + i * s) for s in (0.5, 0.9)),
         )
@@ -56,6 +56,12 @@ def test_the_legend_names_those_that_suffer_most(tmp_path):
     assert "net/layer2/kernel" in text
     assert "net/layer1/kernel" not in text
     assert "loss on held-out samples" in text
+
+
+def test_a_kernel_that_a_mask_emptied_can_be_drawn(tmp_path):
+    empty = SCAN.kernels[0].model_copy(update={"points": (Point(asked=0.99, sparsity=1.0, metric=0.1, loss=2.0),)})
+    plots.sensitivity(SCAN.model_copy(update={"kernels": (empty,)}), tmp_path / "plot.svg")
+    assert "inf" not in (tmp_path / "plot.svg").read_text().replace("info", "")
 
 
 def test_another_ending(tmp_path):

@@ -17,7 +17,11 @@ ALLOCATION_SPARSITIES = (0.5, 0.75, 0.875, 0.95, 0.98, 0.99)
 """What a scan for an allocation tries: it needs points beyond the total, where kernels that matter little end."""
 
 DENSITY_RATIO = 4.0
-"""How many times denser, or sparser, than under the uniform total a kernel gets at most."""
+"""How many times denser, or sparser, than under the uniform total a kernel gets at most.
+
+Of 2, 4, 8 and no limit, 4 gave the least mean test loss on two small networks for mnist-5k pruned to 95 % (three seeds;
+against 8 within their spread); every one of them was better than uniform.
+"""
 
 _HALVINGS, _PER_HALVING = 10, 4  # of density beyond the last measured point: the knots of the extrapolation
 
@@ -65,7 +69,7 @@ def curve_of(kernel: KernelScan, baseline: float) -> Curve:
         kernel: with at least one point.
         baseline: loss of the model as it came.
     """
-    sparsity = np.array([kernel.held, *(max(point.sparsity, kernel.held) for point in kernel.points)])
+    sparsity = np.array([kernel.held, *(point.sparsity for point in kernel.points)])
     rise = np.maximum.accumulate([0.0, *(point.loss - baseline for point in kernel.points)])
     hull = _lower_hull(sparsity, rise)
     sparsity, rise = sparsity[hull], rise[hull]
@@ -137,17 +141,30 @@ def planner(inner: Planner, sparsities: Mapping[str, float]) -> Planner:
 
     def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
         planned = inner(kernels, span)
-        if planned.scope == "global":
-            raise SettingsError("scope = 'global' ranks all kernels together: leave it out to allocate sparsities.")
+        check(planned)
         return Plan(tuple(_with_final(each, sparsities) for each in planned.kernels))
 
     return plan
 
 
+def check(plan: Plan) -> None:
+    """Find out before a scan whether sparsities can be allocated to the kernels of ``plan``.
+
+    Raises:
+        SettingsError: it ranks all kernels together, or prunes one to N:M, which has a sparsity of its own.
+    """
+    if plan.scope == "global":
+        raise SettingsError("scope = 'global' ranks all kernels together: leave it out to allocate sparsities.")
+    for each in plan.kernels:
+        if each.structure.sparsity is not None:
+            raise SettingsError(
+                f"{each.kernel.name}: {each.structure} makes {each.structure.sparsity:g} zeros, no more and no fewer: "
+                "give it another block to allocate sparsities."
+            )
+
+
 def _with_final(each: KernelPlan, sparsities: Mapping[str, float]) -> KernelPlan:
     name, schedule = each.kernel.name, each.schedule
-    if each.structure.sparsity is not None:
-        raise SettingsError(f"{name}: {each.structure} makes {each.structure.sparsity:g} and cannot be allocated.")
     if name not in sparsities:
         raise SettingsError(f"{name} was not scanned: its sparsity cannot be allocated.")
     final = sparsities[name]
@@ -178,7 +195,7 @@ def _cheapest(
     group = np.concatenate([[0], np.cumsum(np.any(key[:, 1:] != key[:, :-1], axis=0))]) if order.size else order
     of_group = np.bincount(group, sizes[kernel, stretch])
     before = np.concatenate([[0.0], np.cumsum(of_group)[:-1]]) if of_group.size else of_group
-    taken = np.clip((zeros - low @ weights - before) / of_group, 0, 1)
+    taken = np.clip(zeros - low @ weights - before, 0, of_group) / of_group
     result = low * weights
     np.add.at(result, kernel, sizes[kernel, stretch] * taken[group])
     return np.asarray(np.clip(result / weights, low, high))

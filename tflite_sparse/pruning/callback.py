@@ -66,7 +66,8 @@ class MagnitudePruning(Hooks):
     Args:
         sparsity: share of zeros that every pruned kernel gets, in [0, 1).
         planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
-        warn: told, before training starts, what the learning rate says against the schedule.
+        warn: told what the learning rate says against the schedule, before training starts (of a model that its first
+            step builds: after that).
         **settings: the fields of :class:`tflite_sparse.config.PruningSettings`: ``block="1x16", end=2000``.
 
     Raises:
@@ -89,6 +90,7 @@ class MagnitudePruning(Hooks):
         self._masked: list[_Masked] = []
         self._restored: dict[str, np.ndarray] = {}
         self._undo: Callable[[], None] | None = None
+        self._is_prepared = False
         self._steps_before = 0
         self._step = 0
 
@@ -121,7 +123,8 @@ class MagnitudePruning(Hooks):
         del logs
         self._masked = []
         self._undo = stopped_gradients.patch(self.model.optimizer, self._masks_by_variable)
-        if self.model.built:
+        self._is_prepared = self.model.built
+        if self._is_prepared:
             self._prepare()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -134,6 +137,10 @@ class MagnitudePruning(Hooks):
         del logs
         last, self._step = self._step, self._steps_before + batch + 1
         passed = range(last + 1, self._step + 1)
+        if not self._is_prepared:  # built by its first step, the model has no zeros that a mask would have kept
+            self._is_prepared = True
+            self._prepare()
+            self.model.make_train_function(force=True)
         due = [each for each in self._masked if any(map(each.plan.schedule.updates_at, passed))]
         if due:
             with self._releasing_on_error():
@@ -178,9 +185,6 @@ class MagnitudePruning(Hooks):
             raise
 
     def _masks_by_variable(self) -> dict[int, Any]:
-        if not self._masked:  # a model that was built by its first step
-            with tensorflow_import.tensorflow().init_scope():
-                self._prepare()
         return {id(each.variable): each.mask for each in self._masked}
 
     def _prepare(self) -> None:

@@ -16,12 +16,12 @@ from tflite_sparse.pruning.plan import Plan, Span
 LOW = 0.1
 """A rate below this share of its peak is too low to recover."""
 
-_POINTS = 500
+_POINTS = 250
 _ONE_EPOCH = 0.65
 
 
 def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and the learning rate at each, from 0 to ``steps``, at most 500 intervals.
+    """Steps and the learning rate at each, from 0 to ``steps``, at most 250 intervals.
 
     Callbacks that change the rate are not seen.
 
@@ -46,7 +46,7 @@ def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
     """
     if plan.end <= done:
         return []
-    first = max(int(np.asarray(optimizer.iterations)) - done, 0)
+    first = max(int(optimizer.iterations.numpy()) - done, 0)
     low = _first_low_step(optimizer, span.steps, first)
     epochs = span.steps // span.steps_per_epoch
     last = span.steps - span.steps_per_epoch if epochs > 1 else round(_ONE_EPOCH * span.steps)
@@ -86,5 +86,6 @@ def _rate_of(optimizer: Any) -> Callable[[int], float]:
     schedule = legacy.get("learning_rate", getattr(inner, "_learning_rate", None))
     if callable(schedule) and hasattr(schedule, "get_config"):
         return lambda step: float(np.asarray(schedule(step)))
-    constant = float(np.asarray(inner.learning_rate))
+    rate = inner.learning_rate
+    constant = float(getattr(rate, "numpy", lambda: rate)())
     return lambda _: constant

@@ -43,7 +43,7 @@ def scan(
     evaluate: Callable[[], Score],
     sparsities: Sequence[float] = SPARSITIES,
     *,
-    structure: Structure = UNSTRUCTURED,
+    structure: Structure | Sequence[Structure] = UNSTRUCTURED,
     on_step: Step = ignore_steps,
 ) -> Scan:
     """Mask one kernel at a time by magnitude, each at every sparsity, and evaluate.
@@ -55,7 +55,7 @@ def scan(
         kernels: which to scan.
         evaluate: the score of the model as it is, on samples that are neither trained on nor of the test part.
         sparsities: shares of zeros, in (0, 1), rising.
-        structure: which weights become zero together.
+        structure: which weights become zero together; or one for each kernel.
         on_step: told after each evaluation; there are :func:`estimated_evaluations`.
 
     Raises:
@@ -63,15 +63,16 @@ def scan(
         ModelError: the loss of the model as it came, or with a kernel masked, is NaN or infinite.
     """
     _check(kernels, sparsities)
+    structures = [structure] * len(kernels) if isinstance(structure, Structure) else structure
     total = estimated_evaluations(kernels, sparsities)
     baseline = _finite(evaluate(), f"{source.name} as it is")
     on_step(1, total)
     found: list[KernelScan] = []
-    for number, kernel in enumerate(kernels):
+    for number, (kernel, shape) in enumerate(zip(kernels, structures, strict=True)):
         before = kernel.read().copy()
         points = []
         for place, asked in enumerate(sparsities):
-            mask = masks.magnitude_mask(before, asked, structure, kernel.axes)
+            mask = masks.magnitude_mask(before, asked, shape, kernel.axes)
             with _masked(kernel, before, mask):
                 share = masks.sparsity_of([kernel]).share
                 score = _finite(evaluate(), f"{source.name} with {kernel.name} masked to {asked:g}")
@@ -83,13 +84,13 @@ def scan(
                 type=kernel.owner,
                 shape=kernel.shape,
                 weights=kernel.size,
+                block=str(shape),
                 held=float(np.mean(before == 0)),
                 points=tuple(points),
             )
         )
     return Scan(
         model=source.name,
-        block=str(structure),
         baseline_metric=baseline.metric,
         baseline_loss=baseline.loss,
         kernels=tuple(found),

@@ -13,7 +13,7 @@ def tensor_of(choice: Choice) -> Tensor:
         operator="+".join(sorted(set(choice.operators))),
         shape=choice.shape,
         sparsity=choice.sparsity,
-        layout=choice.layout.in_words(),
+        layout=choice.stored,
         dense_bytes=choice.dense_bytes,
         encoded_bytes=choice.encoded_bytes,
         entropy_bytes=choice.entropy_bytes,

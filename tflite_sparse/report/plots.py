@@ -5,6 +5,7 @@ Matplotlib is imported when a plot is drawn, and no window system or global stat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 _SIZE = (8.0, 4.5)  # inches
 _MOST_IN_LEGEND = 12
 _COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat: each round of them has another style
+_LEAST_DENSITY = 2.0**-12  # where an empty kernel is drawn
 _FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would make every file another
 
 
 def sensitivity(scan: Scan, path: Path) -> None:
     """One line for each kernel: loss over sparsity. The legend names those that suffer most.
+
+    Each halving of the weights is as wide as the others, for what happens, happens towards 1.
 
     Raises:
         OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
@@ -38,9 +42,11 @@ def sensitivity(scan: Scan, path: Path) -> None:
         loss = [scan.baseline_loss, *(point.loss for point in kernel.points)]
         label = shortened(kernel.name) if number < _MOST_IN_LEGEND else None
         style = _STYLES[number // _COLOURS % len(_STYLES)]
-        axes.plot(sparsity, loss, style, color=f"C{number % _COLOURS}", marker=".", label=label)
+        axes.plot(_halvings(sparsity), loss, style, color=f"C{number % _COLOURS}", marker=".", label=label)
     axes.axhline(scan.baseline_loss, color="0.6", linewidth=0.8)
-    axes.set(xlabel="sparsity of the one kernel", ylabel="loss on held-out samples", title=scan.model, xlim=(0, 1))
+    axes.set(xlabel="sparsity of the one kernel", ylabel="loss on held-out samples", title=scan.model)
+    ticks = sorted({0.0, *(point.asked for kernel in scan.kernels for point in kernel.points)})
+    axes.set_xticks(_halvings(ticks), [f"{tick:.4g}" for tick in ticks])
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     _save(figure, path)
 
@@ -68,6 +74,10 @@ def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: P
     right.set_ylabel("learning rate", color="C1")
     right.set_ylim(bottom=0)
     _save(figure, path)
+
+
+def _halvings(sparsity: Sequence[float]) -> np.ndarray:
+    return np.asarray(-np.log2(np.maximum(1 - np.asarray(sparsity), _LEAST_DENSITY)))
 
 
 def _figure() -> Figure:

@@ -37,6 +37,7 @@ class KernelScan(_Part):
         type: the class of its layer.
         shape: as the model has it.
         weights: how many it has.
+        block: what became zero together.
         held: share of zeros that it came with.
         points: by rising sparsity.
     """
@@ -45,16 +46,16 @@ class KernelScan(_Part):
     type: str
     shape: tuple[int, ...]
     weights: int
+    block: str
     held: float
     points: tuple[Point, ...]
 
 
 class Scan(_Part):
-    """All of it; ``block`` is that of the masks, ``baseline_metric`` and ``baseline_loss`` of the model as it came."""
+    """All of it; ``baseline_metric`` and ``baseline_loss`` are of the model as it came."""
 
     version: Literal[1] = 1
     model: str
-    block: str
     baseline_metric: float
     baseline_loss: float
     kernels: tuple[KernelScan, ...]

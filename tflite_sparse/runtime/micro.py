@@ -1,0 +1,316 @@
+"""TensorFlow Lite for Microcontrollers (TFLM) on this machine, in a child process.
+
+It is the interpreter of the Python package ``tflite-micro``, with every operator registered. It tells errors on the C
+level's standard error only, checks no lengths inside a constant, and crashes where an arena is much too small.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse import child
+from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, shape_of, text, type_name
+from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
+
+NAME = "TensorFlow Lite Micro"
+
+MAX_ARENA_BYTES = 64 * 2**20
+"""More than any microcontroller has; a file that needs more is refused."""
+
+ARENA_ALIGNMENT = 16
+"""TFLM aligns what it puts into an arena to 16 bytes (micro_arena_constants.h)."""
+
+_CURE = "pip install 'tflite-sparse[micro]'"
+_SMALLEST_TRIED = 256
+_SECONDS = 60
+_TRIAL_FAILED = 3
+
+
+def is_available() -> bool:
+    """Whether the package ``tflite-micro`` is installed."""
+    return importlib.util.find_spec("tflite_micro") is not None
+
+
+def run(
+    path: Path,
+    samples: Sequence[np.ndarray] | np.ndarray,
+    *,
+    arena_bytes: int | None = None,
+    alternate_memory_bytes: int = 0,
+    seconds_per_sample: int = _SECONDS,
+    on_step: Step = ignore_steps,
+) -> Outputs:
+    """Run every sample through a file, each from the state that a freshly loaded file has.
+
+    Args:
+        path: the ``.tflite`` file.
+        samples: one array for each input (an array alone: the only input), ``(n, ...)``: real values, which are
+            quantised as the input asks, or values of the file's own dtype.
+        arena_bytes: of the tensor arena; None: up to :data:`MAX_ARENA_BYTES`.
+        alternate_memory_bytes: of a memory of its own for decoded weights (``SetDecompressionMemory``); 0: they lie in
+            the arena.
+        seconds_per_sample: after which the run is given up.
+        on_step: told (samples done, samples in all).
+
+    Raises:
+        FlatbufferError: the file cannot be read or is damaged.
+        ExecutionError: the runtime is not installed, refused the file or the samples, took too long, or its process
+            died; or the file has sparse tensors, with which it would silently compute nonsense.
+    """
+    inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
+    return _in_child(  # type: ignore[no-any-return]
+        "run_here",
+        path,
+        on_step,
+        inputs=inputs,
+        arena_bytes=arena_bytes,
+        alternate_memory_bytes=alternate_memory_bytes,
+        seconds=seconds_per_sample,
+    )
+
+
+def run_separately(
+    path: Path,
+    samples: Sequence[Sequence[np.ndarray]],
+    *,
+    arena_bytes: int | None = None,
+    alternate_memory_bytes: int = 0,
+    seconds_per_sample: int = _SECONDS,
+    on_step: Step = ignore_steps,
+) -> SeparateOutputs:
+    """As :func:`run`, for samples of one array for each input, in the input's whole shape (batch included) and dtype.
+
+    Raises:
+        FlatbufferError: as :func:`run`.
+        ExecutionError: as :func:`run`.
+    """
+    return _in_child(  # type: ignore[no-any-return]
+        "run_separately_here",
+        path,
+        on_step,
+        samples=samples,
+        arena_bytes=arena_bytes,
+        alternate_memory_bytes=alternate_memory_bytes,
+        seconds=seconds_per_sample,
+    )
+
+
+def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int = _SECONDS) -> int:
+    """Bytes of the smallest arena in which a file loads and runs once, found by trying; a multiple of 16.
+
+    The runtime's own figure (``arena_used_bytes``) leaves out what is needed only while loading: for FULLY_CONNECTED
+    with 1000 scales it says 10,992 where 17,312 are needed. Pointers have 64 bits here: on a 32-bit microcontroller
+    the same file needs less.
+
+    Args:
+        path: the ``.tflite`` file.
+        alternate_memory_bytes: as :func:`run`; not counted in the result.
+        seconds_per_run: after which one run is given up.
+
+    Raises:
+        FlatbufferError: as :func:`run`.
+        ExecutionError: as :func:`run`; also if :data:`MAX_ARENA_BYTES` are not enough.
+    """
+    arguments = {"alternate_memory_bytes": alternate_memory_bytes, "seconds": seconds_per_run}
+    return _in_child("arena_here", path, ignore_steps, **arguments)  # type: ignore[no-any-return]
+
+
+def run_here(
+    path: str,
+    log: str,
+    inputs: Sequence[np.ndarray],
+    arena_bytes: int | None,
+    alternate_memory_bytes: int,
+    seconds: int,
+    on_step: Step = ignore_steps,
+) -> Outputs:
+    """:func:`run` in this process, whose standard error becomes the file ``log``."""
+    _prepare_process(log)
+    session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
+    if len(session.inputs) != len(inputs):
+        raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
+    prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
+    count = len(prepared[0])
+    results = []
+    for sample in range(count):
+        results.append(session.run([array[sample : sample + 1] for array in prepared]))
+        on_step(sample + 1, count)
+    arrays = tuple(np.concatenate(column) for column in zip(*results, strict=True))
+    details = session.outputs
+    return Outputs(arrays, tuple(each.scale for each in details), tuple(each.zero_point for each in details))
+
+
+def run_separately_here(
+    path: str,
+    log: str,
+    samples: Sequence[Sequence[np.ndarray]],
+    arena_bytes: int | None,
+    alternate_memory_bytes: int,
+    seconds: int,
+    on_step: Step = ignore_steps,
+) -> SeparateOutputs:
+    """:func:`run_separately` in this process, whose standard error becomes the file ``log``."""
+    _prepare_process(log)
+    session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
+    rows = []
+    for done, sample in enumerate(samples, start=1):
+        rows.append(session.run(sample))
+        on_step(done, len(samples))
+    return SeparateOutputs(tuple(each.name for each in session.outputs), session.output_indices, tuple(rows))
+
+
+def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, on_step: Step = ignore_steps) -> int:
+    """:func:`arena` in this process, whose standard error becomes the file ``log``."""
+    del on_step
+    _prepare_process(log)
+    _Session(path, None, alternate_memory_bytes, seconds).invoke()  # what is wrong whatever the arena is told here
+    content = Path(path).read_bytes()
+
+    def trial(arena_bytes: int) -> bool:
+        return _succeeds(lambda: _load(content, arena_bytes, alternate_memory_bytes).invoke(), seconds)
+
+    return _least(trial)
+
+
+class _Session:
+    """A file loaded in this process, ready to run.
+
+    Attributes:
+        inputs: in the order of the arrays that are fed.
+        outputs: likewise.
+        output_indices: of their tensors in the first graph, the one that is run.
+    """
+
+    def __init__(self, path: str, arena_bytes: int | None, alternate_memory_bytes: int, seconds: int) -> None:
+        model = serde.read(Path(path))
+        _refuse_sparse_tensors(path, model)
+        graph = next(graphs(model))
+        self.inputs = tuple(_details(path, graph, index) for index in indices(graph.subgraph.inputs))
+        self.output_indices = tuple(indices(graph.subgraph.outputs))
+        self.outputs = tuple(_details(path, graph, index) for index in self.output_indices)
+        self._seconds = seconds
+        signal.alarm(seconds)
+        content = Path(path).read_bytes()
+        self._interpreter = _load(content, arena_bytes or MAX_ARENA_BYTES, alternate_memory_bytes)
+
+    def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        if len(arrays) != len(self.inputs):
+            raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
+        self._interpreter.reset()
+        for position, array in enumerate(arrays):
+            self._interpreter.set_input(np.ascontiguousarray(array), position)
+        self.invoke()
+        return tuple(self._interpreter.get_output(position) for position in range(len(self.outputs)))
+
+    def invoke(self) -> None:
+        """Run once."""
+        signal.alarm(self._seconds)  # native code gives no other chance to stop it
+        self._interpreter.invoke()
+        signal.alarm(0)
+
+
+def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        log = Path(folder) / "log.txt"
+        log.touch()
+        try:
+            return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), log=str(log), **arguments)
+        except child.ChildDiedError as death:
+            raise ExecutionError(f"{NAME} {death.how} on {path}. {_told(log)}".rstrip()) from death
+        except RuntimeError as error:
+            raise ExecutionError(f"{NAME} refuses {path}: {_told(log) or one_line(error)}") from error
+
+
+def _told(log: Path) -> str:
+    """What the runtime printed, in one line."""
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return "; ".join(line.strip() for line in lines if line.strip())[:300]
+
+
+def _prepare_process(log: str) -> None:
+    """Let the C level print into ``log``, and leave no core files where trials crash."""
+    import resource  # not on Windows, where there is no runtime either
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _redirect_standard_error(log)
+
+
+def _redirect_standard_error(path: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Any:
+    try:
+        from tflite_micro import runtime
+    except ImportError as error:
+        raise ExecutionError(f"{NAME} cannot be loaded ({one_line(error)}): {_CURE}") from error
+    return runtime.Interpreter.from_bytes(
+        content, arena_size=arena_bytes, alt_decompression_memory_size=alternate_memory_bytes
+    )
+
+
+def _refuse_sparse_tensors(path: str, model: Any) -> None:
+    for graph in graphs(model):
+        for tensor in graph.subgraph.tensors:
+            if tensor.sparsity is not None:
+                raise ExecutionError(
+                    f"{path} is not for {NAME}: it takes the packed values of {text(tensor.name)!r} for dense ones and "
+                    "would compute garbage. Encode the file for the target micro."
+                )
+
+
+def _details(path: str, graph: Graph, index: int) -> InputDetails:
+    tensor = graph.tensor(index)
+    dtype = dtype_of(tensor)
+    if dtype is None:
+        raise ExecutionError(
+            f"{path}: {text(tensor.name)!r} is of type {type_name(tensor)}, which cannot be fed or read."
+        )
+    scale, zero_point = 0.0, 0
+    quantization = tensor.quantization
+    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
+        scale = float(quantization.scale[0])
+        zero_point = int(quantization.zeroPoint[0]) if quantization.zeroPoint is not None else 0
+    return InputDetails(text(tensor.name), shape_of(tensor), dtype, scale, zero_point)
+
+
+def _least(succeeds: Callable[[int], bool]) -> int:
+    """The smallest arena that succeeds, to 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
+    short, enough = 0, _SMALLEST_TRIED
+    while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards: too small fails fast
+        short, enough = enough, 2 * enough
+    while enough - short > ARENA_ALIGNMENT:
+        middle = (short + enough) // 2 // ARENA_ALIGNMENT * ARENA_ALIGNMENT
+        if succeeds(middle):
+            enough = middle
+        else:
+            short = middle
+    return enough
+
+
+def _succeeds(action: Callable[[], object], seconds: int) -> bool:
+    """Whether ``action`` ends without an exception, in a copy of this process, which it may crash."""
+    process = os.fork()
+    if process == 0:
+        try:
+            _redirect_standard_error(os.devnull)
+            signal.alarm(seconds)
+            action()
+        except BaseException:  # noqa: BLE001 - whatever it was, the copy must go no further
+            os._exit(_TRIAL_FAILED)
+        os._exit(0)
+    return os.waitpid(process, 0)[1] == 0
