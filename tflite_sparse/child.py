@@ -113,6 +113,7 @@ def _in_words(status: int) -> str:
             signal.SIGSEGV: "crashed (segmentation fault)",
             signal.SIGABRT: "aborted",
             signal.SIGKILL: _KILLED,
+            signal.SIGALRM: "took too long and was stopped",
         }
         return names.get(-status, f"was ended by signal {-status}")  # type: ignore[call-overload, no-any-return]
     return f"ended with status {status}"

@@ -14,6 +14,7 @@ DEFAULT_OUT = Path("tflite-sparse-out")
 DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
 
+Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
@@ -132,15 +133,40 @@ class EncodeSettings(Settings):
     """What :func:`tflite_sparse.encode` does.
 
     Attributes:
-        optimize: the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on this
-            machine: native kernels that round in their own way are among them.
+        target: ``"litert"``; ``"micro"``: TensorFlow Lite Micro, constants behind its DECODE operator; ``"ethos-u"``:
+            the dense file, and the same compiled by Vela.
+        optimize: of litert, the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on
+            this machine: native kernels that round in their own way are among them.
+        micro_codec: of micro, how constants are compressed.
+        micro_min_saving: of micro, constants that would save fewer bytes stay dense.
+        c_array: of micro, also write the file as a C++ array.
+        accelerator_config: of ethos-u, what Vela compiles for.
         verification_samples: how many random samples every runtime is compared on, beside three at the boundaries.
         seed: of the random samples.
     """
 
+    target: Target = "litert"
     optimize: Optimize = "size"
+    micro_codec: Literal["auto", "prune", "huffman", "lut", "dense"] = "auto"
+    micro_min_saving: Annotated[int, Field(ge=0)] = 64
+    c_array: bool = False
+    accelerator_config: str = "ethos-u55-128"
     verification_samples: Annotated[int, Field(ge=0)] = 8
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @pydantic.model_validator(mode="after")
+    def _each_speaks_of_its_target(self) -> EncodeSettings:
+        homes = {
+            "optimize": "litert",
+            "micro_codec": "micro",
+            "micro_min_saving": "micro",
+            "c_array": "micro",
+            "accelerator_config": "ethos-u",
+        }
+        for name, home in homes.items():
+            if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
+        return self
 
 
 def _in_words(detail: Any) -> str:

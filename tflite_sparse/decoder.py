@@ -18,7 +18,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_operator_codes,
     graphs,
 )
-from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
+from tflite_sparse.rewrites import decode_op, densify, factored_conv, fully_connected_as_conv, native_fully_connected
 
 TensorKey = tuple[int, int]
 """A tensor: number of its subgraph, its index there."""
@@ -31,15 +31,17 @@ class Former:
     Attributes:
         densified: constants that a DENSIFY rebuilt.
         native: weights that their operator read sparse, and in which layout.
+        decoded: constants that a DECODE of TensorFlow Lite Micro rebuilt.
     """
 
     densified: frozenset[TensorKey]
     native: Mapping[TensorKey, Layout]
+    decoded: frozenset[TensorKey] = frozenset()
 
     @property
     def count(self) -> int:
-        """How many constants were sparse."""
-        return len(self.densified) + len(self.native)
+        """How many constants were not stored dense."""
+        return len(self.densified) + len(self.native) + len(self.decoded)
 
 
 def decode_file(source: Path, destination: Path) -> Former:
@@ -59,18 +61,21 @@ def decode_file(source: Path, destination: Path) -> Former:
 
 
 def is_sparse(model: Any) -> bool:
-    """Whether any constant of a parsed model is stored sparse."""
-    return any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors or ())
+    """Whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
+    if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
+        return True
+    return any(decode_op.is_present(graph) for graph in graphs(model))
 
 
 def decode_model(model: Any) -> Former:
-    """Edit a parsed model so that nothing in it is sparse.
+    """Edit a parsed model so that every constant in it is dense.
 
     Tensors keep their indices; those at the end that only the sparse form needed are removed.
 
     Raises:
         FlatbufferError: a sparse constant is damaged or read by an operator that takes none.
     """
+    decoded = frozenset((graph.number, index) for graph in graphs(model) for index in decode_op.undo(graph))
     shapes = {
         (graph.number, index): shape
         for graph in graphs(model)
@@ -88,4 +93,4 @@ def decode_model(model: Any) -> Former:
     drop_unread_operator_codes(model)
     drop_unread_last_tensors(model)
     drop_unread_buffers(model)
-    return Former(densified, native)
+    return Former(densified, native, decoded)

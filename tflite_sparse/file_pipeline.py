@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tflite_sparse import comparison, decoder, tuning
+from tflite_sparse import comparison, decoder, ethos_u_pipeline, micro_code, micro_pipeline, tuning
 from tflite_sparse.config import EncodeSettings
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.evaluation import exactness
-from tflite_sparse.files import replacing
+from tflite_sparse.files import replacing, write_bytes
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planner import Choice
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.files import DecodingReport, EncodingReport
+from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
 
@@ -43,16 +45,28 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
     checked = EncodeSettings(**settings)
     timed = Timed(progress or Silent())
     source_bytes = _size(source)
-    with replacing(destination) as temporary, tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        reference = _reference(source, Path(folder) / "dense.tflite", timed)
-        with timed.stage("encode") as on_step:
-            loads = reference == source
-            chosen = tuning.target_for(checked.optimize)
-            choices = encode_file(source, temporary, chosen, keep_refused=loads, on_step=on_step)
-        verified = _verify(temporary, reference, checked, tuning.allowed_difference(choices), timed)
+    micro: MicroReport | None = None
+    ethos_u: EthosUReport | None = None
+    with replacing(destination) as temporary:
+        if checked.target == "litert":
+            choices, verified = _for_litert(source, temporary, checked, timed)
+        elif checked.target == "micro":
+            choices, verified, micro = micro_pipeline.encode(
+                source,
+                temporary,
+                codec=checked.micro_codec,
+                least_saving_bytes=checked.micro_min_saving,
+                samples=checked.verification_samples,
+                seed=checked.seed,
+                timed=timed,
+            )
+        else:
+            choices, verified, ethos_u = ethos_u_pipeline.encode(
+                source, temporary, destination, checked.accelerator_config, timed
+            )
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
-        return EncodingReport(
+        report = EncodingReport(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             source=str(source),
             destination=str(destination),
@@ -60,9 +74,29 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
             tensors=[tensor_of(choice) for choice in choices],
-            verification=verified.model_copy(update={"file": str(destination), "against": _name(reference, source)}),
+            verification=verified.model_copy(update={"file": str(destination)}),
+            micro=micro,
+            ethos_u=ethos_u,
             seconds=timed.seconds,
         )
+        if checked.c_array:
+            header, code = micro_code.c_array(temporary.read_bytes(), destination.stem)
+            write_bytes(destination.with_suffix(".h"), header.encode())
+            write_bytes(destination.with_suffix(".cc"), code.encode())
+    return report
+
+
+def _for_litert(
+    source: Path, temporary: Path, settings: EncodeSettings, timed: Timed
+) -> tuple[list[Choice], VerificationReport]:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        reference = _reference(source, Path(folder) / "dense.tflite", timed)
+        with timed.stage("encode") as on_step:
+            loads = reference == source
+            chosen = tuning.target_for(settings.optimize)
+            choices = encode_file(source, temporary, chosen, keep_refused=loads, on_step=on_step)
+        verified = _verify(temporary, reference, settings, tuning.allowed_difference(choices), timed)
+        return choices, verified.model_copy(update={"against": _name(reference, source)})
 
 
 def decode(source: Path, destination: Path, *, progress: Progress | None = None) -> DecodingReport:

@@ -47,6 +47,7 @@ class Choice:
         entropy_bytes: the zeroth-order bound on its size.
         reason: why, in words.
         edit: stores it so; once.
+        finish: what remains to be done when all constants are stored; once for all that share it.
     """
 
     graph: Graph
@@ -62,6 +63,7 @@ class Choice:
     entropy_bytes: int
     reason: str
     edit: Callable[[], None] | None = field(repr=False, default=None)
+    finish: Callable[[], None] | None = field(repr=False, default=None)
 
     @property
     def name(self) -> str:
@@ -102,6 +104,8 @@ def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps
             choice.edit()
         done += choice.dense_bytes
         on_step(done, total)
+    for finish in dict.fromkeys(choice.finish for choice in choices if choice.finish is not None):
+        finish()
     drop_unread_buffers(model)
     drop_unread_operator_codes(model)
 
@@ -156,6 +160,7 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
         encoded_bytes=best.nbytes,
         reason="; ".join(filter(None, (best.stored, form.words))) + negative_zeros,
         edit=best.apply,
+        finish=best.finish,
     )
 
 

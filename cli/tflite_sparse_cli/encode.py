@@ -18,12 +18,41 @@ _DEFAULTS = EncodeSettings()
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
 @click.option(
+    "--target",
+    type=click.Choice(["litert", "micro", "ethos-u"]),
+    default=_DEFAULTS.target,
+    show_default=True,
+    help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the dense file, "
+    "and OUT_vela.tflite beside it, compiled by Vela.",
+)
+@click.option(
     "--optimize",
     type=click.Choice(["size", "latency"]),
     default=_DEFAULTS.optimize,
     show_default=True,
     help="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this machine, "
     "native sparse kernels included, which round in their own way.",
+)
+@click.option(
+    "--micro-codec",
+    type=click.Choice(["auto", "prune", "huffman", "lut", "dense"]),
+    default=_DEFAULTS.micro_codec,
+    show_default=True,
+    help="Of the target micro: how constants are compressed.",
+)
+@click.option(
+    "--micro-min-saving",
+    type=click.IntRange(0),
+    default=_DEFAULTS.micro_min_saving,
+    show_default=True,
+    help="Of the target micro: constants that would save fewer bytes stay dense.",
+)
+@click.option("--c-array", is_flag=True, help="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
+@click.option(
+    "--accelerator-config",
+    default=_DEFAULTS.accelerator_config,
+    show_default=True,
+    help="Of the target ethos-u: what Vela compiles for.",
 )
 @click.option(
     "--samples",
@@ -39,7 +68,7 @@ _DEFAULTS = EncodeSettings()
 @json_option
 @quiet_option
 def encode(source: Path, destination: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Write IN.tflite as the smallest file that LiteRT takes and that computes the same.
+    """Write IN.tflite as the smallest file that the target takes and that computes the same.
 
     IN.tflite may come from any converter, dense or sparse already. The zeros must be in its weights. The new file is
     read back and compared, weights and outputs, before it gets its name; it may replace IN.tflite.

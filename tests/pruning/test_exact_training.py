@@ -434,6 +434,8 @@ def test_settings_that_do_not_fit_leave_the_optimizer_alone(keras, data):
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_saved_models_go_on(keras, data, tmp_path, suffix):
     """Weights and momenta of a model that was saved while it was pruned; plain training goes on from them."""
+    if suffix == "h5" and keras.__version__[0] == "3":
+        pytest.skip("Keras 3 does not find its variables again in the optimizer of an HDF5 file")
     path = tmp_path / f"model.{suffix}"
     model, pruning = build(keras, keras.optimizers.Adam(5e-3)), following(SCHEDULE)
     saving = AfterEachStep(lambda step: model.save(path) if step == 20 else None)

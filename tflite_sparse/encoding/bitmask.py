@@ -2,8 +2,8 @@
 
 Format, from ``decode_state_prune.cc`` of tflite-micro: the encoded vector is a mask in row-major order, the first
 value in the most significant bit, 1 for kept; the ancillary vector holds the kept values in the same order. What is not
-kept is the zero point, of its channel where the channels differ. Byte 5 of the header is not read today; a pending change
-reads the axis of the channels from its upper half.
+kept is the zero point, of its channel where the channels differ. Byte 5 of the header is not read today; a pending
+change reads the axis of the channels from its upper half.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 
 from tflite_sparse.encoding.decodable import (
     HEADER_BYTES,
+    WHOLE,
     Channels,
     Decodable,
     bits_of,
     check_padding,
     check_size,
+    shape_refusal,
     with_header,
 )
 from tflite_sparse.encoding.layout import element_count
@@ -27,20 +29,18 @@ DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.floa
 """What the runtime decodes."""
 
 
-def refusal(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = Channels()) -> str | None:
+def refusal(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take a tensor so, or None."""
     if dtype not in DTYPES:
         return f"{dtype} cannot be pruned"
-    if element_count(shape) == 0:
-        return "it has no values"
     if dtype != np.int8 and any(channels.zero_points):
         return f"a zero point other than 0 is taken for int8 only, not for {dtype}"
     if any(not -128 <= point <= 127 for point in channels.zero_points):
         return "a zero point does not fit in int8"
-    return channels.refusal(shape)
+    return shape_refusal(shape) or channels.refusal(shape)
 
 
-def encode(values: np.ndarray, channels: Channels = Channels()) -> Decodable:
+def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
     """Store what differs from the zero point.
 
     Args:
@@ -54,7 +54,7 @@ def encode(values: np.ndarray, channels: Channels = Channels()) -> Decodable:
     return with_header("prune", channels.nibble, np.packbits(kept), np.ascontiguousarray(values)[kept])
 
 
-def nbytes(values: np.ndarray, channels: Channels = Channels()) -> int:
+def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     """Bytes of what :func:`encode` returns.
 
     Raises:
@@ -65,7 +65,7 @@ def nbytes(values: np.ndarray, channels: Channels = Channels()) -> int:
 
 
 def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = Channels()
+    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
 ) -> np.ndarray:
     """The array of this shape and dtype.
 
@@ -81,10 +81,10 @@ def decode(
     check_size("list of values", decodable.contents, int(np.count_nonzero(kept)) * dtype.itemsize)
     if decodable.ancillary[6]:
         raise ValueError("bytes of its header that must be zero are not")
-    array = np.empty(shape, dtype)
-    array[...] = _zeros(channels, len(shape), dtype)
-    array.reshape(-1)[kept] = np.ascontiguousarray(decodable.contents).view(dtype)
-    return array
+    array = np.empty(shape, f"u{dtype.itemsize}")  # as bits: the bytes of a bool may be other than 0 and 1
+    array[...] = bits_of(_zeros(channels, len(shape), dtype))
+    array.reshape(-1)[kept] = np.ascontiguousarray(decodable.contents).view(array.dtype)
+    return array.view(dtype)
 
 
 def _kept(values: np.ndarray, channels: Channels) -> np.ndarray:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+from tflite_sparse.encoding.layout import element_count
+
 Codec = Literal["lut", "huffman", "prune"]
 
 CODECS: tuple[Codec, ...] = ("lut", "huffman", "prune")
@@ -46,6 +48,10 @@ class Channels:
     def nibble(self) -> int:
         """The axis as the upper half of byte 5 of the header tells it."""
         return (NO_AXIS if self.axis is None else self.axis) << 4
+
+
+WHOLE = Channels()
+"""A tensor without quantisation, or with one scale and the zero point 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,13 @@ def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
     if np.any(ancillary[[2, 3]]) or np.any(ancillary[7:HEADER_BYTES]):
         raise ValueError("bytes of its header that must be zero are not")
     return Decodable(CODECS[kind], encoded, ancillary)
+
+
+def shape_refusal(shape: tuple[int, ...]) -> str | None:
+    """Why no codec takes a tensor of this shape, or None."""
+    if not shape:
+        return "it is a scalar"
+    return None if element_count(shape) else "it has no values"
 
 
 def as_bytes(values: np.ndarray) -> np.ndarray:

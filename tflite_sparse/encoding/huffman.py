@@ -2,18 +2,19 @@
 
 Format, from ``decode_state_huffman.cc`` and its header in tflite-micro: the encoded vector is one stream of bits, most
 significant first, read as big-endian words of 32 bits. A codeword is read through one table after the other. The first
-has ``2 ** (byte 5 >> 4) + 1)`` entries, looked up with as many bits of the stream as that takes. An entry of 16 bits is
+has ``2 ** ((byte 5 >> 4) + 1)`` entries, looked up with as many bits of the stream as that takes. An entry of 16 bits:
 
     bit 15      1: the value is found; 0: another table follows
     bits 14-11  found: how many of the bits looked up belong to the codeword, the others are read again;
                 else: the bits of the next table's look-up, less one
     bits 10-0   found: the value; else: how far behind this entry the next table begins
 
-With bit 0 of byte 5 set, entries have 32 bits, 27 of them below the count; int16 needs that. Behind the last word of the
-stream there is a spare one, because a look-up may reach beyond the last codeword.
+With bit 0 of byte 5 set, entries have 32 bits, 27 of them below the count; int16 needs that. Behind the last word of
+the stream there is a spare one, because a look-up may reach beyond the last codeword.
 
 The code is the best one with codewords of at most :data:`LONGEST` bits (package-merge: Larmore and Hirschberg 1990), in
-canonical order. Of all limits and of all ways to split its tree into tables, the smallest in sum is taken.
+canonical order. Of all limits and of all ways to split its tree into tables, the smallest is taken, where a look-up
+more for each of :data:`LOOK_UPS_PER_BYTE` values counts as a byte: the runtime decodes again in every run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tflite_sparse.encoding.decodable import (
     bits_of,
     check_padding,
     check_size,
+    shape_refusal,
     with_header,
 )
 from tflite_sparse.encoding.layout import element_count
@@ -38,10 +40,12 @@ DTYPES = frozenset(map(np.dtype, (np.int8, np.int16)))
 """What the runtime decodes."""
 LONGEST = 15
 """Bits of a codeword. What longer ones would save is lost in their tables."""
+LOOK_UPS_PER_BYTE = 512
+"""How many look-ups in a run are worth a byte of the file; more than 0.4 % of a file it never costs."""
 
 _WORD_BITS = 32
-_LONGEST_IN_FILES = 31  # the runtime does not count; a file of others may have longer codewords than ours
-_CHUNK = 1 << 20  # places in the stream that are looked up at a time
+_WINDOW = 16  # bits of the longest codeword that is read
+_PIECE = 1 << 22  # bits of the stream that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +87,22 @@ class _Code:
     nbytes: int
 
 
-def refusal(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
+def refusal(values: np.ndarray) -> str | None:
     """Why the runtime does not take a tensor so, or None. Channels and zero points do not matter."""
-    if dtype not in DTYPES:
-        return f"{dtype} cannot be Huffman-coded"
-    if element_count(shape) == 0:
-        return "it has no values"
-    return None
+    reason = _refusal_of_kind(values.shape, values.dtype)
+    if reason is None and np.count_nonzero(_counts(bits_of(values).reshape(-1))) > 1 << LONGEST:
+        reason = f"it has more than {1 << LONGEST} distinct values"
+    return reason
 
 
 def encode(values: np.ndarray) -> Decodable:
     """Store the stream and the tables.
 
     Args:
-        values: int8 or int16, at least one.
+        values: int8 or int16, at least one, of at most 32768 distinct values.
 
     Raises:
-        ValueError: the runtime would not take it, or an int16 tensor has more distinct values than the code has room for.
+        ValueError: it is something else.
     """
     bits = _checked(values)
     code = _best_code(bits)
@@ -127,11 +130,13 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     """The array of this shape and dtype.
 
     Raises:
-        ValueError: the runtime would not take it, a table is cut off, has entries that no codeword reaches, that disagree,
-            or whose value is none of the dtype, the stream ends early or late, or bits behind it are set. Nothing is
-            allocated for more values than the stream has bits.
+        ValueError: the runtime would not take it, a table is cut off, has entries that no codeword reaches, that
+            disagree, or whose value is none of the dtype, the stream ends early or late, or bits behind it are set.
+            Nothing is allocated for more values than the stream has bits.
     """
-    _check_kind(shape, dtype)
+    reason = _refusal_of_kind(shape, dtype)
+    if reason is not None:
+        raise ValueError(reason)
     size = element_count(shape)
     parameters = int(decodable.ancillary[5])
     entries = _WIDE if parameters & 1 else _NARROW
@@ -142,20 +147,14 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     if decodable.contents.size % entries.dtype.itemsize:
         raise ValueError("its tables end inside an entry")
     tables = np.ascontiguousarray(decodable.contents).view(entries.dtype).astype(np.int64)
-    first = (parameters >> 4) + 1
-    _check_tables(tables, first, entries, dtype.itemsize * 8)
+    lengths, found = _read_tables(tables, (parameters >> 4) + 1, entries, dtype.itemsize * 8)
+    # Every value takes a bit at least.
     if decodable.encoded.size % 4 or decodable.encoded.size * 8 < size + _WORD_BITS:
         raise ValueError(f"its stream of {decodable.encoded.size:,} bytes is too short or no whole number of words")
-    words = np.ascontiguousarray(decodable.encoded).view(">u4").astype(np.uint64)
-    used = (words.size - 1) * _WORD_BITS
-    starts, end = _starts(_Reader(words, tables, first, entries), used, size)
+    values, end = _follow(decodable.encoded, lengths, found.astype(f"u{dtype.itemsize}"), size)
     check_size("stream", decodable.encoded, 4 * (-(-end // _WORD_BITS) + 1))
     check_padding(decodable.encoded, end)
-    found = np.empty(size, f"u{dtype.itemsize}")
-    for begin in range(0, size, _CHUNK):
-        piece = starts[begin : begin + _CHUNK]
-        found[begin : begin + _CHUNK] = _Reader(words, tables, first, entries).look_up(piece)[0]
-    return found.view(dtype).reshape(shape)
+    return values.view(dtype).reshape(shape)
 
 
 def _entries_for(dtype: np.dtype[Any]) -> _Entries:
@@ -163,41 +162,47 @@ def _entries_for(dtype: np.dtype[Any]) -> _Entries:
     return _NARROW if dtype.itemsize == 1 else _WIDE
 
 
-def _check_kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    reason = refusal(shape, dtype)
-    if reason is not None:
-        raise ValueError(reason)
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
+    if dtype not in DTYPES:
+        return f"{dtype} cannot be Huffman-coded"
+    return shape_refusal(shape)
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
     """The values as bits, one-dimensional."""
-    _check_kind(values.shape, values.dtype)
+    reason = refusal(values)
+    if reason is not None:
+        raise ValueError(reason)
     return bits_of(values).reshape(-1)
 
 
 # The code
 
 
+def _counts(bits: np.ndarray) -> np.ndarray:
+    """How often each value that the dtype has occurs."""
+    return np.bincount(bits, minlength=1 << (8 * bits.itemsize))
+
+
 def _best_code(bits: np.ndarray) -> _Code:
-    counts = np.bincount(bits, minlength=1 << (8 * bits.itemsize))
+    counts = _counts(bits)
     symbols = np.flatnonzero(counts)
-    if symbols.size > 1 << LONGEST:
-        raise ValueError(f"it has more than {1 << LONGEST} distinct values")
     symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
     counts = counts[symbols]
     item = _entries_for(bits.dtype).dtype.itemsize
-    best: _Code | None = None
+    best, least = None, 0
     previous = None
     for limit in range(max((symbols.size - 1).bit_length(), 1), LONGEST + 1):
         lengths = _lengths(counts, limit)
         if previous is not None and np.array_equal(lengths, previous):
             break  # no codeword wants to be longer
         previous = lengths
-        splits, table_entries = _cheapest_splits(lengths)
+        splits, table_entries, look_ups = _cheapest_splits(lengths, counts, item)
         stream = -(-int(counts @ lengths) // _WORD_BITS) * 4 + 4
         total = HEADER_BYTES + stream + table_entries * item
-        if best is None or total < best.nbytes:
-            best = _Code(symbols, lengths, splits, total)
+        cost = total * LOOK_UPS_PER_BYTE + look_ups
+        if best is None or cost < least:
+            best, least = _Code(symbols, lengths, splits, total), cost
     assert best is not None
     return best
 
@@ -205,8 +210,8 @@ def _best_code(bits: np.ndarray) -> _Code:
 def _lengths(counts: np.ndarray, limit: int) -> np.ndarray:
     """Bits of each codeword of the best code of at most ``limit`` bits, for ``counts`` in descending order.
 
-    Package-merge: of ``limit`` lists, each the symbols merged with the pairs of the list before, the first ``2n - 2`` items
-    of the last are taken, and so on down; a symbol's length is the number of lists in which it is taken.
+    Package-merge: of ``limit`` lists, each the symbols merged with the pairs of the list before, the first ``2n - 2``
+    items of the last are taken, and so on down; a symbol's length is the number of lists in which it is taken.
     """
     rising = counts[::-1].astype(np.int64)
     size = rising.size
@@ -248,36 +253,47 @@ def _leaves(lengths: np.ndarray) -> np.ndarray:
     return leaves
 
 
-def _cheapest_splits(lengths: np.ndarray) -> tuple[tuple[np.ndarray, ...], int]:
-    """Split the tree of a canonical code into tables with the fewest entries in sum.
+def _cheapest_splits(
+    lengths: np.ndarray, counts: np.ndarray, entry_bytes: int
+) -> tuple[tuple[np.ndarray, ...], int, int]:
+    """Split the tree of a canonical code into the cheapest tables.
 
-    At each depth of the tree the leaves come first, then the inner nodes; child ``k`` of the nodes above is a leaf if ``k``
-    is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and what the tables
-    from there on take is a difference of two sums.
+    At each depth of the tree the leaves come first, then the inner nodes; child ``k`` of the nodes above is a leaf if
+    ``k`` is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and what the
+    tables from there on cost is a difference of two sums.
 
     Returns:
-        For each depth the bits of a table that begins at each inner node, and the number of entries. Of equally small
-        ways the one with the larger tables, which are looked up less often.
+        For each depth the bits of a table that begins at each inner node; the number of entries; that of look-ups.
     """
     leaves = _leaves(lengths)
     depth = leaves.size - 1
     inner = [1]
     for level in range(1, depth + 1):
         inner.append(2 * inner[-1] - int(leaves[level]))
-    sums = [np.zeros(1, np.int64)] * (depth + 1)  # entries of the tables that begin at the first k inner nodes
+    ends = np.append(np.searchsorted(lengths, np.arange(depth + 1)), lengths.size)
+    nothing = np.zeros((3, 1), np.int64)
+    sums = [nothing] * (depth + 1)  # cost, entries, look-ups of the tables that begin at the first k inner nodes
     splits: list[np.ndarray] = [np.zeros(0, np.int64)] * depth
+    weights = np.zeros(0, np.int64)  # how often each inner node is passed
     for level in range(depth - 1, -1, -1):
+        of_leaves = np.zeros(int(leaves[level + 1]), np.int64)
+        own = counts[ends[level + 1] : ends[level + 2]]
+        of_leaves[: own.size] = own
+        weights = np.concatenate([of_leaves, weights]).reshape(-1, 2).sum(axis=1)
         low, high = np.arange(inner[level]), np.arange(1, inner[level] + 1)
-        least, choice = np.full(inner[level], np.iinfo(np.int64).max), np.zeros(inner[level], np.int64)
+        least, choice = np.full((3, inner[level]), np.iinfo(np.int64).max), np.zeros(inner[level], np.int64)
         for bits in range(1, depth - level + 1):
             below = int(leaves[level + bits])
             low, high = np.maximum(2 * low - below, 0), np.maximum(2 * high - below, 0)
-            entries = (1 << bits) + sums[level + bits][high] - sums[level + bits][low]
-            better = entries <= least
-            least, choice = np.where(better, entries, least), np.where(better, bits, choice)
-        sums[level] = np.concatenate([np.zeros(1, np.int64), np.cumsum(least)])
+            found = sums[level + bits][:, high] - sums[level + bits][:, low]
+            found += np.array([[(entry_bytes * LOOK_UPS_PER_BYTE) << bits], [1 << bits], [0]])
+            found[[0, 2]] += weights
+            better = found[0] <= least[0]
+            least, choice = np.where(better, found, least), np.where(better, bits, choice)
+        sums[level] = np.concatenate([nothing, np.cumsum(least, axis=1)], axis=1)
         splits[level] = choice
-    return tuple(splits), int(sums[0][-1])
+    _, entries, look_ups = sums[0][:, -1].tolist()
+    return tuple(splits), entries, look_ups
 
 
 def _tables(code: _Code, codewords: np.ndarray, entries: _Entries) -> tuple[int, np.ndarray]:
@@ -330,9 +346,9 @@ def _pack(codewords: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     words = np.zeros(-(-int(ends[-1]) // _WORD_BITS) + 1, np.uint32)
     word, offset = starts // _WORD_BITS, starts % _WORD_BITS
     shifted = codewords.astype(np.uint64) << (2 * _WORD_BITS - offset - lengths).astype(np.uint64)
-    # In every word a codeword begins, and at most one reaches into the next.
+    # At most one codeword reaches from a word into the next.
     first = np.flatnonzero(np.diff(word, prepend=-1))
-    words[:-1] = np.bitwise_or.reduceat(shifted >> np.uint64(_WORD_BITS), first)[: words.size - 1]
+    words[word[first]] = np.bitwise_or.reduceat(shifted >> np.uint64(_WORD_BITS), first)
     over = np.flatnonzero(offset + lengths > _WORD_BITS)
     words[word[over] + 1] |= (shifted[over] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     return words
@@ -341,94 +357,84 @@ def _pack(codewords: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 # Reading
 
 
-def _check_tables(tables: np.ndarray, first: int, entries: _Entries, value_bits: int) -> None:
-    """Walk through all tables; each entry must be reached once, so that the walk ends."""
+def _read_tables(tables: np.ndarray, first: int, entries: _Entries, value_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Walk through all tables; each entry must be reached once, so that the walk ends.
+
+    Returns:
+        For all that the next :data:`_WINDOW` bits of the stream can be, the bits of the codeword with which they begin,
+        and its value.
+    """
+    lengths, values = np.zeros(1 << _WINDOW, np.uint8), np.zeros(1 << _WINDOW, np.int64)
     reached = np.zeros(tables.size, np.bool_)
-    waiting = [(0, first, 0)]  # where the table begins, bits of its look-up, bits before
+    waiting = [(0, first, 0, 0)]  # where the table begins, bits of its look-up, the bits before and how many they are
     while waiting:
-        begin, bits, depth = waiting.pop()
-        end = begin + (1 << bits)
-        if end > tables.size or np.any(reached[begin:end]) or depth + bits > _LONGEST_IN_FILES:
+        begin, bits, prefix, depth = waiting.pop()
+        end, rest_bits = begin + (1 << bits), _WINDOW - depth - bits
+        if end > tables.size or np.any(reached[begin:end]):
             raise ValueError("a table lies outside the others, or over one of them")
+        if rest_bits < 0:
+            raise ValueError(f"it has codewords of more than {_WINDOW} bits")
         reached[begin:end] = True
         table = tables[begin:end]
-        counts = (table >> entries.count_shift) & 15
+        counts, rest = (table >> entries.count_shift) & 15, table & entries.most
         found = table & entries.found != 0
-        rest = table & entries.most
         if np.any(counts[found] < 1) or np.any(counts[found] > bits) or np.any(rest[found] >> value_bits):
             raise ValueError("an entry of a table has a value or a number of bits that cannot be")
         places = np.arange(table.size)
         heads = np.where(found, places >> (bits - counts) << (bits - counts), places)
         if np.any(table[heads] != table):
             raise ValueError("entries of a table that stand for the same codeword disagree")
-        for place in np.flatnonzero(~found):
-            waiting.append((begin + int(place) + int(rest[place]), int(counts[place]) + 1, depth + bits))
+        windows = slice(prefix << (bits + rest_bits), (prefix + 1) << (bits + rest_bits))
+        lengths[windows].reshape(table.size, -1)[found] = (depth + counts[found])[:, None]
+        values[windows].reshape(table.size, -1)[found] = rest[found][:, None]
+        for place in np.flatnonzero(~found).tolist():
+            below = begin + place + int(rest[place])
+            waiting.append((below, int(counts[place]) + 1, (prefix << bits) + place, depth + bits))
     if not reached.all():
         raise ValueError("it has entries of tables that no codeword reaches")
+    return lengths, values
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """A stream with the tables that read it; all numbers in 64 bits."""
+def _follow(stream: np.ndarray, lengths: np.ndarray, values: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    """Read ``size`` values; return them and the bit where the last codeword ends, which lies before the spare word.
 
-    words: np.ndarray
-    tables: np.ndarray
-    first: int
-    entries: _Entries
-
-    def look_up(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The values and lengths of the codewords that begin at these bits of the stream, the spare word excepted."""
-        values, lengths = np.empty(starts.size, np.int64), np.empty(starts.size, np.int64)
-        open_ = np.arange(starts.size)
-        begin = np.zeros(starts.size, np.int64)  # of the table
-        bits = np.full(starts.size, self.first)
-        depth = np.zeros(starts.size, np.int64)
-        while open_.size:
-            place = begin + self._peek(starts[open_] + depth, bits)
-            entry = self.tables[place]
-            counts, rest = (entry >> self.entries.count_shift) & 15, entry & self.entries.most
-            found = entry & self.entries.found != 0
-            values[open_[found]] = rest[found]
-            lengths[open_[found]] = (depth + counts)[found]
-            more = ~found
-            open_, begin, depth = open_[more], (place + rest)[more], (depth + bits)[more]
-            bits = counts[more] + 1
-        return values, lengths
-
-    def _peek(self, starts: np.ndarray, bits: np.ndarray) -> np.ndarray:
-        """That many bits from there on; zeros behind the end."""
-        word = np.minimum(starts // _WORD_BITS, self.words.size - 1)
-        after = np.minimum(word + 1, self.words.size - 1)
-        pair = (self.words[word] << np.uint64(_WORD_BITS)) | self.words[after]
-        shift = (2 * _WORD_BITS - starts % _WORD_BITS - bits).astype(np.uint64)
-        mask = (np.int64(1) << bits) - 1
-        return (pair >> shift).astype(np.int64) & mask
-
-
-def _starts(reader: _Reader, used: int, size: int) -> tuple[np.ndarray, int]:
-    """Where each of ``size`` codewords begins, and where the last one ends.
-
-    From every bit of the stream a codeword is read; then these are followed from the first on, eight codewords a step.
+    In a piece of the stream, a codeword is read from every bit; then these are followed, eight codewords a step.
     """
-    beyond = used + 1
-    following = np.full(used + 2, beyond)
-    for begin in range(0, used, _CHUNK):
-        places = np.arange(begin, min(begin + _CHUNK, used))
-        following[places] = np.minimum(places + reader.look_up(places)[1], beyond)
-    two = following[following]
-    four = two[two]
-    leap = memoryview(four[four])
-    anchors = np.empty(-(-size // 8), np.int64)
-    place = 0
-    for number in range(anchors.size):
-        anchors[number] = place
-        place = leap[place]
-    starts = np.empty((anchors.size, 8), np.int64)
-    starts[:, 0] = anchors
-    for column in range(1, 8):
-        starts[:, column] = following[starts[:, column - 1]]
-    flat = starts.reshape(-1)[:size]
-    end = int(following[flat[-1]])
-    if end > used:
-        raise ValueError("its stream ends before its last value")
-    return flat, end
+    used = (stream.size - _WORD_BITS // 8) * 8
+    found = np.empty(size, values.dtype)
+    done = place = 0
+    for begin in range(0, used, _PIECE):
+        windows = _windows(stream[begin // 8 : min(begin + _PIECE, used) // 8 + 2])
+        count = windows.size
+        following = np.arange(
+            count + _WINDOW, dtype=np.int32
+        )  # a codeword may end behind the piece; there the steps end
+        following[:count] += lengths[windows]
+        two = following[following]
+        four = two[two]
+        leap = four[four].data
+        anchors = []
+        while place < count:
+            anchors.append(place)
+            place = leap[place]
+        starts = np.empty((len(anchors), 8), np.int32)
+        starts[:, 0] = anchors
+        for column in range(1, 8):
+            starts[:, column] = following[starts[:, column - 1]]
+        inside = starts[starts < count][: size - done]
+        found[done : done + inside.size] = values[windows[inside]]
+        done += inside.size
+        if done == size:
+            end = begin + int(following[inside[-1]])
+            if end <= used:
+                return found, end
+            break
+        place -= count
+    raise ValueError("its stream ends before its last value")
+
+
+def _windows(stream: np.ndarray) -> np.ndarray:
+    """The :data:`_WINDOW` bits that begin at each bit of these bytes, the last two bytes excepted."""
+    wide = stream.astype(np.uint32)
+    three = (wide[:-2] << 16) | (wide[1:-1] << 8) | wide[2:]
+    return (three[:, None] >> np.arange(8, 0, -1, dtype=np.uint32)).astype(np.uint16).reshape(-1)

@@ -1,9 +1,9 @@
 """The codec of tensors with few distinct values: a table of these, and for each weight its place there.
 
-Format, from ``decode_state_lut.cc`` and ``compression/lut.py`` of tflite-micro: the encoded vector holds places of 1 to 7
-bits in row-major order, each and the first of all with its most significant bit first; the ancillary vector holds one
-table, or where the tensor has several scales one for each channel, all of the length that byte 6 of the header gives.
-Byte 5 has the axis of the channels in its upper half (15: one table) and the bits of a place in the lower three.
+Format, from ``decode_state_lut.cc`` and ``compression/lut.py`` of tflite-micro: the encoded vector holds places of 1 to
+7 bits in row-major order, the most significant bit first; the ancillary vector holds one table, or where the tensor has
+several scales one for each channel, all of the length that byte 6 of the header gives. Byte 5 has the axis of the
+channels in its upper half (15: one table) and the bits of a place in the lower three.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 
 from tflite_sparse.encoding.decodable import (
     HEADER_BYTES,
+    WHOLE,
     Channels,
     Decodable,
     bits_of,
     check_padding,
     check_size,
+    shape_refusal,
     with_header,
 )
 from tflite_sparse.encoding.layout import element_count
@@ -29,7 +31,7 @@ MOST_VALUES = 128
 """In a table: a place has at most 7 bits."""
 
 
-def refusal(values: np.ndarray, channels: Channels = Channels()) -> str | None:
+def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take a tensor so, or None."""
     reason = _refusal_of_kind(values.shape, values.dtype, channels)
     if reason is None and _distinct(values, channels) > MOST_VALUES:
@@ -38,8 +40,8 @@ def refusal(values: np.ndarray, channels: Channels = Channels()) -> str | None:
     return reason
 
 
-def encode(values: np.ndarray, channels: Channels = Channels()) -> Decodable:
-    """Store the table of each channel, in ascending order of bits, and the places.
+def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
+    """Store the table of each channel, in ascending order (floats: of their bits), and the places.
 
     Args:
         values: an array that :func:`refusal` takes.
@@ -49,7 +51,7 @@ def encode(values: np.ndarray, channels: Channels = Channels()) -> Decodable:
         ValueError: the runtime would not take it.
     """
     _check(values, channels)
-    rows = _rows(bits_of(values), channels)
+    rows = _rows(values if values.dtype.kind == "i" else bits_of(values), channels)
     found = [np.unique(row, return_inverse=True) for row in rows]
     length = max(table.size for table, _ in found)
     tables = np.zeros((len(found), length), rows.dtype)
@@ -62,7 +64,7 @@ def encode(values: np.ndarray, channels: Channels = Channels()) -> Decodable:
     return with_header("lut", channels.nibble | width, np.packbits(bits), tables, stride=length)
 
 
-def nbytes(values: np.ndarray, channels: Channels = Channels()) -> int:
+def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     """Bytes of what :func:`encode` returns.
 
     Raises:
@@ -75,7 +77,7 @@ def nbytes(values: np.ndarray, channels: Channels = Channels()) -> int:
 
 
 def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = Channels()
+    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
 ) -> np.ndarray:
     """The array of this shape and dtype.
 
@@ -101,8 +103,8 @@ def decode(
     places = _rows(np.packbits(bits, axis=1).reshape(shape), channels)
     if int(places.max()) >= length:
         raise ValueError(f"a place lies outside its table of {length} values")
-    tables = np.ascontiguousarray(decodable.contents).view(dtype).reshape(count, length)
-    return _unrows(np.take_along_axis(tables, places.astype(np.intp), axis=1), shape, channels)
+    tables = np.ascontiguousarray(decodable.contents).view(f"u{dtype.itemsize}").reshape(count, length)
+    return _unrows(np.take_along_axis(tables, places.astype(np.intp), axis=1), shape, channels).view(dtype)
 
 
 def _check(values: np.ndarray, channels: Channels) -> None:
@@ -114,9 +116,7 @@ def _check(values: np.ndarray, channels: Channels) -> None:
 def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> str | None:
     if dtype not in DTYPES:
         return f"{dtype} cannot be read through a table"
-    if element_count(shape) == 0:
-        return "it has no values"
-    return channels.refusal(shape)
+    return shape_refusal(shape) or channels.refusal(shape)
 
 
 def _distinct(values: np.ndarray, channels: Channels) -> int:

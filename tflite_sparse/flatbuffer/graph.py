@@ -188,12 +188,12 @@ def graphs(model: Any) -> Iterator[Graph]:
 
 
 def drop_unread_buffers(model: Any) -> None:
-    """Remove the buffers that no tensor and no metadata entry reads, and renumber the others.
+    """Remove the buffers that no tensor and no metadata entry reads, and number the others in the order of these.
 
     Buffer 0 stays: the format keeps it empty, for tensors without a constant.
     """
     owners = _buffer_owners(model)
-    kept = [0, *sorted({int(owner.buffer) for owner in owners} - {0})]
+    kept = list(dict.fromkeys([0, *(int(owner.buffer) for owner in owners)]))
     numbers = {old: new for new, old in enumerate(kept)}
     for owner in owners:
         owner.buffer = numbers[int(owner.buffer)]

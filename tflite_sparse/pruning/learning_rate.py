@@ -26,7 +26,7 @@ def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.nd
     Callbacks that change the rate are not seen.
 
     Args:
-        optimizer: of either generation, also one that scales the loss or holds several others.
+        optimizer: of either generation, also one that scales the loss.
         steps: of the training.
         first: how many steps the optimizer had made when that training began.
     """
@@ -81,7 +81,6 @@ def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
 
 def _rate_of(optimizer: Any) -> Callable[[int], float]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    inner = next(iter(getattr(inner, "optimizers", ())), inner)
     legacy = getattr(inner, "_hyper", {})
     schedule = legacy.get("learning_rate", getattr(inner, "_learning_rate", None))
     if callable(schedule) and hasattr(schedule, "get_config"):

@@ -109,7 +109,8 @@ def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Sche
     if final is None:
         raise SettingsError("no sparsity was given: say --sparsity 0.875 (sparsity=0.875), or N:M as the block.")
     begin = round(span.steps * _BEGIN) if settings.begin is None else settings.begin
-    end = round(span.steps * _END) if settings.end is None else settings.end
+    latest = span.steps - span.steps_per_epoch if span.steps > span.steps_per_epoch else span.steps
+    end = min(round(span.steps * _END), latest) if settings.end is None else settings.end
     if end > span.steps:
         raise SettingsError(f"end = {end}: the training has only {span.steps} steps.")
     frequency = min(settings.frequency, max(end - begin, 1))

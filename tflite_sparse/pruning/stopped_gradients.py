@@ -89,8 +89,6 @@ def _slots(optimizer: Any, variable: Any) -> list[Any]:
     """The variables that an optimizer keeps for a weight: every list of its attributes that runs with the weights."""
     if hasattr(optimizer, "inner_optimizer"):  # one that scales the loss
         return _slots(optimizer.inner_optimizer, variable)
-    if hasattr(optimizer, "optimizers"):  # one of its own for each of several sets of weights
-        return [slot for each in optimizer.optimizers for slot in _slots(each, variable)]
     if hasattr(optimizer, "get_slot_names"):  # the legacy optimizers of Keras 2
         return list(optimizer._slots.get(_legacy_key(variable), {}).values())
     place, count = _place(optimizer, variable)

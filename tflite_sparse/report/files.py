@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.model import Tensor
 from tflite_sparse.report.verification import VerificationReport
 
@@ -25,6 +26,8 @@ class EncodingReport(_Part):
         file_bytes: size of the new file.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
+        micro: of the target micro, what the file costs there.
+        ethos_u: of the target ethos-u, the same.
         seconds: how long each stage took.
     """
 
@@ -37,6 +40,8 @@ class EncodingReport(_Part):
     file_bytes: int
     tensors: list[Tensor]
     verification: VerificationReport
+    micro: MicroReport | None = None
+    ethos_u: EthosUReport | None = None
     seconds: dict[str, float]
 
 

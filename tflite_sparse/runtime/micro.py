@@ -106,12 +106,22 @@ def run_separately(
     )
 
 
+def inputs(path: Path) -> tuple[InputDetails, ...]:
+    """The inputs of a file, in the order that :func:`run` takes them; nothing is run.
+
+    Raises:
+        FlatbufferError: the file cannot be read or is damaged.
+    """
+    graph = next(graphs(serde.read(path)))
+    return tuple(_details(str(path), graph, index) for index in indices(graph.subgraph.inputs))
+
+
 def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int = _SECONDS) -> int:
     """Bytes of the smallest arena in which a file loads and runs once, found by trying; a multiple of 16.
 
     The runtime's own figure (``arena_used_bytes``) leaves out what is needed only while loading: for FULLY_CONNECTED
-    with 1000 scales it says 10,992 where 17,312 are needed. Pointers have 64 bits here: on a 32-bit microcontroller
-    the same file needs less.
+    with 1000 scales it says 10,992 where 17,312 are needed. These are the reference kernels with 64-bit pointers: on a
+    32-bit microcontroller the same file needs less, except for scratch memory of optimised kernels (CMSIS-NN).
 
     Args:
         path: the ``.tflite`` file.

@@ -24,6 +24,7 @@ class Offer:
         overhead_bytes: that part of it which is not the constant's own.
         apply: encodes the constant and edits the graph; once.
         layout: its layout, where it is one of the sparse format.
+        finish: the part of the edit that is done once for all constants that share it, after all of them.
     """
 
     stored: str
@@ -31,6 +32,7 @@ class Offer:
     overhead_bytes: int
     apply: Callable[[], None]
     layout: Layout | None = None
+    finish: Callable[[], None] | None = None
 
 
 class Form(Protocol):

@@ -1,0 +1,256 @@
+"""The C++ for microcontroller apps: compiled, and its bytes read back."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+import odd_models
+import tiny_models
+from tflite_sparse import micro_code
+from tflite_sparse.errors import ExecutionError
+
+ARM = "arm-none-eabi-g++"
+STRICT = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+
+# What the snippet takes from TensorFlow Lite Micro, declared as there.
+STAND_INS = {
+    "tensorflow/lite/schema/schema_generated.h": """
+namespace tflite { struct Model {}; const Model* GetModel(const void* buffer); }
+""",
+    "tensorflow/lite/micro/micro_interpreter.h": """
+#include <cstddef>
+#include <cstdint>
+#include "tensorflow/lite/schema/schema_generated.h"
+typedef enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
+#define TF_LITE_ENSURE_STATUS(a) do { const TfLiteStatus s = (a); if (s != kTfLiteOk) { return s; } } while (0)
+namespace tflite {
+class MicroOpResolver {};
+class MicroProfilerInterface;
+struct MicroContext { struct AlternateMemoryRegion { void* address; size_t bytes; }; };
+struct MicroAllocator { static MicroAllocator* Create(uint8_t* tensor_arena, size_t arena_size); };
+struct MicroResourceVariables {
+  static MicroResourceVariables* Create(MicroAllocator* allocator, int num_variables);
+};
+struct MicroInterpreter {
+  MicroInterpreter(const Model* model, const MicroOpResolver& op_resolver, uint8_t* tensor_arena,
+                   size_t tensor_arena_size, MicroResourceVariables* resource_variables = nullptr,
+                   MicroProfilerInterface* profiler = nullptr, bool preserve_all_tensors = false);
+  MicroInterpreter(const Model* model, const MicroOpResolver& op_resolver, MicroAllocator* allocator,
+                   MicroResourceVariables* resource_variables = nullptr, MicroProfilerInterface* profiler = nullptr);
+  TfLiteStatus AllocateTensors();
+  TfLiteStatus SetDecompressionMemory(const MicroContext::AlternateMemoryRegion* regions, size_t count);
+};
+}
+""",
+    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
+#include "tensorflow/lite/micro/micro_interpreter.h"
+namespace tflite {
+template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpResolver {
+ public:
+"""
+    + "".join(
+        f"  TfLiteStatus {method}();\n"
+        for table in (micro_code.METHODS, micro_code.CUSTOM_METHODS)
+        for method in table.values()
+    )
+    + "};\n}\n",
+}
+
+# Tells which of the operators on its input ("code name" a line) the runtime does not know.
+PROBE = """
+import os, sys
+import tiny_models
+from tflite_micro import runtime
+
+def is_missing(code, name):
+    tiny = tiny_models.Tiny()
+    x, y = tiny.tensor("x", (1,), "float32"), tiny.tensor("y", (1,), "float32")
+    tiny.operator(code, 1, [x], [y])
+    tiny.model.operatorCodes[0].customCode = name if code == 32 else None
+    content = tiny_models.to_bytes(tiny.finished([x], [y]))
+    ours, its = os.pipe()
+    if os.fork() == 0:
+        os.dup2(its, 2)
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=65536)
+        finally:
+            os._exit(0)
+    os.close(its)
+    with os.fdopen(ours) as stream:
+        return "Failed to get registration" in stream.read()
+
+for line in sys.stdin:
+    code, name = line.split()
+    if is_missing(int(code), name):
+        print(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def arm():
+    assert shutil.which(ARM), f"{ARM} is missing: apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib"
+    return ARM
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write the pair of files for ``content``."""
+
+    def make(content, name="model_data"):
+        header, source = micro_code.c_array(content, name)
+        (tmp_path / f"{name}.h").write_text(header)
+        (tmp_path / f"{name}.cc").write_text(source)
+        return tmp_path / f"{name}.cc"
+
+    return make
+
+
+def run(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_array_compiles_for_arm_and_is_aligned_in_read_only_memory(arm, files, tmp_path):
+    content = tiny_models.to_bytes(tiny_models.conv2d())
+    source = files(content)
+    run(arm, *STRICT, "-mcpu=cortex-m3", "-mthumb", "-fsyntax-only", source)
+    built = tmp_path / "model.o"
+    run(arm, *STRICT, "-mcpu=cortex-m3", "-mthumb", "-c", source, "-o", built)
+    run("arm-none-eabi-objcopy", "-O", "binary", "-j", ".rodata", built, tmp_path / "model.bin")
+    stored = (tmp_path / "model.bin").read_bytes()
+    symbols = {line.split()[-1]: line.split() for line in run("arm-none-eabi-nm", "-S", built).splitlines()}
+    start, size, kind, _ = symbols["g_model_data"]
+    assert (int(start, 16) % 16, int(size, 16), kind) == (0, len(content), "R")
+    assert stored[int(start, 16) :][: len(content)] == content
+    start, size, kind, _ = symbols["g_model_data_size"]
+    assert (int(size, 16), kind) == (4, "R")
+    assert int.from_bytes(stored[int(start, 16) :][:4], "little") == len(content)
+    (section,) = (line for line in run("arm-none-eabi-objdump", "-h", built).splitlines() if ".rodata" in line)
+    assert int(section.split("2**")[1]) >= 4
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 300])
+def test_an_app_reads_the_bytes_back(arm, size, files, tmp_path):
+    """Through the header, included twice; a program that fails to compile if the size were another."""
+    content = bytes(range(256))[-size:] * 2
+    source = files(content[:size], "small")
+    checks = "".join(f"  if (g_small[{i}] != {value}) return 1;\n" for i, value in enumerate(content[:size]))
+    app = tmp_path / "app.cc"
+    app.write_text(
+        f'#include "small.h"\n#include "small.h"\nint main() {{\n{checks}  return g_small_size != {size};\n}}'
+    )
+    run(arm, *STRICT, "-fsyntax-only", app)
+    compiler = shutil.which("g++")
+    if compiler is None:  # the bytes are compared for Arm above
+        return
+    run(compiler, *STRICT, app, source, "-o", tmp_path / "app")
+    run(tmp_path / "app")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("model", "model"),
+        ("model_data", "model_data"),
+        ("My model-1.2 (final)", "My_model_1_2_final"),
+        ("__x__y__", "x_y"),
+        ("3d", "3d"),
+        ("größe", "gr_e"),
+        ("---", "model"),
+        ("", "model"),
+    ],
+)
+def test_names(name, found, arm, files):
+    assert micro_code.identifier(name) == found
+    if "/" not in name and name:
+        run(arm, *STRICT, "-fsyntax-only", files(b"\x00", name))
+
+
+# The resolver
+
+
+def app(model, name="model_data", **arguments):
+    return micro_code.resolver(model, name, **{"arena_bytes": 4096, **arguments})
+
+
+def with_decode():
+    model = tiny_models.fully_connected()
+    tiny = tiny_models.Tiny()
+    tiny.model, tiny.graph = model, model.subgraphs[0]
+    tiny.operator(schema.BuiltinOperator.CUSTOM, 1, [1, 1], [1])
+    model.operatorCodes[-1].customCode = micro_code.DECODE
+    return model
+
+
+MODELS = {
+    "conv": (tiny_models.conv2d, ["AddConv2D"], {}),
+    "two of a kind": (odd_models.two_layers, ["AddFullyConnected"], {}),
+    "decode": (with_decode, ["AddDecode", "AddFullyConnected"], {}),
+    "decode elsewhere": (with_decode, ["AddDecode", "AddFullyConnected"], {"alternate_memory_bytes": 38400}),
+    "subgraphs": (tiny_models.conv2d_in_subgraph, None, {}),
+    "variables": (
+        odd_models.accumulator,
+        ["AddAdd", "AddAssignVariable", "AddCallOnce", "AddReadVariable", "AddVarHandle"],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_app_code_compiles(name, arm, files, tmp_path):
+    make, methods, arguments = MODELS[name]
+    for path, text in STAND_INS.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("#pragma once\n" + text)
+    model = make()
+    code = app(model, **arguments)
+    (tmp_path / "app.cc").write_text(code)
+    files(tiny_models.to_bytes(model))
+    run(arm, *STRICT, "-mcpu=cortex-m3", "-mthumb", "-fsyntax-only", "-I", tmp_path, tmp_path / "app.cc")
+    registered = [line.split("resolver.")[1].split("(")[0] for line in code.splitlines() if "resolver.Add" in line]
+    if methods is not None:
+        assert registered == methods
+    assert f"MicroMutableOpResolver<{len(registered)}>" in code
+    assert "kArenaBytes = 4096;" in code
+    assert ("SetDecompressionMemory" in code) == ("kDecodedBytes = 38400;" in code) == bool(arguments)
+    assert ("MicroResourceVariables::Create(allocator, 1)" in code) == (name == "variables")
+
+
+def test_operators_of_every_graph_are_registered():
+    code = app(tiny_models.conv2d_in_subgraph("WHILE"))
+    assert "AddWhile()" in code
+    assert "AddConv2D()" in code
+
+
+def test_the_memory_for_decoded_weights_is_left_out_where_nothing_is_decoded():
+    assert "Decompression" not in app(tiny_models.conv2d(), alternate_memory_bytes=100)
+
+
+def test_operators_that_the_runtime_does_not_have():
+    model = tiny_models.conv3d()
+    assert micro_code.unsupported(tiny_models.conv2d()) == ()
+    assert micro_code.unsupported(model) == ("CONV_3D",)
+    with pytest.raises(ExecutionError, match="does not have CONV_3D"):
+        app(model)
+    model = with_decode()
+    model.operatorCodes[-1].customCode = "Mine"
+    assert micro_code.unsupported(model) == ("Mine",)
+    model.operatorCodes[-1].customCode = "ADD"  # a custom operator, whatever it is called
+    assert micro_code.unsupported(model) == ("ADD",)
+
+
+def test_the_tables_are_what_the_runtime_has():
+    builtin = {n: code for n, code in vars(schema.BuiltinOperator).items() if isinstance(code, int) and n != "CUSTOM"}
+    custom = dict.fromkeys([*micro_code.CUSTOM_METHODS, "NoSuchOperator"], schema.BuiltinOperator.CUSTOM)
+    asked = builtin | custom
+    lines = "".join(f"{code} {name}\n" for name, code in asked.items())
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    missing = set(run(sys.executable, "-c", PROBE, input=lines, env=environment).split())
+    assert set(builtin) - missing == set(micro_code.METHODS)
+    # "ethos-u" is in builds for chips that have one, and not here.
+    assert set(custom) - missing == set(micro_code.CUSTOM_METHODS) - {"ethos-u"}

@@ -1,0 +1,305 @@
+"""Store constants encoded and let TensorFlow Lite Micro's DECODE operator rebuild them in front of what reads them.
+
+Format, from ``kernels/decode.cc`` and ``compression/decode_insert.py`` of tflite-micro: a custom operator
+``TFLM_DECODE`` without options; its inputs are pairs of constants, encoded and ancillary (see
+:mod:`tflite_sparse.encoding.decodable`), its outputs the tensors that they stand for. Where the application gives
+decoding a memory of its own, every DECODE overwrites what the one before it left there. So there is one right before
+each operator that reads encoded constants, and it yields all of them.
+
+Needs: constants for which :func:`refusal` is None. LiteRT does not have the operator.
+Leaves: every tensor keeps its index, name, shape, type and quantisation. An encoded constant loses its buffer and is
+what the DECODE in front of its first reader yields; each further reader gets a copy of the tensor. The encoded and
+ancillary constants, shared by all these, and the copies are new tensors without a name at the end.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.encoding import codecs, decodable
+from tflite_sparse.encoding.decodable import Channels, Decodable
+from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    Use,
+    dtype_of,
+    indices,
+    new_operator,
+    new_tensor,
+    rewire,
+    shape_of,
+    text,
+)
+from tflite_sparse.flatbuffer.serde import DATA_ALIGNMENT, packed_bytes
+
+CUSTOM_CODE = "TFLM_DECODE"
+
+Kernels = Literal["reference", "cmsis-nn"]
+
+PREPARE_INPUTS: dict[Kernels, frozenset[tuple[str, int]]] = {
+    # compression/constant_inputs.py of tflite-micro
+    "reference": frozenset(
+        {
+            ("PAD", 1),
+            ("PADV2", 1),
+            ("TRANSPOSE", 1),
+            ("STRIDED_SLICE", 1),
+            ("STRIDED_SLICE", 2),
+            ("STRIDED_SLICE", 3),
+            ("EXPAND_DIMS", 1),
+            ("FILL", 0),
+            ("BROADCAST_TO", 1),
+            ("SPLIT", 0),
+            ("SPLIT_V", 2),
+            ("RESIZE_BILINEAR", 1),
+            ("RESIZE_NEAREST_NEIGHBOR", 1),
+        }
+    ),
+    # kernels/cmsis_nn/unidirectional_sequence_lstm.cc, and svdf.cc where it is built for speed
+    "cmsis-nn": frozenset(
+        {("UNIDIRECTIONAL_SEQUENCE_LSTM", position) for position in (*range(1, 9), *range(12, 16))} | {("SVDF", 1)}
+    ),
+}
+"""(operator, input) that kernels read, or insist to be constant, before anything is decoded."""
+
+_OFFSET_BYTES = 4  # an entry in the list of tensors, buffers or operators, or the length of a vector
+_DEPTHWISE_CHANNELS = 3  # the dimension of a DEPTHWISE_CONV_2D filter
+
+
+def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use], kernels: Sequence[Kernels] = ()) -> str | None:
+    """Why a constant cannot be decoded in front of what reads it, whatever the codec; or None.
+
+    Args:
+        graph: the graph that holds it.
+        tensor_index: a tensor.
+        uses: every operator input that reads it.
+        kernels: the optimised kernels that must take it beside the reference ones.
+    """
+    tensor = graph.tensor(tensor_index)
+    if graph.stored_values(tensor_index) is None or tensor.sparsity is not None:
+        return "it is no dense constant of numbers"
+    if tensor.isVariable or graph.yields(tensor_index) or not uses:
+        return "it is not read by operators alone"
+    for use in uses:
+        name = graph.operator_name(use.operator)
+        if _is_custom(graph, use.operator):
+            return f"the custom operator {name} reads it"
+        for kind in ("reference", *kernels):
+            if (name, use.position) in PREPARE_INPUTS[kind]:
+                return f"the {kind} kernel of {name} reads it before it is decoded"
+    return None
+
+
+def is_present(graph: Graph) -> bool:
+    """Whether the graph has a DECODE operator."""
+    return any(_is_decode(graph, operator) for operator in graph.operators)
+
+
+def channels_of(tensor: Any) -> Channels:
+    """What the runtime takes from the quantisation of a tensor in order to decode it.
+
+    Without scales, or without zero points, it takes none (``micro_allocator.cc``); one zero point is for all channels.
+    """
+    quantization = tensor.quantization
+    scales = 0 if quantization is None else _length(quantization.scale)
+    points = indices(quantization.zeroPoint) if scales else []
+    if not points:
+        return Channels()
+    if scales == 1:
+        return Channels(None, (points[0],))
+    return Channels(int(quantization.quantizedDimension), tuple(points))
+
+
+def apply(graph: Graph, encoded: Mapping[int, Decodable], uses: Mapping[int, Sequence[Use]]) -> list[Any]:
+    """Edit the graph, once for all of its constants; return the new operators in execution order.
+
+    Args:
+        graph: the graph that holds the tensors.
+        encoded: by tensor index, each constant encoded with the channels of :func:`channels_of`.
+        uses: for each of these, every operator input that reads it, in execution order.
+
+    Raises:
+        ValueError: there is a DECODE already. A second one in front of the same operator would undo it.
+    """
+    if is_present(graph):
+        raise ValueError("the graph has a DECODE operator already")
+    pairs = {index: _move_into_pair(graph, graph.tensor(index), pair) for index, pair in encoded.items()}
+    readers: dict[int, list[tuple[Use, int]]] = defaultdict(list)  # by place of the operator
+    places = {id(operator): place for place, operator in enumerate(graph.operators)}
+    for index in encoded:
+        for use in uses[index]:
+            readers[places[id(use.operator)]].append((use, index))
+    code = _operator_code(graph)
+    operators, taken = [], set()
+    for place in sorted(readers):
+        inputs: list[int] = []
+        outputs: dict[int, int] = {}
+        for use, index in sorted(readers[place], key=lambda reader: reader[0].position):
+            if index not in outputs:
+                outputs[index] = index if index not in taken else graph.add_tensor(_copy_of(graph.tensor(index)))
+                taken.add(index)
+                inputs += pairs[index]
+            rewire(use.operator, use.position, outputs[index])
+        operator = new_operator(code, inputs, list(outputs.values()))
+        graph.insert_before(readers[place][0][0].operator, operator)
+        operators.append(operator)
+    return operators
+
+
+def undo(graph: Graph) -> list[int]:
+    """Store every constant that a DECODE yields dense, and take the operators out; return the constants' indices.
+
+    Readers of one pair of constants read one tensor again. The pairs lose their buffers, unless something else reads
+    them.
+
+    Raises:
+        FlatbufferError: a constant is damaged; names the tensor.
+    """
+    decodes = [operator for operator in graph.operators if _is_decode(graph, operator)]
+    constants: dict[tuple[Any, ...], int] = {}
+    replaced: dict[int, int] = {}
+    values: dict[int, tuple[int, np.ndarray]] = {}  # with the encoded constant that each comes from
+    for encoded, ancillary, index in (triple for operator in decodes for triple in _triples(graph, operator)):
+        tensor = graph.tensor(index)
+        key = (encoded, ancillary, shape_of(tensor), tensor.type, _signature(tensor.quantization))
+        if key in constants and not graph.yields(index):
+            replaced[index] = constants[key]
+        else:
+            constants.setdefault(key, index)
+            values[index] = encoded, _decoded(graph, encoded, ancillary, index)
+    graph.subgraph.operators = [operator for operator in graph.operators if not _is_decode(graph, operator)]
+    for operator in graph.operators:
+        inputs = indices(operator.inputs)
+        if not replaced.keys().isdisjoint(inputs):
+            operator.inputs = np.array([replaced.get(index, index) for index in inputs], np.int32)
+    read = graph.uses()
+    unread = {index for operator in decodes for index in indices(operator.inputs) if index not in read}
+    unread -= set(indices(graph.subgraph.outputs))
+    for index, (encoded, array) in values.items():
+        tensor = graph.tensor(index)
+        if encoded in unread:  # its buffer is free
+            tensor.buffer, graph.tensor(encoded).buffer = graph.tensor(encoded).buffer, 0
+        graph.store(tensor, array)
+    for index in unread:
+        graph.tensor(index).buffer = 0
+    _restore_axes(graph, set(values))
+    return sorted(values)
+
+
+def overhead_bytes(tensor: Any, readers: int) -> int:
+    """What this edit adds to a file beside the contents of both vectors, at most: tables, list entries, alignment.
+
+    Args:
+        tensor: the constant.
+        readers: how many operators read it. An operator is counted for each, though constants of one reader share it.
+    """
+    pair = [_vector_tensor(1, buffer) for buffer in (1, 2)]
+    copies = [_copy_of(tensor) for _ in range(readers - 1)]
+    for number, twin in enumerate(copies):
+        twin.name = str(number)  # else they would be counted once
+    operators = [new_operator(0, [number, 0], [number]) for number in range(readers)]
+    tables = packed_bytes(tensor, *pair, *copies, *operators) - packed_bytes(tensor)
+    entries = 2 + 1 + 2 * readers  # both constants, a further buffer, the operators and the copies
+    return tables + entries * _OFFSET_BYTES + packed_bytes(schema.BufferT()) + 2 * DATA_ALIGNMENT
+
+
+def _move_into_pair(graph: Graph, tensor: Any, pair: Decodable) -> tuple[int, int]:
+    """Add the constants of a pair; the first takes over the tensor's buffer, so that the order of buffers stays."""
+    first = graph.add_constant(_vector_tensor(pair.encoded.size, tensor.buffer), pair.encoded)
+    tensor.buffer = 0
+    quantization = tensor.quantization
+    if quantization is not None and _length(quantization.scale) == 1 and quantization.quantizedDimension != 0:
+        # The runtime refuses an axis other than the first for one scale, though that has none.
+        tensor.quantization = copy.copy(quantization)
+        tensor.quantization.quantizedDimension = 0
+    return first, graph.add_constant(_vector_tensor(pair.ancillary.size, 0), pair.ancillary)
+
+
+def _vector_tensor(size: int, buffer: int) -> Any:
+    tensor = new_tensor([size], schema.TensorType.UINT8)
+    tensor.buffer = buffer
+    return tensor
+
+
+def _restore_axes(graph: Graph, constants: set[int]) -> None:
+    """A filter of one channel has its scale along the channels again, as converters write it."""
+    for operator in graph.operators:
+        if graph.operator_name(operator) == "DEPTHWISE_CONV_2D":
+            index = int(operator.inputs[1])
+            tensor = graph.tensor(index)
+            quantization = tensor.quantization
+            single = index in constants and shape_of(tensor)[_DEPTHWISE_CHANNELS] == 1
+            if single and quantization is not None and _length(quantization.scale) == 1:
+                quantization.quantizedDimension = _DEPTHWISE_CHANNELS
+
+
+def _copy_of(tensor: Any) -> Any:
+    return new_tensor(shape_of(tensor), tensor.type, None, tensor.quantization)
+
+
+def _is_custom(graph: Graph, operator: Any) -> bool:
+    return graph.model.operatorCodes[operator.opcodeIndex].customCode is not None
+
+
+def _is_decode(graph: Graph, operator: Any) -> bool:
+    return _is_custom(graph, operator) and graph.operator_name(operator) == CUSTOM_CODE
+
+
+def _operator_code(graph: Graph) -> int:
+    for index, code in enumerate(graph.model.operatorCodes):
+        if code.customCode is not None and text(code.customCode) == CUSTOM_CODE:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode, code.version = CUSTOM_CODE, 1
+    graph.model.operatorCodes.append(code)
+    return len(graph.model.operatorCodes) - 1
+
+
+def _triples(graph: Graph, operator: Any) -> list[tuple[int, int, int]]:
+    """(encoded, ancillary, result) of a DECODE, as tensor indices."""
+    inputs, outputs = indices(operator.inputs), indices(operator.outputs)
+    if not outputs or len(inputs) != 2 * len(outputs) or min(inputs) < 0:
+        raise FlatbufferError(
+            f"a {CUSTOM_CODE} operator of graph {graph.number} has {len(inputs)} inputs for {len(outputs)} outputs; "
+            "each output needs two."
+        )
+    return list(zip(inputs[::2], inputs[1::2], outputs, strict=True))
+
+
+def _decoded(graph: Graph, encoded: int, ancillary: int, index: int) -> np.ndarray:
+    tensor, dtype = graph.tensor(index), dtype_of(graph.tensor(index))
+    try:
+        if dtype is None:
+            raise ValueError("its type holds no numbers of whole bytes")
+        pair = decodable.read(_vector(graph, encoded), _vector(graph, ancillary))
+        return codecs.decode(pair, shape_of(tensor), dtype, channels_of(tensor))
+    except ValueError as error:
+        raise FlatbufferError(
+            f"tensor {text(tensor.name) or index!r}, which a {CUSTOM_CODE} operator yields, is damaged: {error}."
+        ) from error
+
+
+def _vector(graph: Graph, index: int) -> np.ndarray:
+    values = graph.constant(index)
+    if values is None or values.dtype != np.uint8 or values.ndim != 1:
+        raise ValueError(f"tensor {index}, which it is decoded from, is no constant vector of uint8")
+    return values
+
+
+def _signature(quantization: Any) -> tuple[Any, ...]:
+    """A quantisation as a value that can be compared."""
+    if quantization is None:
+        return ()
+    scales = [] if quantization.scale is None else [float(scale) for scale in quantization.scale]
+    return (*scales, *indices(quantization.zeroPoint), int(quantization.quantizedDimension))
+
+
+def _length(values: Any) -> int:
+    return 0 if values is None else len(values)

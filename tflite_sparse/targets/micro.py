@@ -1,0 +1,109 @@
+"""What TensorFlow Lite Micro takes compressed: constants behind its DECODE operator.
+
+It ignores the sparse format. DECODE rebuilds a constant in RAM at every invoke, right before the operator that reads
+it: that saves flash and never time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from tflite_sparse.encoding import codecs
+from tflite_sparse.encoding.decodable import CODECS, Codec, Decodable
+from tflite_sparse.flatbuffer.graph import Graph, Use
+from tflite_sparse.rewrites import decode_op
+from tflite_sparse.targets.form import Answer, Offer
+
+NAME = "micro"
+
+MicroCodec = Literal["auto", "prune", "huffman", "lut", "dense"]
+
+_WORDS: dict[Codec, str] = {"prune": "pruning (bitmask)", "huffman": "Huffman", "lut": "look-up table"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The form of a constant behind DECODE, its codec chosen; see :class:`tflite_sparse.targets.form.Form`."""
+
+    best: Offer
+    words: str = ""
+    exact: bool = True
+
+    def offer(self, values: np.ndarray) -> Offer:
+        """See :class:`tflite_sparse.targets.form.Form`."""
+        del values
+        return self.best
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What is to be decoded in one graph."""
+
+    graph: Graph
+    encoded: dict[int, Decodable]
+    uses: dict[int, Sequence[Use]]
+
+
+class Micro:
+    """TensorFlow Lite Micro as a target, for one model.
+
+    Args:
+        codec: ``"auto"``: the cheapest of all for each constant; one of them; ``"dense"``: none.
+        least_saving_bytes: constants that would save less stay dense, for decoding costs time at every invoke.
+    """
+
+    def __init__(self, codec: MicroCodec = "auto", least_saving_bytes: int = 0) -> None:
+        self._codec = codec
+        self._least_saving_bytes = least_saving_bytes
+        self._pending: dict[int, _Pending] = {}  # by number of the subgraph
+
+    def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+        """Answer as a target does."""
+        if self._codec == "dense":
+            return Answer((), "the codec is dense")
+        refusal = decode_op.refusal(graph, tensor_index, uses)
+        if refusal is not None:
+            return Answer((), refusal)
+        values = graph.constant(tensor_index)
+        assert values is not None  # the planner asks for dense constants
+        offers = list(self._offers(graph, tensor_index, uses, values))
+        if not offers:
+            return Answer((), f"no codec of DECODE takes {values.dtype} of this shape and quantisation")
+        best = min(offers, key=lambda offer: offer.nbytes)
+        saving = values.nbytes - best.nbytes
+        if saving < self._least_saving_bytes:
+            return Answer((), f"{best.stored} would save {max(saving, 0):,} bytes, less than --micro-min-saving")
+        return Answer((Decoded(best),))
+
+    def _offers(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Offer]:
+        channels = decode_op.channels_of(graph.tensor(tensor_index))
+        readers = len({id(use.operator) for use in uses})
+        overhead = decode_op.overhead_bytes(graph.tensor(tensor_index), readers)
+        for codec in CODECS:
+            if self._codec not in ("auto", codec) or codecs.refusal(codec, values, channels) is not None:
+                continue
+            encode = partial(codecs.encode, codec, values, channels)
+            edit = self._edit(graph, tensor_index, uses, encode)
+            nbytes = codecs.nbytes(codec, values, channels) + overhead
+            yield Offer(_WORDS[codec], nbytes, overhead, edit, finish=self._finish)
+
+    def _edit(
+        self, graph: Graph, tensor_index: int, uses: Sequence[Use], encode: Callable[[], Decodable]
+    ) -> Callable[[], None]:
+        def edit() -> None:
+            pending = self._pending.setdefault(graph.number, _Pending(graph, {}, {}))
+            pending.encoded[tensor_index] = encode()
+            pending.uses[tensor_index] = uses
+
+        return edit
+
+    def _finish(self) -> None:
+        """One DECODE in front of each reader carries all of its constants, so they are inserted together."""
+        for pending in self._pending.values():
+            decode_op.apply(pending.graph, pending.encoded, pending.uses)
+        self._pending.clear()
