@@ -31,15 +31,49 @@ class Settings(pydantic.BaseModel):
             raise SettingsError("; ".join(_in_words(detail) for detail in error.errors())) from None
 
 
-class ExportSettings(Settings):
+class TargetSettings(Settings):
+    """What a file is made for.
+
+    Attributes:
+        target: ``"litert"``; ``"micro"``: TensorFlow Lite Micro, constants behind its DECODE operator; ``"ethos-u"``:
+            the dense file, and the same compiled by Vela.
+        optimize: of litert, the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on
+            this machine: native kernels that round in their own way are among them.
+        micro_codec: of micro, how constants are compressed.
+        micro_min_saving: of micro, constants that would save fewer bytes stay dense.
+        c_array: of micro, also write the file as a C++ array.
+        accelerator_config: of ethos-u, what Vela compiles for.
+    """
+
+    target: Target = "litert"
+    optimize: Optimize = "size"
+    micro_codec: Literal["auto", "prune", "huffman", "lut", "dense"] = "auto"
+    micro_min_saving: Annotated[int, Field(ge=0)] = 64
+    c_array: bool = False
+    accelerator_config: str = "ethos-u55-128"
+
+    @pydantic.model_validator(mode="after")
+    def _each_speaks_of_its_target(self) -> TargetSettings:
+        homes = {
+            "optimize": "litert",
+            "micro_codec": "micro",
+            "micro_min_saving": "micro",
+            "c_array": "micro",
+            "accelerator_config": "ethos-u",
+        }
+        for name, home in homes.items():
+            if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
+        return self
+
+
+class ExportSettings(TargetSettings):
     """What :func:`tflite_sparse.export` does.
 
     Attributes:
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
         int8: quantise weights and activations to int8 (needs data); else float32.
         io: type of inputs and outputs of the int8 files. None: int8.
-        optimize: the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on this
-            machine: native kernels that round in their own way are among them.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -52,7 +86,6 @@ class ExportSettings(Settings):
     sparsity: Sparsity | None = None
     int8: bool = False
     io: Literal["int8", "float32"] | None = None
-    optimize: Optimize = "size"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
@@ -65,6 +98,8 @@ class ExportSettings(Settings):
     def _io_needs_int8(self) -> ExportSettings:
         if self.io is not None and not self.int8:
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
+        if self.target == "ethos-u" and not self.int8:
+            raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
         return self
 
     def for_demo(self) -> ExportSettings:
@@ -129,44 +164,16 @@ class PruneSettings(PruningSettings):
     custom_objects: Path | None = None
 
 
-class EncodeSettings(Settings):
+class EncodeSettings(TargetSettings):
     """What :func:`tflite_sparse.encode` does.
 
     Attributes:
-        target: ``"litert"``; ``"micro"``: TensorFlow Lite Micro, constants behind its DECODE operator; ``"ethos-u"``:
-            the dense file, and the same compiled by Vela.
-        optimize: of litert, the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on
-            this machine: native kernels that round in their own way are among them.
-        micro_codec: of micro, how constants are compressed.
-        micro_min_saving: of micro, constants that would save fewer bytes stay dense.
-        c_array: of micro, also write the file as a C++ array.
-        accelerator_config: of ethos-u, what Vela compiles for.
         verification_samples: how many random samples every runtime is compared on, beside three at the boundaries.
         seed: of the random samples.
     """
 
-    target: Target = "litert"
-    optimize: Optimize = "size"
-    micro_codec: Literal["auto", "prune", "huffman", "lut", "dense"] = "auto"
-    micro_min_saving: Annotated[int, Field(ge=0)] = 64
-    c_array: bool = False
-    accelerator_config: str = "ethos-u55-128"
     verification_samples: Annotated[int, Field(ge=0)] = 8
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-    @pydantic.model_validator(mode="after")
-    def _each_speaks_of_its_target(self) -> EncodeSettings:
-        homes = {
-            "optimize": "litert",
-            "micro_codec": "micro",
-            "micro_min_saving": "micro",
-            "c_array": "micro",
-            "accelerator_config": "ethos-u",
-        }
-        for name, home in homes.items():
-            if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
-        return self
 
 
 def _in_words(detail: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
 from tflite_sparse import comparison, decoder, planner
-from tflite_sparse.files import publish, temporary_name_beside
+from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.planner import Choice
@@ -28,26 +29,42 @@ def encode(
         ExecutionError: Vela is not installed, or refused the file.
         OutputError: the compiled file cannot be written.
     """
-    decoder.decode_file(source, temporary)
-    model = serde.read(temporary)
-    warnings = ethos_u.warnings_for(model, accelerator)
-    for warning in warnings:
-        timed.note(f"warning: {warning}")
-    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        copy = Path(name) / destination.name
-        copy.write_bytes(temporary.read_bytes())
-        with timed.stage(f"compile for {accelerator}"):
-            result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
-        beside = temporary_name_beside(compiled)
-        beside.write_bytes(result.path.read_bytes())
-        publish(beside, compiled)
+    choices = write_dense(source, temporary)
     with timed.stage("verify weights"):
         verified = comparison.verify(temporary, source, kernels=())
-    report = EthosUReport(
-        accelerator=accelerator, compiled=str(compiled), file=_file(result), baseline=None, warnings=warnings
+    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
+    return choices, verified, compile_beside(temporary, compiled, accelerator, timed)
+
+
+def write_dense(source: Path, destination: Path) -> list[Choice]:
+    """Write the dense form of ``source``; return what was decided for each constant, which is nothing."""
+    decoder.decode_file(source, destination)
+    return planner.plan(serde.read(destination), _left_dense)
+
+
+def compile_beside(
+    path: Path, compiled: Path, accelerator: str, timed: Timed, *, baseline: Path | None = None
+) -> EthosUReport:
+    """Compile a dense file to ``compiled``, and ``baseline`` for comparison.
+
+    Raises:
+        ExecutionError: Vela is not installed, or refused a file.
+        OutputError: ``compiled`` cannot be written.
+    """
+    warnings = ethos_u.warnings_for(serde.read(path), accelerator)
+    for warning in warnings:
+        timed.note(f"warning: {warning}")
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, timed.stage(f"compile for {accelerator}"):
+        copy = Path(name) / "model.tflite"
+        shutil.copyfile(path, copy)
+        result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
+        write_bytes(compiled, result.path.read_bytes())
+        before = None
+        if baseline is not None:
+            before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
+    return EthosUReport(
+        accelerator=accelerator, compiled=compiled.name, file=_file(result), baseline=before, warnings=warnings
     )
-    return planner.plan(model, _left_dense), verified, report
 
 
 def _left_dense(graph: Graph, tensor_index: int, uses: object) -> Answer:

@@ -54,6 +54,7 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
             choices, verified, micro = micro_pipeline.encode(
                 source,
                 temporary,
+                array_name=destination.stem,
                 codec=checked.micro_codec,
                 least_saving_bytes=checked.micro_min_saving,
                 samples=checked.verification_samples,

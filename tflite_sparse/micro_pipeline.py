@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import tempfile
 from pathlib import Path
 
 from tflite_sparse import decoder, micro_code
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import VerificationError
+from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.evaluation import exactness, probes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
 from tflite_sparse.planner import Choice
-from tflite_sparse.progress import Timed
+from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.report import verification as report
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
+from tflite_sparse.report.model import Runtime, Verification
 from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
@@ -26,6 +28,7 @@ def encode(
     source: Path,
     destination: Path,
     *,
+    array_name: str,
     codec: MicroCodec,
     least_saving_bytes: int,
     samples: int,
@@ -37,6 +40,7 @@ def encode(
     Args:
         source: the file to read.
         destination: the file to write.
+        array_name: of the file as a C++ array.
         codec: of all constants, or ``"auto"``.
         least_saving_bytes: constants that would save less stay dense.
         samples: how many random inputs are compared, beside three at the boundaries.
@@ -46,70 +50,125 @@ def encode(
     Raises:
         FlatbufferError: ``source`` cannot be read.
         ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file.
-        VerificationError: the new file is not what it must be.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        dense, back = Path(name) / "dense.tflite", Path(name) / "back.tflite"
+        dense = Path(name) / "dense.tflite"
         decoder.decode_file(source, dense)
         with timed.stage("encode") as on_step:
             choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
-        with timed.stage("verify weights") as on_step:
-            decoder.decode_file(destination, back)
-            exactness.check_weights(back, dense, on_step=on_step)
-            weights = exactness.compare_weights(back, dense)
-        alternate = _alternate_bytes(destination)
-        checks, count = _compare(destination, dense, alternate, samples, seed, timed)
-        verified = report.VerificationReport(
-            tool="",
-            file=str(destination),
-            against=str(source),
-            samples=count,
-            seed=seed,
-            tolerance=0.0,
-            weights=report.WeightsCheck(
-                compared=weights.tensors, values=weights.values, equal=weights.equal, missing=[], different=[]
-            ),
-            runtimes=checks,
-            passed=True,
-            failures=[],
+        verified = verify(destination, dense, samples=samples, seed=seed, progress=timed)
+        found = _report(destination, dense, array_name, timed)
+    return choices, verified.model_copy(update={"against": str(source)}), found
+
+
+def verify(
+    file: Path, against: Path, *, samples: int = 16, seed: int = 0, progress: Progress | None = None
+) -> VerificationReport:
+    """Compare a file for TensorFlow Lite Micro with the dense one that it stands for, in that runtime.
+
+    Args:
+        file: the file in question, compressed or not.
+        against: the file that says how it must be.
+        samples: how many random inputs are run, after three at the boundaries.
+        seed: of these.
+        progress: who listens.
+
+    Raises:
+        FlatbufferError: a file cannot be read.
+        ExecutionError: the runtime is installed and does not run ``against``.
+        VerificationError: ``file`` is sparse in LiteRT's format.
+    """
+    progress = progress or Silent()
+    if any(tensor.sparsity is not None for graph in graphs(serde.read(file)) for tensor in graph.subgraph.tensors):
+        raise VerificationError(
+            f"{file} is not for {runtime.NAME}: its sparse tensors are LiteRT's, it would compute garbage. "
+            "Decode it first, or encode it with --target micro."
         )
-        return choices, verified, _report(destination, dense, alternate, timed)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, progress.stage("compare weights") as on_step:
+        back, dense = Path(name) / "file.tflite", Path(name) / "against.tflite"
+        decoder.decode_file(file, back)
+        decoder.decode_file(against, dense)
+        weights = exactness.compare_weights(back, dense, on_step=on_step)
+    checks, count = _compare(file, against, samples, seed, progress)
+    failures = [f"weight {name!r} is missing" for name in weights.missing]
+    failures += [f"weight {name!r} differs" for name in weights.different]
+    failures += [
+        f"{check.name}: output {each.output!r} ({each.index}) differs on {each.samples} of {count} samples"
+        for check in checks
+        for each in check.differences
+    ]
+    failures += [f"{check.name}: {check.refused}" for check in checks if check.refused is not None]
+    return report.VerificationReport(
+        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        file=str(file),
+        against=str(against),
+        samples=count,
+        seed=seed,
+        tolerance=0.0,
+        weights=report.WeightsCheck(
+            compared=weights.tensors,
+            values=weights.values,
+            equal=weights.equal,
+            missing=list(weights.missing),
+            different=list(weights.different),
+        ),
+        runtimes=checks,
+        passed=not failures,
+        failures=failures,
+    )
+
+
+def summary(verified: VerificationReport) -> Verification:
+    """What a check found in the form of an export's report."""
+    return Verification(
+        weights_bit_exact=verified.weights.equal == verified.weights.compared,
+        outputs_bit_exact=all(check.outputs_bit_exact for check in verified.runtimes),
+        samples=verified.samples,
+        runtimes=[
+            Runtime(name=check.name, outputs_bit_exact=check.outputs_bit_exact, largest_difference=_largest(check))
+            for check in verified.runtimes
+        ],
+    )
+
+
+def _largest(check: report.RuntimeCheck) -> float:
+    return max((each.largest_difference or 0.0 for each in check.differences), default=0.0)
 
 
 def _compare(
-    encoded: Path, dense: Path, alternate: int, samples: int, seed: int, timed: Timed
+    file: Path, against: Path, samples: int, seed: int, progress: Progress
 ) -> tuple[list[report.RuntimeCheck], int]:
-    """Run both files, the encoded one with decoded weights in the arena and in a memory of their own.
-
-    Raises:
-        VerificationError: an output differs.
-    """
+    """Run both files, the first one with decoded weights in the arena and in a memory of their own."""
     if not runtime.is_available():
-        timed.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
+        progress.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
         return [], 0
-    inputs = probes.samples_for(runtime.inputs(dense), samples, seed, file=str(dense))
-    with timed.stage(f"compare outputs: {runtime.NAME}"):
-        expected = runtime.run_separately(dense, inputs)
-        checks = []
-        for memory, words in ((0, "weights decoded into the arena"), (alternate, "into a memory of their own")):
-            found = runtime.run_separately(encoded, inputs, alternate_memory_bytes=memory)
-            differences = exactness.differences(found, expected)
-            if differences:
-                raise VerificationError(
-                    f"{runtime.NAME}, {words}: output {differences[0].name!r} differs on {differences[0].samples} of "
-                    f"{len(inputs)} samples."
-                )
-            checks.append(
-                report.RuntimeCheck(
-                    name=f"{runtime.NAME}, {words}",
-                    gate=True,
-                    signature=None,
-                    outputs_bit_exact=True,
-                    within_tolerance=True,
-                )
+    inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
+    alternate = _alternate_bytes(file)
+    memories = [(0, "weights decoded into the arena"), (alternate, "into a memory of their own")] if alternate else []
+    checks = []
+    with progress.stage(f"compare outputs: {runtime.NAME}"):
+        expected = runtime.run_separately(against, inputs)
+        for memory, words in memories or [(0, "nothing decoded")]:
+            check = report.RuntimeCheck(
+                name=f"{runtime.NAME}, {words}",
+                gate=True,
+                signature=None,
+                outputs_bit_exact=False,
+                within_tolerance=False,
             )
-            if alternate == 0:
-                break
+            try:
+                found = runtime.run_separately(file, inputs, alternate_memory_bytes=memory)
+            except ExecutionError as error:
+                checks.append(check.model_copy(update={"refused": str(error)}))
+                continue
+            differences = [
+                report.OutputDifference(
+                    output=each.name, index=each.index, samples=each.samples, largest_difference=each.largest
+                )
+                for each in exactness.differences(found, expected)
+            ]
+            exact = {"outputs_bit_exact": not differences, "within_tolerance": not differences}
+            checks.append(check.model_copy(update={**exact, "differences": differences}))
     return checks, len(inputs)
 
 
@@ -137,8 +196,8 @@ def _alternate_bytes(path: Path) -> int:
     return max(sums, default=0)
 
 
-def _report(encoded: Path, dense: Path, alternate: int, timed: Timed) -> MicroReport:
-    sizes = _decoded_sizes(encoded)
+def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroReport:
+    sizes, alternate = _decoded_sizes(encoded), _alternate_bytes(encoded)
     arenas: tuple[int | None, int | None, int | None] = (None, None, None)
     if runtime.is_available():
         with timed.stage("measure arenas"):
@@ -159,7 +218,7 @@ def _report(encoded: Path, dense: Path, alternate: int, timed: Timed) -> MicroRe
         statement=TRADE if sizes else "Nothing is decoded: the file is dense.",
         cpp=micro_code.resolver(
             serde.read(encoded),
-            "model",
+            array_name,
             arena_bytes=arenas[2] or arenas[1] or 0,
             alternate_memory_bytes=alternate,
         ),

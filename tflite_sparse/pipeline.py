@@ -6,15 +6,15 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse import encoder, files, planner, tuning, verification
+from tflite_sparse import encoder, ethos_u_pipeline, files, micro_code, micro_pipeline, planner, tuning, verification
 from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import DataError, ModelError, OutputError
@@ -26,7 +26,9 @@ from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.runtime import micro
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
@@ -37,7 +39,11 @@ DENSE_INT8 = "dense-int8.tflite"
 SPARSE = "model.tflite"
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN)
+C_HEADER, C_SOURCE = "model.h", "model.cc"
+COMPILED = "model_vela.tflite"
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
+
+_BASELINE_INT8 = "baseline-int8.tflite"
 
 
 def export(
@@ -70,6 +76,18 @@ def export(
     return _Export(checked.for_demo() if model is None else checked, Timed(progress or Silent())).run(model, data)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """The file for the target: how its constants are stored, what the check found, and what comes with it."""
+
+    choices: list[planner.Choice]
+    verification: report_model.Verification
+    failures: list[str]
+    micro: MicroReport | None = None
+    ethos_u: EthosUReport | None = None
+    files: Mapping[str, bytes | Path] = field(default_factory=dict)
+
+
 @dataclass
 class _Export:
     settings: ExportSettings
@@ -93,8 +111,8 @@ class _Export:
         else:
             pruned, pruning = self._prune(source, samples, paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned, samples, paths[DENSE_INT8])
-        choices = self._encode(dense, paths[SPARSE])
-        verified, failures = self._verify(paths[SPARSE], dense, samples, tuning.allowed_difference(choices))
+        made = self._encode(dense, paths[SPARSE], samples)
+        choices, failures = made.choices, made.failures
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
         failures += _gate_failures(models, accuracy, settings)
 
@@ -108,11 +126,13 @@ class _Export:
             accuracy=accuracy,
             pruning=pruning,
             tensors=[tensor_of(choice) for choice in choices],
-            verification=verified,
+            verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            micro=made.micro,
+            ethos_u=made.ethos_u,
             seconds=self.progress.seconds,
         )
-        _deliver(report, paths, settings.out)
+        _deliver(report, paths, made.files if paths[SPARSE].name in _paths(report.models) else {}, settings.out)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
@@ -151,7 +171,7 @@ class _Export:
             training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
         with self.progress.stage("train and prune") as on_step:
             training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
-        self._convert_dense(plain, dense_float32)
+        self._convert_dense(plain, samples, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
         return pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
@@ -173,7 +193,7 @@ class _Export:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
-        self._convert_dense(stripped, dense_float32)
+        self._convert_dense(stripped, samples, dense_float32)
         with self.progress.stage("mask"):
             masks.mask_to(kernels, settings.sparsity or 0.0)
             after = masks.sparsity_of(kernels).share
@@ -189,9 +209,15 @@ class _Export:
         self.progress.note(words)
         return stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words)
 
-    def _convert_dense(self, source: SourceModel, path: Path) -> None:
+    def _convert_dense(self, source: SourceModel, samples: Dataset | None, path: Path) -> None:
         with self.progress.stage("convert dense float32"):
             path.write_bytes(convert.to_float32(source))
+        if self.settings.target == "ethos-u":  # the baseline of its report
+            assert samples is not None  # int8 needs them
+            chosen = _calibration_samples(samples, self.settings)
+            with self.progress.stage("convert dense int8") as on_step:
+                converted = convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step)
+                path.with_name(_BASELINE_INT8).write_bytes(converted)
 
     def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
         """The dense file of the pruned model in the precision asked for: what the sparse one must equal."""
@@ -206,9 +232,44 @@ class _Export:
             int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step))
         return int8_path
 
-    def _encode(self, dense: Path, sparse: Path) -> list[planner.Choice]:
+    def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
+        """The file for the target, checked against the dense one."""
+        settings = self.settings
+        if settings.target == "micro":
+            return self._encode_for_micro(dense, sparse)
         with self.progress.stage("encode") as on_step:
-            return encoder.encode_file(dense, sparse, tuning.target_for(self.settings.optimize), on_step=on_step)
+            if settings.target == "ethos-u":
+                choices = ethos_u_pipeline.write_dense(dense, sparse)
+            else:
+                choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
+        verified, failures = self._verify(sparse, dense, samples, tuning.allowed_difference(choices))
+        if settings.target != "ethos-u":
+            return _Made(choices, verified, failures)
+        compiled = sparse.with_name(COMPILED)
+        baseline = dense.with_name(_BASELINE_INT8)
+        found = ethos_u_pipeline.compile_beside(
+            sparse, compiled, settings.accelerator_config, self.progress, baseline=baseline
+        )
+        return _Made(choices, verified, failures, ethos_u=found, files={COMPILED: compiled})
+
+    def _encode_for_micro(self, dense: Path, sparse: Path) -> _Made:
+        settings = self.settings
+        choices, verified, found = micro_pipeline.encode(
+            dense,
+            sparse,
+            array_name=Path(C_HEADER).stem,
+            codec=settings.micro_codec,
+            least_saving_bytes=settings.micro_min_saving,
+            samples=settings.verification_samples,
+            seed=settings.seed,
+            timed=self.progress,
+        )
+        written: dict[str, bytes | Path] = {}
+        if settings.c_array:
+            header, code = micro_code.c_array(sparse.read_bytes(), Path(C_HEADER).stem)
+            written = {C_HEADER: header.encode(), C_SOURCE: code.encode()}
+        failures = [f"verification: {failure}" for failure in verified.failures]
+        return _Made(choices, micro_pipeline.summary(verified), failures, micro=found, files=written)
 
     def _verify(
         self, sparse: Path, dense: Path, samples: Dataset | None, share_of_range: float
@@ -261,8 +322,10 @@ class _Export:
         with self.progress.stage("evaluate") as on_step:
 
             def outputs_of(position: int) -> list[np.ndarray]:
-                outputs = runtime.run(
-                    paths[position],
+                path = paths[position]
+                run = micro.run if path.name == SPARSE and self.settings.target == "micro" else runtime.run
+                outputs = run(
+                    path,
                     samples.x_test,
                     on_step=lambda done, _: on_step(position * count + done, len(paths) * count),
                 )
@@ -418,9 +481,10 @@ def _check_out(out: Path) -> None:
         raise OutputError(f"cannot write to --out {out}: {error.__cause__}.") from error
 
 
-def _deliver(report: report_model.Report, paths: dict[str, Path], out: Path) -> None:
+def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[str, bytes | Path], out: Path) -> None:
     """Write every file beside its final name first, so that a full disk changes nothing; then rename them all."""
     contents: dict[str, bytes | Path] = {entry.path: paths[entry.path] for _, entry in _entries(report.models)}
+    contents |= more
     contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[REPORT_MARKDOWN] = markdown.render(report).encode()
     made = _make_folder(out)
@@ -445,6 +509,10 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], out: Path) -> 
         for folder in made:
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _paths(models: report_model.Models) -> set[str]:
+    return {entry.path for _, entry in _entries(models)}
 
 
 def _entries(models: report_model.Models) -> list[tuple[str, report_model.ModelFile]]:

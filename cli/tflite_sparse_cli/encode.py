@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tflite_sparse.config import EncodeSettings
-from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option
+from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option, target_options
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _DEFAULTS = EncodeSettings()
@@ -17,43 +17,7 @@ _DEFAULTS = EncodeSettings()
 @click.command(short_help="Make a .tflite file as small as LiteRT takes it.")
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro", "ethos-u"]),
-    default=_DEFAULTS.target,
-    show_default=True,
-    help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the dense file, "
-    "and OUT_vela.tflite beside it, compiled by Vela.",
-)
-@click.option(
-    "--optimize",
-    type=click.Choice(["size", "latency"]),
-    default=_DEFAULTS.optimize,
-    show_default=True,
-    help="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this machine, "
-    "native sparse kernels included, which round in their own way.",
-)
-@click.option(
-    "--micro-codec",
-    type=click.Choice(["auto", "prune", "huffman", "lut", "dense"]),
-    default=_DEFAULTS.micro_codec,
-    show_default=True,
-    help="Of the target micro: how constants are compressed.",
-)
-@click.option(
-    "--micro-min-saving",
-    type=click.IntRange(0),
-    default=_DEFAULTS.micro_min_saving,
-    show_default=True,
-    help="Of the target micro: constants that would save fewer bytes stay dense.",
-)
-@click.option("--c-array", is_flag=True, help="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
-@click.option(
-    "--accelerator-config",
-    default=_DEFAULTS.accelerator_config,
-    show_default=True,
-    help="Of the target ethos-u: what Vela compiles for.",
-)
+@target_options
 @click.option(
     "--samples",
     "verification_samples",

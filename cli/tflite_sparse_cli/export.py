@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import json_option, progress_for, quiet_option, target_options
 from tflite_sparse_cli.tables import show
 
 _DEFAULTS = ExportSettings()
@@ -36,14 +36,7 @@ _DEFAULTS = ExportSettings()
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the int8 files.  [default: int8]",
 )
-@click.option(
-    "--optimize",
-    type=click.Choice(["size", "latency"]),
-    default=_DEFAULTS.optimize,
-    show_default=True,
-    help="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this machine, "
-    "native sparse kernels included, which round in their own way.",
-)
+@target_options
 @click.option(
     "--finetune-epochs",
     type=int,

@@ -20,6 +20,13 @@ from tflite_sparse_cli.tables import print_lines, print_table
     help="The dense .tflite file that says what FILE must compute.",
 )
 @click.option(
+    "--target",
+    type=click.Choice(["litert", "micro"]),
+    default="litert",
+    show_default=True,
+    help="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro.",
+)
+@click.option(
     "--samples",
     type=click.IntRange(0),
     default=16,
@@ -46,6 +53,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 def verify(
     file: Path,
     against: Path,
+    target: str,
     samples: int,
     seed: int,
     threads: int,
@@ -61,18 +69,18 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.comparison import verify as run
+    from tflite_sparse import comparison, micro_pipeline
     from tflite_sparse.report import verification_tables
 
-    report = run(
-        file,
-        against,
-        samples=samples,
-        seed=seed,
-        threads=threads,
-        tolerance=tolerance,
-        progress=progress_for(quiet),
-    )
+    progress = progress_for(quiet)
+    if target == "micro":
+        if threads != 1 or tolerance:
+            raise click.UsageError("--threads and --tolerance speak of the target litert.")
+        report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
+    else:
+        report = comparison.verify(
+            file, against, samples=samples, seed=seed, threads=threads, tolerance=tolerance, progress=progress
+        )
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

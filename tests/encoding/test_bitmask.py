@@ -177,6 +177,9 @@ def test_the_runtime_decodes_the_same():
                 array = drawn(generator, shape, dtype, generator.choice((0.0, 0.1, 0.5, 1.0)))
                 items.append((bitmask.encode(array, one), shape, array.dtype, one))
                 expected.append(array)
+    million = drawn(generator, (1_000_000,), "int8", 0.125)
+    items.append((bitmask.encode(million), million.shape, million.dtype, WHOLE))
+    expected.append(million)
     assert len(items) > 100
     for found, array in zip(micro_process.decoded(items), expected, strict=True):
         assert same_bits(found, array)

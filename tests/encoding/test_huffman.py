@@ -134,6 +134,17 @@ def test_most_weights_are_found_at_the_first_look_up():
     assert brute_force(huffman.encode(array), array.shape, array.dtype)[2] < 1.25 * array.size
 
 
+def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
+    """As they are with tens of millions of weights."""
+    monkeypatch.setattr(huffman, "LOOK_UPS_PER_BYTE", 1)
+    array = np.concatenate([gaussian(60_000, 0.5), np.arange(-128, 128).astype(np.int8)])
+    encoded = huffman.encode(array)
+    assert encoded.nbytes == huffman.nbytes(array)
+    assert 1000 < encoded.contents.size <= 2 * 2048
+    assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
+    assert same_bits(brute_force(encoded, array.shape, array.dtype)[0], array)
+
+
 def test_no_table_is_larger_than_one_that_holds_every_codeword():
     array = np.arange(-128, 128).astype(np.int8)
     encoded = huffman.encode(array)

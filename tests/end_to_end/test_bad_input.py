@@ -277,5 +277,5 @@ def test_unknown_option_and_help():
     assert run.code == 2
     assert "--sparsity" in run.stderr
     text = run_cli("export", "--help").stdout
-    for absent in ("--target", "--block", "--optimize", "--recipe"):
+    for absent in ("--block", "--recipe"):
         assert absent not in text

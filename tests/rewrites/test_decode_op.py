@@ -113,6 +113,7 @@ RUNTIME_CASES = {
     "conv_three_readers": (lambda: tiny_models.conv2d(readers=3), ("weight", "bias")),
     "no_zeros": (lambda: several_constants(0.0), ("weight",)),
     "all_zeros": (lambda: several_constants(1.0), ("weight",)),
+    "one_weight": (lambda: tiny_models.conv2d((1, 1, 1, 1), weights=np.full((1, 1, 1, 1), 90, np.int8)), ("weight",)),
     "depthwise": (lambda: tiny_models.depthwise_conv2d(64), ("weight", "bias")),
     "depthwise_one_channel": (one_channel, ("weight",)),
     "transpose_conv": (tiny_models.transpose_conv, ("weight",)),

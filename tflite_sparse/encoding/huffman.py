@@ -41,7 +41,7 @@ DTYPES = frozenset(map(np.dtype, (np.int8, np.int16)))
 LONGEST = 15
 """Bits of a codeword. What longer ones would save is lost in their tables."""
 LOOK_UPS_PER_BYTE = 512
-"""How many look-ups in a run are worth a byte of the file; more than 0.4 % of a file it never costs."""
+"""How many look-ups in a run are worth a byte of the file: up to half of them then go, for some 0.1 % of the size."""
 
 _WORD_BITS = 32
 _WINDOW = 16  # bits of the longest codeword that is read
@@ -158,7 +158,7 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -
 
 
 def _entries_for(dtype: np.dtype[Any]) -> _Entries:
-    """Two tables of int8 values are never 2048 entries apart: fewer than 512 are enough for 256 values."""
+    """int8 has narrow ones: tables for 256 values need not be further apart than these can tell."""
     return _NARROW if dtype.itemsize == 1 else _WIDE
 
 
@@ -189,7 +189,8 @@ def _best_code(bits: np.ndarray) -> _Code:
     symbols = np.flatnonzero(counts)
     symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
     counts = counts[symbols]
-    item = _entries_for(bits.dtype).dtype.itemsize
+    entries = _entries_for(bits.dtype)
+    item = entries.dtype.itemsize
     best, least = None, 0
     previous = None
     for limit in range(max((symbols.size - 1).bit_length(), 1), LONGEST + 1):
@@ -197,7 +198,7 @@ def _best_code(bits: np.ndarray) -> _Code:
         if previous is not None and np.array_equal(lengths, previous):
             break  # no codeword wants to be longer
         previous = lengths
-        splits, table_entries, look_ups = _cheapest_splits(lengths, counts, item)
+        splits, table_entries, look_ups = _splits_in_reach(lengths, counts, entries)
         stream = -(-int(counts @ lengths) // _WORD_BITS) * 4 + 4
         total = HEADER_BYTES + stream + table_entries * item
         cost = total * LOOK_UPS_PER_BYTE + look_ups
@@ -253,10 +254,25 @@ def _leaves(lengths: np.ndarray) -> np.ndarray:
     return leaves
 
 
-def _cheapest_splits(
-    lengths: np.ndarray, counts: np.ndarray, entry_bytes: int
+def _splits_in_reach(
+    lengths: np.ndarray, counts: np.ndarray, entries: _Entries
 ) -> tuple[tuple[np.ndarray, ...], int, int]:
-    """Split the tree of a canonical code into the cheapest tables.
+    """The cheapest tables of which every one can be reached from every other; returns as :func:`_cheapest_splits`.
+
+    Where very many values make look-ups dear, tables grow too far apart. The smallest for 256 values have 510 entries.
+    """
+    price = entries.dtype.itemsize * LOOK_UPS_PER_BYTE
+    while True:
+        found = _cheapest_splits(lengths, counts, price)
+        if found[1] <= entries.most + 1:
+            return found
+        price *= 2
+
+
+def _cheapest_splits(
+    lengths: np.ndarray, counts: np.ndarray, entry_price: int
+) -> tuple[tuple[np.ndarray, ...], int, int]:
+    """Split the tree of a canonical code into the cheapest tables, an entry costing as much as so many look-ups.
 
     At each depth of the tree the leaves come first, then the inner nodes; child ``k`` of the nodes above is a leaf if
     ``k`` is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and what the
@@ -286,7 +302,7 @@ def _cheapest_splits(
             below = int(leaves[level + bits])
             low, high = np.maximum(2 * low - below, 0), np.maximum(2 * high - below, 0)
             found = sums[level + bits][:, high] - sums[level + bits][:, low]
-            found += np.array([[(entry_bytes * LOOK_UPS_PER_BYTE) << bits], [1 << bits], [0]])
+            found += np.array([[entry_price << bits], [1 << bits], [0]])
             found[[0, 2]] += weights
             better = found[0] <= least[0]
             least, choice = np.where(better, found, least), np.where(better, bits, choice)

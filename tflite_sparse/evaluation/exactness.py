@@ -227,7 +227,7 @@ def probe_inputs(path: Path, samples: np.ndarray | None, count: int, seed: int) 
     generator = np.random.default_rng(seed)
     result = []
     for detail in litert.inputs(path):
-        shape = tuple(size if size > 0 else probes.UNKNOWN_SIZE for size in detail.signature[1:])
+        shape = tuple(size if size > 0 else litert.UNKNOWN_SIZE for size in detail.signature[1:])
         if samples is not None:
             shape = samples.shape[1:]
         edges = probes.boundaries(detail, shape)

@@ -9,9 +9,6 @@ import numpy as np
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime.litert import InputDetails
 
-UNKNOWN_SIZE = 32
-"""For a size that may change and is not the batch."""
-
 Sample = tuple[np.ndarray, ...]
 """One array for each input, in the input's whole shape and dtype."""
 
@@ -34,7 +31,7 @@ def samples_for(inputs: Sequence[InputDetails], random: int, seed: int, *, file:
     for detail in inputs:
         if detail.dtype.kind not in _KINDS:
             raise ExecutionError(f"{file}: input {detail.name!r} takes no numbers; such values cannot be made up.")
-    shapes = [_whole_shape(detail) for detail in inputs]
+    shapes = [detail.example_shape for detail in inputs]
     edges = [boundaries(detail, shape) for detail, shape in zip(inputs, shapes, strict=True)]
     drawn = [random_values(detail, shape, random, generator) for detail, shape in zip(inputs, shapes, strict=True)]
     columns = [np.concatenate(each) for each in zip(edges, drawn, strict=True)]
@@ -55,12 +52,6 @@ def random_values(
         return generator.standard_normal((count, *shape)).astype(detail.dtype)
     low, high = _range(detail)
     return generator.integers(low, high, (count, *shape), endpoint=True).astype(detail.dtype)
-
-
-def _whole_shape(detail: InputDetails) -> tuple[int, ...]:
-    """The input's shape with a batch of 1 where the caller may choose."""
-    batch, rest = detail.signature[:1], detail.signature[1:]
-    return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
 
 
 def _range(detail: InputDetails) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tflite_sparse.evaluation.exactness import weights_of
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.rewrites import decode_op
 
 _GZIP_LEVEL = 9
 _GZIP_WINDOW = 31  # zlib: a 32 KiB window, and a gzip header and trailer
@@ -25,7 +27,10 @@ class FileSize:
 
 def measure(path: Path) -> FileSize:
     """Measure a ``.tflite`` file on disk."""
-    weights = weights_of(serde.read(path))
+    model = serde.read(path)
+    for graph in graphs(model):
+        decode_op.undo(graph)
+    weights = weights_of(model)
     total = sum(values.size for values in weights.values())
     zeros = sum(int(values.size - (values != 0).sum()) for values in weights.values())
     return FileSize(path.stat().st_size, gzip_bytes(path), zeros / total if total else 0.0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report import verification_tables
+from tflite_sparse.report import target_tables, verification_tables
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
-from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.tables import Table, shortened
 
 
@@ -55,42 +54,10 @@ def encoding(report: EncodingReport) -> list[str]:
     """Sentences: sizes and what was checked."""
     change = _change(report.source_bytes, report.file_bytes)
     line = f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}."
-    lines = [line, *verification_tables.verdicts(report.verification, brief=True)]
-    if report.micro is not None:
-        lines += micro(report.micro)
-    if report.ethos_u is not None:
-        lines += ethos_u(report.ethos_u)
-    return lines
-
-
-def micro(report: MicroReport) -> list[str]:
-    """Sentences on flash and memory, and the C++ lines of an app."""
-    lines = [
-        f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
-        f"{report.decoder_flash_bytes:,}.",
-    ]
-    if report.arena_dense_bytes is not None:
-        lines.append(
-            f"Arena: {report.arena_dense_bytes:,} bytes dense, {report.arena_decoded_bytes:,} decoded, "
-            f"{report.arena_with_alternate_bytes:,} and {report.alternate_memory_bytes:,} of decompression memory "
-            "(measured here, with 64-bit pointers and reference kernels)."
-        )
-    lines.append(
-        f"Decoded: {report.decoded_bytes_per_invoke:,} bytes at every invoke, the largest weight "
-        f"{report.largest_decoded_bytes:,}. {report.statement}"
-    )
-    return [*lines, "In the app:", *report.cpp.splitlines()]
-
-
-def ethos_u(report: EthosUReport) -> list[str]:
-    """Sentences on what Vela made of the file."""
-    file = report.file
-    speed = "" if file.inferences_per_second is None else f", {file.inferences_per_second:,.0f} inferences/s"
     return [
-        f"{report.accelerator}: {file.encoded_weight_bytes:,} bytes of encoded weights; flash {file.flash_bytes:,}, "
-        f"DRAM {file.dram_bytes:,}, SRAM {file.sram_bytes:,}; {file.estimated_cycles:,} cycles{speed} (Vela's estimates).",
-        *(f"Left to the CPU: {each}." for each in file.left_to_cpu),
-        f"Written: {report.compiled}.",
+        line,
+        *verification_tables.verdicts(report.verification, brief=True),
+        *target_tables.of(report.micro, report.ethos_u),
     ]
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.report.micro import EthosUReport, MicroReport
+
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -126,4 +128,6 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    micro: MicroReport | None = None
+    ethos_u: EthosUReport | None = None
     seconds: dict[str, float]

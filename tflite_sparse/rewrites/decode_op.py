@@ -23,7 +23,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.encoding import codecs, decodable
-from tflite_sparse.encoding.decodable import Channels, Decodable
+from tflite_sparse.encoding.decodable import WHOLE, Channels, Decodable
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import (
     Graph,
@@ -110,7 +110,7 @@ def channels_of(tensor: Any) -> Channels:
     scales = 0 if quantization is None else _length(quantization.scale)
     points = indices(quantization.zeroPoint) if scales else []
     if not points:
-        return Channels()
+        return WHOLE
     if scales == 1:
         return Channels(None, (points[0],))
     return Channels(int(quantization.quantizedDimension), tuple(points))
@@ -194,6 +194,8 @@ def undo(graph: Graph) -> list[int]:
 
 def overhead_bytes(tensor: Any, readers: int) -> int:
     """What this edit adds to a file beside the contents of both vectors, at most: tables, list entries, alignment.
+
+    The operator code, once for a file, is left out.
 
     Args:
         tensor: the constant.

@@ -41,6 +41,9 @@ _RESOLVERS: dict[Kernels, str] = {
     "compiled_model": "AUTO",
 }
 
+UNKNOWN_SIZE = 32
+"""Of a size that may change, other than the batch, where nothing tells a better one."""
+
 _BATCH = 32
 
 
@@ -75,6 +78,12 @@ class InputDetails:
     dtype: np.dtype[Any]
     scale: float
     zero_point: int
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """A shape that the input takes: of a batch that may change 1, of other sizes that may :data:`UNKNOWN_SIZE`."""
+        batch, rest = self.signature[:1], self.signature[1:]
+        return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
 
     def quantised(self, samples: np.ndarray) -> np.ndarray:
         """Real-valued ``samples`` in the dtype of the file: ``round(x / scale) + zero point``, clipped."""
@@ -217,9 +226,11 @@ def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_
 
 
 def load_here(path: str, kernels: Kernels, on_step: Step = ignore_steps) -> None:
-    """Load a file in this process."""
+    """Load a file in this process, ready to run."""
     del on_step
-    Session(path, kernels, 1)
+    session = Session(path, kernels, 1)
+    if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
+        session.feed([np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs])
 
 
 class Session:
@@ -340,17 +351,17 @@ class _GraphRuntime:
     def __init__(self, interpreter: Any) -> None:
         self.inputs, self.outputs_described = _describe(interpreter, None)
         self._interpreter = interpreter
-        self._interpreter.allocate_tensors()
         self._shapes = [tuple(detail["shape"]) for _, detail in self.inputs]
+        self._is_allocated = False  # not before the shapes are known: some graphs do not take those that they announce
 
     def feed(self, arrays: Sequence[np.ndarray]) -> None:
         shapes = [array.shape for array in arrays]
-        if shapes != self._shapes:
+        if shapes != self._shapes or not self._is_allocated:
             for (_, detail), shape, old in zip(self.inputs, shapes, self._shapes, strict=True):
                 if shape != old:
                     self._interpreter.resize_tensor_input(detail["index"], shape, strict=True)
             self._interpreter.allocate_tensors()
-            self._shapes = shapes
+            self._shapes, self._is_allocated = shapes, True
         for (_, detail), array in zip(self.inputs, arrays, strict=True):
             self._interpreter.set_tensor(detail["index"], array)
 
