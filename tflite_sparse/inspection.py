@@ -12,19 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse import micro_code
+from tflite_sparse.config import TargetSettings
 from tflite_sparse.decoder import decode_model
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import nonzero_mask
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
+from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert as target
+from tflite_sparse.targets import micro as micro_target
 
-_MICRO = "TensorFlow Lite Micro"
+_SECONDS_IN_MICRO = 10
 
 
 def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
@@ -43,10 +49,13 @@ def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
     with progress.stage("load in each runtime"):
-        answers = [*_litert_answers(path), _micro_answer(model)]
+        answers = [*_litert_answers(path), _micro_answer(path, model)]
     with progress.stage("estimate sizes"):
         estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
-        estimates.append(Estimate(target=target.NAME, file_bytes=min(_encoded_bytes(path), file_bytes)))
+        estimates.append(Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes)))
+        for_micro = _bytes_for_micro(path)
+        if for_micro is not None:
+            estimates.append(Estimate(target=micro_target.NAME, file_bytes=for_micro))
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -133,15 +142,22 @@ def _litert_answers(path: Path) -> list[RuntimeAnswer]:
     ]
 
 
-def _micro_answer(model: Any) -> RuntimeAnswer:
+def _micro_answer(path: Path, model: Any) -> RuntimeAnswer:
     count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
-    if count == 0:
-        return RuntimeAnswer(name=_MICRO, loads=None, reason="nothing in the file is sparse")
-    things = "constant" if count == 1 else "constants"
-    reason = (
-        f"it would compute garbage or fail: it ignores the sparse format of {count} {things}; decode the file first"
-    )
-    return RuntimeAnswer(name=_MICRO, loads=False, reason=reason)
+    if count:
+        things = "constant" if count == 1 else "constants"
+        reason = f"not for it: it would compute garbage, as it ignores the sparse format of {count} {things}"
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"{reason}; decode the file first")
+    missing = micro_code.unsupported(model)
+    if missing:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {', '.join(missing)}")
+    if not micro.is_available():
+        return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
+    try:
+        arena = micro.arena(path, seconds_per_run=_SECONDS_IN_MICRO)
+    except ExecutionError as error:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=str(error))
+    return RuntimeAnswer(name=micro.NAME, loads=True, reason=f"in an arena of {arena:,} bytes")
 
 
 def _dense_bytes(path: Path) -> int:
@@ -150,7 +166,19 @@ def _dense_bytes(path: Path) -> int:
     return len(serde.serialize(model))
 
 
-def _encoded_bytes(path: Path) -> int:
+def _bytes_for_litert(path: Path, file_bytes: int) -> int:
     model = serde.read(path)
+    is_for_micro = any(decode_op.is_present(graph) for graph in graphs(model))
     encode_model(model, target.answer)
+    encoded = len(serde.serialize(model))
+    return encoded if is_for_micro else min(encoded, file_bytes)  # `encode` never makes a file larger
+
+
+def _bytes_for_micro(path: Path) -> int | None:
+    """None where TensorFlow Lite Micro does not have an operator of the model."""
+    model = serde.read(path)
+    decode_model(model)
+    if micro_code.unsupported(model):
+        return None
+    encode_model(model, micro_target.Micro(least_saving_bytes=TargetSettings().micro_min_saving), keep_refused=False)
     return len(serde.serialize(model))

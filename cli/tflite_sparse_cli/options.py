@@ -36,8 +36,8 @@ _TARGET_OPTIONS = (
         type=click.Choice(["litert", "micro", "ethos-u"]),
         default=_DEFAULTS.target,
         show_default=True,
-        help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the dense file, "
-        "and OUT_vela.tflite beside it, compiled by Vela.",
+        help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the dense "
+        "file, and OUT_vela.tflite beside it, compiled by Vela.",
     ),
     click.option(
         "--optimize",

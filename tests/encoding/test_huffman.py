@@ -137,12 +137,19 @@ def test_most_weights_are_found_at_the_first_look_up():
 def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
     """As they are with tens of millions of weights."""
     monkeypatch.setattr(huffman, "LOOK_UPS_PER_BYTE", 1)
-    array = np.concatenate([gaussian(60_000, 0.5), np.arange(-128, 128).astype(np.int8)])
+    array = np.concatenate([gaussian(400_000, 0.5), np.arange(-128, 128).astype(np.int8)])
     encoded = huffman.encode(array)
     assert encoded.nbytes == huffman.nbytes(array)
     assert 1000 < encoded.contents.size <= 2 * 2048
     assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
-    assert same_bits(brute_force(encoded, array.shape, array.dtype)[0], array)
+
+
+@pytest.mark.parametrize("piece", [8, 64, 1024])
+def test_a_stream_is_read_in_pieces_as_in_one(monkeypatch, piece):
+    array = gaussian(5000, 0.5)
+    encoded = huffman.encode(array)
+    monkeypatch.setattr(huffman, "_PIECE", piece)
+    assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
 
 
 def test_no_table_is_larger_than_one_that_holds_every_codeword():

@@ -356,6 +356,17 @@ def test_undo_keeps_a_decoded_output_of_the_graph():
     np.testing.assert_array_equal(graph.constant(copy), graph.constant(1))
 
 
+def test_undo_tells_results_of_one_pair_apart_by_their_quantisation():
+    model = serde.parse(encode_all(parsed(tiny_models.fully_connected(readers=2, per_channel=False))))
+    graph = next(graphs(model))
+    copy = int(graph.operators[2].outputs[0])
+    graph.tensor(copy).quantization = tiny_models.quantization(0.25, 1)
+    assert decode_op.undo(graph) == [1, copy]
+    assert [int(operator.inputs[1]) for operator in graph.operators] == [1, copy]
+    dropped = graph.constant(1) == 0
+    np.testing.assert_array_equal(graph.constant(copy), np.where(dropped, 1, graph.constant(1)))
+
+
 @pytest.mark.parametrize(
     ("scales", "points", "axis", "expected"),
     [
@@ -474,5 +485,6 @@ def test_files_of_the_upstream_encoder_hold_the_same_vectors_and_are_read(make, 
     np.testing.assert_array_equal(encoded, ours.encoded)
     np.testing.assert_array_equal(ancillary, ours.ancillary)
     (index,) = decode_op.undo(theirs)
+    assert [theirs.constant(int(pair)) for pair in decode.inputs] == [None, None]
     np.testing.assert_array_equal(theirs.constant(index), values)
     assert {tuple(pair) for pair in inputs} == decode_op.PREPARE_INPUTS["reference"]

@@ -412,7 +412,7 @@ def _read_tables(tables: np.ndarray, first: int, entries: _Entries, value_bits: 
 
 
 def _follow(stream: np.ndarray, lengths: np.ndarray, values: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    """Read ``size`` values; return them and the bit where the last codeword ends, which lies before the spare word.
+    """Read ``size`` values; return them and the bit where the last codeword ends. It begins before the spare word.
 
     In a piece of the stream, a codeword is read from every bit; then these are followed, eight codewords a step.
     """
@@ -422,9 +422,8 @@ def _follow(stream: np.ndarray, lengths: np.ndarray, values: np.ndarray, size: i
     for begin in range(0, used, _PIECE):
         windows = _windows(stream[begin // 8 : min(begin + _PIECE, used) // 8 + 2])
         count = windows.size
-        following = np.arange(
-            count + _WINDOW, dtype=np.int32
-        )  # a codeword may end behind the piece; there the steps end
+        # The last codeword may end behind the piece; steps from there lead nowhere else.
+        following = np.arange(count + _WINDOW, dtype=np.int32)
         following[:count] += lengths[windows]
         two = following[following]
         four = two[two]
@@ -441,10 +440,7 @@ def _follow(stream: np.ndarray, lengths: np.ndarray, values: np.ndarray, size: i
         found[done : done + inside.size] = values[windows[inside]]
         done += inside.size
         if done == size:
-            end = begin + int(following[inside[-1]])
-            if end <= used:
-                return found, end
-            break
+            return found, begin + int(following[inside[-1]])
         place -= count
     raise ValueError("its stream ends before its last value")
 

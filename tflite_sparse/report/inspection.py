@@ -58,7 +58,7 @@ class Totals(_Part):
 
 
 class RuntimeAnswer(_Part):
-    """Whether a runtime loads the file; None: not tried. ``reason`` says why not."""
+    """Whether a runtime loads the file; None: not tried. ``reason`` says why not, or what it needs."""
 
     name: str
     loads: bool | None

@@ -164,7 +164,7 @@ def undo(graph: Graph) -> list[int]:
     decodes = [operator for operator in graph.operators if _is_decode(graph, operator)]
     constants: dict[tuple[Any, ...], int] = {}
     replaced: dict[int, int] = {}
-    values: dict[int, tuple[int, np.ndarray]] = {}  # with the encoded constant that each comes from
+    values: dict[int, np.ndarray] = {}
     for encoded, ancillary, index in (triple for operator in decodes for triple in _triples(graph, operator)):
         tensor = graph.tensor(index)
         key = (encoded, ancillary, shape_of(tensor), tensor.type, _signature(tensor.quantization))
@@ -172,22 +172,18 @@ def undo(graph: Graph) -> list[int]:
             replaced[index] = constants[key]
         else:
             constants.setdefault(key, index)
-            values[index] = encoded, _decoded(graph, encoded, ancillary, index)
+            values[index] = _decoded(graph, encoded, ancillary, index)
     graph.subgraph.operators = [operator for operator in graph.operators if not _is_decode(graph, operator)]
     for operator in graph.operators:
         inputs = indices(operator.inputs)
         if not replaced.keys().isdisjoint(inputs):
             operator.inputs = np.array([replaced.get(index, index) for index in inputs], np.int32)
+    for index, array in values.items():
+        graph.store(graph.tensor(index), array)
     read = graph.uses()
-    unread = {index for operator in decodes for index in indices(operator.inputs) if index not in read}
-    unread -= set(indices(graph.subgraph.outputs))
-    for index, (encoded, array) in values.items():
-        tensor = graph.tensor(index)
-        if encoded in unread:  # its buffer is free
-            tensor.buffer, graph.tensor(encoded).buffer = graph.tensor(encoded).buffer, 0
-        graph.store(tensor, array)
-    for index in unread:
-        graph.tensor(index).buffer = 0
+    for index in {index for operator in decodes for index in indices(operator.inputs)}:
+        if index not in read and not graph.yields(index):
+            graph.tensor(index).buffer = 0
     _restore_axes(graph, set(values))
     return sorted(values)
 
@@ -212,15 +208,16 @@ def overhead_bytes(tensor: Any, readers: int) -> int:
 
 
 def _move_into_pair(graph: Graph, tensor: Any, pair: Decodable) -> tuple[int, int]:
-    """Add the constants of a pair; the first takes over the tensor's buffer, so that the order of buffers stays."""
-    first = graph.add_constant(_vector_tensor(pair.encoded.size, tensor.buffer), pair.encoded)
+    """Add the constants of a pair; the tensor gives up its own."""
     tensor.buffer = 0
     quantization = tensor.quantization
     if quantization is not None and _length(quantization.scale) == 1 and quantization.quantizedDimension != 0:
         # The runtime refuses an axis other than the first for one scale, though that has none.
         tensor.quantization = copy.copy(quantization)
         tensor.quantization.quantizedDimension = 0
-    return first, graph.add_constant(_vector_tensor(pair.ancillary.size, 0), pair.ancillary)
+    vectors = (pair.encoded, pair.ancillary)
+    encoded, ancillary = (graph.add_constant(_vector_tensor(vector.size, 0), vector) for vector in vectors)
+    return encoded, ancillary
 
 
 def _vector_tensor(size: int, buffer: int) -> Any:

@@ -1,0 +1,245 @@
+"""What the target micro stores behind DECODE, and that TensorFlow Lite Micro computes with it what it did before."""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import micro_process
+import tiny_models
+from tflite_sparse import decoder
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.planner import Choice
+from tflite_sparse.targets.micro import Micro
+
+pytestmark = micro_process.needed
+
+WORDS = {"prune": "pruning (bitmask)", "huffman": "Huffman", "lut": "look-up table"}
+# The sizes at which masks and streams end within a byte, at its end, and behind it.
+SIZES = (1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 1000, 4095, 65537, 1_000_000)
+
+
+@dataclass
+class Encoded:
+    """A model before and after, and what was decided."""
+
+    dense: bytes
+    content: bytes
+    choices: list[Choice]
+
+    @property
+    def names(self):
+        return {choice.name for choice in self.choices if choice.form is not None}
+
+    def choice(self, name="weight"):
+        return next(choice for choice in self.choices if choice.name == name)
+
+
+@pytest.fixture
+def encode(tmp_path):
+    return functools.partial(encoded, tmp_path)
+
+
+def encoded(folder, model, codec="auto", least_saving_bytes=0):
+    source, destination = folder / "dense.tflite", folder / "micro.tflite"
+    source.write_bytes(tiny_models.to_bytes(model))
+    decoder.decode_file(source, source)  # without what nothing needs
+    choices = encode_file(source, destination, Micro(codec, least_saving_bytes))
+    back = folder / "back.tflite"
+    decoder.decode_file(destination, back)
+    assert back.read_bytes() == source.read_bytes()
+    assert destination.stat().st_size <= source.stat().st_size
+    return Encoded(source.read_bytes(), destination.read_bytes(), choices)
+
+
+def whole_lstm():
+    """The runtime wants the tensors between the gates to be empty, as converters write them."""
+    model = tiny_models.lstm(dtype="int8", data_dtype="int8")
+    (graph,) = model.subgraphs
+    for index in graph.operators[0].intermediates:
+        graph.tensors[int(index)].shape = np.zeros(1, np.int32)
+    return model
+
+
+def weights_around(point):
+    values = (tiny_models.sparse_weights((64, 600)) // 2 + point).astype(np.int8)
+    return tiny_models.fully_connected(weights=values, per_channel=False, zero_point=point)
+
+
+def random_weights(shape, low=-127):
+    return np.random.default_rng(4).integers(low, 128, shape).astype(np.int8)
+
+
+EIGHT = {f"weight{position}" for position in range(1, 9)}
+FULLY_CONNECTED, CONV_2D = tiny_models.fully_connected, tiny_models.conv2d
+# The model, and the constants that are decoded.
+CASES = {
+    "FULLY_CONNECTED": (FULLY_CONNECTED, {"weight"}),
+    "FULLY_CONNECTED per tensor": (lambda: FULLY_CONNECTED(per_channel=False), {"weight"}),
+    "FULLY_CONNECTED with a zero point": (lambda: weights_around(7), {"weight"}),
+    "FULLY_CONNECTED float32": (lambda: FULLY_CONNECTED(dtype="float32"), {"weight"}),
+    "CONV_2D": (CONV_2D, {"weight"}),
+    "CONV_2D per tensor": (lambda: CONV_2D(per_channel=False), {"weight"}),
+    "CONV_2D float32": (lambda: CONV_2D(dtype="float32"), {"weight"}),
+    "CONV_2D int16 data": (lambda: CONV_2D(data_dtype="int16"), {"weight"}),
+    "DEPTHWISE_CONV_2D": (tiny_models.depthwise_conv2d, {"weight"}),
+    "DEPTHWISE_CONV_2D, 1 channel": (lambda: tiny_models.depthwise_conv2d(1, 32, (40, 40)), {"weight"}),
+    "DEPTHWISE_CONV_2D float32": (lambda: tiny_models.depthwise_conv2d(dtype="float32"), {"weight"}),
+    "TRANSPOSE_CONV": (tiny_models.transpose_conv, {"weight"}),
+    "TRANSPOSE_CONV float32": (lambda: tiny_models.transpose_conv(dtype="float32"), {"weight"}),
+    "SVDF": (lambda: tiny_models.svdf(dtype="int8", data_dtype="int8"), {"weight1", "weight2"}),
+    "SVDF float32": (tiny_models.svdf, {"weight1", "weight2"}),
+    "LSTM": (whole_lstm, EIGHT),
+    "LSTM float32": (tiny_models.lstm, EIGHT),
+    "BATCH_MATMUL": (tiny_models.batch_matmul, {"weight"}),
+    "ADD": (lambda: tiny_models.elementwise("ADD", (1, 24, 32)), {"weight"}),
+    "two readers": (lambda: FULLY_CONNECTED(readers=2), {"weight"}),
+    "in a loop": (tiny_models.conv2d_in_subgraph, {"weight"}),
+    "no zeros": (lambda: FULLY_CONNECTED(weights=random_weights((64, 600), 1)), {"weight"}),
+    "uniform, no zeros to speak of": (lambda: FULLY_CONNECTED(weights=random_weights((64, 600))), set()),
+    "nothing but zeros": (lambda: FULLY_CONNECTED(weights=np.zeros((64, 600), np.int8)), {"weight"}),
+    "float32, nothing but zeros": (lambda: CONV_2D(dtype="float32", density=0.0), {"weight"}),
+}
+LARGEST_WITHOUT_DECODE = 256
+CASES |= {
+    f"{size:,} weights": (
+        functools.partial(FULLY_CONNECTED, (1, size), per_channel=False),
+        {"weight"} if size > LARGEST_WITHOUT_DECODE + 1 else set(),
+    )
+    for size in SIZES
+}
+BY_CODEC = ("FULLY_CONNECTED", "FULLY_CONNECTED with a zero point", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
+
+def probes(model, count=3):
+    """Samples of one array for each input, each with a batch of its own."""
+    values = tiny_models.samples(model, count)
+    return [[values[number : number + 1]] for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("micro")
+    found = {}
+    for name, (make, _) in CASES.items():
+        found[name, "auto"] = encoded(folder, make())
+    for name in BY_CODEC:
+        for codec in WORDS:
+            found[name, codec] = encoded(folder, CASES[name][0](), codec)
+    return found
+
+
+@pytest.fixture(scope="module")
+def outputs(files):
+    """Of every file: of the dense one, and with decoded weights in the arena and in a memory of their own."""
+    samples = {key: probes(CASES[key[0]][0]()) for key in files}
+    dense = micro_process.run([(file.dense, samples[key]) for key, file in files.items()])
+    found = [
+        micro_process.run([(file.content, samples[key]) for key, file in files.items()], alternate_bytes=alternate)
+        for alternate in (0, micro_process.ALTERNATE_BYTES)
+    ]
+    return {key: tuple(runs[place] for runs in (dense, *found)) for place, key in enumerate(files)}
+
+
+KEYS = [*((name, "auto") for name in CASES), *((name, codec) for name in BY_CODEC for codec in WORDS)]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=", ".join)
+def test_the_runtime_computes_what_it_does_with_the_dense_file(key, outputs):
+    dense, *found = outputs[key]
+    for each in found:
+        assert micro_process.same([each], [dense])
+    if key[0] not in ("in a loop", *(f"{size:,} weights" for size in SIZES)):
+        assert len(np.unique(np.concatenate([output.reshape(-1) for row in dense for output in row]))) > 10
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_constants_that_are_decoded(name, files):
+    file = files[name, "auto"]
+    assert file.names == CASES[name][1]
+    decodes = sum(names.count("CUSTOM") for names in _operators(file.content))
+    readers = {"two readers": 2}.get(name, 1)
+    assert decodes == (readers if CASES[name][1] else 0)
+    for choice in file.choices:
+        if choice.form is None:
+            assert choice.reason
+            assert choice.encoded_bytes == choice.dense_bytes
+
+
+def _operators(content):
+    model = serde.parse(content)
+    found = []
+    for graph in model.subgraphs:
+        model.subgraphs = [graph]
+        found.append(tiny_models.operator_names(model))
+    return found
+
+
+@pytest.mark.parametrize("codec", WORDS)
+@pytest.mark.parametrize("name", BY_CODEC)
+def test_a_codec_that_is_asked_for(name, codec, files):
+    """The look-up table holds 128 values a channel: a tensor with one channel of 255 is left dense."""
+    choice = files[name, codec].choice()
+    if choice.form is None:
+        assert codec == "lut"
+        assert choice.stored == "dense"
+        assert choice.reason.startswith("no codec of DECODE takes int8")
+    else:
+        assert choice.stored == WORDS[codec]
+        assert choice.encoded_bytes < choice.dense_bytes
+    least = min(files[name, each].choice().encoded_bytes for each in WORDS)
+    assert files[name, "auto"].choice().encoded_bytes == least
+
+
+def test_each_codec_stores_some_model(files):
+    found = {files[name, codec].choice().stored for name in BY_CODEC for codec in WORDS}
+    assert set(WORDS.values()) <= found
+
+
+def test_pruning_takes_a_bit_a_weight_and_what_is_kept(encode):
+    file = encode(FULLY_CONNECTED(), "prune")
+    choice = file.choice()
+    payload = math.ceil(64 * 600 / 8) + 16 + 64 * 600 // 8
+    assert payload < choice.encoded_bytes < payload + 256
+    assert choice.entropy_bytes == entropy_bytes(tiny_models.sparse_weights((64, 600)))
+
+
+def test_the_figure_of_each_constant_is_at_least_what_the_file_grew_by(files):
+    """What is promised is kept: the file is no larger than the sum of the choices says."""
+    operator_code = 64
+    for key, file in files.items():
+        saved = sum(choice.dense_bytes - choice.encoded_bytes for choice in file.choices)
+        assert len(file.dense) - len(file.content) >= saved - (operator_code if file.names else 0), key
+
+
+def test_dense_is_what_the_codec_dense_says(encode):
+    file = encode(FULLY_CONNECTED(), "dense")
+    assert file.content == file.dense
+    assert file.choice().reason == "the codec is dense"
+
+
+@pytest.mark.parametrize("around", [-1, 0, 1])
+def test_a_constant_that_saves_too_little_stays_dense(around, encode):
+    free = encode(FULLY_CONNECTED()).choice()
+    saving = free.dense_bytes - free.encoded_bytes
+    choice = encode(FULLY_CONNECTED(), "auto", saving + around).choice()
+    if around > 0:
+        assert choice.form is None
+        assert choice.reason == f"{free.stored} would save {saving:,} bytes, less than --micro-min-saving"
+    else:
+        assert choice.encoded_bytes == free.encoded_bytes
+
+
+def test_what_is_read_while_the_file_loads_stays_dense():
+    tiny = tiny_models.Tiny()
+    x, y = (tiny.activation(name, (1, 8, 8, 8), "float32") for name in "xy")
+    paddings = tiny.constant("paddings", np.zeros((4, 2), np.int32))
+    tiny.operator(tiny_models.schema.BuiltinOperator.PAD, 1, [x, paddings], [y])
+    (graph,) = graphs(serde.parse(tiny_models.to_bytes(tiny.finished([x], [y]))))
+    refusal = Micro()(graph, paddings, graph.uses()[paddings]).refusal
+    assert refusal == "the reference kernel of PAD reads it before it is decoded"
