@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import micro_process
 import tiny_models
-from tflite_sparse.encoding import codecs
+from tflite_sparse.encoding import bitmask, codecs
 from tflite_sparse.encoding.decodable import WHOLE, Channels
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
@@ -488,3 +488,34 @@ def test_files_of_the_upstream_encoder_hold_the_same_vectors_and_are_read(make, 
     assert [theirs.constant(int(pair)) for pair in decode.inputs] == [None, None]
     np.testing.assert_array_equal(theirs.constant(index), values)
     assert {tuple(pair) for pair in inputs} == decode_op.PREPARE_INPUTS["reference"]
+
+
+@pytest.mark.parametrize(
+    ("make", "bits", "axis"),
+    [
+        (tiny_models.fully_connected, 7, 0),
+        (functools.partial(tiny_models.fully_connected, readers=2), 7, 0),
+    ],
+)
+def test_files_of_the_upstream_encoder_can_be_read(make, bits, axis):
+    """It leaves the quantisation of the dense tensor on the encoded one."""
+    dense = tiny_models.to_bytes(make())
+    content, _ = upstream(dense, 1, bits, axis)
+    graph = next(graphs(serde.parse(content)))
+    (index,) = decode_op.undo(graph)
+    np.testing.assert_array_equal(graph.constant(index), next(graphs(serde.parse(dense))).constant(1))
+
+
+def test_many_results_of_one_pair_are_no_memory_bomb():
+    tiny = tiny_models.Tiny()
+    encoded = bitmask.encode(np.zeros(1 << 22, np.int64))
+    pair = [tiny.constant("", vector.view(np.int8)) for vector in (encoded.encoded, encoded.ancillary)]
+    ends = []
+    for index in pair:
+        tiny.graph.tensors[index].type = schema.TensorType.UINT8
+    for number in range(40):
+        ends.append(tiny.tensor(f"w{number}", (1 << 22,), "int64"))
+        operator = tiny.operator(schema.BuiltinOperator.CUSTOM, 1, pair, [ends[-1]])
+        tiny.model.operatorCodes[operator.opcodeIndex].customCode = "TFLM_DECODE"
+    with pytest.raises(FlatbufferError, match="dense"):
+        serde.parse(tiny_models.to_bytes(tiny.finished([], ends)))

@@ -25,6 +25,7 @@ DENSE_BYTES_IN_ANY_FILE = 256 << 20
 DENSE_BYTES_PER_BYTE = 64
 """All constants of a file, stored dense, take at most :data:`DENSE_BYTES_IN_ANY_FILE` and so many times the file."""
 
+_DECODE = "TFLM_DECODE"
 _ABSENT = -1  # an optional input that is not given
 
 # What a value takes, in bits (LiteRT: values of less than a byte are packed). Others are strings and handles.
@@ -96,11 +97,13 @@ _DEMANDS: dict[int, _Demand] = {
 def normalise(model: Any) -> None:
     """Fill in what a file may leave out: a missing list is the empty one, and FULLY_CONNECTED has default options.
 
-    What the runtime does not look at is dropped: the custom name of a builtin operator.
+    What the runtime does not look at is dropped: the custom name of a builtin operator, and the quantisation of what a
+    DECODE of LiteRT Micro reads, where its own encoder leaves that of the dense tensor.
     """
     model.operatorCodes = model.operatorCodes or []
     codes = [builtin_code(code) for code in model.operatorCodes]
     plain = {number for number, code in enumerate(codes) if code == schema.BuiltinOperator.FULLY_CONNECTED}
+    decodes = _decodes(model)
     for code in model.operatorCodes:
         if builtin_code(code) != schema.BuiltinOperator.CUSTOM:
             code.customCode = None  # the runtime does not look at it
@@ -109,6 +112,10 @@ def normalise(model: Any) -> None:
         graph.inputs, graph.outputs = _list(graph.inputs), _list(graph.outputs)
         for operator in graph.operators:
             operator.inputs, operator.outputs = _list(operator.inputs), _list(operator.outputs)
+            if operator.opcodeIndex in decodes:
+                for index in operator.inputs:
+                    if 0 <= index < len(graph.tensors):  # else it is refused further on
+                        graph.tensors[index].quantization = None
             if operator.opcodeIndex in plain and operator.builtinOptionsType == 0:
                 operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
                 operator.builtinOptions = schema.FullyConnectedOptionsT()
@@ -130,13 +137,23 @@ def check(model: Any, file_bytes: int) -> None:
         if text(code.customCode) in _BUILTIN_NAMES:
             raise DamageError(f"it has a custom operator by the name of the builtin {text(code.customCode)}")
     room = DENSE_BYTES_IN_ANY_FILE + DENSE_BYTES_PER_BYTE * file_bytes
+    decodes = _decodes(model)
     for number, graph in enumerate(model.subgraphs):
+        decoded = {
+            index
+            for operator in graph.operators
+            if operator.opcodeIndex in decodes
+            for index in _numbers(operator.outputs)
+        }
         for index, tensor in enumerate(graph.tensors):
-            room -= _check_tensor(tensor, model.buffers, f"graph {number}, tensor {index} {text(tensor.name)!r}")
+            name = f"graph {number}, tensor {index} {text(tensor.name)!r}"
+            room -= _check_tensor(tensor, model.buffers, name)
+            if index in decoded:
+                room -= _bytes_of(math.prod(shape_of(tensor)), _BITS.get(tensor.type, 8))
             if room < 0:
                 raise DamageError(
-                    f"graph {number}, tensor {index} {text(tensor.name)!r}: up to here the constants take more than "
-                    f"{DENSE_BYTES_IN_ANY_FILE >> 20} MiB and {DENSE_BYTES_PER_BYTE} times the file when decoded"
+                    f"{name}: up to here the constants take more than {DENSE_BYTES_IN_ANY_FILE >> 20} MiB and "
+                    f"{DENSE_BYTES_PER_BYTE} times the file when decoded"
                 )
         _check_range(graph.inputs, len(graph.tensors), f"the inputs of graph {number}", "tensors")
         _check_range(graph.outputs, len(graph.tensors), f"the outputs of graph {number}", "tensors")
@@ -144,6 +161,11 @@ def check(model: Any, file_bytes: int) -> None:
             _check_operator(operator, graph.tensors, model, f"graph {number}, operator {place}")
         _check_results(graph, model.buffers, number)
     _check_entries(model)
+
+
+def _decodes(model: Any) -> set[int]:
+    """The numbers of the operator codes by which LiteRT Micro rebuilds constants."""
+    return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
 
 
 def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:

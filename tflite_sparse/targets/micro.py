@@ -66,7 +66,7 @@ class Micro:
         """Answer as a target does."""
         if self._codec == "dense":
             return Answer((), "the codec is dense")
-        refusal = decode_op.refusal(graph, tensor_index, uses)
+        refusal = decode_op.refusal(graph, tensor_index, uses, kernels=("cmsis-nn",))
         if refusal is not None:
             return Answer((), refusal)
         values = graph.constant(tensor_index)
