@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError
@@ -381,7 +382,7 @@ def test_the_example_of_the_document_is_a_recipe(tmp_path):
 
 
 def test_presets_are_in_the_wheel(tmp_path):
-    builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(Path(__file__).parents[2]))
+    builder = WheelBuilder(str(Path(__file__).parents[2]))
     (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {f"tflite_sparse/pruning/presets/{name}.toml" for name in recipe.PRESETS} <= packed
