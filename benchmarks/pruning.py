@@ -428,7 +428,7 @@ def _section(found: Mapping[str, Sequence[Result]], times: Mapping[str, StepTime
 A CNN of 325,418 parameters, 324,096 of them in the three kernels that are pruned; {samples:,} training and 10,000 test
 images; {epochs} epochs of Adam in batches of {_BATCH_SIZE}, the rate falling from {_RATE:g} along a cosine; masks from
 step {schedule.begin:,} to {schedule.end:,} of {schedule.steps:,}, every {_FREQUENCY}. All contenders of a seed have the
-same weights at the start (within a generation of Keras), the same order of the data, and the same schedules.
+same weights at the start, the same order of the data, and the same schedules; those without tf_keras are of Keras 3.
 Reproduce: `python benchmarks/pruning.py --seeds {seeds} --epochs {epochs}`
 
 Accuracies on the test images are means over the seeds; the spread is the standard deviation over them. The int8

@@ -25,7 +25,7 @@ from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE
 from tflite_sparse.report.model import Report
 from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import micro
+from tflite_sparse.runtime import litert, micro
 from tools import run_cli
 
 pytestmark = micro_process.needed
@@ -80,14 +80,11 @@ def contents(folder):
 
 # Bytes of what each DECODE yields.
 MODELS = {
-    "one weight": (tiny_models.conv2d, [[16 * 3 * 3 * 64]]),
-    "two readers": (lambda: tiny_models.fully_connected((60, 601), readers=2), [[60 * 601]] * 2),
-    "two weights of one operator": (
-        lambda: tiny_models.svdf(dtype="int8", data_dtype="int8"),
-        [[32 * 64, 2 * 32 * 8]],
-    ),
-    "two layers": (lambda: odd_models.two_layers(61, 41, density=0.1), None),
-    "float32": (lambda: tiny_models.conv2d(dtype="float32"), [[4 * 16 * 3 * 3 * 64]]),
+    "one weight": (tiny_models.conv2d, [16 * 3 * 3 * 64]),
+    "two readers": (lambda: tiny_models.fully_connected((60, 601), readers=2), [60 * 601] * 2),
+    "int16": (lambda: tiny_models.svdf(33, dtype="int8", data_dtype="int8"), [2 * 33 * 8]),
+    "two layers": (lambda: odd_models.two_layers(61, 41, density=0.1), [61 * 16, 41 * 61]),
+    "float32": (lambda: tiny_models.conv2d(dtype="float32"), [4 * 16 * 3 * 3 * 64]),
 }
 
 
@@ -103,12 +100,9 @@ def test_the_report_tells_what_is(name, source):
     assert found.flash_saved_bytes == dense.stat().st_size - file.stat().st_size > 0
     assert found.decoder_flash_bytes == DECODER_FLASH_BYTES
     assert found.statement == TRADE
-    if decodes is not None:
-        assert found.decoded_bytes_per_invoke == sum(sum(each) for each in decodes)
-        assert found.largest_decoded_bytes == max(max(each) for each in decodes)
-        assert found.alternate_memory_bytes == max(
-            sum(-(-size // ALIGNMENT) * ALIGNMENT for size in each) for each in decodes
-        )
+    assert found.decoded_bytes_per_invoke == sum(decodes)
+    assert found.largest_decoded_bytes == max(decodes)
+    assert found.alternate_memory_bytes == -(-max(decodes) // ALIGNMENT) * ALIGNMENT
     check_arenas(file, dense, found)
     assert report.verification.passed
     assert report.verification.weights.compared == report.verification.weights.equal > 0
@@ -122,7 +116,7 @@ def check_arenas(file, dense, found):
         (file, found.arena_decoded_bytes, 0),
         (file, found.arena_with_alternate_bytes, found.alternate_memory_bytes),
     ]
-    inputs = [[np.zeros(each.shape, each.dtype) for each in micro.inputs(dense)]]
+    inputs = [[np.zeros(each.example_shape, each.dtype) for each in micro.inputs(dense)]]
     for path, arena, alternate in cases:
         micro.run_separately(path, inputs, arena_bytes=arena, alternate_memory_bytes=alternate)
         with pytest.raises(ExecutionError):
@@ -280,12 +274,14 @@ def test_a_file_for_litert_is_not_for_micro(source):
 
 
 def test_a_file_for_micro_is_not_for_litert(source):
-    file, _ = encode(source(tiny_models.conv2d()))
+    file, report = encode(source(tiny_models.conv2d()))
     answers = {answer["name"]: answer for answer in run_cli("inspect", file, "--quiet", "--json").report["runtimes"]}
-    refusals = [answer["reason"] for name, answer in answers.items() if name != micro.NAME]
-    assert refusals
-    assert all(reason is not None and "TFLM_DECODE" in reason for reason in refusals)
-    assert answers[micro.NAME]["loads"] is not False
+    for kernels in ("default", "builtin"):
+        answer = answers[litert.NAMES[kernels]]
+        assert answer["loads"] is False
+        assert "TFLM_DECODE" in answer["reason"]
+    assert answers[micro.NAME]["loads"] is True
+    assert f"{report.micro.arena_decoded_bytes:,} bytes" in answers[micro.NAME]["reason"]
 
 
 def test_options_of_another_target_are_refused_by_verify(source):
@@ -311,6 +307,17 @@ def test_c_array(source):
     header = file.with_suffix(".h").read_text()
     assert "extern const unsigned char g_key_words[];" in header
     assert "extern const unsigned int g_key_words_size;" in header
+
+
+def test_c_array_is_written_with_the_file_or_not_at_all(source, tmp_path):
+    given = source(tiny_models.conv2d())
+    (tmp_path / "out.cc").mkdir()
+    run = run_cli(
+        "encode", given, "-o", tmp_path / "out.tflite", "--target", "micro", "--samples", 1, "--c-array", "--quiet"
+    )
+    assert run.code == 2
+    assert "out.cc" in run.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {given.name, "out.cc"}
 
 
 # Refusals
