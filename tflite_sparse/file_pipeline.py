@@ -81,10 +81,16 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
             seconds=timed.seconds,
         )
         if checked.c_array:
-            header, code = micro_code.c_array(temporary.read_bytes(), destination.stem)
-            write_bytes(destination.with_suffix(".h"), header.encode())
-            write_bytes(destination.with_suffix(".cc"), code.encode())
+            _write_array(temporary.read_bytes(), destination)
     return report
+
+
+def _write_array(content: bytes, destination: Path) -> None:
+    """Write ``content`` as C++ beside ``destination``, both files or none."""
+    names = (destination.with_suffix(".h"), destination.with_suffix(".cc"))
+    with replacing(names[0]) as header, replacing(names[1]) as source:
+        for path, code in zip((header, source), micro_code.c_array(content, destination.stem), strict=True):
+            write_bytes(path, code.encode())
 
 
 def _for_litert(

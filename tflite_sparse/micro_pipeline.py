@@ -22,6 +22,7 @@ from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
 _ALIGNMENT = 16
+_NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
 def encode(
@@ -34,7 +35,7 @@ def encode(
     samples: int,
     seed: int,
     timed: Timed,
-) -> tuple[list[Choice], VerificationReport, MicroReport]:
+) -> tuple[list[Choice], VerificationReport, MicroReport | None]:
     """Write the ``.tflite`` at ``source``, dense or compressed in any way, for TensorFlow Lite Micro.
 
     Args:
@@ -56,9 +57,22 @@ def encode(
         decoder.decode_file(source, dense)
         with timed.stage("encode") as on_step:
             choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
-        verified = verify(destination, dense, samples=samples, seed=seed, progress=timed)
-        found = _report(destination, dense, array_name, timed)
+        try:
+            verified = verify(destination, dense, samples=samples, seed=seed, progress=timed)
+            found = _report(destination, dense, array_name, timed) if verified.passed else None
+        except ExecutionError as error:
+            raise ExecutionError(str(error).replace(str(dense), str(source))) from error
     return choices, verified.model_copy(update={"against": str(source)}), found
+
+
+def check_available() -> None:
+    """Refuse to go on where the runtime cannot be asked.
+
+    Raises:
+        ExecutionError: it is not installed.
+    """
+    if not runtime.is_available():
+        raise ExecutionError(f"{runtime.NAME} is not installed here: pip install 'tflite-sparse[micro]'.")
 
 
 def verify(
@@ -122,11 +136,16 @@ def summary(verified: VerificationReport) -> Verification:
     """What a check found in the form of an export's report."""
     return Verification(
         weights_bit_exact=verified.weights.equal == verified.weights.compared,
-        outputs_bit_exact=all(check.outputs_bit_exact for check in verified.runtimes),
+        outputs_bit_exact=bool(verified.runtimes) and all(check.outputs_bit_exact for check in verified.runtimes),
         samples=verified.samples,
         runtimes=[
             Runtime(name=check.name, outputs_bit_exact=check.outputs_bit_exact, largest_difference=_largest(check))
             for check in verified.runtimes
+        ]
+        or [
+            Runtime(
+                name=runtime.NAME, outputs_bit_exact=None, largest_difference=None, unavailable="it is not installed"
+            )
         ],
     )
 
@@ -216,7 +235,8 @@ def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroR
         largest_decoded_bytes=max((size for each in sizes for size in each), default=0),
         decoded_bytes_per_invoke=sum(map(sum, sizes)),
         statement=TRADE if sizes else "Nothing is decoded: the file is dense.",
-        cpp=micro_code.resolver(
+        cpp=_NOT_MEASURED * (arenas[0] is None)
+        + micro_code.resolver(
             serde.read(encoded),
             array_name,
             arena_bytes=arenas[2] or arenas[1] or 0,

@@ -76,6 +76,7 @@ def verify(
     if target == "micro":
         if threads != 1 or tolerance:
             raise click.UsageError("--threads and --tolerance speak of the target litert.")
+        micro_pipeline.check_available()
         report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
     else:
         report = comparison.verify(

@@ -27,6 +27,8 @@ def micro(report: MicroReport) -> list[str]:
         f"Decoded: {report.decoded_bytes_per_invoke:,} bytes at every invoke, the largest weight "
         f"{report.largest_decoded_bytes:,}. {report.statement}"
     )
+    if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
+        lines.append("On its own this file does not pay: the decoder takes more flash than it saves.")
     return [*lines, "In the app:", *report.cpp.splitlines()]
 
 

@@ -184,11 +184,19 @@ def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, o
     """:func:`arena` in this process, whose standard error becomes the file ``log``."""
     del on_step
     _prepare_process(log)
-    _Session(path, None, alternate_memory_bytes, seconds).invoke()  # what is wrong whatever the arena is told here
+    session = _Session(path, None, alternate_memory_bytes, seconds)
+    zeros = [np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs]  # valid as row numbers too
+    session.run(zeros)  # what is wrong whatever the arena is told here
     content = Path(path).read_bytes()
 
+    def once(arena_bytes: int) -> None:
+        interpreter = _load(content, arena_bytes, alternate_memory_bytes)
+        for position, array in enumerate(zeros):
+            interpreter.set_input(array, position)
+        interpreter.invoke()
+
     def trial(arena_bytes: int) -> bool:
-        return _succeeds(lambda: _load(content, arena_bytes, alternate_memory_bytes).invoke(), seconds)
+        return _succeeds(lambda: once(arena_bytes), seconds)
 
     return _least(trial)
 

@@ -76,8 +76,10 @@ class Micro:
             return Answer((), f"no codec of DECODE takes {values.dtype} of this shape and quantisation")
         best = min(offers, key=lambda offer: offer.nbytes)
         saving = values.nbytes - best.nbytes
+        if saving <= 0:
+            return Answer((), f"{best.stored} would take {best.nbytes:,} bytes")
         if saving < self._least_saving_bytes:
-            return Answer((), f"{best.stored} would save {max(saving, 0):,} bytes, less than --micro-min-saving")
+            return Answer((), f"{best.stored} would save {saving:,} bytes, less than --micro-min-saving")
         return Answer((Decoded(best),))
 
     def _offers(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Offer]:
