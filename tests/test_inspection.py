@@ -13,6 +13,7 @@ from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.inspection import inspect
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
+from tools import run_cli
 
 MODELS = {
     "conv": conv2d(),
@@ -180,3 +181,36 @@ def test_what_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "text.tflite").write_text("no model, but long enough")
     with pytest.raises(FlatbufferError, match=r"text\.tflite is not a \.tflite file"):
         inspect(tmp_path / "text.tflite")
+
+
+def test_constants_behind_decode_are_shown_as_what_they_stand_for(file):
+    source = file(conv2d())
+    path = source.with_name("micro.tflite")
+    file_pipeline.encode(source, path, target="micro", micro_codec="prune")
+    found, dense = inspect(path), inspect(source)
+    weight = next(constant for constant in found.constants if constant.name == "weight")
+    before = next(constant for constant in dense.constants if constant.name == "weight")
+    assert weight.layout == "DECODE, pruning (bitmask)"
+    assert weight.operator == "CONV_2D"
+    assert (weight.shape, weight.dense_bytes, weight.entropy_bytes) == (
+        before.shape,
+        before.dense_bytes,
+        before.entropy_bytes,
+    )
+    count, kept = before.dense_bytes, round(before.dense_bytes * (1 - before.sparsity))
+    assert weight.stored_bytes == count // 8 + 16 + kept
+    assert {constant.name for constant in found.constants} == {constant.name for constant in dense.constants}
+    assert found.totals.stored_bytes < found.file_bytes
+
+
+@pytest.mark.parametrize(
+    ("sparse", "target", "code"),
+    [(False, "micro", 0), (True, "micro", 1), (False, "litert", 0), (True, "litert", 0), (True, None, 0)],
+)
+def test_a_target_that_does_not_load_the_file_is_an_exit_code(file, sparse, target, code):
+    path = file(densified(store_sparse(conv2d())) if sparse else conv2d())
+    options = [] if target is None else ["--target", target]
+    result = run_cli("inspect", path, "--quiet", *options)
+    assert result.code == code
+    if target == "micro" and sparse:
+        assert "not for it: it would compute garbage" in result.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,21 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
     seen: set[int] = set()
     for graph in graphs(model):
         readers = _readers(graph)
+        decoded = decode_op.results(graph)
+        encoded = {index for result in decoded.values() for index in result.pair}
         for index, tensor in enumerate(graph.subgraph.tensors):
-            if not graph.is_constant(index):
+            if index in decoded:
+                result = decoded[index]
+                values: np.ndarray | None = result.values
+                parts: Sequence[np.ndarray] = result.vectors
+                layout = f"DECODE, {micro_target.WORDS[result.codec]}"
+            elif graph.is_constant(index) and index not in encoded:
+                values, parts = dense_values(graph, index), vectors(graph, index)
+                layout = layout_of(graph, index).in_words()
+            else:
                 continue
-            stored = sum(_new_bytes(vector, seen) for vector in vectors(graph, index))
-            values = dense_values(graph, index)
+            stored = sum(_new_bytes(vector, seen) for vector in parts)
             mask = None if values is None else nonzero_mask(values)
-            layout = layout_of(graph, index).in_words()
             yield Constant(
                 subgraph=graph.number,
                 tensor=index,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -12,12 +13,17 @@ from tflite_sparse_cli.tables import print_lines, print_table
 
 @click.command(short_help="Show what a .tflite file holds and who loads it.")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    type=click.Choice(["litert", "micro"]),
+    help="Exit with 1 if this runtime does not load FILE.",
+)
 @json_option
 @quiet_option
-def inspect(file: Path, as_json: bool, quiet: bool) -> None:
+def inspect(file: Path, target: str | None, as_json: bool, quiet: bool) -> None:
     """Show what is in a .tflite FILE: every constant and how it is stored, who loads it, what it could take.
 
-    Nothing is written. Exit code: 0 done, 2 FILE cannot be read.
+    Nothing is written. Exit code: 0 done, 1 the --target does not load FILE, 2 FILE cannot be read.
     """
     from tflite_sparse.inspection import inspect as run
     from tflite_sparse.report import file_tables
@@ -25,6 +31,8 @@ def inspect(file: Path, as_json: bool, quiet: bool) -> None:
     found = run(file, progress=progress_for(quiet))
     if as_json:
         click.echo(found.model_dump_json(indent=2))
-        return
-    print_table(file_tables.constants(found), f"Constants of {file}")
-    print_lines(file_tables.summary(found))
+    else:
+        print_table(file_tables.constants(found), f"Constants of {file}")
+        print_lines(file_tables.summary(found))
+    if target is not None and not found.is_for(target):
+        sys.exit(1)

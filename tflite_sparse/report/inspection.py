@@ -84,3 +84,8 @@ class Inspection(_Part):
     operators: dict[str, int]
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
+
+    def is_for(self, target: str) -> bool:
+        """Whether every runtime of ``"litert"`` that apps use, or that of ``"micro"``, loads the file."""
+        answers = [answer for answer in self.runtimes if answer.name.startswith("LiteRT") == (target == "litert")]
+        return all(answer.loads for answer in answers)

@@ -17,13 +17,14 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.encoding import codecs, decodable
-from tflite_sparse.encoding.decodable import WHOLE, Channels, Decodable
+from tflite_sparse.encoding.decodable import WHOLE, Channels, Codec, Decodable
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import (
     Graph,
@@ -94,6 +95,36 @@ def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use], kernels: Seque
             if (name, use.position) in PREPARE_INPUTS[kind]:
                 return f"the {kind} kernel of {name} reads it before it is decoded"
     return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """What a DECODE yields: the values, the codec, and both vectors that they are decoded from.
+
+    ``pair`` names the tensors of these vectors.
+    """
+
+    values: np.ndarray
+    codec: Codec
+    vectors: tuple[np.ndarray, np.ndarray]
+    pair: tuple[int, int]
+
+
+def results(graph: Graph) -> dict[int, Result]:
+    """Every constant that a DECODE yields, by tensor index.
+
+    Raises:
+        FlatbufferError: one is damaged; names the tensor.
+    """
+    found = {}
+    for operator in graph.operators:
+        if not _is_decode(graph, operator):
+            continue
+        for encoded, ancillary, index in _triples(graph, operator):
+            values = _decoded(graph, encoded, ancillary, index)
+            vectors = _vector(graph, encoded), _vector(graph, ancillary)
+            found[index] = Result(values, decodable.read(*vectors).codec, vectors, (encoded, ancillary))
+    return found
 
 
 def is_present(graph: Graph) -> bool:

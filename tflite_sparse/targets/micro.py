@@ -23,7 +23,8 @@ NAME = "micro"
 
 MicroCodec = Literal["auto", "prune", "huffman", "lut", "dense"]
 
-_WORDS: dict[Codec, str] = {"prune": "pruning (bitmask)", "huffman": "Huffman", "lut": "look-up table"}
+WORDS: dict[Codec, str] = {"prune": "pruning (bitmask)", "huffman": "Huffman", "lut": "look-up table"}
+"""What reports call the codecs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Micro:
             encode = partial(codecs.encode, codec, values, channels)
             edit = self._edit(graph, tensor_index, uses, encode)
             nbytes = codecs.nbytes(codec, values, channels) + overhead
-            yield Offer(_WORDS[codec], nbytes, overhead, edit, finish=self._finish)
+            yield Offer(WORDS[codec], nbytes, overhead, edit, finish=self._finish)
 
     def _edit(
         self, graph: Graph, tensor_index: int, uses: Sequence[Use], encode: Callable[[], Decodable]
