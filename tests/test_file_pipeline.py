@@ -9,7 +9,7 @@ from foreign_models import block_sparse, densified, find, read_natively, store_s
 from tflite_sparse import file_pipeline
 from tflite_sparse.decoder import decode_file
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, VerificationError
+from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, TfliteSparseError, VerificationError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
@@ -269,3 +269,20 @@ def test_settings_are_checked_before_anything_is_read(tmp_path, target):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             file_pipeline.encode(tmp_path / "absent.tflite", target, **wrong)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".h", ".cc"])
+def test_the_file_and_its_array_cannot_have_one_name(suffix, tmp_path):
+    source, destination = tmp_path / "in.tflite", tmp_path / f"out{suffix}"
+    source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    with pytest.raises(TfliteSparseError):
+        file_pipeline.encode(source, destination, target="micro", c_array=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tflite"]
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    path.chmod(0o600)
+    file_pipeline.encode(path, path)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tflite_sparse import comparison, decoder, planner
+from tflite_sparse.errors import ExecutionError, OutputError
 from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
@@ -21,18 +22,22 @@ from tflite_sparse.targets.form import Answer
 
 def encode(
     source: Path, temporary: Path, destination: Path, accelerator: str, timed: Timed
-) -> tuple[list[Choice], VerificationReport, EthosUReport]:
+) -> tuple[list[Choice], VerificationReport, EthosUReport | None]:
     """Write the dense form of ``source`` to ``temporary``, compile it, and put that beside ``destination``.
 
     Raises:
         FlatbufferError: ``source`` cannot be read.
         ExecutionError: Vela is not installed, or refused the file.
-        OutputError: the compiled file cannot be written.
+        OutputError: the compiled file cannot be written, or would replace ``source``.
     """
+    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
+    if compiled.resolve() == source.resolve():
+        raise OutputError(f"cannot write {compiled}: the compiled file would replace the source. Choose another -o.")
     choices = write_dense(source, temporary)
     with timed.stage("verify weights"):
         verified = comparison.verify(temporary, source, kernels=())
-    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
+    if not verified.passed:
+        return choices, verified, None
     return choices, verified, compile_beside(temporary, compiled, accelerator, timed)
 
 
@@ -57,11 +62,14 @@ def compile_beside(
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, timed.stage(f"compile for {accelerator}"):
         copy = Path(name) / "model.tflite"
         shutil.copyfile(path, copy)
-        result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
+        try:
+            result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
+            before = None
+            if baseline is not None:
+                before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
+        except ExecutionError as error:
+            raise ExecutionError(str(error).replace(str(copy), "the dense file")) from error
         write_bytes(compiled, result.path.read_bytes())
-        before = None
-        if baseline is not None:
-            before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
     return EthosUReport(
         accelerator=accelerator, compiled=compiled.name, file=_file(result), baseline=before, warnings=warnings
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tflite_sparse import comparison, decoder, ethos_u_pipeline, micro_code, micro_pipeline, tuning
 from tflite_sparse.config import EncodeSettings
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import ExecutionError, VerificationError
+from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.files import replacing, write_bytes
 from tflite_sparse.flatbuffer import serde
@@ -23,12 +23,14 @@ from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
 
+_ARRAY_SUFFIXES = (".h", ".cc")
+
 
 def encode(source: Path, destination: Path, *, progress: Progress | None = None, **settings: object) -> EncodingReport:
     """Write the ``.tflite`` at ``source`` as the smallest file that LiteRT takes and that computes the same.
 
     The new file is read back, its weights are compared bit for bit with those of ``source``, and its outputs in each
-    of LiteRT's runtimes, before it gets its name.
+    of LiteRT's runtimes (micro: in that one; ethos-u: not at all), before it gets its name.
 
     Args:
         source: the file to read, dense or sparse already.
@@ -43,6 +45,8 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
         VerificationError: the new file is not what it must be; it was not delivered.
     """
     checked = EncodeSettings(**settings)
+    if checked.c_array and destination.suffix in _ARRAY_SUFFIXES:
+        raise OutputError(f"cannot write {destination}: the C array would replace it. Call it *.tflite.")
     timed = Timed(progress or Silent())
     source_bytes = _size(source)
     micro: MicroReport | None = None
@@ -87,7 +91,7 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
 
 def _write_array(content: bytes, destination: Path) -> None:
     """Write ``content`` as C++ beside ``destination``, both files or none."""
-    names = (destination.with_suffix(".h"), destination.with_suffix(".cc"))
+    names = [destination.with_suffix(suffix) for suffix in _ARRAY_SUFFIXES]
     with replacing(names[0]) as header, replacing(names[1]) as source:
         for path, code in zip((header, source), micro_code.c_array(content, destination.stem), strict=True):
             write_bytes(path, code.encode())

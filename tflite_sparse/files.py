@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a finished temporary file its final name and the permissions a newly made file would have.
+    """Give a finished temporary file its final name, and the permissions of the file it replaces or of a new one.
 
     Raises:
         OutputError: the disk refused the write or the rename.
@@ -55,7 +55,7 @@ def publish(temporary: Path, path: Path) -> None:
     try:
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise _output_error(path, error) from error

@@ -14,7 +14,7 @@ import numpy as np
 
 from tflite_sparse import micro_code
 from tflite_sparse.config import TargetSettings
-from tflite_sparse.decoder import decode_model
+from tflite_sparse.decoder import decode_model, is_sparse
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
@@ -52,7 +52,9 @@ def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
         answers = [*_litert_answers(path), _micro_answer(path, model)]
     with progress.stage("estimate sizes"):
         estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
-        estimates.append(Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes)))
+        estimates.append(
+            Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes, loads=answers[0].loads is True))
+        )
         for_micro = _bytes_for_micro(path)
         if for_micro is not None:
             estimates.append(Estimate(target=micro_target.NAME, file_bytes=for_micro))
@@ -174,12 +176,12 @@ def _dense_bytes(path: Path) -> int:
     return len(serde.serialize(model))
 
 
-def _bytes_for_litert(path: Path, file_bytes: int) -> int:
+def _bytes_for_litert(path: Path, file_bytes: int, *, loads: bool) -> int:
     model = serde.read(path)
-    is_for_micro = any(decode_op.is_present(graph) for graph in graphs(model))
-    encode_model(model, target.answer)
+    keeps = loads or not is_sparse(model)  # as `encode`: what is sparse and refused becomes dense
+    encode_model(model, target.answer, keep_refused=keeps)
     encoded = len(serde.serialize(model))
-    return encoded if is_for_micro else min(encoded, file_bytes)  # `encode` never makes a file larger
+    return min(encoded, file_bytes) if keeps else encoded
 
 
 def _bytes_for_micro(path: Path) -> int | None:

@@ -16,7 +16,7 @@ from tflite_sparse.planner import Choice
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.report import verification as report
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
-from tflite_sparse.report.model import Runtime, Verification
+from tflite_sparse.report.model import NOT_INSTALLED, Runtime, Verification
 from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
@@ -142,11 +142,7 @@ def summary(verified: VerificationReport) -> Verification:
             Runtime(name=check.name, outputs_bit_exact=check.outputs_bit_exact, largest_difference=_largest(check))
             for check in verified.runtimes
         ]
-        or [
-            Runtime(
-                name=runtime.NAME, outputs_bit_exact=None, largest_difference=None, unavailable="it is not installed"
-            )
-        ],
+        or [Runtime(name=runtime.NAME, outputs_bit_exact=None, largest_difference=None, unavailable=NOT_INSTALLED)],
     )
 
 
@@ -177,6 +173,8 @@ def _compare(
             )
             try:
                 found = runtime.run_separately(file, inputs, alternate_memory_bytes=memory)
+                if len(found.names) != len(expected.names):
+                    raise ExecutionError(f"{file} has {len(found.names)} outputs instead of {len(expected.names)}.")
             except ExecutionError as error:
                 checks.append(check.model_copy(update={"refused": str(error)}))
                 continue

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse import encoder, ethos_u_pipeline, files, micro_code, micro_pipeline, planner, tuning, verification
+from tflite_sparse import (
+    decoder,
+    encoder,
+    ethos_u_pipeline,
+    files,
+    micro_code,
+    micro_pipeline,
+    planner,
+    tuning,
+    verification,
+)
 from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.errors import DataError, ModelError, OutputError
+from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, size
 from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
 from tflite_sparse.progress import Progress, Silent, Timed
@@ -96,7 +106,10 @@ class _Export:
     def run(self, model: Any, data: Any) -> report_model.Report:
         _check_out(self.settings.out)
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
-            return self._run(model, data, Path(folder))
+            try:
+                return self._run(model, data, Path(folder))
+            except ExecutionError as error:
+                raise ExecutionError(_without(folder, str(error))) from error
 
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
@@ -112,7 +125,7 @@ class _Export:
             pruned, pruning = self._prune(source, samples, paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned, samples, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
-        choices, failures = made.choices, made.failures
+        choices, failures = made.choices, [_without(str(work), failure) for failure in made.failures]
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
         failures += _gate_failures(models, accuracy, settings)
 
@@ -323,7 +336,14 @@ class _Export:
 
             def outputs_of(position: int) -> list[np.ndarray]:
                 path = paths[position]
-                run = micro.run if path.name == SPARSE and self.settings.target == "micro" else runtime.run
+                run: Callable[..., runtime.Outputs] = runtime.run
+                if path.name == SPARSE and self.settings.target == "micro":
+                    if micro.is_available():
+                        run = micro.run
+                    else:  # the weights are the same; kernels may round in another way
+                        path = path.with_name("decoded.tflite")
+                        decoder.decode_file(paths[position], path)
+                        self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
                 outputs = run(
                     path,
                     samples.x_test,
@@ -488,6 +508,7 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
     contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[REPORT_MARKDOWN] = markdown.render(report).encode()
     made = _make_folder(out)
+    had_report = (out / REPORT_JSON).exists()
     temporary: dict[str, Path] = {}
     try:
         for name, content in contents.items():
@@ -501,7 +522,8 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
                 raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
         for name, path in temporary.items():
             files.publish(path, out / name)
-        for name in set(ALL_FILES) - set(contents):  # what an earlier run with other settings left
+        # What an earlier run with other settings left; without its report they are somebody else's.
+        for name in set(ALL_FILES) - set(contents) if had_report else ():
             (out / name).unlink(missing_ok=True)
     finally:
         for path in temporary.values():
@@ -509,6 +531,11 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
         for folder in made:
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _without(folder: str, message: str) -> str:
+    """A message that names files of a temporary folder by their names alone."""
+    return message.replace(f"{folder}{os.sep}", "")
 
 
 def _paths(models: report_model.Models) -> set[str]:

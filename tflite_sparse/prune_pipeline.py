@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 import os
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,8 @@ def scan(
     """
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
     run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
+    if output is not None:
+        temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
     source, samples, _ = run.load(Path(model), data)
     found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
     if output is not None:
@@ -114,10 +117,14 @@ class _Prune:
     progress: Timed
     output: Path
     warnings: list[str] = field(default_factory=list)
+    started_from: dict[str, str] = field(default_factory=dict)
 
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
         source, samples, applied = self.load(path, data)
+        self.started_from = _fingerprints(source, samples)
+        if saved is not None:
+            checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = self.planner()
         span = self._span(samples)
         planner(source.kernels(), span)  # what does not fit is told before the work
@@ -251,7 +258,8 @@ class _Prune:
 
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must have in common with the interrupted one."""
-        return {name: value for name, value in self.settings.model_dump(mode="json").items() if name != "resume"}
+        settings = self.settings.model_dump(mode="json").items()
+        return {**self.started_from, **{name: value for name, value in settings if name != "resume"}}
 
     def _optimizer(self, keras: Any, steps: int) -> Any:
         rate = keras.optimizers.schedules.CosineDecay(self.settings.learning_rate, steps)
@@ -325,9 +333,7 @@ class _Prune:
         temporary_name_beside(self.output).unlink()
         path = checkpoint.path_beside(self.output)
         if self.settings.resume:
-            saved = checkpoint.read(path)
-            checkpoint.check_settings(saved, self._identity(), path)
-            return saved
+            return checkpoint.read(path)
         if path.exists():
             raise OutputError(
                 f"{path} is the state of an interrupted run: go on with --resume, or delete it to start again."
@@ -364,6 +370,19 @@ def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Pat
     for variable, values in zip(variables, saved.optimizer, strict=True):
         variable.assign(values)
     pruning.restore(saved.step, saved.masks)
+
+
+def _fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
+    """Model and training data in short: a run that goes on with others ends as neither would."""
+
+    def of(arrays: Sequence[Any]) -> str:
+        found = 0
+        for array in arrays:
+            found = zlib.crc32(np.asarray(array).tobytes(), found)
+        return f"crc32 {found:08x}"
+
+    weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
+    return {"model": of(weights), "training data": of([samples.x_train, samples.y_train])}
 
 
 def _variables(optimizer: Any) -> list[Any]:

@@ -35,7 +35,7 @@ def encode(source: Path, destination: Path, as_json: bool, quiet: bool, **settin
     """Write IN.tflite as the smallest file that the target takes and that computes the same.
 
     IN.tflite may come from any converter, dense or sparse already. The zeros must be in its weights. The new file is
-    read back and compared, weights and outputs, before it gets its name; it may replace IN.tflite.
+    read back and compared, weights and outputs (ethos-u: weights), before it gets its name; it may replace IN.tflite.
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """

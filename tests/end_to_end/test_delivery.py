@@ -37,6 +37,16 @@ def test_only_own_files_are_replaced(model_files, tmp_path):
     assert set(found) == {"notes.txt", "other.tflite", *ALL_FILES} - {"dense-int8.tflite"}
 
 
+def test_files_of_others_with_our_names_stay(model_files, tmp_path):
+    """A folder of firmware has a model.h of its own; without a report of ours beside it nothing there is ours."""
+    for name in ("model.h", "model.cc", "model_vela.tflite"):
+        (tmp_path / name).write_text("mine")
+    run = run_cli(*options(model_files, tmp_path))
+    assert run.code == 0, run.stderr
+    found = contents(tmp_path)
+    assert found["model.h"] == found["model.cc"] == found["model_vela.tflite"] == b"mine"
+
+
 @pytest.mark.parametrize("files_before_full", [0, 1, 3])
 def test_full_disk_changes_nothing(files_before_full, model_files, tmp_path, monkeypatch):
     (tmp_path / "model.tflite").write_text("old")

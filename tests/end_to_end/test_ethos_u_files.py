@@ -148,3 +148,22 @@ def test_export_needs_int8(wide, tmp_path):
     assert run.code == 2
     assert "--int8" in run.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_source_is_not_compiled_over(tmp_path):
+    source = tmp_path / "net_vela.tflite"
+    source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    before = source.read_bytes()
+    run = run_cli("encode", source, "-o", tmp_path / "net.tflite", "--target", "ethos-u", "--quiet")
+    assert run.code == 2
+    assert source.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["net_vela.tflite"]
+
+
+def test_a_wrong_accelerator_is_told_without_temporary_names(source, tmp_path):
+    run, out = encode(source(tiny_models.conv2d()), "--accelerator-config", "bogus")
+    assert run.code == 2
+    assert "bogus" in run.stderr
+    assert "tflite-sparse-" not in run.stderr
+    assert not out.exists()
+    assert not (tmp_path / "out_vela.tflite").exists()

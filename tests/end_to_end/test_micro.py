@@ -398,3 +398,17 @@ def test_export(keras_file, digits, tmp_path):
     report = export(keras_file, tmp_path)
     assert report.micro is None
     assert set(contents(tmp_path)) == plain
+
+
+@pytest.mark.parametrize("fewer_in_file", [True, False])
+def test_files_with_different_numbers_of_outputs_are_not_the_same(fewer_in_file, tmp_path):
+    model = tiny_models.conv2d(readers=2)
+    both, one = tmp_path / "both.tflite", tmp_path / "one.tflite"
+    both.write_bytes(tiny_models.to_bytes(model))
+    model.subgraphs[0].outputs = model.subgraphs[0].outputs[:1]
+    model.signatureDefs[0].outputs = model.signatureDefs[0].outputs[:1]
+    one.write_bytes(tiny_models.to_bytes(model))
+    file, against = (one, both) if fewer_in_file else (both, one)
+    run = run_cli("verify", file, "--against", against, "--target", "micro", "--quiet")
+    assert run.code == 1
+    assert "outputs instead of" in run.stdout

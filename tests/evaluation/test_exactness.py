@@ -12,6 +12,7 @@ import tiny_models
 from tflite_sparse.errors import VerificationError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.litert import SeparateOutputs
 
 
@@ -193,3 +194,13 @@ def test_same_bits_is_what_bytes_say(a, data):
     assert exactness.same_bits(a, b) == (a.tobytes() == b.tobytes())
     if exactness.same_bits(a, b):
         assert exactness.largest_difference(a, b) == 0
+
+
+def test_a_zero_of_the_other_sign_is_a_difference(write, monkeypatch):
+    """0.0 and -0.0 are no distance apart and not the same bits."""
+    path = write(tiny_models.conv2d(), "a")
+    rows = iter([np.zeros((2, 3), np.float32), -np.zeros((2, 3), np.float32)])
+    monkeypatch.setattr(litert, "run", lambda *_, **__: litert.Outputs((next(rows),), (0.0,), (0,)))
+    found = exactness.compare_outputs(path, path, np.zeros((2, 1)), "builtin")
+    assert found.bit_exact is False
+    assert found.largest_difference == 0

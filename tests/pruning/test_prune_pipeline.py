@@ -267,3 +267,31 @@ def test_a_damaged_checkpoint_is_refused(content, data, tmp_path):
     with pytest.raises(TfliteSparseError, match="no checkpoint"):
         tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
     assert checkpoint.path_beside(output).read_bytes() == content
+
+
+@pytest.mark.parametrize("changed", ["data", "model"])
+def test_a_run_does_not_go_on_with_other_data_or_another_model(changed, data, tmp_path, monkeypatch):
+    keras = tensorflow_import.keras3()
+    model, output = tmp_path / "dense.keras", tmp_path / "out.keras"
+    built = build(keras)
+    built.save(model)
+
+    def stop(state, path):
+        original(state, path)
+        raise KeyboardInterrupt
+
+    original = checkpoint.write
+    monkeypatch.setattr(checkpoint, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tflite_sparse.prune(model, data, output, **OPTIONS)
+    monkeypatch.setattr(checkpoint, "write", original)
+    if changed == "data":
+        content = np.load(data)
+        data = tmp_path / "other.npz"
+        np.savez(data, x=content["x"] + 1, y=content["y"])
+    else:
+        built.set_weights([values + 1 for values in built.get_weights()])
+        built.save(model)
+    with pytest.raises(InputError, match="training data" if changed == "data" else "model"):
+        tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
+    assert not output.exists()

@@ -190,8 +190,9 @@ def compare_outputs(
         pairs = list(zip(first.arrays, second.arrays, strict=False))
         sizes = [largest_difference(a, b) for a, b in pairs]
         distances = [math.inf if size is None else size for size in sizes]
-        difference = max(distances)
-        share = max(distance / range_of(b) for distance, (_, b) in zip(distances, pairs, strict=True) if distance)
+        difference = max(distances, default=0.0)
+        shares = [distance / range_of(b) for distance, (_, b) in zip(distances, pairs, strict=True) if distance]
+        share = max(shares, default=0.0)  # 0.0 against -0.0, or outputs that are missing
     return OutputComparison(litert.NAMES[kernels], count, same, difference, share_of_range=share)
 
 

@@ -82,6 +82,10 @@ class Tensor(_Part):
     reason: str
 
 
+NOT_INSTALLED = "it is not installed"
+"""``Runtime.unavailable`` of a runtime that could not be asked."""
+
+
 class Runtime(_Part):
     """The comparison of the sparse with the dense file in one runtime.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tflite_sparse.report import target_tables
 from tflite_sparse.report.files import EncodingReport
-from tflite_sparse.report.model import Accuracy, ModelFile, Report, Verification
+from tflite_sparse.report.model import NOT_INSTALLED, Accuracy, ModelFile, Report, Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,10 @@ def verification(found: Verification) -> str:
     weights = "equal" if found.weights_bit_exact else "NOT equal"
     good = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact]
     bad = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact is False]
-    absent = [runtime.name for runtime in found.runtimes if runtime.unavailable]
+    absent = [
+        runtime.name for runtime in found.runtimes if runtime.unavailable and runtime.unavailable != NOT_INSTALLED
+    ]
+    missing = [runtime.name for runtime in found.runtimes if runtime.unavailable == NOT_INSTALLED]
     line = f"Verification: decoded weights {weights} to the dense ones bit for bit"
     if good:
         line += f"; outputs equal bit for bit on {found.samples} samples in {', '.join(good)}"
@@ -137,6 +140,8 @@ def verification(found: Verification) -> str:
         line += f"; outputs NOT equal in {', '.join(bad)}"
     if absent:
         line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
+    if missing:
+        line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
     return line + "."
 
 
