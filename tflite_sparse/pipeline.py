@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
@@ -508,7 +509,7 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
     contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[REPORT_MARKDOWN] = markdown.render(report).encode()
     made = _make_folder(out)
-    had_report = (out / REPORT_JSON).exists()
+    left = _left_by_an_earlier_run(out)
     temporary: dict[str, Path] = {}
     try:
         for name, content in contents.items():
@@ -522,8 +523,7 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
                 raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
         for name, path in temporary.items():
             files.publish(path, out / name)
-        # What an earlier run with other settings left; without its report they are somebody else's.
-        for name in set(ALL_FILES) - set(contents) if had_report else ():
+        for name in left - set(contents):
             (out / name).unlink(missing_ok=True)
     finally:
         for path in temporary.values():
@@ -531,6 +531,24 @@ def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[
         for folder in made:
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _left_by_an_earlier_run(out: Path) -> set[str]:
+    """Files that would mislead beside a new report. Without a report of ours they are somebody else's."""
+    try:
+        content = (out / REPORT_JSON).read_bytes()
+    except OSError:
+        return set()
+    names = {DENSE_FLOAT32, DENSE_INT8, SPARSE}
+    try:
+        settings = dict(json.loads(content)["settings"])
+    except (ValueError, KeyError, TypeError):
+        return names
+    if settings.get("c_array"):
+        names |= {C_HEADER, C_SOURCE}
+    if settings.get("target") == "ethos-u":
+        names.add(COMPILED)
+    return names
 
 
 def _without(folder: str, message: str) -> str:

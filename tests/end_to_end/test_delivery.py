@@ -26,15 +26,16 @@ def contents(folder):
 
 
 def test_only_own_files_are_replaced(model_files, tmp_path):
-    for name in ("notes.txt", "other.tflite", *ALL_FILES):
+    others = {"notes.txt", "other.tflite", "model.h", "model.cc", "model_vela.tflite"}
+    for name in (*others, *ALL_FILES):
         (tmp_path / name).write_text("old")
     run = run_cli(*options(model_files, tmp_path))
     assert run.code == 0, run.stderr
     found = contents(tmp_path)
-    assert found["notes.txt"] == found["other.tflite"] == b"old"
-    assert all(found[name] != b"old" for name in found if name in ALL_FILES)
+    assert {found[name] for name in others} == {b"old"}
+    assert all(content != b"old" for name, content in found.items() if name not in others)
     # This run made no int8 file; one of an earlier run beside its report would mislead.
-    assert set(found) == {"notes.txt", "other.tflite", *ALL_FILES} - {"dense-int8.tflite"}
+    assert set(found) == {*others, *ALL_FILES} - {"dense-int8.tflite"}
 
 
 def test_files_of_others_with_our_names_stay(model_files, tmp_path):
