@@ -69,14 +69,51 @@ def verify(
             where = f" of signature {signature!r}" if signature else ""
             with progress.stage(f"compare outputs{where}: {litert.NAMES[each]}"):
                 checks.append(pair.check(inputs, each, signature))
-    failures = [f"weight {name!r} is missing" for name in weights.missing]
-    failures += [f"weight {name!r} differs" for name in weights.different]
-    failures += [failure for check in checks for failure in _failures(check, len(inputs))]
+    return report_of(
+        path,
+        reference,
+        weights,
+        checks,
+        [failure for check in checks for failure in _failures(check, len(inputs))],
+        samples=len(inputs),
+        seed=seed,
+        tolerance=tolerance,
+    )
+
+
+def report_of(
+    file: Path,
+    against: Path,
+    weights: exactness.WeightComparison,
+    checks: list[report.RuntimeCheck],
+    failures: list[str],
+    *,
+    samples: int,
+    seed: int,
+    tolerance: float = 0.0,
+) -> report.VerificationReport:
+    """What a comparison found, as a report.
+
+    Args:
+        file: the file in question.
+        against: the file that says how it must be.
+        weights: how their weights compare; each that is missing or differs is a failure.
+        checks: how their outputs compare, one for each runtime.
+        failures: sentences on the outputs that differ.
+        samples: how many inputs were run.
+        seed: of the random ones.
+        tolerance: in units of the dtype of an output.
+    """
+    failures = [
+        *(f"weight {name!r} is missing" for name in weights.missing),
+        *(f"weight {name!r} differs" for name in weights.different),
+        *failures,
+    ]
     return report.VerificationReport(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
-        file=str(path),
-        against=str(reference),
-        samples=len(inputs),
+        file=str(file),
+        against=str(against),
+        samples=samples,
         seed=seed,
         tolerance=tolerance,
         weights=report.WeightsCheck(
@@ -145,7 +182,7 @@ class _Pair:
                 "outputs_bit_exact": not differences,
                 "outputs_vary": varies,
                 "within_tolerance": not any(_is_excessive(size, allowed) for size in sizes),
-                "differences": [_difference_in_report(each) for each in differences],
+                "differences": [difference_in_report(each) for each in differences],
                 "first_difference": first,
             }
         )
@@ -187,7 +224,8 @@ def _varies(outputs: litert.SeparateOutputs) -> bool:
     )
 
 
-def _difference_in_report(found: exactness.OutputDifference) -> report.OutputDifference:
+def difference_in_report(found: exactness.OutputDifference) -> report.OutputDifference:
+    """A difference of one output in the form of the report."""
     return report.OutputDifference(
         output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
     )

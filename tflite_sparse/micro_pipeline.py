@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import math
 import tempfile
 from pathlib import Path
 
-from tflite_sparse import decoder, micro_code
+from tflite_sparse import comparison, decoder, micro_code
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.evaluation import exactness, probes
@@ -21,7 +21,6 @@ from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
-_ALIGNMENT = 16
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
@@ -104,32 +103,13 @@ def verify(
         decoder.decode_file(against, dense)
         weights = exactness.compare_weights(back, dense, on_step=on_step)
     checks, count = _compare(file, against, samples, seed, progress)
-    failures = [f"weight {name!r} is missing" for name in weights.missing]
-    failures += [f"weight {name!r} differs" for name in weights.different]
-    failures += [
+    failures = [
         f"{check.name}: output {each.output!r} ({each.index}) differs on {each.samples} of {count} samples"
         for check in checks
         for each in check.differences
     ]
     failures += [f"{check.name}: {check.refused}" for check in checks if check.refused is not None]
-    return report.VerificationReport(
-        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
-        file=str(file),
-        against=str(against),
-        samples=count,
-        seed=seed,
-        tolerance=0.0,
-        weights=report.WeightsCheck(
-            compared=weights.tensors,
-            values=weights.values,
-            equal=weights.equal,
-            missing=list(weights.missing),
-            different=list(weights.different),
-        ),
-        runtimes=checks,
-        passed=not failures,
-        failures=failures,
-    )
+    return comparison.report_of(file, against, weights, checks, failures, samples=count, seed=seed)
 
 
 def summary(verified: VerificationReport) -> Verification:
@@ -178,12 +158,7 @@ def _compare(
             except ExecutionError as error:
                 checks.append(check.model_copy(update={"refused": str(error)}))
                 continue
-            differences = [
-                report.OutputDifference(
-                    output=each.name, index=each.index, samples=each.samples, largest_difference=each.largest
-                )
-                for each in exactness.differences(found, expected)
-            ]
+            differences = [comparison.difference_in_report(each) for each in exactness.differences(found, expected)]
             exact = {"outputs_bit_exact": not differences, "within_tolerance": not differences}
             checks.append(check.model_copy(update={**exact, "differences": differences}))
     return checks, len(inputs)
@@ -199,17 +174,15 @@ def _decoded_sizes(path: Path) -> list[list[int]]:
                 for index in indices(operator.outputs):
                     dtype = dtype_of(graph.tensor(index))
                     assert dtype is not None  # the codecs take numbers only
-                    count = 1
-                    for size in shape_of(graph.tensor(index)):
-                        count *= size
-                    sizes.append(count * dtype.itemsize)
+                    sizes.append(math.prod(shape_of(graph.tensor(index))) * dtype.itemsize)
                 found.append(sizes)
     return found
 
 
 def _alternate_bytes(path: Path) -> int:
     """The memory in which the weights of any one operator have room."""
-    sums = [sum(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes) for sizes in _decoded_sizes(path)]
+    alignment = runtime.ARENA_ALIGNMENT
+    sums = [sum(-(-size // alignment) * alignment for size in sizes) for sizes in _decoded_sizes(path)]
     return max(sums, default=0)
 
 

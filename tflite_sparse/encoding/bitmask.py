@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.encoding.decodable import (
+    DTYPES,
     HEADER_BYTES,
     WHOLE,
     Channels,
@@ -24,9 +25,6 @@ from tflite_sparse.encoding.decodable import (
     with_header,
 )
 from tflite_sparse.encoding.layout import element_count
-
-DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.float32, np.bool_)))
-"""What the runtime decodes."""
 
 
 def refusal(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE) -> str | None:

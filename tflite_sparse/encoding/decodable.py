@@ -19,6 +19,9 @@ Codec = Literal["lut", "huffman", "prune"]
 CODECS: tuple[Codec, ...] = ("lut", "huffman", "prune")
 """By the number that byte 0 of the header gives them."""
 
+DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.float32, np.bool_)))
+"""Of the tensors that the runtime decodes from tables and from masks; Huffman codes take fewer."""
+
 HEADER_BYTES = 16
 NO_AXIS = 15
 """In the upper half of byte 5: all channels are coded alike."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.encoding.decodable import (
+    DTYPES,
     HEADER_BYTES,
     WHOLE,
     Channels,
@@ -25,8 +26,6 @@ from tflite_sparse.encoding.decodable import (
 )
 from tflite_sparse.encoding.layout import element_count
 
-DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.float32, np.bool_)))
-"""What the runtime decodes."""
 MOST_VALUES = 128
 """In a table: a place has at most 7 bits."""
 
