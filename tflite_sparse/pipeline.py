@@ -29,8 +29,8 @@ from tflite_sparse import (
 from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
-from tflite_sparse.evaluation import exactness, size
-from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
+from tflite_sparse.evaluation import exactness, scoring, size
+from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
@@ -40,9 +40,10 @@ from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
-from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
+from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
+from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 DENSE_FLOAT32 = "dense-float32.tflite"
@@ -165,14 +166,11 @@ class _Export:
             )
             if data is None:
                 return source, None
-            inputs = source.inputs()
-            if len(inputs) != 1:
-                raise DataError(
-                    f"{source.name} has {len(inputs)} inputs; data for models with one input are supported."
-                )
-            samples = dataset.of_any(data, seed=settings.seed, image_shape=inputs[0].shape)
-            samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
-            _check_labels(source, samples)
+            named = Signature(source.inputs(), source.outputs())
+            shape = named.inputs[0].shape if len(named.inputs) == 1 else None
+            samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
+            samples = samples.fitted_to_model(named)
+            _check_labels(named, samples)
             return source, samples
 
     def _demo(self, samples: Dataset, dense_float32: Path) -> tuple[SourceModel, report_model.Pruning]:
@@ -290,7 +288,7 @@ class _Export:
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        x = None if samples is None else samples.x_test
+        x = None if samples is None else _in_order(dense, samples.x_test)
         probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
@@ -304,10 +302,12 @@ class _Export:
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
         scores: dict[str, float | None] = dict.fromkeys(names)
-        metric = ""
+        each: list[dict[str, float] | None] = []
         if samples is not None:
-            metric, found = self._scores([paths[name] for name in names], samples)
-            scores = dict(zip(names, found, strict=True))
+            scorer, each = self._scores([paths[name] for name in names], samples)
+            scores = {
+                name: None if found is None else scoring.mean(found) for name, found in zip(names, each, strict=True)
+            }
         entries = {}
         for name, entry in names.items():
             measured = size.measure(paths[name])
@@ -324,18 +324,19 @@ class _Export:
         if samples is None or best is None or reached is None:
             return models, None
         return models, report_model.Accuracy(
-            metric=metric,
-            samples=len(samples.x_test),
+            metric=scorer.metric,
+            samples=samples.test_samples,
             drop=best - reached,
             max_drop=self.settings.max_accuracy_drop,
+            outputs=_scores_of_outputs(scorer, each),
         )
 
-    def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[str, list[float | None]]:
-        """The metric's name, and for each file its score, the mean over its outputs; None if one of them is NaN."""
-        count = len(samples.x_test)
+    def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[scoring.Scorer, list[dict[str, float] | None]]:
+        """How outputs are scored, and for each file the scores by output; None if one of them is NaN."""
+        count = samples.test_samples
         with self.progress.stage("evaluate") as on_step:
 
-            def outputs_of(position: int) -> list[np.ndarray]:
+            def outputs_of(position: int) -> dict[str, np.ndarray]:
                 path = paths[position]
                 run: Callable[..., runtime.Outputs] = runtime.run
                 if path.name == SPARSE and self.settings.target == "micro":
@@ -347,22 +348,21 @@ class _Export:
                         self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
                 outputs = run(
                     path,
-                    samples.x_test,
+                    _in_order(path, samples.x_test),
                     on_step=lambda done, _: on_step(position * count + done, len(paths) * count),
                 )
-                return [outputs.real(index) for index in range(len(outputs.arrays))]
+                return {name: outputs.real(index) for index, name in enumerate(signature.names_of(path).outputs)}
 
             baseline = outputs_of(0)
             broken = _samples_with_nan(baseline)
             if broken:
                 raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
-            references = baseline if samples.y_test is None else [samples.y_test]
-            metrics = [choose_metric(output, samples.y_test) for output in baseline]
-            scores: list[float | None] = [_mean_score(metrics, baseline, references)]
+            scorer = scoring.scorer(baseline, samples.y_test)
+            scores: list[dict[str, float] | None] = [scorer.scores(baseline)]
             for position in range(1, len(paths)):
                 outputs = outputs_of(position)
-                scores.append(None if _samples_with_nan(outputs) else _mean_score(metrics, outputs, references))
-        return joint_name(metrics), scores
+                scores.append(None if _samples_with_nan(outputs) else scorer.scores(outputs))
+        return scorer, scores
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:
@@ -373,36 +373,59 @@ def _check_demo_data(samples: Dataset) -> Dataset:
     return fitted
 
 
-def _check_labels(source: SourceModel, samples: Dataset) -> None:
+def _check_labels(named: Signature, samples: Dataset) -> None:
     """Find out before the work whether the labels, all of them, fit the model."""
     if samples.y_train is None or samples.y_test is None:
         return
-    outputs = source.outputs()
-    if len(outputs) != 1:
-        names = ", ".join(output.name for output in outputs)
-        raise DataError(
-            f"{source.name} has {len(outputs)} outputs ({names}), and labels speak of one. Leave y out: then the "
-            "agreement of all outputs with the dense float32 model is measured."
-        )
-    if samples.y_train.shape[1:] != samples.y_test.shape[1:]:
-        raise DataError(f"{samples.name}: y_train and y_test have labels of different shapes.")
-    check_labels(outputs[0].shape, np.concatenate([samples.y_train, samples.y_test]))
+    for output in named.outputs:
+        train, test = (y.get(output.name) if isinstance(y, Mapping) else y for y in (samples.y_train, samples.y_test))
+        if train is None and test is None:
+            continue
+        if train is None or test is None:
+            raise DataError(f"{samples.name}: only one part has labels of the output {output.name!r}; give both.")
+        if train.shape[1:] != test.shape[1:]:
+            raise DataError(f"{samples.name}: y_train and y_test have labels of different shapes.")
+        try:
+            check_labels(output.shape, np.concatenate([train, test]))
+        except DataError as error:
+            where = f"{samples.name}, output {output.name!r}: " if len(named.outputs) > 1 else ""
+            raise DataError(f"{where}{error}") from error
 
 
-def _samples_with_nan(outputs: Sequence[np.ndarray]) -> int:
-    bad = [~np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs]
+def _in_order(path: Path, x: arrays.Arrays) -> Sequence[np.ndarray]:
+    """Samples in the order of a file's inputs; converters order them in their own way."""
+    return arrays.ordered(x, signature.names_of(path).inputs if isinstance(x, Mapping) else ())
+
+
+def _samples_with_nan(outputs: Mapping[str, np.ndarray]) -> int:
+    bad = [~np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs.values()]
     return int(np.logical_or.reduce(bad).sum())
 
 
-def _mean_score(metrics: Sequence[Metric], outputs: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
-    scores = [metric.score(*pair) for metric, *pair in zip(metrics, outputs, references, strict=True)]
-    return sum(scores) / len(scores)
+def _scores_of_outputs(
+    scorer: scoring.Scorer, files: Sequence[dict[str, float] | None]
+) -> list[report_model.OutputAccuracy]:
+    """Of several outputs the scores of each in every file: dense float32, dense int8 if there is one, sparse."""
+    dense, sparse = files[0], files[-1]
+    if len(scorer.metrics) == 1 or dense is None or sparse is None:
+        return []
+    int8 = (files[1] or {}) if len(files) > 2 else {}
+    return [
+        report_model.OutputAccuracy(
+            name=name,
+            metric=metric.name,
+            dense_float32=dense[name],
+            dense_int8=int8.get(name),
+            sparse=sparse[name],
+        )
+        for name, metric in scorer.metrics.items()
+    ]
 
 
-def _calibration_samples(samples: Dataset, settings: ExportSettings) -> np.ndarray:
-    count = min(settings.calibration_samples, len(samples.x_train))
-    chosen = np.random.default_rng(settings.seed).choice(len(samples.x_train), count, replace=False)
-    return samples.x_train[np.sort(chosen)]
+def _calibration_samples(samples: Dataset, settings: ExportSettings) -> arrays.Arrays:
+    count = min(settings.calibration_samples, samples.train_samples)
+    chosen = np.random.default_rng(settings.seed).choice(samples.train_samples, count, replace=False)
+    return arrays.take(samples.x_train, np.sort(chosen))  # type: ignore[no-any-return]
 
 
 def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from tflite_sparse import child
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.source_model import SourceModel
 
 Io = Literal["int8", "float32"]
@@ -30,12 +30,13 @@ def to_float32(model: SourceModel, *, on_step: Step = ignore_steps) -> bytes:
     return _convert(model, None, "float32", on_step)
 
 
-def to_int8(model: SourceModel, samples: np.ndarray, io: Io, *, on_step: Step = ignore_steps) -> bytes:
+def to_int8(model: SourceModel, samples: Arrays, io: Io, *, on_step: Step = ignore_steps) -> bytes:
     """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and int8 activations.
 
     Args:
-        model: what to convert; it has one input.
-        samples: ``(n, *input shape)``, the data that the ranges of activations are taken from.
+        model: what to convert.
+        samples: ``(n, *input shape)``, the data that the ranges of activations are taken from; of several
+            inputs by their names.
         io: the type of inputs and outputs.
         on_step: told (samples seen, samples in all).
 
@@ -45,7 +46,7 @@ def to_int8(model: SourceModel, samples: np.ndarray, io: Io, *, on_step: Step = 
     return _convert(model, samples, io, on_step)
 
 
-def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: Step) -> bytes:
+def _convert(model: SourceModel, samples: Arrays | None, io: Io, on_step: Step) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
@@ -61,7 +62,7 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
                 f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
                 on_step=on_step,
                 folder=str(folder),
-                samples=samples,
+                samples=dict(samples) if isinstance(samples, Mapping) else samples,
                 io=io,
             )
         except child.ChildDiedError as death:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from tflite_sparse.progress import Step
+from tflite_sparse.sources.arrays import Arrays, count, take
 
 
-def convert_saved_model(folder: str, samples: np.ndarray | None, io: str, on_step: Step) -> bytes:
+def convert_saved_model(folder: str, samples: Arrays | None, io: str, on_step: Step) -> bytes:
     """Convert the SavedModel in ``folder``: float32 without ``samples``, else full int8 calibrated on them."""
     import tensorflow as tf
 
@@ -23,7 +22,9 @@ def convert_saved_model(folder: str, samples: np.ndarray | None, io: str, on_ste
     return bytes(converter.convert())
 
 
-def _batches_of_one(samples: np.ndarray, on_step: Step) -> Iterator[list[Any]]:
-    for done in range(len(samples)):
-        yield [samples[done : done + 1]]
-        on_step(done + 1, len(samples))
+def _batches_of_one(samples: Arrays, on_step: Step) -> Iterator[Any]:
+    """One sample after the other, of the only input in a list, of several by their names in the signature."""
+    for done in range(count(samples)):
+        sample = take(samples, slice(done, done + 1))
+        yield sample if isinstance(sample, dict) else [sample]
+        on_step(done + 1, count(samples))

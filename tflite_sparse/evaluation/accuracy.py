@@ -59,7 +59,9 @@ def choose_metric(outputs: np.ndarray, labels: np.ndarray | None) -> Metric:
 def joint_name(metrics: Sequence[Metric]) -> str:
     """What reports call the mean score of several outputs."""
     names = {metric.name for metric in metrics}
-    return names.pop() if len(names) == 1 else "mean" + _AGREEMENT
+    if len(names) == 1:
+        return names.pop()
+    return "mean" if metrics[0].against_labels else "mean" + _AGREEMENT
 
 
 def _classes(reference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -218,22 +218,26 @@ def differences(found: litert.SeparateOutputs, expected: litert.SeparateOutputs)
     return tuple(result)
 
 
-def probe_inputs(path: Path, samples: np.ndarray | None, count: int, seed: int) -> list[np.ndarray]:
+def probe_inputs(
+    path: Path, samples: Sequence[np.ndarray] | np.ndarray | None, count: int, seed: int
+) -> list[np.ndarray]:
     """Inputs to compare two files on, one array for each input of the file at ``path``.
 
     The first three are the boundaries (all smallest, all largest, all at zero or the zero point), then real samples
     where there are any, else random values: over the whole range of a quantised input, standard normal for a float one.
-    Sizes that may change are those of the samples, else 32.
+    Sizes that may change are those of the samples, else 32. Samples are one array for each input, in the file's order.
     """
     generator = np.random.default_rng(seed)
     result = []
-    for detail in litert.inputs(path):
+    details = litert.inputs(path)
+    given = (samples,) if isinstance(samples, np.ndarray) else samples or (None,) * len(details)
+    for detail, own in zip(details, given, strict=True):
         shape = tuple(size if size > 0 else litert.UNKNOWN_SIZE for size in detail.signature[1:])
-        if samples is not None:
-            shape = samples.shape[1:]
+        if own is not None:
+            shape = own.shape[1:]
         edges = probes.boundaries(detail, shape)
-        if samples is not None:
-            rest = detail.quantised(samples[: max(count - len(edges), 1)])
+        if own is not None:
+            rest = detail.quantised(own[: max(count - len(edges), 1)])
         else:
             rest = probes.random_values(detail, shape, count, generator)
         result.append(np.concatenate([edges, rest])[:count] if count > len(edges) else rest[:count])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +15,8 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.arrays import take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.labels import Kind, check_labels
@@ -33,7 +35,7 @@ _UPDATES = 60
 
 def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step) -> None:
     """Train a freshly built classifier on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
-    steps = SCRATCH_EPOCHS * math.ceil(len(data.x_train) / BATCH_SIZE)
+    steps = SCRATCH_EPOCHS * math.ceil(data.train_samples / BATCH_SIZE)
     extra = []
     if sparsity > 0:
         begin, end = round(steps * _PRUNE_FROM), round(steps * _PRUNE_TO)
@@ -68,25 +70,43 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
     labels = data.y_train
     if labels is None:
         raise DataError(f"{data.name} has no labels: training needs some (y).")
-    sample = np.asarray(source.model(data.x_train[:BATCH_SIZE], training=False))
-    kind = check_labels(sample.shape, labels)
-    if kind is None:
-        raise DataError(f"{source.name}: the shape of its output {sample.shape} is not known well enough to train it.")
-    source.model.compile(optimizer=optimizer, loss=_loss(source.keras, kind, sample, labels))
+    outputs = tensorflow_import.tensorflow().nest.flatten(
+        source.model(source.fed(take(data.x_train, slice(BATCH_SIZE))), training=False)
+    )
+    names = [spec.name for spec in source.outputs()]
+    by_name = labels if isinstance(labels, Mapping) else {names[0]: labels}
+    losses = {}
+    for name, output in zip(names, outputs, strict=True):
+        if name not in by_name:
+            raise DataError(f"{data.name} has no labels for the output {name!r}: training needs some for each.")
+        sample = np.asarray(output)
+        kind = check_labels(sample.shape, by_name[name])
+        if kind is None:
+            raise DataError(
+                f"{source.name}: the shape of its output {sample.shape} is not known well enough to train it."
+            )
+        losses[name] = _loss(source.keras, kind, sample, by_name[name])
+    loss = source.labelled(losses) if len(names) > 1 else losses[names[0]]
+    source.model.compile(optimizer=optimizer, loss=loss)
 
 
 def _fit(
     source: KerasSource, data: Dataset, epochs: int, rate: float, extra: Sequence[Any], seed: int, on_step: Step
 ) -> None:
     keras, model = source.keras, source.model
-    steps = epochs * math.ceil(len(data.x_train) / BATCH_SIZE)
+    steps = epochs * math.ceil(data.train_samples / BATCH_SIZE)
     keras.utils.set_random_seed(seed)
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     compile_for(source, data, keras.optimizers.Adam(schedule))
     callbacks = [*extra, AfterEachStep(lambda done: on_step(done, steps))]
     try:
         history = model.fit(
-            data.x_train, data.y_train, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=callbacks
+            source.fed(data.x_train),
+            source.labelled(data.y_train),
+            batch_size=BATCH_SIZE,
+            epochs=epochs,
+            verbose=0,
+            callbacks=callbacks,
         )
     except TfliteSparseError:
         raise

@@ -47,13 +47,27 @@ class Ratios(_Part):
     vs_dense_int8: float | None = None
 
 
+class OutputAccuracy(_Part):
+    """Scores of one of several outputs; None where there is no such file."""
+
+    name: str
+    metric: str
+    dense_float32: float
+    dense_int8: float | None
+    sparse: float
+
+
 class Accuracy(_Part):
-    """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what."""
+    """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what.
+
+    Of several outputs both speak of the mean; ``outputs`` holds the scores of each (it is empty for one output).
+    """
 
     metric: str
     samples: int
     drop: float
     max_drop: float
+    outputs: list[OutputAccuracy] = []
 
 
 class Pruning(_Part):

@@ -108,9 +108,10 @@ def _accuracy_change(report: Report, accuracy: Accuracy) -> str:
     if accuracy.drop == 0:
         change = "is unchanged"
     before, after = _accuracy(report.models.dense_float32), _accuracy(report.models.sparse)
+    each = "".join(f" {out.name}: {out.metric} {out.dense_float32:.4f}, {out.sparse:.4f}." for out in accuracy.outputs)
     return (
         f"Accuracy: {accuracy.metric} {change}, from {before} (dense float32) to {after} (sparse), on "
-        f"{accuracy.samples} test samples; a fall of {accuracy.max_drop:g} is allowed."
+        f"{accuracy.samples} test samples; a fall of {accuracy.max_drop:g} is allowed.{each}"
     )
 
 

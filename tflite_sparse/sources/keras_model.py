@@ -22,6 +22,7 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import orientation, tensorflow_import
+from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
@@ -88,13 +89,26 @@ class KerasSource:
 
         @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
         def serve(*inputs: Any) -> dict[str, Any]:
-            outputs = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+            outputs = model(tf.nest.pack_sequence_as(model.input, inputs), training=False)
             return dict(zip(names, tf.nest.flatten(outputs), strict=True))
 
         concrete = serve.get_concrete_function()
         holder = tf.Module()
         holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
         tf.saved_model.save(holder, str(folder), signatures=concrete)
+
+    def fed(self, x: Arrays) -> Any:
+        """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
+        return self._packed(self.model.input, x, tuple(spec.name for spec in self.inputs()))
+
+    def labelled(self, y: Arrays) -> Any:
+        """Labels, or whatever there is one of for each output, in the structure of the model's outputs."""
+        return self._packed(self.model.output, y, tuple(self._output_names()))
+
+    def _packed(self, structure: Any, values: Arrays, names: tuple[str, ...]) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, ordered(values, names))
 
     def _output_names(self) -> list[str]:
         given = getattr(self.model, "output_names", None)

@@ -1,0 +1,32 @@
+"""Samples of one input or output as an array, of several as arrays by name. The first axis counts samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = np.ndarray | Mapping[str, np.ndarray]
+
+
+def columns(arrays: Arrays) -> tuple[np.ndarray, ...]:
+    """The arrays alone, each ``(n, ...)``."""
+    return tuple(arrays.values()) if isinstance(arrays, Mapping) else (arrays,)
+
+
+def count(arrays: Arrays) -> int:
+    """How many samples there are."""
+    return len(columns(arrays)[0])
+
+
+def take(arrays: Arrays, rows: Any) -> Any:
+    """The samples ``rows`` (a slice or an array of indices), in the same form."""
+    if isinstance(arrays, Mapping):
+        return {name: array[rows] for name, array in arrays.items()}
+    return arrays[rows]
+
+
+def ordered(arrays: Arrays, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+    """The arrays in the order of ``names``; an array alone is the only one."""
+    return tuple(arrays[name] for name in names) if isinstance(arrays, Mapping) else (arrays,)
