@@ -212,6 +212,8 @@ class _Export:
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if not kernels:
             words = _nothing_to_prune(stripped)
+        if isinstance(source, keras_model.KerasSource) and source.was_mixed:
+            words = f"built again in float32 from mixed precision; {words}"
         if trains:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)

@@ -5,6 +5,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import ConversionError, DataError, ModelError, SettingsError
+from tflite_sparse.runtime import litert
 
 
 def export(model, data=None, tmp_path=None, **settings):
@@ -157,9 +158,35 @@ def test_outputs_that_are_nan(keras3, tmp_path):
         export(model, x, tmp_path, sparsity=0.5)
 
 
-def test_mixed_precision_is_refused_with_the_cure(keras3, tmp_path):
-    layer = keras3.layers.Dense(64, dtype="mixed_float16", name="half")
-    model = keras3.Sequential([keras3.Input((64,)), layer])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("generation", ["keras3", "keras2"])
+def test_mixed_precision_is_built_again_in_float32(generation, policy, request, tmp_path):
+    keras = request.getfixturevalue(generation)
+    dtype = keras.mixed_precision.Policy(policy) if generation == "keras2" else policy
+    layers = [keras.layers.Dense(64, dtype=dtype, activation="relu", name="half"), keras.layers.Dense(40, dtype=dtype)]
+    model = keras.Sequential([keras.layers.Input((64,)), *layers])
+    before = [np.array(values) for values in model.get_weights()]
+    report = export(model, None, tmp_path)
+    assert report.pruning.words.startswith("built again in float32 from mixed precision; kept at")
+    x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    one, two, three, four = (values.astype(np.float32) for values in before)
+    expected = np.maximum(x @ one + two, 0) @ three + four
+    found = litert.run(tmp_path / "out" / "dense-float32.tflite", x).real()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_mixed_precision_of_a_subclassed_model_is_refused_with_the_cure(keras3, tmp_path):
+    class Own(keras3.Model):
+        def __init__(self):
+            super().__init__()
+            self.half = keras3.layers.Dense(64, dtype="mixed_float16", name="half")
+
+        def call(self, inputs):
+            return self.half(inputs)
+
+    model = Own()
+    model(np.zeros((1, 64), np.float32))
     with pytest.raises(ModelError, match=r"'half' computes in 16 bits.*policy 'float32'"):
         export(model, None, tmp_path)
 

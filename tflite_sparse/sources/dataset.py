@@ -35,6 +35,7 @@ FORMS = (
 
 _TEST_SHARE = 0.2
 _MAX_BYTES = 8 * 10**9
+_UNSUSPICIOUS_BYTES, _MOST_INFLATION = 5 * 10**8, 200
 _FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # Debian package dataset-fashion-mnist
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 _NO_NAMES = Signature()
@@ -284,11 +285,17 @@ def _from_npz(path: Path, seed: int, signature: Signature) -> Dataset:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
+            packed = sum(entry.compress_size for entry in archive.infolist())
         if size > _MAX_BYTES:
             raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {_MAX_BYTES / 1e9:.0f} GB.")
+        if size > max(_UNSUSPICIOUS_BYTES, _MOST_INFLATION * packed):
+            raise DataError(
+                f"{path} unpacks to {size / 1e9:.1f} GB, {size // packed} times its size, as a zip bomb does. If you "
+                "trust it, save the arrays with np.savez, uncompressed."
+            )
         with np.load(path, allow_pickle=False) as archive:
             return _from_mapping({key: archive[key] for key in archive.files}, str(path), seed, signature)
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import orientation, tensorflow_import
+from tflite_sparse.sources import mixed_precision, orientation, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
@@ -31,13 +32,17 @@ from tflite_sparse.sources.user_code import load_module
 WRAPPER = "PruneLowMagnitude"
 
 _MAX_CONFIG_BYTES = 100 * 2**20
-_MAX_INFLATION = 100  # weights that unpack to more than so many times their size are no weights
 
 
 class KerasSource:
-    """A Keras model with a known signature (Sequential or Functional), wrappers and all."""
+    """A Keras model with a known signature (Sequential or Functional), wrappers and all.
 
-    def __init__(self, model: Any, keras: ModuleType, name: str) -> None:
+    Attributes:
+        was_mixed: whether it computed in 16 bits and was built again in float32.
+    """
+
+    def __init__(self, model: Any, keras: ModuleType, name: str, *, was_mixed: bool = False) -> None:
+        self.was_mixed = was_mixed
         self.model = model
         self.keras = keras
         self.name = name
@@ -89,7 +94,8 @@ class KerasSource:
 
         @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
         def serve(*inputs: Any) -> dict[str, Any]:
-            outputs = model(tf.nest.pack_sequence_as(model.input, inputs), training=False)
+            fed = inputs[0] if len(inputs) == 1 else tf.nest.pack_sequence_as(model.input, inputs)
+            outputs = model(fed, training=False)
             return dict(zip(names, tf.nest.flatten(outputs), strict=True))
 
         concrete = serve.get_concrete_function()
@@ -179,13 +185,19 @@ def flatten(model: Any) -> Iterator[Any]:
     yield from model._flatten_layers()  # both generations have it; neither has a public equal
 
 
-def _as_source(model: Any, keras: ModuleType, name: str) -> SourceModel:
+def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
     mixed = next((layer.name for layer in flatten(model) if "16" in str(getattr(layer, "compute_dtype", ""))), None)
+    cause: Exception | None = None
+    if mixed is not None and getattr(model, "inputs", None):
+        try:
+            return KerasSource(mixed_precision.in_float32(model, custom or {}), keras, name, was_mixed=True)
+        except Exception as error:  # whatever a layer's own code raises
+            cause = error
     if mixed is not None:
         raise ModelError(
             f"{name}: layer {mixed!r} computes in 16 bits (mixed precision), which cannot be converted. Build the "
             "model under the policy 'float32', load the weights into it and save that one."
-        )
+        ) from cause
     if getattr(model, "inputs", None):
         return KerasSource(model, keras, name)
     if not model.built:
@@ -210,13 +222,14 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
         raise ModelError(
             f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message}"
         ) from error
-    return _as_source(model, keras, str(path))
+    return _as_source(model, keras, str(path), custom)
 
 
 def _open_saved_model(path: Path, custom: Mapping[str, Any]) -> SourceModel:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
     message = read_saved_model(path)
+    check_folder(path, message)
     refuse_code_in_graph(message, path)
     metadata = path / "keras_metadata.pb"
     if not metadata.is_file():
@@ -244,9 +257,7 @@ def _read_keras_archive(path: Path) -> tuple[Any, str]:
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(_member(archive, "metadata.json"))
             config = json.loads(_member(archive, "config.json"))
-            weights = archive.getinfo("model.weights.h5")
-            if weights.file_size > max(_MAX_CONFIG_BYTES, _MAX_INFLATION * weights.compress_size):
-                raise ValueError(f"its weights unpack to {weights.file_size / 1e9:.1f} GB, which no trained model does")
+            check_keras_archive(archive)
             if not isinstance(metadata, dict) or not isinstance(config, dict):
                 raise ValueError("its metadata.json or config.json is no JSON object")
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
@@ -272,8 +283,12 @@ def _read_hdf5(path: Path) -> tuple[Any, str]:
             config = file.attrs.get("model_config")
             version = file.attrs.get("keras_version", "unknown")
             is_weights = config is None and ("layer_names" in file.attrs or "model_weights" in file or "layers" in file)
+        if config is not None or is_weights:
+            check_hdf5(path, path.stat().st_size)
     except OSError as error:
         raise ModelError(f"{path} cannot be read as an HDF5 file: {error}") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is no model: {error}.") from error
     if is_weights:
         raise ModelError(f"{path} holds weights only: load them into the model in Python and save it whole as .keras.")
     if config is None:

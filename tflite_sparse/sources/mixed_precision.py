@@ -1,0 +1,28 @@
+"""Models that compute in 16 bits, built again in float32: the converter takes them no other way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HALF = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
+
+
+def in_float32(model: Any, custom: Mapping[str, Any]) -> Any:
+    """A Sequential or Functional model of either generation under the policy ``float32``, with the same weights.
+
+    Raises:
+        Exception: whatever Keras raises where a layer cannot be made from its configuration.
+    """
+    copy = type(model).from_config(_with_policy(model.get_config()), custom_objects=dict(custom))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _with_policy(config: Any, *, in_dtype: bool = False) -> Any:
+    """The configuration with every 16-bit type in a ``dtype`` entry, a name or a serialised policy, as float32."""
+    if isinstance(config, dict):
+        return {key: _with_policy(value, in_dtype=in_dtype or key == "dtype") for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(_with_policy(value, in_dtype=in_dtype) for value in config)
+    return "float32" if in_dtype and isinstance(config, str) and config in _HALF else config
