@@ -105,15 +105,16 @@ class KerasSource:
 
     def fed(self, x: Arrays) -> Any:
         """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
-        return self._packed(self.model.input, x, tuple(spec.name for spec in self.inputs()))
+        return self._packed("input", x, tuple(spec.name for spec in self.inputs()))
 
     def labelled(self, y: Arrays) -> Any:
         """Labels, or whatever there is one of for each output, in the structure of the model's outputs."""
-        return self._packed(self.model.output, y, tuple(self._output_names()))
+        return self._packed("output", y, tuple(self._output_names()))
 
-    def _packed(self, structure: Any, values: Arrays, names: tuple[str, ...]) -> Any:
+    def _packed(self, attribute: str, values: Arrays, names: tuple[str, ...]) -> Any:
         if not isinstance(values, Mapping):
             return values
+        structure = getattr(self.model, attribute)  # which Keras 3 gives no Sequential model
         return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, ordered(values, names))
 
     def _output_names(self) -> list[str]:
@@ -191,7 +192,7 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
     if mixed is not None and getattr(model, "inputs", None):
         try:
             return KerasSource(mixed_precision.in_float32(model, custom or {}), keras, name, was_mixed=True)
-        except Exception as error:  # whatever a layer's own code raises
+        except Exception as error:  # noqa: BLE001 - whatever a layer's own code raises; told below
             cause = error
     if mixed is not None:
         raise ModelError(
