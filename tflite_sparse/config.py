@@ -74,6 +74,8 @@ class ExportSettings(TargetSettings):
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
         int8: quantise weights and activations to int8 (needs data); else float32.
         io: type of inputs and outputs of the int8 files. None: int8.
+        recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
+            ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -86,6 +88,7 @@ class ExportSettings(TargetSettings):
     sparsity: Sparsity | None = None
     int8: bool = False
     io: Literal["int8", "float32"] | None = None
+    recurrent: Literal["auto", "loop", "unroll"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64

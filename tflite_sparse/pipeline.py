@@ -31,13 +31,14 @@ from tflite_sparse.conversion import convert
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, scoring, size
 from tflite_sparse.flatbuffer import signature
-from tflite_sparse.progress import Progress, Silent, Timed
+from tflite_sparse.progress import Progress, Silent, Step, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.rewrites import lstm_cell_clip
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
@@ -225,26 +226,34 @@ class _Export:
 
     def _convert_dense(self, source: SourceModel, samples: Dataset | None, path: Path) -> None:
         with self.progress.stage("convert dense float32"):
-            path.write_bytes(convert.to_float32(source))
+            self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
         if self.settings.target == "ethos-u":  # the baseline of its report
             assert samples is not None  # int8 needs them
             chosen = _calibration_samples(samples, self.settings)
             with self.progress.stage("convert dense int8") as on_step:
-                converted = convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step)
-                path.with_name(_BASELINE_INT8).write_bytes(converted)
+                self._write_dense(path.with_name(_BASELINE_INT8), self._to_int8(source, chosen, on_step))
 
     def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
         """The dense file of the pruned model in the precision asked for: what the sparse one must equal."""
         if not self.settings.int8:
             path = int8_path.with_name("pruned-float32.tflite")
             with self.progress.stage("convert pruned float32"):
-                path.write_bytes(convert.to_float32(source))
+                self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
             return path
         assert samples is not None
         chosen = _calibration_samples(samples, self.settings)
         with self.progress.stage("calibrate and convert int8") as on_step:
-            int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step))
+            self._write_dense(int8_path, self._to_int8(source, chosen, on_step))
         return int8_path
+
+    def _to_int8(self, source: SourceModel, chosen: arrays.Arrays, on_step: Step) -> bytes:
+        settings = self.settings
+        return convert.to_int8(source, chosen, settings.io or "int8", recurrent=settings.recurrent, on_step=on_step)
+
+    @staticmethod
+    def _write_dense(path: Path, converted: bytes) -> None:
+        path.write_bytes(converted)
+        lstm_cell_clip.drop(path)
 
     def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
         """The file for the target, checked against the dense one."""

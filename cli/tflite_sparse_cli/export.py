@@ -36,6 +36,14 @@ _DEFAULTS = ExportSettings()
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the int8 files.  [default: int8]",
 )
+@click.option(
+    "--recurrent",
+    type=click.Choice(["auto", "loop", "unroll"]),
+    default=_DEFAULTS.recurrent,
+    show_default=True,
+    help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space for "
+    "each step and lets int8 weights be sparse. auto: what works.",
+)
 @target_options
 @click.option(
     "--finetune-epochs",

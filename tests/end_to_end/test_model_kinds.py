@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse.errors import ConversionError, DataError, ModelError, SettingsError
+from tflite_sparse.errors import DataError, ModelError, SettingsError
 from tflite_sparse.runtime import litert
 
 
@@ -189,18 +189,6 @@ def test_mixed_precision_of_a_subclassed_model_is_refused_with_the_cure(keras3, 
     model(np.zeros((1, 64), np.float32))
     with pytest.raises(ModelError, match=r"'half' computes in 16 bits.*policy 'float32'"):
         export(model, None, tmp_path)
-
-
-def test_recurrent_layers(keras3, tmp_path):
-    layers = keras3.layers
-    x = np.random.default_rng(0).standard_normal((20, 6, 32)).astype(np.float32)
-    unrolled = keras3.Sequential([keras3.Input((6, 32)), layers.LSTM(48, unroll=True), layers.Dense(4)])
-    report = export(unrolled, x, tmp_path, sparsity=0.8, int8=True)
-    assert report.verification.outputs_bit_exact
-    assert report.pruning.prunable_kernels == 2
-    rolled = keras3.Sequential([keras3.Input((6, 32)), layers.LSTM(48), layers.Dense(4)])
-    with pytest.raises(ConversionError, match=r"LSTM needs a fixed batch \(batch_size=1\) or unroll=True"):
-        export(rolled, x, tmp_path, sparsity=0.8)
 
 
 def test_labels_are_checked_before_the_work(keras3, tmp_path):

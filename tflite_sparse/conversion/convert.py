@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from typing import Literal
 
 from tflite_sparse import child
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
+from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.source_model import SourceModel, Trace
 
 Io = Literal["int8", "float32"]
 
@@ -21,16 +23,23 @@ _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "While", "Stat
 _SHOWN_KINDS = 8
 
 
-def to_float32(model: SourceModel, *, on_step: Step = ignore_steps) -> bytes:
+def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", on_step: Step = ignore_steps) -> bytes:
     """The dense float32 ``.tflite`` of a model.
+
+    Args:
+        model: what to convert.
+        recurrent: how recurrent layers are written.
+        on_step: of no use here.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _convert(model, None, "float32", on_step)
+    return _first_that_works(model, None, "float32", recurrent, on_step)
 
 
-def to_int8(model: SourceModel, samples: Arrays, io: Io, *, on_step: Step = ignore_steps) -> bytes:
+def to_int8(
+    model: SourceModel, samples: Arrays, io: Io, *, recurrent: Recurrent = "auto", on_step: Step = ignore_steps
+) -> bytes:
     """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and int8 activations.
 
     Args:
@@ -38,19 +47,28 @@ def to_int8(model: SourceModel, samples: Arrays, io: Io, *, on_step: Step = igno
         samples: ``(n, *input shape)``, the data that the ranges of activations are taken from; of several
             inputs by their names.
         io: the type of inputs and outputs.
+        recurrent: how recurrent layers are written.
         on_step: told (samples seen, samples in all).
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
     """
-    return _convert(model, samples, io, on_step)
+    return _first_that_works(model, samples, io, recurrent, on_step)
 
 
-def _convert(model: SourceModel, samples: Arrays | None, io: Io, on_step: Step) -> bytes:
+def _first_that_works(model: SourceModel, samples: Arrays | None, io: Io, recurrent: Recurrent, on_step: Step) -> bytes:
+    forms = traces(model, samples, recurrent, int8=samples is not None)
+    for form in forms[:-1]:
+        with contextlib.suppress(ConversionError):  # the last form's error is raised
+            return _convert(model, form, samples, io, on_step)
+    return _convert(model, forms[-1], samples, io, on_step)
+
+
+def _convert(model: SourceModel, trace: Trace, samples: Arrays | None, io: Io, on_step: Step) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
-            model.save_for_conversion(folder)
+            model.save_for_conversion(folder, trace)
         except OSError as error:
             raise ConversionError(
                 f"cannot write to the temporary folder {folder.parent.parent}: {error.strerror}."
@@ -76,7 +94,10 @@ def _refusal_message(model: SourceModel, error: BaseException, quantising: bool)
     kinds = model.layer_kinds()
     if "TensorListReserve" in str(error):  # what a loop over time steps leaves when the batch is free
         layer = next((kind for kind in kinds if kind in _RECURRENT), "a loop")
-        return f"{model.name} cannot be converted: {layer} needs a fixed batch (batch_size=1) or unroll=True."
+        return (
+            f"{model.name} cannot be converted: {layer} keeps a free batch in its loop. Export from the Keras model "
+            "(.keras or .h5), or build it with a fixed batch (batch_size=1) or unroll=True."
+        )
     return f"{model.name} cannot be converted: {_one_line(error)} {_cure(kinds, quantising)}"
 
 
@@ -92,11 +113,14 @@ def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: 
 def _cure(kinds: Counter[str], quantising: bool) -> str:
     """What to try, by what the model is made of."""
     recurrent = [kind for kind in kinds if kind in _RECURRENT]
-    if recurrent:
+    if recurrent and quantising:
         return (
-            f"{recurrent[0]}: build it with recurrent dropout 0, recurrent_activation 'sigmoid' and unroll=True, "
-            "without Masking, load the weights and try again."
+            f"{recurrent[0]} is a loop over many time steps, which cannot be calibrated. Shorten the sequences to "
+            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll, from a Keras model and "
+            "no SavedModel), or leave --int8 out."
         )
+    if recurrent:
+        return f"{recurrent[0]}: give the model a fixed number of time steps and try --recurrent unroll."
     if quantising:
         return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
     return "Try a smaller part of the model to find the layer."

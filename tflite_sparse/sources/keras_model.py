@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import mixed_precision, orientation, tensorflow_import
+from tflite_sparse.sources import mixed_precision, orientation, recurrent, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
-from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec, SourceModel
+from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, SourceModel, Trace
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 from tflite_sparse.sources.user_code import load_module
 
@@ -85,10 +85,16 @@ class KerasSource:
         copy.set_weights(self.model.get_weights())
         return KerasSource(copy, self.keras, self.name)
 
-    def save_for_conversion(self, folder: Path) -> None:
+    def loops(self) -> Loops:
+        """See :class:`SourceModel`."""
+        return recurrent.describe(flatten(self.model))
+
+    def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
         """See :class:`SourceModel`."""
         tf = tensorflow_import.tensorflow()
-        specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in self.inputs()]
+        specs = [
+            tf.TensorSpec(trace.shapes.get(spec.name, spec.shape), spec.dtype, name=spec.name) for spec in self.inputs()
+        ]
         names = self._output_names()
         model = self.model
 
@@ -98,7 +104,8 @@ class KerasSource:
             outputs = model(fed, training=False)
             return dict(zip(names, tf.nest.flatten(outputs), strict=True))
 
-        concrete = serve.get_concrete_function()
+        with recurrent.unrolled(flatten(model)) if trace.unrolled else nullcontext():
+            concrete = serve.get_concrete_function()
         holder = tf.Module()
         holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
         tf.saved_model.save(holder, str(folder), signatures=concrete)

@@ -18,11 +18,12 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.source_model import InputSpec, Kernel, OutputSpec
+from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
 
 _SIGNATURE = "serving_default"
 _PASS_THROUGH = {"ReadVariableOp", "Identity", "Cast", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_LOOPS = {"While", "StatelessWhile"}
 _WRAPPER_PREFIX = "prune_low_magnitude_"
 
 
@@ -135,10 +136,22 @@ class SavedModelSource:
             node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}
         )
 
-    def save_for_conversion(self, folder: Path) -> None:
+    def loops(self) -> Loops:
+        """See :class:`SourceModel`."""
+        return Loops(any=bool(_LOOPS & set(self.layer_kinds())))
+
+    def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
         """See :class:`SourceModel`."""
         tf = tensorflow_import.tensorflow()
-        tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: self._function})
+        function = self._function
+        if trace.shapes:
+            specs = {
+                spec.name: tf.TensorSpec(trace.shapes.get(spec.name, spec.shape), spec.dtype, name=spec.name)
+                for spec in self.inputs()
+            }
+            loaded = self._function
+            function = tf.function(lambda **inputs: loaded(**inputs)).get_concrete_function(**specs)
+        tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: function})
 
     def _readers(self) -> dict[Any, set[str]]:
         """For each captured variable, the kinds of operator that read its value."""

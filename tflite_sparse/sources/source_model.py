@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +57,38 @@ class OutputSpec:
     shape: tuple[int | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The loops over time steps of a model.
+
+    Attributes:
+        any: whether there are any.
+        fused: whether the converter makes one operator of each; only such loops can be calibrated.
+        unrollable: whether they can be written step by step.
+    """
+
+    any: bool = False
+    fused: bool = False
+    unrollable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How a model is saved for the converter.
+
+    Attributes:
+        shapes: of the inputs by their names, where they are to be more definite than the model says: loops need a fixed
+            batch, unrolling a fixed number of steps.
+        unrolled: whether recurrent layers are written step by step.
+    """
+
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    unrolled: bool = False
+
+
+AS_IT_IS = Trace()
+
+
 class SourceModel(Protocol):
     """A model with weights that can be read and written, and that can be saved for the converter."""
 
@@ -77,7 +109,10 @@ class SourceModel(Protocol):
     def layer_kinds(self) -> Counter[str]:
         """How many layers (or operators) of each class it has; for error messages."""
 
-    def save_for_conversion(self, folder: Path) -> None:
+    def loops(self) -> Loops:
+        """What loops over time steps there are. The converter needs a fixed batch for them."""
+
+    def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
         """Write it as a SavedModel with one signature, ``serving_default``."""
 
 

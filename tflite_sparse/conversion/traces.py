@@ -1,0 +1,49 @@
+"""In which forms a model with loops over time steps is offered to the converter, best first."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.source_model import AS_IT_IS, SourceModel, Trace
+
+Recurrent = Literal["auto", "loop", "unroll"]
+"""``loop``: as layers are, LSTMs of Keras 2 as one fused operator; ``unroll``: step by step; ``auto``: what works."""
+
+UNROLLED_STEPS = 32
+"""Up to so many steps int8 models are unrolled although their LSTMs could be fused: the int8 kernel of the fused
+operator crashes on sparse weights; a step costs about 4 kB of the file."""
+
+MOST_UNROLLED_STEPS = 128
+"""Up to so many steps they are unrolled where nothing else can be calibrated."""
+
+
+def traces(model: SourceModel, samples: Arrays | None, recurrent: Recurrent, *, int8: bool) -> list[Trace]:
+    """The forms to try, one after the other.
+
+    Args:
+        model: what is to be converted.
+        samples: of its inputs, where there are any; they tell sizes that the model leaves open.
+        recurrent: what the user wants.
+        int8: whether activations are calibrated.
+    """
+    loops = model.loops()
+    if not loops.any:
+        return [AS_IT_IS]
+    inputs = model.inputs()
+    loop = Trace({spec.name: (1, *spec.shape[1:]) for spec in inputs})
+    shapes: dict[str, tuple[int | None, ...]] = dict(loop.shapes)
+    if samples is not None:
+        arrays = ordered(samples, tuple(shapes))
+        shapes = {name: (1, *array.shape[1:]) for name, array in zip(shapes, arrays, strict=True)}
+    unrolled = Trace(shapes, unrolled=True)
+    steps = max((shape[1] or 0 for shape in shapes.values() if len(shape) > 1), default=0)
+    if recurrent == "loop" or not loops.unrollable:
+        return [loop]
+    if recurrent == "unroll":
+        return [unrolled]
+    if not int8:
+        return [loop, unrolled] if steps <= MOST_UNROLLED_STEPS else [loop]
+    if loops.fused:
+        return [unrolled, loop] if steps <= UNROLLED_STEPS else [loop, unrolled]
+    return [unrolled] if steps <= MOST_UNROLLED_STEPS else [loop]
