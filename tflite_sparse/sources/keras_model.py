@@ -121,7 +121,7 @@ class KerasSource:
     def _packed(self, attribute: str, values: Arrays, names: tuple[str, ...]) -> Any:
         if not isinstance(values, Mapping):
             return values
-        structure = getattr(self.model, attribute)  # which Keras 3 gives no Sequential model
+        structure = getattr(self.model, attribute)  # not asked before: a Sequential model of Keras 3 has none
         return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, ordered(values, names))
 
     def _output_names(self) -> list[str]:
