@@ -1,7 +1,8 @@
 """Architectures of models that packages ship as weights only, rebuilt after the packages' own code.
 
 Each function takes nothing and returns a Keras 2 model (the files are of Keras 2) with the layers of the weights file
-in its order.
+in its order. Numbers of characters come in as int32: as float32, which is how the packages have it, quantisation to int8
+would round the numbers themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def textgenrnn() -> Any:
     """
     keras = tensorflow_import.keras2()
     layers = keras.layers
-    characters = keras.Input((40,), name="input")
+    characters = keras.Input((40,), dtype="int32", name="input")
     embedded = layers.Embedding(465, 100, name="embedding")(characters)
     first = layers.LSTM(128, return_sequences=True, name="rnn_1")(embedded)
     second = layers.LSTM(128, return_sequences=True, name="rnn_2")(first)
@@ -36,7 +37,7 @@ def reactionrnn() -> Any:
     """
     keras = tensorflow_import.keras2()
     layers = keras.layers
-    characters = keras.Input((140,), name="input")
+    characters = keras.Input((140,), dtype="int32", name="input")
     embedded = layers.Embedding(401, 100, name="embedding")(characters)
     state = layers.GRU(256, recurrent_activation="hard_sigmoid", reset_after=False, name="rnn")(embedded)
     return keras.Model(characters, layers.Dense(5, activation="relu", name="output")(state))
@@ -46,8 +47,8 @@ def deepcut() -> Any:
     """deepcut 0.7: twelve Conv1D of growing windows over 21 characters, and their types as a second input."""
     keras = tensorflow_import.keras2()
     layers = keras.layers
-    characters = keras.Input((21,), name="characters")
-    types = keras.Input((21,), name="types")
+    characters = keras.Input((21,), dtype="int32", name="characters")
+    types = keras.Input((21,), dtype="int32", name="types")
     embedded = layers.Embedding(178, 32)(characters)
     embedded = layers.BatchNormalization()(layers.SpatialDropout1D(0.15)(embedded))
     units = []

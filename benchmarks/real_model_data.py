@@ -1,7 +1,7 @@
 """Inputs for the models of ``real_models.py``: real ones where a package brings some, else random ones of their range.
 
-Each function takes the folder that the model's packages were unpacked in and returns ``x``, float32, or arrays by
-name of the input. There are no labels: what is measured is agreement with the dense float32 model.
+Each function takes the folder that the model's packages were unpacked in and returns ``x``, float32 or, where samples
+are numbers of characters, int32; or such arrays by name of the input. There are no labels: what is measured is agreement with the dense float32 model.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _windows(package: Path, length: int) -> np.ndarray:
 
 def _numbered(text: str, vocabulary: Path, length: int, count: int) -> np.ndarray:
     numbers = json.loads(vocabulary.read_text("utf-8"))
-    known = np.array([numbers[letter] for letter in re.sub(r"\s+", " ", text) if letter in numbers], np.float32)
+    known = np.array([numbers[letter] for letter in re.sub(r"\s+", " ", text) if letter in numbers], np.int32)
     starts = np.linspace(0, len(known) - length, count).astype(int)
     return np.stack([known[start : start + length] for start in starts])
 
@@ -117,6 +117,6 @@ def thai_letters(folder: Path) -> dict[str, np.ndarray]:  # noqa: ARG001
     """``(250, 21)`` numbers of characters and of their types, random."""
     rng = np.random.default_rng(_SEED)
     return {
-        "characters": rng.integers(0, 178, (250, 21)).astype(np.float32),
-        "types": rng.integers(0, 12, (250, 21)).astype(np.float32),
+        "characters": rng.integers(0, 178, (250, 21), np.int32),
+        "types": rng.integers(0, 12, (250, 21), np.int32),
     }
