@@ -1,8 +1,8 @@
 """Architectures of models that packages ship as weights only, rebuilt after the packages' own code.
 
 Each function takes nothing and returns a Keras 2 model (the files are of Keras 2) with the layers of the weights file
-in its order. Numbers of characters come in as int32: as float32, which is how the packages have it, quantisation to int8
-would round the numbers themselves.
+in its order. Numbers of characters come in as int32: as float32, which is how the packages have it, quantisation to
+int8 would round the numbers themselves.
 """
 
 from __future__ import annotations

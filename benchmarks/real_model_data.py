@@ -1,7 +1,8 @@
 """Inputs for the models of ``real_models.py``: real ones where a package brings some, else random ones of their range.
 
 Each function takes the folder that the model's packages were unpacked in and returns ``x``, float32 or, where samples
-are numbers of characters, int32; or such arrays by name of the input. There are no labels: what is measured is agreement with the dense float32 model.
+are numbers of characters, int32; or such arrays by name of the input. There are no labels: what is measured is
+agreement with the dense float32 model.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
 _SEED = 0
 
 
@@ -39,7 +40,7 @@ def patches(folder: Path) -> np.ndarray:
 def _crops(folder: Path, size: int, each: int) -> np.ndarray:
     rng = np.random.default_rng(_SEED)
     found = []
-    for name in _PHOTOS:
+    for name in PHOTOS:
         image = np.asarray(Image.open(folder / "skimage/data" / name).convert("RGB"), np.float32)
         for _ in range(each):
             top, left = (int(rng.integers(0, extent - size + 1)) for extent in image.shape[:2])

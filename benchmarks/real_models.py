@@ -189,7 +189,7 @@ _DIVISION: dict[Task, str] = dict.fromkeys(
     "activations; the float32 file is made and exact. Or compute the spectrogram outside of the model.",
 )
 _INA = "inaSpeechSegmenter/keras_{}_cnn.hdf5"
-_PHOTOS = tuple((SKIMAGE, f"skimage/data/{name}") for name in data._PHOTOS)
+_PHOTOS = tuple((SKIMAGE, f"skimage/data/{name}") for name in data.PHOTOS)
 MODELS = (
     RealModel(
         "fer",
