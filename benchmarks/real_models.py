@@ -184,10 +184,11 @@ _TWO_INPUTS: dict[Task, str] = dict.fromkeys(
 )
 _DIVISION: dict[Task, str] = dict.fromkeys(
     ("int8", "int8, not pruned"),
-    "The graph computes a spectrogram and divides it by its largest value, which is zero where the spectrum is flat, as "
-    "for silence; the verification tries such inputs too. TensorFlow's `div_no_nan` allows that, the DIV kernel for int8 "
-    "ends with an error. It is the dense int8 file of the converter that fails, before anything is sparse. Cure: float "
-    "activations (the float32 file is made and exact), or compute the spectrogram outside of the model.",
+    "The graph computes a spectrogram and divides it by its largest value, which is zero where the spectrum is "
+    "flat, as for silence; the verification tries such inputs too. TensorFlow's `div_no_nan` allows that, the DIV "
+    "kernel for int8 ends with an error. It is the dense int8 file of the converter that fails, before anything "
+    "is sparse. Cure: float activations (the float32 file is made and exact), or compute the spectrogram outside "
+    "of the model.",
 )
 _INA = "inaSpeechSegmenter/keras_{}_cnn.hdf5"
 _PHOTOS = tuple((SKIMAGE, f"skimage/data/{name}") for name in data.PHOTOS)
