@@ -5,6 +5,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import DataError, ModelError, SettingsError
+from tflite_sparse.evaluation import latency
 from tflite_sparse.runtime import litert
 
 
@@ -205,3 +206,15 @@ def test_settings_that_contradict_each_other(model3, tmp_path):
         export(model3, None, tmp_path, io="float32")
     with pytest.raises(SettingsError, match="speak of a MODEL"):
         export(None, None, tmp_path, finetune_epochs=1)
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_token_numbers_in_a_float_input_are_verified_with_valid_ones(keras3, with_data, tmp_path):
+    # Keras's default dtype of an input is float32, also in front of an Embedding, which casts.
+    layers = keras3.layers
+    model = keras3.Sequential([keras3.Input((12,)), layers.Embedding(30, 128), layers.Flatten(), layers.Dense(40)])
+    tokens = np.random.default_rng(0).integers(0, 30, (20, 12)).astype(np.float32) if with_data else None
+    report = export(model, tokens, tmp_path, sparsity=0.9)
+    assert report.verification.weights_bit_exact
+    assert report.verification.outputs_bit_exact
+    assert latency.first_invoke(tmp_path / "out" / "model.tflite").load_ms > 0

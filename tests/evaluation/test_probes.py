@@ -1,5 +1,7 @@
 """Inputs that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,7 @@ def values(detail, random=50):
         (details("bool"), [0, 1, 0], 0, 1),
         (details("float32"), [-4, 4, 0], -6, 6),
         (details("float16"), [-4, 4, 0], -6, 6),
+        (replace(details("float32"), counts=True), [0, 1, 0], 0, 1),
     ],
     ids=lambda value: value.dtype.name if isinstance(value, InputDetails) else "",
 )

@@ -42,6 +42,8 @@ def traces(model: SourceModel, samples: Arrays | None, recurrent: Recurrent, *, 
         return [loop]
     if recurrent == "unroll":
         return [unrolled]
+    if loops.mixed and steps <= MOST_UNROLLED_STEPS:  # a loop behind a fused LSTM reads its output wrongly (2.21)
+        return [unrolled]
     if not int8:
         return [loop, unrolled] if steps <= MOST_UNROLLED_STEPS else [loop]
     if loops.fused:

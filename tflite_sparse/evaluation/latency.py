@@ -240,7 +240,7 @@ def _open(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
 
 def _inputs(session: litert.Session, path: str) -> probes.Sample:
     """One sample of random values."""
-    return probes.samples_for(session.inputs, 1, _SEED, file=path)[-1]
+    return probes.samples_for(litert.with_counts(Path(path), session.inputs), 1, _SEED, file=path)[-1]
 
 
 def _run_first(session: litert.Session, inputs: probes.Sample, path: str, kernels: litert.Kernels) -> None:

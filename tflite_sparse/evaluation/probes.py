@@ -48,14 +48,14 @@ def random_values(
     detail: InputDetails, shape: tuple[int, ...], count: int, generator: np.random.Generator
 ) -> np.ndarray:
     """``(count, *shape)`` in the input's dtype: standard normal for floats, the whole range for quantised inputs."""
-    if detail.dtype.kind == "f":
+    if detail.dtype.kind == "f" and not detail.counts:
         return generator.standard_normal((count, *shape)).astype(detail.dtype)
     low, high = _range(detail)
     return generator.integers(low, high, (count, *shape), endpoint=True).astype(detail.dtype)
 
 
 def _range(detail: InputDetails) -> tuple[int, int]:
-    if detail.dtype.kind == "f":
+    if detail.dtype.kind == "f" and not detail.counts:
         return -4, 4
     if detail.scale == 0:  # token numbers, indices, truth values: only the smallest are valid in every model
         return 0, 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse import child
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
 from tflite_sparse.progress import Step, ignore_steps
 
 Kernels = Literal["default", "builtin", "reference", "compiled_model"]
@@ -71,13 +73,18 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class InputDetails:
-    """One input of a file: name, shape with -1 for a size that may change, dtype, quantisation (scale 0: none)."""
+    """One input of a file: name, shape with -1 for a size that may change, dtype, quantisation (scale 0: none).
+
+    ``counts`` tells that all its readers first cast it to integers, as Keras's Embedding does with the float input that
+    is Keras's default: what they take is numbers of tokens.
+    """
 
     name: str
     signature: tuple[int, ...]
     dtype: np.dtype[Any]
     scale: float
     zero_point: int
+    counts: bool = False
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -169,7 +176,30 @@ def inputs(path: Path, signature: str | None = None) -> tuple[InputDetails, ...]
     Raises:
         ExecutionError: the runtime refuses the file.
     """
-    return _in_child("inputs_here", path, NAMES["default"], ignore_steps, signature=signature)  # type: ignore[no-any-return]
+    described = _in_child("inputs_here", path, NAMES["default"], ignore_steps, signature=signature)
+    return described if signature is not None else with_counts(path, described)
+
+
+def with_counts(path: Path, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
+    """The inputs of the main graph of a file with :attr:`InputDetails.counts` as its operators tell.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+    """
+    graph = next(graphs(serde.read(path)))
+    uses = graph.uses()
+    return tuple(
+        dataclasses.replace(detail, counts=_are_counts(graph, uses.get(index, [])))
+        for detail, index in zip(described, indices(graph.subgraph.inputs), strict=True)
+    )
+
+
+def _are_counts(graph: Graph, readers: Sequence[Use]) -> bool:
+    return bool(readers) and all(
+        graph.operator_name(use.operator) == "CAST"
+        and type_name(graph.tensor(int(use.operator.outputs[0]))) in ("int32", "int64")
+        for use in readers
+    )
 
 
 def refusal(path: Path, kernels: Kernels) -> str | None:

@@ -17,7 +17,13 @@ from tflite_sparse.sources.source_model import Loops
 def describe(layers: Iterable[Any]) -> Loops:
     """What the recurrent layers among ``layers`` become if nothing is done about them."""
     found = _rolled(layers)
-    return Loops(bool(found), bool(found) and all(map(_is_fused, found)), bool(found))
+    fused = sum(map(_is_fused, found))
+    return Loops(
+        any=bool(found),
+        fused=0 < fused == len(found),
+        mixed=0 < fused < len(found),
+        unrollable=bool(found),
+    )
 
 
 @contextlib.contextmanager
