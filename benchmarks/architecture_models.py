@@ -9,19 +9,23 @@ from typing import Any
 from models import EVERY_KERNEL, ModelRecipe, every
 from tflite_sparse.sources import tensorflow_import
 
+_IMAGE = (224, 224, 3)
+_BARE: dict[str, Any] = {"include_preprocessing": False}  # the samples are of mean 0 already
 _VOCABULARY = 10_000
 _LSTM_WIDTH, _LSTM_STEPS = 650, 35
 _TRANSFORMER_LAYERS, _TRANSFORMER_WIDTH, _HEADS, _TRANSFORMER_STEPS = 4, 256, 4, 128
 _KEYWORD_CHANNELS, _KEYWORD_BLOCKS, _KEYWORDS = 64, 4, 12
 
 
-def _application(name: str) -> Callable[[ModuleType], Any]:
+def _application(name: str, **options: Any) -> Callable[[ModuleType], Any]:
     """A network of ``keras.applications`` that yields logits: 8-bit probabilities of 1,000 classes are nearly all 0."""
-    return lambda keras: getattr(keras.applications, name)(weights=None, classifier_activation=None)
+    return lambda keras: getattr(keras.applications, name)(weights=None, classifier_activation=None, **options)
 
 
-def _mobilenet_v3(keras: ModuleType) -> Any:
-    return keras.applications.MobileNetV3Large(weights=None, classifier_activation=None, dropout_rate=0.0)
+def _convnext(keras: ModuleType) -> Any:
+    """With a fixed batch: with a free one its LayerNormalization and Dense layers compute shapes at run time."""
+    image = keras.Input(_IMAGE, batch_size=1)
+    return _application("ConvNeXtTiny", input_tensor=image, **_BARE)(keras)
 
 
 def _keyword_spotter(keras: ModuleType) -> Any:
@@ -46,7 +50,7 @@ def _keyword_spotter(keras: ModuleType) -> Any:
 def _transformer(keras: ModuleType) -> Any:
     """Encoder layers as of Vaswani and others 2017, normalised before each part, on 128 tokens."""
     layers, width = keras.layers, _TRANSFORMER_WIDTH
-    tokens = keras.Input((_TRANSFORMER_STEPS,), dtype="int32", name="tokens")
+    tokens = keras.Input((_TRANSFORMER_STEPS,), batch_size=1, dtype="int32", name="tokens")
     x = layers.Embedding(_VOCABULARY, width)(tokens)
     for _ in range(_TRANSFORMER_LAYERS):
         y = layers.LayerNormalization()(x)
@@ -87,7 +91,7 @@ ARCHITECTURES = {
         _recipe("ds-cnn", "DS-CNN", _keyword_spotter),
         _recipe("mobilenet-v1", "MobileNet v1", _application("MobileNet")),
         _recipe("mobilenet-v2", "MobileNet v2", _application("MobileNetV2")),
-        _recipe("mobilenet-v3", "MobileNet v3 Large", _mobilenet_v3),
+        _recipe("mobilenet-v3", "MobileNet v3 Large", _application("MobileNetV3Large", input_shape=_IMAGE, **_BARE)),
         _recipe("efficientnet-b0", "EfficientNetB0", _application("EfficientNetB0")),
         _recipe("transformer", "transformer, 4 layers", _transformer, vocabulary=_VOCABULARY),
         _recipe("lstm", "LSTM, unrolled", _language_model(True), vocabulary=_VOCABULARY),
@@ -101,6 +105,6 @@ ARCHITECTURES = {
         _recipe("xception", "Xception", _application("Xception")),
         _recipe("inception-v3", "InceptionV3", _application("InceptionV3")),
         _recipe("resnet50", "ResNet50", _application("ResNet50")),
-        _recipe("convnext-tiny", "ConvNeXtTiny", _application("ConvNeXtTiny")),
+        _recipe("convnext-tiny", "ConvNeXtTiny", _convnext),
     )
 }
