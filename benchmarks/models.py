@@ -137,11 +137,7 @@ RECIPES = {
             _dense,
             lambda kernel: kernel.shape == (_DENSE_WIDTH, _DENSE_WIDTH),
         ),
-        ModelRecipe(
-            "resnet50", "ResNet50", EVERY_KERNEL, _resnet50, every
-        ),
-        ModelRecipe(
-            "demo", "demo CNN", EVERY_KERNEL, _demo, every
-        ),
+        ModelRecipe("resnet50", "ResNet50", EVERY_KERNEL, _resnet50, every),
+        ModelRecipe("demo", "demo CNN", EVERY_KERNEL, _demo, every),
     )
 }
