@@ -131,7 +131,8 @@ Reproduce: `python benchmarks/paper_sizes.py`
 {table}
 
 - {verdict}: exporting InceptionV3 (87.5 % zeros, int8, {_SAMPLES} calibration samples) in at most
-  {_MOST_GIGABYTES:g} GB: {gigabytes:.2f} GB, the peak of all processes together (proportional set size, sampled every 50 ms)"""
+  {_MOST_GIGABYTES:g} GB: {gigabytes:.2f} GB, the peak of all processes together
+  (proportional set size, sampled every 50 ms)"""
 
 
 if __name__ == "__main__":
