@@ -86,8 +86,8 @@ def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
     _give_bias(graph, operator, outputs)
 
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
-    # Where a shape is computed at run time the file announces (1, 1), which holds not even one row. With 0 rows announced,
-    # the default interpreter of LiteRT 2.3.0 gave other outputs than for the dense file (a transformer, by up to 5).
+    # Where a shape is computed at run time the file announces (1, 1), which holds not even one row. With 0 rows, the
+    # default interpreter of LiteRT 2.3.0 gave other outputs than for the dense file (a transformer, by up to 5).
     rows = max(math.prod(shape_of(source)) // (groups * channels), 1)
     former = signature_of(target)
     # -1 where a single dimension can be inferred: a batch that is resized at run time then needs no new file.
