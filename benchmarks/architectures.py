@@ -254,7 +254,8 @@ transformer and the LSTMs have a fixed batch of 1. The fused LSTM is of Keras 2.
 Reproduce: `python benchmarks/architectures.py --sparsity {sparsity:g} --rounds {rows[-1].rounds}`
 
 Bit-exact: weights, and outputs beside those of dense int8 in the default interpreter and without delegates, in
-TensorFlow and ai-edge-litert {", ".join(_OLDER)} and the installed one, there also in CompiledModel. Latency: one
+TensorFlow and ai-edge-litert {", ".join(_OLDER)} and the installed one, there also in CompiledModel where
+that runs dense int8. Latency: one
 thread, both files interleaved. Load and memory: medians of {_PROCESSES} fresh processes. Micro: encoded only, not run.
 Export: conversion to int8, encoding, check of the weights.
 
