@@ -14,6 +14,7 @@ from tflite_sparse.sources import demo, keras_model, tensorflow_import
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 SPARSITY = 0.875
+EVERY_KERNEL = f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more"
 
 _SEED = 1
 _NORMALISATION_BATCH = 8
@@ -33,6 +34,8 @@ class ModelRecipe:
         is_pruned: says of a prunable kernel whether it is pruned here.
         normalised: whether batch normalisations get statistics as training gives them; left as Keras makes them, all
             biases of the file are zero and take no room, as they do in the sizes that others quote.
+        vocabulary: how many tokens there are, where the input is token numbers.
+        keras: imports the generation of Keras that ``build`` gets.
     """
 
     key: str
@@ -41,23 +44,27 @@ class ModelRecipe:
     build: Callable[[ModuleType], Any]
     is_pruned: Callable[[Kernel], bool]
     normalised: bool = True
+    vocabulary: int | None = None
+    keras: Callable[[], ModuleType] = tensorflow_import.keras3
 
-    def make(self) -> SourceModel:
-        """The pruned model, in memory."""
-        keras = tensorflow_import.keras3()
+    def make(self, sparsity: float = SPARSITY) -> SourceModel:
+        """The model pruned to ``sparsity``, in memory."""
+        keras = self.keras()
         keras.utils.set_random_seed(_SEED)
         model = self.build(keras)
         source = keras_model.from_memory(model)
-        masks.mask_to([kernel for kernel in masks.prunable(source) if self.is_pruned(kernel)], SPARSITY)
+        masks.mask_to([kernel for kernel in masks.prunable(source) if self.is_pruned(kernel)], sparsity)
         if self.normalised:
-            _normalise(model, keras, random_samples(source, _NORMALISATION_BATCH))
+            _normalise(model, keras, self.samples(source, _NORMALISATION_BATCH))
         return source
 
-
-def random_samples(source: SourceModel, count: int) -> np.ndarray:
-    """``(count, *input shape)`` standard normal values for a model with one input, float32."""
-    shape = source.inputs()[0].shape[1:]
-    return np.random.default_rng(_SEED).standard_normal((count, *shape), np.float32)
+    def samples(self, source: SourceModel, count: int) -> np.ndarray:
+        """``(count, *input shape)`` for the model's one input: standard normal float32, or token numbers."""
+        spec = source.inputs()[0]
+        generator = np.random.default_rng(_SEED)
+        if self.vocabulary is not None:
+            return generator.integers(self.vocabulary, size=(count, *spec.shape[1:])).astype(spec.dtype)
+        return generator.standard_normal((count, *spec.shape[1:]), np.float32)
 
 
 def _normalise(model: Any, keras: ModuleType, batch: np.ndarray) -> None:
@@ -95,7 +102,8 @@ def _is_pointwise(kernel: Kernel) -> bool:
     return kernel.shape[:2] == (1, 1)
 
 
-def _every(kernel: Kernel) -> bool:
+def every(kernel: Kernel) -> bool:
+    """Whatever is prunable is pruned."""
     del kernel
     return True
 
@@ -129,11 +137,7 @@ RECIPES = {
             _dense,
             lambda kernel: kernel.shape == (_DENSE_WIDTH, _DENSE_WIDTH),
         ),
-        ModelRecipe(
-            "resnet50", "ResNet50", f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more", _resnet50, _every
-        ),
-        ModelRecipe(
-            "demo", "demo CNN", f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more", _demo, _every
-        ),
+        ModelRecipe("resnet50", "ResNet50", EVERY_KERNEL, _resnet50, every),
+        ModelRecipe("demo", "demo CNN", EVERY_KERNEL, _demo, every),
     )
 }

@@ -17,7 +17,7 @@ import children
 import contenders
 import measurements
 import results
-from models import RECIPES, ModelRecipe, random_samples
+from models import RECIPES, ModelRecipe
 from results import Effort, ModelResult
 
 _RESULTS = Path(__file__).with_name("results.md")
@@ -91,7 +91,7 @@ def _make_files(
     """The files that could be made, ours last, and remarks on what could not."""
     _say(recipe, "build and prune")
     source = recipe.make()
-    samples = random_samples(source, effort.calibration_samples)
+    samples = recipe.samples(source, effort.calibration_samples)
     _say(recipe, f"convert: {contenders.DENSE_FLOAT32}")
     files = [contenders.convert_float32(source, folder)]
     _say(recipe, f"convert: {contenders.DENSE_INT8}")

@@ -5,6 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
+from tflite_sparse.decoder import decode_file
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
 from tflite_sparse.rewrites import fully_connected_as_conv as rewrite
@@ -169,6 +170,27 @@ def test_a_free_batch_stays_free():
     assert signature_of(graph.tensor(int(conv.outputs[0]))) == (1, -1, 1, 64)
     assert graph.constant(int(before.inputs[1])).tolist() == [1, -1, 3, 200]
     assert graph.constant(int(after.inputs[1])).tolist() == [-1, 64]
+
+
+def test_an_announced_shape_is_never_empty():
+    model = tiny_models.fully_connected(dynamic=True)
+    source = model.subgraphs[0].tensors[int(model.subgraphs[0].operators[0].inputs[0])]
+    source.shape = np.array([1, 1], np.int32)  # what a converter announces of a shape that is computed at run time
+    source.shapeSignature = np.array([-1, -1], np.int32)
+    graph = rewritten(model)
+    before, conv, _ = graph.operators
+    assert shape_of(graph.tensor(int(before.outputs[0]))) == (1, 1, 3, 200)
+    assert shape_of(graph.tensor(int(conv.outputs[0]))) == (1, 1, 1, 64)
+
+
+@pytest.mark.parametrize("options", [{}, {"lead": (1, 5), "keep_num_dims": True}], ids=["plain", "keep_num_dims"])
+def test_with_a_free_batch_decoding_brings_the_dense_file_back(encode, tmp_path, options):
+    pair = encode(tiny_models.fully_connected(dynamic=True, **options))
+    assert pair.choice().form is not None, pair.choice().reason
+    decode_file(pair.sparse, tmp_path / "decoded.tflite")
+    operators = [next(graphs(serde.read(path))).operators for path in (tmp_path / "decoded.tflite", pair.dense)]
+    assert [len(each) for each in operators] == [1, 1]
+    assert operators[0][0].builtinOptionsType == operators[1][0].builtinOptionsType
 
 
 def shuffled(graph):

@@ -86,7 +86,9 @@ def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
     _give_bias(graph, operator, outputs)
 
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
-    rows = math.prod(shape_of(source)) // (groups * channels)
+    # Where a shape is computed at run time the file announces (1, 1), which holds not even one row. With 0 rows, the
+    # default interpreter of LiteRT 2.3.0 gave other outputs than for the dense file (a transformer, by up to 5).
+    rows = max(math.prod(shape_of(source)) // (groups * channels), 1)
     former = signature_of(target)
     # -1 where a single dimension can be inferred: a batch that is resized at run time then needs no new file.
     rest = former if is_dynamic(target) else (-1, *former[1:])
@@ -95,7 +97,7 @@ def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
     if _has_one_scale(weight):
         reshaped = graph.tensor(int(operator.inputs[0]))
         reshaped.quantization = _with_scales(source.quantization, _product_of_scales(source, weight))
-    reshape_after(graph, operator, (1, rows_at_run_time, 1, outputs), rest)
+    reshape_after(graph, operator, (1, rows, 1, outputs), (1, rows_at_run_time, 1, outputs), rest)
 
     former_options = operator.builtinOptions
     options = schema.Conv2DOptionsT()

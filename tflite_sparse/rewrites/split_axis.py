@@ -43,15 +43,21 @@ def reshape_before(graph: Graph, operator: Any, position: int, shape: Sequence[i
     rewire(operator, position, reshaped)
 
 
-def reshape_after(graph: Graph, operator: Any, shape: Sequence[int], target: Sequence[int]) -> None:
-    """Make ``operator`` yield ``shape`` (-1: set at run time), which a RESHAPE turns into its former output.
+def reshape_after(
+    graph: Graph, operator: Any, shape: Sequence[int], signature: Sequence[int], target: Sequence[int]
+) -> None:
+    """Make ``operator`` yield another shape, which a RESHAPE turns into its former output.
 
-    ``target`` is the former output's shape, with -1 for the one size that is inferred at run time.
+    Args:
+        graph: the graph that holds the operator.
+        operator: what yields it.
+        shape: the new shape with every size known, as the file announces it.
+        signature: the same with -1 for what is set at run time.
+        target: the former output's shape, with -1 for the one size that is inferred at run time.
     """
     output = int(operator.outputs[0])
     like = graph.tensor(output)
-    static = [1 if size < 0 else size for size in shape]
-    reshaped = graph.add_tensor(new_tensor(static, like.type, None, like.quantization, shape))
+    reshaped = graph.add_tensor(new_tensor(shape, like.type, None, like.quantization, signature))
     operator.outputs = np.array([reshaped], np.int32)
     graph.insert_after(operator, _reshape(graph, reshaped, output, target))
 
