@@ -1,4 +1,4 @@
-"""Draw docs/images/ from the encoders themselves: ``python docs/draw_layouts.py``. A test checks that it is up to date."""
+"""Draw docs/images/ from the encoders themselves: ``python docs/draw_layouts.py``. A test compares the words in them."""
 
 from __future__ import annotations
 
@@ -65,9 +65,23 @@ def _csr() -> Figure:
     axes.text(1.3, 3.0, "axis 0, dense level", ha="center", va="center", rotation=90, color=_INK)
     axes.text(5.6, 0.6, "axis 1, compressed level", ha="center", va="center", color=_INK)
     left = 11.8
-    _strip(axes, level.segments, left, 4.2, _EMPTY, f"segments: row r is segments[r] to segments[r + 1], {_size(level.segments)}")
-    _strip(axes, level.indices, left, 2.5, [_TINTS[row] for row in rows], f"indices: the column of each kept weight, {_size(level.indices)}")
-    _strip(axes, encoded.values, left, 0.8, [_TINTS[row] for row in rows], f"values, in traversal order, {_size(encoded.values)}")
+    _strip(axes, level.segments, left, 4.2, _EMPTY, f"segments: where each row starts, {_size(level.segments)}")
+    _strip(
+        axes,
+        level.indices,
+        left,
+        2.5,
+        [_TINTS[row] for row in rows],
+        f"indices: the column of each kept weight, {_size(level.indices)}",
+    )
+    _strip(
+        axes,
+        encoded.values,
+        left,
+        0.8,
+        [_TINTS[row] for row in rows],
+        f"values, in traversal order, {_size(encoded.values)}",
+    )
     return figure
 
 
@@ -85,7 +99,13 @@ def _blocks() -> Figure:
     for row in range(4):
         for column in range(0, 16, 4):
             axes.add_patch(Rectangle((2.2 + column, 5.0 + row), 4, 1, fill=False, edgecolor=_INK, linewidth=1.6))
-    axes.text(10.2, 9.4, "weight (4, 16) in blocks of 1x4: an index counts blocks, and serves four weights", ha="center", color=_INK)
+    axes.text(
+        10.2,
+        9.4,
+        "weight (4, 16) in blocks of 1x4: an index counts blocks, and serves four weights",
+        ha="center",
+        color=_INK,
+    )
     _strip(axes, level.segments, 2.2, 2.8, _EMPTY, f"segments, {_size(level.segments)}")
     _strip(axes, level.indices, 10.2, 2.8, [_TINTS[row] for row in rows], f"indices of blocks, {_size(level.indices)}")
     colours = [_TINTS[row] for row in np.repeat(rows, 4)]
@@ -106,16 +126,14 @@ def _split_axis() -> Figure:
     assert split is not None
     figure, axes = _canvas(20.5, 8.6)
     place = 16.4 / width
-    for top, text in (
-        (7.0, f"one row of FULLY_CONNECTED, (n_out, {width}): a column needs two bytes, {_size(plain.indices)}"),
-        (2.6, f"the same bytes as a row of CONV_2D, (n_out, 1, {groups}, {channels}): one byte each, {_size(split.indices)}"),
-    ):
-        axes.text(10.2, top + 1.0, text, ha="center", color=_INK)
+    before_words = f"a row of FULLY_CONNECTED, (n_out, {width}): a column takes two bytes, {_size(plain.indices)}"
+    after_words = f"the same row in CONV_2D, (n_out, 1, {groups}, {channels}): one byte each, {_size(split.indices)}"
+    axes.text(10.2, 7.6, before_words, ha="center", color=_INK)
+    axes.text(10.2, 0.2, after_words, ha="center", color=_INK)
     owner = np.repeat(np.arange(groups), np.diff(split.segments))
     _axis(axes, 2.0, 6.0, 16.4, _EMPTY)
     for group in range(groups):
         _axis(axes, 2.0 + group * (channels * place + 0.2), 1.6, channels * place, _TINTS[group])
-        axes.text(2.0 + group * (channels * place + 0.2) + channels * place / 2, 0.1, f"group {group}", ha="center", color=_INK)
     for column, before, after, group in zip(kept, plain.indices, split.indices, owner, strict=True):
         above, below = 2.0 + column * place, 2.0 + column * place + 0.2 * group
         axes.plot([above, above], [6.0, 6.7], color=_INK, linewidth=2.4)
@@ -143,7 +161,7 @@ def _bitmask() -> Figure:
     kept_rows = np.nonzero(weight)[0]
     values = stored.contents.view(np.int8)
     header = stored.ancillary.nbytes - values.nbytes
-    words = f"ancillary vector: a header of {header} bytes, then what is kept, {_size(values)}"
+    words = f"ancillary vector: header of {header} bytes, values {_size(values)}"
     _strip(axes, values, left, 0.2, [_TINTS[row] for row in kept_rows], words)
     return figure
 
@@ -170,7 +188,7 @@ def _bytes() -> Figure:
         axes.text(size + 0.01, position, f"{size:.3f}", va="center", color=_INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
-    axes.set_xlabel("bytes for each weight: (512, 512), int8, 87.5 % zeros by magnitude, normally distributed", color=_INK)
+    axes.set_xlabel("bytes for each weight, (512, 512) int8, 87.5 % zeros", color=_INK)
     axes.tick_params(colors=_INK)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -197,7 +215,9 @@ def _grid(axes: Axes, weight: np.ndarray, left: float, bottom: float) -> None:
         _cell(axes, left + column, bottom + len(weight) - 1 - row, str(value), colour, faint=not value)
 
 
-def _strip(axes: Axes, values: np.ndarray, left: float, bottom: float, colours: str | Sequence[str], words: str) -> None:
+def _strip(
+    axes: Axes, values: np.ndarray, left: float, bottom: float, colours: str | Sequence[str], words: str
+) -> None:
     """A vector in cells, with words above it."""
     axes.text(left, bottom + 1.0, words, color=_INK)
     each = [colours] * len(values) if isinstance(colours, str) else colours
@@ -205,7 +225,9 @@ def _strip(axes: Axes, values: np.ndarray, left: float, bottom: float, colours: 
         _cell(axes, left + 0.8 * position, bottom, str(value), colour, 0.8)
 
 
-def _cell(axes: Axes, left: float, bottom: float, words: str, colour: str, side: float = 1.0, *, faint: bool = False) -> None:
+def _cell(
+    axes: Axes, left: float, bottom: float, words: str, colour: str, side: float = 1.0, *, faint: bool = False
+) -> None:
     axes.add_patch(Rectangle((left, bottom), side, side, facecolor=colour, edgecolor=_EDGE, linewidth=0.8))
     place: dict[str, Any] = {"ha": "center", "va": "center"}
     axes.text(left + side / 2, bottom + side / 2, words, color=_FAINT if faint else _INK, fontsize=9, **place)
