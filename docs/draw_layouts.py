@@ -1,4 +1,4 @@
-"""Draw docs/images/ from the encoders themselves: ``python docs/draw_layouts.py``. A test compares the words in them."""
+"""Draw docs/images/ with the encoders: ``python docs/draw_layouts.py``. A test compares the words in the pictures."""
 
 from __future__ import annotations
 
