@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -12,10 +13,30 @@ from tflite_sparse_cli.main import cli
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words_of(picture):
+    elements = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(element.itertext()) for element in elements]
+
+
+def test_pictures_show_what_the_encoders_make(tmp_path):
+    drawing = script("draw_layouts")
+    drawing.write(tmp_path)
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == sorted(path.name for path in drawing.TARGET.iterdir())
+    for name in made:
+        assert words_of(tmp_path / name), name
+        assert words_of(drawing.TARGET / name) == words_of(tmp_path / name), f"{name}: run python docs/draw_layouts.py"
+
+
 def test_cli_reference_is_up_to_date():
-    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
+    generator = script("generate_cli")
     assert generator.TARGET.read_text(encoding="utf-8") == generator.reference(), "run python docs/generate_cli.py"
 
 
