@@ -31,6 +31,7 @@ from tflite_sparse.conversion import convert
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, size
 from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
@@ -38,6 +39,7 @@ from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.rewrites import weight_only
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
@@ -115,7 +117,7 @@ class _Export:
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
         source, samples = self._sources(model, data)
-        if settings.int8 and samples is None:
+        if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
 
@@ -230,7 +232,7 @@ class _Export:
             assert samples is not None  # int8 needs them
             chosen = _calibration_samples(samples, self.settings)
             with self.progress.stage("convert dense int8") as on_step:
-                converted = convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step)
+                converted = convert.to_int8(source, chosen, self.settings.io_or_default, on_step=on_step)
                 path.with_name(_BASELINE_INT8).write_bytes(converted)
 
     def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
@@ -240,10 +242,20 @@ class _Export:
             with self.progress.stage("convert pruned float32"):
                 path.write_bytes(convert.to_float32(source))
             return path
+        if self.settings.activations == "float32":
+            with self.progress.stage("convert with int8 weights"):
+                converted = serde.parse(convert.to_float32(source), source.name)
+                weight_only.apply(converted)
+                serde.write(converted, int8_path)
+            return int8_path
         assert samples is not None
-        chosen = _calibration_samples(samples, self.settings)
+        chosen, io, activations = (
+            _calibration_samples(samples, self.settings),
+            self.settings.io_or_default,
+            self.settings.activations,
+        )
         with self.progress.stage("calibrate and convert int8") as on_step:
-            int8_path.write_bytes(convert.to_int8(source, chosen, self.settings.io or "int8", on_step=on_step))
+            int8_path.write_bytes(convert.to_int8(source, chosen, io, activations=activations, on_step=on_step))
         return int8_path
 
     def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
@@ -463,7 +475,8 @@ def _gate_failures(
     if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
         failures.append(
             f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
-            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, or more --calibration-samples."
+            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
+            + (", or --activations int16 or float32." if settings.int8 and settings.activations == "int8" else ".")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:

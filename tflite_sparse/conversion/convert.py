@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 
 from tflite_sparse import child
+from tflite_sparse.config import Activations
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.sources.source_model import SourceModel
 
-Io = Literal["int8", "float32"]
+Io = Literal["int8", "int16", "float32"]
 
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "While", "StatelessWhile", "TensorListReserve")
 _SHOWN_KINDS = 8
@@ -30,22 +31,32 @@ def to_float32(model: SourceModel, *, on_step: Step = ignore_steps) -> bytes:
     return _convert(model, None, "float32", on_step)
 
 
-def to_int8(model: SourceModel, samples: np.ndarray, io: Io, *, on_step: Step = ignore_steps) -> bytes:
-    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and int8 activations.
+def to_int8(
+    model: SourceModel,
+    samples: np.ndarray,
+    io: Io,
+    *,
+    activations: Activations = "int8",
+    on_step: Step = ignore_steps,
+) -> bytes:
+    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and integer activations.
 
     Args:
         model: what to convert; it has one input.
         samples: ``(n, *input shape)``, the data that the ranges of activations are taken from.
-        io: the type of inputs and outputs.
+        io: the type of inputs and outputs: float32 or that of the activations.
+        activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
         on_step: told (samples seen, samples in all).
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
     """
-    return _convert(model, samples, io, on_step)
+    return _convert(model, samples, io, on_step, activations)
 
 
-def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: Step) -> bytes:
+def _convert(
+    model: SourceModel, samples: np.ndarray | None, io: Io, on_step: Step, activations: Activations = "int8"
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
@@ -63,6 +74,7 @@ def _convert(model: SourceModel, samples: np.ndarray | None, io: Io, on_step: St
                 folder=str(folder),
                 samples=samples,
                 io=io,
+                activations=activations,
             )
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, samples is not None)) from death
