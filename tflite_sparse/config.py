@@ -74,8 +74,8 @@ class ExportSettings(TargetSettings):
     Attributes:
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
         int8: quantise weights to int8, and activations as ``activations`` says (needs data); else float32.
-        activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32: no data are needed, and
-            weights are dequantised in front of float operators. Of the target litert, beside int8.
+        activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32, which needs no data:
+            weights are dequantised in front of float operators. All but int8 speak of the target litert.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.

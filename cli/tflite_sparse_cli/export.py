@@ -41,8 +41,8 @@ _DEFAULTS = ExportSettings()
     type=click.Choice(["int8", "int16", "float32"]),
     default=_DEFAULTS.activations,
     show_default=True,
-    help="With --int8: what int8 weights are combined with. int16 and float32 cost time and keep accuracy; float32 needs "
-    "no data.",
+    help="With --int8: what int8 weights are combined with. int16 and float32 cost time and keep accuracy; float32 "
+    "needs no data.",
 )
 @target_options
 @click.option(

@@ -11,7 +11,7 @@ from tflite_sparse.progress import Step
 
 
 def convert_saved_model(folder: str, samples: np.ndarray | None, io: str, activations: str, on_step: Step) -> bytes:
-    """Convert the SavedModel in ``folder``: float32 without ``samples``, else quantised throughout, calibrated on them."""
+    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)

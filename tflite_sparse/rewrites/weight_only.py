@@ -4,8 +4,8 @@ The converter's own dynamic range files compute with hybrid operators, whose spa
 refuses; a DEQUANTIZE reads them behind a DENSIFY in every runtime, and all computation stays float32.
 
 Needs: a float32 constant that only CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV or FULLY_CONNECTED read, as weights.
-Leaves: the tensor keeps its index and name and becomes int8, symmetric (zero point 0, so that zeros stay zeros), with one
-scale for each output channel: ``max |w| / 127``. Its readers read the output of one new DEQUANTIZE.
+Leaves: the tensor keeps its index and name and becomes int8, symmetric (zero point 0: zeros stay zeros), with one scale
+for each output channel: ``max |w| / 127``. Its readers read the output of one new DEQUANTIZE.
 """
 
 from __future__ import annotations
