@@ -28,7 +28,7 @@ from tflite_sparse import (
 )
 from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, size
 from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
 from tflite_sparse.flatbuffer import serde
@@ -37,6 +37,7 @@ from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
+from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.rewrites import weight_only
@@ -56,6 +57,10 @@ C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
 ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
 
+_FINER = {
+    "int16": "many times slower: built-in kernels only",
+    "float32": "the time and memory of a float32 model",
+}
 _BASELINE_INT8 = "baseline-int8.tflite"
 
 
@@ -130,7 +135,8 @@ class _Export:
         made = self._encode(dense, paths[SPARSE], samples)
         choices, failures = made.choices, [_without(str(work), failure) for failure in made.failures]
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
-        failures += _gate_failures(models, accuracy, settings)
+        found = self._alternatives(pruned, samples, paths[DENSE_FLOAT32], accuracy)
+        failures += _gate_failures(models, accuracy, settings, found)
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
@@ -144,6 +150,7 @@ class _Export:
             tensors=[tensor_of(choice) for choice in choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
             seconds=self.progress.seconds,
@@ -342,6 +349,43 @@ class _Export:
             max_drop=self.settings.max_accuracy_drop,
         )
 
+    def _alternatives(
+        self,
+        pruned: SourceModel,
+        samples: Dataset | None,
+        dense_float32: Path,
+        accuracy: report_model.Accuracy | None,
+    ) -> list[Alternative]:
+        """The ways out of int8 activations, measured where their drop passes the gate."""
+        settings = self.settings
+        within = accuracy is None or accuracy.drop <= settings.max_accuracy_drop
+        if (
+            within
+            or samples is None
+            or not settings.int8
+            or settings.target != "litert"
+            or settings.activations != "int8"
+        ):
+            return []
+        found = []
+        for activations, words in _FINER.items():
+            option = f"--activations {activations}"
+            changes = {"activations": activations, "io": "float32" if settings.io == "float32" else None}
+            other = _Export(settings.model_copy(update=changes), self.progress)
+            dense = dense_float32.with_name(f"{activations}-dense.tflite")
+            sparse = dense_float32.with_name(f"{activations}-sparse.tflite")
+            try:
+                other._convert_pruned(pruned, samples, dense)
+                encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize))
+                _, (best, reached) = self._scores([dense_float32, sparse], samples)
+            except (ConversionError, ExecutionError) as error:
+                found.append(Alternative(option=option, words=_without(str(dense.parent), str(error))))
+                continue
+            drop = None if best is None or reached is None else best - reached
+            measured = sparse.stat().st_size
+            found.append(Alternative(option=option, accuracy=reached, drop=drop, file_bytes=measured, words=words))
+        return found
+
     def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[str, list[float | None]]:
         """The metric's name, and for each file its score, the mean over its outputs; None if one of them is NaN."""
         count = len(samples.x_test)
@@ -466,7 +510,10 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
 
 
 def _gate_failures(
-    models: report_model.Models, accuracy: report_model.Accuracy | None, settings: ExportSettings
+    models: report_model.Models,
+    accuracy: report_model.Accuracy | None,
+    settings: ExportSettings,
+    found: Sequence[Alternative],
 ) -> list[str]:
     failures = []
     sparse = models.sparse
@@ -476,7 +523,7 @@ def _gate_failures(
         failures.append(
             f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
-            + (", or --activations int16 or float32." if settings.int8 and settings.activations == "int8" else ".")
+            + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
