@@ -10,8 +10,8 @@ import pydantic
 class Alternative(pydantic.BaseModel):
     """One way out.
 
-    ``accuracy``, ``drop`` (against the dense float32 file) and ``file_bytes`` are those of the sparse file; they are None
-    where it could not be made, and then ``words`` says why.
+    ``accuracy``, ``drop`` (against the dense float32 file) and ``file_bytes`` are those of the sparse file;
+    None where it could not be made, and then ``words`` says why.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
