@@ -16,6 +16,7 @@ DEMO_DATA = "mnist-5k"
 
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
+Activations = Literal["int8", "int16", "float32"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -72,8 +73,10 @@ class ExportSettings(TargetSettings):
 
     Attributes:
         sparsity: share of zeros that every prunable kernel gets at least, in [0, 1). None: what the model holds.
-        int8: quantise weights and activations to int8 (needs data); else float32.
-        io: type of inputs and outputs of the int8 files. None: int8.
+        int8: quantise weights to int8, and activations as ``activations`` says (needs data); else float32.
+        activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32, which needs no data:
+            weights are dequantised in front of float operators. All but int8 speak of the target litert.
+        io: type of inputs and outputs of the int8 files. None: that of the activations.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
@@ -87,7 +90,8 @@ class ExportSettings(TargetSettings):
 
     sparsity: Sparsity | None = None
     int8: bool = False
-    io: Literal["int8", "float32"] | None = None
+    activations: Activations = "int8"
+    io: Literal["int8", "int16", "float32"] | None = None
     recurrent: Literal["auto", "loop", "unroll"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
@@ -103,7 +107,19 @@ class ExportSettings(TargetSettings):
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
         if self.target == "ethos-u" and not self.int8:
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
+        if self.activations != "int8":
+            if not self.int8:
+                raise ValueError("activations speaks of int8 files: add int8 (--int8)")
+            if self.target != "litert":
+                raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.io not in (None, "float32", self.activations):
+            raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self
+
+    @property
+    def io_or_default(self) -> Literal["int8", "int16", "float32"]:
+        """The type of inputs and outputs of the int8 files."""
+        return self.io or self.activations
 
     def for_demo(self) -> ExportSettings:
         """The settings of a run without a model.

@@ -26,19 +26,20 @@ from tflite_sparse import (
     tuning,
     verification,
 )
-from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.config import DEMO_DATA, Activations, ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.errors import DataError, ExecutionError, ModelError, OutputError
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, OutputError
 from tflite_sparse.evaluation import exactness, scoring, size
-from tflite_sparse.flatbuffer import signature
+from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Progress, Silent, Step, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
+from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
-from tflite_sparse.rewrites import lstm_cell_clip
+from tflite_sparse.rewrites import lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
@@ -56,6 +57,10 @@ C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
 ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
 
+_FINER = {
+    "int16": "many times slower: built-in kernels only",
+    "float32": "the time and memory of a float32 model",
+}
 _BASELINE_INT8 = "baseline-int8.tflite"
 
 
@@ -117,7 +122,7 @@ class _Export:
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
         source, samples = self._sources(model, data)
-        if settings.int8 and samples is None:
+        if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
 
@@ -130,7 +135,8 @@ class _Export:
         made = self._encode(dense, paths[SPARSE], samples)
         choices, failures = made.choices, [_without(str(work), failure) for failure in made.failures]
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
-        failures += _gate_failures(models, accuracy, settings)
+        found = self._alternatives(pruned, samples, paths[DENSE_FLOAT32], accuracy)
+        failures += _gate_failures(models, accuracy, settings, found)
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
@@ -144,6 +150,7 @@ class _Export:
             tensors=[tensor_of(choice) for choice in choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
             seconds=self.progress.seconds,
@@ -240,15 +247,31 @@ class _Export:
             with self.progress.stage("convert pruned float32"):
                 self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
             return path
+        if self.settings.activations == "float32":
+            with self.progress.stage("convert with int8 weights"):
+                self._write_dense(int8_path, convert.to_float32(source, recurrent=self.settings.recurrent))
+                converted = serde.read(int8_path)
+                weight_only.apply(converted)
+                serde.write(converted, int8_path)
+            return int8_path
         assert samples is not None
         chosen = _calibration_samples(samples, self.settings)
         with self.progress.stage("calibrate and convert int8") as on_step:
-            self._write_dense(int8_path, self._to_int8(source, chosen, on_step))
+            self._write_dense(int8_path, self._to_int8(source, chosen, on_step, self.settings.activations))
         return int8_path
 
-    def _to_int8(self, source: SourceModel, chosen: arrays.Arrays, on_step: Step) -> bytes:
+    def _to_int8(
+        self, source: SourceModel, chosen: arrays.Arrays, on_step: Step, activations: Activations = "int8"
+    ) -> bytes:
         settings = self.settings
-        return convert.to_int8(source, chosen, settings.io or "int8", recurrent=settings.recurrent, on_step=on_step)
+        return convert.to_int8(
+            source,
+            chosen,
+            settings.io_or_default,
+            activations=activations,
+            recurrent=settings.recurrent,
+            on_step=on_step,
+        )
 
     @staticmethod
     def _write_dense(path: Path, converted: bytes) -> None:
@@ -341,6 +364,44 @@ class _Export:
             max_drop=self.settings.max_accuracy_drop,
             outputs=_scores_of_outputs(scorer, each),
         )
+
+    def _alternatives(
+        self,
+        pruned: SourceModel,
+        samples: Dataset | None,
+        dense_float32: Path,
+        accuracy: report_model.Accuracy | None,
+    ) -> list[Alternative]:
+        """The ways out of int8 activations, measured where their drop passes the gate."""
+        settings = self.settings
+        within = accuracy is None or accuracy.drop <= settings.max_accuracy_drop
+        if (
+            within
+            or samples is None
+            or not settings.int8
+            or settings.target != "litert"
+            or settings.activations != "int8"
+        ):
+            return []
+        found = []
+        for activations, words in _FINER.items():
+            option = f"--activations {activations}"
+            changes = {"activations": activations, "io": "float32" if settings.io == "float32" else None}
+            other = _Export(settings.model_copy(update=changes), self.progress)
+            dense = dense_float32.with_name(f"{activations}-dense.tflite")
+            sparse = dense_float32.with_name(f"{activations}-sparse.tflite")
+            try:
+                other._convert_pruned(pruned, samples, dense)
+                encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize))
+                _, scores = self._scores([dense_float32, sparse], samples)
+                best, reached = (None if each is None else scoring.mean(each) for each in scores)
+            except (ConversionError, ExecutionError) as error:
+                found.append(Alternative(option=option, words=_without(str(dense.parent), str(error))))
+                continue
+            drop = None if best is None or reached is None else best - reached
+            measured = sparse.stat().st_size
+            found.append(Alternative(option=option, accuracy=reached, drop=drop, file_bytes=measured, words=words))
+        return found
 
     def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[scoring.Scorer, list[dict[str, float] | None]]:
         """How outputs are scored, and for each file the scores by output; None if one of them is NaN."""
@@ -488,7 +549,10 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
 
 
 def _gate_failures(
-    models: report_model.Models, accuracy: report_model.Accuracy | None, settings: ExportSettings
+    models: report_model.Models,
+    accuracy: report_model.Accuracy | None,
+    settings: ExportSettings,
+    found: Sequence[Alternative],
 ) -> list[str]:
     failures = []
     sparse = models.sparse
@@ -497,7 +561,8 @@ def _gate_failures(
     if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
         failures.append(
             f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
-            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, or more --calibration-samples."
+            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
+            + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:

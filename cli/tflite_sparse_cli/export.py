@@ -33,8 +33,16 @@ _DEFAULTS = ExportSettings()
 )
 @click.option(
     "--io",
-    type=click.Choice(["int8", "float32"]),
-    help="Type of inputs and outputs of the int8 files.  [default: int8]",
+    type=click.Choice(["int8", "int16", "float32"]),
+    help="Type of inputs and outputs of the int8 files.  [default: that of --activations]",
+)
+@click.option(
+    "--activations",
+    type=click.Choice(["int8", "int16", "float32"]),
+    default=_DEFAULTS.activations,
+    show_default=True,
+    help="With --int8: what int8 weights are combined with. int16 and float32 cost time and keep accuracy; float32 "
+    "needs no data.",
 )
 @click.option(
     "--recurrent",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tflite_sparse import child
+from tflite_sparse.config import Activations
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
@@ -17,7 +18,7 @@ from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.source_model import SourceModel, Trace
 
-Io = Literal["int8", "float32"]
+Io = Literal["int8", "int16", "float32"]
 
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "While", "StatelessWhile", "TensorListReserve")
 _SHOWN_KINDS = 8
@@ -38,33 +39,49 @@ def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", on_step: St
 
 
 def to_int8(
-    model: SourceModel, samples: Arrays, io: Io, *, recurrent: Recurrent = "auto", on_step: Step = ignore_steps
+    model: SourceModel,
+    samples: Arrays,
+    io: Io,
+    *,
+    activations: Activations = "int8",
+    recurrent: Recurrent = "auto",
+    on_step: Step = ignore_steps,
 ) -> bytes:
-    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and int8 activations.
+    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and integer activations.
 
     Args:
         model: what to convert.
         samples: ``(n, *input shape)``, the data that the ranges of activations are taken from; of several
             inputs by their names.
-        io: the type of inputs and outputs.
+        io: the type of inputs and outputs: float32 or that of the activations.
+        activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
         recurrent: how recurrent layers are written.
         on_step: told (samples seen, samples in all).
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
     """
-    return _first_that_works(model, samples, io, recurrent, on_step)
+    return _first_that_works(model, samples, io, recurrent, on_step, activations)
 
 
-def _first_that_works(model: SourceModel, samples: Arrays | None, io: Io, recurrent: Recurrent, on_step: Step) -> bytes:
+def _first_that_works(
+    model: SourceModel,
+    samples: Arrays | None,
+    io: Io,
+    recurrent: Recurrent,
+    on_step: Step,
+    activations: Activations = "int8",
+) -> bytes:
     forms = traces(model, samples, recurrent, int8=samples is not None)
     for form in forms[:-1]:
         with contextlib.suppress(ConversionError):  # the last form's error is raised
-            return _convert(model, form, samples, io, on_step)
-    return _convert(model, forms[-1], samples, io, on_step)
+            return _convert(model, form, samples, io, on_step, activations)
+    return _convert(model, forms[-1], samples, io, on_step, activations)
 
 
-def _convert(model: SourceModel, trace: Trace, samples: Arrays | None, io: Io, on_step: Step) -> bytes:
+def _convert(
+    model: SourceModel, trace: Trace, samples: Arrays | None, io: Io, on_step: Step, activations: Activations
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
@@ -82,6 +99,7 @@ def _convert(model: SourceModel, trace: Trace, samples: Arrays | None, io: Io, o
                 folder=str(folder),
                 samples=dict(samples) if isinstance(samples, Mapping) else samples,
                 io=io,
+                activations=activations,
             )
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, samples is not None)) from death

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 
 
@@ -146,6 +147,7 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    alternatives: list[Alternative] = []
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     seconds: dict[str, float]

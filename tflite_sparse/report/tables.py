@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import target_tables
+from tflite_sparse.report import alternatives, target_tables
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.model import NOT_INSTALLED, Accuracy, ModelFile, Report, Verification
 
@@ -99,6 +99,7 @@ def verdicts(report: Report) -> list[str]:
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += target_tables.of(report.micro, report.ethos_u)
+    lines += alternatives.lines(report.alternatives)
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
 

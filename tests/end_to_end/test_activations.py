@@ -1,0 +1,57 @@
+"""``--activations``: int8 weights with int16 or float computation, sparse and exact."""
+
+import numpy as np
+import pytest
+
+import tflite_sparse
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime import litert
+
+
+@pytest.mark.parametrize(("activations", "io"), [("int16", None), ("int16", "float32"), ("float32", None)])
+def test_sparse_equals_dense(activations, io, model3, digits, tmp_path):
+    report = tflite_sparse.export(
+        model3, digits, sparsity=0.85, int8=True, activations=activations, io=io, max_accuracy_drop=1, out=tmp_path
+    )
+    assert report.verification.weights_bit_exact
+    assert report.verification.outputs_bit_exact
+    assert report.models.sparse_int8.file_bytes < report.models.dense_int8.file_bytes
+    assert abs(report.models.sparse_int8.accuracy - report.models.dense_int8.accuracy) == 0
+    path = tmp_path / report.models.sparse_int8.path
+    (given,) = litert.inputs(path)
+    assert given.dtype == (io or activations)
+    large = [w for w in exactness.weights_of(serde.read(path)).values() if w.size >= 512]
+    assert {weights.dtype for weights in large} == {np.dtype(np.int8)}
+
+
+def test_float_activations_need_no_data(model3, tmp_path):
+    report = tflite_sparse.export(model3, sparsity=0.85, int8=True, activations="float32", out=tmp_path)
+    assert report.gates.passed
+    assert report.models.sparse_int8.file_bytes < report.models.dense_float32.file_bytes / 4
+
+
+def test_the_ways_out_are_measured_when_the_gate_fails(keras3, digits, tmp_path):
+    """Hidden channels of very different ranges: int8 loses twice what int8 weights alone lose."""
+    keras3.utils.set_random_seed(1)
+    layers = keras3.layers
+    model = keras3.Sequential(
+        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10)]
+    )
+    loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras3.optimizers.Adam(2e-3), loss)
+    model.fit(digits.x_train, digits.y_train, epochs=8, verbose=0)
+    ranges = 4.0 ** np.linspace(-4, 4, 64)
+    (first, bias), (second, last) = (layer.get_weights() for layer in model.layers[1:])
+    model.layers[1].set_weights([first * ranges, bias * ranges])
+    model.layers[2].set_weights([second / ranges[:, None], last])
+    report = tflite_sparse.export(model, digits, int8=True, out=tmp_path)
+    assert not report.gates.passed
+    by_option = {each.option: each for each in report.alternatives}
+    assert set(by_option) == {"--activations int16", "--activations float32"}
+    assert report.accuracy.drop > 0.05
+    assert by_option["--activations float32"].drop < report.accuracy.drop / 2
+    assert all(each.file_bytes < report.models.dense_float32.file_bytes for each in by_option.values())
+    (failure,) = report.gates.failures
+    assert "--activations float32 comes nearest: " in failure
+    assert "Instead, --activations int16" in (tmp_path / "report.md").read_text()
