@@ -62,6 +62,8 @@ _FINER = {
     "float32": "the time and memory of a float32 model",
 }
 _BASELINE_INT8 = "baseline-int8.tflite"
+_COMPARED_WITH_SOURCE = 8
+_SHARE_FROM_SOURCE = 0.01  # of an output's range; float32 kernels add up in other orders
 
 
 def export(
@@ -110,6 +112,7 @@ class _Made:
 class _Export:
     settings: ExportSettings
     progress: Timed
+    wrong_conversions: list[str] = field(default_factory=list)
 
     def run(self, model: Any, data: Any) -> report_model.Report:
         _check_out(self.settings.out)
@@ -136,7 +139,7 @@ class _Export:
         choices, failures = made.choices, [_without(str(work), failure) for failure in made.failures]
         models, accuracy = self._evaluate(paths, samples, delivered=not failures)
         found = self._alternatives(pruned, samples, paths[DENSE_FLOAT32], accuracy)
-        failures += _gate_failures(models, accuracy, settings, found)
+        failures = [*self.wrong_conversions, *failures, *_gate_failures(models, accuracy, settings, found)]
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
@@ -234,6 +237,9 @@ class _Export:
     def _convert_dense(self, source: SourceModel, samples: Dataset | None, path: Path) -> None:
         with self.progress.stage("convert dense float32"):
             self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
+        if samples is not None:
+            with self.progress.stage("compare with the source model"):
+                self.wrong_conversions += _differences_from_source(source, samples, path)
         if self.settings.target == "ethos-u":  # the baseline of its report
             assert samples is not None  # int8 needs them
             chosen = _calibration_samples(samples, self.settings)
@@ -462,6 +468,26 @@ def _check_labels(named: Signature, samples: Dataset) -> None:
         except DataError as error:
             where = f"{samples.name}, output {output.name!r}: " if len(named.outputs) > 1 else ""
             raise DataError(f"{where}{error}") from error
+
+
+def _differences_from_source(source: SourceModel, samples: Dataset, path: Path) -> list[str]:
+    """Where the dense float32 file at ``path`` does not compute what its source does: converters have defects."""
+    x = arrays.take(samples.x_test, slice(0, _COMPARED_WITH_SOURCE))
+    outputs = runtime.run(path, _in_order(path, x))
+    failures = []
+    for name, wanted in source.compute(x).items():
+        index = signature.names_of(path).outputs.index(name)
+        found = outputs.real(index)
+        if found.shape != wanted.shape or not np.isfinite(wanted).all():  # NaN is told where accuracy is measured
+            continue
+        distance = float(np.max(np.abs(found - wanted), initial=0.0))
+        if not distance <= _SHARE_FROM_SOURCE * exactness.range_of(wanted):
+            failures.append(
+                f"conversion: output {name!r} of the float32 file differs from the model's by up to {distance:g}, of a "
+                f"range of {exactness.range_of(wanted):g}: a defect of the converter. If the model is recurrent, try "
+                "the other --recurrent."
+            )
+    return failures
 
 
 def _in_order(path: Path, x: arrays.Arrays) -> Sequence[np.ndarray]:

@@ -142,10 +142,10 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
     if values.nbytes < _LEAST_BYTES_TO_LOOK_AT:
         return stays_dense(f"it has only {values.nbytes} bytes")
     answer = target(graph, index, uses)
+    if not answer.forms:  # told first: with a zero point other than 0, pruned weights are no zeros here
+        return stays_dense(answer.refusal or "the target does not take it sparse")
     if kept == values.size and all(isinstance(form, SparseForm) for form in answer.forms):
         return stays_dense("it holds no zeros")
-    if not answer.forms:
-        return stays_dense(answer.refusal or "the target does not take it sparse")
     offers = [(offer, form) for form in answer.forms if (offer := form.offer(values)) is not None]
     if not offers:
         return stays_dense("no layout fits its shape")

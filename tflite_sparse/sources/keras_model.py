@@ -85,6 +85,11 @@ class KerasSource:
         copy.set_weights(self.model.get_weights())
         return KerasSource(copy, self.keras, self.name)
 
+    def compute(self, x: Arrays) -> dict[str, np.ndarray]:
+        """See :class:`SourceModel`."""
+        outputs = tensorflow_import.tensorflow().nest.flatten(self.model(self.fed(x), training=False))
+        return dict(zip(self._output_names(), (np.asarray(output, np.float32) for output in outputs), strict=True))
+
     def loops(self) -> Loops:
         """See :class:`SourceModel`."""
         return recurrent.describe(flatten(self.model))

@@ -18,6 +18,7 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
 
 _SIGNATURE = "serving_default"
@@ -135,6 +136,13 @@ class SavedModelSource:
         return Counter(
             node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}
         )
+
+    def compute(self, x: Arrays) -> dict[str, np.ndarray]:
+        """See :class:`SourceModel`."""
+        tf = tensorflow_import.tensorflow()
+        names = tuple(spec.name for spec in self.inputs())
+        fed = {name: tf.constant(array) for name, array in zip(names, ordered(x, names), strict=True)}
+        return {name: np.asarray(value, np.float32) for name, value in self._function(**fed).items()}
 
     def loops(self) -> Loops:
         """See :class:`SourceModel`."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tflite_sparse.errors import ModelError
+from tflite_sparse.sources.arrays import Arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,9 @@ class SourceModel(Protocol):
 
     def layer_kinds(self) -> Counter[str]:
         """How many layers (or operators) of each class it has; for error messages."""
+
+    def compute(self, x: Arrays) -> dict[str, np.ndarray]:
+        """What it yields for samples (of several inputs by their names), as float32, by the names of its outputs."""
 
     def loops(self) -> Loops:
         """What loops over time steps there are. The converter needs a fixed batch for them."""
