@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
+from tflite_sparse.config import ExportSettings
 from tflite_sparse_cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,3 +61,18 @@ def test_options_named_in_the_documents_exist():
         for line in re.findall(r"tflite-sparse [a-z]+ [^\n`]*", path.read_text(encoding="utf-8")):
             for option in re.findall(r"(?<![\w-])--[a-z0-9-]+", line):
                 assert option in known, f"{path.name}: {option}"
+
+
+def test_the_index_names_every_document():
+    linked = re.findall(r"\]\(([a-z-]+\.md)[)#]", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted({path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"})
+
+
+def test_settings_of_export_are_described_with_their_defaults():
+    rows = re.findall(
+        r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"), re.M
+    )
+    shown = {name: default for name, default in rows if name in ExportSettings.model_fields}
+    defaults = {name: field.default for name, field in ExportSettings.model_fields.items()}
+    quoted = {name: f'"{value}"' if isinstance(value, str | Path) else repr(value) for name, value in defaults.items()}
+    assert shown == quoted
