@@ -173,15 +173,6 @@ class RealModel:
     failures: Mapping[Task, str] = field(default_factory=dict)
 
 
-_LOOP = (
-    "A layer over time becomes a loop, and the converter lowers one only where the batch is fixed. Cure: build the "
-    "model with `keras.Input(..., batch_size=1)`, or the layer with `unroll=True`, and load the weights."
-)
-_LOOPS: dict[Task, str] = dict.fromkeys(_TASKS, _LOOP)
-_TWO_INPUTS: dict[Task, str] = dict.fromkeys(
-    ("int8", "int8, not pruned"),
-    "Only models with one input are calibrated. Cure: leave `--int8` and `--data` out; float32 files are made.",
-)
 _DIVISION: dict[Task, str] = dict.fromkeys(
     ("int8", "int8, not pruned"),
     "The graph computes a spectrogram and divides it by its largest value, which is zero where the spectrum is "
@@ -213,7 +204,6 @@ MODELS = (
         "weights",
         data.thai_letters,
         builder="deepcut",
-        failures=_TWO_INPUTS,
     ),
     RealModel(
         "textgenrnn",
@@ -227,7 +217,6 @@ MODELS = (
             (TEXTGENRNN, "textgenrnn-2.0.0/README.md"),
         ),
         builder="textgenrnn",
-        failures=_LOOPS,
     ),
     RealModel(
         "reactionrnn",
@@ -241,7 +230,6 @@ MODELS = (
             (TEXTGENRNN, "textgenrnn-2.0.0/README.md"),
         ),
         builder="reactionrnn",
-        failures=_LOOPS,
     ),
     RealModel(
         "spliceai",
@@ -259,7 +247,6 @@ MODELS = (
         "network_intrusion_detection/cnn_lstm_unsw_finetuned.h5",
         "whole",
         data.flows,
-        failures=_LOOPS,
     ),
     RealModel(
         "phylodeep-ffnn",
