@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import mixed_precision, orientation, recurrent, tensorflow_import
+from tflite_sparse.sources import mixed_precision, orientation, recurrent, tensorflow_import, weights_only
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
@@ -131,12 +131,13 @@ class KerasSource:
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
 
 
-def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
+def open_model(path: Path, custom_objects: Path | None = None, builder: str | None = None) -> SourceModel:
     """Open a model file or SavedModel folder; no code of it is run.
 
     Args:
         path: ``.keras`` (Keras 2 or 3), ``.h5`` / ``.hdf5``, or a SavedModel folder.
         custom_objects: Python file that defines the model's own layers; it *is* run.
+        builder: ``path/to/module.py:function`` that returns the model of a file with weights only; it *is* run.
 
     Raises:
         ModelError: it is missing, unreadable, not a model, or needs what was not given.
@@ -144,15 +145,22 @@ def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
     if not path.exists():
         raise ModelError(f"{path}: no such file or folder.")
     custom = {} if custom_objects is None else _custom_objects(custom_objects)
+    suffix = path.suffix.lower()
+    if builder is not None and (path.is_dir() or suffix == ".keras"):
+        raise ModelError(_whole_model_message(path))
     if path.is_dir():
         return _open_saved_model(path, custom)
-    suffix = path.suffix.lower()
     if suffix == ".tflite":
         raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
     if suffix == ".keras":
         config, version = _read_keras_archive(path)
     elif suffix in (".h5", ".hdf5"):
-        config, version = _read_hdf5(path)
+        whole = _read_hdf5(path)
+        if whole is None:
+            return _with_weights_of(path, builder, custom)
+        if builder is not None:
+            raise ModelError(_whole_model_message(path))
+        config, version = whole
     else:
         raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
     refuse_code_in_config(config, path, custom)
@@ -161,17 +169,35 @@ def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
     return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
 
 
+def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
+    if builder is None:
+        raise ModelError(
+            f"{path} holds weights only, and the architecture is needed: export with --builder FILE.py:FUNCTION, a "
+            "function of yours that returns the built model; or load them in Python and save it whole as .keras."
+        )
+    model = weights_only.build(path, builder)
+    return _as_source(model, _generation(model), str(path), custom)
+
+
+def _whole_model_message(path: Path) -> str:
+    return f"{path} holds a whole model: leave --builder out; it is for .h5 files with weights only."
+
+
 def from_memory(model: Any) -> SourceModel:
     """A live Keras model, of either generation.
 
     Raises:
         ModelError: it is no Keras model.
     """
+    return _as_source(model, _generation(model), model.name)
+
+
+def _generation(model: Any) -> ModuleType:
+    """The Keras that a live model belongs to."""
     roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
-    keras = tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
-    return _as_source(model, keras, model.name)
+    return tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
 
 
 def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
@@ -283,14 +309,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _read_hdf5(path: Path) -> tuple[Any, str]:
+def _read_hdf5(path: Path) -> tuple[Any, str] | None:
+    """Configuration and version of Keras; None: the file holds weights only."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
             version = file.attrs.get("keras_version", "unknown")
-            is_weights = config is None and ("layer_names" in file.attrs or "model_weights" in file or "layers" in file)
+            is_weights = config is None and weights_only.holds_weights(file)
         if config is not None or is_weights:
             check_hdf5(path, path.stat().st_size)
     except OSError as error:
@@ -298,7 +325,7 @@ def _read_hdf5(path: Path) -> tuple[Any, str]:
     except ValueError as error:
         raise ModelError(f"{path} is no model: {error}.") from error
     if is_weights:
-        raise ModelError(f"{path} holds weights only: load them into the model in Python and save it whole as .keras.")
+        return None
     if config is None:
         raise ModelError(f"{path} is an HDF5 file but holds no Keras model (no attribute model_config).")
     try:
