@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import mixed_precision, orientation, recurrent, tensorflow_import, weights_only
+from tflite_sparse.sources import mixed_precision, orientation, recurrent, strings, tensorflow_import, weights_only
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
@@ -220,6 +220,10 @@ def flatten(model: Any) -> Iterator[Any]:
 
 
 def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
+    strings.refuse_layers(flatten(model), name)
+    for what in ("input", "output"):
+        tensors = getattr(model, f"{what}s", None) or ()
+        strings.refuse_tensors(what, [(_identifier(tensor.name), tensor.dtype) for tensor in tensors], name)
     mixed = next((layer.name for layer in flatten(model) if "16" in str(getattr(layer, "compute_dtype", ""))), None)
     cause: Exception | None = None
     if mixed is not None and getattr(model, "inputs", None):

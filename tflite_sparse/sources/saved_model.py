@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
 
 _SIGNATURE = "serving_default"
@@ -39,6 +39,9 @@ class SavedModelSource:
         self.name = name
         self._loaded = loaded
         self._function = loaded.signatures[_SIGNATURE]
+        inputs, outputs = self._function.structured_input_signature[1], self._function.structured_outputs
+        for what, specs in (("input", inputs), ("output", outputs)):
+            strings.refuse_tensors(what, [(key, spec.dtype) for key, spec in sorted(specs.items())], name)
 
     @classmethod
     def open(cls, path: Path, message: Any) -> SavedModelSource:
