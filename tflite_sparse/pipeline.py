@@ -167,12 +167,12 @@ class _Export:
                 )
                 return None, _check_demo_data(samples)
             path = Path(model) if isinstance(model, str | os.PathLike) else None
-            if path is None and settings.builder is not None:
-                raise SettingsError("builder belongs to the path of a file with weights, not to a model in memory.")
+            if path is None and (settings.builder is not None or settings.signature is not None):
+                raise SettingsError("builder and signature speak of a file or folder, not of a model in memory.")
             source = (
                 keras_model.from_memory(model)
                 if path is None
-                else keras_model.open_model(path, settings.custom_objects, settings.builder)
+                else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
             )
             if data is None:
                 return source, None

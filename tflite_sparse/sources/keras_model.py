@@ -131,13 +131,16 @@ class KerasSource:
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
 
 
-def open_model(path: Path, custom_objects: Path | None = None, builder: str | None = None) -> SourceModel:
+def open_model(
+    path: Path, custom_objects: Path | None = None, builder: str | None = None, signature: str | None = None
+) -> SourceModel:
     """Open a model file or SavedModel folder; no code of it is run.
 
     Args:
         path: ``.keras`` (Keras 2 or 3), ``.h5`` / ``.hdf5``, or a SavedModel folder.
         custom_objects: Python file that defines the model's own layers; it *is* run.
         builder: ``path/to/module.py:function`` that returns the model of a file with weights only; it *is* run.
+        signature: which one of a SavedModel; its Keras model, if it holds one, is then left aside.
 
     Raises:
         ModelError: it is missing, unreadable, not a model, or needs what was not given.
@@ -149,7 +152,9 @@ def open_model(path: Path, custom_objects: Path | None = None, builder: str | No
     if builder is not None and (path.is_dir() or suffix == ".keras"):
         raise ModelError(_whole_model_message(path))
     if path.is_dir():
-        return _open_saved_model(path, custom)
+        return _open_saved_model(path, custom, signature)
+    if signature is not None:
+        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
     if suffix == ".tflite":
         raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
     if suffix == ".keras":
@@ -263,15 +268,15 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
     return _as_source(model, keras, str(path), custom)
 
 
-def _open_saved_model(path: Path, custom: Mapping[str, Any]) -> SourceModel:
+def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | None) -> SourceModel:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
     message = read_saved_model(path)
     check_folder(path, message)
     refuse_code_in_graph(message, path)
     metadata = path / "keras_metadata.pb"
-    if not metadata.is_file():
-        return SavedModelSource.open(path, message)
+    if signature is not None or not metadata.is_file():
+        return SavedModelSource.open(path, message, signature)
     configs = _keras_metadata(metadata)
     refuse_code_in_config(configs, path, custom)
     has_wrappers = WRAPPER in json.dumps(configs)
