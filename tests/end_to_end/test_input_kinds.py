@@ -1,9 +1,13 @@
-"""Inputs of types other than float32 and of free length, to verified int8 files."""
+"""Inputs of types other than float32 and of free length, and subclassed models, to verified int8 files."""
+
+import sys
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from tflite_sparse.errors import ModelError
+from tflite_sparse.sources.user_code import load_module
 from tools import run_cli
 
 
@@ -74,6 +78,52 @@ def test_free_number_of_time_steps(with_data, free_length, tmp_path):
         assert _largest_error(out / "dense-float32.tflite", model, samples) < 1e-4
         if not with_data:
             assert _run(out / "model.tflite", samples).shape == (2, 10)
+
+
+SUBCLASSED = """
+import keras
+
+class Gate(keras.layers.Layer):
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="scale")
+    def call(self, x):
+        return x * keras.ops.sigmoid(self.scale)
+
+class Net(keras.Model):
+    def __init__(self, units=128, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden = keras.layers.Dense(units, activation="relu")
+        self.gate = Gate()
+        self.classes = keras.layers.Dense(10)
+    def call(self, x):
+        return self.classes(self.gate(self.hidden(x)))
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+"""
+
+
+def test_subclassed_keras_file_with_its_classes(tmp_path):
+    (tmp_path / "net.py").write_text(SUBCLASSED)
+    model = load_module(tmp_path / "net.py", ModelError).Net()
+    samples = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    reference = np.asarray(model(samples))
+    model.save(tmp_path / "net.keras")
+    np.savez(tmp_path / "x.npz", x=samples)
+    del sys.modules["tflite_sparse_user_net"]
+    out = tmp_path / "out"
+    refused = run_cli("export", tmp_path / "net.keras", "--out", out, "--quiet")
+    assert refused.code == 2
+    assert "--custom-objects FILE.py" in refused.stderr
+    assert not out.exists()
+    run = run_cli(
+        "export", tmp_path / "net.keras", "--custom-objects", tmp_path / "net.py", "--int8", "--sparsity", 0.8,
+        "--data", tmp_path / "x.npz", "--max-accuracy-drop", 1, "--out", out, "--json", "--quiet",
+    )  # fmt: skip
+    assert run.code == 0, run.stderr
+    assert run.report["pruning"]["prunable_weights"] == 64 * 128
+    assert run.report["verification"]["outputs_bit_exact"]
+    np.testing.assert_allclose(_run(out / "dense-float32.tflite", samples), reference, atol=1e-5)
 
 
 def _largest_error(path, model, samples):

@@ -245,7 +245,23 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
         return KerasSource(model, keras, name)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
+    if not getattr(model, "_called", True):
+        _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
+
+
+def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
+    """Call a subclassed model of Keras 3 that was built but not called, as a file of one is after it was loaded.
+
+    Keras exports only what was called once; the shapes are those that it was built with.
+    """
+    config = model.get_build_config() or {}
+    shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
+    try:
+        inputs = keras.tree.map_shape_structure(keras.KerasTensor, list(shapes.values()))
+        model(*inputs)
+    except Exception as error:
+        raise ModelError(f"{name} is a subclassed model that cannot be called: {one_line(error)}") from error
 
 
 def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
