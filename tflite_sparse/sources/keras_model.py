@@ -50,7 +50,7 @@ class KerasSource:
     def inputs(self) -> tuple[InputSpec, ...]:
         """See :class:`SourceModel`."""
         return tuple(
-            InputSpec(_identifier(tensor.name), _shape(tensor), _dtype(tensor.dtype)) for tensor in self.model.inputs
+            InputSpec(_parameter(tensor.name), _shape(tensor), _dtype(tensor.dtype)) for tensor in self.model.inputs
         )
 
     def kernels(self) -> list[Kernel]:
@@ -405,6 +405,12 @@ def _is_float(variable: Any) -> bool:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name.partition(":")[0]) or "input"
+
+
+def _parameter(name: str) -> str:
+    """The name of an input as ``tf.function`` takes it for a parameter: it begins with a letter."""
+    name = _identifier(name)
+    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
