@@ -86,6 +86,9 @@ class ExportSettings(TargetSettings):
         seed: of shuffling, initialisation and training.
         out: folder for the files.
         custom_objects: Python file that defines the model's own layers; it is run.
+        builder: of an HDF5 file with weights only, ``path/to/module.py:function``; the function is run and returns the
+            built model that the weights belong to.
+        signature: of a SavedModel with several, the one that is converted. None: ``serving_default``, or the only one.
     """
 
     sparsity: Sparsity | None = None
@@ -100,6 +103,8 @@ class ExportSettings(TargetSettings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
     custom_objects: Path | None = None
+    builder: str | None = None
+    signature: str | None = None
 
     @pydantic.model_validator(mode="after")
     def _io_needs_int8(self) -> ExportSettings:
@@ -127,8 +132,11 @@ class ExportSettings(TargetSettings):
         Raises:
             SettingsError: one speaks of a model.
         """
-        if self.finetune_epochs or self.custom_objects is not None:
-            raise SettingsError("finetune_epochs and custom_objects speak of a MODEL, and none was given.")
+        of_models = (self.custom_objects, self.builder, self.signature)
+        if self.finetune_epochs or any(value is not None for value in of_models):
+            raise SettingsError(
+                "finetune_epochs, custom_objects, builder and signature speak of a MODEL, and none was given."
+            )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
 
 

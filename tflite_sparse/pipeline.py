@@ -28,7 +28,7 @@ from tflite_sparse import (
 )
 from tflite_sparse.config import DEMO_DATA, Activations, ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, OutputError
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, OutputError, SettingsError
 from tflite_sparse.evaluation import exactness, scoring, size
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Progress, Silent, Step, Timed
@@ -170,10 +170,12 @@ class _Export:
                 )
                 return None, _check_demo_data(samples)
             path = Path(model) if isinstance(model, str | os.PathLike) else None
+            if path is None and (settings.builder is not None or settings.signature is not None):
+                raise SettingsError("builder and signature speak of a file or folder, not of a model in memory.")
             source = (
                 keras_model.from_memory(model)
                 if path is None
-                else keras_model.open_model(path, settings.custom_objects)
+                else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
             )
             if data is None:
                 return source, None

@@ -79,6 +79,18 @@ _DEFAULTS = ExportSettings()
     type=click.Path(path_type=Path),
     help="Python file that defines MODEL's own layers. It is run.",
 )
+@click.option(
+    "--builder",
+    metavar="FILE.py:FUNCTION",
+    help="Where MODEL is an .h5 file with weights only: a function without arguments that returns the built Keras "
+    "model (Keras 2 or 3). It is run.",
+)
+@click.option(
+    "--signature",
+    metavar="NAME",
+    help="Where MODEL is a SavedModel with several signatures: the one to convert.  [default: serving_default, or the "
+    "only one]",
+)
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of initialisation, order and split.")
 @click.option(
     "--out",

@@ -7,10 +7,8 @@ training only.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import os
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import DataError, one_line
-from tflite_sparse.sources import named_arrays
+from tflite_sparse.sources import named_arrays, user_code
 from tflite_sparse.sources.arrays import Arrays, columns, count, take
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
-from tflite_sparse.sources.user_code import load_module
 
 FORMS = (
     "a built-in name (mnist-5k, digits, fashion-mnist), an .npz file with x, y (or x_train, y_train, x_test, y_test; "
@@ -329,15 +326,7 @@ def _arrays(value: Any, specs: Sequence[InputSpec | OutputSpec], signature: Sign
 
 
 def _from_function(path: Path, function: str, spec: str, seed: int, signature: Signature) -> Dataset:
-    make = getattr(load_module(path, DataError), function, None)
-    if not callable(make):
-        raise DataError(f"{path} has no function {function!r}.")
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
-            value = make()
-    except Exception as error:
-        raise DataError(f"{spec} raised {type(error).__name__}: {error}") from error
-    return from_arrays(value, name=spec, seed=seed, signature=signature)
+    return from_arrays(user_code.call(path, function, DataError), name=spec, seed=seed, signature=signature)
 
 
 def _from_tf_dataset(value: Any, name: str, seed: int, signature: Signature) -> Dataset:

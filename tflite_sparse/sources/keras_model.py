@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import mixed_precision, orientation, recurrent, tensorflow_import
+from tflite_sparse.sources import mixed_precision, orientation, recurrent, strings, tensorflow_import, weights_only
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
@@ -50,7 +50,7 @@ class KerasSource:
     def inputs(self) -> tuple[InputSpec, ...]:
         """See :class:`SourceModel`."""
         return tuple(
-            InputSpec(_identifier(tensor.name), _shape(tensor), _dtype(tensor.dtype)) for tensor in self.model.inputs
+            InputSpec(_parameter(tensor.name), _shape(tensor), _dtype(tensor.dtype)) for tensor in self.model.inputs
         )
 
     def kernels(self) -> list[Kernel]:
@@ -136,12 +136,16 @@ class KerasSource:
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
 
 
-def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
+def open_model(
+    path: Path, custom_objects: Path | None = None, builder: str | None = None, signature: str | None = None
+) -> SourceModel:
     """Open a model file or SavedModel folder; no code of it is run.
 
     Args:
         path: ``.keras`` (Keras 2 or 3), ``.h5`` / ``.hdf5``, or a SavedModel folder.
         custom_objects: Python file that defines the model's own layers; it *is* run.
+        builder: ``path/to/module.py:function`` that returns the model of a file with weights only; it *is* run.
+        signature: which one of a SavedModel; its Keras model, if it holds one, is then left aside.
 
     Raises:
         ModelError: it is missing, unreadable, not a model, or needs what was not given.
@@ -149,15 +153,24 @@ def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
     if not path.exists():
         raise ModelError(f"{path}: no such file or folder.")
     custom = {} if custom_objects is None else _custom_objects(custom_objects)
-    if path.is_dir():
-        return _open_saved_model(path, custom)
     suffix = path.suffix.lower()
+    if builder is not None and (path.is_dir() or suffix == ".keras"):
+        raise ModelError(_whole_model_message(path))
+    if path.is_dir():
+        return _open_saved_model(path, custom, signature)
+    if signature is not None:
+        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
     if suffix == ".tflite":
         raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
     if suffix == ".keras":
         config, version = _read_keras_archive(path)
     elif suffix in (".h5", ".hdf5"):
-        config, version = _read_hdf5(path)
+        whole = _read_hdf5(path)
+        if whole is None:
+            return _with_weights_of(path, builder, custom)
+        if builder is not None:
+            raise ModelError(_whole_model_message(path))
+        config, version = whole
     else:
         raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
     refuse_code_in_config(config, path, custom)
@@ -166,17 +179,35 @@ def open_model(path: Path, custom_objects: Path | None = None) -> SourceModel:
     return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
 
 
+def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
+    if builder is None:
+        raise ModelError(
+            f"{path} holds weights only, and the architecture is needed: export with --builder FILE.py:FUNCTION, a "
+            "function of yours that returns the built model; or load them in Python and save it whole as .keras."
+        )
+    model = weights_only.build(path, builder)
+    return _as_source(model, _generation(model), str(path), custom)
+
+
+def _whole_model_message(path: Path) -> str:
+    return f"{path} holds a whole model: leave --builder out; it is for .h5 files with weights only."
+
+
 def from_memory(model: Any) -> SourceModel:
     """A live Keras model, of either generation.
 
     Raises:
         ModelError: it is no Keras model.
     """
+    return _as_source(model, _generation(model), model.name)
+
+
+def _generation(model: Any) -> ModuleType:
+    """The Keras that a live model belongs to."""
     roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
-    keras = tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
-    return _as_source(model, keras, model.name)
+    return tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
 
 
 def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
@@ -199,6 +230,10 @@ def flatten(model: Any) -> Iterator[Any]:
 
 
 def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
+    strings.refuse_layers(flatten(model), name)
+    for what in ("input", "output"):
+        tensors = getattr(model, f"{what}s", None) or ()
+        strings.refuse_tensors(what, [(_identifier(tensor.name), tensor.dtype) for tensor in tensors], name)
     mixed = next((layer.name for layer in flatten(model) if "16" in str(getattr(layer, "compute_dtype", ""))), None)
     cause: Exception | None = None
     if mixed is not None and getattr(model, "inputs", None):
@@ -215,7 +250,23 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
         return KerasSource(model, keras, name)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
+    if not getattr(model, "_called", True):
+        _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
+
+
+def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
+    """Call a subclassed model of Keras 3 that was built but not called, as a file of one is after it was loaded.
+
+    Keras exports only what was called once; the shapes are those that it was built with.
+    """
+    config = model.get_build_config() or {}
+    shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
+    try:
+        inputs = keras.tree.map_shape_structure(keras.KerasTensor, list(shapes.values()))
+        model(*inputs)
+    except Exception as error:
+        raise ModelError(f"{name} is a subclassed model that cannot be called: {one_line(error)}") from error
 
 
 def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
@@ -238,15 +289,15 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
     return _as_source(model, keras, str(path), custom)
 
 
-def _open_saved_model(path: Path, custom: Mapping[str, Any]) -> SourceModel:
+def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | None) -> SourceModel:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
     message = read_saved_model(path)
     check_folder(path, message)
     refuse_code_in_graph(message, path)
     metadata = path / "keras_metadata.pb"
-    if not metadata.is_file():
-        return SavedModelSource.open(path, message)
+    if signature is not None or not metadata.is_file():
+        return SavedModelSource.open(path, message, signature)
     configs = _keras_metadata(metadata)
     refuse_code_in_config(configs, path, custom)
     has_wrappers = WRAPPER in json.dumps(configs)
@@ -288,14 +339,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _read_hdf5(path: Path) -> tuple[Any, str]:
+def _read_hdf5(path: Path) -> tuple[Any, str] | None:
+    """Configuration and version of Keras; None: the file holds weights only."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
             version = file.attrs.get("keras_version", "unknown")
-            is_weights = config is None and ("layer_names" in file.attrs or "model_weights" in file or "layers" in file)
+            is_weights = config is None and weights_only.holds_weights(file)
         if config is not None or is_weights:
             check_hdf5(path, path.stat().st_size)
     except OSError as error:
@@ -303,7 +355,7 @@ def _read_hdf5(path: Path) -> tuple[Any, str]:
     except ValueError as error:
         raise ModelError(f"{path} is no model: {error}.") from error
     if is_weights:
-        raise ModelError(f"{path} holds weights only: load them into the model in Python and save it whole as .keras.")
+        return None
     if config is None:
         raise ModelError(f"{path} is an HDF5 file but holds no Keras model (no attribute model_config).")
     try:
@@ -358,6 +410,12 @@ def _is_float(variable: Any) -> bool:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name.partition(":")[0]) or "input"
+
+
+def _parameter(name: str) -> str:
+    """The name of an input as ``tf.function`` takes it for a parameter: it begins with a letter."""
+    name = _identifier(name)
+    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

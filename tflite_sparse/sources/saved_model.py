@@ -10,14 +10,14 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
 
@@ -29,24 +29,24 @@ _WRAPPER_PREFIX = "prune_low_magnitude_"
 
 
 class SavedModelSource:
-    """A SavedModel whose serving signature is converted."""
+    """A SavedModel of which one signature is converted, ``serving_default`` or the only one where none is named."""
 
-    def __init__(self, loaded: Any, name: str, folder: Path) -> None:
+    def __init__(self, loaded: Any, name: str, folder: Path, signature: str | None = None) -> None:
         # The temporary folder has to live as long as this object: TensorFlow reads assets from it when it saves.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        if _SIGNATURE not in loaded.signatures:
-            found = ", ".join(loaded.signatures) or "none"
-            raise ModelError(f"{name} has no signature {_SIGNATURE!r} (it has: {found}). Save it with that one.")
         self.name = name
         self._loaded = loaded
-        self._function = loaded.signatures[_SIGNATURE]
+        self._function = _chosen(loaded.signatures, signature, name)
+        inputs, outputs = self._function.structured_input_signature[1], self._function.structured_outputs
+        for what, specs in (("input", inputs), ("output", outputs)):
+            strings.refuse_tensors(what, [(key, spec.dtype) for key, spec in sorted(specs.items())], name)
 
     @classmethod
-    def open(cls, path: Path, message: Any) -> SavedModelSource:
+    def open(cls, path: Path, message: Any, signature: str | None = None) -> SavedModelSource:
         """Open a SavedModel folder, whose ``saved_model.pb`` was parsed as ``message``.
 
         Raises:
-            ModelError: TensorFlow cannot load it.
+            ModelError: TensorFlow cannot load it, or it has no such signature.
         """
         tf = tensorflow_import.tensorflow()
         folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
@@ -56,7 +56,7 @@ class SavedModelSource:
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(f"{path} cannot be loaded as a SavedModel: {one_line(error)}") from error
-        return cls(loaded, str(path), folder)
+        return cls(loaded, str(path), folder, signature)
 
     @classmethod
     def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
@@ -173,6 +173,28 @@ class SavedModelSource:
             if owner is not None:
                 readers[owner].update(_reading_operators(definition.node, internal.op.name, library, set()))
         return dict(readers)
+
+
+def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any:
+    """The signature that was asked for, else ``serving_default``, else the only one."""
+    if wanted is None and len(signatures) == 1:
+        return next(iter(signatures.values()))
+    chosen = _SIGNATURE if wanted is None else wanted
+    if chosen in signatures:
+        return signatures[chosen]
+    if not signatures:
+        raise ModelError(f"{name} has no signatures. Save it with one: tf.saved_model.save(..., signatures=...).")
+    found = "; ".join(f"{key}({_inputs_in_words(function)})" for key, function in sorted(signatures.items()))
+    cure = " Choose one with --signature." if wanted is None else ""
+    raise ModelError(f"{name} has no signature {chosen!r}, it has: {found}.{cure}")
+
+
+def _inputs_in_words(function: Any) -> str:
+    specs = sorted(function.structured_input_signature[1].items())
+    return ", ".join(
+        f"{key}: {spec.dtype.name} {'of any shape' if spec.shape.rank is None else tuple(spec.shape.as_list())}"
+        for key, spec in specs
+    )
 
 
 def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set[tuple[int, str]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tflite_sparse.errors import InputError
 
@@ -37,3 +38,19 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
+
+
+def call(path: Path, function: str, raising: type[InputError]) -> Any:
+    """Run the Python file at ``path`` and return what its ``function``, called without arguments, returns.
+
+    Raises:
+        InputError: of the type ``raising``; see :func:`load_module`, or there is no such function, or it raised.
+    """
+    made = getattr(load_module(path, raising), function, None)
+    if not callable(made):
+        raise raising(f"{path} has no function {function!r}.")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return made()
+    except Exception as error:
+        raise raising(f"{path}:{function} raised {type(error).__name__}: {error}") from error

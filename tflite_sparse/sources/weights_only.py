@@ -1,0 +1,107 @@
+"""HDF5 files that hold the weights of a Keras model without its architecture, and a function of the user that makes it.
+
+There are two layouts: that of Keras 1 and 2, whose attribute ``layer_names`` lists the layers, and that of
+``.weights.h5`` since Keras 2.13 and in Keras 3, a folder ``vars`` for each object. Keras takes the one for the other
+by the ending of the name alone, so files are given to it under the name that their content asks for.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from tflite_sparse.errors import ModelError
+from tflite_sparse.sources import user_code
+
+_ROOTS_OF_WEIGHTS = {"model_weights", "layers", "vars", "_layer_checkpoint_dependencies"}
+_SHAPES = (  # how Keras 3 and Keras 2 tell that shapes differ
+    re.compile(
+        r"variable\.shape=(?P<ours>\([^)]*\)), Received: value\.shape=(?P<theirs>\([^)]*\)).*?path=(?P<name>[^,>]+)"
+    ),
+    re.compile(
+        r"variable ' ?(?P<name>[^':]+)[^']*'.*?variable shape (?P<ours>\([^)]*\)), and the assigned value shape "
+        r"(?P<theirs>\([^)]*\))"
+    ),
+)
+
+
+def holds_weights(file: h5py.File) -> bool:
+    """Whether an HDF5 file without a configuration looks like the weights of a Keras model."""
+    return _is_old_layout(file) or not _ROOTS_OF_WEIGHTS.isdisjoint(file)
+
+
+def build(path: Path, builder: str) -> Any:
+    """The model that the function ``builder`` (``path/to/module.py:function``; it is run) returns, with its weights.
+
+    Raises:
+        ModelError: there is no such function, it raised or returned no built Keras model, or the weights in ``path``
+            are those of another model.
+    """
+    file, separator, function = builder.rpartition(":")
+    if not separator or not file.endswith(".py"):
+        raise ModelError(f"--builder takes FILE.py:FUNCTION, not {builder!r}.")
+    model = user_code.call(Path(file), function, ModelError)
+    if not hasattr(model, "load_weights"):
+        raise ModelError(f"{builder} returned an object of type {type(model).__name__}; it must return a Keras model.")
+    if not model.built:
+        raise ModelError(
+            f"{builder} returned a model that is not built: give it an Input, or call it on one batch before."
+        )
+    with h5py.File(path, "r") as opened:
+        old = _is_old_layout(opened)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        named = Path(folder) / ("old.h5" if old else "new.weights.h5")
+        named.symlink_to(path.resolve())
+        try:
+            model.load_weights(str(named))
+        except Exception as error:
+            raise ModelError(f"{path} does not fit the model of {builder}: {_difference(str(error))}") from error
+        if not old:
+            _refuse_unread(named, model, path, builder)
+    return model
+
+
+def _is_old_layout(file: h5py.File) -> bool:
+    return "layer_names" in file.attrs or "model_weights" in file
+
+
+def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
+    """Keras leaves what is in the file and not in the model aside without a word; the model is another one then."""
+    own = named.with_name("own.weights.h5")
+    model.save_weights(str(own))
+    ours = _arrays(own)
+    for name, shape in _arrays(named).items():
+        if name not in ours:
+            raise ModelError(
+                f"{path} does not fit the model of {builder}: {name} of shape {shape} is in the file "
+                "and not in the model."
+            )
+
+
+def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array of a layer; what optimizers, metrics and random numbers have is left aside."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def visit(name: str, entry: Any) -> None:
+        if isinstance(entry, h5py.Dataset) and name.startswith("layers/") and "seed_generator" not in name:
+            found[name] = entry.shape
+
+    with h5py.File(path, "r") as opened:
+        opened.visititems(visit)
+    return found
+
+
+def _difference(message: str) -> str:
+    """What differs first, from the message of Keras."""
+    for pattern in _SHAPES:
+        match = pattern.search(message)
+        if match:
+            return (
+                f"{match['name'].strip()} is of shape {match['ours']} in the model and {match['theirs']} in the file."
+            )
+    first = re.sub(r"^A total of .*?>:\s*", "", message, flags=re.DOTALL)
+    return " ".join(first.partition("List of objects")[0].split())[:300]
