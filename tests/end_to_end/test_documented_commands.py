@@ -1,0 +1,66 @@
+"""Every command and Python example of the documents runs as it stands there."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tflite_sparse
+from tools import run_cli
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATED = {"cli.md", "real-models.md"}  # help texts; a record of another program's runs
+DOCUMENTS = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in GENERATED)]
+COMMANDS = {
+    document: [
+        line.partition("#")[0].strip()
+        for line in re.findall(r"(?m)^(?: {4})?(tflite-sparse [^\n]+)$", document.read_text(encoding="utf-8"))
+    ]
+    for document in DOCUMENTS
+}
+EXAMPLES = {document: re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.S) for document in DOCUMENTS}
+
+
+@pytest.fixture(scope="session")
+def files(model3, digits, tmp_path_factory):
+    """A folder with what the documents take for granted: a pruned model, its data, a recipe, a dense int8 file."""
+    folder = tmp_path_factory.mktemp("documented")
+    data = {name: getattr(digits, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(folder / "data.npz", **data)
+    model3.save(folder / "plain.keras")
+    tflite_sparse.prune(folder / "plain.keras", data, folder / "model.keras", sparsity=0.875, epochs=12)
+    tflite_sparse.export(folder / "model.keras", data, int8=True, out=folder / "out", max_accuracy_drop=1)
+    for name in ("model-int8.tflite", "dense-int8.tflite"):
+        shutil.copy(folder / "out" / "dense-int8.tflite", folder / name)
+    (folder / "recipe.toml").write_text('version = 1\n[[rule]]\nlayers = ".*"\nsparsity = 0.8\n')
+    return folder
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if COMMANDS[each]], ids=lambda path: path.name)
+def test_commands(document, files, tmp_path, monkeypatch):
+    """One after the other, as a reader would type them: later ones use what earlier ones wrote."""
+    folder = shutil.copytree(files, tmp_path / "work")
+    monkeypatch.chdir(folder)
+    for command in COMMANDS[document]:
+        run = run_cli(*shlex.split(command)[1:])
+        # A one-shot mask of the documents' sparsity may cost this small model accuracy, and the program says so.
+        reasons = [line for line in run.stderr.splitlines() if line.startswith("failed: ")]
+        assert run.code == 0 or (run.code == 1 and all("accuracy" in line for line in reasons)), (command, run.stderr)
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if EXAMPLES[each]], ids=lambda path: path.name)
+def test_python_examples(document, files, tmp_path, monkeypatch, keras3, digits):
+    monkeypatch.chdir(shutil.copytree(files, tmp_path / "work"))
+    model = keras3.models.load_model("model.keras")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    known = {"tflite_sparse": tflite_sparse, "model": model, "x": digits.x_train[:200], "y": digits.y_train[:200]}
+    for example in EXAMPLES[document]:
+        exec(compile(example, document.name, "exec"), known)  # noqa: S102 - the document is ours
+
+
+def test_the_documents_hold_commands_and_examples():
+    assert sum(map(len, COMMANDS.values())) >= 15
+    assert sum(map(len, EXAMPLES.values())) >= 6
