@@ -53,9 +53,12 @@ KINDS = ["lstm", "gru", "simple", "bidirectional", "stacked", "hard sigmoid", "m
 
 @pytest.mark.parametrize("generation", ["keras3", "keras2"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_int8_weights_of_every_step_are_stored_once_and_sparse(kind, generation, sequences, request, tmp_path):
+def test_every_kind(kind, generation, sequences, request, tmp_path):
     model = model_of(request.getfixturevalue(generation), kind)
+    wanted = model.predict(sequences[:10], verbose=0)
     report = export(model, sequences, tmp_path, int8=True)
+    float32 = litert.run(tmp_path / "out" / "dense-float32.tflite", sequences[:10]).real()
+    np.testing.assert_allclose(float32, wanted, atol=2e-6)
     assert report.verification.outputs_bit_exact
     stored = [tensor for tensor in report.tensors if tensor.layout != "dense"]
     assert len(stored) >= 2, [(tensor.name, tensor.layout, tensor.reason) for tensor in report.tensors]
@@ -69,29 +72,21 @@ def test_int8_weights_of_every_step_are_stored_once_and_sparse(kind, generation,
     assert report.models.sparse_int8.sparsity > 0.8
 
 
-@pytest.mark.parametrize("generation", ["keras3", "keras2"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_float32_is_what_keras_computes(kind, generation, sequences, request, tmp_path):
-    model = model_of(request.getfixturevalue(generation), kind)
-    wanted = model.predict(sequences[:10], verbose=0)
-    report = export(model, sequences, tmp_path, sparsity=None)
-    got = litert.run(tmp_path / "out" / "dense-float32.tflite", sequences[:10]).real()
-    np.testing.assert_allclose(got, wanted, atol=2e-6)
-    assert report.verification.outputs_bit_exact
-
-
 def test_cells_are_not_clipped(keras2, tmp_path):
-    """The converter clips at 10; after fifty steps with open gates this cell holds about 50."""
+    """The converter clips at 10. The cell counts up by 1 a step to 50, then down to 5; clipped it would end below 0."""
     layers = keras2.layers
-    model = keras2.Sequential([keras2.Input((50, 4)), layers.LSTM(3, return_state=False), layers.Dense(2)])
-    kernel, recurrent, bias = model.layers[0].get_weights()
-    bias[:] = 20.0
-    model.layers[0].set_weights([kernel * 0, recurrent * 0, bias])
-    model.layers[1].set_weights([np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32)])
-    x = np.zeros((8, 50, 4), np.float32)
-    wider = keras2.Sequential([keras2.Input((50, 4)), layers.LSTM(3, activation="tanh"), layers.Dense(2)])
-    wider.set_weights(model.get_weights())
-    export(wider, x, tmp_path, sparsity=None)
+    model = keras2.Sequential([keras2.Input((95, 1)), layers.LSTM(1), layers.Dense(1)])
+    kernel = np.array([[0, 0, 40, 0]], np.float32)  # input, forget, cell, output
+    bias = np.array([40, 40, 0, 40], np.float32)
+    model.set_weights(
+        [kernel, np.zeros((1, 4), np.float32), bias, np.ones((1, 1), np.float32), np.zeros(1, np.float32)]
+    )
+    steps = np.repeat(np.float32([1, -1]), [50, 45]).reshape(1, 95, 1)
+    x = np.concatenate([steps, -steps] * 4)
+    export(model, x, tmp_path, sparsity=None)
+    got = litert.run(tmp_path / "out" / "dense-float32.tflite", x).real()
+    np.testing.assert_allclose(got, model.predict(x, verbose=0), atol=1e-5)
+    assert got[0, 0] > 0.99
     path = tmp_path / "out" / "dense-float32.tflite"
     (lstm,) = (
         op.builtinOptions for op in serde.read(path).subgraphs[0].operators if hasattr(op.builtinOptions, "cellClip")
