@@ -27,6 +27,7 @@ from results import Verdict
 from tflite_sparse.config import PruningSettings
 from tflite_sparse.conversion.convert import to_int8
 from tflite_sparse.encoder import encode_file
+from tflite_sparse.evaluation import masked_score
 from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.files import write_bytes
 from tflite_sparse.pruning import MagnitudePruning, allocation, masks, repeatable, sensitivity, training
@@ -199,7 +200,7 @@ def _allocated(sparsity: float) -> Prepare:
         assert y is not None
         training.compile_for(dense, job.data, "sgd")  # the scan asks for its loss
         kernels = masks.prunable_while_training(dense.kernels())
-        evaluate = sensitivity.evaluator(dense, x, y)
+        evaluate = masked_score.evaluator(dense, x, y)
         scan = sensitivity.scan(dense, kernels, evaluate, allocation.ALLOCATION_SPARSITIES)
         sparsities = allocation.allocate(scan, sparsity).sparsities
         inner = of_settings(job.schedule.settings(sparsity=sparsity))

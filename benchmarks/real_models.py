@@ -29,7 +29,7 @@ import real_model_builders
 import real_model_data as data
 import results
 from packages import Package
-from tflite_sparse.pipeline import DENSE_FLOAT32
+from tflite_sparse.delivery import DENSE_FLOAT32
 from tflite_sparse.runtime import litert
 from tflite_sparse_cli.export import export
 

@@ -162,8 +162,7 @@ class _Pair:
             return check.model_copy(update={"unavailable": str(error)})
         try:
             found = self._run(self.file, inputs, kernels, signature)
-            if len(found.names) != len(expected.names):
-                raise ExecutionError(f"{self.file} has {len(found.names)} outputs instead of {len(expected.names)}.")
+            exactness.check_count(self.file, found, expected)
         except ExecutionError as error:
             refused = {"outputs_bit_exact": False, "within_tolerance": False, "refused": str(error)}
             return check.model_copy(update=refused)

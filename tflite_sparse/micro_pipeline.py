@@ -153,8 +153,7 @@ def _compare(
             )
             try:
                 found = runtime.run_separately(file, inputs, alternate_memory_bytes=memory)
-                if len(found.names) != len(expected.names):
-                    raise ExecutionError(f"{file} has {len(found.names)} outputs instead of {len(expected.names)}.")
+                exactness.check_count(file, found, expected)
             except ExecutionError as error:
                 checks.append(check.model_copy(update={"refused": str(error)}))
                 continue

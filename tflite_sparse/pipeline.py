@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,54 +14,37 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse import (
-    decoder,
+    accuracy_pipeline,
+    delivery,
     encoder,
     ethos_u_pipeline,
-    files,
     micro_code,
     micro_pipeline,
     planner,
     tuning,
     verification,
 )
-from tflite_sparse.config import DEMO_DATA, Activations, ExportSettings
-from tflite_sparse.conversion import convert
-from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, OutputError, SettingsError
+from tflite_sparse.accuracy_pipeline import Evaluation, Scores
+from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness, scoring, size
-from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.progress import Progress, Silent, Step, Timed
+from tflite_sparse.flatbuffer import signature
+from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
-from tflite_sparse.report import markdown
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
-from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.runtime import micro
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 
-DENSE_FLOAT32 = "dense-float32.tflite"
-DENSE_INT8 = "dense-int8.tflite"
-SPARSE = "model.tflite"
-REPORT_JSON = "report.json"
-REPORT_MARKDOWN = "report.md"
-C_HEADER, C_SOURCE = "model.h", "model.cc"
-COMPILED = "model_vela.tflite"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
-
-_FINER = {
-    "int16": "many times slower: built-in kernels only",
-    "float32": "the time and memory of a float32 model",
-}
 _BASELINE_INT8 = "baseline-int8.tflite"
-_COMPARED_WITH_SOURCE = 8
-_SHARE_FROM_SOURCE = 0.01  # of an output's range; float32 kernels add up in other orders
 
 
 def export(
@@ -108,14 +89,31 @@ class _Made:
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Pruned:
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else."""
+
+    source: SourceModel
+    pruning: report_model.Pruning
+    failures: list[str]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """Size and accuracy of the files; ``scorer`` is None without data."""
+
+    models: report_model.Models
+    accuracy: report_model.Accuracy | None
+    scorer: scoring.Scorer | None
+
+
+@dataclass(frozen=True)
 class _Export:
     settings: ExportSettings
     progress: Timed
-    wrong_conversions: list[str] = field(default_factory=list)
 
     def run(self, model: Any, data: Any) -> report_model.Report:
-        _check_out(self.settings.out)
+        delivery.check_out(self.settings.out)
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
             try:
                 return self._run(model, data, Path(folder))
@@ -128,29 +126,30 @@ class _Export:
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
+        converter = Converter(settings, samples, self.progress)
 
         if source is None:
             assert samples is not None
-            pruned, pruning = self._demo(samples, paths[DENSE_FLOAT32])
+            pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
-            pruned, pruning = self._prune(source, samples, paths[DENSE_FLOAT32])
-        dense = self._convert_pruned(pruned, samples, paths[DENSE_INT8])
+            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+        dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
-        choices, failures = made.choices, [_without(str(work), failure) for failure in made.failures]
-        models, accuracy = self._evaluate(paths, samples, delivered=not failures)
-        found = self._alternatives(pruned, samples, paths[DENSE_FLOAT32], accuracy)
-        failures = [*self.wrong_conversions, *failures, *_gate_failures(models, accuracy, settings, found)]
+        evaluated = self._evaluate(paths, samples, delivered=not made.failures)
+        found = self._alternatives(pruned.source, converter, evaluated, work)
+        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
+        failures = [_without(str(work), failure) for failure in failures]
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
-            model=pruned.name,
+            model=pruned.source.name,
             data=None if samples is None else samples.name,
             settings=settings.model_dump(mode="json"),
-            models=models,
-            ratios=_ratios(models),
-            accuracy=accuracy,
-            pruning=pruning,
-            tensors=[tensor_of(choice) for choice in choices],
+            models=evaluated.models,
+            ratios=_ratios(evaluated.models),
+            accuracy=evaluated.accuracy,
+            pruning=pruned.pruning,
+            tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
             alternatives=found,
@@ -158,7 +157,7 @@ class _Export:
             ethos_u=made.ethos_u,
             seconds=self.progress.seconds,
         )
-        _deliver(report, paths, made.files if paths[SPARSE].name in _paths(report.models) else {}, settings.out)
+        delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
@@ -186,7 +185,7 @@ class _Export:
             _check_labels(named, samples)
             return source, samples
 
-    def _demo(self, samples: Dataset, dense_float32: Path) -> tuple[SourceModel, report_model.Pruning]:
+    def _demo(self, samples: Dataset, converter: Converter, dense_float32: Path) -> _Pruned:
         """Train the demo network twice from the same start, plainly and pruning it; convert the plain one."""
         keras, seed = tensorflow_import.keras3(), self.settings.seed
         sparsity = self.settings.sparsity
@@ -196,14 +195,14 @@ class _Export:
             training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
         with self.progress.stage("train and prune") as on_step:
             training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
-        self._convert_dense(plain, samples, dense_float32)
+        failures = self._convert_dense(plain, converter, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        return pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        return _Pruned(pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
 
     def _prune(
-        self, source: SourceModel, samples: Dataset | None, dense_float32: Path
-    ) -> tuple[SourceModel, report_model.Pruning]:
+        self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
+    ) -> _Pruned:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
         with self.progress.stage("strip"):
@@ -218,7 +217,7 @@ class _Export:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
-        self._convert_dense(stripped, samples, dense_float32)
+        failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
             masks.mask_to(kernels, settings.sparsity or 0.0)
             after = masks.sparsity_of(kernels).share
@@ -234,57 +233,23 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words)
+        return _Pruned(stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures)
 
-    def _convert_dense(self, source: SourceModel, samples: Dataset | None, path: Path) -> None:
-        with self.progress.stage("convert dense float32"):
-            self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
-        if samples is not None:
-            with self.progress.stage("compare with the source model"):
-                self.wrong_conversions += _differences_from_source(source, samples, path)
+    def _convert_dense(self, source: SourceModel, converter: Converter, path: Path) -> list[str]:
+        """The files of the model before it is masked; where the float32 one computes something else."""
+        converter.float32(source, path)
         if self.settings.target == "ethos-u":  # the baseline of its report
-            assert samples is not None  # int8 needs them
-            chosen = _calibration_samples(samples, self.settings)
-            with self.progress.stage("convert dense int8") as on_step:
-                self._write_dense(path.with_name(_BASELINE_INT8), self._to_int8(source, chosen, on_step))
+            converter.int8(source, path.with_name(_BASELINE_INT8), "convert dense int8")
+        return converter.differences_from(source, path)
 
-    def _convert_pruned(self, source: SourceModel, samples: Dataset | None, int8_path: Path) -> Path:
+    def _convert_pruned(self, source: SourceModel, converter: Converter, int8_path: Path) -> Path:
         """The dense file of the pruned model in the precision asked for: what the sparse one must equal."""
-        if not self.settings.int8:
-            path = int8_path.with_name("pruned-float32.tflite")
-            with self.progress.stage("convert pruned float32"):
-                self._write_dense(path, convert.to_float32(source, recurrent=self.settings.recurrent))
-            return path
-        if self.settings.activations == "float32":
-            with self.progress.stage("convert with int8 weights"):
-                self._write_dense(int8_path, convert.to_float32(source, recurrent=self.settings.recurrent))
-                converted = serde.read(int8_path)
-                weight_only.apply(converted)
-                serde.write(converted, int8_path)
+        if self.settings.int8:
+            converter.int8(source, int8_path)
             return int8_path
-        assert samples is not None
-        chosen = _calibration_samples(samples, self.settings)
-        with self.progress.stage("calibrate and convert int8") as on_step:
-            self._write_dense(int8_path, self._to_int8(source, chosen, on_step, self.settings.activations))
-        return int8_path
-
-    def _to_int8(
-        self, source: SourceModel, chosen: arrays.Arrays, on_step: Step, activations: Activations = "int8"
-    ) -> bytes:
-        settings = self.settings
-        return convert.to_int8(
-            source,
-            chosen,
-            settings.io_or_default,
-            activations=activations,
-            recurrent=settings.recurrent,
-            on_step=on_step,
-        )
-
-    @staticmethod
-    def _write_dense(path: Path, converted: bytes) -> None:
-        path.write_bytes(converted)
-        lstm_cell_clip.drop(path)
+        path = int8_path.with_name("pruned-float32.tflite")
+        converter.float32(source, path, "convert pruned float32")
+        return path
 
     def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
         """The file for the target, checked against the dense one."""
@@ -330,119 +295,66 @@ class _Export:
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        x = None if samples is None else _in_order(dense, samples.x_test)
+        x = None if samples is None else arrays.ordered(samples.x_test, signature.names_of(dense).inputs)
         probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
-    def _evaluate(
-        self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool
-    ) -> tuple[report_model.Models, report_model.Accuracy | None]:
+    def _evaluate(self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool) -> _Evaluated:
         names = {DENSE_FLOAT32: "dense_float32"}
         if self.settings.int8:
             names[DENSE_INT8] = "dense_int8"
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
-        scores: dict[str, float | None] = dict.fromkeys(names)
-        each: list[dict[str, float] | None] = []
+        scorer: scoring.Scorer | None = None
+        each: list[Scores | None] = [None] * len(names)
         if samples is not None:
-            scorer, each = self._scores([paths[name] for name in names], samples)
-            scores = {
-                name: None if found is None else scoring.mean(found) for name, found in zip(names, each, strict=True)
-            }
+            runs_on = {SPARSE: self.settings.target}
+            baseline, *others = names
+            scorer, each = Evaluation(samples, self.progress).scores(
+                paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
+            )
+        scores = [None if found is None else scoring.mean(found) for found in each]
         entries = {}
-        for name, entry in names.items():
+        for (name, entry), score in zip(names.items(), scores, strict=True):
             measured = size.measure(paths[name])
             entries[entry] = report_model.ModelFile(
                 path=name,
                 file_bytes=measured.file_bytes,
                 gzip_bytes=measured.gzip_bytes,
-                accuracy=scores[name],
+                accuracy=score,
                 sparsity=measured.sparsity,
             )
         models = report_model.Models(**entries)
         best = models.dense_float32.accuracy
         reached = None if models.sparse is None else models.sparse.accuracy
-        if samples is None or best is None or reached is None:
-            return models, None
-        return models, report_model.Accuracy(
+        if samples is None or scorer is None or best is None or reached is None:
+            return _Evaluated(models, None, scorer)
+        accuracy = report_model.Accuracy(
             metric=scorer.metric,
             samples=samples.test_samples,
             drop=best - reached,
             max_drop=self.settings.max_accuracy_drop,
             outputs=_scores_of_outputs(scorer, each),
         )
+        return _Evaluated(models, accuracy, scorer)
 
     def _alternatives(
-        self,
-        pruned: SourceModel,
-        samples: Dataset | None,
-        dense_float32: Path,
-        accuracy: report_model.Accuracy | None,
+        self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
         """The ways out of int8 activations, measured where their drop passes the gate."""
-        settings = self.settings
-        within = accuracy is None or accuracy.drop <= settings.max_accuracy_drop
-        if (
-            within
-            or samples is None
-            or not settings.int8
-            or settings.target != "litert"
-            or settings.activations != "int8"
-        ):
+        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.models.dense_float32.accuracy
+        leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
+        if not leaves_choices or accuracy is None or accuracy.drop <= settings.max_accuracy_drop:
             return []
-        found = []
-        for activations, words in _FINER.items():
-            option = f"--activations {activations}"
-            changes = {"activations": activations, "io": "float32" if settings.io == "float32" else None}
-            other = _Export(settings.model_copy(update=changes), self.progress)
-            dense = dense_float32.with_name(f"{activations}-dense.tflite")
-            sparse = dense_float32.with_name(f"{activations}-sparse.tflite")
-            try:
-                other._convert_pruned(pruned, samples, dense)
-                encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize))
-                _, scores = self._scores([dense_float32, sparse], samples)
-                best, reached = (None if each is None else scoring.mean(each) for each in scores)
-            except (ConversionError, ExecutionError) as error:
-                found.append(Alternative(option=option, words=_without(str(dense.parent), str(error))))
-                continue
-            drop = None if best is None or reached is None else best - reached
-            measured = sparse.stat().st_size
-            found.append(Alternative(option=option, accuracy=reached, drop=drop, file_bytes=measured, words=words))
-        return found
-
-    def _scores(self, paths: Sequence[Path], samples: Dataset) -> tuple[scoring.Scorer, list[dict[str, float] | None]]:
-        """How outputs are scored, and for each file the scores by output; None if one of them is NaN."""
-        count = samples.test_samples
-        with self.progress.stage("evaluate") as on_step:
-
-            def outputs_of(position: int) -> dict[str, np.ndarray]:
-                path = paths[position]
-                run: Callable[..., runtime.Outputs] = runtime.run
-                if path.name == SPARSE and self.settings.target == "micro":
-                    if micro.is_available():
-                        run = micro.run
-                    else:  # the weights are the same; kernels may round in another way
-                        path = path.with_name("decoded.tflite")
-                        decoder.decode_file(paths[position], path)
-                        self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
-                outputs = run(
-                    path,
-                    _in_order(path, samples.x_test),
-                    on_step=lambda done, _: on_step(position * count + done, len(paths) * count),
-                )
-                return {name: outputs.real(index) for index, name in enumerate(signature.names_of(path).outputs)}
-
-            baseline = outputs_of(0)
-            broken = _samples_with_nan(baseline)
-            if broken:
-                raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
-            scorer = scoring.scorer(baseline, samples.y_test)
-            scores: list[dict[str, float] | None] = [scorer.scores(baseline)]
-            for position in range(1, len(paths)):
-                outputs = outputs_of(position)
-                scores.append(None if _samples_with_nan(outputs) else scorer.scores(outputs))
-        return scorer, scores
+        assert converter.samples is not None  # what was scored
+        assert evaluated.scorer is not None
+        assert best is not None
+        evaluation = Evaluation(converter.samples, self.progress)
+        found = accuracy_pipeline.alternatives(
+            pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
+        )
+        return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:
@@ -472,39 +384,7 @@ def _check_labels(named: Signature, samples: Dataset) -> None:
             raise DataError(f"{where}{error}") from error
 
 
-def _differences_from_source(source: SourceModel, samples: Dataset, path: Path) -> list[str]:
-    """Where the dense float32 file at ``path`` does not compute what its source does: converters have defects."""
-    x = arrays.take(samples.x_test, slice(0, _COMPARED_WITH_SOURCE))
-    outputs = runtime.run(path, _in_order(path, x))
-    failures = []
-    for name, wanted in source.compute(x).items():
-        index = signature.names_of(path).outputs.index(name)
-        found = outputs.real(index)
-        if found.shape != wanted.shape or not np.isfinite(wanted).all():  # NaN is told where accuracy is measured
-            continue
-        distance = float(np.max(np.abs(found - wanted), initial=0.0))
-        if not distance <= _SHARE_FROM_SOURCE * exactness.range_of(wanted):
-            failures.append(
-                f"conversion: output {name!r} of the float32 file differs from the model's by up to {distance:g}, of a "
-                f"range of {exactness.range_of(wanted):g}: a defect of the converter. If the model is recurrent, try "
-                "the other --recurrent."
-            )
-    return failures
-
-
-def _in_order(path: Path, x: arrays.Arrays) -> Sequence[np.ndarray]:
-    """Samples in the order of a file's inputs; converters order them in their own way."""
-    return arrays.ordered(x, signature.names_of(path).inputs if isinstance(x, Mapping) else ())
-
-
-def _samples_with_nan(outputs: Mapping[str, np.ndarray]) -> int:
-    bad = [~np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs.values()]
-    return int(np.logical_or.reduce(bad).sum())
-
-
-def _scores_of_outputs(
-    scorer: scoring.Scorer, files: Sequence[dict[str, float] | None]
-) -> list[report_model.OutputAccuracy]:
+def _scores_of_outputs(scorer: scoring.Scorer, files: Sequence[Scores | None]) -> list[report_model.OutputAccuracy]:
     """Of several outputs the scores of each in every file: dense float32, dense int8 if there is one, sparse."""
     dense, sparse = files[0], files[-1]
     if len(scorer.metrics) == 1 or dense is None or sparse is None:
@@ -520,12 +400,6 @@ def _scores_of_outputs(
         )
         for name, metric in scorer.metrics.items()
     ]
-
-
-def _calibration_samples(samples: Dataset, settings: ExportSettings) -> arrays.Arrays:
-    count = min(settings.calibration_samples, samples.train_samples)
-    chosen = np.random.default_rng(settings.seed).choice(samples.train_samples, count, replace=False)
-    return arrays.take(samples.x_train, np.sort(chosen))  # type: ignore[no-any-return]
 
 
 def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
@@ -576,12 +450,8 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     )
 
 
-def _gate_failures(
-    models: report_model.Models,
-    accuracy: report_model.Accuracy | None,
-    settings: ExportSettings,
-    found: Sequence[Alternative],
-) -> list[str]:
+def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative]) -> list[str]:
+    models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
     sparse = models.sparse
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
@@ -611,91 +481,6 @@ def _restored(model: Any) -> Iterator[None]:
         model.set_weights(before)
 
 
-def _check_out(out: Path) -> None:
-    """Find out before the work whether the result can be written; leave nothing behind."""
-    if out.is_symlink() and not out.exists():
-        raise OutputError(f"{out} is a link that leads nowhere; --out takes a folder.")
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; --out takes a folder.")
-    for name in ALL_FILES:
-        if (out / name).is_dir():
-            raise OutputError(
-                f"{out / name} is a folder where a file is to be written; move it or choose another --out."
-            )
-    nearest = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
-    try:
-        files.temporary_name_beside(nearest / "probe").unlink()
-    except OutputError as error:
-        raise OutputError(f"cannot write to --out {out}: {error.__cause__}.") from error
-
-
-def _deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[str, bytes | Path], out: Path) -> None:
-    """Write every file beside its final name first, so that a full disk changes nothing; then rename them all."""
-    contents: dict[str, bytes | Path] = {entry.path: paths[entry.path] for _, entry in _entries(report.models)}
-    contents |= more
-    contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
-    contents[REPORT_MARKDOWN] = markdown.render(report).encode()
-    made = _make_folder(out)
-    left = _left_by_an_earlier_run(out)
-    temporary: dict[str, Path] = {}
-    try:
-        for name, content in contents.items():
-            temporary[name] = files.temporary_name_beside(out / name)
-            try:
-                if isinstance(content, Path):
-                    shutil.copyfile(content, temporary[name])
-                else:
-                    temporary[name].write_bytes(content)
-            except OSError as error:
-                raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
-        for name, path in temporary.items():
-            files.publish(path, out / name)
-        for name in left - set(contents):
-            (out / name).unlink(missing_ok=True)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-        for folder in made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
-
-
-def _left_by_an_earlier_run(out: Path) -> set[str]:
-    """Files that would mislead beside a new report. Without a report of ours they are somebody else's."""
-    try:
-        content = (out / REPORT_JSON).read_bytes()
-    except OSError:
-        return set()
-    names = {DENSE_FLOAT32, DENSE_INT8, SPARSE}
-    try:
-        settings = dict(json.loads(content)["settings"])
-    except (ValueError, KeyError, TypeError):
-        return names
-    if settings.get("c_array"):
-        names |= {C_HEADER, C_SOURCE}
-    if settings.get("target") == "ethos-u":
-        names.add(COMPILED)
-    return names
-
-
 def _without(folder: str, message: str) -> str:
     """A message that names files of a temporary folder by their names alone."""
     return message.replace(f"{folder}{os.sep}", "")
-
-
-def _paths(models: report_model.Models) -> set[str]:
-    return {entry.path for _, entry in _entries(models)}
-
-
-def _entries(models: report_model.Models) -> list[tuple[str, report_model.ModelFile]]:
-    return [(name, entry) for name, entry in models if entry is not None]
-
-
-def _make_folder(out: Path) -> list[Path]:
-    """Make the folder and its parents; return those that were made, innermost first."""
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
-    return missing

@@ -16,6 +16,7 @@ import numpy as np
 
 from tflite_sparse.config import PruneSettings
 from tflite_sparse.errors import DataError, ModelError, OutputError, SettingsError, TfliteSparseError, one_line
+from tflite_sparse.evaluation import masked_score
 from tflite_sparse.evaluation.accuracy import choose_metric
 from tflite_sparse.files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.progress import Progress, Silent, Timed
@@ -151,6 +152,11 @@ class _Prune:
             inputs = source.inputs()
             if len(inputs) != 1:
                 raise DataError(f"{path} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
+            outputs = source.outputs()
+            if len(outputs) != 1:
+                raise DataError(
+                    f"{path} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning."
+                )
             samples = dataset.of_any(data, seed=self.settings.seed, image_shape=inputs[0].shape)
             samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
         if not samples.has_labels:
@@ -167,7 +173,7 @@ class _Prune:
         with self.progress.stage("scan") as on_step:
             assert y is not None  # has_labels
             training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-            evaluate = sensitivity.evaluator(source, x, y)
+            evaluate = masked_score.evaluator(source, x, y)
             shapes = [each.structure for each in plan.kernels]
             return sensitivity.scan(source, kernels, evaluate, sparsities, structure=shapes, on_step=on_step)
 

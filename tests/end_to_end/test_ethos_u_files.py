@@ -5,8 +5,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
+from tflite_sparse.delivery import COMPILED, DENSE_FLOAT32, DENSE_INT8, REPORT_JSON, REPORT_MARKDOWN, SPARSE
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.pipeline import COMPILED, DENSE_FLOAT32, DENSE_INT8, REPORT_JSON, REPORT_MARKDOWN, SPARSE
 from tflite_sparse.report.model import Report
 from tflite_sparse.runtime import vela
 from tools import run_cli

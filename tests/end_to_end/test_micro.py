@@ -10,9 +10,7 @@ import pytest
 import micro_process
 import odd_models
 import tiny_models
-from tflite_sparse.errors import ExecutionError
-from tflite_sparse.flatbuffer import serde
-from tflite_sparse.pipeline import (
+from tflite_sparse.delivery import (
     C_HEADER,
     C_SOURCE,
     DENSE_FLOAT32,
@@ -21,6 +19,8 @@ from tflite_sparse.pipeline import (
     REPORT_MARKDOWN,
     SPARSE,
 )
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE
 from tflite_sparse.report.model import Report

@@ -127,6 +127,15 @@ def test_a_wrong_conversion_fails_the_run(keras2, sequences, tmp_path):
     assert export(model_of(keras2, "stacked"), sequences, tmp_path, sparsity=None).gates.passed
 
 
+def test_unrolling_the_baseline_takes_the_number_of_steps_from_the_data(keras2, sequences, tmp_path):
+    keras2.utils.set_random_seed(3)
+    inputs = keras2.Input((None, WIDTH))
+    hidden = keras2.layers.GRU(16)(keras2.layers.LSTM(16, return_sequences=True)(inputs))
+    report = export(keras2.Model(inputs, hidden), sequences, tmp_path, sparsity=None)
+    assert report.gates.passed
+    assert "WHILE" not in operators(tmp_path / "out" / "dense-float32.tflite")
+
+
 def test_layers_are_as_before(keras2, keras3, sequences, tmp_path):
     for keras in (keras2, keras3):
         model = model_of(keras, "lstm")

@@ -153,3 +153,22 @@ def test_tf_data(keras3, tmp_path):
     reports = [export(two_by_two(keras3), data, tmp_path) for data in (by_name, by_place)]
     assert reports[0].accuracy == reports[1].accuracy
     assert len(reports[0].accuracy.outputs) == 2
+
+
+def test_one_tensor_by_two_names(keras3, tmp_path):
+    inputs = keras3.Input((64,))
+    hidden = keras3.layers.Dense(64, name="hidden")(inputs)
+    model = keras3.Model(inputs, {"first": hidden, "second": hidden})
+    x = np.random.default_rng(0).standard_normal((40, 64)).astype(np.float32)
+    report = tflite_sparse.export(model, x, sparsity=0.8, out=tmp_path / "out", max_accuracy_drop=1)
+    assert report.verification.outputs_bit_exact
+    assert not [failure for failure in report.gates.failures if "conversion" in failure]
+
+
+def test_prune_says_that_it_takes_one_output(keras3, tmp_path):
+    inputs = keras3.Input((64,))
+    heads = [keras3.layers.Dense(3, name=name)(inputs) for name in ("a", "b")]
+    keras3.Model(inputs, heads).save(tmp_path / "two.keras")
+    x, y = np.zeros((20, 64), np.float32), np.zeros(20, int)
+    with pytest.raises(DataError, match=r"two\.keras has 2 outputs; prune trains models with one"):
+        tflite_sparse.prune(tmp_path / "two.keras", (x, y), tmp_path / "out.keras", sparsity=0.5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.pruning import masks, sensitivity
+from tflite_sparse.evaluation import masked_score
+from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.sensitivity import Score, estimated_evaluations, held_out, scan
 from tflite_sparse.pruning.structure import parse
 from tflite_sparse.report.sensitivity import Scan, table
@@ -43,7 +44,7 @@ def bits(source):
 
 def test_every_figure_is_that_of_the_model_with_one_kernel_masked(source, samples):
     kernels, before = masks.prunable(source), bits(source)
-    evaluate = sensitivity.evaluator(source, samples.x_train, samples.y_train)
+    evaluate = masked_score.evaluator(source, samples.x_train, samples.y_train)
     found = scan(source, kernels, evaluate, SPARSITIES)
     assert bits(source) == before
     assert [kernel.name.split("/")[-2] for kernel in found.kernels] == ["first", "second"]

@@ -190,3 +190,15 @@ def test_npz_whose_header_announces_what_is_not_there(tmp_path):
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 64)
     with pytest.raises(DataError, match=r"lie\.npz cannot be read as an \.npz of plain arrays"):
         dataset.load(str(tmp_path / "lie.npz"))
+
+
+def test_npz_bomb_that_claims_to_hold_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "_UNSUSPICIOUS_BYTES", 2**20)
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((100, 2**17), np.uint8))
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 20 : entry + 24] = bytes(4)  # the packed size
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="as a zip bomb does"):
+        dataset.load(str(path))

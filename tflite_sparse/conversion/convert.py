@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,18 +24,28 @@ _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "While", "Stat
 _SHOWN_KINDS = 8
 
 
-def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", on_step: Step = ignore_steps) -> bytes:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Quantisation:
+    """What the converter calibrates with, and the types of inputs, outputs and activations."""
+
+    samples: Arrays
+    io: Io
+    activations: Activations
+
+
+def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
     Args:
         model: what to convert.
         recurrent: how recurrent layers are written.
-        on_step: of no use here.
+        like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
+            by step they tell how many steps there are, if the model leaves that open.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, None, "float32", recurrent, on_step)
+    return _first_that_works(model, traces(model, like, recurrent, int8=False), None, ignore_steps)
 
 
 def to_int8(
@@ -61,27 +71,24 @@ def to_int8(
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
     """
-    return _first_that_works(model, samples, io, recurrent, on_step, activations)
+    forms = traces(model, samples, recurrent, int8=True)
+    return _first_that_works(model, forms, _Quantisation(samples, io, activations), on_step)
 
 
 def _first_that_works(
-    model: SourceModel,
-    samples: Arrays | None,
-    io: Io,
-    recurrent: Recurrent,
-    on_step: Step,
-    activations: Activations = "int8",
+    model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation | None, on_step: Step
 ) -> bytes:
-    forms = traces(model, samples, recurrent, int8=samples is not None)
-    for form in forms[:-1]:
-        with contextlib.suppress(ConversionError):  # the last form's error is raised
-            return _convert(model, form, samples, io, on_step, activations)
-    return _convert(model, forms[-1], samples, io, on_step, activations)
+    """The file of the first form that the converter takes. Where it takes none, the first one's error tells most."""
+    errors = []
+    for form in forms:
+        try:
+            return _convert(model, form, quantisation, on_step)
+        except ConversionError as error:
+            errors.append(error)
+    raise errors[0]
 
 
-def _convert(
-    model: SourceModel, trace: Trace, samples: Arrays | None, io: Io, on_step: Step, activations: Activations
-) -> bytes:
+def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | None, on_step: Step) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
@@ -97,14 +104,14 @@ def _convert(
                 f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
                 on_step=on_step,
                 folder=str(folder),
-                samples=dict(samples) if isinstance(samples, Mapping) else samples,
-                io=io,
-                activations=activations,
+                samples=None if quantisation is None else quantisation.samples,
+                io="float32" if quantisation is None else quantisation.io,
+                activations="float32" if quantisation is None else quantisation.activations,
             )
         except child.ChildDiedError as death:
-            raise ConversionError(_death_message(model, death, samples is not None)) from death
+            raise ConversionError(_death_message(model, death, quantisation is not None)) from death
         except (RuntimeError, MemoryError) as error:
-            raise ConversionError(_refusal_message(model, error, samples is not None)) from error
+            raise ConversionError(_refusal_message(model, error, quantisation is not None)) from error
     return result
 
 

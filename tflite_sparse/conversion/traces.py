@@ -16,12 +16,12 @@ int8 kernel crashes on sparse weights, was ten times less exact in a trial, and 
 (LiteRT 2.3.0). Each step costs about 4 kB of the file."""
 
 
-def traces(model: SourceModel, samples: Arrays | None, recurrent: Recurrent, *, int8: bool) -> list[Trace]:
+def traces(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int8: bool) -> list[Trace]:
     """The forms to try, one after the other.
 
     Args:
         model: what is to be converted.
-        samples: of its inputs, where there are any; they tell sizes that the model leaves open.
+        like: samples of its inputs, where there are any; they tell sizes that the model leaves open.
         recurrent: what the user wants.
         int8: whether activations are calibrated.
     """
@@ -31,8 +31,8 @@ def traces(model: SourceModel, samples: Arrays | None, recurrent: Recurrent, *, 
     inputs = model.inputs()
     loop = Trace({spec.name: (1, *spec.shape[1:]) for spec in inputs})
     shapes: dict[str, tuple[int | None, ...]] = dict(loop.shapes)
-    if samples is not None:
-        arrays = ordered(samples, tuple(shapes))
+    if like is not None:
+        arrays = ordered(like, tuple(shapes))
         shapes = {name: (1, *array.shape[1:]) for name, array in zip(shapes, arrays, strict=True)}
     unrolled = Trace(shapes, unrolled=True)
     steps = max((shape[1] or 0 for shape in shapes.values() if len(shape) > 1), default=0)

@@ -204,6 +204,16 @@ def range_of(array: np.ndarray) -> float:
     return float(np.ptp(values)) if values.size and np.ptp(values) > 0 else 1.0
 
 
+def check_count(file: Path, found: litert.SeparateOutputs, expected: litert.SeparateOutputs) -> None:
+    """Refuse outputs of ``file`` that are more or fewer than they must be.
+
+    Raises:
+        ExecutionError: they are.
+    """
+    if len(found.names) != len(expected.names):
+        raise ExecutionError(f"{file} has {len(found.names)} outputs instead of {len(expected.names)}.")
+
+
 def differences(found: litert.SeparateOutputs, expected: litert.SeparateOutputs) -> tuple[OutputDifference, ...]:
     """The outputs that differ in a bit, shape or dtype on any sample. Both hold as many outputs and samples."""
     result = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ def names_of(path: Path) -> Names:
     model = serde.read(path)
     graph = model.subgraphs[0]
     own = [each for each in model.signatureDefs or () if each.subgraphIndex == 0]
-    inputs = _by_tensor(own[0].inputs) if own else {}
-    outputs = _by_tensor(own[0].outputs) if own else {}
-
-    def found(indices: Any, named: dict[int, str]) -> tuple[str, ...]:
-        return tuple(named.get(int(index)) or text(graph.tensors[index].name) for index in indices)
-
-    return Names(found(graph.inputs, inputs), found(graph.outputs, outputs))
+    entries = (own[0].inputs, own[0].outputs) if own else ((), ())
+    return Names(_names(graph, graph.inputs, entries[0]), _names(graph, graph.outputs, entries[1]))
 
 
-def _by_tensor(entries: Any) -> dict[int, str]:
-    return {int(entry.tensorIndex): text(entry.name) for entry in entries or ()}
+def _names(graph: Any, indices: Any, entries: Any) -> tuple[str, ...]:
+    named: dict[int, list[str]] = defaultdict(list)  # a model may yield one tensor by several names
+    for entry in entries or ():
+        named[int(entry.tensorIndex)].append(text(entry.name))
+    return tuple(
+        named[index].pop(0) if named[index] else text(graph.tensors[index].name) for index in map(int, indices)
+    )

@@ -178,11 +178,10 @@ class MagnitudePruning(Hooks):
     @contextlib.contextmanager
     def _releasing_on_error(self) -> Iterator[None]:
         """``fit`` does not call ``on_train_end`` after an exception."""
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.release)
             yield
-        except Exception:
-            self.release()
-            raise
+            stack.pop_all()
 
     def _masks_by_variable(self) -> dict[int, Any]:
         return {id(each.variable): each.mask for each in self._masked}

@@ -7,26 +7,19 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.evaluation.accuracy import choose_metric
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.pruning import masks
+from tflite_sparse.pruning.scan import KernelScan, Point, Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
-from tflite_sparse.report.sensitivity import KernelScan, Point, Scan
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
-if TYPE_CHECKING:
-    from tflite_sparse.sources.keras_model import KerasSource
-
 SPARSITIES = (0.5, 0.75, 0.875, 0.95)
 """What a scan for people tries."""
-
-_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +93,6 @@ def scan(
 def estimated_evaluations(kernels: Sequence[Kernel], sparsities: Sequence[float] = SPARSITIES) -> int:
     """How often :func:`scan` evaluates the model: once as it is, and once for each kernel and sparsity."""
     return 1 + len(kernels) * len(sparsities)
-
-
-def evaluator(source: KerasSource, x: np.ndarray, y: np.ndarray) -> Callable[[], Score]:
-    """What :func:`scan` calls: the score of a compiled model on samples ``x`` ``(n, ...)`` with labels ``y``.
-
-    The metric is chosen by the model's outputs now, so that it is the same for every mask.
-
-    Raises:
-        DataError: the labels do not fit the outputs.
-    """
-
-    def outputs() -> np.ndarray:
-        return np.asarray(source.model.predict(x, batch_size=_BATCH_SIZE, verbose=0))
-
-    metric = choose_metric(outputs(), y)
-
-    def evaluate() -> Score:
-        predicted = outputs()
-        return Score(metric.score(predicted, y), float(source.model.loss(y, predicted)))
-
-    return evaluate
 
 
 def held_out(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,8 @@ def count(arrays: Arrays) -> int:
     return len(columns(arrays)[0])
 
 
-def take(arrays: Arrays, rows: Any) -> Any:
-    """The samples ``rows`` (a slice or an array of indices), in the same form."""
+def take(arrays: Arrays, rows: slice | np.ndarray) -> Arrays:
+    """The samples ``rows`` (a slice, or an array of indices), in the same form."""
     if isinstance(arrays, Mapping):
         return {name: array[rows] for name, array in arrays.items()}
     return arrays[rows]

@@ -10,6 +10,7 @@ import io
 import re
 import stat
 import zipfile
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -33,13 +34,13 @@ def check_keras_archive(archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members, more than the {_MOST_MEMBERS:,} of any model")
-    names = [member.filename for member in members]
+    names = Counter(member.filename for member in members)
     for member in members:
         if _leads_out(member.filename):
             raise ValueError(f"its member {member.filename!r} would be unpacked outside of its folder")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise ValueError(f"its member {member.filename!r} is a symbolic link")
-        if names.count(member.filename) > 1:
+        if names[member.filename] > 1:
             raise ValueError(f"it has several members of the name {member.filename!r}")
     size = sum(member.file_size for member in members)
     _check_inflation("its members unpack", size, sum(member.compress_size for member in members))
@@ -95,6 +96,11 @@ def check_folder(path: Path, saved_model: Any) -> None:
                 raise ModelError(f"{path} names the asset {asset.filename!r}, which lies outside of the folder.")
 
 
+def inflates(size: int, packed: int, unsuspicious: int, most: int) -> bool:
+    """Whether ``packed`` bytes become too many: a ``size`` of more than ``unsuspicious`` and ``most`` times as many."""
+    return size > max(unsuspicious, most * packed)
+
+
 def _leads_out(name: str) -> bool:
     """Whether a relative name may point out of its folder, on any system."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -102,5 +108,5 @@ def _leads_out(name: str) -> bool:
 
 
 def _check_inflation(what: str, size: int, packed: int) -> None:
-    if size > max(LEAST_LIMIT_BYTES, MOST_INFLATION * packed):
+    if inflates(size, packed, LEAST_LIMIT_BYTES, MOST_INFLATION):
         raise ValueError(f"{what} to {size / 1e9:.1f} GB, which no trained model does")

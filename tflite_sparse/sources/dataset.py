@@ -21,6 +21,7 @@ import numpy as np
 from tflite_sparse.errors import DataError, one_line
 from tflite_sparse.sources import named_arrays, user_code
 from tflite_sparse.sources.arrays import Arrays, columns, count, take
+from tflite_sparse.sources.containers import inflates
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
 
@@ -285,10 +286,10 @@ def _from_npz(path: Path, seed: int, signature: Signature) -> Dataset:
             packed = sum(entry.compress_size for entry in archive.infolist())
         if size > _MAX_BYTES:
             raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {_MAX_BYTES / 1e9:.0f} GB.")
-        if size > max(_UNSUSPICIOUS_BYTES, _MOST_INFLATION * packed):
+        if inflates(size, packed, _UNSUSPICIOUS_BYTES, _MOST_INFLATION):
             raise DataError(
-                f"{path} unpacks to {size / 1e9:.1f} GB, {size // packed} times its size, as a zip bomb does. If you "
-                "trust it, save the arrays with np.savez, uncompressed."
+                f"{path} unpacks to {size / 1e9:.1f} GB, {size // max(packed, 1)} times its size, as a zip bomb does. "
+                "If you trust it, save the arrays with np.savez, uncompressed."
             )
         with np.load(path, allow_pickle=False) as archive:
             return _from_mapping({key: archive[key] for key in archive.files}, str(path), seed, signature)

@@ -20,7 +20,6 @@ def describe(layers: Iterable[Any]) -> Loops:
     fused = sum(map(_is_fused, found))
     return Loops(
         any=bool(found),
-        fused=0 < fused == len(found),
         mixed=0 < fused < len(found),
         unrollable=bool(found),
     )

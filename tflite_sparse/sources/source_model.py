@@ -64,13 +64,11 @@ class Loops:
 
     Attributes:
         any: whether there are any.
-        fused: whether the converter makes one operator of each; only such loops can be calibrated.
-        mixed: whether it does so of some and not of all.
+        mixed: whether the converter makes one operator of some and not of all.
         unrollable: whether they can be written step by step.
     """
 
     any: bool = False
-    fused: bool = False
     mixed: bool = False
     unrollable: bool = False
 

@@ -1,0 +1,118 @@
+"""The files of an export in its folder: all of them or none, and nothing of an older run beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tflite_sparse import files
+from tflite_sparse.errors import OutputError
+from tflite_sparse.report import markdown
+from tflite_sparse.report import model as report_model
+
+DENSE_FLOAT32 = "dense-float32.tflite"
+DENSE_INT8 = "dense-int8.tflite"
+SPARSE = "model.tflite"
+REPORT_JSON = "report.json"
+REPORT_MARKDOWN = "report.md"
+C_HEADER, C_SOURCE = "model.h", "model.cc"
+COMPILED = "model_vela.tflite"
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
+
+
+def check_out(out: Path) -> None:
+    """Find out before the work whether the result can be written; leave nothing behind.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if out.is_symlink() and not out.exists():
+        raise OutputError(f"{out} is a link that leads nowhere; --out takes a folder.")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; --out takes a folder.")
+    for name in ALL_FILES:
+        if (out / name).is_dir():
+            raise OutputError(
+                f"{out / name} is a folder where a file is to be written; move it or choose another --out."
+            )
+    nearest = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
+    try:
+        files.temporary_name_beside(nearest / "probe").unlink()
+    except OutputError as error:
+        raise OutputError(f"cannot write to --out {out}: {error.__cause__}.") from error
+
+
+def delivered(models: report_model.Models) -> list[str]:
+    """The names of the ``.tflite`` files that a report speaks of."""
+    return [entry.path for _, entry in models if entry is not None]
+
+
+def deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[str, bytes | Path], out: Path) -> None:
+    """Write every file beside its final name first, so that a full disk changes nothing; then rename them all.
+
+    Args:
+        report: of the export; its files and the report itself are written.
+        paths: where its ``.tflite`` files lie, by their names.
+        more: other files, by their names: contents, or where they lie.
+        out: the folder; it is made where it is missing.
+
+    Raises:
+        OutputError: a file cannot be written; the folder is as it was.
+    """
+    contents: dict[str, bytes | Path] = {name: paths[name] for name in delivered(report.models)}
+    contents |= more
+    contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
+    contents[REPORT_MARKDOWN] = markdown.render(report).encode()
+    made = _make_folder(out)
+    left = _left_by_an_earlier_run(out)
+    temporary: dict[str, Path] = {}
+    try:
+        for name, content in contents.items():
+            temporary[name] = files.temporary_name_beside(out / name)
+            try:
+                if isinstance(content, Path):
+                    shutil.copyfile(content, temporary[name])
+                else:
+                    temporary[name].write_bytes(content)
+            except OSError as error:
+                raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
+        for name, path in temporary.items():
+            files.publish(path, out / name)
+        for name in left - set(contents):
+            (out / name).unlink(missing_ok=True)
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _left_by_an_earlier_run(out: Path) -> set[str]:
+    """Files that would mislead beside a new report. Without a report of ours they are somebody else's."""
+    try:
+        content = (out / REPORT_JSON).read_bytes()
+    except OSError:
+        return set()
+    names = {DENSE_FLOAT32, DENSE_INT8, SPARSE}
+    try:
+        settings = dict(json.loads(content)["settings"])
+    except (ValueError, KeyError, TypeError):
+        return names
+    if settings.get("c_array"):
+        names |= {C_HEADER, C_SOURCE}
+    if settings.get("target") == "ethos-u":
+        names.add(COMPILED)
+    return names
+
+
+def _make_folder(out: Path) -> list[Path]:
+    """Make the folder and its parents; return those that were made, innermost first."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
+    return missing
