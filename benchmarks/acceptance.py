@@ -14,15 +14,14 @@ import click
 import numpy as np
 
 from acceptance_cases import CASES, Case
-from runtime_versions import Job, Result, Runtime, installed, run, unpack
+from runtime_versions import OLDER, Job, Result, Runtime, installed, run, unpack
 
-_VERSIONS = "1.2.0,1.4.0,2.1.0,2.1.6"
 _FEWEST_DIFFERENT_OUTPUTS = 10
 
 
 @click.command()
 @click.option(
-    "--versions", default=_VERSIONS, show_default=True, help="Of ai-edge-litert, beside the one installed here."
+    "--versions", default=",".join(OLDER), show_default=True, help="Of ai-edge-litert, beside the one installed here."
 )
 @click.option(
     "--cache",

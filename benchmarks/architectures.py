@@ -27,7 +27,7 @@ import runtime_versions
 from architecture_models import ARCHITECTURES
 from contenders import Contender
 from models import EVERY_KERNEL
-from runtime_versions import Job, Runtime
+from runtime_versions import Job
 from tflite_sparse import encoder
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.evaluation import exactness
@@ -35,12 +35,10 @@ from tflite_sparse.targets.micro import Micro
 
 _CACHE = Path.home() / ".cache" / "tflite-sparse-architectures"
 _RUNTIMES = Path.home() / ".cache" / "tflite-sparse-runtimes"
-_OLDER = ("1.2.0", "1.4.0", "2.1.0", "2.1.6")
 _KERNELS = ("default", "builtin")
 _SAMPLES, _PROBES, _PROCESSES = 6, 5, 3
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "tf-keras", "ai-edge-litert")
 _MOST_LATENCY = 1.05
-_NEITHER = ": does not run dense int8 either"
 _HEADINGS = (
     "model",
     "float32 (bytes)",
@@ -175,12 +173,9 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
         plain_bytes, micro_bytes = plain.path.stat().st_size, micro.stat().st_size
         say("compare in every runtime")
         compared = contenders.compare(ours, dense)
-        before = tuple(problems)
-        problems += compared.differences
-        problems += _wrong_in_versions(ours, dense, recipe.samples(source, _PROBES), runtimes)
-        exact = not compared.differences and all(
-            problem.endswith(_NEITHER) or problem in before for problem in problems
-        )
+        wrong, skipped = _in_every_version(ours, dense, recipe.samples(source, _PROBES), runtimes)
+        wrong = [*compared.differences, *wrong]
+        problems += [*wrong, *skipped]
         first, second = measurements.measure([dense, ours], processes=_PROCESSES, rounds=rounds, say=say)
     assert first.loading is not None
     assert second.loading is not None
@@ -208,31 +203,30 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
         second.latency.ratio,
         (first.loading.resident_megabytes, second.loading.resident_megabytes),
         dense.conversion_seconds + (ours.added_seconds or 0.0),
-        exact,
+        not wrong,
         tuple(problems),
     )
 
 
-def _wrong_in_versions(ours: Contender, dense: Contender, samples: object, cache: Path) -> list[str]:
-    """Where a supported runtime runs the dense file and not ours, or not to the same bits."""
+def _in_every_version(ours: Contender, dense: Contender, samples: object, cache: Path) -> tuple[list[str], list[str]]:
+    """Where a supported runtime runs the dense file and not ours to the same bits; where it runs not even that one."""
     inputs = exactness.probe_inputs(dense.path, samples, _PROBES, 1)  # type: ignore[arg-type]
     calls = tuple(tuple(each[i : i + 1] for each in inputs) for i in range(len(inputs[0])))
     here, tensorflow = runtime_versions.installed()
-    older = [runtime_versions.unpack(number, cache) for number in _OLDER if number != here.version]
-    return [words for runtime in (tensorflow, *older, here) for words in _wrong_in(runtime, ours, dense, calls)]
-
-
-def _wrong_in(runtime: Runtime, ours: Contender, dense: Contender, calls: tuple) -> list[str]:  # type: ignore[type-arg]
+    older = [runtime_versions.unpack(number, cache) for number in runtime_versions.OLDER if number != here.version]
     pair = (dense.path.read_bytes(), ours.path.read_bytes())
-    found = runtime_versions.run(runtime, [Job(content, calls, kind) for content in pair for kind in _KERNELS])
-    wrong = []
-    for kind, expected, result in zip(_KERNELS, found[:2], found[2:], strict=True):
-        if expected.outputs is None:
-            wrong.append(f"{runtime.name}, {kind}{_NEITHER}")
-        elif not result.same_outputs(expected):
-            what = "other outputs" if result.outputs is not None else result.refusal or "crashes"
-            wrong.append(f"{runtime.name}, {kind}: {what}")
-    return wrong
+    jobs = [Job(content, calls, kind) for content in pair for kind in _KERNELS]
+    wrong, skipped = [], []
+    for runtime in (tensorflow, *older, here):
+        found = runtime_versions.run(runtime, jobs)
+        half = len(_KERNELS)
+        for kind, expected, result in zip(_KERNELS, found[:half], found[half:], strict=True):
+            if expected.outputs is None:
+                skipped.append(f"{runtime.name}, {kind}: does not run dense int8 either")
+            elif not result.same_outputs(expected):
+                what = "other outputs" if result.outputs is not None else result.refusal or "crashes"
+                wrong.append(f"{runtime.name}, {kind}: {what}")
+    return wrong, skipped
 
 
 def _cached(cache: Path, sparsity: float) -> list[Row]:
@@ -254,9 +248,9 @@ transformer and the LSTMs have a fixed batch of 1. The fused LSTM is of Keras 2.
 Reproduce: `python benchmarks/architectures.py --sparsity {sparsity:g} --rounds {rows[-1].rounds}`
 
 Bit-exact: weights, and outputs beside those of dense int8 in the default interpreter and without delegates, in
-TensorFlow and ai-edge-litert {", ".join(_OLDER)} and the installed one, there also in CompiledModel where
-that runs dense int8. Latency: one
-thread, both files interleaved. Load and memory: medians of {_PROCESSES} fresh processes. Micro: encoded only, not run.
+TensorFlow and ai-edge-litert {", ".join(runtime_versions.OLDER)} and the installed one, there also in
+CompiledModel where that runs dense int8. Latency: one thread, both files interleaved. Load and memory: medians of
+{_PROCESSES} fresh processes. Micro: encoded only, not run.
 Export: conversion to int8, encoding, check of the weights.
 
 {table}

@@ -17,6 +17,9 @@ from pathlib import Path
 import numpy as np
 
 LITERT, TENSORFLOW = "ai-edge-litert", "tensorflow"
+OLDER = ("1.2.0", "1.4.0", "2.1.0", "2.1.6")
+"""The versions of LiteRT, beside the installed one, that files are made for."""
+
 _CHILD = Path(__file__).with_name("runtime_child.py")
 _SECONDS_WITHOUT_A_RESULT = 60
 

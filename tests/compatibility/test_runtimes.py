@@ -7,14 +7,13 @@ import runtime_versions
 import tiny_models
 from acceptance import measure
 from acceptance_cases import CASES
-from runtime_versions import Job, Runtime, installed, unpack
+from runtime_versions import OLDER, Job, Runtime, installed, unpack
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.targets import acceptance
 from tflite_sparse.targets import litert as litert_target
 
 pytestmark = pytest.mark.slow
 
-OLDER = ("1.2.0", "1.4.0", "2.1.0", "2.1.6")
 MODELS = {
     "conv2d": (tiny_models.conv2d, (1, 1)),
     "conv2d_float32": (lambda: tiny_models.conv2d(dtype="float32"), (1, 1)),
