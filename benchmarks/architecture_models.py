@@ -78,11 +78,9 @@ def _recipe(
     key: str,
     title: str,
     build: Callable[[ModuleType], Any],
-    *,
-    vocabulary: int | None = None,
-    keras: Callable[[], ModuleType] = tensorflow_import.keras3,
+    **options: Any,
 ) -> ModelRecipe:
-    return ModelRecipe(key, title, EVERY_KERNEL, build, every, vocabulary=vocabulary, keras=keras)
+    return ModelRecipe(key, title, EVERY_KERNEL, build, every, **options)
 
 
 ARCHITECTURES = {
@@ -100,6 +98,7 @@ ARCHITECTURES = {
             "LSTM, fused",
             _language_model(False),
             vocabulary=_VOCABULARY,
+            recurrent="loop",
             keras=tensorflow_import.keras2,
         ),
         _recipe("xception", "Xception", _application("Xception")),

@@ -160,7 +160,7 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
         folder = Path(name)
         say("convert to float32, int8, TensorFlow's sparse int8")
         plain = contenders.convert_float32(source, folder)
-        dense = contenders.convert_int8(source, samples, folder)
+        dense = contenders.convert_int8(source, samples, folder, recipe.recurrent)
         tensorflow_bytes = None
         try:
             tensorflow_bytes = contenders.convert_tensorflow_sparse(source, samples, folder).path.stat().st_size

@@ -15,6 +15,7 @@ import numpy as np
 import children
 from tflite_sparse import encoder
 from tflite_sparse.conversion import convert
+from tflite_sparse.conversion.traces import Recurrent
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.runtime import litert
@@ -82,10 +83,10 @@ def convert_float32(source: SourceModel, folder: Path) -> Contender:
     return Contender(DENSE_FLOAT32, path, seconds)
 
 
-def convert_int8(source: SourceModel, samples: np.ndarray, folder: Path) -> Contender:
+def convert_int8(source: SourceModel, samples: np.ndarray, folder: Path, recurrent: Recurrent = "auto") -> Contender:
     """The dense int8 file, as the product makes it."""
     path = folder / "dense-int8.tflite"
-    seconds, content = _timed(lambda: convert.to_int8(source, samples, "int8"))
+    seconds, content = _timed(lambda: convert.to_int8(source, samples, "int8", recurrent=recurrent))
     path.write_bytes(content)
     return Contender(DENSE_INT8, path, seconds)
 

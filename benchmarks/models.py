@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.conversion.traces import Recurrent
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources import demo, keras_model, tensorflow_import
 from tflite_sparse.sources.source_model import Kernel, SourceModel
@@ -36,6 +37,7 @@ class ModelRecipe:
             biases of the file are zero and take no room, as they do in the sizes that others quote.
         vocabulary: how many tokens there are, where the input is token numbers.
         keras: imports the generation of Keras that ``build`` gets.
+        recurrent: how its recurrent layers are converted.
     """
 
     key: str
@@ -46,6 +48,7 @@ class ModelRecipe:
     normalised: bool = True
     vocabulary: int | None = None
     keras: Callable[[], ModuleType] = tensorflow_import.keras3
+    recurrent: Recurrent = "auto"
 
     def make(self, sparsity: float = SPARSITY) -> SourceModel:
         """The model pruned to ``sparsity``, in memory."""
