@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tflite_sparse import decoder, encoder, tuning
-from tflite_sparse.config import Activations, Optimize, Target
+from tflite_sparse.config import Optimize, Target
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
 from tflite_sparse.evaluation import scoring
@@ -24,9 +25,19 @@ from tflite_sparse.sources.source_model import SourceModel
 Scores = dict[str, float]
 """By the names of the outputs that are scored; 1 is perfect."""
 
-_FINER: tuple[tuple[Activations, str], ...] = (
-    ("int16", "many times slower: built-in kernels only"),
-    ("float32", "the time and memory of a float32 model"),
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way out of an int8 export that lost too much: the option, the settings that it changes, and what it costs."""
+
+    option: str
+    changes: Mapping[str, Any]
+    words: str
+
+
+_WAYS = (
+    _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
+    _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
 )
 
 
@@ -105,7 +116,7 @@ def alternatives(
     optimize: Optimize,
     folder: Path,
 ) -> list[Alternative]:
-    """The ways out of int8 activations, measured on sparse files for LiteRT.
+    """The ways out of an int8 export that lost too much, measured on sparse files for LiteRT.
 
     Args:
         pruned: the model that lost too much in int8.
@@ -117,19 +128,18 @@ def alternatives(
         folder: for the files; they are left there.
     """
     found = []
-    for activations, words in _FINER:
-        option = f"--activations {activations}"
-        dense, sparse = (folder / f"{activations}-{kind}.tflite" for kind in ("dense", "sparse"))
+    for number, way in enumerate(_WAYS):
+        dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
-            converter.with_activations(activations).int8(pruned, dense)
+            converter.changed(way.changes).int8(pruned, dense)
             encoder.encode_file(dense, sparse, tuning.target_for(optimize))
             reached = evaluation.score(sparse, scorer)
         except (ConversionError, ExecutionError) as error:  # told in its place
-            found.append(Alternative(option=option, words=str(error)))
+            found.append(Alternative(option=way.option, words=str(error)))
             continue
         drop = None if reached is None else best - reached
         size = sparse.stat().st_size
-        found.append(Alternative(option=option, accuracy=reached, drop=drop, file_bytes=size, words=words))
+        found.append(Alternative(option=way.option, accuracy=reached, drop=drop, file_bytes=size, words=way.words))
     return found
 
 

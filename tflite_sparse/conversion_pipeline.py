@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tflite_sparse.config import Activations, ExportSettings
+from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
@@ -36,10 +38,12 @@ class Converter:
     samples: Dataset | None
     progress: Timed
 
-    def with_activations(self, activations: Activations) -> Converter:
-        """The same with other activations, and with inputs and outputs of their type unless float32 was asked for."""
+    def changed(self, changes: Mapping[str, Any]) -> Converter:
+        """The same with these settings changed, and with inputs and outputs of the type of the activations unless
+        float32 was asked for.
+        """
         io = "float32" if self.settings.io == "float32" else None
-        return replace(self, settings=self.settings.model_copy(update={"activations": activations, "io": io}))
+        return replace(self, settings=self.settings.model_copy(update={**changes, "io": io}))
 
     def float32(self, source: SourceModel, path: Path, stage: str = "convert dense float32") -> None:
         """The float32 file of a model.

@@ -31,7 +31,7 @@ def advice(found: Sequence[Alternative], drop: float, max_drop: float) -> str:
         best, size, chosen = min(within, key=lambda entry: entry[1])
         return f"Take {chosen.option}: the drop is {best:.4f}, in {size:,} bytes."
     if not measured or min(measured, key=lambda entry: entry[0])[0] >= drop:
-        return "Finer activations do not help: it is not int8 that costs the accuracy. Try --finetune-epochs."
+        return "None of the ways out helps: it is not int8 that costs the accuracy. Try --finetune-epochs."
     best, size, chosen = min(measured, key=lambda entry: (entry[0], entry[1]))
     return f"{chosen.option} comes nearest: the drop is {best:.4f}, in {size:,} bytes."
 
