@@ -13,6 +13,7 @@ from tflite_sparse import decoder, encoder, tuning
 from tflite_sparse.config import Optimize, Target
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
+from tflite_sparse.evaluation import layer_errors as layer_comparison
 from tflite_sparse.evaluation import scoring
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Step, Timed
@@ -21,6 +22,8 @@ from tflite_sparse.runtime import litert, micro
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
+
+_COMPARED_SAMPLES = 16
 
 Scores = dict[str, float]
 """By the names of the outputs that are scored; 1 is perfect."""
@@ -141,6 +144,25 @@ def alternatives(
         size = sparse.stat().st_size
         found.append(Alternative(option=way.option, accuracy=reached, drop=drop, file_bytes=size, words=way.words))
     return found
+
+
+def layer_errors(converter: Converter, reference: Path, dense_int8: Path) -> layer_comparison.LayerErrors:
+    """The tensors inside an int8 file beside those of a float32 file of the same weights, on test samples.
+
+    Args:
+        converter: what made the files.
+        reference: the float32 file.
+        dense_int8: the int8 file.
+
+    Raises:
+        ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
+    """
+    assert converter.samples is not None  # checked before the work
+    x, count = converter.samples.x_test, converter.samples.test_samples
+    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
+    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    with converter.progress.stage("compare layers") as on_step:
+        return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 
 
 def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scores | None:

@@ -83,6 +83,8 @@ class ExportSettings(TargetSettings):
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
+            accuracy gate fails.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
         custom_objects: Python file that defines the model's own layers; it is run.
@@ -100,6 +102,7 @@ class ExportSettings(TargetSettings):
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
     custom_objects: Path | None = None
@@ -112,6 +115,8 @@ class ExportSettings(TargetSettings):
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
         if self.target == "ethos-u" and not self.int8:
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
+        if self.layer_errors and not self.int8:
+            raise ValueError("layer_errors speaks of int8 files: add int8 (--int8)")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")

@@ -51,9 +51,16 @@ class Converter:
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
-        with self.progress.stage(stage):
-            like = None if self.samples is None else self.samples.x_train
-            _write(path, convert.to_float32(source, recurrent=self.settings.recurrent, like=like))
+        self._float32(source, path, stage, as_int8=False)
+
+    def float32_beside_int8(self, source: SourceModel, path: Path) -> None:
+        """The float32 file of a model with the operators that :meth:`int8` gives its file.
+
+        Raises:
+            ConversionError: the converter refused the model or crashed.
+        """
+        as_int8 = self.settings.activations != "float32"  # those are made of the float32 file
+        self._float32(source, path, "convert pruned float32", as_int8=as_int8)
 
     def int8(self, source: SourceModel, path: Path, stage: str = "calibrate and convert int8") -> None:
         """The file with int8 weights, and activations as the settings say.
@@ -96,6 +103,11 @@ class Converter:
                 for index, name in enumerate(names.outputs)
                 if (sentence := _difference(name, outputs.real(index), wanted[name]))
             ]
+
+    def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
+        with self.progress.stage(stage):
+            like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
+            _write(path, convert.to_float32(source, recurrent=recurrent, like=like, as_int8=as_int8))
 
     def _calibration_samples(self) -> arrays.Arrays:
         assert self.samples is not None  # an export checks that before the work

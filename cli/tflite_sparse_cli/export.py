@@ -75,6 +75,12 @@ _DEFAULTS = ExportSettings()
     help="Exit with 1 if accuracy falls by more than this share against the dense float32 model.",
 )
 @click.option(
+    "--layer-errors",
+    is_flag=True,
+    help="With --int8: report how far every tensor inside the dense int8 file is from float32, and where that arises. "
+    "Done anyway if accuracy falls too far.",
+)
+@click.option(
     "--custom-objects",
     type=click.Path(path_type=Path),
     help="Python file that defines MODEL's own layers. It is run.",

@@ -145,10 +145,10 @@ class Sums:
             return
         x, y = (array.astype(np.float64).reshape(-1) for array in (expected, found))
         difference = x - y
-        self.signal += float(x @ x)
-        self.found += float(y @ y)
-        self.noise += float(difference @ difference)
-        self.product += float(x @ y)
+        self.signal += _product(x, x)
+        self.found += _product(y, y)
+        self.noise += _product(difference, difference)
+        self.product += _product(x, y)
         self.largest = max(self.largest, float(np.abs(difference).max()))
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
 
@@ -171,6 +171,10 @@ class Sums:
     def range(self) -> float:
         """Of the float32 values; their size where they are all the same."""
         return self.high - self.low or abs(self.high)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.einsum("i,i->", a, b))  # without BLAS, whose threads wait for each other on a busy machine
 
 
 def _in_order(graph: Graph, wanted: Sequence[int], sums: Mapping[int, Sums]) -> Iterator[LayerError]:
