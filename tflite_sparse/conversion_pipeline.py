@@ -11,10 +11,11 @@ import numpy as np
 
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.evaluation import exactness, mean_shift
 from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.progress import Timed
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import bias_correction, lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -32,11 +33,13 @@ class Converter:
         settings: of the export.
         samples: the training part calibrates, and tells sizes that a model leaves open. None: float32 only.
         progress: who listens.
+        original: the float32 file whose weights the masks of the model were put on, where it was not trained since.
     """
 
     settings: ExportSettings
     samples: Dataset | None
     progress: Timed
+    original: Path | None = None
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
         """The same with these settings changed, and with inputs and outputs of the type of the activations unless
@@ -84,6 +87,8 @@ class Converter:
                 on_step=on_step,
             )
             _write(path, converted)
+        if self.settings.bias_correction:
+            self._correct_biases(source, path)
 
     def differences_from(self, source: SourceModel, path: Path) -> list[str]:
         """Where the float32 file at ``path`` does not compute what its source does: converters have defects.
@@ -103,6 +108,19 @@ class Converter:
                 for index, name in enumerate(names.outputs)
                 if (sentence := _difference(name, outputs.real(index), wanted[name]))
             ]
+
+    def _correct_biases(self, source: SourceModel, path: Path) -> None:
+        reference = self.original
+        if reference is None:
+            reference = path.with_name("weights-before-int8.tflite")
+            self.float32_beside_int8(source, reference)
+        with self.progress.stage("correct biases") as on_step:
+            samples = arrays.ordered(self._calibration_samples(), signature.names_of(reference).inputs)
+            shifts = mean_shift.measure(reference, path, samples, on_step=on_step)
+            quantised = serde.read(path)
+            corrected = bias_correction.apply(next(graphs(quantised)), shifts)
+            serde.write(quantised, path)
+        self.progress.note(f"biases of {corrected} layers corrected")
 
     def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
         with self.progress.stage(stage):

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,8 @@ class _Export:
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
             pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+            converter = replace(converter, original=paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
         evaluated = self._evaluate(paths, samples, delivered=not made.failures)

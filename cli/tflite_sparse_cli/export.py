@@ -68,6 +68,12 @@ _DEFAULTS = ExportSettings()
     help="How many training samples the quantiser sees.",
 )
 @click.option(
+    "--bias-correction",
+    is_flag=True,
+    help="With --int8: move biases so that pruning (without fine-tuning) and quantisation of the weights leave each "
+    "layer's mean output where it was.",
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,

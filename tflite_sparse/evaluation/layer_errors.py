@@ -10,9 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse import child
-from tflite_sparse.errors import ExecutionError, one_line
-from tflite_sparse.evaluation.observation import Observer, Origins, activations, counterparts, graph_of, write_yielding
+from tflite_sparse.evaluation.observation import (
+    Observer,
+    Origins,
+    activations,
+    counterparts,
+    graph_of,
+    in_child,
+    write_yielding,
+)
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, text
 from tflite_sparse.progress import Step, ignore_steps
@@ -88,20 +94,14 @@ def measure(
         write_yielding(graph.model, graph, [index for index in pairs if index not in given], copies[0])
         inner = dict.fromkeys(pairs[index] for index in pairs if index not in given)
         write_yielding(other.model, other, inner, copies[1])
-        try:
-            sums: dict[int, Sums] = child.call(
-                f"{__name__}:measure_here",
-                on_step=on_step,
-                reference=str(copies[0]),
-                quantised=str(copies[1]),
-                pairs=pairs,
-                samples=samples,
-            )
-        except child.ChildDiedError as death:
-            raise ExecutionError(f"LiteRT {death.how} on a copy that yields its intermediate tensors.") from death
-        except RuntimeError as error:
-            message = one_line(error)
-            raise ExecutionError(f"LiteRT refuses a copy that yields its intermediate tensors: {message}") from error
+        sums: dict[int, Sums] = in_child(
+            f"{__name__}:measure_here",
+            on_step=on_step,
+            reference=str(copies[0]),
+            quantised=str(copies[1]),
+            pairs=pairs,
+            samples=samples,
+        )
     graph = graph_of(serde.read(reference))  # without the outputs that were added
     wanted = [index for index in [*indices(graph.subgraph.inputs), *activations(graph)] if _is_float(graph, index)]
     return LayerErrors(tuple(_in_order(graph, wanted, sums)), len(wanted))

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_sparse import child
+from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.evaluation.pairing import partners
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, signature_of, text
+from tflite_sparse.progress import Step
 from tflite_sparse.runtime import litert
 
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
@@ -103,6 +106,21 @@ class Observer:
         held = [*zip(indices(self._graph.subgraph.inputs), fed, strict=True)]
         held += zip(self._session.output_indices, yielded, strict=True)
         return {index: real(array, self._graph.tensor(index)) for index, array in held}
+
+
+def in_child(function: str, /, *, on_step: Step, **arguments: Any) -> Any:
+    """Call a function of this package that makes an :class:`Observer`, in a process of its own.
+
+    Raises:
+        ExecutionError: the runtime refused a file, or the process died.
+    """
+    try:
+        return child.call(function, on_step=on_step, **arguments)
+    except child.ChildDiedError as death:
+        raise ExecutionError(f"LiteRT {death.how} on a copy that yields its intermediate tensors.") from death
+    except RuntimeError as error:
+        message = one_line(error)
+        raise ExecutionError(f"LiteRT refuses a copy that yields its intermediate tensors: {message}") from error
 
 
 def real(array: np.ndarray, tensor: Any) -> np.ndarray:
