@@ -164,9 +164,8 @@ def layer_errors(converter: Converter, reference: Path, dense_int8: Path) -> lay
         ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
     """
     assert converter.samples is not None  # checked before the work
-    x, count = converter.samples.x_test, converter.samples.test_samples
-    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
-    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    spread = arrays.spread(converter.samples.x_test, _COMPARED_SAMPLES)
+    chosen = arrays.ordered(spread, signature.names_of(reference).inputs)
     with converter.progress.stage("compare layers") as on_step:
         return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 

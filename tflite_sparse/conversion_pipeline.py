@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse import bias_pipeline
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert
-from tflite_sparse.evaluation import exactness, mean_shift
+from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.progress import Timed
-from tflite_sparse.rewrites import bias_correction, lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -115,12 +115,12 @@ class Converter:
             reference = path.with_name("weights-before-int8.tflite")
             self.float32_beside_int8(source, reference)
         with self.progress.stage("correct biases") as on_step:
-            samples = arrays.ordered(self._calibration_samples(), signature.names_of(reference).inputs)
-            shifts = mean_shift.measure(reference, path, samples, on_step=on_step)
-            quantised = serde.read(path)
-            corrected = bias_correction.apply(next(graphs(quantised)), shifts)
-            serde.write(quantised, path)
-        self.progress.note(f"biases of {corrected} layers corrected")
+            done = bias_pipeline.correct(path, reference, self._calibration_samples(), on_step=on_step)
+        self.progress.note(
+            f"biases of {done.layers} layers moved by {done.share:g} of the shift of their mean outputs"
+            if done.layers
+            else "biases stay as they are: outputs on the calibration samples are nearest to float32 so"
+        )
 
     def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
         with self.progress.stage(stage):
