@@ -26,10 +26,7 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loop
 INPUT, OUTPUT = "x", "y"
 
 _STATE_NAMES = {"LSTM": ("h", "c"), "GRU": ("h",), "SimpleRNN": ("h",)}
-_OF_ONE_STEP = frozenset(
-    "ActivityRegularization Activation AlphaDropout Dense Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU "
-    "ReLU Rescaling SpatialDropout1D TimeDistributed".split()
-)
+_OF_ONE_STEP = frozenset(("ActivityRegularization", "Activation", "AlphaDropout", "Dense", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "Identity", "LeakyReLU", "ReLU", "Rescaling", "SpatialDropout1D", "TimeDistributed",))
 _OVER_LAST_AXIS = frozenset(("BatchNormalization", "LayerNormalization", "Normalization", "Softmax"))
 _CURE = "shorten the sequences, take the layer out, or leave --int8 and --recurrent step out"
 
@@ -40,6 +37,23 @@ class State:
 
     name: str
     units: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStep:
+    """What a file that computes one time step is fed with, and what it yields.
+
+    Attributes:
+        steps: of a sequence of the data, or of the model; None: any number.
+        states: of the recurrent layers.
+        every_step: whether the model yields something for each step, and not for the last one alone.
+        words: why it was written so.
+    """
+
+    steps: int | None
+    states: tuple[State, ...]
+    every_step: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,20 @@ class TimeStepSource:
         outputs = self._compiled(*arrays.ordered(x, names))
         return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
 
+    def compute_whole(self, x: np.ndarray) -> np.ndarray:
+        """What the whole model yields for sequences ``(n, steps, ...)``, each of which starts from zero states."""
+        if not any(piece.layer.stateful for piece in self._pieces if piece.states):
+            return next(iter(self.whole.compute(x).values()))
+        (spec,) = self.whole.inputs()
+        rows = []
+        for sequence in x:
+            for piece in self._pieces:
+                if piece.states and piece.layer.stateful:
+                    piece.layer.reset_states() if hasattr(piece.layer, "reset_states") else piece.layer.reset_state()
+            batch = np.repeat(sequence[np.newaxis], spec.shape[0] or 1, axis=0)
+            rows.append(next(iter(self.whole.compute(batch).values()))[:1])
+        return np.concatenate(rows)
+
     def zero_states(self, count: int) -> dict[str, np.ndarray]:
         """What the states are before the first step of ``count`` sequences."""
         return {state.name: np.zeros((count, state.units), np.float32) for state in self.states}
@@ -131,7 +159,7 @@ class TimeStepSource:
         """One step of ``x`` ``(n, ...)``. Layers see a time axis of one step until a recurrent one takes it away."""
         tf = tensorflow_import.tensorflow()
         given = dict(zip((state.name for state in self.states), states, strict=True))
-        after = {}
+        after: dict[str, Any] = {}
         hidden, over_time = tf.expand_dims(x, 1), True
         for piece in self._pieces:
             if not piece.states:
