@@ -39,11 +39,14 @@ from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
+from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
 
@@ -160,6 +163,7 @@ class _Export:
             alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
         delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
@@ -460,6 +464,23 @@ def _nothing_to_prune(source: SourceModel) -> str:
     return (
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
+    )
+
+
+def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
+    """How the app runs ``file`` over a sequence, where it computes one time step."""
+    if found is None:
+        return None
+    rescaled = over_time.rescaled_states(file)
+    return TimeStepReport(
+        steps=found.steps,
+        input=INPUT,
+        output=OUTPUT,
+        every_step=found.every_step,
+        states=[
+            TimeStepState(name=state.name, units=state.units, rescaled=state.name in rescaled) for state in found.states
+        ],
+        words=found.words,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tflite_sparse.flatbuffer.signature import Names
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, indices, quantisation_of
+from tflite_sparse.flatbuffer.signature import Names, names_of
 from tflite_sparse.progress import Step
 
 if TYPE_CHECKING:
@@ -44,6 +47,21 @@ def feedback_of(names: Names, *, every_step: bool) -> Feedback:
     pairs = tuple((names.inputs.index(name), names.outputs.index(name)) for name in states)
     results = tuple(position for position, name in enumerate(names.outputs) if name not in states)
     return Feedback(sequence, pairs, results, every_step)
+
+
+def rescaled_states(path: Path) -> list[str]:
+    """The states of a file of one time step whose output has another scale or zero point than their input.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+    """
+    names = names_of(path)
+    graph = next(graphs(serde.read(path)))
+    inputs, outputs = (
+        dict(zip(of, (quantisation_of(graph.tensor(index)) for index in indices(own)), strict=True))
+        for of, own in ((names.inputs, graph.subgraph.inputs), (names.outputs, graph.subgraph.outputs))
+    )
+    return [name for name in inputs if name in outputs and not is_same(inputs[name], outputs[name])]
 
 
 def run(

@@ -26,7 +26,24 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loop
 INPUT, OUTPUT = "x", "y"
 
 _STATE_NAMES = {"LSTM": ("h", "c"), "GRU": ("h",), "SimpleRNN": ("h",)}
-_OF_ONE_STEP = frozenset(("ActivityRegularization", "Activation", "AlphaDropout", "Dense", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "Identity", "LeakyReLU", "ReLU", "Rescaling", "SpatialDropout1D", "TimeDistributed",))
+_OF_ONE_STEP = frozenset(
+    (
+        "ActivityRegularization",
+        "Activation",
+        "AlphaDropout",
+        "Dense",
+        "Dropout",
+        "ELU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "LeakyReLU",
+        "ReLU",
+        "Rescaling",
+        "SpatialDropout1D",
+        "TimeDistributed",
+    )
+)
 _OVER_LAST_AXIS = frozenset(("BatchNormalization", "LayerNormalization", "Normalization", "Softmax"))
 _CURE = "shorten the sequences, take the layer out, or leave --int8 and --recurrent step out"
 
