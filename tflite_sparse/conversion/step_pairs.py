@@ -12,6 +12,8 @@ from tflite_sparse.sources.time_step import INPUT, State, TimeStepSource
 Pairs = dict[str, np.ndarray]
 """Arrays by the names of the inputs, each ``(n, ...)``."""
 
+_TANH_ENDS = {-1: -32767 / 32768, 1: 127 / 128}  # with them int8 and int16 inputs get the scale of a tanh's output
+
 
 def spread(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
     """Steps of all parts of whole sequences, which start from zero states.
@@ -67,12 +69,16 @@ def _chosen_steps(total: int, steps: int, count: int, generator: np.random.Gener
 
 @dataclass(slots=True)
 class _Extreme:
-    """The step that yields the smallest or largest value of a state so far, and the next one, which takes it."""
+    """The step that yields the smallest or largest value of a state so far, and the next one, which takes it.
+
+    ``is_made_up``: the sequence has no next one. ``end``: of a tanh, the step with that value at its end of the range.
+    """
 
     value: float
     step: Pairs
     following: Pairs
     is_made_up: bool
+    end: Pairs | None
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ class _Extremes:
     states: tuple[State, ...]
     found: dict[tuple[str, int], _Extreme] = field(default_factory=dict)
 
-    def look(self, before: Pairs, after: Pairs, following: np.ndarray, *, is_last: bool) -> None:
+    def look(self, before: Pairs, after: Pairs, next_x: np.ndarray, *, is_last: bool) -> None:
         """See whether a step of all sequences yields a value beyond those so far."""
         for state in self.states:
             for sign in (-1, 1):
@@ -88,19 +94,22 @@ class _Extremes:
                 value = float(values.max())
                 if (state.name, sign) not in self.found or value > self.found[state.name, sign].value:
                     row = int(values.max(axis=1).argmax())
-                    rows = slice(row, row + 1)
-                    self.found[state.name, sign] = _Extreme(
-                        value,
-                        {name: array[rows] for name, array in before.items()},
-                        {INPUT: following[rows], **{name: array[rows] for name, array in after.items()}},
-                        is_last,
-                    )
+                    step = {name: array[row : row + 1] for name, array in before.items()}
+                    end = None
+                    if state.is_tanh:
+                        end = {**step, state.name: step[state.name].copy()}
+                        end[state.name][0, values[row].argmax()] = _TANH_ENDS[sign]
+                    states = {name: array[row : row + 1] for name, array in after.items()}
+                    following = {INPUT: next_x[row : row + 1], **states}
+                    self.found[state.name, sign] = _Extreme(value, step, following, is_last, end)
 
     def samples(self, model: TimeStepSource) -> list[Pairs]:
         """What is to be calibrated with, beside the others."""
         found = []
         for extreme in self.found.values():
             found.append(extreme.step)
+            if extreme.end is not None:
+                found.append(extreme.end)
             if not extreme.is_made_up or self._stays_within(model.compute(extreme.following)):
                 found.append(extreme.following)
         return found

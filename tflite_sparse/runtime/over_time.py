@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import graphs, indices, quantisation_of
+from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, quantisation_of
 from tflite_sparse.flatbuffer.signature import Names, names_of
 from tflite_sparse.progress import Step
 
 if TYPE_CHECKING:
     from tflite_sparse.runtime.litert import InputDetails
+
+_HALF = 0.5  # a step: what is nearer rounds to the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,14 @@ def rescaled_states(path: Path) -> list[str]:
     """
     names = names_of(path)
     graph = next(graphs(serde.read(path)))
-    inputs, outputs = (
-        dict(zip(of, (quantisation_of(graph.tensor(index)) for index in indices(own)), strict=True))
-        for of, own in ((names.inputs, graph.subgraph.inputs), (names.outputs, graph.subgraph.outputs))
-    )
-    return [name for name in inputs if name in outputs and not is_same(inputs[name], outputs[name])]
+    inputs, outputs = indices(graph.subgraph.inputs), indices(graph.subgraph.outputs)
+    found = []
+    for source, target in feedback_of(names, every_step=False).states:
+        taken, given = graph.tensor(inputs[source]), graph.tensor(outputs[target])
+        dtype = dtype_of(given)
+        if dtype is not None and not _is_same(quantisation_of(given), quantisation_of(taken), dtype):
+            found.append(names.inputs[source])
+    return found
 
 
 def run(
@@ -105,12 +110,18 @@ def run(
 
 def fed_back(state: np.ndarray, quantisation: tuple[float, int], detail: InputDetails) -> np.ndarray:
     """A state as its input takes it, given the (scale, zero point) that its output has."""
-    scale, zero_point = quantisation
-    if scale == 0 or is_same(quantisation, (detail.scale, detail.zero_point)):
+    if _is_same(quantisation, (detail.scale, detail.zero_point), state.dtype):
         return state
+    scale, zero_point = quantisation
     return detail.quantised((state.astype(np.float32) - zero_point) * np.float32(scale))
 
 
-def is_same(one: tuple[float, int], other: tuple[float, int]) -> bool:
-    """Whether two (scale, zero point) are the same but for rounding."""
-    return one[1] == other[1] and bool(np.isclose(one[0], other[0], rtol=1e-5, atol=0))
+def _is_same(one: tuple[float, int], other: tuple[float, int], dtype: np.dtype[Any]) -> bool:
+    """Whether no value of an integer ``dtype`` changes if it is converted from one (scale, zero point) to the other."""
+    if one == other:
+        return True
+    if one[1] != other[1] or 0 in (one[0], other[0]):
+        return False
+    limits = np.iinfo(dtype)
+    farthest = max(int(limits.max) - one[1], one[1] - int(limits.min))
+    return abs(one[0] / other[0] - 1) * farthest < _HALF

@@ -50,10 +50,17 @@ _CURE = "shorten the sequences, take the layer out, or leave --int8 and --recurr
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One state of a recurrent layer: the name of its input, which is that of its output too, and its size."""
+    """One state of a recurrent layer.
+
+    Attributes:
+        name: of its input, which is that of its output too.
+        units: its size.
+        is_tanh: whether it is what a tanh yields: integer kernels give that a scale for all of [-1, 1).
+    """
 
     name: str
     units: int
+    is_tanh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +216,10 @@ def _pieces(source: KerasSource) -> list[_Piece]:
         names[layer.name] += 1
         prefix = _identifier(layer.name if names[layer.name] == 1 else f"{layer.name}_{names[layer.name]}")
         sizes = [int(size) for size in tensorflow_import.tensorflow().nest.flatten(layer.cell.state_size)]
-        states = (State(f"{prefix}_{name}", size) for name, size in zip(_STATE_NAMES[kind], sizes, strict=True))
+        is_tanh = kind == "SimpleRNN" and getattr(layer.cell.activation, "__name__", "") == "tanh"
+        states = (
+            State(f"{prefix}_{name}", size, is_tanh) for name, size in zip(_STATE_NAMES[kind], sizes, strict=True)
+        )
         found.append(_Piece(layer, tuple(states), over_time))
     if not any(piece.states for piece in found):
         raise _refusal(source, "it has no recurrent layer", "leave --recurrent out")
