@@ -250,12 +250,15 @@ class _Export:
     def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
         settings, samples = self.settings, converter.samples
-        time_step = traces.as_time_step(
-            source,
-            None if samples is None else samples.x_train,
-            settings.recurrent,
-            calibrated=settings.int8 and settings.activations != "float32",
-        )
+        like = None if samples is None else samples.x_train
+        calibrated = settings.int8 and settings.activations != "float32"
+        try:
+            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
+        except ModelError as error:
+            if settings.recurrent == "step":
+                raise
+            self.progress.note(str(error))  # the other forms remain
+            return converter
         if time_step is None:
             return converter
         self.progress.note(f"recurrent layers: one time step, {time_step.words}")

@@ -59,7 +59,7 @@ def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, 
         calibrated: whether activations are.
 
     Raises:
-        ModelError: one time step was asked for, and the model cannot be written so.
+        ModelError: one time step was asked for or is the best form, and the model cannot be written so.
     """
     steps = _steps(_shapes(model, like))
     if recurrent == "step":
@@ -71,10 +71,7 @@ def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, 
     if not model.loops().unrollable or not isinstance(model, KerasSource):
         return None
     words = f"{steps} steps are more than the {MOST_UNROLLED_STEPS} that are unrolled"
-    try:
-        return _described(TimeStepSource(model), steps, words)
-    except ModelError:  # the other forms remain; if they fail, convert says why this one was not taken
-        return None
+    return _described(TimeStepSource(model), steps, words)
 
 
 def _described(model: TimeStepSource, steps: int, words: str) -> TimeStep:

@@ -20,7 +20,7 @@ import numpy as np
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import arrays, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_model import KerasSource, flatten
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
 
 INPUT, OUTPUT = "x", "y"
@@ -34,6 +34,7 @@ _OF_ONE_STEP = frozenset(
         "Dense",
         "Dropout",
         "ELU",
+        "Embedding",
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
@@ -203,6 +204,13 @@ def _pieces(source: KerasSource) -> list[_Piece]:
     over_time = True
     if len(source.inputs()) != 1 or len(source.outputs()) != 1:
         raise _refusal(source, "it has several inputs or outputs", "give it one of each")
+    for layer in flatten(source.model):
+        if type(layer).__name__ == "Masking" or getattr(layer, "mask_zero", False):
+            raise _refusal(
+                source,
+                f"layer {layer.name!r} ({type(layer).__name__}) masks steps",
+                "build it without the mask, load the weights, and feed only the steps that count",
+            )
     for layer, rank in _line(source, source.model):
         kind = type(layer).__name__
         if not hasattr(layer, "cell"):
@@ -256,8 +264,6 @@ def _layer_of(node: Any) -> Any:
 
 def _mixes_steps(layer: Any, kind: str, rank: int) -> str | None:
     """Why a layer does not work on each time step by itself; None if it does."""
-    if kind == "Embedding":
-        return "masks steps (mask_zero)" if layer.mask_zero else None
     if kind == "PReLU":
         return None if 1 in (layer.shared_axes or ()) else "has weights for each step; share them (shared_axes=[1])"
     if kind in _OVER_LAST_AXIS:
