@@ -11,16 +11,15 @@ import numpy as np
 
 from tflite_sparse import decoder, encoder, tuning
 from tflite_sparse.config import Optimize, Target
-from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.conversion_pipeline import Converter, outputs_of
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
 from tflite_sparse.evaluation import scoring
-from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Step, Timed
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.runtime import litert, micro
-from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import TimeStep
 
 Scores = dict[str, float]
 """By the names of the outputs that are scored; 1 is perfect."""
@@ -48,10 +47,12 @@ class Evaluation:
     Attributes:
         samples: whose test part is run.
         progress: who listens.
+        time_step: where the files compute one time step of the samples, which are sequences.
     """
 
     samples: Dataset
     progress: Timed
+    time_step: TimeStep | None = None
 
     def scores(
         self, baseline: Path, others: Sequence[tuple[Path, Target]]
@@ -102,9 +103,7 @@ class Evaluation:
                 packed, path = path, path.with_name("decoded.tflite")
                 decoder.decode_file(packed, path)
                 self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
-        names = signature.names_of(path)
-        outputs = run(path, arrays.ordered(self.samples.x_test, names.inputs), on_step=on_step)
-        return {name: outputs.real(index) for index, name in enumerate(names.outputs)}
+        return outputs_of(path, self.samples.x_test, self.time_step, run, on_step)
 
 
 def alternatives(

@@ -78,7 +78,8 @@ class ExportSettings(TargetSettings):
             weights are dequantised in front of float operators. All but int8 speak of the target litert.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
-            ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
+            ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
+            with the states as inputs and outputs; ``"auto"``: what works.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -95,7 +96,7 @@ class ExportSettings(TargetSettings):
     int8: bool = False
     activations: Activations = "int8"
     io: Literal["int8", "int16", "float32"] | None = None
-    recurrent: Literal["auto", "loop", "unroll"] = "auto"
+    recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion import convert
+from tflite_sparse.conversion import convert, step_pairs
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.progress import Timed
+from tflite_sparse.progress import Step, Timed, ignore_steps
 from tflite_sparse.rewrites import lstm_cell_clip, weight_only
-from tflite_sparse.runtime import litert
+from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import OUTPUT, TimeStep, TimeStepSource
 
 _COMPARED_SAMPLES = 8
+_STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
 _ALLOWED_SHARE = 0.01  # of an output's range: float32 kernels add up in other orders
 
 
@@ -32,11 +35,13 @@ class Converter:
         settings: of the export.
         samples: the training part calibrates, and tells sizes that a model leaves open. None: float32 only.
         progress: who listens.
+        time_step: where recurrent models are written as one time step: what that is fed with.
     """
 
     settings: ExportSettings
     samples: Dataset | None
     progress: Timed
+    time_step: TimeStep | None = None
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
         """The same with these settings changed, and with inputs and outputs of the type of the activations unless
@@ -53,7 +58,8 @@ class Converter:
         """
         with self.progress.stage(stage):
             like = None if self.samples is None else self.samples.x_train
-            _write(path, convert.to_float32(source, recurrent=self.settings.recurrent, like=like))
+            form = source if self.time_step is None else _one_step(source)
+            _write(path, convert.to_float32(form, recurrent=self.settings.recurrent, like=like))
 
     def int8(self, source: SourceModel, path: Path, stage: str = "calibrate and convert int8") -> None:
         """The file with int8 weights, and activations as the settings say.
@@ -68,9 +74,15 @@ class Converter:
             serde.write(converted, path)
             return
         with self.progress.stage(stage) as on_step:
+            form: SourceModel = source
+            x = self._calibration_samples()
+            if self.time_step is not None:
+                form = _one_step(source)
+                (only,) = arrays.columns(x)
+                x = step_pairs.for_calibration(form, only, _STEPS_PER_SEQUENCE * len(only), self.settings.seed)
             converted = convert.to_int8(
-                source,
-                self._calibration_samples(),
+                form,
+                x,
                 self.settings.io_or_default,
                 activations=self.settings.activations,
                 recurrent=self.settings.recurrent,
@@ -87,15 +99,22 @@ class Converter:
         if self.samples is None:
             return []
         with self.progress.stage("compare with the source model"):
-            names = signature.names_of(path)
             x = arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES))
-            outputs = litert.run(path, arrays.ordered(x, names.inputs))
-            wanted = source.compute(x)
-            return [
-                sentence
-                for index, name in enumerate(names.outputs)
-                if (sentence := _difference(name, outputs.real(index), wanted[name]))
-            ]
+            if self.time_step is None:
+                found, wanted = outputs_of(path, x), source.compute(x)
+            else:
+                found, wanted = (
+                    outputs_of(path, x, self.time_step),
+                    {OUTPUT: _one_step(source).compute_whole(*arrays.columns(x))},
+                )
+            return [sentence for name, output in found.items() if (sentence := _difference(name, output, wanted[name]))]
+
+    def probes(self, source: SourceModel) -> arrays.Arrays | None:
+        """Test samples of the inputs that the files of a model have; None without data."""
+        if self.samples is None or self.time_step is None:
+            return None if self.samples is None else self.samples.x_test
+        (x,) = arrays.columns(arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES)))
+        return step_pairs.spread(_one_step(source), x, self.settings.verification_samples, self.settings.seed)
 
     def _calibration_samples(self) -> arrays.Arrays:
         assert self.samples is not None  # an export checks that before the work
@@ -104,6 +123,39 @@ class Converter:
             held, min(self.settings.calibration_samples, held), replace=False
         )
         return arrays.take(self.samples.x_train, np.sort(chosen))
+
+
+def outputs_of(
+    path: Path,
+    x: arrays.Arrays,
+    time_step: TimeStep | None = None,
+    run: Callable[..., litert.Outputs] = litert.run,
+    on_step: Step = ignore_steps,
+) -> dict[str, np.ndarray]:
+    """What a file yields, each output by its name, ``(n, ...)`` real numbers, float32.
+
+    Args:
+        path: the file.
+        x: samples; of several inputs by their names.
+        time_step: where the file computes one time step and the samples are sequences: how it is run over them.
+        run: of a runtime.
+        on_step: told (samples done, samples in all).
+
+    Raises:
+        ExecutionError: the runtime refuses the file.
+    """
+    names = signature.names_of(path)
+    if time_step is None:
+        outputs = run(path, arrays.ordered(x, names.inputs), on_step=on_step)
+        return {name: outputs.real(index) for index, name in enumerate(names.outputs)}
+    feedback = over_time.feedback_of(names, every_step=time_step.every_step)
+    outputs = run(path, x, feedback=feedback, on_step=on_step)
+    return {names.outputs[position]: outputs.real(index) for index, position in enumerate(feedback.results)}
+
+
+def _one_step(source: SourceModel) -> TimeStepSource:
+    assert isinstance(source, KerasSource)  # where one time step was chosen
+    return TimeStepSource(source)
 
 
 def _write(path: Path, converted: bytes) -> None:

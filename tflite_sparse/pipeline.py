@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tflite_sparse import (
 )
 from tflite_sparse.accuracy_pipeline import Evaluation, Scores
 from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
@@ -38,11 +39,14 @@ from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
+from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
 
@@ -91,9 +95,12 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """The model as it goes on, what was done to it, and where its dense float32 file computes something else."""
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else;
+    ``converter`` writes its files.
+    """
 
     source: SourceModel
+    converter: Converter
     pruning: report_model.Pruning
     failures: list[str]
 
@@ -133,9 +140,10 @@ class _Export:
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
             pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+        converter = pruned.converter
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
-        made = self._encode(dense, paths[SPARSE], samples)
-        evaluated = self._evaluate(paths, samples, delivered=not made.failures)
+        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
+        evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         found = self._alternatives(pruned.source, converter, evaluated, work)
         failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
         failures = [_without(str(work), failure) for failure in failures]
@@ -155,6 +163,7 @@ class _Export:
             alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
         delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
@@ -198,7 +207,7 @@ class _Export:
         failures = self._convert_dense(plain, converter, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        return _Pruned(pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
+        return _Pruned(pruned, converter, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
 
     def _prune(
         self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
@@ -217,6 +226,7 @@ class _Export:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+        converter = self._in_its_form(stripped, converter)
         failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
             masks.mask_to(kernels, settings.sparsity or 0.0)
@@ -233,7 +243,26 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return _Pruned(stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures)
+        return _Pruned(
+            stripped, converter, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures
+        )
+
+    def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
+        """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
+        settings, samples = self.settings, converter.samples
+        like = None if samples is None else samples.x_train
+        calibrated = settings.int8 and settings.activations != "float32"
+        try:
+            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
+        except ModelError as error:
+            if settings.recurrent == "step":
+                raise
+            self.progress.note(str(error))  # the other forms remain
+            return converter
+        if time_step is None:
+            return converter
+        self.progress.note(f"recurrent layers: one time step, {time_step.words}")
+        return replace(converter, time_step=time_step)
 
     def _convert_dense(self, source: SourceModel, converter: Converter, path: Path) -> list[str]:
         """The files of the model before it is masked; where the float32 one computes something else."""
@@ -251,8 +280,8 @@ class _Export:
         converter.float32(source, path, "convert pruned float32")
         return path
 
-    def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
-        """The file for the target, checked against the dense one."""
+    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None) -> _Made:
+        """The file for the target, checked against the dense one, on test samples ``x`` where there are any."""
         settings = self.settings
         if settings.target == "micro":
             return self._encode_for_micro(dense, sparse)
@@ -261,7 +290,7 @@ class _Export:
                 choices = ethos_u_pipeline.write_dense(dense, sparse)
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
-        verified, failures = self._verify(sparse, dense, samples, tuning.allowed_difference(choices))
+        verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
         compiled = sparse.with_name(COMPILED)
@@ -291,16 +320,17 @@ class _Export:
         return _Made(choices, micro_pipeline.summary(verified), failures, micro=found, files=written)
 
     def _verify(
-        self, sparse: Path, dense: Path, samples: Dataset | None, share_of_range: float
+        self, sparse: Path, dense: Path, x: arrays.Arrays | None, share_of_range: float
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        x = None if samples is None else arrays.ordered(samples.x_test, signature.names_of(dense).inputs)
-        probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
+        ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
+        probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
-    def _evaluate(self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool) -> _Evaluated:
+    def _evaluate(self, paths: dict[str, Path], converter: Converter, *, delivered: bool) -> _Evaluated:
+        samples = converter.samples
         names = {DENSE_FLOAT32: "dense_float32"}
         if self.settings.int8:
             names[DENSE_INT8] = "dense_int8"
@@ -311,7 +341,7 @@ class _Export:
         if samples is not None:
             runs_on = {SPARSE: self.settings.target}
             baseline, *others = names
-            scorer, each = Evaluation(samples, self.progress).scores(
+            scorer, each = Evaluation(samples, self.progress, converter.time_step).scores(
                 paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
             )
         scores = [None if found is None else scoring.mean(found) for found in each]
@@ -350,7 +380,7 @@ class _Export:
         assert converter.samples is not None  # what was scored
         assert evaluated.scorer is not None
         assert best is not None
-        evaluation = Evaluation(converter.samples, self.progress)
+        evaluation = Evaluation(converter.samples, self.progress, converter.time_step)
         found = accuracy_pipeline.alternatives(
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
@@ -437,6 +467,23 @@ def _nothing_to_prune(source: SourceModel) -> str:
     return (
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
+    )
+
+
+def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
+    """How the app runs ``file`` over a sequence, where it computes one time step."""
+    if found is None:
+        return None
+    rescaled = over_time.rescaled_states(file)
+    return TimeStepReport(
+        steps=found.steps,
+        input=INPUT,
+        output=OUTPUT,
+        every_step=found.every_step,
+        states=[
+            TimeStepState(name=state.name, units=state.units, rescaled=state.name in rescaled) for state in found.states
+        ],
+        words=found.words,
     )
 
 

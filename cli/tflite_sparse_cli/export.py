@@ -46,11 +46,12 @@ _DEFAULTS = ExportSettings()
 )
 @click.option(
     "--recurrent",
-    type=click.Choice(["auto", "loop", "unroll"]),
+    type=click.Choice(["auto", "loop", "unroll", "step"]),
     default=_DEFAULTS.recurrent,
     show_default=True,
     help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space for "
-    "each step and lets int8 weights be sparse. auto: what works.",
+    "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
+    "sequences of any length. auto: what works.",
 )
 @target_options
 @click.option(

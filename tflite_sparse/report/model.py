@@ -11,6 +11,7 @@ import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.time_step import TimeStepReport
 
 
 class _Part(pydantic.BaseModel):
@@ -150,4 +151,5 @@ class Report(_Part):
     alternatives: list[Alternative] = []
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    time_step: TimeStepReport | None = None
     seconds: dict[str, float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import alternatives, target_tables
+from tflite_sparse.report import alternatives, target_tables, time_step
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.model import NOT_INSTALLED, Accuracy, ModelFile, Report, Verification
 
@@ -98,6 +98,7 @@ def verdicts(report: Report) -> list[str]:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(verification(report.verification))
+    lines += time_step.lines(report.time_step)
     lines += target_tables.of(report.micro, report.ethos_u)
     lines += alternatives.lines(report.alternatives)
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
