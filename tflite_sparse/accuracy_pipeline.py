@@ -13,6 +13,7 @@ from tflite_sparse import decoder, encoder, tuning
 from tflite_sparse.config import Optimize, Target
 from tflite_sparse.conversion_pipeline import Converter, outputs_of
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
+from tflite_sparse.evaluation import layer_errors as layer_comparison
 from tflite_sparse.evaluation import scoring
 from tflite_sparse.progress import Step, Timed
 from tflite_sparse.report.alternatives import Alternative
@@ -20,6 +21,8 @@ from tflite_sparse.runtime import litert, micro
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import TimeStep
+
+_COMPARED_SAMPLES = 16
 
 Scores = dict[str, float]
 """By the names of the outputs that are scored; 1 is perfect."""
@@ -35,8 +38,13 @@ class _Way:
 
 
 _WAYS = (
+    _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
     _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
-    _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
+    _Way(
+        "--activations float32",
+        {"activations": "float32", "bias_correction": False},
+        "the time and memory of a float32 model",
+    ),
 )
 
 
@@ -127,7 +135,8 @@ def alternatives(
         folder: for the files; they are left there.
     """
     found = []
-    for number, way in enumerate(_WAYS):
+    untried = [way for way in _WAYS if not way.changes.items() <= converter.settings.model_dump().items()]
+    for number, way in enumerate(untried):
         dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
             converter.changed(way.changes).int8(pruned, dense)
@@ -140,6 +149,25 @@ def alternatives(
         size = sparse.stat().st_size
         found.append(Alternative(option=way.option, accuracy=reached, drop=drop, file_bytes=size, words=way.words))
     return found
+
+
+def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: Timed) -> layer_comparison.LayerErrors:
+    """The tensors inside an int8 file beside those of a float32 file of the same weights, on samples.
+
+    Args:
+        x: samples of the files' inputs; some are taken, spread over all.
+        reference: the float32 file.
+        dense_int8: the int8 file.
+        progress: who listens.
+
+    Raises:
+        ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
+    """
+    count = arrays.count(x)
+    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
+    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    with progress.stage("compare layers") as on_step:
+        return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 
 
 def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scores | None:

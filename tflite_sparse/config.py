@@ -83,7 +83,11 @@ class ExportSettings(TargetSettings):
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
+        bias_correction: move the biases of the int8 file so that pruning and quantisation of the weights leave each
+            layer's mean output where it was, as measured on the calibration samples.
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
+            accuracy gate fails.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
         custom_objects: Python file that defines the model's own layers; it is run.
@@ -99,8 +103,10 @@ class ExportSettings(TargetSettings):
     recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
+    bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
     custom_objects: Path | None = None
@@ -113,6 +119,10 @@ class ExportSettings(TargetSettings):
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
         if self.target == "ethos-u" and not self.int8:
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
+        if self.bias_correction and (not self.int8 or self.activations == "float32"):
+            raise ValueError("bias_correction speaks of integer biases: add int8 (--int8), without float32 activations")
+        if self.layer_errors and not self.int8:
+            raise ValueError("layer_errors speaks of int8 files: add int8 (--int8)")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")

@@ -29,15 +29,18 @@ from tflite_sparse.config import DEMO_DATA, ExportSettings
 from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
-from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness, scoring, size
+from tflite_sparse.evaluation.layer_errors import LayerErrors
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
@@ -95,14 +98,17 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """The model as it goes on, what was done to it, and where its dense float32 file computes something else;
-    ``converter`` writes its files.
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
+
+    ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
+    apart from it.
     """
 
     source: SourceModel
     converter: Converter
     pruning: report_model.Pruning
     failures: list[str]
+    trained: bool
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ class _Export:
         source, samples = self._sources(model, data)
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+        if settings.layer_errors and samples is None:
+            raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         converter = Converter(settings, samples, self.progress)
 
@@ -141,11 +149,15 @@ class _Export:
         else:
             pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
         converter = pruned.converter
+        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+            converter = replace(converter, original=paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
         evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         found = self._alternatives(pruned.source, converter, evaluated, work)
-        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
+        inside = self._layers(pruned, converter, evaluated, paths)
+        layers = layer_report.of(inside.layers)
+        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found, layers)]
         failures = [_without(str(work), failure) for failure in failures]
 
         report = report_model.Report(
@@ -161,6 +173,8 @@ class _Export:
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
             alternatives=found,
+            layers=layers,
+            layer_tensors=inside.tensors,
             micro=made.micro,
             ethos_u=made.ethos_u,
             time_step=_time_step(converter.time_step, dense),
@@ -207,7 +221,8 @@ class _Export:
         failures = self._convert_dense(plain, converter, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        return _Pruned(pruned, converter, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
+        done = _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        return _Pruned(pruned, converter, done, failures, trained=True)
 
     def _prune(
         self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
@@ -243,9 +258,8 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return _Pruned(
-            stripped, converter, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures
-        )
+        done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
+        return _Pruned(stripped, converter, done, failures, trains)
 
     def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
@@ -386,6 +400,29 @@ class _Export:
         )
         return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
 
+    def _layers(
+        self, pruned: _Pruned, converter: Converter, evaluated: _Evaluated, paths: dict[str, Path]
+    ) -> LayerErrors:
+        """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
+        accuracy = evaluated.accuracy
+        fails = accuracy is not None and not accuracy.drop <= self.settings.max_accuracy_drop
+        if not (self.settings.layer_errors or (fails and self.settings.int8)):
+            return LayerErrors((), 0)
+        reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
+        is_masked = pruned.pruning.after > pruned.pruning.before
+        try:
+            if pruned.trained or is_masked or pruned.source.loops().any:
+                reference = folder / "pruned-float32.tflite"
+                converter.float32_beside_int8(pruned.source, reference)
+            x = converter.probes(pruned.source)
+            assert x is not None  # checked before the work
+            return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
+        except (ConversionError, ExecutionError) as error:
+            if self.settings.layer_errors:
+                raise
+            self.progress.note(f"layers are not compared: {_without(str(folder), str(error))}")
+            return LayerErrors((), 0)
+
 
 def _check_demo_data(samples: Dataset) -> Dataset:
     fitted = samples.fitted_to((None, 28, 28, 1), np.dtype(np.float32))
@@ -497,7 +534,9 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     )
 
 
-def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative]) -> list[str]:
+def _gate_failures(
+    evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative], layers: Sequence[LayerError]
+) -> list[str]:
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
     sparse = models.sparse
@@ -508,6 +547,7 @@ def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Seque
             f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
             + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
+            + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:

@@ -69,11 +69,23 @@ _DEFAULTS = ExportSettings()
     help="How many training samples the quantiser sees.",
 )
 @click.option(
+    "--bias-correction",
+    is_flag=True,
+    help="With --int8: move biases so that pruning (without fine-tuning) and quantisation of the weights leave each "
+    "layer's mean output where it was.",
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,
     show_default=True,
     help="Exit with 1 if accuracy falls by more than this share against the dense float32 model.",
+)
+@click.option(
+    "--layer-errors",
+    is_flag=True,
+    help="With --int8: report how far every tensor inside the dense int8 file is from float32, and where that arises. "
+    "Done anyway if accuracy falls too far.",
 )
 @click.option(
     "--custom-objects",

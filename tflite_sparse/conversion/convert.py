@@ -33,7 +33,9 @@ class _Quantisation:
     activations: Activations
 
 
-def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None) -> bytes:
+def to_float32(
+    model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None, as_int8: bool = False
+) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
     Args:
@@ -41,11 +43,12 @@ def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Array
         recurrent: how recurrent layers are written.
         like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
             by step they tell how many steps there are, if the model leaves that open.
+        as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, traces(model, like, recurrent, int8=False), None, ignore_steps)
+    return _first_that_works(model, traces(model, like, recurrent, int8=as_int8), None, ignore_steps)
 
 
 def to_int8(

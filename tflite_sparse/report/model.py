@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.time_step import TimeStepReport
 
@@ -134,7 +135,11 @@ class Gates(_Part):
 
 
 class Report(_Part):
-    """The report of one export."""
+    """The report of one export.
+
+    ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart.
+    """
 
     version: Literal[1] = 1
     tool: str
@@ -149,6 +154,8 @@ class Report(_Part):
     verification: Verification | None
     gates: Gates
     alternatives: list[Alternative] = []
+    layers: list[LayerError] = []
+    layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     time_step: TimeStepReport | None = None
