@@ -36,6 +36,8 @@ class _Way:
 
 
 _WAYS = (
+    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast as min-max"),
+    _Way("--calibration mse", {"calibration": "mse"}, "as fast as min-max"),
     _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
     _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
 )

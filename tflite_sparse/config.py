@@ -17,6 +17,7 @@ DEMO_DATA = "mnist-5k"
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
+Calibration = Literal["min-max", "percentile", "mse"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -76,6 +77,8 @@ class ExportSettings(TargetSettings):
         int8: quantise weights to int8, and activations as ``activations`` says (needs data); else float32.
         activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32, which needs no data:
             weights are dequantised in front of float operators. All but int8 speak of the target litert.
+        calibration: how the ranges of int8 activations are chosen: the outermost values seen; all but the outermost
+            0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
@@ -94,6 +97,7 @@ class ExportSettings(TargetSettings):
     sparsity: Sparsity | None = None
     int8: bool = False
     activations: Activations = "int8"
+    calibration: Calibration = "min-max"
     io: Literal["int8", "int16", "float32"] | None = None
     recurrent: Literal["auto", "loop", "unroll"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
@@ -117,6 +121,11 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.calibration != "min-max":
+            if not self.int8:
+                raise ValueError("calibration speaks of int8 files: add int8 (--int8)")
+            if self.activations != "int8":
+                raise ValueError(f"calibration = {self.calibration} speaks of int8 activations, not {self.activations}")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self

@@ -73,6 +73,7 @@ class Converter:
                 self._calibration_samples(),
                 self.settings.io_or_default,
                 activations=self.settings.activations,
+                calibration=self.settings.calibration,
                 recurrent=self.settings.recurrent,
                 on_step=on_step,
             )

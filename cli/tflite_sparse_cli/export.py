@@ -45,6 +45,14 @@ _DEFAULTS = ExportSettings()
     "needs no data.",
 )
 @click.option(
+    "--calibration",
+    type=click.Choice(["min-max", "percentile", "mse"]),
+    default=_DEFAULTS.calibration,
+    show_default=True,
+    help="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the least mean "
+    "squared error. The latter two calibrate twice as long.",
+)
+@click.option(
     "--recurrent",
     type=click.Choice(["auto", "loop", "unroll"]),
     default=_DEFAULTS.recurrent,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tflite_sparse import child
-from tflite_sparse.config import Activations
+from tflite_sparse.config import Activations, Calibration
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
@@ -26,11 +26,12 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """What the converter calibrates with, and the types of inputs, outputs and activations."""
+    """What the converter calibrates with and how, and the types of inputs, outputs and activations."""
 
     samples: Arrays
     io: Io
     activations: Activations
+    calibration: Calibration
 
 
 def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None) -> bytes:
@@ -54,6 +55,7 @@ def to_int8(
     io: Io,
     *,
     activations: Activations = "int8",
+    calibration: Calibration = "min-max",
     recurrent: Recurrent = "auto",
     on_step: Step = ignore_steps,
 ) -> bytes:
@@ -65,14 +67,15 @@ def to_int8(
             inputs by their names.
         io: the type of inputs and outputs: float32 or that of the activations.
         activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
+        calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
         recurrent: how recurrent layers are written.
-        on_step: told (samples seen, samples in all).
+        on_step: told (samples seen, samples in all); what is not min-max sees each sample twice.
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
     """
     forms = traces(model, samples, recurrent, int8=True)
-    return _first_that_works(model, forms, _Quantisation(samples, io, activations), on_step)
+    return _first_that_works(model, forms, _Quantisation(samples, io, activations, calibration), on_step)
 
 
 def _first_that_works(
@@ -107,6 +110,7 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | Non
                 samples=None if quantisation is None else quantisation.samples,
                 io="float32" if quantisation is None else quantisation.io,
                 activations="float32" if quantisation is None else quantisation.activations,
+                calibration="min-max" if quantisation is None else quantisation.calibration,
             )
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, quantisation is not None)) from death
