@@ -8,15 +8,28 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.conversion.calibration import RANGES, Histogram, Range
+from tflite_sparse.conversion.float_operators import FloatLayers, names_in
 from tflite_sparse.progress import Step
 from tflite_sparse.sources.arrays import Arrays, count, take
 
 
 def convert_saved_model(
-    folder: str, samples: Arrays | None, io: str, activations: str, calibration: str, on_step: Step
+    folder: str,
+    samples: Arrays | None,
+    io: str,
+    activations: str,
+    calibration: str,
+    float_layers: FloatLayers,
+    on_step: Step,
 ) -> bytes:
-    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised."""
+    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised.
+
+    Raises:
+        SettingsError: the ``float_layers`` of a rule have no operators.
+    """
     import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.tools import flatbuffer_utils
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     if samples is None:
@@ -31,28 +44,24 @@ def convert_saved_model(
     }
     converter.target_spec.supported_ops = [integer[activations]]
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-    if calibration == "min-max":
+    if calibration == "min-max" and not float_layers:
         return bytes(converter.convert())
-    return _quantised_in_two_steps(converter, samples, calibration, on_step)
-
-
-def _quantised_in_two_steps(converter: Any, samples: Arrays, calibration: str, on_step: Step) -> bytes:
-    """Quantise to int8 as the converter does, but with other ranges than it calibrates."""
-    from tensorflow.lite.python.convert import mlir_quantize
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    converter._experimental_calibrate_only = True  # writes a float file with the outermost values; no public way does
+    # Else in two steps, which int16 activations do not allow: a float file with the outermost values, then the rest.
+    converter._experimental_calibrate_only = True
     calibrated = bytes(converter.convert())
     model = flatbuffer_utils.convert_bytearray_to_object(calibrated)
-    found = _ranges(calibrated, model.subgraphs[0], _batches_of_one(samples, on_step, 1, 2), calibration)
-    for index, (low, high) in found.items():
-        quantization = model.subgraphs[0].tensors[index].quantization
-        quantization.min, quantization.max = np.array([low], np.float32), np.array([high], np.float32)
+    float_operators = names_in(model, folder, float_layers)
+    if calibration != "min-max":
+        found = _ranges(calibrated, model.subgraphs[0], _batches_of_one(samples, on_step, 1, passes), calibration)
+        for index, (low, high) in found.items():
+            quantization = model.subgraphs[0].tensors[index].quantization
+            quantization.min, quantization.max = np.array([low], np.float32), np.array([high], np.float32)
     return bytes(
         mlir_quantize(
             bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
             input_data_type=converter.inference_input_type,
             output_data_type=converter.inference_output_type,
+            denylisted_nodes=float_operators,
         )
     )
 
