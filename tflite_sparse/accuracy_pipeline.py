@@ -35,11 +35,13 @@ class _Way:
     words: str
 
 
+_USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
-    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast as min-max"),
-    _Way("--calibration mse", {"calibration": "mse"}, "as fast as min-max"),
-    _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
-    _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
+    _Way("--calibration min-max", _USUAL, "as fast"),
+    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
+    _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
+    _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
+    _Way("--activations float32", _USUAL | {"activations": "float32"}, "the time and memory of a float32 model"),
 )
 
 
@@ -130,7 +132,8 @@ def alternatives(
         folder: for the files; they are left there.
     """
     found = []
-    for number, way in enumerate(_WAYS):
+    tried = [way for way in _WAYS if any(getattr(converter.settings, name) != to for name, to in way.changes.items())]
+    for number, way in enumerate(tried):
         dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
             converter.changed(way.changes).int8(pruned, dense)

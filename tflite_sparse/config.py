@@ -80,6 +80,8 @@ class ExportSettings(TargetSettings):
         calibration: how the ranges of int8 activations are chosen: the outermost values seen; all but the outermost
             0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
+        recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
+            of an int8 file for LiteRT stay float32. Schedules are of training and left aside.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
@@ -99,6 +101,7 @@ class ExportSettings(TargetSettings):
     activations: Activations = "int8"
     calibration: Calibration = "min-max"
     io: Literal["int8", "int16", "float32"] | None = None
+    recipe: Path | None = None
     recurrent: Literal["auto", "loop", "unroll"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
@@ -141,10 +144,10 @@ class ExportSettings(TargetSettings):
         Raises:
             SettingsError: one speaks of a model.
         """
-        of_models = (self.custom_objects, self.builder, self.signature)
+        of_models = (self.custom_objects, self.builder, self.signature, self.recipe)
         if self.finetune_epochs or any(value is not None for value in of_models):
             raise SettingsError(
-                "finetune_epochs, custom_objects, builder and signature speak of a MODEL, and none was given."
+                "finetune_epochs, custom_objects, builder, signature and recipe speak of a MODEL, and none was given."
             )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert
+from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Timed
@@ -32,11 +33,13 @@ class Converter:
         settings: of the export.
         samples: the training part calibrates, and tells sizes that a model leaves open. None: float32 only.
         progress: who listens.
+        float_layers: what stays float32 in files with int8 activations, by the rule that says so.
     """
 
     settings: ExportSettings
     samples: Dataset | None
     progress: Timed
+    float_layers: FloatLayers = field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
         """The same with these settings changed, and with inputs and outputs of the type of the activations unless
@@ -60,6 +63,7 @@ class Converter:
 
         Raises:
             ConversionError: the converter refused the model or crashed.
+            SettingsError: the layers of a rule that are to stay float32 have no operators of their own.
         """
         if self.settings.activations == "float32":
             self.float32(source, path, "convert with int8 weights")
@@ -74,6 +78,7 @@ class Converter:
                 self.settings.io_or_default,
                 activations=self.settings.activations,
                 calibration=self.settings.calibration,
+                float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 on_step=on_step,
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ from tflite_sparse import (
     verification,
 )
 from tflite_sparse.accuracy_pipeline import Evaluation, Scores
-from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.config import DEMO_DATA, ExportSettings, PruningSettings
+from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness, scoring, size
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
-from tflite_sparse.pruning import masks, training
+from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
@@ -91,11 +94,15 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """The model as it goes on, what was done to it, and where its dense float32 file computes something else."""
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
+
+    ``float_layers`` are those that stay float32 in an int8 file, by the rule of the recipe that says so.
+    """
 
     source: SourceModel
     pruning: report_model.Pruning
     failures: list[str]
+    float_layers: FloatLayers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ class _Export:
 
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
+        rules = _rules(settings)
         source, samples = self._sources(model, data)
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
@@ -132,7 +140,8 @@ class _Export:
             assert samples is not None
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
-            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
+        converter = replace(converter, float_layers=pruned.float_layers)
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
         evaluated = self._evaluate(paths, samples, delivered=not made.failures)
@@ -152,6 +161,7 @@ class _Export:
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            float_layers=[name for names in pruned.float_layers.values() for name in names],
             alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
@@ -201,7 +211,12 @@ class _Export:
         return _Pruned(pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
 
     def _prune(
-        self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
+        self,
+        source: SourceModel,
+        samples: Dataset | None,
+        converter: Converter,
+        rules: Recipe | None,
+        dense_float32: Path,
     ) -> _Pruned:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
@@ -210,7 +225,9 @@ class _Export:
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
-            kernels = masks.prunable(stripped)
+            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
+            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
             before = masks.sparsity_of(kernels).share
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
@@ -219,7 +236,10 @@ class _Export:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
         failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
-            masks.mask_to(kernels, settings.sparsity or 0.0)
+            if by_rules is None:
+                masks.mask_to(kernels, settings.sparsity or 0.0)
+            else:
+                plan.mask_at_once(by_rules)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if not kernels:
@@ -233,7 +253,8 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return _Pruned(stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures)
+        pruning = _pruning(kernels, applied, before, settings.finetune_epochs, words)
+        return _Pruned(stripped, pruning, failures, float_layers)
 
     def _convert_dense(self, source: SourceModel, converter: Converter, path: Path) -> list[str]:
         """The files of the model before it is masked; where the float32 one computes something else."""
@@ -355,6 +376,26 @@ class _Export:
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
         return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
+
+
+def _rules(settings: ExportSettings) -> Recipe | None:
+    """The recipe, read before the work."""
+    if settings.recipe is None:
+        return None
+    rules = recipe.find(settings.recipe)
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    if rules.chooses_precision and not in_int8:
+        raise SettingsError(
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
+            "--activations and --target out."
+        )
+    return rules
+
+
+def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:

@@ -53,6 +53,12 @@ _DEFAULTS = ExportSettings()
     "squared error. The latter two calibrate twice as long.",
 )
 @click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native): masks of their kernels, "
+    "and which layers stay float32 in an int8 file.",
+)
+@click.option(
     "--recurrent",
     type=click.Choice(["auto", "loop", "unroll"]),
     default=_DEFAULTS.recurrent,

@@ -27,7 +27,7 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """What the converter calibrates with and how, the types of inputs, outputs and activations, and what stays float."""
+    """What the converter calibrates with and how, types of inputs, outputs and activations, and what stays float."""
 
     samples: Arrays
     io: Io

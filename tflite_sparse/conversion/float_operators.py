@@ -1,8 +1,8 @@
 """Which operators of a float file belong to layers that stay float32: by the names of the tensors that they write.
 
-The converter names an operator after the nodes of the graph that it was made of, ``net/act/Relu;net/conv/convolution1``,
-and its outputs like it; the quantiser knows an operator by that name. Outputs of the model are named otherwise, so for
-these the graph is asked which node computes them.
+The converter names an operator after the nodes of the graph that it was made of, and its outputs like it:
+``net/act/Relu;net/conv/convolution1``. The quantiser knows an operator by that name. Outputs of the model are named
+otherwise, so for these the graph is asked which node computes them.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def names_in(model: Any, folder: str, float_layers: FloatLayers) -> set[str]:
     for place, names in found.items():
         if not names:
             raise SettingsError(
-                f"{place}: precision = 'float32' finds no operator: {float_layers[place][0]} is computed within that of "
-                "another layer. Name the layer before or behind it."
+                f"{place}: precision = 'float32' finds no operator of {float_layers[place][0]}: it is computed within "
+                "those of another layer. Name the layer before or behind it."
             )
     return set().union(*found.values())
 

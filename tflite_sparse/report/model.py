@@ -147,6 +147,7 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    float_layers: list[str] = []
     alternatives: list[Alternative] = []
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
