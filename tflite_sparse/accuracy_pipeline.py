@@ -15,9 +15,11 @@ from tflite_sparse.conversion_pipeline import Converter, outputs_of
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
 from tflite_sparse.evaluation import layer_errors as layer_comparison
 from tflite_sparse.evaluation import scoring
+from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Step, Timed
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.runtime import litert, micro
+from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import TimeStep
@@ -37,12 +39,16 @@ class _Way:
     words: str
 
 
+_USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
     _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
-    _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
+    _Way("--calibration min-max", _USUAL, "as fast"),
+    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
+    _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
+    _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
     _Way(
         "--activations float32",
-        {"activations": "float32", "bias_correction": False},
+        _USUAL | {"activations": "float32", "bias_correction": False},
         "the time and memory of a float32 model",
     ),
 )

@@ -17,6 +17,7 @@ DEMO_DATA = "mnist-5k"
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
+Calibration = Literal["min-max", "percentile", "mse"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -76,7 +77,11 @@ class ExportSettings(TargetSettings):
         int8: quantise weights to int8, and activations as ``activations`` says (needs data); else float32.
         activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32, which needs no data:
             weights are dequantised in front of float operators. All but int8 speak of the target litert.
+        calibration: how the ranges of int8 activations are chosen: the outermost values seen; all but the outermost
+            0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
+        recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
+            of an int8 file for LiteRT stay float32. Schedules are of training and left aside.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.
@@ -99,7 +104,9 @@ class ExportSettings(TargetSettings):
     sparsity: Sparsity | None = None
     int8: bool = False
     activations: Activations = "int8"
+    calibration: Calibration = "min-max"
     io: Literal["int8", "int16", "float32"] | None = None
+    recipe: Path | None = None
     recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
@@ -128,6 +135,11 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.calibration != "min-max":
+            if not self.int8:
+                raise ValueError("calibration speaks of int8 files: add int8 (--int8)")
+            if self.activations != "int8":
+                raise ValueError(f"calibration = {self.calibration} speaks of int8 activations, not {self.activations}")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self
@@ -143,10 +155,10 @@ class ExportSettings(TargetSettings):
         Raises:
             SettingsError: one speaks of a model.
         """
-        of_models = (self.custom_objects, self.builder, self.signature)
+        of_models = (self.custom_objects, self.builder, self.signature, self.recipe)
         if self.finetune_epochs or any(value is not None for value in of_models):
             raise SettingsError(
-                "finetune_epochs, custom_objects, builder and signature speak of a MODEL, and none was given."
+                "finetune_epochs, custom_objects, builder, signature and recipe speak of a MODEL, and none was given."
             )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert, step_pairs
+from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.evaluation import exactness, mean_shift
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.flatbuffer.graph import graphs
@@ -38,6 +39,7 @@ class Converter:
         progress: who listens.
         time_step: where recurrent models are written as one time step: what that is fed with.
         original: the float32 file whose weights the masks of the model were put on, where it was not trained since.
+        float_layers: what stays float32 in files with int8 activations, by the rule that says so.
     """
 
     settings: ExportSettings
@@ -45,6 +47,7 @@ class Converter:
     progress: Timed
     time_step: TimeStep | None = None
     original: Path | None = None
+    float_layers: FloatLayers = field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
         """The same with these settings changed, and with inputs and outputs of the type of the activations unless
@@ -75,6 +78,7 @@ class Converter:
 
         Raises:
             ConversionError: the converter refused the model or crashed.
+            SettingsError: the layers of a rule that are to stay float32 have no operators of their own.
         """
         if self.settings.activations == "float32":
             self.float32(source, path, "convert with int8 weights")
@@ -88,6 +92,8 @@ class Converter:
                 self._calibration_samples(source),
                 self.settings.io_or_default,
                 activations=self.settings.activations,
+                calibration=self.settings.calibration,
+                float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 on_step=on_step,
             )

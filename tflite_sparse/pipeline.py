@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from tflite_sparse import (
     verification,
 )
 from tflite_sparse.accuracy_pipeline import Evaluation, Scores
-from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.config import DEMO_DATA, ExportSettings, PruningSettings
 from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
@@ -34,7 +35,8 @@ from tflite_sparse.evaluation import exactness, scoring, size
 from tflite_sparse.evaluation.layer_errors import LayerErrors
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
-from tflite_sparse.pruning import masks, training
+from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
@@ -135,6 +137,7 @@ class _Export:
 
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
+        rules = _rules(settings)
         source, samples = self._sources(model, data)
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
@@ -147,7 +150,7 @@ class _Export:
             assert samples is not None
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
-            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
         converter = pruned.converter
         if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
             converter = replace(converter, original=paths[DENSE_FLOAT32])
@@ -172,6 +175,7 @@ class _Export:
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
@@ -225,7 +229,12 @@ class _Export:
         return _Pruned(pruned, converter, done, failures, trained=True)
 
     def _prune(
-        self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
+        self,
+        source: SourceModel,
+        samples: Dataset | None,
+        converter: Converter,
+        rules: Recipe | None,
+        dense_float32: Path,
     ) -> _Pruned:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
@@ -234,7 +243,9 @@ class _Export:
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
-            kernels = masks.prunable(stripped)
+            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
+            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
             before = masks.sparsity_of(kernels).share
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
@@ -244,7 +255,10 @@ class _Export:
         converter = self._in_its_form(stripped, converter)
         failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
-            masks.mask_to(kernels, settings.sparsity or 0.0)
+            if by_rules is None:
+                masks.mask_to(kernels, settings.sparsity or 0.0)
+            else:
+                plan.mask_at_once(by_rules)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if not kernels:
@@ -259,7 +273,7 @@ class _Export:
             check_finite(stripped)
         self.progress.note(words)
         done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
-        return _Pruned(stripped, converter, done, failures, trains)
+        return _Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
 
     def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
@@ -422,6 +436,26 @@ class _Export:
                 raise
             self.progress.note(f"layers are not compared: {_without(str(folder), str(error))}")
             return LayerErrors((), 0)
+
+
+def _rules(settings: ExportSettings) -> Recipe | None:
+    """The recipe, read before the work."""
+    if settings.recipe is None:
+        return None
+    rules = recipe.find(settings.recipe)
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    if rules.chooses_precision and not in_int8:
+        raise SettingsError(
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
+            "--activations and --target out."
+        )
+    return rules
+
+
+def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:

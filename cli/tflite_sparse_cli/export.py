@@ -45,6 +45,20 @@ _DEFAULTS = ExportSettings()
     "needs no data.",
 )
 @click.option(
+    "--calibration",
+    type=click.Choice(["min-max", "percentile", "mse"]),
+    default=_DEFAULTS.calibration,
+    show_default=True,
+    help="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the least mean "
+    "squared error. The latter two calibrate twice as long.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native): masks of their kernels, "
+    "and which layers stay float32 in an int8 file.",
+)
+@click.option(
     "--recurrent",
     type=click.Choice(["auto", "loop", "unroll", "step"]),
     default=_DEFAULTS.recurrent,

@@ -153,6 +153,7 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    float_layers: list[str] = []
     alternatives: list[Alternative] = []
     layers: list[LayerError] = []
     layer_tensors: int = 0

@@ -115,6 +115,8 @@ def layers_compared(report: Report) -> str:
 def verdicts(report: Report) -> list[str]:
     """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    if report.float_layers:
+        lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:
         line = f"Size: {report.ratios.vs_dense_float32:.2f}x smaller than dense float32"
         if report.ratios.vs_dense_int8 is not None:
