@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,9 @@ Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
+
+METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
+"""Beside ``path/to/module.py:function``."""
 
 
 class Settings(pydantic.BaseModel):
@@ -82,7 +86,10 @@ class ExportSettings(TargetSettings):
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
-        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
+            ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
+            no shares, that of the labels' spread which is no longer explained.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
         custom_objects: Python file that defines the model's own layers; it is run.
@@ -99,6 +106,7 @@ class ExportSettings(TargetSettings):
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
+    metric: str = "auto"
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
@@ -119,6 +127,12 @@ class ExportSettings(TargetSettings):
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _metric_is_known(self) -> ExportSettings:
+        if self.metric not in METRICS and not re.search(r"\.py:\w+$", self.metric):
+            raise ValueError(f"metric = {self.metric!r}: it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
         return self
 
     @property

@@ -188,7 +188,7 @@ def test_schema():
     assert schema["properties"]["version"]["const"] == 1
     assert set(schema["required"]) >= {"models", "tensors", "gates", "accuracy", "verification"}
     assert set(schema["$defs"]["ModelFile"]["properties"]) == {
-        "path", "file_bytes", "gzip_bytes", "accuracy", "sparsity",
+        "path", "file_bytes", "gzip_bytes", "accuracy", "interval", "sparsity",
     }  # fmt: skip
     for name, part in schema["$defs"].items():
         assert part["additionalProperties"] is False, name
