@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,9 @@ Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
 Calibration = Literal["min-max", "percentile", "mse"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
+
+METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
+"""Beside ``path/to/module.py:function``."""
 
 
 class Settings(pydantic.BaseModel):
@@ -90,7 +94,10 @@ class ExportSettings(TargetSettings):
         verification_samples: how many samples every runtime is compared on.
         bias_correction: move the biases of the int8 file so that pruning and quantisation of the weights leave each
             layer's mean output where it was, as measured on the calibration samples.
-        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
+            ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
+            no shares, that of the labels' spread which is no longer explained.
         layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
             accuracy gate fails.
         seed: of shuffling, initialisation and training.
@@ -112,6 +119,7 @@ class ExportSettings(TargetSettings):
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
+    metric: str = "auto"
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -142,6 +150,12 @@ class ExportSettings(TargetSettings):
                 raise ValueError(f"calibration = {self.calibration} speaks of int8 activations, not {self.activations}")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _metric_is_known(self) -> ExportSettings:
+        if self.metric not in METRICS and not re.search(r"\.py:\w+$", self.metric):
+            raise ValueError(f"metric = {self.metric!r}: it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
         return self
 
     @property

@@ -25,19 +25,23 @@ from tflite_sparse import (
     tuning,
     verification,
 )
-from tflite_sparse.accuracy_pipeline import Evaluation, Scores
-from tflite_sparse.config import DEMO_DATA, ExportSettings, PruningSettings
+from tflite_sparse.accuracy_pipeline import Evaluation
+from tflite_sparse.config import DEMO_DATA, METRICS, ExportSettings, PruningSettings
 from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
-from tflite_sparse.evaluation import exactness, scoring, size
+from tflite_sparse.evaluation import exactness, scoring, size, user_metric
+from tflite_sparse.evaluation.accuracy import Name, choose_metric
 from tflite_sparse.evaluation.layer_errors import LayerErrors
+from tflite_sparse.evaluation.scoring import Scored
+from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, plan, recipe, training
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import accuracy_words
 from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
@@ -48,7 +52,7 @@ from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.sources.labels import check_labels
+from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
@@ -83,7 +87,11 @@ def export(
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
     checked = ExportSettings(**settings)
-    return _Export(checked.for_demo() if model is None else checked, Timed(progress or Silent())).run(model, data)
+    if checked.metric != "auto" and model is not None and data is None:
+        raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
+    metric: Any = checked.metric if checked.metric in METRICS else user_metric.load(checked.metric)
+    run = _Export(checked.for_demo() if model is None else checked, metric, Timed(progress or Silent()))
+    return run.run(model, data)
 
 
 @dataclass(frozen=True)
@@ -115,16 +123,18 @@ class _Pruned:
 
 @dataclass(frozen=True)
 class _Evaluated:
-    """Size and accuracy of the files; ``scorer`` is None without data."""
+    """Size and accuracy of the files; ``scorer`` and the scores of the dense float32 file, ``best``, need data."""
 
     models: report_model.Models
     accuracy: report_model.Accuracy | None
     scorer: scoring.Scorer | None
+    best: Scored | None
 
 
 @dataclass(frozen=True)
 class _Export:
     settings: ExportSettings
+    metric: Name | UserMetric
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
@@ -209,7 +219,7 @@ class _Export:
             shape = named.inputs[0].shape if len(named.inputs) == 1 else None
             samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
             samples = samples.fitted_to_model(named)
-            _check_labels(named, samples)
+            _check_labels(named, samples, self.metric)
             return source, samples
 
     def _demo(self, samples: Dataset, converter: Converter, dense_float32: Path) -> _Pruned:
@@ -365,50 +375,49 @@ class _Export:
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
         scorer: scoring.Scorer | None = None
-        each: list[Scores | None] = [None] * len(names)
+        scores: dict[str, Scored | None] = dict.fromkeys(names.values())
         if samples is not None:
             runs_on = {SPARSE: self.settings.target}
             baseline, *others = names
-            scorer, each = Evaluation(samples, self.progress, converter.time_step).scores(
+            scorer, each = self._evaluation(converter).scores(
                 paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
             )
-        scores = [None if found is None else scoring.mean(found) for found in each]
-        entries = {}
-        for (name, entry), score in zip(names.items(), scores, strict=True):
-            measured = size.measure(paths[name])
-            entries[entry] = report_model.ModelFile(
-                path=name,
-                file_bytes=measured.file_bytes,
-                gzip_bytes=measured.gzip_bytes,
-                accuracy=score,
-                sparsity=measured.sparsity,
-            )
-        models = report_model.Models(**entries)
-        best = models.dense_float32.accuracy
-        reached = None if models.sparse is None else models.sparse.accuracy
-        if samples is None or scorer is None or best is None or reached is None:
-            return _Evaluated(models, None, scorer)
-        accuracy = report_model.Accuracy(
-            metric=scorer.metric,
-            samples=samples.test_samples,
-            drop=best - reached,
-            max_drop=self.settings.max_accuracy_drop,
-            outputs=_scores_of_outputs(scorer, each),
+            scores = dict(zip(names.values(), each, strict=True))
+        models = report_model.Models(
+            **{entry: self._model_file(paths[name], scores[entry]) for name, entry in names.items()}
         )
-        return _Evaluated(models, accuracy, scorer)
+        accuracy = None
+        if samples is not None and scorer is not None:
+            accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
+        return _Evaluated(models, accuracy, scorer, scores["dense_float32"])
+
+    def _evaluation(self, converter: Converter) -> Evaluation:
+        assert converter.samples is not None  # what is scored
+        return Evaluation(converter.samples, self.metric, self.progress, converter.time_step)
+
+    def _model_file(self, path: Path, scored: Scored | None) -> report_model.ModelFile:
+        measured = size.measure(path)
+        return report_model.ModelFile(
+            path=path.name,
+            file_bytes=measured.file_bytes,
+            gzip_bytes=measured.gzip_bytes,
+            accuracy=None if scored is None else scored.mean,
+            interval=None if scored is None else accuracy_pipeline.interval(scored, self.settings.seed),
+            sparsity=measured.sparsity,
+        )
 
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
         """The ways out of int8 activations, measured where their drop passes the gate."""
-        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.models.dense_float32.accuracy
+        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
         if not leaves_choices or accuracy is None or accuracy.drop <= settings.max_accuracy_drop:
             return []
         assert converter.samples is not None  # what was scored
         assert evaluated.scorer is not None
         assert best is not None
-        evaluation = Evaluation(converter.samples, self.progress, converter.time_step)
+        evaluation = self._evaluation(converter)
         found = accuracy_pipeline.alternatives(
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
@@ -466,9 +475,11 @@ def _check_demo_data(samples: Dataset) -> Dataset:
     return fitted
 
 
-def _check_labels(named: Signature, samples: Dataset) -> None:
-    """Find out before the work whether the labels, all of them, fit the model."""
+def _check_labels(named: Signature, samples: Dataset, metric: Name | UserMetric) -> None:
+    """Find out before the work whether the labels, all of them, fit the model and the metric."""
     if samples.y_train is None or samples.y_test is None:
+        if isinstance(metric, UserMetric) or metric == "auc":
+            choose_metric(np.zeros((samples.test_samples, 1)), None, metric)  # says that it needs labels
         return
     for output in named.outputs:
         train, test = (y.get(output.name) if isinstance(y, Mapping) else y for y in (samples.y_train, samples.y_test))
@@ -480,27 +491,12 @@ def _check_labels(named: Signature, samples: Dataset) -> None:
             raise DataError(f"{samples.name}: y_train and y_test have labels of different shapes.")
         try:
             check_labels(output.shape, np.concatenate([train, test]))
+            outputs = any_outputs(output.shape, len(test))
+            if outputs is not None:
+                choose_metric(outputs, test, metric)
         except DataError as error:
             where = f"{samples.name}, output {output.name!r}: " if len(named.outputs) > 1 else ""
             raise DataError(f"{where}{error}") from error
-
-
-def _scores_of_outputs(scorer: scoring.Scorer, files: Sequence[Scores | None]) -> list[report_model.OutputAccuracy]:
-    """Of several outputs the scores of each in every file: dense float32, dense int8 if there is one, sparse."""
-    dense, sparse = files[0], files[-1]
-    if len(scorer.metrics) == 1 or dense is None or sparse is None:
-        return []
-    int8 = (files[1] or {}) if len(files) > 2 else {}
-    return [
-        report_model.OutputAccuracy(
-            name=name,
-            metric=metric.name,
-            dense_float32=dense[name],
-            dense_int8=int8.get(name),
-            sparse=sparse[name],
-        )
-        for name, metric in scorer.metrics.items()
-    ]
 
 
 def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
@@ -578,7 +574,7 @@ def _gate_failures(
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
         failures.append(
-            f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
+            f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
             + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
             + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")

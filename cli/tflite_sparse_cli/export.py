@@ -89,11 +89,20 @@ _DEFAULTS = ExportSettings()
     "layer's mean output where it was.",
 )
 @click.option(
+    "--metric",
+    metavar="NAME",
+    default=_DEFAULTS.metric,
+    show_default=True,
+    help="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or FILE.py:FUNCTION of "
+    "(outputs, labels), higher is better, one number or one for each sample. It is run.",
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,
     show_default=True,
-    help="Exit with 1 if accuracy falls by more than this share against the dense float32 model.",
+    help="Exit with 1 if accuracy falls by more than this share against the dense float32 model. Of mse and psnr: if "
+    "outputs explain that share less of the spread of the labels.",
 )
 @click.option(
     "--layer-errors",
