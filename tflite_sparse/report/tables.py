@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import alternatives, target_tables
+from tflite_sparse.report import accuracy_words, alternatives, target_tables, time_step
 from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import LayerError
-from tflite_sparse.report.model import NOT_INSTALLED, Accuracy, ModelFile, Report, Verification
+from tflite_sparse.report.model import NOT_INSTALLED, ModelFile, Report, Verification
 from tflite_sparse.report.names import shortened
 
 
@@ -38,16 +38,8 @@ class Table:
         return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
-_FILE_NAMES = {
-    "dense_float32": "dense float32",
-    "dense_int8": "dense int8",
-    "sparse_int8": "sparse int8",
-    "sparse_float32": "sparse float32",
-}
-
-
 def files(report: Report) -> Table:
-    """One row for each file: size, size against the dense float32 one, gzip, accuracy, sparsity."""
+    """One row for each file: size, size against the dense float32 one, gzip, accuracy with interval, sparsity."""
     base = report.models.dense_float32.file_bytes
     metric = report.accuracy.metric if report.accuracy else "accuracy"
     rows = []
@@ -55,12 +47,12 @@ def files(report: Report) -> Table:
         if isinstance(entry, ModelFile):
             rows.append(
                 (
-                    _FILE_NAMES[key],
+                    accuracy_words.FILE_NAMES[key],
                     entry.path,
                     f"{entry.file_bytes:,}",
                     f"{base / entry.file_bytes:.2f}x",
                     f"{entry.gzip_bytes:,}",
-                    _accuracy(entry),
+                    accuracy_words.score_of(entry, report.accuracy),
                     f"{entry.sparsity:.3f}",
                 )
             )
@@ -115,39 +107,26 @@ def layers_compared(report: Report) -> str:
 def verdicts(report: Report) -> list[str]:
     """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    if report.float_layers:
+        lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:
         line = f"Size: {report.ratios.vs_dense_float32:.2f}x smaller than dense float32"
         if report.ratios.vs_dense_int8 is not None:
             line += f", {report.ratios.vs_dense_int8:.2f}x smaller than dense int8"
         lines.append(line + ".")
     if report.accuracy is not None:
-        lines.append(_accuracy_change(report, report.accuracy))
+        lines += accuracy_words.sentences(report.models, report.accuracy)
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(verification(report.verification))
+    lines += time_step.lines(report.time_step)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)
     lines += alternatives.lines(report.alternatives)
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
-
-
-def _accuracy_change(report: Report, accuracy: Accuracy) -> str:
-    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
-    if accuracy.drop == 0:
-        change = "is unchanged"
-    before, after = _accuracy(report.models.dense_float32), _accuracy(report.models.sparse)
-    each = "".join(f" {out.name}: {out.metric} {out.dense_float32:.4f}, {out.sparse:.4f}." for out in accuracy.outputs)
-    return (
-        f"Accuracy: {accuracy.metric} {change}, from {before} (dense float32) to {after} (sparse), on "
-        f"{accuracy.samples} test samples; a fall of {accuracy.max_drop:g} is allowed.{each}"
-    )
-
-
-def _accuracy(file: ModelFile | None) -> str:
-    return "unknown" if file is None or file.accuracy is None else f"{file.accuracy:.4f}"
 
 
 def _kernels(report: Report) -> str:
