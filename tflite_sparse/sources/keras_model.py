@@ -182,7 +182,7 @@ def open_model(
 def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
     if builder is None:
         raise ModelError(
-            f"{path} holds weights only, and the architecture is needed: export with --builder FILE.py:FUNCTION, a "
+            f"{path} holds weights only, and the architecture is needed: give --builder FILE.py:FUNCTION, a "
             "function of yours that returns the built model; or load them in Python and save it whole as .keras."
         )
     model = weights_only.build(path, builder)
