@@ -111,9 +111,7 @@ class KerasSource:
 
         with recurrent.unrolled(flatten(model)) if trace.unrolled else nullcontext():
             concrete = serve.get_concrete_function()
-        holder = tf.Module()
-        holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
-        tf.saved_model.save(holder, str(folder), signatures=concrete)
+        save_concrete(concrete, folder)
 
     def fed(self, x: Arrays) -> Any:
         """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
@@ -134,6 +132,14 @@ class KerasSource:
         count = len(self.model.outputs)
         names = [_identifier(name) for name in given or ()]
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
+
+
+def save_concrete(function: Any, folder: Path) -> None:
+    """Write a concrete ``tf.function`` as a SavedModel with one signature, ``serving_default``."""
+    tf = tensorflow_import.tensorflow()
+    holder = tf.Module()
+    holder.captured = list(function.graph.variables)  # a SavedModel stores what hangs on its root
+    tf.saved_model.save(holder, str(folder), signatures=function)
 
 
 def open_model(
