@@ -116,18 +116,19 @@ def scan(
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """On the test samples, by the names of the outputs, before the training and after it."""
+    """On the test samples, before the training and after it."""
 
     scorer: scoring.Scorer
-    before: dict[str, float]
-    after: dict[str, float]
+    before: scoring.Scored
+    after: scoring.Scored
 
     def of_several_outputs(self) -> list[OutputScores]:
         """One entry for each; none where there is one output only."""
-        if len(self.before) == 1:
+        if len(self.scorer.metrics) == 1:
             return []
+        before, after = self.before.evidence, self.after.evidence
         return [
-            OutputScores(name=name, metric=metric.name, before=self.before[name], after=self.after[name])
+            OutputScores(name=name, metric=metric.name, before=before[name].score(), after=after[name].score())
             for name, metric in self.scorer.metrics.items()
         ]
 
@@ -151,10 +152,10 @@ class _Prune:
         planner(source.kernels(), span)  # what does not fit is told before the work
         if self.settings.allocate:
             planner = self._allocated(source, samples, planner)
-        scorer, before = self._scores(source, samples)
+        scorer, before = self._scored(source, samples)
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
         pruning = self._train(source, samples, planner, saved)
-        _, after = self._scores(source, samples)
+        _, after = self._scored(source, samples)
         scores = _Scores(scorer, before, after)
         report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
@@ -294,11 +295,11 @@ class _Prune:
             self.warnings.append(sentence)
             self.progress.note(f"warning: {sentence}")
 
-    def _scores(self, source: KerasSource, samples: Dataset) -> tuple[scoring.Scorer, dict[str, float]]:
+    def _scored(self, source: KerasSource, samples: Dataset) -> tuple[scoring.Scorer, scoring.Scored]:
         with self.progress.stage("evaluate"):
             outputs = masked_score.predicted(source, samples.x_test)
             scorer = scoring.scorer(outputs, samples.y_test)
-            return scorer, scorer.scores(outputs)
+            return scorer, scorer.scored(outputs)
 
     def _report(
         self,
@@ -333,8 +334,8 @@ class _Prune:
             sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
             metric=scores.scorer.metric,
             samples=samples.test_samples,
-            before=scoring.mean(scores.before),
-            after=scoring.mean(scores.after),
+            before=scores.before.mean,
+            after=scores.after.mean,
             outputs=scores.of_several_outputs(),
             warnings=self.warnings,
             curve=_curve(plan, source.model.optimizer, self._span(samples).steps),

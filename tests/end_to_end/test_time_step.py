@@ -55,9 +55,9 @@ def exported(keras3, digits, long_data, tmp_path_factory):
     model = keras3.Sequential([keras3.Input((None, 8)), layers.GRU(32, name="memory"), layers.Dense(10)])
     loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras3.optimizers.Adam(1e-2, clipnorm=1.0), loss)
-    for steps, epochs in ((8, 5), (16, 3), (48, 6)):
+    for steps, epochs in ((8, 5), (16, 3), (64, 6)):
         x, y = hidden_digits(digits.x_train, digits.y_train, 3000, steps, generator)
-        callbacks = [tflite_sparse.pruning.MagnitudePruning(0.6)] if steps == 48 else []
+        callbacks = [tflite_sparse.pruning.MagnitudePruning(0.6)] if steps == 64 else []
         model.fit(x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=callbacks)
     out, notes = tmp_path_factory.mktemp("step") / "out", Notes()
     report = tflite_sparse.export(model, long_data, int8=True, max_accuracy_drop=0.05, out=out, progress=notes)
@@ -68,7 +68,7 @@ def test_long_sequences_are_exported_as_one_step(exported):
     out, report, said = exported
     assert report.gates.passed, report.gates.failures
     assert report.verification.outputs_bit_exact
-    assert report.models.dense_float32.accuracy > 0.8
+    assert min(report.models.dense_float32.accuracy, report.models.sparse_int8.accuracy) > 0.7
     assert "recurrent layers: one time step, 300 steps are more than the 256 that are unrolled" in said
     assert report.time_step.steps == STEPS
     assert [(state.name, state.units, state.rescaled) for state in report.time_step.states] == [("memory_h", 32, False)]

@@ -48,6 +48,6 @@ def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
             float(each(scorer.references[name], outputs))
             for each, (name, outputs) in zip(losses, found.items(), strict=True)
         )
-        return Score(scoring.mean(scorer.scores(found)), loss)
+        return Score(scorer.scored(found).mean, loss)
 
     return evaluate

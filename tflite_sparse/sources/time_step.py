@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError
-from tflite_sparse.sources import arrays, tensorflow_import
+from tflite_sparse.sources import arrays, layers, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.keras_model import KerasSource, flatten, save_concrete
-from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
+from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
 
 INPUT, OUTPUT = "x", "y"
 
@@ -109,6 +109,7 @@ class TimeStepSource:
         self.whole = whole
         self.name = whole.name
         self._pieces = _pieces(whole)
+        self._paths = {id(layer): description.name for layer, description in layers.found_in(whole.model)}
         self.states = tuple(state for piece in self._pieces for state in piece.states)
         self.every_step = all(piece.every_step for piece in self._pieces)
 
@@ -127,6 +128,10 @@ class TimeStepSource:
     def kernels(self) -> list[Kernel]:
         """See :class:`SourceModel`."""
         return self.whole.kernels()
+
+    def layers(self) -> list[Layer]:
+        """See :class:`SourceModel`; their operators are named after them in every form."""
+        return self.whole.layers()
 
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         """See :class:`SourceModel`."""
@@ -184,14 +189,16 @@ class TimeStepSource:
         after: dict[str, Any] = {}
         hidden, over_time = tf.expand_dims(x, 1), True
         for piece in self._pieces:
-            if not piece.states:
-                hidden = piece.layer(hidden, training=False) if _takes_training(piece.layer) else piece.layer(hidden)
-                continue
-            before = [given[state.name] for state in piece.states]
-            hidden, left = piece.layer.cell(tf.squeeze(hidden, 1), before, training=False)
-            after.update(zip((state.name for state in piece.states), tf.nest.flatten(left), strict=True))
-            over_time = piece.every_step
-            hidden = tf.expand_dims(hidden, 1) if over_time else hidden
+            with tf.name_scope(f"{self._paths[id(piece.layer)]}/"):
+                if not piece.states:
+                    takes_training = _takes_training(piece.layer)
+                    hidden = piece.layer(hidden, training=False) if takes_training else piece.layer(hidden)
+                    continue
+                before = [given[state.name] for state in piece.states]
+                hidden, left = piece.layer.cell(tf.squeeze(hidden, 1), before, training=False)
+                after.update(zip((state.name for state in piece.states), tf.nest.flatten(left), strict=True))
+                over_time = piece.every_step
+                hidden = tf.expand_dims(hidden, 1) if over_time else hidden
         return {OUTPUT: tf.squeeze(hidden, 1) if over_time else hidden, **after}
 
 
