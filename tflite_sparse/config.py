@@ -215,6 +215,7 @@ class PruneSettings(PruningSettings):
         resume: go on from the checkpoint of an interrupted run.
         seed: of initialisation, order and dropout.
         custom_objects: Python file that defines the model's own layers; it is run.
+        builder: as :class:`ExportSettings` has it.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -226,6 +227,7 @@ class PruneSettings(PruningSettings):
     resume: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     custom_objects: Path | None = None
+    builder: str | None = None
 
 
 class EncodeSettings(TargetSettings):

@@ -216,9 +216,7 @@ class _Export:
             if data is None:
                 return source, None
             named = Signature(source.inputs(), source.outputs())
-            shape = named.inputs[0].shape if len(named.inputs) == 1 else None
-            samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
-            samples = samples.fitted_to_model(named)
+            samples = dataset.of_model(data, named, seed=settings.seed)
             _check_labels(named, samples, self.metric)
             return source, samples
 

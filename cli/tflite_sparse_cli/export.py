@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option, target_options
+from tflite_sparse_cli.options import builder_option, json_option, progress_for, quiet_option, target_options
 from tflite_sparse_cli.tables import show
 
 _DEFAULTS = ExportSettings()
@@ -115,12 +115,7 @@ _DEFAULTS = ExportSettings()
     type=click.Path(path_type=Path),
     help="Python file that defines MODEL's own layers. It is run.",
 )
-@click.option(
-    "--builder",
-    metavar="FILE.py:FUNCTION",
-    help="Where MODEL is an .h5 file with weights only: a function without arguments that returns the built Keras "
-    "model (Keras 2 or 3). It is run.",
-)
+@builder_option
 @click.option(
     "--signature",
     metavar="NAME",

@@ -30,6 +30,15 @@ class Curve(_Part):
     learning_rate: list[float]
 
 
+class OutputScores(_Part):
+    """Scores of one of several outputs on the test samples."""
+
+    name: str
+    metric: str
+    before: float
+    after: float
+
+
 class PruneReport(_Part):
     """What ``prune`` did.
 
@@ -46,6 +55,7 @@ class PruneReport(_Part):
         samples: how many these are.
         before: of the model as it came.
         after: of the model as it was written.
+        outputs: of several outputs, of which these are the mean, the scores of each; else empty.
         warnings: what spoke against the settings.
         curve: the schedule.
         seconds: time of each stage.
@@ -65,6 +75,7 @@ class PruneReport(_Part):
     samples: int
     before: float
     after: float
+    outputs: list[OutputScores] = []
     warnings: list[str]
     curve: Curve
     seconds: dict[str, float]
