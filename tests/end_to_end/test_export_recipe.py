@@ -137,7 +137,7 @@ def test_forms(form, model_files, digits, write, tmp_path):
             "rule 1: precision = 'float32' finds no operator of wines/folded",
         ),
         ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "speaks of int8 files for LiteRT"),
-        ('layers = "first"\nprecision = "float32"', {"target": "micro"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "speaks of int8 files for LiteRT"),
         ('layers = "first"\nprecision = "half"', {}, "rule 1: precision = 'half': input should be 'int8' or 'float32'"),
     ],
 )
