@@ -386,8 +386,8 @@ def _rules(settings: ExportSettings) -> Recipe | None:
     in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
-            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export with "
-            "--int8, and leave --activations out."
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export "
+            "with --int8, and leave --activations out."
         )
     return rules
 
