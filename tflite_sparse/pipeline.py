@@ -250,7 +250,9 @@ class _Export:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
             with self.progress.stage("fine-tune under the masks") as on_step:
-                training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
+                training.finetune(
+                    stripped, samples, settings.finetune_epochs, kernels, seed=settings.seed, on_step=on_step
+                )
             check_finite(stripped)
         self.progress.note(words)
         pruning = _pruning(kernels, applied, before, settings.finetune_epochs, words)

@@ -107,11 +107,24 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     assert report.models.sparse_int8.accuracy - usual.models.sparse_int8.accuracy > usual.accuracy.drop / 2
 
 
+def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
+    """``classes`` is too small to be pruned by default; what the rule makes zero there is zero in the file."""
+    rules = write('[[rule]]\nlayers = "second|classes"\nskip = false\nsparsity = 0.75\nschedule = "constant"')
+    report = tflite_sparse.export(
+        model, wine, recipe=rules, finetune_epochs=1, max_accuracy_drop=1, out=tmp_path / "out"
+    )
+    assert {tensor.shape: round(tensor.sparsity, 2) for tensor in report.tensors if len(tensor.shape) == 2} == {
+        (64, 13): 0.0,
+        (64, 64): 0.75,
+        (3, 64): 0.75,
+    }
+
+
 @pytest.mark.parametrize("form", ["keras2.keras", "keras3-export"])
 def test_forms(form, model_files, digits, write, tmp_path):
     """Operators are found by layer in Keras 2 and in a SavedModel, and the last one, whose tensor has no such name."""
     source = keras_model.open_model(model_files[form])
-    rules = recipe.read(write('[[rule]]\nlayers = "conv2|classes"\nprecision = "float32"'))
+    rules = recipe.read(write('[[rule]]\nlayers = "(conv2|classes)(_1)?"\nprecision = "float32"'))
     kept = recipe.float_layers(rules, source.layers())
     path = tmp_path / "model.tflite"
     path.write_bytes(convert.to_int8(source, digits.x_train[:20], "float32", float_layers=kept))
