@@ -36,7 +36,9 @@ class _Quantisation:
     float_layers: FloatLayers = field(default_factory=dict)
 
 
-def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None) -> bytes:
+def to_float32(
+    model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None, as_int8: bool = False
+) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
     Args:
@@ -44,11 +46,12 @@ def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Array
         recurrent: how recurrent layers are written.
         like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
             by step they tell how many steps there are, if the model leaves that open.
+        as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, traces(model, like, recurrent, int8=False), None, ignore_steps)
+    return _first_that_works(model, traces(model, like, recurrent, int8=as_int8), None, ignore_steps)
 
 
 def to_int8(
@@ -152,8 +155,8 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
     if recurrent and quantising:
         return (
             f"{recurrent[0]} is a loop over many time steps, which cannot be calibrated. Shorten the sequences to "
-            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll, from a Keras model and "
-            "no SavedModel), or leave --int8 out."
+            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll) or as one time step "
+            "(--recurrent step), both from a Keras model and no SavedModel, or leave --int8 out."
         )
     if recurrent:
         return f"{recurrent[0]}: give the model a fixed number of time steps and try --recurrent unroll."
