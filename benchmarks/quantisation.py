@@ -24,11 +24,13 @@ import results
 from results import Verdict
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.encoder import encode_file
+from tflite_sparse.evaluation import mean_shift
 from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.progress import ignore_steps
 from tflite_sparse.pruning import MagnitudePruning, recipe
-from tflite_sparse.rewrites import weight_only
+from tflite_sparse.rewrites import bias_correction, weight_only
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import KerasSource
@@ -51,6 +53,7 @@ class Way:
     activations: str = "int8"
     calibration: str = "min-max"
     recipe: str | None = None
+    bias_correction: bool = False
 
 
 _FLOAT, _INT8, _BY_RECIPE = "float32", "int8, min-max", "int8, recipe: Normalization in float32"
@@ -58,6 +61,7 @@ _WAYS = (
     Way(_INT8),
     Way("int8, `--calibration percentile`", calibration="percentile"),
     Way("int8, `--calibration mse`", calibration="mse"),
+    Way("int8, `--bias-correction`", bias_correction=True),
     Way("`--activations int16`", activations="int16"),
     Way("`--activations float32`", activations="float32"),
     Way(_BY_RECIPE, recipe=_RECIPE),
@@ -130,18 +134,21 @@ def _train(name: str, seed: int) -> Trained:
 def _measure(trained: Trained, folder: Path, found: Mapping[str, Result]) -> None:
     saved = folder / "model"
     trained.source.save_for_conversion(saved, Trace(named=True))
-    path = folder / "float32.tflite"
-    path.write_bytes(_converted(saved))
-    _add(found[_FLOAT], trained, path, folder)
+    reference = folder / "float32.tflite"
+    reference.write_bytes(_converted(saved))
+    _add(found[_FLOAT], trained, reference, folder)
     for way in _WAYS:
         path = folder / "dense.tflite"
         if way.activations == "float32":
-            path.write_bytes(_converted(saved))
-            model = serde.read(path)
+            model = serde.read(reference)
             weight_only.apply(model)
             serde.write(model, path)
         else:
             path.write_bytes(_converted(saved, trained, way, folder))
+        if way.bias_correction:
+            model = serde.read(path)
+            bias_correction.apply(next(graphs(model)), mean_shift.measure(reference, path, (trained.x_train,)))
+            serde.write(model, path)
         _add(found[way.words], trained, path, folder)
 
 
