@@ -85,8 +85,17 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     out = tmp_path / "out"
     usual = tflite_sparse.export(model, wine, int8=True, io="float32", max_accuracy_drop=1, out=tmp_path / "usual")
     report = tflite_sparse.export(
-        model, wine, int8=True, io="float32", recipe=rules, max_accuracy_drop=1, sparsity=0.8, out=out
+        model,
+        wine,
+        int8=True,
+        io="float32",
+        recipe=rules,
+        max_accuracy_drop=1,
+        sparsity=0.8,
+        layer_errors=True,
+        out=out,
     )
+    assert len(report.layers) == report.layer_tensors > 5
     assert report.float_layers == ["wines/norm", "wines/second"]
     assert "Float32 by the recipe: wines/norm, wines/second." in (out / "report.md").read_text()
     assert report.verification.weights_bit_exact
