@@ -194,7 +194,8 @@ Wine (178 samples, 13 measurements) and breast cancer (569 samples, 30 measureme
 their own units. A Keras `Normalization`, adapted to the training half, then three Dense layers ({_UNITS}, {_UNITS},
 classes); {_EPOCHS} epochs of Adam while the second is pruned to {100 * _SPARSITY:g} % zeros. Calibrated on the training
 half; inputs and outputs are float32. Accuracies are those of the sparse files on the other half, in the default
-interpreter.
+interpreter. Dense files are as the converter writes them; those with corrected biases or float32 activations were
+written again, which takes fewer bytes.
 Reproduce: `python benchmarks/quantisation.py --seeds {seeds}`
 
 {tables}
