@@ -85,7 +85,7 @@ class ExportSettings(TargetSettings):
             0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
-            of an int8 file for LiteRT stay float32. Schedules are of training and left aside.
+            of an int8 file for LiteRT or Micro stay float32. Schedules are of training and left aside.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.

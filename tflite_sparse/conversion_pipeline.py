@@ -143,8 +143,11 @@ class Converter:
     def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
         with self.progress.stage(stage):
             like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
-            form = self._form(source)
-            _write(path, convert.to_float32(form, recurrent=recurrent, like=like, as_int8=as_int8))
+            named = as_int8 and bool(self.float_layers)
+            converted = convert.to_float32(
+                self._form(source), recurrent=recurrent, like=like, as_int8=as_int8, named=named
+            )
+            _write(path, converted)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)

@@ -277,7 +277,9 @@ class _Export:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
             with self.progress.stage("fine-tune under the masks") as on_step:
-                training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
+                training.finetune(
+                    stripped, samples, settings.finetune_epochs, kernels, seed=settings.seed, on_step=on_step
+                )
             check_finite(stripped)
         self.progress.note(words)
         done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
@@ -450,11 +452,11 @@ def _rules(settings: ExportSettings) -> Recipe | None:
     if settings.recipe is None:
         return None
     rules = recipe.find(settings.recipe)
-    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
-            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
-            "--activations and --target out."
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export "
+            "with --int8, and leave --activations out."
         )
     return rules
 

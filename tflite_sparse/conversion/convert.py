@@ -37,7 +37,12 @@ class _Quantisation:
 
 
 def to_float32(
-    model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None, as_int8: bool = False
+    model: SourceModel,
+    *,
+    recurrent: Recurrent = "auto",
+    like: Arrays | None = None,
+    as_int8: bool = False,
+    named: bool = False,
 ) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
@@ -47,11 +52,13 @@ def to_float32(
         like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
             by step they tell how many steps there are, if the model leaves that open.
         as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
+        named: name operators after their layers, as :func:`to_int8` does where layers stay float32.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, traces(model, like, recurrent, int8=as_int8), None, ignore_steps)
+    forms = [replace(form, named=named) for form in traces(model, like, recurrent, int8=as_int8)]
+    return _first_that_works(model, forms, None, ignore_steps)
 
 
 def to_int8(

@@ -49,8 +49,10 @@ def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, s
     _fit(source, data, SCRATCH_EPOCHS, _SCRATCH_RATE, extra, seed, on_step)
 
 
-def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_step: Step) -> None:
-    """Train on labelled data under the masks that the kernels have now.
+def finetune(
+    source: KerasSource, data: Dataset, epochs: int, masked: Sequence[Kernel], *, seed: int, on_step: Step
+) -> None:
+    """Train on labelled data under the masks that the kernels ``masked`` have now.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
@@ -58,7 +60,12 @@ def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_s
     """
     if not data.has_labels:
         raise DataError(f"{data.name} has no labels: --finetune-epochs needs some (y).")
-    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=frozen)], seed, on_step)
+    names = {kernel.name for kernel in masked}
+
+    def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
+        return frozen([kernel for kernel in kernels if kernel.name in names], span)
+
+    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=planner)], seed, on_step)
 
 
 def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
