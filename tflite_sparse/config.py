@@ -88,6 +88,7 @@ class ExportSettings(TargetSettings):
         verification_samples: how many samples every runtime is compared on.
         metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
             ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        measure: also measure latency, loading and memory of the files on this machine, as ``bench`` does.
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
             no shares, that of the labels' spread which is no longer explained.
         seed: of shuffling, initialisation and training.
@@ -107,6 +108,7 @@ class ExportSettings(TargetSettings):
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     verification_samples: Annotated[int, Field(ge=4)] = 64
     metric: str = "auto"
+    measure: bool = False
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
@@ -125,6 +127,8 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.measure and self.target == "micro":
+            raise ValueError("measure runs files in LiteRT, which does not load those of the target micro")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from tflite_sparse.config import DEMO_DATA, METRICS, ExportSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
-from tflite_sparse.evaluation import exactness, scoring, size, user_metric
+from tflite_sparse.evaluation import exactness, latency, scoring, size, user_metric
 from tflite_sparse.evaluation.accuracy import Name, choose_metric
 from tflite_sparse.evaluation.scoring import Scored
 from tflite_sparse.evaluation.user_metric import UserMetric
@@ -41,7 +41,9 @@ from tflite_sparse.report import accuracy_words
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.pruning import Curve, report_beside
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import any_outputs, check_labels
@@ -49,6 +51,7 @@ from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 _BASELINE_INT8 = "baseline-int8.tflite"
+_ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 
 def export(
@@ -146,6 +149,7 @@ class _Export:
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
         evaluated = self._evaluate(paths, samples, delivered=not made.failures)
+        measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
         found = self._alternatives(pruned.source, converter, evaluated, work)
         failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
         failures = [_without(str(work), failure) for failure in failures]
@@ -165,6 +169,8 @@ class _Export:
             alternatives=found,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            measured=measured,
+            training=_training_of(model),
             seconds=self.progress.seconds,
         )
         delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
@@ -347,6 +353,14 @@ class _Export:
             sparsity=measured.sparsity,
         )
 
+    def _measure(self, paths: Sequence[Path]) -> BenchReport | None:
+        if not self.settings.measure:
+            return None
+        with self.progress.stage("measure") as on_step:
+            found = latency.compare(paths, threads=1, rounds=_ROUNDS, on_step=on_step)
+        named = [replace(each, path=Path(each.path.name)) for each in found]
+        return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
+
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
@@ -433,6 +447,12 @@ def _nothing_to_prune(source: SourceModel) -> str:
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
     )
+
+
+def _training_of(model: Any) -> Curve | None:
+    """How the model was pruned, where ``prune`` wrote it and its report lies beside it."""
+    found = report_beside(Path(model)) if isinstance(model, str | os.PathLike) else None
+    return None if found is None else found.curve
 
 
 def _ratios(models: report_model.Models) -> report_model.Ratios | None:

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
+from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.pruning import Curve
 
 
 class _Part(pydantic.BaseModel):
@@ -188,7 +190,10 @@ class Gates(_Part):
 
 
 class Report(_Part):
-    """The report of one export."""
+    """The report of one export.
+
+    ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
+    """
 
     version: Literal[1] = 1
     tool: str
@@ -205,4 +210,6 @@ class Report(_Part):
     alternatives: list[Alternative] = []
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    measured: BenchReport | None = None
+    training: Curve | None = None
     seconds: dict[str, float]
