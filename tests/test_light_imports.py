@@ -16,6 +16,7 @@ ARGUMENTS = {
     "inspect": ["{file}"],
     "verify": ["{file}", "--against", "{file}", "--samples", "1"],
     "bench": ["{file}"],
+    "report": ["{folder}"],
 }
 # Runs the program in a fresh interpreter and tells on its last line what that has imported.
 PROGRAM = """

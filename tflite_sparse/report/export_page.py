@@ -62,7 +62,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = ()) -> str:
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
-        settings=_pairs("setting", {name: _shown(value) for name, value in report.settings.items()}),
+        settings=_pairs("setting", {name: str(value) for name, value in report.settings.items() if value is not None}),
         seconds=_pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
 
@@ -245,7 +245,3 @@ def _runtimes(report: Report) -> Table | None:
 
 def _pairs(heading: str, values: dict[str, str]) -> Table:
     return Table((heading, "value"), tuple(values.items()), frozenset({heading}))
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)

@@ -20,7 +20,7 @@ class _Part(pydantic.BaseModel):
 
 
 class Interval(_Part):
-    """From ``low`` to ``high``: where 95 % of test sets of that size would put a number."""
+    """A 95 % confidence interval, from ``low`` to ``high``, and how it was made."""
 
     low: float
     high: float
