@@ -11,8 +11,9 @@ import numpy as np
 
 from tflite_sparse import decoder, encoder, tuning
 from tflite_sparse.config import ExportSettings, Optimize, Target
-from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.conversion_pipeline import Converter, outputs_of
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
+from tflite_sparse.evaluation import layer_errors as layer_comparison
 from tflite_sparse.evaluation import scoring, uncertainty
 from tflite_sparse.evaluation.accuracy import Metric, Name
 from tflite_sparse.evaluation.evidence import Evidence
@@ -26,6 +27,9 @@ from tflite_sparse.runtime import litert, micro
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import TimeStep
+
+_COMPARED_SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,18 @@ class _Way:
     words: str
 
 
+_USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
-    _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
-    _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
+    _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
+    _Way("--calibration min-max", _USUAL, "as fast"),
+    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
+    _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
+    _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
+    _Way(
+        "--activations float32",
+        _USUAL | {"activations": "float32", "bias_correction": False},
+        "the time and memory of a float32 model",
+    ),
 )
 
 
@@ -51,11 +64,13 @@ class Evaluation:
         samples: whose test part is run.
         metric: how outputs are scored.
         progress: who listens.
+        time_step: where the files compute one time step of the samples, which are sequences.
     """
 
     samples: Dataset
     metric: Name | UserMetric
     progress: Timed
+    time_step: TimeStep | None = None
 
     def scores(
         self, baseline: Path, others: Sequence[tuple[Path, Target]]
@@ -106,9 +121,7 @@ class Evaluation:
                 packed, path = path, path.with_name("decoded.tflite")
                 decoder.decode_file(packed, path)
                 self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
-        names = signature.names_of(path)
-        outputs = run(path, arrays.ordered(self.samples.x_test, names.inputs), on_step=on_step)
-        return {name: outputs.real(index) for index, name in enumerate(names.outputs)}
+        return outputs_of(path, self.samples.x_test, self.time_step, run, on_step)
 
 
 def alternatives(
@@ -132,7 +145,8 @@ def alternatives(
         folder: for the files; they are left there.
     """
     found = []
-    for number, way in enumerate(_WAYS):
+    untried = [way for way in _WAYS if not way.changes.items() <= converter.settings.model_dump().items()]
+    for number, way in enumerate(untried):
         dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
             converter.changed(way.changes).int8(pruned, dense)
@@ -148,6 +162,25 @@ def alternatives(
         drop = reached.drop_from(best)
         found.append(Alternative(option=way.option, accuracy=reached.mean, drop=drop, file_bytes=size, words=way.words))
     return found
+
+
+def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: Timed) -> layer_comparison.LayerErrors:
+    """The tensors inside an int8 file beside those of a float32 file of the same weights, on samples.
+
+    Args:
+        x: samples of the files' inputs; some are taken, spread over all.
+        reference: the float32 file.
+        dense_int8: the int8 file.
+        progress: who listens.
+
+    Raises:
+        ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
+    """
+    count = arrays.count(x)
+    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
+    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    with progress.stage("compare layers") as on_step:
+        return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 
 
 def interval(scored: Scored, seed: int) -> report_model.Interval | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,30 +26,38 @@ from tflite_sparse import (
     verification,
 )
 from tflite_sparse.accuracy_pipeline import Evaluation
-from tflite_sparse.config import DEMO_DATA, METRICS, ExportSettings
+from tflite_sparse.config import DEMO_DATA, METRICS, ExportSettings, PruningSettings
+from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
-from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness, latency, scoring, size, user_metric
 from tflite_sparse.evaluation.accuracy import Name, choose_metric
+from tflite_sparse.evaluation.layer_errors import LayerErrors
 from tflite_sparse.evaluation.scoring import Scored
 from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Progress, Silent, Timed
-from tflite_sparse.pruning import masks, training
+from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import accuracy_words
+from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.latency import BenchReport
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.pruning import Curve, report_beside
+from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
+from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
 _ROUNDS = 50  # of the measurement, as ``bench`` has by default
@@ -102,11 +111,17 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """The model as it goes on, what was done to it, and where its dense float32 file computes something else."""
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
+
+    ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
+    apart from it.
+    """
 
     source: SourceModel
+    converter: Converter
     pruning: report_model.Pruning
     failures: list[str]
+    trained: bool
 
 
 @dataclass(frozen=True)
@@ -135,9 +150,12 @@ class _Export:
 
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
+        rules = _rules(settings)
         source, samples = self._sources(model, data)
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+        if settings.layer_errors and samples is None:
+            raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         converter = Converter(settings, samples, self.progress)
 
@@ -145,13 +163,18 @@ class _Export:
             assert samples is not None
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
-            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
+        converter = pruned.converter
+        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+            converter = replace(converter, original=paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
-        made = self._encode(dense, paths[SPARSE], samples)
-        evaluated = self._evaluate(paths, samples, delivered=not made.failures)
+        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
+        evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
         found = self._alternatives(pruned.source, converter, evaluated, work)
-        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
+        inside = self._layers(pruned, converter, evaluated, paths)
+        layers = layer_report.of(inside.layers)
+        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found, layers)]
         failures = [_without(str(work), failure) for failure in failures]
 
         report = report_model.Report(
@@ -166,11 +189,15 @@ class _Export:
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
+            layers=layers,
+            layer_tensors=inside.tensors,
             micro=made.micro,
             ethos_u=made.ethos_u,
             measured=measured,
             training=_training_of(model),
+            time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
         delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
@@ -214,10 +241,16 @@ class _Export:
         failures = self._convert_dense(plain, converter, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        return _Pruned(pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
+        done = _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        return _Pruned(pruned, converter, done, failures, trained=True)
 
     def _prune(
-        self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
+        self,
+        source: SourceModel,
+        samples: Dataset | None,
+        converter: Converter,
+        rules: Recipe | None,
+        dense_float32: Path,
     ) -> _Pruned:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
@@ -226,16 +259,22 @@ class _Export:
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
-            kernels = masks.prunable(stripped)
+            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
+            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
             before = masks.sparsity_of(kernels).share
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+        converter = self._in_its_form(stripped, converter)
         failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
-            masks.mask_to(kernels, settings.sparsity or 0.0)
+            if by_rules is None:
+                masks.mask_to(kernels, settings.sparsity or 0.0)
+            else:
+                plan.mask_at_once(by_rules)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if not kernels:
@@ -249,7 +288,25 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return _Pruned(stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures)
+        done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
+        return _Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
+
+    def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
+        """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
+        settings, samples = self.settings, converter.samples
+        like = None if samples is None else samples.x_train
+        calibrated = settings.int8 and settings.activations != "float32"
+        try:
+            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
+        except ModelError as error:
+            if settings.recurrent == "step":
+                raise
+            self.progress.note(str(error))  # the other forms remain
+            return converter
+        if time_step is None:
+            return converter
+        self.progress.note(f"recurrent layers: one time step, {time_step.words}")
+        return replace(converter, time_step=time_step)
 
     def _convert_dense(self, source: SourceModel, converter: Converter, path: Path) -> list[str]:
         """The files of the model before it is masked; where the float32 one computes something else."""
@@ -267,8 +324,8 @@ class _Export:
         converter.float32(source, path, "convert pruned float32")
         return path
 
-    def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
-        """The file for the target, checked against the dense one."""
+    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None) -> _Made:
+        """The file for the target, checked against the dense one, on test samples ``x`` where there are any."""
         settings = self.settings
         if settings.target == "micro":
             return self._encode_for_micro(dense, sparse)
@@ -277,7 +334,7 @@ class _Export:
                 choices = ethos_u_pipeline.write_dense(dense, sparse)
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
-        verified, failures = self._verify(sparse, dense, samples, tuning.allowed_difference(choices))
+        verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
         compiled = sparse.with_name(COMPILED)
@@ -307,16 +364,17 @@ class _Export:
         return _Made(choices, micro_pipeline.summary(verified), failures, micro=found, files=written)
 
     def _verify(
-        self, sparse: Path, dense: Path, samples: Dataset | None, share_of_range: float
+        self, sparse: Path, dense: Path, x: arrays.Arrays | None, share_of_range: float
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        x = None if samples is None else arrays.ordered(samples.x_test, signature.names_of(dense).inputs)
-        probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
+        ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
+        probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
-    def _evaluate(self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool) -> _Evaluated:
+    def _evaluate(self, paths: dict[str, Path], converter: Converter, *, delivered: bool) -> _Evaluated:
+        samples = converter.samples
         names = {DENSE_FLOAT32: "dense_float32"}
         if self.settings.int8:
             names[DENSE_INT8] = "dense_int8"
@@ -327,7 +385,7 @@ class _Export:
         if samples is not None:
             runs_on = {SPARSE: self.settings.target}
             baseline, *others = names
-            scorer, each = self._evaluation(samples).scores(
+            scorer, each = self._evaluation(converter).scores(
                 paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
             )
             scores = dict(zip(names.values(), each, strict=True))
@@ -339,8 +397,9 @@ class _Export:
             accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
         return _Evaluated(models, accuracy, scorer, scores["dense_float32"])
 
-    def _evaluation(self, samples: Dataset) -> Evaluation:
-        return Evaluation(samples, self.metric, self.progress)
+    def _evaluation(self, converter: Converter) -> Evaluation:
+        assert converter.samples is not None  # what is scored
+        return Evaluation(converter.samples, self.metric, self.progress, converter.time_step)
 
     def _model_file(self, path: Path, scored: Scored | None) -> report_model.ModelFile:
         measured = size.measure(path)
@@ -372,11 +431,54 @@ class _Export:
         assert converter.samples is not None  # what was scored
         assert evaluated.scorer is not None
         assert best is not None
-        evaluation = self._evaluation(converter.samples)
+        evaluation = self._evaluation(converter)
         found = accuracy_pipeline.alternatives(
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
         return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
+
+    def _layers(
+        self, pruned: _Pruned, converter: Converter, evaluated: _Evaluated, paths: dict[str, Path]
+    ) -> LayerErrors:
+        """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
+        accuracy = evaluated.accuracy
+        fails = accuracy is not None and not accuracy.drop <= self.settings.max_accuracy_drop
+        if not (self.settings.layer_errors or (fails and self.settings.int8)):
+            return LayerErrors((), 0)
+        reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
+        is_masked = pruned.pruning.after > pruned.pruning.before
+        try:
+            if pruned.trained or is_masked or pruned.source.loops().any:
+                reference = folder / "pruned-float32.tflite"
+                converter.float32_beside_int8(pruned.source, reference)
+            x = converter.probes(pruned.source)
+            assert x is not None  # checked before the work
+            return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
+        except (ConversionError, ExecutionError) as error:
+            if self.settings.layer_errors:
+                raise
+            self.progress.note(f"layers are not compared: {_without(str(folder), str(error))}")
+            return LayerErrors((), 0)
+
+
+def _rules(settings: ExportSettings) -> Recipe | None:
+    """The recipe, read before the work."""
+    if settings.recipe is None:
+        return None
+    rules = recipe.find(settings.recipe)
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    if rules.chooses_precision and not in_int8:
+        raise SettingsError(
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
+            "--activations and --target out."
+        )
+    return rules
+
+
+def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:
@@ -455,6 +557,23 @@ def _training_of(model: Any) -> Curve | None:
     return None if found is None else found.curve
 
 
+def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
+    """How the app runs ``file`` over a sequence, where it computes one time step."""
+    if found is None:
+        return None
+    rescaled = over_time.rescaled_states(file)
+    return TimeStepReport(
+        steps=found.steps,
+        input=INPUT,
+        output=OUTPUT,
+        every_step=found.every_step,
+        states=[
+            TimeStepState(name=state.name, units=state.units, rescaled=state.name in rescaled) for state in found.states
+        ],
+        words=found.words,
+    )
+
+
 def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     sparse = models.sparse
     if sparse is None:
@@ -465,7 +584,9 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     )
 
 
-def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative]) -> list[str]:
+def _gate_failures(
+    evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative], layers: Sequence[LayerError]
+) -> list[str]:
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
     sparse = models.sparse
@@ -476,6 +597,7 @@ def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Seque
             f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
             + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
+            + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:

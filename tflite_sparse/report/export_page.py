@@ -57,6 +57,8 @@ def render(report: Report, masks: Sequence[MaskPicture] = ()) -> str:
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
         layers=_layers(report),
+        layer_errors=tables.layers(report.layers) if report.layers else None,
+        layers_compared=tables.layers_compared(report),
         masks=[_mask(picture) for picture in masks],
         bench=latency_tables.files(report.measured) if report.measured else None,
         latencies=_latencies(report),

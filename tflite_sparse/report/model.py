@@ -11,8 +11,10 @@ import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.report.latency import BenchReport
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.pruning import Curve
+from tflite_sparse.report.time_step import TimeStepReport
 
 
 class _Part(pydantic.BaseModel):
@@ -193,6 +195,8 @@ class Report(_Part):
     """The report of one export.
 
     ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
+    ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart.
     """
 
     version: Literal[1] = 1
@@ -207,9 +211,13 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    float_layers: list[str] = []
     alternatives: list[Alternative] = []
+    layers: list[LayerError] = []
+    layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     measured: BenchReport | None = None
     training: Curve | None = None
+    time_step: TimeStepReport | None = None
     seconds: dict[str, float]

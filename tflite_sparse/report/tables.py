@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import accuracy_words, alternatives, target_tables
+from tflite_sparse.report import accuracy_words, alternatives, target_tables, time_step
+from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.model import NOT_INSTALLED, ModelFile, Report, Verification
+from tflite_sparse.report.names import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,35 @@ def tensors(report: Report | EncodingReport) -> Table:
     return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
 
 
+def layers(entries: Sequence[LayerError]) -> Table:
+    """One row for each tensor inside the int8 file: how far it is from the float32 file's."""
+    rows = tuple(
+        (
+            shortened(layer.name),
+            layer.operator,
+            "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
+            f"{layer.lost_db:.1f}",
+            f"{layer.cosine:.5f}",
+            f"{layer.largest_difference:.3g}",
+            f"{layer.share_of_range:.3f}",
+        )
+        for layer in entries
+    )
+    headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
+    cut = frozenset({"tensor", "operator"})
+    return Table(headings, rows, cut, cut, ("largest", "operator"))
+
+
+def layers_compared(report: Report) -> str:
+    """How many tensors the table of :func:`layers` speaks of."""
+    return f"{len(report.layers)} of {report.layer_tensors} tensors compared with float32"
+
+
 def verdicts(report: Report) -> list[str]:
     """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    if report.float_layers:
+        lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:
         line = f"Size: {report.ratios.vs_dense_float32:.2f}x smaller than dense float32"
         if report.ratios.vs_dense_int8 is not None:
@@ -90,6 +120,9 @@ def verdicts(report: Report) -> list[str]:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(verification(report.verification))
+    lines += time_step.lines(report.time_step)
+    if report.layers:
+        lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)
     lines += alternatives.lines(report.alternatives)
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
@@ -121,9 +154,3 @@ def verification(found: Verification) -> str:
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
     return line + "."
-
-
-def shortened(name: str) -> str:
-    """A fused tensor carries the names of all that went into it; the first says enough in a table."""
-    first = name.split(";")[0]
-    return first if len(first) <= 48 else "..." + first[-45:]
