@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
 
-from tflite_sparse.evaluation.latency import FileLatency
+if TYPE_CHECKING:  # tables need the report, not the runtime
+    from tflite_sparse.evaluation.latency import FileLatency
 
 
 class _Part(pydantic.BaseModel):
