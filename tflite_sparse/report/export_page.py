@@ -11,8 +11,10 @@ from tflite_sparse.evaluation.mask_pictures import MaskPicture
 from tflite_sparse.report import accuracy_words, html, latency_tables, tables
 from tflite_sparse.report.curves import Line, lines_of
 from tflite_sparse.report.model import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
+from tflite_sparse.report.names import shortened
 from tflite_sparse.report.tables import Table
 
+_LONGEST_LYING = 4  # letters of a class name above its column
 _MOST_SHADE = 55  # per cent of the accent colour behind a number that must stay readable
 
 
@@ -160,23 +162,28 @@ def _more_scores(accuracy: Accuracy | None) -> list[dict[str, Any]]:
         return []
     found = []
     if accuracy.outputs:
-        found.append({"table": _of_outputs(accuracy.outputs), "caption": "Each output."})
+        found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
     if accuracy.also:
-        found.append({"table": _of_outputs(accuracy.also), "caption": "By a second metric, which no gate looks at."})
+        found.append(
+            {"table": _of_outputs(accuracy.also, None), "caption": "By a second metric, which no gate looks at."}
+        )
     return found
 
 
-def _of_outputs(entries: Sequence[OutputAccuracy]) -> Table:
+def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) -> Table:
     rows = tuple(
-        (each.name, each.metric, *(_score(value) for value in (each.dense_float32, each.dense_int8, each.sparse)))
+        (
+            each.name,
+            each.metric,
+            *(
+                "" if value is None else accuracy_words.score(value, accuracy)
+                for value in (each.dense_float32, each.dense_int8, each.sparse)
+            ),
+        )
         for each in entries
     )
     headings = ("output", "metric", "dense float32", "dense int8", "sparse")
     return Table(headings, rows, frozenset({"output", "metric"}))
-
-
-def _score(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
@@ -186,7 +193,8 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
         cells = [{"count": count, "percent": round(_MOST_SHADE * math.sqrt(count / total))} for count in counts]
         rows.append({"label": label, "cells": cells})
     output = confusion.output if len(accuracy.confusion) > 1 else ""
-    return {"output": output, "labels": confusion.labels, "rows": rows}
+    is_upright = max(map(len, confusion.labels)) > _LONGEST_LYING
+    return {"output": output, "labels": confusion.labels, "rows": rows, "is_upright": is_upright}
 
 
 def _layers(report: Report) -> list[dict[str, Any]]:
@@ -194,6 +202,7 @@ def _layers(report: Report) -> list[dict[str, Any]]:
     return [
         {
             **tensor.model_dump(),
+            "name": shortened(tensor.name),
             "shape": "x".join(map(str, tensor.shape)),
             "how": ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
             "dense_share": tensor.dense_bytes / longest,
