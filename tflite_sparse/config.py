@@ -96,6 +96,7 @@ class ExportSettings(TargetSettings):
             layer's mean output where it was, as measured on the calibration samples.
         metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
             ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        measure: also measure latency, loading and memory of the files on this machine, as ``bench`` does.
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
             no shares, that of the labels' spread which is no longer explained.
         layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
@@ -120,6 +121,7 @@ class ExportSettings(TargetSettings):
     bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
     metric: str = "auto"
+    measure: bool = False
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -143,6 +145,8 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.measure and self.target == "micro":
+            raise ValueError("measure runs files in LiteRT, which does not load those of the target micro")
         if self.calibration != "min-max":
             if not self.int8:
                 raise ValueError("calibration speaks of int8 files: add int8 (--int8)")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tflite_sparse import files
 from tflite_sparse.errors import OutputError
-from tflite_sparse.report import markdown
+from tflite_sparse.evaluation import mask_pictures
+from tflite_sparse.report import export_page, markdown
 from tflite_sparse.report import model as report_model
 
 DENSE_FLOAT32 = "dense-float32.tflite"
@@ -17,9 +18,10 @@ DENSE_INT8 = "dense-int8.tflite"
 SPARSE = "model.tflite"
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
+REPORT_HTML = "report.html"
 C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
 
 
 def check_out(out: Path) -> None:
@@ -65,6 +67,8 @@ def deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[s
     contents |= more
     contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[REPORT_MARKDOWN] = markdown.render(report).encode()
+    pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in contents else []
+    contents[REPORT_HTML] = export_page.render(report, pictures).encode()
     made = _make_folder(out)
     left = _left_by_an_earlier_run(out)
     temporary: dict[str, Path] = {}

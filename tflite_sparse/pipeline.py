@@ -31,7 +31,7 @@ from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
-from tflite_sparse.evaluation import exactness, scoring, size, user_metric
+from tflite_sparse.evaluation import exactness, latency, scoring, size, user_metric
 from tflite_sparse.evaluation.accuracy import Name, choose_metric
 from tflite_sparse.evaluation.layer_errors import LayerErrors
 from tflite_sparse.evaluation.scoring import Scored
@@ -46,8 +46,10 @@ from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.pruning import Curve, report_beside
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
@@ -58,6 +60,7 @@ from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
+_ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 
 def export(
@@ -167,6 +170,7 @@ class _Export:
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
         evaluated = self._evaluate(paths, converter, delivered=not made.failures)
+        measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
         found = self._alternatives(pruned.source, converter, evaluated, work)
         inside = self._layers(pruned, converter, evaluated, paths)
         layers = layer_report.of(inside.layers)
@@ -191,6 +195,8 @@ class _Export:
             layer_tensors=inside.tensors,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            measured=measured,
+            training=_training_of(model),
             time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
@@ -406,6 +412,14 @@ class _Export:
             sparsity=measured.sparsity,
         )
 
+    def _measure(self, paths: Sequence[Path]) -> BenchReport | None:
+        if not self.settings.measure:
+            return None
+        with self.progress.stage("measure") as on_step:
+            found = latency.compare(paths, threads=1, rounds=_ROUNDS, on_step=on_step)
+        named = [replace(each, path=Path(each.path.name)) for each in found]
+        return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
+
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
@@ -535,6 +549,12 @@ def _nothing_to_prune(source: SourceModel) -> str:
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
     )
+
+
+def _training_of(model: Any) -> Curve | None:
+    """How the model was pruned, where ``prune`` wrote it and its report lies beside it."""
+    found = report_beside(Path(model)) if isinstance(model, str | os.PathLike) else None
+    return None if found is None else found.curve
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

@@ -34,7 +34,7 @@ from tflite_sparse.pruning.checkpoint import Checkpoint
 from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import plots
-from tflite_sparse.report.pruning import Curve, OutputScores, PrunedKernel, PruneReport
+from tflite_sparse.report.pruning import Curve, OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.report.sensitivity import Scan
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.arrays import columns
@@ -371,7 +371,7 @@ class _Prune:
             drawing = Path(folder) / "schedule.svg"
             curve = report.curve
             plots.schedule(np.array(curve.steps), np.array(curve.sparsity), np.array(curve.learning_rate), drawing)
-            write_bytes(self.output.with_suffix(".prune.json"), (report.model_dump_json(indent=2) + "\n").encode())
+            write_bytes(report_path(self.output), (report.model_dump_json(indent=2) + "\n").encode())
             publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)
         checkpoint.path_beside(self.output).unlink(missing_ok=True)

@@ -97,6 +97,9 @@ _DEFAULTS = ExportSettings()
     "(outputs, labels), higher is better, one number or one for each sample. It is run.",
 )
 @click.option(
+    "--measure", is_flag=True, help="Also measure latency, loading and memory on this machine, as bench does."
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,

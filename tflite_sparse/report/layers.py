@@ -10,7 +10,7 @@ import pydantic
 
 from tflite_sparse.report.names import shortened
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # tables need the report, not the runtime
     from tflite_sparse.evaluation import layer_errors
 
 WORST_SHOWN = 10

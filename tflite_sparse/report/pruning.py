@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
@@ -79,3 +80,17 @@ class PruneReport(_Part):
     warnings: list[str]
     curve: Curve
     seconds: dict[str, float]
+
+
+def report_path(model: Path) -> Path:
+    """Where the report of a model that ``prune`` wrote lies."""
+    return model.with_suffix(".prune.json")
+
+
+def report_beside(model: Path) -> PruneReport | None:
+    """The report of ``prune`` on a model file, where it lies beside it and speaks of it."""
+    try:
+        found = PruneReport.model_validate_json(report_path(model).read_bytes())
+    except (OSError, pydantic.ValidationError):  # none, or something else of that name
+        return None
+    return found if Path(found.output).name == model.name else None
