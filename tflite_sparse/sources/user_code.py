@@ -40,8 +40,8 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     return module
 
 
-def call(path: Path, function: str, raising: type[InputError]) -> Any:
-    """Run the Python file at ``path`` and return what its ``function``, called without arguments, returns.
+def call(path: Path, function: str, raising: type[InputError], *arguments: Any) -> Any:
+    """Run the Python file at ``path`` and return what its ``function``, called with ``arguments``, returns.
 
     Raises:
         InputError: of the type ``raising``; see :func:`load_module`, or there is no such function, or it raised.
@@ -51,6 +51,6 @@ def call(path: Path, function: str, raising: type[InputError]) -> Any:
         raise raising(f"{path} has no function {function!r}.")
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return made()
+            return made(*arguments)
     except Exception as error:
         raise raising(f"{path}:{function} raised {type(error).__name__}: {error}") from error
