@@ -1,39 +1,115 @@
 """Many jobs at once, on this machine or on a Ray cluster, results as they come.
 
-Both go through joblib. A worker that dies takes its jobs with it, no others: they are given out again.
+Both go through joblib. Jobs that a dying worker took with it are given out again.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import joblib
 import psutil
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from tflite_sparse.errors import SettingsError, one_line
 
 BYTES_PER_WORKER = 1_500_000_000
-"""Memory of one training of a small model with the converter after it, as measured: TensorFlow alone takes 0.5 GB."""
+"""Memory of one training of a small model, and of the converter that follows it: TensorFlow alone takes 0.5 GB."""
+
+_RAY = "tflite-sparse-ray"
+# A machine that is lost takes its actors with it; Ray makes them anew on another one and gives them their jobs again.
+# There are as many actors as cores. Each asks for half of one: for a whole one there would be no room after a loss, and
+# those that ask for none all begin on the same machine.
+_RAY_ACTORS = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD", "num_cpus": 0.5}
+_FRUITLESS_ROUNDS = 3
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def workers(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
+def room(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
     """How many workers this machine has room for: cores, free memory and the number of jobs are the limits."""
-    room = int(psutil.virtual_memory().available // bytes_per_worker)
-    return max(1, min(int(joblib.cpu_count()), room, jobs))
+    fit = int(psutil.virtual_memory().available // bytes_per_worker)
+    return max(1, min(int(joblib.cpu_count()), fit, jobs))
 
 
-def threads(count: int) -> int:
-    """How many threads each of ``count`` workers on this machine may take."""
-    return max(1, math.floor(int(joblib.cpu_count()) / count))
+class Local:
+    """The processes of this machine; the number of workers is as :func:`room` has it unless it is given."""
+
+    def __init__(self, workers: int | None, jobs: int) -> None:
+        self.workers = workers or room(jobs)
+        self.threads = max(1, int(joblib.cpu_count()) // self.workers)
+        self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
+        self.options: dict[str, Any] = {"backend": "loky"}
 
 
-def run(function: Callable[[Job], Result], jobs: Sequence[Job], count: int) -> Iterator[tuple[int, Result]]:
-    """Call ``function`` for each of ``jobs`` in ``count`` processes; places and results in the order they come."""
-    parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
-    yield from parallel(joblib.delayed(_placed)(function, place, job) for place, job in enumerate(jobs))
+class Ray:
+    """The workers of a Ray cluster; one for each of its cores unless their number is given.
+
+    Raises:
+        SettingsError: Ray is not installed, or no cluster answers at ``address``.
+    """
+
+    def __init__(self, address: str, workers: int | None, jobs: int) -> None:
+        try:
+            import ray
+            from ray.util.joblib.ray_backend import RayBackend
+        except ImportError as error:
+            raise SettingsError("Ray is not installed: pip install 'tflite-sparse[ray]'.") from error
+
+        class Backend(RayBackend):  # type: ignore[misc]
+            """Its pool calls back with each result, which is all that a generator needs."""
+
+            supports_return_generator = True
+
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level="WARNING")
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise SettingsError(
+                    f"ray_address = {address}: no Ray cluster answers there ({one_line(error)}). "
+                    "Start one with: ray start --head."
+                ) from error
+        joblib.register_parallel_backend(_RAY, Backend)
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        self.workers = min(workers or cores, cores, jobs)
+        self.threads = max(1, cores // self.workers)
+        self.lost: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
+        self.options: dict[str, Any] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
+
+
+def run(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: Local | Ray
+) -> Iterator[tuple[int, Result | None]]:
+    """Call ``function`` for each of ``jobs`` in processes of ``workers``.
+
+    Yields:
+        Place and result of each job in the order in which they come; None for those whose worker died each time.
+
+    Raises:
+        Exception: whatever ``function`` raised; the rest is given up.
+    """
+    left = dict(enumerate(jobs))
+    fruitless = 0
+    while left and fruitless < _FRUITLESS_ROUNDS:
+        fruitless += 1
+        parallel = joblib.Parallel(
+            n_jobs=min(workers.workers, len(left)),
+            return_as="generator_unordered",
+            pre_dispatch="n_jobs",
+            batch_size=1,
+            **workers.options,
+        )
+        try:
+            for place, result in parallel(joblib.delayed(_placed)(function, *each) for each in list(left.items())):
+                fruitless = 0
+                del left[place]
+                yield place, result
+        except workers.lost:
+            continue
+    for place in left:
+        yield place, None
 
 
 def _placed(function: Callable[[Any], Any], place: int, job: Any) -> tuple[int, Any]:

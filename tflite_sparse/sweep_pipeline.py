@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import itertools
 import time
@@ -26,6 +27,7 @@ REPORT_JSON, REPORT_MARKDOWN, PLOT = "sweep.json", "sweep.md", "sweep.svg"
 POINTS = "points"
 BUILT_IN = "built-in"
 
+_LOST = "its worker died each time it was tried; memory may have run out: try fewer --jobs"
 _WHERE_AND_HOW_FAST = {"jobs", "ray_address", "resume", "out"}
 _GRID = {"sparsity", "width", "block", "seeds", "grid"}
 
@@ -147,14 +149,14 @@ class _Sweep:
         if not missing:
             return {}
         settings, folder = self.settings, self.settings.out / POINTS
-        count = settings.jobs or parallel.workers(len(missing))
-        threads = parallel.threads(count)
-        jobs = [Job(place, settings, self.builder, self.data, threads) for place in missing]
-        self.progress.note(f"{len(missing)} points, {count} at once, {threads} threads each")
+        workers = _workers(settings, len(missing))
+        jobs = [Job(place, settings, self.builder, self.data, workers.threads) for place in missing]
+        self.progress.note(f"{len(missing)} points, {workers.workers} at once, each on {workers.threads} threads")
         found: dict[str, Point] = {}
         started = time.monotonic()
         with self.progress.stage("sweep") as on_step:
-            for _, (point, content) in parallel.run(_run, jobs, count):
+            for number, outcome in parallel.run(_run, jobs, workers):
+                point, content = outcome or (_lost(missing[number]), None)
                 if content is not None:
                     write_bytes(folder / f"{point.name}.tflite", content)
                 kept = PointFile(settings=shared, point=point)
@@ -190,6 +192,16 @@ class _Sweep:
             write_bytes(out / REPORT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
 
 
+def _workers(settings: SweepSettings, jobs: int) -> parallel.Local | parallel.Ray:
+    if settings.ray_address is None:
+        return parallel.Local(settings.jobs, jobs)
+    return parallel.Ray(settings.ray_address, settings.jobs, jobs)
+
+
+def _lost(place: Place) -> Point:
+    return Point(**dataclasses.asdict(place), name=place.name, error=_LOST, seconds=0.0)
+
+
 def _run(job: Job) -> tuple[Point, bytes | None]:
     """One point in a process of its own; whatever goes wrong in it is told in the point."""
     place, started = job.place, time.monotonic()
@@ -204,11 +216,8 @@ def _run(job: Job) -> tuple[Point, bytes | None]:
     except Exception as problem:  # noqa: BLE001 - of one point; the others go on
         error = str(problem) if isinstance(problem, TfliteSparseError) else one_line(problem)
     point = Point(
+        **dataclasses.asdict(place),
         name=place.name,
-        width=place.width,
-        sparsity=place.sparsity,
-        block=place.block,
-        seed=place.seed,
         measured=measured,
         error=error,
         seconds=round(time.monotonic() - started, 3),
