@@ -17,12 +17,13 @@ from tflite_sparse.errors import SettingsError, one_line
 BYTES_PER_WORKER = 1_500_000_000
 """Memory of one training of a small model, and of the converter that follows it: TensorFlow alone takes 0.5 GB."""
 
+_SMALLEST_POOL = 2
+"""In a pool of one, joblib would run the jobs in this process."""
 _RAY = "tflite-sparse-ray"
 # A machine that is lost takes its actors with it; Ray makes them anew on another one and gives them their jobs again.
 # There are as many actors as cores. Each asks for half of one: for a whole one there would be no room after a loss, and
 # those that ask for none all begin on the same machine.
 _RAY_ACTORS = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD", "num_cpus": 0.5}
-_FRUITLESS_ROUNDS = 3
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ class Local:
     def __init__(self, workers: int | None, jobs: int) -> None:
         self.workers = workers or room(jobs)
         self.threads = max(1, int(joblib.cpu_count()) // self.workers)
+        self.smallest_pool = _SMALLEST_POOL
         self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
         self.options: dict[str, Any] = {"backend": "loky"}
 
@@ -75,6 +77,7 @@ class Ray:
         cores = int(ray.cluster_resources().get("CPU", 1))
         self.workers = min(workers or cores, cores, jobs)
         self.threads = max(1, cores // self.workers)
+        self.smallest_pool = min(_SMALLEST_POOL, cores)  # Ray makes none that is larger than its cluster
         self.lost: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
         self.options: dict[str, Any] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
 
@@ -84,32 +87,39 @@ def run(
 ) -> Iterator[tuple[int, Result | None]]:
     """Call ``function`` for each of ``jobs`` in processes of ``workers``.
 
+    A worker that dies takes the jobs of this moment with it, whoever is to blame: they are given out again, and where
+    not one came back, the first alone.
+
     Yields:
-        Place and result of each job in the order in which they come; None for those whose worker died each time.
+        Place and result of each job in the order in which they come; None for those whose worker died although they
+        were alone.
 
     Raises:
         Exception: whatever ``function`` raised; the rest is given up.
     """
     left = dict(enumerate(jobs))
-    fruitless = 0
-    while left and fruitless < _FRUITLESS_ROUNDS:
-        fruitless += 1
+    alone = False
+    while left:
+        before = len(left)
+        batch = list(left.items())[: 1 if alone else None]
+        at_once = min(workers.workers, len(batch))
         parallel = joblib.Parallel(
-            n_jobs=min(workers.workers, len(left)),
+            n_jobs=max(at_once, workers.smallest_pool),
             return_as="generator_unordered",
-            pre_dispatch="n_jobs",
+            pre_dispatch=at_once,
             batch_size=1,
             **workers.options,
         )
         try:
-            for place, result in parallel(joblib.delayed(_placed)(function, *each) for each in list(left.items())):
-                fruitless = 0
+            for place, result in parallel(joblib.delayed(_placed)(function, *each) for each in batch):
                 del left[place]
                 yield place, result
         except workers.lost:
-            continue
-    for place in left:
-        yield place, None
+            if alone:
+                place, _ = batch[0]
+                del left[place]
+                yield place, None
+        alone = len(left) == before
 
 
 def _placed(function: Callable[[Any], Any], place: int, job: Any) -> tuple[int, Any]:
