@@ -47,8 +47,9 @@ def work(tmp_path_factory):
 
 def options(work, out, *more):
     nets, data = f"{work / 'nets.py'}:net", work / "data.npz"
-    grid = ("--sparsity", "0,0.8", "--width", f"{SMALL},1", "--seeds", 1, "--epochs", 2, "--batch-size", 32)
-    return ("sweep", nets, "--data", data, *grid, "--jobs", 2, "--out", out, "--quiet", *more)
+    grid = ("--sparsity", "0,0.8", "--width", f"{SMALL},1", "--seeds", 1, "--epochs", 6)
+    training = ("--batch-size", 32, "--learning-rate", 0.02)
+    return ("sweep", nets, "--data", data, *grid, *training, "--jobs", 2, "--out", out, "--quiet", *more)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_what_is_reported_is_what_lies_on_the_disk(work, first):
         pruned = 24 * 96 if point.sparsity else 0  # the last kernel is too small
         assert measured.nonzeros == pytest.approx(kernels - 0.8 * pruned, abs=0.02 * kernels)
         assert measured.file_bytes <= measured.dense_bytes
-        assert measured.accuracy > 0.3  # of four classes
+        assert measured.accuracy > 0.4  # of four classes
 
 
 @pytest.mark.slow
@@ -122,9 +123,9 @@ def test_resume_does_the_missing_points_alone_and_gives_the_same_bytes(work, fir
 
 @pytest.mark.slow
 def test_resume_with_other_settings_is_refused(work, first):
-    run = run_cli(*options(work, work / "out", "--resume", "--epochs", 3))
+    run = run_cli(*options(work, work / "out", "--resume", "--epochs", 7))
     assert run.code == 2
-    assert "was made with epochs = 2, this sweep has 3" in run.stderr
+    assert "was made with epochs = 6, this sweep has 7" in run.stderr
     again = run_cli(*options(work, work / "out"))
     assert again.code == 2
     assert "go on with --resume" in again.stderr

@@ -20,15 +20,20 @@ _MOST_IN_WORDS = 4
 
 def comparisons(points: Measurements) -> list[Comparison]:
     """For each block and axis, the largest width at each sparsity over 0 against each width at sparsity 0."""
-    dense = [entry for entry in points if entry[0].sparsity == 0]
-    largest = max((point.width for point, _ in points), default=0.0)
-    sparse = [entry for entry in points if entry[0].sparsity > 0 and entry[0].width == largest]
+    sparse, dense = families(points)
     blocks = dict.fromkeys(point.block for point, _ in sparse)
     return [
-        _compare(axis, block, largest, [entry for entry in sparse if entry[0].block == block], dense)
+        _compare(axis, block, [entry for entry in sparse if entry[0].block == block], dense)
         for block in blocks
         for axis in get_args(Axis)
     ]
+
+
+def families(points: Measurements) -> tuple[Measurements, Measurements]:
+    """The large sparse models, of the largest width, and the small dense ones."""
+    largest = max((point.width for point, _ in points), default=0.0)
+    sparse = [entry for entry in points if entry[0].sparsity > 0 and entry[0].width == largest]
+    return sparse, [entry for entry in points if entry[0].sparsity == 0]
 
 
 def front(points: Measurements) -> list[str]:
@@ -54,15 +59,17 @@ def configuration(point: Point) -> str:
     return f"width {point.width:g}, " + (f"{point.sparsity:.4g} zeros{block}" if point.sparsity else "dense")
 
 
-def _curve(points: Measurements, axis: Axis) -> Curve:
+def curve(points: Measurements, axis: Axis) -> Curve:
+    """Accuracy over one axis."""
     return Curve.of(
         Trial(configuration(point), point.seed, float(getattr(measured, axis)), measured.accuracy)
         for point, measured in points
     )
 
 
-def _compare(axis: Axis, block: str, width: float, sparse: Measurements, dense: Measurements) -> Comparison:
-    ours, theirs = _curve(sparse, axis), _curve(dense, axis)
+def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements) -> Comparison:
+    width = sparse[0][0].width
+    ours, theirs = curve(sparse, axis), curve(dense, axis)
     common = frontier.common_range(ours, theirs)
     lowest, highest = common or (None, None)
     leads: list[Lead] = []
