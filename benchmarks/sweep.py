@@ -167,8 +167,8 @@ def _section(study: Study, report: SweepReport) -> str:
         f"## {study.heading}",
         f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
 {study.words} Every point of both families starts from the weights of its seed and is trained for {settings["epochs"]}
-epochs of Adam, the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the way,
-to a sparsity {"over all kernels together" if settings["scope"] == "global" else "of each kernel"}.
+epochs of Adam, the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the
+way, to a sparsity {"over all kernels together" if settings["scope"] == "global" else "of each kernel"}.
 Reproduce: `python benchmarks/sweep.py --only {study.key} --seeds {settings["seeds"]} --epochs {settings["epochs"]}`;
 the points took {_minutes(report)} minutes together.""",
         table(sweep_tables.points(report)),

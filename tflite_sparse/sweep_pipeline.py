@@ -151,7 +151,7 @@ class _Sweep:
         settings, folder = self.settings, self.settings.out / POINTS
         workers = _workers(settings, len(missing))
         jobs = [Job(place, settings, self.builder, self.data, workers.threads) for place in missing]
-        self.progress.note(f"{len(missing)} points, {workers.workers} at once, each on {workers.threads} threads")
+        self.progress.note(f"{len(missing)} points, {workers.workers} at once; threads for each: {workers.threads}")
         found: dict[str, Point] = {}
         started = time.monotonic()
         with self.progress.stage("sweep") as on_step:
@@ -164,9 +164,8 @@ class _Sweep:
                 found[point.name] = point
                 on_step(len(found), len(missing))
                 left = (time.monotonic() - started) / len(found) * (len(missing) - len(found))
-                self.progress.note(
-                    f"{len(found)} of {len(missing)}: {sweep_tables.point_in_words(point)}; {_duration(left)} left"
-                )
+                ahead = f"; about {_duration(left)} left" if left else ""
+                self.progress.note(f"{len(found)} of {len(missing)}: {sweep_tables.point_in_words(point)}{ahead}")
         return found
 
     def _report(self, facts: Facts, points: list[Point]) -> SweepReport:

@@ -73,7 +73,7 @@ class Facts:
 
 
 def check(places: Sequence[Place], settings: SweepSettings, builder: str | None, data: Any, *, on_step: Step) -> Facts:
-    """Find out before the work whether data and builder can be used: build the model of every width.
+    """Find out before the work whether data and builder can be used: build and compile the model of every width.
 
     Raises:
         InputError: they cannot.
@@ -81,7 +81,8 @@ def check(places: Sequence[Place], settings: SweepSettings, builder: str | None,
     del on_step
     found: Dataset | None = None
     for width in sorted({place.width for place in places}):
-        _, found = _sources(width, settings.seed, settings, builder, data)
+        built, found = _sources(width, settings.seed, settings, builder, data)
+        training.compile_for(built, found, "sgd")  # labels that do not fit its output are told
     assert found is not None  # there is a width
     parts = [found.x_train, found.y_train, found.x_test, found.y_test]
     source = None if builder is None else _crc32([np.frombuffer(_split_builder(builder)[0].read_bytes(), np.uint8)])
