@@ -77,6 +77,31 @@ def export(
     return _Export(checked.for_demo() if model is None else checked, Timed(progress or Silent())).run(model, data)
 
 
+def export_pruned(
+    dense: SourceModel,
+    pruned: SourceModel,
+    samples: Dataset,
+    words: str,
+    *,
+    epochs: int = 0,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
+
+    Args:
+        dense: the baseline that size and accuracy are compared with.
+        pruned: what is written sparse.
+        samples: fitted to both.
+        words: what was done to ``pruned``, for the report.
+        epochs: how many it was trained for since.
+        progress: who listens.
+        **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
+    """
+    run = _Export(ExportSettings(**settings), Timed(progress or Silent()))
+    return run.of_pruned(dense, pruned, samples, words, epochs)
+
+
 @dataclass(frozen=True)
 class _Made:
     """The file for the target: how its constants are stored, what the check found, and what comes with it."""
@@ -113,26 +138,43 @@ class _Export:
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
+        with self._work() as work, _restored(model):
+            settings = self.settings
+            source, samples = self._sources(model, data)
+            if settings.int8 and settings.activations != "float32" and samples is None:
+                raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+            converter = Converter(settings, samples, self.progress)
+            if source is None:
+                assert samples is not None
+                pruned = self._demo(samples, converter, work / DENSE_FLOAT32)
+            else:
+                pruned = self._prune(source, samples, converter, work / DENSE_FLOAT32)
+            return self._finish(pruned, converter, work)
+
+    def of_pruned(
+        self, dense: SourceModel, pruned: SourceModel, samples: Dataset, words: str, epochs: int
+    ) -> report_model.Report:
+        with self._work() as work:
+            converter = Converter(self.settings, samples, self.progress)
+            failures = self._convert_dense(dense, converter, work / DENSE_FLOAT32)
+            before = masks.sparsity_of(masks.prunable(dense)).share
+            about = _pruning(masks.prunable(pruned), 0, before, epochs, words)
+            return self._finish(_Pruned(pruned, about, failures), converter, work)
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder for the files until they are delivered."""
         delivery.check_out(self.settings.out)
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             try:
-                return self._run(model, data, Path(folder))
+                yield Path(folder)
             except ExecutionError as error:
                 raise ExecutionError(_without(folder, str(error))) from error
 
-    def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
-        settings = self.settings
-        source, samples = self._sources(model, data)
-        if settings.int8 and settings.activations != "float32" and samples is None:
-            raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+    def _finish(self, pruned: _Pruned, converter: Converter, work: Path) -> report_model.Report:
+        """Encode, check, evaluate and deliver what was pruned; its dense float32 file lies in ``work``."""
+        settings, samples = self.settings, converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        converter = Converter(settings, samples, self.progress)
-
-        if source is None:
-            assert samples is not None
-            pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
-        else:
-            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
         evaluated = self._evaluate(paths, samples, delivered=not made.failures)

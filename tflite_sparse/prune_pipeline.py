@@ -101,7 +101,7 @@ def scan(
     run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
     if output is not None:
         temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
-    source, samples, _ = run.load(Path(model), data)
+    source, samples, _ = load(Path(model), data, run.settings, run.progress)
     found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
     if output is not None:
         write_bytes(run.output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
@@ -110,6 +110,39 @@ def scan(
             plots.sensitivity(found, drawing)
             publish(drawing, run.output.with_suffix(".scan.svg"))
     return found
+
+
+def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
+
+    Args:
+        path: as for :func:`prune`.
+        data: as for :func:`prune`.
+        settings: ``seed`` and ``custom_objects`` matter.
+        progress: who listens.
+
+    Raises:
+        InputError: model or data cannot be used for training.
+    """
+    with progress.stage("load"):
+        opened = keras_model.open_model(path, settings.custom_objects)
+        check_finite(opened)
+        source, applied = strip(opened)
+        if not isinstance(source, KerasSource):
+            raise ModelError(f"{path} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+        with repeatable.seedable_layers(source.keras):
+            source = source.copied()
+        inputs = source.inputs()
+        if len(inputs) != 1:
+            raise DataError(f"{path} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
+        outputs = source.outputs()
+        if len(outputs) != 1:
+            raise DataError(f"{path} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning.")
+        samples = dataset.of_any(data, seed=settings.seed, image_shape=inputs[0].shape)
+        samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
+    if not samples.has_labels:
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
+    return source, samples, applied
 
 
 @dataclass
@@ -122,7 +155,7 @@ class _Prune:
 
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
-        source, samples, applied = self.load(path, data)
+        source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = _fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
@@ -138,30 +171,6 @@ class _Prune:
         report = self._report(path, source, samples, pruning, applied, (metric, before, after, started))
         self._deliver(source, report)
         return report
-
-    def load(self, path: Path, data: Any) -> tuple[KerasSource, Dataset, int]:
-        """The model without wrappers, the data fitted to it, and how many masks were applied."""
-        with self.progress.stage("load"):
-            opened = keras_model.open_model(path, self.settings.custom_objects)
-            check_finite(opened)
-            source, applied = strip(opened)
-            if not isinstance(source, KerasSource):
-                raise ModelError(f"{path} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-            with repeatable.seedable_layers(source.keras):
-                source = source.copied()
-            inputs = source.inputs()
-            if len(inputs) != 1:
-                raise DataError(f"{path} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
-            outputs = source.outputs()
-            if len(outputs) != 1:
-                raise DataError(
-                    f"{path} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning."
-                )
-            samples = dataset.of_any(data, seed=self.settings.seed, image_shape=inputs[0].shape)
-            samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
-        if not samples.has_labels:
-            raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
-        return source, samples, applied
 
     def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
         """Mask one kernel of the plan at a time; the test part is not touched."""

@@ -1,0 +1,113 @@
+"""What each kernel may become: a sparsity and a block, or as it is; with its bytes and the rise of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.fitting.costs import Costs
+from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.pruning import allocation, masks, structure
+from tflite_sparse.pruning.scan import Scan
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.sources.source_model import Kernel
+
+SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
+"""What is priced, 0.3 to 0.9897: each keeps 0.9 of the weights of the one before, so that a budget is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One thing that a kernel may become.
+
+    Attributes:
+        sparsity: share of zeros that it is pruned to; None: it stays as it is.
+        block: which weights become zero together.
+        nbytes: of its constant in the file, with all that its form adds.
+        rise: of the loss, predicted.
+    """
+
+    sparsity: float | None
+    block: Structure
+    nbytes: int
+    rise: float
+
+    def is_within_reach_of(self, other: Option) -> bool:
+        """Whether a kernel that became ``other`` can become this one: zeros stay, and blocks of them."""
+        if other.sparsity is None:
+            return True
+        return self.sparsity is not None and self.block == other.block and self.sparsity >= other.sparsity
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Candidate:
+    """A kernel and its options; the first one is to stay as it is."""
+
+    kernel: Kernel
+    options: tuple[Option, ...]
+
+    @property
+    def lightest(self) -> Option:
+        """The option of fewest bytes."""
+        return min(self.options, key=lambda option: (option.nbytes, option.rise))
+
+    def mask(self, option: Option) -> np.ndarray:
+        """The mask (bool, of the kernel's shape) that ``option`` comes to now."""
+        if option.sparsity is None:
+            return masks.current_masks([self.kernel])[0]
+        return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
+
+    def from_here(self, now: Option) -> Candidate:
+        """The options that are left to a kernel that has become ``now``."""
+        return Candidate(self.kernel, tuple(each for each in self.options if each.is_within_reach_of(now)))
+
+
+Choice = Mapping[str, Option]
+"""What each kernel becomes, by its name."""
+
+
+def blocks_for(kernel: Kernel, blocks: Sequence[Structure]) -> list[Structure]:
+    """Those of ``blocks`` that the kernel has room for."""
+    outputs, inputs = (kernel.shape[axis] for axis in kernel.axes)
+    return [block for block in blocks if structure.fits(block, outputs, inputs)]
+
+
+def candidates(
+    kernels: Sequence[Kernel], scans: Mapping[Structure, Scan], costs: Costs, *, on_step: Step = ignore_steps
+) -> list[Candidate]:
+    """Price every option of every kernel.
+
+    The rise of the loss is read off the curve through what a scan measured
+    (:func:`tflite_sparse.pruning.allocation.curve_of`), the bytes are the planner's.
+
+    Args:
+        kernels: that are pruned, each found in the file of ``costs``.
+        scans: one for each block; of the kernels that have room for it.
+        costs: of the target.
+        on_step: told (kernels priced, kernels in all).
+    """
+    found = []
+    for number, kernel in enumerate(kernels, start=1):
+        price = costs.pricer(kernel.name)
+        held = masks.sparsity_of([kernel]).share
+        options = [Option(None, UNSTRUCTURED, price(masks.current_masks([kernel])[0]), 0.0)]
+        for block, scan in scans.items():
+            measured = next((each for each in scan.kernels if each.name == kernel.name), None)
+            if measured is None:
+                continue
+            curve = allocation.curve_of(measured, scan.baseline_loss)
+            options += [
+                Option(
+                    share,
+                    block,
+                    price(masks.magnitude_mask(kernel.read(), share, block, kernel.axes)),
+                    float(curve.at(share)),
+                )
+                for share in SPARSITIES
+                if share > held
+            ]
+        found.append(Candidate(kernel, tuple(options)))
+        on_step(number, len(kernels))
+    return found
