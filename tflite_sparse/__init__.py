@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from tflite_sparse.comparison import verify as verify
     from tflite_sparse.file_pipeline import decode as decode
     from tflite_sparse.file_pipeline import encode as encode
+    from tflite_sparse.fit_pipeline import fit as fit
     from tflite_sparse.inspection import inspect as inspect
     from tflite_sparse.pipeline import export as export
     from tflite_sparse.prune_pipeline import prune as prune
     from tflite_sparse.report.model import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
 
-__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "prune", "verify"]
+__all__ = ["Dataset", "Report", "decode", "encode", "export", "fit", "inspect", "prune", "verify"]
 
 _HOMES = {
     "decode": "tflite_sparse.file_pipeline",
     "encode": "tflite_sparse.file_pipeline",
     "export": "tflite_sparse.pipeline",
+    "fit": "tflite_sparse.fit_pipeline",
     "inspect": "tflite_sparse.inspection",
     "prune": "tflite_sparse.prune_pipeline",
     "verify": "tflite_sparse.comparison",

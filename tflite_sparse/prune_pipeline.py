@@ -40,7 +40,7 @@ from tflite_sparse.report.sensitivity import Scan
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.source_model import check_finite
+from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 _CURVE_POINTS = 200
 _ANY_SPARSITY = 0.5  # a scan masks to its own
@@ -125,24 +125,43 @@ def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> 
         InputError: model or data cannot be used for training.
     """
     with progress.stage("load"):
-        opened = keras_model.open_model(path, settings.custom_objects)
-        check_finite(opened)
-        source, applied = strip(opened)
-        if not isinstance(source, KerasSource):
-            raise ModelError(f"{path} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-        with repeatable.seedable_layers(source.keras):
-            source = source.copied()
-        inputs = source.inputs()
-        if len(inputs) != 1:
-            raise DataError(f"{path} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
-        outputs = source.outputs()
-        if len(outputs) != 1:
-            raise DataError(f"{path} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning.")
-        samples = dataset.of_any(data, seed=settings.seed, image_shape=inputs[0].shape)
-        samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
+        source, applied = trainable(keras_model.open_model(path, settings.custom_objects))
+        return source, samples_for(source, data, settings.seed), applied
+
+
+def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
+    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
+
+    Raises:
+        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+    """
+    check_finite(opened)
+    source, applied = strip(opened)
+    if not isinstance(source, KerasSource):
+        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    with repeatable.seedable_layers(source.keras):
+        return source.copied(), applied
+
+
+def samples_for(source: KerasSource, data: Any, seed: int) -> Dataset:
+    """Labelled data, fitted to a model that is to be trained on them.
+
+    Raises:
+        DataError: they do not fit, have no labels, or the model has several inputs or outputs.
+    """
+    inputs = source.inputs()
+    if len(inputs) != 1:
+        raise DataError(f"{source.name} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
+    outputs = source.outputs()
+    if len(outputs) != 1:
+        raise DataError(
+            f"{source.name} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning."
+        )
+    samples = dataset.of_any(data, seed=seed, image_shape=inputs[0].shape)
+    samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
-    return source, samples, applied
+    return samples
 
 
 @dataclass
@@ -156,7 +175,7 @@ class _Prune:
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
-        self.started_from = _fingerprints(source, samples)
+        self.started_from = fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = self.planner()
@@ -387,7 +406,7 @@ def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Pat
     pruning.restore(saved.step, saved.masks)
 
 
-def _fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
+def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
 
     def of(arrays: Sequence[Any]) -> str:

@@ -14,6 +14,7 @@ from tflite_sparse_cli.bench import bench
 from tflite_sparse_cli.decode import decode
 from tflite_sparse_cli.encode import encode
 from tflite_sparse_cli.export import export
+from tflite_sparse_cli.fit import fit
 from tflite_sparse_cli.inspect import inspect
 from tflite_sparse_cli.prune import prune
 from tflite_sparse_cli.verify import verify
@@ -49,7 +50,7 @@ def cli(debug: bool) -> None:
     del debug  # read from the context where an error is shown
 
 
-for command in (export, prune, encode, decode, inspect, verify, bench):
+for command in (export, prune, fit, encode, decode, inspect, verify, bench):
     cli.add_command(command)
 
 
