@@ -68,10 +68,10 @@ Choice = Mapping[str, Option]
 """What each kernel becomes, by its name."""
 
 
-def blocks_for(kernel: Kernel, blocks: Sequence[Structure]) -> list[Structure]:
-    """Those of ``blocks`` that the kernel has room for."""
+def has_room(kernel: Kernel, block: Structure) -> bool:
+    """Whether at least one whole block lies within the kernel."""
     outputs, inputs = (kernel.shape[axis] for axis in kernel.axes)
-    return [block for block in blocks if structure.fits(block, outputs, inputs)]
+    return structure.fits(block, outputs, inputs)
 
 
 def candidates(

@@ -25,7 +25,7 @@ class FitKernel(_Part):
         sparsity: share of zeros that it holds.
         untouched_bytes: of its constant in the file, had it been left as it was.
         predicted_bytes: of the same under the plan.
-        file_bytes: of the same in the file that was written.
+        file_bytes: of the same in the file that was written; None where it was not recognised there.
         predicted_rise: of the loss on held-out samples, were it alone pruned, without training after it.
     """
 
@@ -37,16 +37,15 @@ class FitKernel(_Part):
     sparsity: float
     untouched_bytes: int
     predicted_bytes: int
-    file_bytes: int
+    file_bytes: int | None
     predicted_rise: float
 
 
 class FixedConstant(_Part):
-    """A constant that no plan changes, and why."""
+    """A constant of rank 2 or more that no plan changes: small, depthwise, the first convolution, or no kernel."""
 
     name: str
     bytes: int
-    reason: str
 
 
 class FitRound(_Part):
@@ -78,13 +77,13 @@ class FitReport(_Part):
         floor_bytes: of the file with every kernel at its fewest bytes.
         untouched_bytes: of the file with every kernel as it was.
         rest_bytes: of the file without constants of rank 2 and more: graph, biases, small constants.
-        fixed: constants of rank 2 and more that no plan changes.
+        fixed: constants of rank 2 and more that no plan changes, the largest first.
         kernels: the others.
         rounds: what was carried out.
         predicted_bytes: of the file, by the last plan.
         file_bytes: of the file that was written.
         prediction_error: predicted over written bytes, minus 1.
-        metric: of ``dense_accuracy`` and ``accuracy``, on the test samples.
+        metric: of ``dense_accuracy`` and ``accuracy``, on the test samples; None with ``accuracy``.
         samples: how many these are.
         dense_accuracy: of the dense float32 file.
         accuracy: of the file that was written; None if it was not delivered or yields NaN.
@@ -109,9 +108,9 @@ class FitReport(_Part):
     predicted_bytes: int
     file_bytes: int
     prediction_error: float
-    metric: str
+    metric: str | None
     samples: int
-    dense_accuracy: float
+    dense_accuracy: float | None
     accuracy: float | None
     gates: Gates
     warnings: list[str]
