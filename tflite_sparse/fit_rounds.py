@@ -257,7 +257,15 @@ class Rounds:
 
 
 def plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice, Sizes]:
-    """The choice of least predicted loss whose predicted file is within the budget, or the smallest where none is."""
+    """The choice of least predicted loss whose predicted file is within the budget, or the smallest where none is.
+
+    It is made twice, the second time with finer steps around the first.
+    """
+    coarse, _ = _plan(dense, left, budget)
+    return _plan(dense, [each.refined(coarse[each.kernel.name], dense.costs) for each in left], budget)
+
+
+def _plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice, Sizes]:
     lightest = choosing.lightest(left)
     rest = dense.beside_candidates(dense.sizes(lightest))
     for _ in range(_TRIES):

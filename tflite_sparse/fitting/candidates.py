@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.pruning import allocation, masks, structure
+from tflite_sparse.pruning.allocation import Curve
 from tflite_sparse.pruning.scan import Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
-"""What is priced, 0.3 to 0.9897: each keeps 0.9 of the weights of the one before, so that a budget is used up."""
+"""What is priced, 0.3 to 0.9897: each keeps 0.9 of the weights of the one before."""
+
+_REFINEMENT = 10  # parts that a step between two of them is divided into
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,17 @@ class Option:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Candidate:
-    """A kernel and its options; the first one is to stay as it is."""
+    """A kernel and its options.
+
+    Attributes:
+        kernel: of the model.
+        options: what it may become.
+        curves: the predicted rise of the loss, for each block.
+    """
 
     kernel: Kernel
     options: tuple[Option, ...]
+    curves: Mapping[Structure, Curve] = field(default_factory=dict)
 
     @property
     def lightest(self) -> Option:
@@ -61,7 +72,36 @@ class Candidate:
 
     def from_here(self, now: Option) -> Candidate:
         """The options that are left to a kernel that has become ``now``."""
-        return Candidate(self.kernel, tuple(each for each in self.options if each.is_within_reach_of(now)))
+        return replace(self, options=tuple(each for each in self.options if each.is_within_reach_of(now)))
+
+    def refined(self, option: Option, costs: Costs) -> Candidate:
+        """With options between ``option`` and the next denser one of its block, so that no bytes are left over."""
+        alike = [each for each in self.options if each.block == option.block and each.sparsity is not None]
+        denser = [each.sparsity for each in alike if each.nbytes > option.nbytes and each.sparsity is not None]
+        if option.sparsity is None or not denser:
+            return self
+        shares = [float(share) for share in np.linspace(option.sparsity, max(denser), _REFINEMENT + 1)[1:-1]]
+        return replace(self, options=self.options + self._priced(option.block, shares, costs))
+
+    def priced(self, costs: Costs) -> Candidate:
+        """With all of :data:`SPARSITIES` in each block, and the kernel as it is."""
+        plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
+        held = masks.sparsity_of([self.kernel]).share
+        shares = [share for share in SPARSITIES if share > held]
+        found = [self._priced(block, shares, costs) for block in self.curves]
+        return replace(self, options=(plain, *itertools.chain(*found)))
+
+    def _priced(self, block: Structure, shares: Sequence[float], costs: Costs) -> tuple[Option, ...]:
+        price, values = costs.pricer(self.kernel.name), self.kernel.read()
+        return tuple(
+            Option(
+                round(share, 6),
+                block,
+                price(masks.magnitude_mask(values, share, block, self.kernel.axes)),
+                float(self.curves[block].at(share)),
+            )
+            for share in shares
+        )
 
 
 Choice = Mapping[str, Option]
@@ -90,24 +130,12 @@ def candidates(
     """
     found = []
     for number, kernel in enumerate(kernels, start=1):
-        price = costs.pricer(kernel.name)
-        held = masks.sparsity_of([kernel]).share
-        options = [Option(None, UNSTRUCTURED, price(masks.current_masks([kernel])[0]), 0.0)]
-        for block, scan in scans.items():
-            measured = next((each for each in scan.kernels if each.name == kernel.name), None)
-            if measured is None:
-                continue
-            curve = allocation.curve_of(measured, scan.baseline_loss)
-            options += [
-                Option(
-                    share,
-                    block,
-                    price(masks.magnitude_mask(kernel.read(), share, block, kernel.axes)),
-                    float(curve.at(share)),
-                )
-                for share in SPARSITIES
-                if share > held
-            ]
-        found.append(Candidate(kernel, tuple(options)))
+        curves = {
+            block: allocation.curve_of(measured, scan.baseline_loss)
+            for block, scan in scans.items()
+            for measured in scan.kernels
+            if measured.name == kernel.name
+        }
+        found.append(Candidate(kernel, (), curves).priced(costs))
         on_step(number, len(kernels))
     return found
