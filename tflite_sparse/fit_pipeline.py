@@ -96,6 +96,7 @@ class _Fit:
         exported = pipeline.export_pruned(
             dense.source,
             carried.source,
+            carried.converted,
             samples,
             self._words(carried, rounds),
             epochs=carried.epochs,

@@ -76,7 +76,8 @@ class Carried:
         predicted: the file that it predicted.
         source: the pruned model.
         path: where that lies.
-        file: the encoded file.
+        converted: its dense int8 file.
+        file: the same, encoded.
         sizes: of it.
         epochs: of training.
     """
@@ -85,6 +86,7 @@ class Carried:
     predicted: Sizes
     source: KerasSource
     path: Path
+    converted: Path
     file: Path
     sizes: Sizes
     epochs: int
@@ -174,7 +176,8 @@ class Rounds:
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
         constants = pairing.find(source.kernels(), serde.read(converted))
-        return Carried(choice, predicted, source, path, file, sizes_of(file.stat().st_size, choices, constants), epochs)
+        sizes = sizes_of(file.stat().st_size, choices, constants)
+        return Carried(choice, predicted, source, path, converted, file, sizes, epochs)
 
     def _prune(
         self, choice: Choice, dense: Dense, start: Path, epochs: int, samples: Dataset, destination: Path

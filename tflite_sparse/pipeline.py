@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def export(
 def export_pruned(
     dense: SourceModel,
     pruned: SourceModel,
+    converted: Path,
     samples: Dataset,
     words: str,
     *,
@@ -92,14 +94,15 @@ def export_pruned(
     Args:
         dense: the baseline that size and accuracy are compared with.
         pruned: what is written sparse.
-        samples: fitted to both.
+        converted: the dense int8 file of ``pruned``.
+        samples: fitted to both models.
         words: what was done to ``pruned``, for the report.
         epochs: how many it was trained for since.
         progress: who listens.
         **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
     """
     run = _Export(ExportSettings(**settings), Timed(progress or Silent()))
-    return run.of_pruned(dense, pruned, samples, words, epochs)
+    return run.of_pruned(dense, pruned, converted, samples, words, epochs)
 
 
 @dataclass(frozen=True)
@@ -149,17 +152,19 @@ class _Export:
                 pruned = self._demo(samples, converter, work / DENSE_FLOAT32)
             else:
                 pruned = self._prune(source, samples, converter, work / DENSE_FLOAT32)
-            return self._finish(pruned, converter, work)
+            dense = self._convert_pruned(pruned.source, converter, work / DENSE_INT8)
+            return self._finish(pruned, dense, converter, work)
 
     def of_pruned(
-        self, dense: SourceModel, pruned: SourceModel, samples: Dataset, words: str, epochs: int
+        self, dense: SourceModel, pruned: SourceModel, converted: Path, samples: Dataset, words: str, epochs: int
     ) -> report_model.Report:
         with self._work() as work:
             converter = Converter(self.settings, samples, self.progress)
             failures = self._convert_dense(dense, converter, work / DENSE_FLOAT32)
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = _pruning(masks.prunable(pruned), 0, before, epochs, words)
-            return self._finish(_Pruned(pruned, about, failures), converter, work)
+            shutil.copyfile(converted, work / DENSE_INT8)
+            return self._finish(_Pruned(pruned, about, failures), work / DENSE_INT8, converter, work)
 
     @contextmanager
     def _work(self) -> Iterator[Path]:
@@ -171,11 +176,10 @@ class _Export:
             except ExecutionError as error:
                 raise ExecutionError(_without(folder, str(error))) from error
 
-    def _finish(self, pruned: _Pruned, converter: Converter, work: Path) -> report_model.Report:
-        """Encode, check, evaluate and deliver what was pruned; its dense float32 file lies in ``work``."""
+    def _finish(self, pruned: _Pruned, dense: Path, converter: Converter, work: Path) -> report_model.Report:
+        """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, samples = self.settings, converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], samples)
         evaluated = self._evaluate(paths, samples, delivered=not made.failures)
         found = self._alternatives(pruned.source, converter, evaluated, work)
