@@ -11,7 +11,7 @@ from typing import Any
 
 from tflite_sparse import delivery, pipeline, prune_pipeline
 from tflite_sparse.config import DEMO_DATA, FitSettings
-from tflite_sparse.errors import BudgetError, ModelError, SettingsError
+from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
 from tflite_sparse.evaluation import masked_score
 from tflite_sparse.files import write_bytes
 from tflite_sparse.fit_rounds import Carried, Dense, Rounds, opened, save
@@ -30,7 +30,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
-FIT_JSON, RECIPE, MODEL = "fit.json", "recipe.toml", "model.keras"
+FIT_JSON, RECIPE, FITTED = "fit.json", "recipe.toml", "fitted.keras"
 
 
 def fit(
@@ -48,8 +48,8 @@ def fit(
     test samples are used for the report only.
 
     Beside the files of :func:`tflite_sparse.export` the output folder gets ``fit.json``, ``recipe.toml``, the plan as
-    ``prune --recipe`` takes it, and ``model.keras``, the pruned model. While the run goes on, what it has found lies in
-    the folder ``unfinished`` there.
+    ``prune --recipe`` takes it, and ``fitted.keras``, the pruned model. While the run goes on, what it has found lies
+    in the folder ``unfinished`` there.
 
     Args:
         model: a path or a live Keras model, as for :func:`tflite_sparse.prune`; None: the demo network, or what
@@ -76,12 +76,13 @@ class _Fit:
 
     def run(self, model: Any, data: Any) -> FitReport:
         settings = self.settings
-        delivery.check_out(settings.out)
+        self._check_out(model)
         blocks = [_block(words) for words in settings.blocks]
         with self.progress.stage("load"):
             given, is_new = self._open(model)
             source, _ = prune_pipeline.trainable(given)
             samples = prune_pipeline.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
         work.check({**about, **prune_pipeline.fingerprints(source, samples)})
@@ -107,6 +108,14 @@ class _Fit:
         self._deliver(report, dense, carried)
         work.remove()
         return report
+
+    def _check_out(self, model: Any) -> None:
+        """Find out before the work whether the result can be written."""
+        out = self.settings.out
+        delivery.check_out(out)
+        fitted = out / FITTED
+        if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
+            raise OutputError(f"{model} would be replaced by what is made of it: choose another --out.")
 
     def _open(self, model: Any) -> tuple[SourceModel, bool]:
         """The model, and whether it is to be trained first."""
@@ -241,7 +250,7 @@ class _Fit:
     def _deliver(self, report: FitReport, dense: Dense, carried: Carried) -> None:
         out = self.settings.out
         write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
-        write_bytes(out / MODEL, carried.path.read_bytes())
+        write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
 
 

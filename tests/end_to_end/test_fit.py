@@ -16,7 +16,7 @@ from tflite_sparse.sources import keras_model
 from tools import run_cli
 
 BUDGET = 9500
-FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "model.keras", "model.tflite", "recipe.toml"} | {
+FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "fitted.keras", "model.tflite", "recipe.toml"} | {
     "report.json",
     "report.md",
 }
@@ -59,7 +59,7 @@ def test_the_file_is_verified_and_computes_what_the_model_does(run, digits):
     assert exported["models"]["sparse_int8"]["accuracy"] == report["accuracy"]
     # The baseline is the dense model that was given, not the pruned one.
     assert exported["models"]["dense_float32"]["sparsity"] < 0.01
-    model = keras_model.open_model(out / "model.keras").model
+    model = keras_model.open_model(out / "fitted.keras").model
     expected = model.predict(digits.x_test, verbose=0).argmax(-1)
     found = litert.run(out / "model.tflite", [digits.x_test]).real(0).argmax(-1)
     assert np.mean(found == expected) > 0.95  # int8 differs from float32 here and there
@@ -80,7 +80,7 @@ def test_bytes_were_predicted(run):
 
 def test_the_model_holds_what_was_planned(run):
     out, report = run
-    kernels = {kernel.name: kernel.read() for kernel in keras_model.open_model(out / "model.keras").kernels()}
+    kernels = {kernel.name: kernel.read() for kernel in keras_model.open_model(out / "fitted.keras").kernels()}
     assert [kernel["name"].split("/")[-2] for kernel in report["kernels"]] == ["conv2", "dense"]
     for kernel in report["kernels"]:
         values = kernels[kernel["name"]]
@@ -160,7 +160,7 @@ def test_a_model_that_fits_stays_as_it_is(model, model3, digits, tmp_path):
     assert [kernel.planned for kernel in report.kernels] == [None, None]
     assert report.rounds[0].epochs == 0
     for one, other in zip(
-        keras_model.open_model(tmp_path / "model.keras").model.get_weights(), model3.get_weights(), strict=True
+        keras_model.open_model(tmp_path / "fitted.keras").model.get_weights(), model3.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
 

@@ -38,7 +38,7 @@ def sentences(report: FitReport) -> list[str]:
         _accuracy(report),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         *(f"FAILED {failure}" for failure in report.gates.failures),
-        f"Written to {report.settings['out']}: model.tflite, report.json, fit.json, recipe.toml, model.keras.",
+        f"Written to {report.settings['out']}: model.tflite, report.json, fit.json, recipe.toml, fitted.keras.",
     ]
 
 
