@@ -204,6 +204,12 @@ class _Fit:
                 f"budget: the file has {written:,} bytes, {written - settings.budget:,} too many after "
                 f"{len(rounds.done)} rounds. Try more --rounds, or a larger --budget"
             )
+        if exported.accuracy is not None and exported.accuracy.drop > settings.allowed_drop:
+            failures.append(
+                f"accuracy: {exported.accuracy.metric} dropped by {exported.accuracy.drop:.4f} on the test samples, "
+                f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
+                + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
+            )
         untouched = dense.sizes(dense.untouched)
         holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
         kernels = [
