@@ -12,7 +12,6 @@ from tflite_sparse import encoder, prune_pipeline, tuning
 from tflite_sparse.accuracy_pipeline import Evaluation
 from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse.conversion_pipeline import Converter
-from tflite_sparse.evaluation import scoring
 from tflite_sparse.files import publish, write_bytes
 from tflite_sparse.fitting import choosing, pairing, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
@@ -146,9 +145,9 @@ class Rounds:
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
         files = [(carried.file, self.settings.target)]
-        _, (best, reached) = Evaluation(held, self.progress).scores(baseline, files)
+        _, (best, reached) = Evaluation(held, "auto", self.progress).scores(baseline, files)
         assert best is not None  # the baseline is refused where it yields NaN
-        drop = None if reached is None else scoring.mean(best) - scoring.mean(reached)
+        drop = None if reached is None else reached.drop_from(best)
         passed = drop is not None and drop <= self.settings.allowed_drop
         self._tell(carried, passed=passed, drop=drop)
         return carried, passed

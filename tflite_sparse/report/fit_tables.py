@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tflite_sparse.report.fit import FitReport
-from tflite_sparse.report.tables import Table, shortened
+from tflite_sparse.report.names import shortened
+from tflite_sparse.report.tables import Table
 
 
 def kernels(report: FitReport) -> Table:
