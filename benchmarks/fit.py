@@ -4,10 +4,10 @@
     python benchmarks/fit.py sweep --out fit
 
 For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` is given, one after
-the other, the bytes of the sweep's sparse points of that width as a budget. It prunes for as many epochs as each point
-was trained for in all (``--epochs``: for another number). Beside its accuracy stands that of the best point of the
-sweep with that seed, of any width, block and sparsity, which is no larger. Results lie in ``OUT/fit.json`` as they
-come; what is there is not done again.
+the other, the bytes of the sweep's sparse points of that width as a budget. Both trainings take as many epochs as each
+point was trained for in all; ``--dense-epochs 5 --epochs 5`` beside a sweep of 10 gives both equally many. Beside the
+accuracy stands that of the best point of the sweep with that seed, of any width, block and sparsity, which is no larger.
+Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, help="folder with sweep.json")
     parser.add_argument("--out", type=Path, default=Path("fit-benchmark"))
-    parser.add_argument("--epochs", type=int, help="of pruning")
+    parser.add_argument("--epochs", type=int, help="of pruning (those of the sweep)")
+    parser.add_argument("--dense-epochs", type=int, help="of the dense model before (those of the sweep)")
     parser.add_argument("--budgets", type=float, nargs="*", help="sparsities of the points whose bytes are the budgets")
     arguments = parser.parse_args()
     sweep = report.SweepReport.model_validate_json((arguments.sweep / "sweep.json").read_bytes())
@@ -44,8 +45,10 @@ def main() -> None:
     for point, measured in budgets(sweep, arguments.budgets):
         if any(entry["point"] == point.name for entry in found):
             continue
-        model = dense_model(point, sweep, samples, arguments.out)
-        epochs = arguments.epochs or sweep.settings["epochs"]
+        epochs, dense_epochs = (
+            given or sweep.settings["epochs"] for given in (arguments.epochs, arguments.dense_epochs)
+        )
+        model = dense_model(point, sweep, samples, dense_epochs, arguments.out)
         fitted = tflite_sparse.fit(
             model,
             samples,
@@ -64,6 +67,7 @@ def main() -> None:
                 "seed": point.seed,
                 "budget": measured.file_bytes,
                 "epochs": epochs,
+                "dense_epochs": dense_epochs,
                 "file_bytes": fitted.file_bytes,
                 "prediction_error": fitted.prediction_error,
                 "accuracy": fitted.accuracy,
@@ -99,7 +103,7 @@ def best_point(sweep: report.SweepReport, seed: int, file_bytes: int) -> tuple[r
     return point, measured.accuracy
 
 
-def dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, folder: Path) -> Path:
+def dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, epochs: int, folder: Path) -> Path:
     """The network of the point, trained dense as the sweep trains it; once for each seed."""
     path = folder / f"dense-seed{point.seed}.keras"
     if not path.exists():
@@ -109,11 +113,11 @@ def dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset
         source = keras_model.KerasSource(
             scalable.build(keras, point.width, samples.x_train.shape[1:], classes), keras, "dense"
         )
-        settings = {name: sweep.settings[name] for name in ("epochs", "batch_size", "learning_rate")}
+        settings = {name: sweep.settings[name] for name in ("batch_size", "learning_rate")}
         training.train_repeatably(
             source,
             samples,
-            PruneSettings(**settings, seed=point.seed),
+            PruneSettings(**settings, epochs=epochs, seed=point.seed),
             None,
             on_step=ignore_steps,
             after_epoch=lambda epoch, loss: print(
