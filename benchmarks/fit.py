@@ -6,8 +6,8 @@
 For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` is given, one after
 the other, the bytes of the sweep's sparse points of that width as a budget. Both trainings take as many epochs as each
 point was trained for in all; ``--dense-epochs 5 --epochs 5`` beside a sweep of 10 gives both equally many. Beside the
-accuracy stands that of the best point of the sweep with that seed, of any width, block and sparsity, which is no larger.
-Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
+accuracy stands that of the best point of the sweep with that seed, of any width, block and sparsity, which is no
+larger. Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
 """
 
 from __future__ import annotations
