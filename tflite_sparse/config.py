@@ -15,6 +15,7 @@ DEFAULT_OUT = Path("tflite-sparse-out")
 DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
 DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
+DEFAULT_DROP = 0.01
 
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
@@ -24,6 +25,24 @@ Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Beside ``path/to/module.py:function``."""
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _in_bytes(value: Any) -> Any:
+    """``"100kB"`` as 100,000; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", value.strip())
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(
+            f"expected bytes, as 100kB, 100KiB, 1.5MB or 100000; units are {', '.join(filter(None, _UNITS))}"
+        )
+    return int(float(found[1].replace(",", "").replace("_", "")) * _UNITS[found[2]])
+
+
+Bytes = Annotated[int, pydantic.BeforeValidator(_in_bytes), Field(ge=1)]
+"""A number of bytes, or the same in words: ``100kB`` is 100,000, ``100KiB`` 102,400."""
 
 
 class Settings(pydantic.BaseModel):
@@ -123,7 +142,7 @@ class ExportSettings(TargetSettings):
     verification_samples: Annotated[int, Field(ge=4)] = 64
     metric: str = "auto"
     measure: bool = False
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = DEFAULT_DROP
     layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
@@ -180,6 +199,64 @@ class ExportSettings(TargetSettings):
                 "finetune_epochs, custom_objects, builder, signature and recipe speak of a MODEL, and none was given."
             )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
+
+
+class FitSettings(Settings):
+    """What :func:`tflite_sparse.fit` does.
+
+    Attributes:
+        budget: bytes that the file may have, or the same in words (``"100kB"``).
+        gate: instead of a budget: the smallest file that loses no more than ``max_accuracy_drop``.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse. None: 0.01 with ``gate``, no gate
+            with a budget.
+        target: the runtime of the file.
+        blocks: what may become zero together, outputs x inputs; each kernel gets the one that pays.
+        epochs: of training while a plan is pruned to. 0: masks only.
+        train_epochs: of a model that is trained here first: the demo network, or what ``builder`` returns.
+        batch_size: samples of one step.
+        learning_rate: the highest; it falls to zero along a cosine.
+        rounds: how many times at most the plan is tightened and trained again where the file came out too large.
+        io: type of inputs and outputs of the int8 files.
+        calibration_samples: how many training samples the quantiser sees.
+        seed: of initialisation, order, dropout and the split.
+        resume: go on with an interrupted run.
+        out: folder for the files.
+        custom_objects: Python file that defines the model's own layers; it is run.
+        builder: ``path/to/module.py:function`` that returns the model to train, instead of a model; it is run.
+    """
+
+    budget: Bytes | None = None
+    gate: bool = False
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] | None = None
+    target: Literal["litert", "micro"] = "litert"
+    blocks: tuple[str, ...] = ("1x1", "1x4", "1x16")
+    epochs: Annotated[int, Field(ge=0)] = 10
+    train_epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    rounds: Annotated[int, Field(ge=1)] = 4
+    io: Literal["int8", "float32"] | None = None
+    calibration_samples: Annotated[int, Field(ge=1)] = 200
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    resume: bool = False
+    out: Path = DEFAULT_OUT
+    custom_objects: Path | None = None
+    builder: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_aim(self) -> FitSettings:
+        if self.gate == (self.budget is not None):
+            raise ValueError("give a budget (--budget 100kB) or gate (--gate), one of the two")
+        if not self.blocks or len(set(self.blocks)) < len(self.blocks):
+            raise ValueError("blocks: give one or more, each once (--block 1x1,1x16)")
+        return self
+
+    @property
+    def allowed_drop(self) -> float:
+        """The accuracy gate; 1 where there is none."""
+        if self.max_accuracy_drop is not None:
+            return self.max_accuracy_drop
+        return DEFAULT_DROP if self.gate else 1.0
 
 
 class PruningSettings(Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,6 +98,33 @@ def export(
     return run.run(model, data)
 
 
+def export_pruned(
+    dense: SourceModel,
+    pruned: SourceModel,
+    converted: Path,
+    samples: Dataset,
+    words: str,
+    *,
+    epochs: int = 0,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
+
+    Args:
+        dense: the baseline that size and accuracy are compared with.
+        pruned: what is written sparse.
+        converted: the dense int8 file of ``pruned``.
+        samples: fitted to both models.
+        words: what was done to ``pruned``, for the report.
+        epochs: how many it was trained for since.
+        progress: who listens.
+        **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
+    """
+    run = _Export(ExportSettings(**settings), "auto", Timed(progress or Silent()))
+    return run.of_pruned(dense, pruned, converted, samples, words, epochs)
+
+
 @dataclass(frozen=True)
 class _Made:
     """The file for the target: how its constants are stored, what the check found, and what comes with it."""
@@ -114,7 +142,7 @@ class _Pruned:
     """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
-    apart from it.
+    apart from it; ``curve`` is how ``prune`` made it sparse, where that is known.
     """
 
     source: SourceModel
@@ -122,6 +150,7 @@ class _Pruned:
     pruning: report_model.Pruning
     failures: list[str]
     trained: bool
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -141,33 +170,53 @@ class _Export:
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
+        with self._work() as work, _restored(model):
+            settings = self.settings
+            rules = _rules(settings)
+            source, samples = self._sources(model, data)
+            if settings.int8 and settings.activations != "float32" and samples is None:
+                raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+            if settings.layer_errors and samples is None:
+                raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
+            converter = Converter(settings, samples, self.progress)
+            if source is None:
+                assert samples is not None
+                pruned = self._demo(samples, converter, work / DENSE_FLOAT32)
+            else:
+                pruned = self._prune(source, samples, converter, rules, work / DENSE_FLOAT32)
+            if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+                pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
+            pruned = replace(pruned, curve=_curve_of(model))
+            dense = self._convert_pruned(pruned.source, pruned.converter, work / DENSE_INT8)
+            return self._finish(pruned, dense, work)
+
+    def of_pruned(
+        self, dense: SourceModel, pruned: SourceModel, converted: Path, samples: Dataset, words: str, epochs: int
+    ) -> report_model.Report:
+        with self._work() as work:
+            converter = Converter(self.settings, samples, self.progress)
+            failures = self._convert_dense(dense, converter, work / DENSE_FLOAT32)
+            before = masks.sparsity_of(masks.prunable(dense)).share
+            about = _pruning(masks.prunable(pruned), 0, before, epochs, words)
+            shutil.copyfile(converted, work / DENSE_INT8)
+            done = _Pruned(pruned, converter, about, failures, trained=True)
+            return self._finish(done, work / DENSE_INT8, work)
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder for the files until they are delivered."""
         delivery.check_out(self.settings.out)
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             try:
-                return self._run(model, data, Path(folder))
+                yield Path(folder)
             except ExecutionError as error:
                 raise ExecutionError(_without(folder, str(error))) from error
 
-    def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
-        settings = self.settings
-        rules = _rules(settings)
-        source, samples = self._sources(model, data)
-        if settings.int8 and settings.activations != "float32" and samples is None:
-            raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
-        if settings.layer_errors and samples is None:
-            raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
+    def _finish(self, pruned: _Pruned, dense: Path, work: Path) -> report_model.Report:
+        """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
+        settings, converter = self.settings, pruned.converter
+        samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        converter = Converter(settings, samples, self.progress)
-
-        if source is None:
-            assert samples is not None
-            pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
-        else:
-            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
-        converter = pruned.converter
-        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
-            converter = replace(converter, original=paths[DENSE_FLOAT32])
-        dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
         made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
         evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
@@ -196,7 +245,7 @@ class _Export:
             micro=made.micro,
             ethos_u=made.ethos_u,
             measured=measured,
-            training=_training_of(model),
+            training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
@@ -551,7 +600,7 @@ def _nothing_to_prune(source: SourceModel) -> str:
     )
 
 
-def _training_of(model: Any) -> Curve | None:
+def _curve_of(model: Any) -> Curve | None:
     """How the model was pruned, where ``prune`` wrote it and its report lies beside it."""
     found = report_beside(Path(model)) if isinstance(model, str | os.PathLike) else None
     return None if found is None else found.curve

@@ -42,7 +42,7 @@ from tflite_sparse.sources.arrays import count as count_samples
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
-from tflite_sparse.sources.source_model import check_finite
+from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 _CURVE_POINTS = 200
 _ANY_SPARSITY = 0.5  # a scan masks to its own
@@ -103,7 +103,7 @@ def scan(
     run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
     if output is not None:
         temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
-    source, samples, _ = run.load(Path(model), data)
+    source, samples, _ = load(Path(model), data, run.settings, run.progress)
     found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
     if output is not None:
         write_bytes(run.output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
@@ -112,6 +112,49 @@ def scan(
             plots.sensitivity(found, drawing)
             publish(drawing, run.output.with_suffix(".scan.svg"))
     return found
+
+
+def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
+
+    Args:
+        path: as for :func:`prune`.
+        data: as for :func:`prune`.
+        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
+        progress: who listens.
+
+    Raises:
+        InputError: model or data cannot be used for training.
+    """
+    with progress.stage("load"):
+        source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
+        return source, samples_for(source, data, settings.seed), applied
+
+
+def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
+    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
+
+    Raises:
+        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+    """
+    check_finite(opened)
+    source, applied = strip(opened)
+    if not isinstance(source, KerasSource):
+        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    with repeatable.seedable_layers(source.keras):
+        return source.copied(), applied
+
+
+def samples_for(source: KerasSource, data: Any, seed: int) -> Dataset:
+    """Labelled data, fitted to a model that is to be trained on them.
+
+    Raises:
+        DataError: they do not fit or have no labels.
+    """
+    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed)
+    if not samples.has_labels:
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
+    return samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +186,8 @@ class _Prune:
 
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
-        source, samples, applied = self.load(path, data)
-        self.started_from = _fingerprints(source, samples)
+        source, samples, applied = load(path, data, self.settings, self.progress)
+        self.started_from = fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = self.planner()
@@ -160,21 +203,6 @@ class _Prune:
         report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
         return report
-
-    def load(self, path: Path, data: Any) -> tuple[KerasSource, Dataset, int]:
-        """The model without wrappers, the data fitted to it, and how many masks were applied."""
-        with self.progress.stage("load"):
-            opened = keras_model.open_model(path, self.settings.custom_objects, self.settings.builder)
-            check_finite(opened)
-            source, applied = strip(opened)
-            if not isinstance(source, KerasSource):
-                raise ModelError(f"{path} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-            with repeatable.seedable_layers(source.keras):
-                source = source.copied()
-            samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=self.settings.seed)
-        if not samples.has_labels:
-            raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
-        return source, samples, applied
 
     def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
         """Mask one kernel of the plan at a time; the test part is not touched."""
@@ -353,7 +381,7 @@ def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Pat
     pruning.restore(saved.step, saved.masks)
 
 
-def _fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
+def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
 
     def of(arrays: Sequence[Any]) -> str:

@@ -34,9 +34,11 @@ _PRUNE_FROM, _PRUNE_TO = 0.1, 0.65
 _UPDATES = 60
 
 
-def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step) -> None:
-    """Train a freshly built classifier on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
-    steps = SCRATCH_EPOCHS * math.ceil(data.train_samples / BATCH_SIZE)
+def train_from_scratch(
+    source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step, epochs: int = SCRATCH_EPOCHS
+) -> None:
+    """Train a freshly built model on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
+    steps = epochs * math.ceil(data.train_samples / BATCH_SIZE)
     extra = []
     if sparsity > 0:
         begin, end = round(steps * _PRUNE_FROM), round(steps * _PRUNE_TO)
@@ -47,7 +49,7 @@ def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, s
             return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
 
         extra.append(MagnitudePruning(planner=planner))
-    _fit(source, data, SCRATCH_EPOCHS, _SCRATCH_RATE, extra, seed, on_step)
+    _fit(source, data, epochs, _SCRATCH_RATE, extra, seed, on_step)
 
 
 def finetune(
