@@ -194,6 +194,8 @@ def test_schemes_and_their_contrast(folder, visit, scheme, dark):
     page.emulate_media(media="print", color_scheme=scheme)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator(".skip").is_visible()
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins, at 96 dots an inch
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
 
 
 @pytest.mark.parametrize(
