@@ -85,6 +85,7 @@ class ExportSettings(TargetSettings):
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
+        android_assets: folder that also gets the three files, the class names and ``golden.json``, for an Android app.
         custom_objects: Python file that defines the model's own layers; it is run.
         builder: of an HDF5 file with weights only, ``path/to/module.py:function``; the function is run and returns the
             built model that the weights belong to.
@@ -102,6 +103,7 @@ class ExportSettings(TargetSettings):
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
+    android_assets: Path | None = None
     custom_objects: Path | None = None
     builder: str | None = None
     signature: str | None = None
@@ -117,6 +119,10 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.android_assets is not None and not (self.int8 and self.target == "litert"):
+            raise ValueError("android_assets speaks of int8 files for the target litert: add int8 (--int8)")
+        if self.android_assets is not None and self.io_or_default == "int16":
+            raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self

@@ -15,6 +15,7 @@ import numpy as np
 
 from tflite_sparse import (
     accuracy_pipeline,
+    android,
     delivery,
     encoder,
     ethos_u_pipeline,
@@ -30,7 +31,7 @@ from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness, scoring, size
-from tflite_sparse.flatbuffer import signature
+from tflite_sparse.flatbuffer import metadata, serde, signature
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks, training
 from tflite_sparse.pruning.strip import strip
@@ -113,7 +114,9 @@ class _Export:
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
-        delivery.check_out(self.settings.out)
+        delivery.check_folder(self.settings.out)
+        if self.settings.android_assets is not None:
+            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
             try:
                 return self._run(model, data, Path(folder))
@@ -157,7 +160,9 @@ class _Export:
             ethos_u=made.ethos_u,
             seconds=self.progress.seconds,
         )
-        delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
+        is_verified = SPARSE in delivery.delivered(report.models)
+        elsewhere = self._android_assets(paths, samples) if is_verified else {}
+        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
@@ -176,9 +181,11 @@ class _Export:
                 if path is None
                 else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
             )
+            named = Signature(source.inputs(), source.outputs())
+            if settings.android_assets is not None:
+                android.check(named, data)
             if data is None:
                 return source, None
-            named = Signature(source.inputs(), source.outputs())
             shape = named.inputs[0].shape if len(named.inputs) == 1 else None
             samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
             samples = samples.fitted_to_model(named)
@@ -261,6 +268,7 @@ class _Export:
                 choices = ethos_u_pipeline.write_dense(dense, sparse)
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
+                _describe(sparse, dense, samples)
         verified, failures = self._verify(sparse, dense, samples, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
@@ -339,6 +347,14 @@ class _Export:
         )
         return _Evaluated(models, accuracy, scorer)
 
+    def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
+        folder = self.settings.android_assets
+        if folder is None:
+            return {}
+        assert samples is not None  # android.check()
+        with self.progress.stage("run samples for the app"):
+            return {folder / name: content for name, content in android.contents(paths, samples).items()}
+
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
@@ -355,6 +371,17 @@ class _Export:
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
         return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
+
+
+def _describe(sparse: Path, dense: Path, samples: Dataset | None) -> None:
+    """Write the names of the classes into the file where they are known, unless it would become larger than dense."""
+    if samples is None or not samples.labels or isinstance(samples.x_train, Mapping):
+        return
+    graph = serde.read(dense).subgraphs[0]
+    if len(graph.outputs) == 1 and int(graph.tensors[graph.outputs[0]].shape[-1]) == len(samples.labels):
+        x = samples.x_train
+        span = float(x.min()), float(x.max())
+        metadata.describe(sparse, samples.labels, span, most_bytes=dense.stat().st_size)
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:

@@ -99,6 +99,13 @@ _DEFAULTS = ExportSettings()
     show_default=True,
     help="Folder for the files. Only this command's own files are replaced in it.",
 )
+@click.option(
+    "--android-assets",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and what this "
+    "machine's runtime computes from them (needs --int8).",
+)
 @json_option
 @quiet_option
 def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
