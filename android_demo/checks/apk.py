@@ -74,7 +74,7 @@ def package(linked: Path, classes: Classes, build: AndroidBuild) -> str:
             archive.write(path, path.relative_to(classes.app))
     bundletool = downloads.one(tools(), "bundletool-all-*.jar")
     d8 = [java.java(), *java.OPTIONS, "-cp", bundletool, "com.android.tools.r8.D8"]
-    libraries = ["--lib", android_api(), "--classpath", classes.shim]
+    libraries = ["--lib", android_api()]
     run("d8", [*d8, "--min-api", str(build.min_sdk), *libraries, "--output", folder, code, java.kotlin_library()])
     with zipfile.ZipFile(linked, "a", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.glob("classes*.dex")):
