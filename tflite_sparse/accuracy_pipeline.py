@@ -10,20 +10,26 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse import decoder, encoder, tuning
-from tflite_sparse.config import Optimize, Target
-from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.config import ExportSettings, Optimize, Target
+from tflite_sparse.conversion_pipeline import Converter, outputs_of
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
-from tflite_sparse.evaluation import scoring
+from tflite_sparse.evaluation import layer_errors as layer_comparison
+from tflite_sparse.evaluation import scoring, uncertainty
+from tflite_sparse.evaluation.accuracy import Metric, Name
+from tflite_sparse.evaluation.evidence import Evidence
+from tflite_sparse.evaluation.scoring import Scored
+from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Step, Timed
+from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import TimeStep
 
-Scores = dict[str, float]
-"""By the names of the outputs that are scored; 1 is perfect."""
+_COMPARED_SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,18 @@ class _Way:
     words: str
 
 
+_USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
-    _Way("--activations int16", {"activations": "int16"}, "many times slower: built-in kernels only"),
-    _Way("--activations float32", {"activations": "float32"}, "the time and memory of a float32 model"),
+    _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
+    _Way("--calibration min-max", _USUAL, "as fast"),
+    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
+    _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
+    _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
+    _Way(
+        "--activations float32",
+        _USUAL | {"activations": "float32", "bias_correction": False},
+        "the time and memory of a float32 model",
+    ),
 )
 
 
@@ -47,15 +62,19 @@ class Evaluation:
 
     Attributes:
         samples: whose test part is run.
+        metric: how outputs are scored.
         progress: who listens.
+        time_step: where the files compute one time step of the samples, which are sequences.
     """
 
     samples: Dataset
+    metric: Name | UserMetric
     progress: Timed
+    time_step: TimeStep | None = None
 
     def scores(
         self, baseline: Path, others: Sequence[tuple[Path, Target]]
-    ) -> tuple[scoring.Scorer, list[Scores | None]]:
+    ) -> tuple[scoring.Scorer, list[Scored | None]]:
         """How outputs are scored, and for each file, the dense float32 one first, its scores; None if one is NaN.
 
         Args:
@@ -65,6 +84,7 @@ class Evaluation:
         Raises:
             ModelError: the baseline yields NaN or infinity.
             ExecutionError: a runtime refuses a file.
+            DataError: the metric does not suit the outputs, or a function of the user failed.
         """
         count, parts = self.samples.test_samples, 1 + len(others)
         with self.progress.stage("evaluate") as on_step:
@@ -76,21 +96,20 @@ class Evaluation:
             broken = _samples_with_nan(outputs)
             if broken:
                 raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
-            scorer = scoring.scorer(outputs, self.samples.y_test)
-            found: list[Scores | None] = [scorer.scores(outputs)]
+            scorer = scoring.scorer(outputs, self.samples.y_test, self.metric)
+            found: list[Scored | None] = [scorer.scored(outputs)]
             for number, (path, target) in enumerate(others, start=1):
                 found.append(_score(scorer, self._outputs(path, target, part(number))))
         return scorer, found
 
-    def score(self, path: Path, scorer: scoring.Scorer) -> float | None:
-        """The mean score of one more file for LiteRT; None if an output is NaN.
+    def score(self, path: Path, scorer: scoring.Scorer) -> Scored | None:
+        """The scores of one more file for LiteRT; None if an output is NaN.
 
         Raises:
             ExecutionError: the runtime refuses it.
         """
         with self.progress.stage("evaluate") as on_step:
-            found = _score(scorer, self._outputs(path, "litert", on_step))
-        return None if found is None else scoring.mean(found)
+            return _score(scorer, self._outputs(path, "litert", on_step))
 
     def _outputs(self, path: Path, target: Target, on_step: Step) -> dict[str, np.ndarray]:
         """Each output by its name, ``(n, ...)`` real numbers, float32."""
@@ -102,9 +121,7 @@ class Evaluation:
                 packed, path = path, path.with_name("decoded.tflite")
                 decoder.decode_file(packed, path)
                 self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
-        names = signature.names_of(path)
-        outputs = run(path, arrays.ordered(self.samples.x_test, names.inputs), on_step=on_step)
-        return {name: outputs.real(index) for index, name in enumerate(names.outputs)}
+        return outputs_of(path, self.samples.x_test, self.time_step, run, on_step)
 
 
 def alternatives(
@@ -112,7 +129,7 @@ def alternatives(
     converter: Converter,
     evaluation: Evaluation,
     scorer: scoring.Scorer,
-    best: float,
+    best: Scored,
     optimize: Optimize,
     folder: Path,
 ) -> list[Alternative]:
@@ -123,12 +140,13 @@ def alternatives(
         converter: what made its int8 file.
         evaluation: runs the files.
         scorer: of the export.
-        best: the mean score of the dense float32 file.
+        best: the scores of the dense float32 file.
         optimize: of the export.
         folder: for the files; they are left there.
     """
     found = []
-    for number, way in enumerate(_WAYS):
+    untried = [way for way in _WAYS if not way.changes.items() <= converter.settings.model_dump().items()]
+    for number, way in enumerate(untried):
         dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
             converter.changed(way.changes).int8(pruned, dense)
@@ -137,14 +155,121 @@ def alternatives(
         except (ConversionError, ExecutionError) as error:  # told in its place
             found.append(Alternative(option=way.option, words=str(error)))
             continue
-        drop = None if reached is None else best - reached
         size = sparse.stat().st_size
-        found.append(Alternative(option=way.option, accuracy=reached, drop=drop, file_bytes=size, words=way.words))
+        if reached is None:
+            found.append(Alternative(option=way.option, file_bytes=size, words=way.words))
+            continue
+        drop = reached.drop_from(best)
+        found.append(Alternative(option=way.option, accuracy=reached.mean, drop=drop, file_bytes=size, words=way.words))
     return found
 
 
-def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scores | None:
-    return None if _samples_with_nan(outputs) else scorer.scores(outputs)
+def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: Timed) -> layer_comparison.LayerErrors:
+    """The tensors inside an int8 file beside those of a float32 file of the same weights, on samples.
+
+    Args:
+        x: samples of the files' inputs; some are taken, spread over all.
+        reference: the float32 file.
+        dense_int8: the int8 file.
+        progress: who listens.
+
+    Raises:
+        ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
+    """
+    count = arrays.count(x)
+    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
+    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    with progress.stage("compare layers") as on_step:
+        return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
+
+
+def interval(scored: Scored, seed: int) -> report_model.Interval | None:
+    """The interval of the mean score of a file."""
+    return _in_report(uncertainty.interval(list(scored.evidence.values()), seed))
+
+
+def summary(
+    scorer: scoring.Scorer, files: Mapping[str, Scored | None], sparse: str, samples: Dataset, settings: ExportSettings
+) -> report_model.Accuracy | None:
+    """What the report says of the scores.
+
+    Args:
+        scorer: of all files.
+        files: the scores of each by its name in the report, the dense float32 file first; None if one is NaN.
+        sparse: the name of the file that the run was for.
+        samples: whose test part was run.
+        settings: of the run: ``seed`` and ``max_accuracy_drop`` matter.
+
+    Returns:
+        None where the sparse file has no scores.
+    """
+    best, reached = files["dense_float32"], files.get(sparse)
+    assert best is not None  # a baseline with NaN is refused
+    if reached is None:
+        return None
+    int8 = files.get("dense_int8")
+    pairs = {"dense_float32": best} | ({"dense_int8": int8} if int8 is not None else {})
+    metrics = list(scorer.metrics.values())
+    return report_model.Accuracy(
+        metric=scorer.metric,
+        samples=samples.test_samples,
+        drop=reached.drop_from(best),
+        max_drop=settings.max_accuracy_drop,
+        drop_of="r2" if any(metric.is_gated_by_r2 for metric in metrics) else "score",
+        lower_is_better=metrics[0].lower_is_better,
+        outputs=_each_output(scorer.metrics, best.evidence, None if int8 is None else int8.evidence, reached.evidence)
+        if len(metrics) > 1
+        else [],
+        also=_each_output(scorer.top5, best.top5, None if int8 is None else int8.top5, reached.top5),
+        paired=[_paired(reached, other, key, settings.seed) for key, other in pairs.items()],
+        confusion=[
+            report_model.Confusion(output=name, labels=_class_names(samples, len(counts)), counts=counts.tolist())
+            for name, counts in reached.confusion.items()
+        ],
+    )
+
+
+def _each_output(
+    metrics: Mapping[str, Metric],
+    float32: Mapping[str, Evidence],
+    int8: Mapping[str, Evidence] | None,
+    sparse: Mapping[str, Evidence],
+) -> list[report_model.OutputAccuracy]:
+    return [
+        report_model.OutputAccuracy(
+            name=name,
+            metric=metric.name,
+            dense_float32=float32[name].score(),
+            dense_int8=int8[name].score() if int8 is not None else None,
+            sparse=sparse[name].score(),
+        )
+        for name, metric in metrics.items()
+    ]
+
+
+def _paired(scored: Scored, other: Scored, against: Any, seed: int) -> report_model.Paired:
+    mine, theirs = list(scored.evidence.values()), list(other.evidence.values())
+    found = report_model.Paired(
+        against=against,
+        difference=scored.mean - other.mean,
+        interval=_in_report(uncertainty.difference(mine, theirs, seed)),
+    )
+    test = uncertainty.mcnemar(mine, theirs)
+    if test is None:
+        return found
+    return found.model_copy(update={"lost": test.lost, "gained": test.gained, "p_value": test.p_value})
+
+
+def _in_report(found: uncertainty.Interval | None) -> report_model.Interval | None:
+    return None if found is None else report_model.Interval(low=found.low, high=found.high, method=found.method)
+
+
+def _class_names(samples: Dataset, classes: int) -> list[str]:
+    return list(samples.labels) if len(samples.labels) == classes else [str(number) for number in range(classes)]
+
+
+def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scored | None:
+    return None if _samples_with_nan(outputs) else scorer.scored(outputs)
 
 
 def _samples_with_nan(outputs: Mapping[str, np.ndarray]) -> int:

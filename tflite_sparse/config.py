@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,11 @@ DEMO_DATA = "mnist-5k"
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
+Calibration = Literal["min-max", "percentile", "mse"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
+
+METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
+"""Beside ``path/to/module.py:function``."""
 
 
 class Settings(pydantic.BaseModel):
@@ -76,13 +81,25 @@ class ExportSettings(TargetSettings):
         int8: quantise weights to int8, and activations as ``activations`` says (needs data); else float32.
         activations: what int8 weights are combined with: int8; int16 (16x8), finer steps; float32, which needs no data:
             weights are dequantised in front of float operators. All but int8 speak of the target litert.
+        calibration: how the ranges of int8 activations are chosen: the outermost values seen; all but the outermost
+            0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
+        recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
+            of an int8 file for LiteRT stay float32. Schedules are of training and left aside.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
-            ``"unroll"``, step by step, so that int8 weights can be sparse; ``"auto"``: what works.
+            ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
+            with the states as inputs and outputs; ``"auto"``: what works.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
-        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse.
+        bias_correction: move the biases of the int8 file so that pruning and quantisation of the weights leave each
+            layer's mean output where it was, as measured on the calibration samples.
+        metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
+            ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
+            no shares, that of the labels' spread which is no longer explained.
+        layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
+            accuracy gate fails.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
         android_assets: folder that also gets the three files, the class names and ``golden.json``, for an Android app.
@@ -95,12 +112,17 @@ class ExportSettings(TargetSettings):
     sparsity: Sparsity | None = None
     int8: bool = False
     activations: Activations = "int8"
+    calibration: Calibration = "min-max"
     io: Literal["int8", "int16", "float32"] | None = None
-    recurrent: Literal["auto", "loop", "unroll"] = "auto"
+    recipe: Path | None = None
+    recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
+    bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
+    metric: str = "auto"
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
     android_assets: Path | None = None
@@ -114,6 +136,10 @@ class ExportSettings(TargetSettings):
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
         if self.target == "ethos-u" and not self.int8:
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
+        if self.bias_correction and (not self.int8 or self.activations == "float32"):
+            raise ValueError("bias_correction speaks of integer biases: add int8 (--int8), without float32 activations")
+        if self.layer_errors and not self.int8:
+            raise ValueError("layer_errors speaks of int8 files: add int8 (--int8)")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
@@ -123,8 +149,19 @@ class ExportSettings(TargetSettings):
             raise ValueError("android_assets speaks of int8 files for the target litert: add int8 (--int8)")
         if self.android_assets is not None and self.io_or_default == "int16":
             raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")
+        if self.calibration != "min-max":
+            if not self.int8:
+                raise ValueError("calibration speaks of int8 files: add int8 (--int8)")
+            if self.activations != "int8":
+                raise ValueError(f"calibration = {self.calibration} speaks of int8 activations, not {self.activations}")
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _metric_is_known(self) -> ExportSettings:
+        if self.metric not in METRICS and not re.search(r"\.py:\w+$", self.metric):
+            raise ValueError(f"metric = {self.metric!r}: it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
         return self
 
     @property
@@ -138,10 +175,10 @@ class ExportSettings(TargetSettings):
         Raises:
             SettingsError: one speaks of a model.
         """
-        of_models = (self.custom_objects, self.builder, self.signature)
+        of_models = (self.custom_objects, self.builder, self.signature, self.recipe)
         if self.finetune_epochs or any(value is not None for value in of_models):
             raise SettingsError(
-                "finetune_epochs, custom_objects, builder and signature speak of a MODEL, and none was given."
+                "finetune_epochs, custom_objects, builder, signature and recipe speak of a MODEL, and none was given."
             )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
 

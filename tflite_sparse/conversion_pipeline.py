@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion import convert
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.conversion import convert, step_pairs
+from tflite_sparse.conversion.float_operators import FloatLayers
+from tflite_sparse.evaluation import exactness, mean_shift
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.progress import Timed
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
-from tflite_sparse.runtime import litert
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.progress import Step, Timed, ignore_steps
+from tflite_sparse.rewrites import bias_correction, lstm_cell_clip, weight_only
+from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import OUTPUT, TimeStep, TimeStepSource
 
 _COMPARED_SAMPLES = 8
+_STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
 _ALLOWED_SHARE = 0.01  # of an output's range: float32 kernels add up in other orders
 
 
@@ -32,11 +37,17 @@ class Converter:
         settings: of the export.
         samples: the training part calibrates, and tells sizes that a model leaves open. None: float32 only.
         progress: who listens.
+        time_step: where recurrent models are written as one time step: what that is fed with.
+        original: the float32 file whose weights the masks of the model were put on, where it was not trained since.
+        float_layers: what stays float32 in files with int8 activations, by the rule that says so.
     """
 
     settings: ExportSettings
     samples: Dataset | None
     progress: Timed
+    time_step: TimeStep | None = None
+    original: Path | None = None
+    float_layers: FloatLayers = field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
         """The same with these settings changed, and with inputs and outputs of the type of the activations unless
@@ -51,15 +62,23 @@ class Converter:
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
-        with self.progress.stage(stage):
-            like = None if self.samples is None else self.samples.x_train
-            _write(path, convert.to_float32(source, recurrent=self.settings.recurrent, like=like))
+        self._float32(source, path, stage, as_int8=False)
+
+    def float32_beside_int8(self, source: SourceModel, path: Path) -> None:
+        """The float32 file of a model with the operators that :meth:`int8` gives its file.
+
+        Raises:
+            ConversionError: the converter refused the model or crashed.
+        """
+        as_int8 = self.settings.activations != "float32"  # those are made of the float32 file
+        self._float32(source, path, "convert pruned float32", as_int8=as_int8)
 
     def int8(self, source: SourceModel, path: Path, stage: str = "calibrate and convert int8") -> None:
         """The file with int8 weights, and activations as the settings say.
 
         Raises:
             ConversionError: the converter refused the model or crashed.
+            SettingsError: the layers of a rule that are to stay float32 have no operators of their own.
         """
         if self.settings.activations == "float32":
             self.float32(source, path, "convert with int8 weights")
@@ -69,14 +88,18 @@ class Converter:
             return
         with self.progress.stage(stage) as on_step:
             converted = convert.to_int8(
-                source,
-                self._calibration_samples(),
+                self._form(source),
+                self._calibration_samples(source),
                 self.settings.io_or_default,
                 activations=self.settings.activations,
+                calibration=self.settings.calibration,
+                float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 on_step=on_step,
             )
             _write(path, converted)
+        if self.settings.bias_correction:
+            self._correct_biases(source, path)
 
     def differences_from(self, source: SourceModel, path: Path) -> list[str]:
         """Where the float32 file at ``path`` does not compute what its source does: converters have defects.
@@ -87,23 +110,90 @@ class Converter:
         if self.samples is None:
             return []
         with self.progress.stage("compare with the source model"):
-            names = signature.names_of(path)
             x = arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES))
-            outputs = litert.run(path, arrays.ordered(x, names.inputs))
-            wanted = source.compute(x)
-            return [
-                sentence
-                for index, name in enumerate(names.outputs)
-                if (sentence := _difference(name, outputs.real(index), wanted[name]))
-            ]
+            if self.time_step is None:
+                found, wanted = outputs_of(path, x), source.compute(x)
+            else:
+                found, wanted = (
+                    outputs_of(path, x, self.time_step),
+                    {OUTPUT: _one_step(source).compute_whole(*arrays.columns(x))},
+                )
+            return [sentence for name, output in found.items() if (sentence := _difference(name, output, wanted[name]))]
 
-    def _calibration_samples(self) -> arrays.Arrays:
+    def probes(self, source: SourceModel) -> arrays.Arrays | None:
+        """Test samples of the inputs that the files of a model have; None without data."""
+        if self.samples is None or self.time_step is None:
+            return None if self.samples is None else self.samples.x_test
+        (x,) = arrays.columns(arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES)))
+        return step_pairs.spread(_one_step(source), x, self.settings.verification_samples, self.settings.seed)
+
+    def _correct_biases(self, source: SourceModel, path: Path) -> None:
+        reference = self.original
+        if reference is None:
+            reference = path.with_name("weights-before-int8.tflite")
+            self.float32_beside_int8(source, reference)
+        with self.progress.stage("correct biases") as on_step:
+            samples = arrays.ordered(self._calibration_samples(source), signature.names_of(reference).inputs)
+            shifts = mean_shift.measure(reference, path, samples, on_step=on_step)
+            quantised = serde.read(path)
+            corrected = bias_correction.apply(next(graphs(quantised)), shifts)
+            serde.write(quantised, path)
+        self.progress.note(f"biases of {corrected} layers corrected")
+
+    def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
+        with self.progress.stage(stage):
+            like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
+            form = self._form(source)
+            _write(path, convert.to_float32(form, recurrent=recurrent, like=like, as_int8=as_int8))
+
+    def _form(self, source: SourceModel) -> SourceModel:
+        return source if self.time_step is None else _one_step(source)
+
+    def _calibration_samples(self, source: SourceModel) -> arrays.Arrays:
         assert self.samples is not None  # an export checks that before the work
         held = self.samples.train_samples
         chosen = np.random.default_rng(self.settings.seed).choice(
             held, min(self.settings.calibration_samples, held), replace=False
         )
-        return arrays.take(self.samples.x_train, np.sort(chosen))
+        x = arrays.take(self.samples.x_train, np.sort(chosen))
+        if self.time_step is None:
+            return x
+        (only,) = arrays.columns(x)
+        count = _STEPS_PER_SEQUENCE * len(only)
+        return step_pairs.for_calibration(_one_step(source), only, count, self.settings.seed)
+
+
+def outputs_of(
+    path: Path,
+    x: arrays.Arrays,
+    time_step: TimeStep | None = None,
+    run: Callable[..., litert.Outputs] = litert.run,
+    on_step: Step = ignore_steps,
+) -> dict[str, np.ndarray]:
+    """What a file yields, each output by its name, ``(n, ...)`` real numbers, float32.
+
+    Args:
+        path: the file.
+        x: samples; of several inputs by their names.
+        time_step: where the file computes one time step and the samples are sequences: how it is run over them.
+        run: of a runtime.
+        on_step: told (samples done, samples in all).
+
+    Raises:
+        ExecutionError: the runtime refuses the file.
+    """
+    names = signature.names_of(path)
+    if time_step is None:
+        outputs = run(path, arrays.ordered(x, names.inputs), on_step=on_step)
+        return {name: outputs.real(index) for index, name in enumerate(names.outputs)}
+    feedback = over_time.feedback_of(names, every_step=time_step.every_step)
+    outputs = run(path, x, feedback=feedback, on_step=on_step)
+    return {names.outputs[position]: outputs.real(index) for index, position in enumerate(feedback.results)}
+
+
+def _one_step(source: SourceModel) -> TimeStepSource:
+    assert isinstance(source, KerasSource)  # where one time step was chosen
+    return TimeStepSource(source)
 
 
 def _write(path: Path, converted: bytes) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,37 @@ from tflite_sparse import (
     tuning,
     verification,
 )
-from tflite_sparse.accuracy_pipeline import Evaluation, Scores
-from tflite_sparse.config import DEMO_DATA, ExportSettings
+from tflite_sparse.accuracy_pipeline import Evaluation
+from tflite_sparse.config import DEMO_DATA, METRICS, ExportSettings, PruningSettings
+from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
-from tflite_sparse.errors import DataError, ExecutionError, ModelError, SettingsError
-from tflite_sparse.evaluation import exactness, scoring, size
+from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
+from tflite_sparse.evaluation import exactness, scoring, size, user_metric
+from tflite_sparse.evaluation.accuracy import Name, choose_metric
+from tflite_sparse.evaluation.layer_errors import LayerErrors
+from tflite_sparse.evaluation.scoring import Scored
+from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.flatbuffer import metadata, serde, signature
 from tflite_sparse.progress import Progress, Silent, Timed
-from tflite_sparse.pruning import masks, training
+from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import accuracy_words
+from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
+from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.sources.labels import check_labels
+from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
 
@@ -75,7 +88,11 @@ def export(
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
     checked = ExportSettings(**settings)
-    return _Export(checked.for_demo() if model is None else checked, Timed(progress or Silent())).run(model, data)
+    if checked.metric != "auto" and model is not None and data is None:
+        raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
+    metric: Any = checked.metric if checked.metric in METRICS else user_metric.load(checked.metric)
+    run = _Export(checked.for_demo() if model is None else checked, metric, Timed(progress or Silent()))
+    return run.run(model, data)
 
 
 @dataclass(frozen=True)
@@ -92,25 +109,33 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """The model as it goes on, what was done to it, and where its dense float32 file computes something else."""
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
+
+    ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
+    apart from it.
+    """
 
     source: SourceModel
+    converter: Converter
     pruning: report_model.Pruning
     failures: list[str]
+    trained: bool
 
 
 @dataclass(frozen=True)
 class _Evaluated:
-    """Size and accuracy of the files; ``scorer`` is None without data."""
+    """Size and accuracy of the files; ``scorer`` and the scores of the dense float32 file, ``best``, need data."""
 
     models: report_model.Models
     accuracy: report_model.Accuracy | None
     scorer: scoring.Scorer | None
+    best: Scored | None
 
 
 @dataclass(frozen=True)
 class _Export:
     settings: ExportSettings
+    metric: Name | UserMetric
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
@@ -125,9 +150,12 @@ class _Export:
 
     def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
         settings = self.settings
+        rules = _rules(settings)
         source, samples = self._sources(model, data)
         if settings.int8 and settings.activations != "float32" and samples is None:
             raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+        if settings.layer_errors and samples is None:
+            raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         converter = Converter(settings, samples, self.progress)
 
@@ -135,12 +163,17 @@ class _Export:
             assert samples is not None
             pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
         else:
-            pruned = self._prune(source, samples, converter, paths[DENSE_FLOAT32])
+            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
+        converter = pruned.converter
+        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+            converter = replace(converter, original=paths[DENSE_FLOAT32])
         dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
-        made = self._encode(dense, paths[SPARSE], samples)
-        evaluated = self._evaluate(paths, samples, delivered=not made.failures)
+        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+        evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         found = self._alternatives(pruned.source, converter, evaluated, work)
-        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found)]
+        inside = self._layers(pruned, converter, evaluated, paths)
+        layers = layer_report.of(inside.layers)
+        failures = [*pruned.failures, *made.failures, *_gate_failures(evaluated, settings, found, layers)]
         failures = [_without(str(work), failure) for failure in failures]
 
         report = report_model.Report(
@@ -155,9 +188,13 @@ class _Export:
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
+            float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
+            layers=layers,
+            layer_tensors=inside.tensors,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
         is_verified = SPARSE in delivery.delivered(report.models)
@@ -189,7 +226,7 @@ class _Export:
             shape = named.inputs[0].shape if len(named.inputs) == 1 else None
             samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
             samples = samples.fitted_to_model(named)
-            _check_labels(named, samples)
+            _check_labels(named, samples, self.metric)
             return source, samples
 
     def _demo(self, samples: Dataset, converter: Converter, dense_float32: Path) -> _Pruned:
@@ -205,10 +242,16 @@ class _Export:
         failures = self._convert_dense(plain, converter, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        return _Pruned(pruned, _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words), failures)
+        done = _pruning(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        return _Pruned(pruned, converter, done, failures, trained=True)
 
     def _prune(
-        self, source: SourceModel, samples: Dataset | None, converter: Converter, dense_float32: Path
+        self,
+        source: SourceModel,
+        samples: Dataset | None,
+        converter: Converter,
+        rules: Recipe | None,
+        dense_float32: Path,
     ) -> _Pruned:
         """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
@@ -217,16 +260,22 @@ class _Export:
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
-            kernels = masks.prunable(stripped)
+            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
+            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
             before = masks.sparsity_of(kernels).share
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+        converter = self._in_its_form(stripped, converter)
         failures = self._convert_dense(stripped, converter, dense_float32)
         with self.progress.stage("mask"):
-            masks.mask_to(kernels, settings.sparsity or 0.0)
+            if by_rules is None:
+                masks.mask_to(kernels, settings.sparsity or 0.0)
+            else:
+                plan.mask_at_once(by_rules)
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, settings.finetune_epochs)
         if not kernels:
@@ -240,7 +289,25 @@ class _Export:
                 training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
             check_finite(stripped)
         self.progress.note(words)
-        return _Pruned(stripped, _pruning(kernels, applied, before, settings.finetune_epochs, words), failures)
+        done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
+        return _Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
+
+    def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
+        """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
+        settings, samples = self.settings, converter.samples
+        like = None if samples is None else samples.x_train
+        calibrated = settings.int8 and settings.activations != "float32"
+        try:
+            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
+        except ModelError as error:
+            if settings.recurrent == "step":
+                raise
+            self.progress.note(str(error))  # the other forms remain
+            return converter
+        if time_step is None:
+            return converter
+        self.progress.note(f"recurrent layers: one time step, {time_step.words}")
+        return replace(converter, time_step=time_step)
 
     def _convert_dense(self, source: SourceModel, converter: Converter, path: Path) -> list[str]:
         """The files of the model before it is masked; where the float32 one computes something else."""
@@ -258,8 +325,8 @@ class _Export:
         converter.float32(source, path, "convert pruned float32")
         return path
 
-    def _encode(self, dense: Path, sparse: Path, samples: Dataset | None) -> _Made:
-        """The file for the target, checked against the dense one."""
+    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> _Made:
+        """The file for the target, checked against the dense one, on test samples ``x`` where there are any."""
         settings = self.settings
         if settings.target == "micro":
             return self._encode_for_micro(dense, sparse)
@@ -269,7 +336,7 @@ class _Export:
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
                 _describe(sparse, dense, samples)
-        verified, failures = self._verify(sparse, dense, samples, tuning.allowed_difference(choices))
+        verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
         compiled = sparse.with_name(COMPILED)
@@ -299,53 +366,53 @@ class _Export:
         return _Made(choices, micro_pipeline.summary(verified), failures, micro=found, files=written)
 
     def _verify(
-        self, sparse: Path, dense: Path, samples: Dataset | None, share_of_range: float
+        self, sparse: Path, dense: Path, x: arrays.Arrays | None, share_of_range: float
     ) -> tuple[report_model.Verification, list[str]]:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        x = None if samples is None else arrays.ordered(samples.x_test, signature.names_of(dense).inputs)
-        probes = exactness.probe_inputs(dense, x, settings.verification_samples, settings.seed)
+        ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
+        probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
-    def _evaluate(self, paths: dict[str, Path], samples: Dataset | None, *, delivered: bool) -> _Evaluated:
+    def _evaluate(self, paths: dict[str, Path], converter: Converter, *, delivered: bool) -> _Evaluated:
+        samples = converter.samples
         names = {DENSE_FLOAT32: "dense_float32"}
         if self.settings.int8:
             names[DENSE_INT8] = "dense_int8"
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
         scorer: scoring.Scorer | None = None
-        each: list[Scores | None] = [None] * len(names)
+        scores: dict[str, Scored | None] = dict.fromkeys(names.values())
         if samples is not None:
             runs_on = {SPARSE: self.settings.target}
             baseline, *others = names
-            scorer, each = Evaluation(samples, self.progress).scores(
+            scorer, each = self._evaluation(converter).scores(
                 paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
             )
-        scores = [None if found is None else scoring.mean(found) for found in each]
-        entries = {}
-        for (name, entry), score in zip(names.items(), scores, strict=True):
-            measured = size.measure(paths[name])
-            entries[entry] = report_model.ModelFile(
-                path=name,
-                file_bytes=measured.file_bytes,
-                gzip_bytes=measured.gzip_bytes,
-                accuracy=score,
-                sparsity=measured.sparsity,
-            )
-        models = report_model.Models(**entries)
-        best = models.dense_float32.accuracy
-        reached = None if models.sparse is None else models.sparse.accuracy
-        if samples is None or scorer is None or best is None or reached is None:
-            return _Evaluated(models, None, scorer)
-        accuracy = report_model.Accuracy(
-            metric=scorer.metric,
-            samples=samples.test_samples,
-            drop=best - reached,
-            max_drop=self.settings.max_accuracy_drop,
-            outputs=_scores_of_outputs(scorer, each),
+            scores = dict(zip(names.values(), each, strict=True))
+        models = report_model.Models(
+            **{entry: self._model_file(paths[name], scores[entry]) for name, entry in names.items()}
         )
-        return _Evaluated(models, accuracy, scorer)
+        accuracy = None
+        if samples is not None and scorer is not None:
+            accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
+        return _Evaluated(models, accuracy, scorer, scores["dense_float32"])
+
+    def _evaluation(self, converter: Converter) -> Evaluation:
+        assert converter.samples is not None  # what is scored
+        return Evaluation(converter.samples, self.metric, self.progress, converter.time_step)
+
+    def _model_file(self, path: Path, scored: Scored | None) -> report_model.ModelFile:
+        measured = size.measure(path)
+        return report_model.ModelFile(
+            path=path.name,
+            file_bytes=measured.file_bytes,
+            gzip_bytes=measured.gzip_bytes,
+            accuracy=None if scored is None else scored.mean,
+            interval=None if scored is None else accuracy_pipeline.interval(scored, self.settings.seed),
+            sparsity=measured.sparsity,
+        )
 
     def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
         folder = self.settings.android_assets
@@ -359,18 +426,61 @@ class _Export:
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
         """The ways out of int8 activations, measured where their drop passes the gate."""
-        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.models.dense_float32.accuracy
+        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
         if not leaves_choices or accuracy is None or accuracy.drop <= settings.max_accuracy_drop:
             return []
         assert converter.samples is not None  # what was scored
         assert evaluated.scorer is not None
         assert best is not None
-        evaluation = Evaluation(converter.samples, self.progress)
+        evaluation = self._evaluation(converter)
         found = accuracy_pipeline.alternatives(
             pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
         )
         return [each.model_copy(update={"words": _without(str(folder), each.words)}) for each in found]
+
+    def _layers(
+        self, pruned: _Pruned, converter: Converter, evaluated: _Evaluated, paths: dict[str, Path]
+    ) -> LayerErrors:
+        """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
+        accuracy = evaluated.accuracy
+        fails = accuracy is not None and not accuracy.drop <= self.settings.max_accuracy_drop
+        if not (self.settings.layer_errors or (fails and self.settings.int8)):
+            return LayerErrors((), 0)
+        reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
+        is_masked = pruned.pruning.after > pruned.pruning.before
+        try:
+            if pruned.trained or is_masked or pruned.source.loops().any:
+                reference = folder / "pruned-float32.tflite"
+                converter.float32_beside_int8(pruned.source, reference)
+            x = converter.probes(pruned.source)
+            assert x is not None  # checked before the work
+            return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
+        except (ConversionError, ExecutionError) as error:
+            if self.settings.layer_errors:
+                raise
+            self.progress.note(f"layers are not compared: {_without(str(folder), str(error))}")
+            return LayerErrors((), 0)
+
+
+def _rules(settings: ExportSettings) -> Recipe | None:
+    """The recipe, read before the work."""
+    if settings.recipe is None:
+        return None
+    rules = recipe.find(settings.recipe)
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    if rules.chooses_precision and not in_int8:
+        raise SettingsError(
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
+            "--activations and --target out."
+        )
+    return rules
+
+
+def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 
 
 def _describe(sparse: Path, dense: Path, samples: Dataset | None) -> None:
@@ -392,9 +502,11 @@ def _check_demo_data(samples: Dataset) -> Dataset:
     return fitted
 
 
-def _check_labels(named: Signature, samples: Dataset) -> None:
-    """Find out before the work whether the labels, all of them, fit the model."""
+def _check_labels(named: Signature, samples: Dataset, metric: Name | UserMetric) -> None:
+    """Find out before the work whether the labels, all of them, fit the model and the metric."""
     if samples.y_train is None or samples.y_test is None:
+        if isinstance(metric, UserMetric) or metric == "auc":
+            choose_metric(np.zeros((samples.test_samples, 1)), None, metric)  # says that it needs labels
         return
     for output in named.outputs:
         train, test = (y.get(output.name) if isinstance(y, Mapping) else y for y in (samples.y_train, samples.y_test))
@@ -406,27 +518,12 @@ def _check_labels(named: Signature, samples: Dataset) -> None:
             raise DataError(f"{samples.name}: y_train and y_test have labels of different shapes.")
         try:
             check_labels(output.shape, np.concatenate([train, test]))
+            outputs = any_outputs(output.shape, len(test))
+            if outputs is not None:
+                choose_metric(outputs, test, metric)
         except DataError as error:
             where = f"{samples.name}, output {output.name!r}: " if len(named.outputs) > 1 else ""
             raise DataError(f"{where}{error}") from error
-
-
-def _scores_of_outputs(scorer: scoring.Scorer, files: Sequence[Scores | None]) -> list[report_model.OutputAccuracy]:
-    """Of several outputs the scores of each in every file: dense float32, dense int8 if there is one, sparse."""
-    dense, sparse = files[0], files[-1]
-    if len(scorer.metrics) == 1 or dense is None or sparse is None:
-        return []
-    int8 = (files[1] or {}) if len(files) > 2 else {}
-    return [
-        report_model.OutputAccuracy(
-            name=name,
-            metric=metric.name,
-            dense_float32=dense[name],
-            dense_int8=int8.get(name),
-            sparse=sparse[name],
-        )
-        for name, metric in scorer.metrics.items()
-    ]
 
 
 def _pruning(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
@@ -467,6 +564,23 @@ def _nothing_to_prune(source: SourceModel) -> str:
     )
 
 
+def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
+    """How the app runs ``file`` over a sequence, where it computes one time step."""
+    if found is None:
+        return None
+    rescaled = over_time.rescaled_states(file)
+    return TimeStepReport(
+        steps=found.steps,
+        input=INPUT,
+        output=OUTPUT,
+        every_step=found.every_step,
+        states=[
+            TimeStepState(name=state.name, units=state.units, rescaled=state.name in rescaled) for state in found.states
+        ],
+        words=found.words,
+    )
+
+
 def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     sparse = models.sparse
     if sparse is None:
@@ -477,7 +591,9 @@ def _ratios(models: report_model.Models) -> report_model.Ratios | None:
     )
 
 
-def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative]) -> list[str]:
+def _gate_failures(
+    evaluated: _Evaluated, settings: ExportSettings, found: Sequence[Alternative], layers: Sequence[LayerError]
+) -> list[str]:
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
     sparse = models.sparse
@@ -485,9 +601,10 @@ def _gate_failures(evaluated: _Evaluated, settings: ExportSettings, found: Seque
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
         failures.append(
-            f"accuracy: {accuracy.metric} dropped by {accuracy.drop:.4f}, more than --max-accuracy-drop "
+            f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
             + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
+            + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")
         )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:

@@ -45,12 +45,27 @@ _DEFAULTS = ExportSettings()
     "needs no data.",
 )
 @click.option(
+    "--calibration",
+    type=click.Choice(["min-max", "percentile", "mse"]),
+    default=_DEFAULTS.calibration,
+    show_default=True,
+    help="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the least mean "
+    "squared error. The latter two calibrate twice as long.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native): masks of their kernels, "
+    "and which layers stay float32 in an int8 file.",
+)
+@click.option(
     "--recurrent",
-    type=click.Choice(["auto", "loop", "unroll"]),
+    type=click.Choice(["auto", "loop", "unroll", "step"]),
     default=_DEFAULTS.recurrent,
     show_default=True,
     help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space for "
-    "each step and lets int8 weights be sparse. auto: what works.",
+    "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
+    "sequences of any length. auto: what works.",
 )
 @target_options
 @click.option(
@@ -68,11 +83,32 @@ _DEFAULTS = ExportSettings()
     help="How many training samples the quantiser sees.",
 )
 @click.option(
+    "--bias-correction",
+    is_flag=True,
+    help="With --int8: move biases so that pruning (without fine-tuning) and quantisation of the weights leave each "
+    "layer's mean output where it was.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    default=_DEFAULTS.metric,
+    show_default=True,
+    help="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or FILE.py:FUNCTION of "
+    "(outputs, labels), higher is better, one number or one for each sample. It is run.",
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,
     show_default=True,
-    help="Exit with 1 if accuracy falls by more than this share against the dense float32 model.",
+    help="Exit with 1 if accuracy falls by more than this share against the dense float32 model. Of mse and psnr: if "
+    "outputs explain that share less of the spread of the labels.",
+)
+@click.option(
+    "--layer-errors",
+    is_flag=True,
+    help="With --int8: report how far every tensor inside the dense int8 file is from float32, and where that arises. "
+    "Done anyway if accuracy falls too far.",
 )
 @click.option(
     "--custom-objects",

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from tflite_sparse.report import tables
+from tflite_sparse.report.layers import WORST_SHOWN, worst
 from tflite_sparse.report.model import Report
 
 _WIDTH_WITHOUT_TERMINAL = 250
 _GAP = 3
-_NAMES = frozenset({"weight", "constant"})
+_NAMES = frozenset({"weight", "constant", "tensor"})
 _NARROWEST_CUT = 8
 
 
@@ -23,6 +24,9 @@ def show(report: Report, out: Path) -> None:
     """Print the report's tables and sentences on stdout."""
     print_table(tables.tensors(report), "Weights")
     print_table(tables.files(report), f"Files in {out}")
+    if report.layers:
+        found = worst(report.layers, WORST_SHOWN)
+        print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
     print_lines(tables.verdicts(report))
 
 

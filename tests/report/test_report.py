@@ -10,8 +10,10 @@ from tflite_sparse.report import markdown, tables
 from tflite_sparse.report.model import (
     Accuracy,
     Gates,
+    Interval,
     ModelFile,
     Models,
+    Paired,
     Pruning,
     Ratios,
     Report,
@@ -188,7 +190,7 @@ def test_schema():
     assert schema["properties"]["version"]["const"] == 1
     assert set(schema["required"]) >= {"models", "tensors", "gates", "accuracy", "verification"}
     assert set(schema["$defs"]["ModelFile"]["properties"]) == {
-        "path", "file_bytes", "gzip_bytes", "accuracy", "sparsity",
+        "path", "file_bytes", "gzip_bytes", "accuracy", "interval", "sparsity",
     }  # fmt: skip
     for name, part in schema["$defs"].items():
         assert part["additionalProperties"] is False, name
@@ -285,6 +287,64 @@ def test_verdicts_of_what_failed():
 
 def test_verdicts_before_verification():
     assert not any(line.startswith("Verification") for line in tables.verdicts(make(verification=None)))
+
+
+def accuracy_with(**changes):
+    return make().accuracy.model_copy(update={"samples": 1000, **changes})
+
+
+@pytest.mark.parametrize(
+    ("difference", "lost", "gained", "p_value", "words"),
+    [
+        (0.002, 5, 7, 0.774, "no loss that 1,000 samples can show (p = 0.77; 5 samples lost, 7 gained)."),
+        (-0.001, 1, 0, 1.0, "no loss that 1,000 samples can show (p = 1; 1 sample lost, 0 gained)."),
+        (-0.02, 24, 4, 0.0002, "a loss that 1,000 samples show (p = 0.0002; 24 samples lost, 4 gained)."),
+        (0.02, 4, 24, 0.0002, "a gain that 1,000 samples show (p = 0.0002; 4 samples lost, 24 gained)."),
+        (0.0, 0, 0, 1.0, "no difference on any of 1,000 samples."),
+    ],
+)
+def test_words_of_a_paired_test(difference, lost, gained, p_value, words):
+    found = Paired(
+        against="dense_int8", difference=difference, interval=None, lost=lost, gained=gained, p_value=p_value
+    )
+    assert tables.verdicts(make(accuracy=accuracy_with(paired=[found])))[3] == f"Against dense int8: {words}"
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "lower_is_better", "words"),
+    [
+        (0.01, 0.005, 0.02, True, "a loss that 1,000 samples show (difference 0.0100 [0.005, 0.020])."),
+        (0.01, 0.005, 0.02, False, "a gain that 1,000 samples show (difference 0.0100 [0.005, 0.020])."),
+        (0.01, -0.005, 0.02, True, "no loss that 1,000 samples can show (difference 0.0100 [-0.005, 0.020])."),
+        (0.0, 0.0, 0.0, True, "no difference on any of 1,000 samples."),
+    ],
+)
+def test_words_of_an_interval(difference, low, high, lower_is_better, words):
+    interval = Interval(low=low, high=high, method="bootstrap")
+    found = Paired(against="dense_float32", difference=difference, interval=interval)
+    accuracy = accuracy_with(paired=[found], lower_is_better=lower_is_better)
+    assert tables.verdicts(make(accuracy=accuracy))[3] == f"Against dense float32: {words}"
+
+
+def test_scores_show_their_interval():
+    models = make().models
+    interval = Interval(low=0.9612, high=0.9917, method="wilson")
+    sparse = models.sparse_int8.model_copy(update={"interval": interval})
+    report = make(models=models.model_copy(update={"sparse_int8": sparse}))
+    assert by_heading(tables.files(report))[2]["top1"] == "0.9812 [0.961, 0.992]"
+    assert "to 0.9812 [0.961, 0.992] (sparse)" in tables.verdicts(report)[2]
+
+
+def test_errors_of_any_size_keep_their_digits():
+    models = make().models
+    small = models.dense_float32.model_copy(update={"accuracy": 1.23456e-7})
+    large = models.sparse_int8.model_copy(update={"accuracy": 123456.7})
+    report = make(
+        models=models.model_copy(update={"dense_float32": small, "sparse_int8": large}),
+        accuracy=accuracy_with(metric="mse", drop_of="r2", lower_is_better=True, drop=0.25),
+    )
+    assert [row["mse"] for row in by_heading(tables.files(report))] == ["1.235e-07", "0.9812", "1.235e+05"]
+    assert "of the labels' spread 0.2500 less is explained; 0.01 less is allowed" in tables.verdicts(report)[2]
 
 
 @pytest.mark.parametrize("drop", [0.0, -0.0, -0.25])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from tflite_sparse import child
-from tflite_sparse.config import Activations
+from tflite_sparse.config import Activations, Calibration
+from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
@@ -26,14 +27,18 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """What the converter calibrates with, and the types of inputs, outputs and activations."""
+    """What the converter calibrates with and how, types of inputs, outputs and activations, and what stays float."""
 
     samples: Arrays
     io: Io
     activations: Activations
+    calibration: Calibration
+    float_layers: FloatLayers = field(default_factory=dict)
 
 
-def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None) -> bytes:
+def to_float32(
+    model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None, as_int8: bool = False
+) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
     Args:
@@ -41,11 +46,12 @@ def to_float32(model: SourceModel, *, recurrent: Recurrent = "auto", like: Array
         recurrent: how recurrent layers are written.
         like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
             by step they tell how many steps there are, if the model leaves that open.
+        as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, traces(model, like, recurrent, int8=False), None, ignore_steps)
+    return _first_that_works(model, traces(model, like, recurrent, int8=as_int8), None, ignore_steps)
 
 
 def to_int8(
@@ -54,6 +60,8 @@ def to_int8(
     io: Io,
     *,
     activations: Activations = "int8",
+    calibration: Calibration = "min-max",
+    float_layers: FloatLayers | None = None,
     recurrent: Recurrent = "auto",
     on_step: Step = ignore_steps,
 ) -> bytes:
@@ -65,14 +73,18 @@ def to_int8(
             inputs by their names.
         io: the type of inputs and outputs: float32 or that of the activations.
         activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
+        calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
+        float_layers: of int8 activations, the layers whose operators stay float32, by the rule that says so.
         recurrent: how recurrent layers are written.
-        on_step: told (samples seen, samples in all).
+        on_step: told (samples seen, samples in all); what is not min-max sees each sample twice.
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
+        SettingsError: the ``float_layers`` of a rule have no operators of their own.
     """
-    forms = traces(model, samples, recurrent, int8=True)
-    return _first_that_works(model, forms, _Quantisation(samples, io, activations), on_step)
+    kept = float_layers or {}
+    forms = [replace(form, named=bool(kept)) for form in traces(model, samples, recurrent, int8=True)]
+    return _first_that_works(model, forms, _Quantisation(samples, io, activations, calibration, kept), on_step)
 
 
 def _first_that_works(
@@ -107,6 +119,8 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | Non
                 samples=None if quantisation is None else quantisation.samples,
                 io="float32" if quantisation is None else quantisation.io,
                 activations="float32" if quantisation is None else quantisation.activations,
+                calibration="min-max" if quantisation is None else quantisation.calibration,
+                float_layers={} if quantisation is None else quantisation.float_layers,
             )
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, quantisation is not None)) from death
@@ -141,8 +155,8 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
     if recurrent and quantising:
         return (
             f"{recurrent[0]} is a loop over many time steps, which cannot be calibrated. Shorten the sequences to "
-            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll, from a Keras model and "
-            "no SavedModel), or leave --int8 out."
+            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll) or as one time step "
+            "(--recurrent step), both from a Keras model and no SavedModel, or leave --int8 out."
         )
     if recurrent:
         return f"{recurrent[0]}: give the model a fixed number of time steps and try --recurrent unroll."

@@ -2,34 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from tflite_sparse.conversion.calibration import RANGES, Histogram, Range
+from tflite_sparse.conversion.float_operators import FloatLayers, names_in
 from tflite_sparse.progress import Step
 from tflite_sparse.sources.arrays import Arrays, count, take
 
 
-def convert_saved_model(folder: str, samples: Arrays | None, io: str, activations: str, on_step: Step) -> bytes:
-    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised."""
+def convert_saved_model(
+    folder: str,
+    samples: Arrays | None,
+    io: str,
+    activations: str,
+    calibration: str,
+    float_layers: FloatLayers,
+    on_step: Step,
+) -> bytes:
+    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised.
+
+    Raises:
+        SettingsError: the ``float_layers`` of a rule have no operators.
+    """
     import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.tools import flatbuffer_utils
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    if samples is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _batches_of_one(samples, on_step)
-        sets = tf.lite.OpsSet
-        integer = {
-            "int8": sets.TFLITE_BUILTINS_INT8,
-            "int16": sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        }
-        converter.target_spec.supported_ops = [integer[activations]]
-        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-    return bytes(converter.convert())
+    if samples is None:
+        return bytes(converter.convert())
+    passes = 1 if calibration == "min-max" else 2
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _batches_of_one(samples, on_step, 0, passes)
+    sets = tf.lite.OpsSet
+    integer = {
+        "int8": sets.TFLITE_BUILTINS_INT8,
+        "int16": sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }
+    converter.target_spec.supported_ops = [integer[activations]]
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+    if calibration == "min-max" and not float_layers:
+        return bytes(converter.convert())
+    # Else in two steps, which int16 activations do not allow: a float file with the outermost values, then the rest.
+    converter._experimental_calibrate_only = True
+    calibrated = bytes(converter.convert())
+    model = flatbuffer_utils.convert_bytearray_to_object(calibrated)
+    float_operators = names_in(model, folder, float_layers)
+    if calibration != "min-max":
+        found = _ranges(calibrated, model.subgraphs[0], _batches_of_one(samples, on_step, 1, passes), calibration)
+        for index, (low, high) in found.items():
+            quantization = model.subgraphs[0].tensors[index].quantization
+            quantization.min, quantization.max = np.array([low], np.float32), np.array([high], np.float32)
+    return bytes(
+        mlir_quantize(
+            bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
+            input_data_type=converter.inference_input_type,
+            output_data_type=converter.inference_output_type,
+            denylisted_nodes=float_operators,
+        )
+    )
 
 
-def _batches_of_one(samples: Arrays, on_step: Step) -> Iterator[Any]:
-    """One sample after the other, of the only input in a list, of several by their names in the signature."""
-    for done in range(count(samples)):
+def _ranges(content: bytes, graph: Any, samples: Iterator[Any], calibration: str) -> Mapping[int, Range]:
+    """The range of every calibrated tensor of the float file ``content``, by its index in ``graph``."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # others keep no tensors
+        experimental_preserve_all_tensors=True,
+    )
+    runner = interpreter.get_signature_runner()
+    (*_, only) = runner.get_input_details()
+    computed = {*graph.inputs, *(index for operator in graph.operators for index in operator.outputs)}
+    histograms = {int(index): Histogram() for index in sorted(computed) if _is_calibrated(graph.tensors[index])}
+    for sample in samples:
+        interpreter.reset_all_variables()
+        runner(**(sample if isinstance(sample, dict) else {only: sample[0]}))
+        for index, histogram in histograms.items():
+            histogram.add(interpreter.get_tensor(index))
+    choose = RANGES[calibration]
+    return {index: choose(histogram) for index, histogram in histograms.items() if not histogram.is_empty}
+
+
+def _is_calibrated(tensor: Any) -> bool:
+    return tensor.quantization is not None and tensor.quantization.min is not None and len(tensor.quantization.min) == 1
+
+
+def _batches_of_one(samples: Arrays, on_step: Step, number: int, passes: int) -> Iterator[Any]:
+    """One sample after the other, of the only input in a list, of several by their names in the signature.
+
+    ``on_step`` is told that this is pass ``number``, from 0, of so many over all samples.
+    """
+    total = count(samples)
+    for done in range(total):
         sample = take(samples, slice(done, done + 1))
         yield sample if isinstance(sample, dict) else [sample]
-        on_step(done + 1, count(samples))
+        on_step(number * total + done + 1, passes * total)

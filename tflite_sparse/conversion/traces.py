@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
+from tflite_sparse.errors import ModelError
 from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import AS_IT_IS, SourceModel, Trace
+from tflite_sparse.sources.time_step import TimeStep, TimeStepSource
 
-Recurrent = Literal["auto", "loop", "unroll"]
-"""``loop``: as layers are, LSTMs of Keras 2 as one fused operator; ``unroll``: step by step; ``auto``: what works."""
+Recurrent = Literal["auto", "loop", "unroll", "step"]
+"""``loop``: as layers are, LSTMs of Keras 2 as one fused operator; ``unroll``: step by step; ``step``: one time step,
+with the states as inputs and outputs; ``auto``: what works."""
 
 MOST_UNROLLED_STEPS = 256
 """Up to so many steps int8 models are unrolled. A loop cannot be calibrated at all. An LSTM could be fused, but its
@@ -28,14 +33,10 @@ def traces(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int
     loops = model.loops()
     if not loops.any:
         return [AS_IT_IS]
-    inputs = model.inputs()
-    loop = Trace({spec.name: (1, *spec.shape[1:]) for spec in inputs})
-    shapes: dict[str, tuple[int | None, ...]] = dict(loop.shapes)
-    if like is not None:
-        arrays = ordered(like, tuple(shapes))
-        shapes = {name: (1, *array.shape[1:]) for name, array in zip(shapes, arrays, strict=True)}
+    loop = Trace({spec.name: (1, *spec.shape[1:]) for spec in model.inputs()})
+    shapes = _shapes(model, like)
     unrolled = Trace(shapes, unrolled=True)
-    steps = max((shape[1] or 0 for shape in shapes.values() if len(shape) > 1), default=0)
+    steps = _steps(shapes)
     if recurrent == "loop" or not loops.unrollable:
         return [loop]
     if recurrent == "unroll":
@@ -45,3 +46,47 @@ def traces(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int
     if steps > MOST_UNROLLED_STEPS:
         return [loop]
     return [unrolled, loop] if int8 else [loop, unrolled]
+
+
+def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, calibrated: bool) -> TimeStep | None:
+    """What a model is fed with as one time step, where it is converted so; else None.
+
+    Args:
+        model: what is to be converted.
+        like: as in :func:`traces`.
+        recurrent: what the user wants. ``auto``: one time step where activations are calibrated, sequences are longer
+            than what is unrolled, and the model can be written so.
+        calibrated: whether activations are.
+
+    Raises:
+        ModelError: one time step was asked for or is the best form, and the model cannot be written so.
+    """
+    steps = _steps(_shapes(model, like))
+    if recurrent == "step":
+        if not isinstance(model, KerasSource):
+            raise ModelError(f"{model.name} is a SavedModel without its Keras model: --recurrent step needs that.")
+        return _described(TimeStepSource(model), steps, "as was asked for")
+    if recurrent != "auto" or not calibrated or steps <= MOST_UNROLLED_STEPS:
+        return None
+    if not model.loops().unrollable or not isinstance(model, KerasSource):
+        return None
+    words = f"{steps} steps are more than the {MOST_UNROLLED_STEPS} that are unrolled"
+    return _described(TimeStepSource(model), steps, words)
+
+
+def _described(model: TimeStepSource, steps: int, words: str) -> TimeStep:
+    return TimeStep(steps or None, model.states, model.every_step, words)
+
+
+def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
+    """Of one sample of each input, with a batch of 1; sizes that the model leaves open as in ``like``."""
+    shapes: dict[str, tuple[int | None, ...]] = {spec.name: (1, *spec.shape[1:]) for spec in model.inputs()}
+    if like is None:
+        return shapes
+    arrays = ordered(like, tuple(shapes))
+    return {name: (1, *array.shape[1:]) for name, array in zip(shapes, arrays, strict=True)}
+
+
+def _steps(shapes: Mapping[str, tuple[int | None, ...]]) -> int:
+    """How many time steps the longest input has; 0: unknown."""
+    return max((shape[1] or 0 for shape in shapes.values() if len(shape) > 1), default=0)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.evaluation.exactness import largest_difference, same_bits
+from tflite_sparse.evaluation.observation import activations, graph_of, write_yielding
 from tflite_sparse.evaluation.pairing import partners
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, signature_of, text
+from tflite_sparse.flatbuffer.graph import Graph, signature_of, text
 from tflite_sparse.runtime import litert
 
 
@@ -68,9 +68,9 @@ def first_difference(
         folder = Path(name)
         try:
             first, second = serde.read(path), serde.read(reference)
-            graph, other = _graph(second, signature), _graph(first, signature)
-            yielded = _activations(graph)
-            known = partners(yielded, graph, _activations(other), other, _alike)
+            graph, other = graph_of(second, signature), graph_of(first, signature)
+            yielded = activations(graph)
+            known = partners(yielded, graph, activations(other), other, _alike)
             found = _observed(first, other, list(known.values()), folder, sample, kernels, signature, threads)
             expected = _observed(second, graph, list(known), folder, sample, kernels, signature, threads)
         except (ExecutionError, FlatbufferError) as error:
@@ -84,27 +84,6 @@ def first_difference(
                 text(graph.tensor(index).name), graph.operator_name(producers[index]), largest, note=None
             )
     return None if known else FirstDifference(note="the files have no activation tensor in common")
-
-
-def _graph(model: Any, signature: str | None) -> Graph:
-    """The graph that a signature runs; the first for None."""
-    numbers = {text(definition.signatureKey): definition.subgraphIndex for definition in model.signatureDefs or ()}
-    return Graph(model, model.subgraphs[0 if signature is None else numbers[signature]])
-
-
-def _activations(graph: Graph) -> list[int]:
-    """What operators yield from the inputs, in execution order: no rebuilt constants, no variables, only numbers."""
-    given = set(indices(graph.subgraph.inputs))
-    moving = given | {index for index, tensor in enumerate(graph.subgraph.tensors) if tensor.isVariable}
-    found = []
-    for operator in graph.operators:
-        sources = indices(operator.inputs)
-        if sources and not moving.intersection(sources):
-            continue
-        outputs = indices(operator.outputs)
-        moving.update(outputs)
-        found += [index for index in outputs if dtype_of(graph.tensor(index)) is not None]
-    return list(dict.fromkeys(found))
 
 
 def _alike(a: Any, b: Any) -> bool:
@@ -122,19 +101,7 @@ def _observed(
     threads: int,
 ) -> dict[int, np.ndarray]:
     """The values of these tensors (and of the graph's outputs) on a sample. Edits the model."""
-    outputs = indices(graph.subgraph.outputs)
-    added = [index for index in wanted if index not in outputs]
-    graph.subgraph.outputs = np.array(outputs + added, np.int32)
-    for definition in model.signatureDefs or ():
-        if model.subgraphs[definition.subgraphIndex] is graph.subgraph:
-            definition.outputs = [*(definition.outputs or ()), *map(_named, added)]
     path = folder / "copy.tflite"
-    serde.write(model, path)
+    write_yielding(model, graph, wanted, path)
     result = litert.run_separately(path, [sample], kernels, signature=signature, threads=threads)
     return dict(zip(result.indices, result.rows[0], strict=True))
-
-
-def _named(index: int) -> Any:
-    entry = schema.TensorMapT()
-    entry.name, entry.tensorIndex = f"tflite_sparse_tensor_{index}", index
-    return entry

@@ -7,8 +7,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflite_sparse.evaluation.accuracy import Metric, choose_metric, joint_name
+from tflite_sparse.evaluation import confusion
+from tflite_sparse.evaluation.accuracy import Metric, Name, choose_metric, joint_name, with_top5
+from tflite_sparse.evaluation.evidence import Evidence
+from tflite_sparse.evaluation.uncertainty import mean_score
+from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.sources.arrays import Arrays
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scored:
+    """One file on the test samples.
+
+    Attributes:
+        evidence: of the score of each output.
+        top5: of its top-5 score, where there are many classes.
+        confusion: ``(classes, classes)``, how many samples of the class of the row were taken for that of the column.
+    """
+
+    evidence: Mapping[str, Evidence]
+    top5: Mapping[str, Evidence]
+    confusion: Mapping[str, np.ndarray]
+
+    @property
+    def mean(self) -> float:
+        """Of the scores of all outputs."""
+        return mean_score(list(self.evidence.values()))
+
+    def drop_from(self, best: Scored) -> float:
+        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost."""
+        each = [best.evidence[name].gate_value() - mine.gate_value() for name, mine in self.evidence.items()]
+        return sum(each) / len(each)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -17,10 +46,12 @@ class Scorer:
 
     Attributes:
         metrics: of each output that is scored, by its name.
+        top5: of those with many classes the second metric.
         references: labels, or the dense float32 model's outputs.
     """
 
     metrics: Mapping[str, Metric]
+    top5: Mapping[str, Metric]
     references: Mapping[str, np.ndarray]
 
     @property
@@ -28,28 +59,41 @@ class Scorer:
         """What reports call the mean."""
         return joint_name(list(self.metrics.values()))
 
-    def scores(self, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The score of each output ``(n, ...)`` that there is a reference for."""
-        return {name: metric.score(outputs[name], self.references[name]) for name, metric in self.metrics.items()}
+    def scored(self, outputs: Mapping[str, np.ndarray]) -> Scored:
+        """The scores of a file by its outputs, each ``(n, ...)``.
+
+        Raises:
+            DataError: a function of the user raised or returned something else than numbers.
+        """
+        found = {}
+        for name, metric in self.metrics.items():
+            decisions = metric.decisions(outputs[name], self.references[name])
+            if decisions is not None and decisions[-1] <= confusion.MOST_CLASSES:
+                found[name] = confusion.counts(*decisions)
+        return Scored(self._evidence(self.metrics, outputs), self._evidence(self.top5, outputs), found)
+
+    def _evidence(self, metrics: Mapping[str, Metric], outputs: Mapping[str, np.ndarray]) -> dict[str, Evidence]:
+        return {name: metric.evidence(outputs[name], self.references[name]) for name, metric in metrics.items()}
 
 
-def scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None) -> Scorer:
+def scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None, wanted: Name | UserMetric = "auto") -> Scorer:
     """What suits the dense float32 model's outputs by name, and the labels, if there are any.
 
     Args:
         outputs: each ``(n, ...)``.
         labels: of the only output, or by the names of those that have some.
+        wanted: the metric that was asked for, of each of them.
 
     Raises:
-        DataError: see :func:`tflite_sparse.sources.labels.kind_of`.
+        DataError: see :func:`tflite_sparse.evaluation.accuracy.choose_metric`.
     """
-    if labels is None:
-        return Scorer({name: choose_metric(output, None) for name, output in outputs.items()}, outputs)
-    by_name = labels if isinstance(labels, Mapping) else dict.fromkeys(outputs, labels)
-    metrics = {name: choose_metric(output, by_name[name]) for name, output in outputs.items() if name in by_name}
-    return Scorer(metrics, by_name)
-
-
-def mean(scores: Mapping[str, float]) -> float:
-    """Of all outputs that are scored."""
-    return sum(scores.values()) / len(scores)
+    references: Mapping[str, np.ndarray] = outputs
+    if labels is not None:
+        references = labels if isinstance(labels, Mapping) else dict.fromkeys(outputs, labels)
+    metrics = {
+        name: choose_metric(output, None if labels is None else references[name], wanted)
+        for name, output in outputs.items()
+        if name in references
+    }
+    second = {name: with_top5(metric, outputs[name]) for name, metric in metrics.items()}
+    return Scorer(metrics, {name: metric for name, metric in second.items() if metric is not None}, references)

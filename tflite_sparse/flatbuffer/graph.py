@@ -257,6 +257,14 @@ def dtype_of(tensor: Any) -> np.dtype[Any] | None:
     return _DTYPES.get(tensor.type)
 
 
+def quantisation_of(tensor: Any) -> tuple[float, int]:
+    """Scale and zero point of a tensor that has one of each; else (0, 0)."""
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+        return 0.0, 0
+    return float(quantization.scale[0]), 0 if quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+
+
 def type_name(tensor: Any) -> str:
     """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
     return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()

@@ -119,6 +119,24 @@ def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Sche
     return PolynomialSchedule(settings.initial_sparsity, final, begin, end, frequency)
 
 
+def mask_at_once(plan: Plan) -> None:
+    """Mask the kernels of a plan as they are at its end; what is zero stays zero.
+
+    Raises:
+        ModelError: a kernel holds NaN or infinity.
+    """
+    found = [(masks.finite(each.kernel), each.structure, each.kernel.axes) for each in plan.kernels]
+    if plan.scope == "global":
+        chosen = masks.global_masks(found, plan.sparsity_at(plan.end))
+    else:
+        finals = [each.schedule.final for each in plan.kernels]
+        chosen = [
+            masks.magnitude_mask(values, final, shape, axes)
+            for (values, shape, axes), final in zip(found, finals, strict=True)
+        ]
+    masks.apply_masks([each.kernel for each in plan.kernels], chosen)
+
+
 def frozen(kernels: Sequence[Kernel], span: Span) -> Plan:
     """A :data:`Planner` that keeps at zero what is zero, and makes no new masks."""
     del span

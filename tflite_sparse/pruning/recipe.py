@@ -1,4 +1,4 @@
-"""Recipes: TOML files with rules that say how single kernels are pruned."""
+"""Recipes: TOML files with rules that say how single kernels are pruned, and which layers stay float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -17,7 +17,7 @@ from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError, one_line
 from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
-from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.sources.source_model import Kernel, Layer
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +32,7 @@ _SCHEDULE_FIELDS = {"kind": "schedule"} | {
     name: name for name in ("begin", "end", "frequency", "initial_sparsity")
 }  # keys of a schedule table, and what the settings call them
 _FILE_KEYS = ("version", "target", "defaults", "rule")
-_RULE_KEYS = ("layers", "types", "sparsity", "block", "schedule", "skip")
+_RULE_KEYS = ("layers", "types", "sparsity", "block", "schedule", "skip", "precision")
 _NO_KERNELS = ("Normalization", "PReLU", "unread")  # slopes and scales that a rule for all layers would reach
 
 
@@ -46,6 +46,7 @@ class _RuleForm(_Defaults):
     layers: str | None = None
     types: list[str] | None = None
     skip: bool | None = None
+    precision: Literal["int8", "float32"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Rule:
         types: classes of their layers; empty: any.
         changes: fields of :class:`tflite_sparse.config.PruningSettings` that it sets.
         skip: True: they are left alone; False: they are pruned even if they are not by default; None: as before.
+        precision: of the operators of the layers in an int8 file; None: as before.
         required: whether it must match and fit. Rules of a preset are passed over where they do not.
     """
 
@@ -66,18 +68,25 @@ class Rule:
     types: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
     skip: bool | None = None
+    precision: Literal["int8", "float32"] | None = None
     required: bool = True
 
-    def matches(self, kernel: Kernel) -> bool:
-        """Whether it speaks of ``kernel``."""
-        if self.types and not self.types_of(kernel).intersection(self.types):
+    @property
+    def prunes(self) -> bool:
+        """Whether it says anything of masks."""
+        return bool(self.changes) or self.skip is not None
+
+    def matches(self, item: Kernel | Layer) -> bool:
+        """Whether it speaks of ``item``."""
+        if self.types and not self.types_of(item).intersection(self.types):
             return False
-        return self.layers is None or any(self.layers.fullmatch(name) for name in names_of(kernel))
+        return self.layers is None or any(self.layers.fullmatch(name) for name in names_of(item))
 
     @staticmethod
-    def types_of(kernel: Kernel) -> set[str]:
-        """The class of the kernel's layer; a cell's also without ``Cell``: ``LSTMCell`` is of an ``LSTM``."""
-        return {kernel.owner, kernel.owner.removesuffix("Cell")}
+    def types_of(item: Kernel | Layer) -> set[str]:
+        """The classes of its layer; a cell's also without ``Cell``: ``LSTMCell`` is of an ``LSTM``."""
+        classes = item.owner.split("+")
+        return {*classes, *(each.removesuffix("Cell") for each in classes)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +97,25 @@ class Recipe:
     defaults: Mapping[str, Any]
     rules: tuple[Rule, ...]
 
+    @property
+    def prunes(self) -> bool:
+        """Whether it says anything of masks."""
+        return bool(self.defaults) or any(rule.prunes for rule in self.rules)
 
-def names_of(kernel: Kernel) -> list[str]:
-    """What ``layers`` may match in full: the kernel's path, and every part of it that ends at slashes.
+    @property
+    def chooses_precision(self) -> bool:
+        """Whether a rule keeps layers in float32."""
+        return any(rule.precision == "float32" for rule in self.rules)
+
+
+def names_of(item: Kernel | Layer) -> list[str]:
+    """What ``layers`` may match in full: the path, and every part of it that ends at slashes.
 
     ``encoder/dense/kernel`` answers to ``encoder``, ``dense``, ``encoder/dense``, ``dense/kernel`` and so on.
     """
-    parts = kernel.name.partition(" ")[0].split("/")  # a name that is not unique has a number behind it
+    parts = item.name.partition(" ")[0].split("/")  # a name that is not unique has a number behind it
     runs = ["/".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
-    return list(dict.fromkeys([kernel.name, *runs]))
+    return list(dict.fromkeys([item.name, *runs]))
 
 
 def read(path: Path) -> Recipe:
@@ -168,6 +187,30 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
     return plan
 
 
+def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]]:
+    """The layers whose operators stay float32, those whose last rule with a precision says so.
+
+    Returns:
+        Their names, by the place of that rule.
+
+    Raises:
+        SettingsError: a rule with a precision matches none of them.
+    """
+    chosen: dict[str, Rule] = {}
+    for rule in recipe.rules:
+        if rule.precision is None:
+            continue
+        matched = [layer for layer in layers if rule.matches(layer)]
+        if not matched:
+            raise SettingsError(f"{rule.place}: {_matches_nothing(rule, layers, 'layer')}")
+        chosen |= {layer.name: rule for layer in matched}
+    result: dict[str, list[str]] = {}
+    for name, rule in chosen.items():
+        if rule.precision == "float32":
+            result.setdefault(rule.place, []).append(name)
+    return result
+
+
 def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Span, included: bool) -> KernelPlan | None:
     values, applied = dict(defaults), []
     for rule in recipe.rules:
@@ -194,11 +237,11 @@ def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Spa
 
 def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) -> None:
     """Refuse a rule that does nothing, or that a global ranking has no room for."""
-    if not rule.required:
+    if not rule.required or not rule.prunes:
         return
     matched = [kernel for kernel in kernels if rule.matches(kernel)]
     if not matched:
-        raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels)}")
+        raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels, 'kernel')}")
     if rule.skip is None and not any(kernel.name in pruned for kernel in matched):
         raise SettingsError(
             f"{rule.place} speaks only of what is left dense by default ({_some(kernel.name for kernel in matched)}): "
@@ -208,17 +251,17 @@ def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) 
         raise SettingsError(f"{rule.place}: under scope = 'global' a rule may set a block or skip, nothing else.")
 
 
-def _matches_nothing(rule: Rule, kernels: Sequence[Kernel]) -> str:
-    by_type = [kernel for kernel in kernels if not rule.types or rule.types_of(kernel).intersection(rule.types)]
+def _matches_nothing(rule: Rule, items: Sequence[Kernel | Layer], what: str) -> str:
+    by_type = [item for item in items if not rule.types or rule.types_of(item).intersection(rule.types)]
     if not by_type:
-        types = sorted({kernel.owner.removesuffix("Cell") for kernel in kernels})
-        return f"types = {list(rule.types)} match no kernel; there are {_some(types, 8)}."
+        types = sorted({each.removesuffix("Cell") for item in items for each in item.owner.split("+")})
+        return f"types = {list(rule.types)} match no {what}; there are {_some(types, 8)}."
     pattern = "" if rule.layers is None else rule.layers.pattern
     among = f" of type {' or '.join(rule.types)}" if rule.types else ""
-    names = {name: kernel.name for kernel in by_type for name in reversed(names_of(kernel))}
+    names = {name: item.name for item in by_type for name in reversed(names_of(item))}
     near = difflib.get_close_matches(pattern, names, n=6, cutoff=0.5)
-    found = dict.fromkeys([names[name] for name in near] or [kernel.name for kernel in by_type])
-    return f"layers = {pattern!r} matches no kernel{among}; there are {_some(found)}."
+    found = dict.fromkeys([names[name] for name in near] or [item.name for item in by_type])
+    return f"layers = {pattern!r} matches no {what}{among}; there are {_some(found)}."
 
 
 def _is_no_kernel(kernel: Kernel) -> bool:
@@ -274,14 +317,14 @@ def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
 
 def _rule(table: dict[str, Any], place: str, required: bool) -> Rule:
     values = _fields(table, place, _RULE_KEYS, _RuleForm)
-    layers, types, skip = (values.pop(key, None) for key in ("layers", "types", "skip"))
+    layers, types, skip, precision = (values.pop(key, None) for key in ("layers", "types", "skip", "precision"))
     if layers is None and not types:
         raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
-    if not values and skip is None:
+    if not values and skip is None and precision is None:
         raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
     if skip and values:
         raise SettingsError(f"{place}: skip = true leaves kernels alone: remove {', '.join(sorted(values))}, or skip.")
-    return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, required)
+    return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, precision, required)
 
 
 def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tflite_sparse.report import target_tables, verification_tables
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
-from tflite_sparse.report.tables import Table, shortened
+from tflite_sparse.report.names import shortened
+from tflite_sparse.report.tables import Table
 
 
 def constants(inspection: Inspection) -> Table:

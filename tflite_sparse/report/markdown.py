@@ -23,9 +23,21 @@ def render(report: Report) -> str:
         "## Weights",
         _table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
+        *_layers(report),
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _layers(report: Report) -> list[str]:
+    if not report.layers:
+        return []
+    return [
+        "## Layers",
+        _table(tables.layers(report.layers)),
+        f"In execution order; {tables.layers_compared(report)}. `SNR dB` holds the error of all operators up to this "
+        "one; `lost dB` is what it fell by here.",
+    ]
 
 
 def _table(table: Table) -> str:

@@ -10,20 +10,31 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
+from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.time_step import TimeStepReport
 
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
+class Interval(_Part):
+    """From ``low`` to ``high``: where 95 % of test sets of that size would put a number."""
+
+    low: float
+    high: float
+    method: Literal["wilson", "bootstrap"]
+
+
 class ModelFile(_Part):
-    """One written file. ``accuracy`` is None where there was nothing to measure it on."""
+    """One written file. ``accuracy`` and its ``interval`` are None where there was nothing to measure it on."""
 
     path: str
     file_bytes: int
     gzip_bytes: int
     accuracy: float | None
+    interval: Interval | None = None
     sparsity: float
 
 
@@ -58,17 +69,63 @@ class OutputAccuracy(_Part):
     sparse: float
 
 
+class Paired(_Part):
+    """The sparse file and another one on the same samples.
+
+    Attributes:
+        against: the other one.
+        difference: score of the sparse file minus that of the other.
+        interval: of the difference, each draw taking the same samples of both.
+        lost: samples that only the other one gets right; None, as the next two, where the score is no such share.
+        gained: samples that only the sparse file gets right.
+        p_value: of McNemar's exact test: how often chance alone would part as many samples as unevenly.
+    """
+
+    against: Literal["dense_float32", "dense_int8"]
+    difference: float
+    interval: Interval | None
+    lost: int | None = None
+    gained: int | None = None
+    p_value: float | None = None
+
+
+class Confusion(_Part):
+    """Of an output of the sparse file: ``counts[i][j]`` samples of class ``labels[i]`` were taken for ``labels[j]``."""
+
+    output: str
+    labels: list[str]
+    counts: list[list[int]]
+
+
 class Accuracy(_Part):
     """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what.
 
     Of several outputs both speak of the mean; ``outputs`` holds the scores of each (it is empty for one output).
+
+    Attributes:
+        metric: of every ``ModelFile.accuracy``.
+        samples: of the test part.
+        drop: what the accuracy gate compares with ``max_drop``.
+        max_drop: the gate.
+        drop_of: what ``drop`` is taken of: the score itself; ``r2`` of the metrics mse and psnr: the share of the
+            labels' spread that the outputs explain.
+        lower_is_better: whether a smaller score is a better one.
+        outputs: the scores of each output.
+        also: scores by a second metric: top5 where there are more than 20 classes.
+        paired: the sparse file beside each dense one.
+        confusion: of the outputs that are classes, up to 100.
     """
 
     metric: str
     samples: int
     drop: float
     max_drop: float
+    drop_of: Literal["score", "r2"] = "score"
+    lower_is_better: bool = False
     outputs: list[OutputAccuracy] = []
+    also: list[OutputAccuracy] = []
+    paired: list[Paired] = []
+    confusion: list[Confusion] = []
 
 
 class Pruning(_Part):
@@ -133,7 +190,11 @@ class Gates(_Part):
 
 
 class Report(_Part):
-    """The report of one export."""
+    """The report of one export.
+
+    ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart.
+    """
 
     version: Literal[1] = 1
     tool: str
@@ -147,7 +208,11 @@ class Report(_Part):
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
+    float_layers: list[str] = []
     alternatives: list[Alternative] = []
+    layers: list[LayerError] = []
+    layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    time_step: TimeStepReport | None = None
     seconds: dict[str, float]

@@ -13,8 +13,8 @@ import numpy as np
 
 from tflite_sparse.errors import OutputError
 from tflite_sparse.files import replacing
+from tflite_sparse.report.names import shortened
 from tflite_sparse.report.sensitivity import Scan
-from tflite_sparse.report.tables import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

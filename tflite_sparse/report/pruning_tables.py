@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report.names import shortened
 from tflite_sparse.report.pruning import PruneReport
 from tflite_sparse.report.sensitivity import Scan
-from tflite_sparse.report.tables import Table, shortened
+from tflite_sparse.report.tables import Table
 
 
 def kernels(report: PruneReport) -> Table:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tflite_sparse.pruning.scan import KernelScan, Point, Scan
-from tflite_sparse.report.tables import Table, shortened
+from tflite_sparse.report.names import shortened
+from tflite_sparse.report.tables import Table
 
 __all__ = ["KernelScan", "Point", "Scan", "table"]
 

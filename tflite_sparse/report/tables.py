@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import alternatives, target_tables
+from tflite_sparse.report import accuracy_words, alternatives, target_tables, time_step
+from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
-from tflite_sparse.report.model import NOT_INSTALLED, Accuracy, ModelFile, Report, Verification
+from tflite_sparse.report.layers import LayerError
+from tflite_sparse.report.model import NOT_INSTALLED, ModelFile, Report, Verification
+from tflite_sparse.report.names import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,8 @@ class Table:
         return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
-_FILE_NAMES = {
-    "dense_float32": "dense float32",
-    "dense_int8": "dense int8",
-    "sparse_int8": "sparse int8",
-    "sparse_float32": "sparse float32",
-}
-
-
 def files(report: Report) -> Table:
-    """One row for each file: size, size against the dense float32 one, gzip, accuracy, sparsity."""
+    """One row for each file: size, size against the dense float32 one, gzip, accuracy with interval, sparsity."""
     base = report.models.dense_float32.file_bytes
     metric = report.accuracy.metric if report.accuracy else "accuracy"
     rows = []
@@ -51,12 +47,12 @@ def files(report: Report) -> Table:
         if isinstance(entry, ModelFile):
             rows.append(
                 (
-                    _FILE_NAMES[key],
+                    accuracy_words.FILE_NAMES[key],
                     entry.path,
                     f"{entry.file_bytes:,}",
                     f"{base / entry.file_bytes:.2f}x",
                     f"{entry.gzip_bytes:,}",
-                    _accuracy(entry),
+                    accuracy_words.score_of(entry, report.accuracy),
                     f"{entry.sparsity:.3f}",
                 )
             )
@@ -84,40 +80,53 @@ def tensors(report: Report | EncodingReport) -> Table:
     return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
 
 
+def layers(entries: Sequence[LayerError]) -> Table:
+    """One row for each tensor inside the int8 file: how far it is from the float32 file's."""
+    rows = tuple(
+        (
+            shortened(layer.name),
+            layer.operator,
+            "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
+            f"{layer.lost_db:.1f}",
+            f"{layer.cosine:.5f}",
+            f"{layer.largest_difference:.3g}",
+            f"{layer.share_of_range:.3f}",
+        )
+        for layer in entries
+    )
+    headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
+    cut = frozenset({"tensor", "operator"})
+    return Table(headings, rows, cut, cut, ("largest", "operator"))
+
+
+def layers_compared(report: Report) -> str:
+    """How many tensors the table of :func:`layers` speaks of."""
+    return f"{len(report.layers)} of {report.layer_tensors} tensors compared with float32"
+
+
 def verdicts(report: Report) -> list[str]:
     """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    if report.float_layers:
+        lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:
         line = f"Size: {report.ratios.vs_dense_float32:.2f}x smaller than dense float32"
         if report.ratios.vs_dense_int8 is not None:
             line += f", {report.ratios.vs_dense_int8:.2f}x smaller than dense int8"
         lines.append(line + ".")
     if report.accuracy is not None:
-        lines.append(_accuracy_change(report, report.accuracy))
+        lines += accuracy_words.sentences(report.models, report.accuracy)
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(verification(report.verification))
+    lines += time_step.lines(report.time_step)
+    if report.layers:
+        lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)
     lines += alternatives.lines(report.alternatives)
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
-
-
-def _accuracy_change(report: Report, accuracy: Accuracy) -> str:
-    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
-    if accuracy.drop == 0:
-        change = "is unchanged"
-    before, after = _accuracy(report.models.dense_float32), _accuracy(report.models.sparse)
-    each = "".join(f" {out.name}: {out.metric} {out.dense_float32:.4f}, {out.sparse:.4f}." for out in accuracy.outputs)
-    return (
-        f"Accuracy: {accuracy.metric} {change}, from {before} (dense float32) to {after} (sparse), on "
-        f"{accuracy.samples} test samples; a fall of {accuracy.max_drop:g} is allowed.{each}"
-    )
-
-
-def _accuracy(file: ModelFile | None) -> str:
-    return "unknown" if file is None or file.accuracy is None else f"{file.accuracy:.4f}"
 
 
 def _kernels(report: Report) -> str:
@@ -145,9 +154,3 @@ def verification(found: Verification) -> str:
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
     return line + "."
-
-
-def shortened(name: str) -> str:
-    """A fused tensor carries the names of all that went into it; the first says enough in a table."""
-    first = name.split(";")[0]
-    return first if len(first) <= 48 else "..." + first[-45:]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.tables import Table, shortened
+from tflite_sparse.report.names import shortened
+from tflite_sparse.report.tables import Table
 from tflite_sparse.report.verification import OutputDifference, RuntimeCheck, VerificationReport
 
 

@@ -18,6 +18,8 @@ from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
 from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.runtime import over_time
+from tflite_sparse.runtime.over_time import Feedback
 
 Kernels = Literal["default", "builtin", "reference", "compiled_model"]
 """``default``: the interpreter as apps get it, with XNNPACK; ``builtin``: without any delegate; ``reference``: the same
@@ -62,6 +64,12 @@ class Outputs:
     arrays: tuple[np.ndarray, ...]
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
+
+    @classmethod
+    def of(cls, arrays: Sequence[np.ndarray], quantisation: Sequence[tuple[float, int]]) -> Outputs:
+        """From each output's array and its (scale, zero point)."""
+        scales, zero_points = zip(*quantisation, strict=True)
+        return cls(tuple(arrays), scales, zero_points)
 
     def real(self, index: int = 0) -> np.ndarray:
         """Output ``index`` as real numbers, float32: ``scale * (q - zero point)``."""
@@ -122,6 +130,7 @@ def run(
     kernels: Kernels = "default",
     *,
     threads: int = 2,
+    feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
     """Run every sample through a file.
@@ -132,13 +141,16 @@ def run(
             quantised as the input asks, or values of the file's own dtype.
         kernels: which runtime.
         threads: of the interpreter; CompiledModel uses one.
+        feedback: of a file that computes one time step: what it is fed with. Samples are then sequences ``(n, steps,
+            ...)`` alone; the outputs are the results that it names.
         on_step: told (samples done, samples in all).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-    return _in_child("run_here", path, NAMES[kernels], on_step, inputs=inputs, kernels=kernels, threads=threads)  # type: ignore[no-any-return]
+    arguments = {"inputs": inputs, "kernels": kernels, "threads": threads, "feedback": feedback}
+    return _in_child("run_here", path, NAMES[kernels], on_step, **arguments)  # type: ignore[no-any-return]
 
 
 def run_separately(
@@ -214,22 +226,30 @@ def refusal(path: Path, kernels: Kernels) -> str | None:
 
 
 def run_here(
-    path: str, inputs: Sequence[np.ndarray], kernels: Kernels, threads: int, on_step: Step = ignore_steps
+    path: str,
+    inputs: Sequence[np.ndarray],
+    kernels: Kernels,
+    threads: int,
+    feedback: Feedback | None = None,
+    on_step: Step = ignore_steps,
 ) -> Outputs:
     """:func:`run` in this process."""
     session = Session(path, kernels, threads)
+    if feedback is not None:
+        quantised = session.output_quantisation
+        results = over_time.run(session.run, session.inputs, quantised, inputs[0], feedback, on_step)
+        return Outputs.of(results, [quantised[position] for position in feedback.results])
     if len(session.inputs) != len(inputs):
         raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
     prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
     batch = _BATCH if session.takes_batches else 1
     count = len(prepared[0])
-    results: list[tuple[np.ndarray, ...]] = []
+    rows: list[tuple[np.ndarray, ...]] = []
     for start in range(0, count, batch):
-        results.append(session.run([array[start : start + batch] for array in prepared]))
+        rows.append(session.run([array[start : start + batch] for array in prepared]))
         on_step(min(start + batch, count), count)
-    arrays = tuple(np.concatenate(column) for column in zip(*results, strict=True))
-    scales, zero_points = zip(*session.output_quantisation, strict=True)
-    return Outputs(arrays, scales, zero_points)
+    arrays = tuple(np.concatenate(column) for column in zip(*rows, strict=True))
+    return Outputs.of(arrays, session.output_quantisation)
 
 
 def run_separately_here(

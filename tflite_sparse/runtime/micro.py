@@ -19,9 +19,11 @@ import numpy as np
 from tflite_sparse import child
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, shape_of, text, type_name
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
 from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.runtime import over_time
 from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
+from tflite_sparse.runtime.over_time import Feedback
 
 NAME = "TensorFlow Lite Micro"
 
@@ -49,6 +51,7 @@ def run(
     arena_bytes: int | None = None,
     alternate_memory_bytes: int = 0,
     seconds_per_sample: int = _SECONDS,
+    feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
     """Run every sample through a file, each from the state that a freshly loaded file has.
@@ -61,6 +64,7 @@ def run(
         alternate_memory_bytes: of a memory of its own for decoded weights (``SetDecompressionMemory``); 0: they lie in
             the arena.
         seconds_per_sample: after which the run is given up.
+        feedback: as :func:`tflite_sparse.runtime.litert.run`.
         on_step: told (samples done, samples in all).
 
     Raises:
@@ -77,6 +81,7 @@ def run(
         arena_bytes=arena_bytes,
         alternate_memory_bytes=alternate_memory_bytes,
         seconds=seconds_per_sample,
+        feedback=feedback,
     )
 
 
@@ -143,22 +148,25 @@ def run_here(
     arena_bytes: int | None,
     alternate_memory_bytes: int,
     seconds: int,
+    feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
     """:func:`run` in this process, whose standard error becomes the file ``log``."""
     _prepare_process(log)
     session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
+    quantised = [(each.scale, each.zero_point) for each in session.outputs]
+    if feedback is not None:
+        results = over_time.run(session.run, session.inputs, quantised, inputs[0], feedback, on_step)
+        return Outputs.of(results, [quantised[position] for position in feedback.results])
     if len(session.inputs) != len(inputs):
         raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
     prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
     count = len(prepared[0])
-    results = []
+    rows = []
     for sample in range(count):
-        results.append(session.run([array[sample : sample + 1] for array in prepared]))
+        rows.append(session.run([array[sample : sample + 1] for array in prepared]))
         on_step(sample + 1, count)
-    arrays = tuple(np.concatenate(column) for column in zip(*results, strict=True))
-    details = session.outputs
-    return Outputs(arrays, tuple(each.scale for each in details), tuple(each.zero_point for each in details))
+    return Outputs.of([np.concatenate(column) for column in zip(*rows, strict=True)], quantised)
 
 
 def run_separately_here(
@@ -298,12 +306,7 @@ def _details(path: str, graph: Graph, index: int) -> InputDetails:
         raise ExecutionError(
             f"{path}: {text(tensor.name)!r} is of type {type_name(tensor)}, which cannot be fed or read."
         )
-    scale, zero_point = 0.0, 0
-    quantization = tensor.quantization
-    if quantization is not None and quantization.scale is not None and len(quantization.scale) == 1:
-        scale = float(quantization.scale[0])
-        zero_point = int(quantization.zeroPoint[0]) if quantization.zeroPoint is not None else 0
-    return InputDetails(text(tensor.name), shape_of(tensor), dtype, scale, zero_point)
+    return InputDetails(text(tensor.name), shape_of(tensor), dtype, *quantisation_of(tensor))
 
 
 def _least(succeeds: Callable[[int], bool]) -> int:

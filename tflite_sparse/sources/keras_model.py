@@ -21,11 +21,19 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
-from tflite_sparse.sources import mixed_precision, orientation, recurrent, strings, tensorflow_import, weights_only
+from tflite_sparse.sources import (
+    layers,
+    mixed_precision,
+    orientation,
+    recurrent,
+    strings,
+    tensorflow_import,
+    weights_only,
+)
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
-from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, SourceModel, Trace
+from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, SourceModel, Trace
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 from tflite_sparse.sources.user_code import load_module
 
@@ -62,6 +70,10 @@ class KerasSource:
         for variable in self.model.weights:
             if _is_float(variable):
                 yield str(getattr(variable, "path", variable.name)).partition(":")[0], np.asarray(variable.numpy())
+
+    def layers(self) -> list[Layer]:
+        """See :class:`SourceModel`."""
+        return [description for _, description in layers.found_in(self.model)]
 
     def outputs(self) -> tuple[OutputSpec, ...]:
         """See :class:`SourceModel`."""
@@ -109,7 +121,10 @@ class KerasSource:
             outputs = model(fed, training=False)
             return dict(zip(names, tf.nest.flatten(outputs), strict=True))
 
-        with recurrent.unrolled(flatten(model)) if trace.unrolled else nullcontext():
+        with (
+            recurrent.unrolled(flatten(model)) if trace.unrolled else nullcontext(),
+            layers.named(model, tf) if trace.named else nullcontext(),
+        ):
             concrete = serve.get_concrete_function()
         holder = tf.Module()
         holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root

@@ -51,9 +51,18 @@ def check_labels(shape: tuple[int | None, ...], labels: np.ndarray) -> Kind | No
     Raises:
         DataError: see :func:`kind_of`.
     """
+    outputs = any_outputs(shape, len(labels))
+    return None if outputs is None else kind_of(outputs, labels)
+
+
+def any_outputs(shape: tuple[int | None, ...], samples: int) -> np.ndarray | None:
+    """Zeros in the place of a model's outputs of ``shape`` (None: any size; the first entry is the batch).
+
+    None where the shape is not known well enough.
+    """
     if not shape or any(size is None for size in shape[1:]):
         return None
-    return kind_of(np.broadcast_to(np.float32(0), (len(labels), *(size or 1 for size in shape[1:]))), labels)
+    return np.broadcast_to(np.float32(0), (samples, *(size or 1 for size in shape[1:])))
 
 
 def looks_like_probability(outputs: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
-from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Loops, OutputSpec, Trace
+from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
 
 _SIGNATURE = "serving_default"
 _PASS_THROUGH = {"ReadVariableOp", "Identity", "Cast", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
@@ -111,6 +111,15 @@ class SavedModelSource:
             if variable.dtype.is_floating:
                 yield _bare(variable), variable.numpy()
 
+    def layers(self) -> list[Layer]:
+        """See :class:`SourceModel`."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for node in self._nodes():
+            path = node.name.rpartition("/")[0]
+            if path:
+                found[path].add(node.op)
+        return [Layer(path, "+".join(sorted(operators))) for path, operators in found.items()]
+
     def masks(self) -> dict[str, np.ndarray]:
         """The masks of pruning wrappers, by the name of the kernel that each belongs to.
 
@@ -131,11 +140,7 @@ class SavedModelSource:
 
     def layer_kinds(self) -> Counter[str]:
         """See :class:`SourceModel`."""
-        definition = self._function.graph.as_graph_def()
-        nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-        return Counter(
-            node.op for node in nodes if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}
-        )
+        return Counter(node.op for node in self._nodes())
 
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
         """See :class:`SourceModel`."""
@@ -160,6 +165,14 @@ class SavedModelSource:
             loaded = self._function
             function = tf.function(lambda **inputs: loaded(**inputs)).get_concrete_function(**specs)
         tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: function})
+
+    def _nodes(self) -> Iterator[Any]:
+        """The nodes of the signature and of the functions that it calls, those left aside that compute nothing."""
+        definition = self._function.graph.as_graph_def()
+        for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
+            for node in nodes:
+                if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}:
+                    yield node
 
     def _readers(self) -> dict[Any, set[str]]:
         """For each captured variable, the kinds of operator that read its value."""

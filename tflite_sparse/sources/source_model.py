@@ -42,6 +42,20 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer, with weights or without.
+
+    Attributes:
+        name: its path in the model, ``"mobile/block_3/relu"``. Its operators are named ``path/...`` in a model that was
+            saved for conversion with ``named`` (of a SavedModel always).
+        owner: its class, or several joined by ``+``: of a wrapper also what it wraps, of a SavedModel its operators.
+    """
+
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """One input: its name in the signature, its shape (None: any size; the first entry is the batch), its dtype."""
 
@@ -81,10 +95,12 @@ class Trace:
         shapes: of the inputs by their names, where they are to be more definite than the model says: loops need a fixed
             batch, unrolling a fixed number of steps.
         unrolled: whether recurrent layers are written step by step.
+        named: whether operators must be named after the layers that they are of.
     """
 
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     unrolled: bool = False
+    named: bool = False
 
 
 AS_IT_IS = Trace()
@@ -103,6 +119,9 @@ class SourceModel(Protocol):
 
     def kernels(self) -> list[Kernel]:
         """Every trainable weight of rank 2 or more, each once."""
+
+    def layers(self) -> list[Layer]:
+        """Every layer that may have operators, each once."""
 
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         """Name and values of every float variable: kernels, biases, statistics."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,15 +41,25 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     return module
 
 
+def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[..., Any]:
+    """Run the Python file at ``path`` and return its function ``name``.
+
+    Raises:
+        InputError: of the type ``raising``; see :func:`load_module`, or there is no such function.
+    """
+    found = getattr(load_module(path, raising), name, None)
+    if not callable(found):
+        raise raising(f"{path} has no function {name!r}.")
+    return found  # type: ignore[no-any-return]
+
+
 def call(path: Path, function: str, raising: type[InputError]) -> Any:
     """Run the Python file at ``path`` and return what its ``function``, called without arguments, returns.
 
     Raises:
-        InputError: of the type ``raising``; see :func:`load_module`, or there is no such function, or it raised.
+        InputError: of the type ``raising``; see :func:`load_function`, or it raised.
     """
-    made = getattr(load_module(path, raising), function, None)
-    if not callable(made):
-        raise raising(f"{path} has no function {function!r}.")
+    made = load_function(path, function, raising)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return made()

@@ -1,0 +1,149 @@
+"""``export --recipe``: layers that stay float32 in an int8 file, and masks by rules."""
+
+import numpy as np
+import pytest
+from sklearn import datasets
+
+import tflite_sparse
+from tflite_sparse.conversion import convert
+from tflite_sparse.errors import SettingsError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, type_name
+from tflite_sparse.pruning import recipe
+from tflite_sparse.sources import keras_model
+
+
+@pytest.fixture(scope="module")
+def wine():
+    """Thirteen measurements of wines as they are: proline in the hundreds beside hue near one."""
+    found = datasets.load_wine()
+    return found.data.astype(np.float32), found.target
+
+
+@pytest.fixture(scope="module")
+def model(keras3, wine):
+    keras3.utils.set_random_seed(0)
+    layers = keras3.layers
+    norm = layers.Normalization(name="norm")
+    norm.adapt(wine[0])
+    model = keras3.Sequential(
+        [
+            layers.Input((13,)),
+            norm,
+            layers.Dense(64, activation="relu", name="first"),
+            layers.Dense(64, name="second"),
+            layers.BatchNormalization(name="folded"),
+            layers.Activation("relu"),
+            layers.Dense(3, activation="softmax", name="classes"),
+        ],
+        name="wines",
+    )
+    model.compile(keras3.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(*wine, epochs=40, batch_size=16, verbose=0)
+    return model
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(text):
+        path = tmp_path / "recipe.toml"
+        path.write_text(f"version = 1\n{text}", encoding="utf-8")
+        return path
+
+    return run
+
+
+def operators(path):
+    """Of each operator its name, its outputs' names, and the type of the first."""
+    (graph,) = graphs(serde.read(path))
+    found = []
+    for operator in graph.operators:
+        outputs = [graph.tensor(int(index)) for index in operator.outputs]
+        names = b" ".join(output.name for output in outputs).decode()
+        found.append((graph.operator_name(operator), names, type_name(outputs[0])))
+    return found
+
+
+def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
+    rules = write(
+        """
+        [[rule]]
+        types = ["Normalization"]
+        precision = "float32"
+        [[rule]]
+        layers = "second|classes"
+        precision = "float32"
+        [[rule]]
+        layers = "classes"
+        precision = "int8"
+        [[rule]]
+        layers = "second"
+        sparsity = 0.9
+        """
+    )
+    out = tmp_path / "out"
+    usual = tflite_sparse.export(model, wine, int8=True, io="float32", max_accuracy_drop=1, out=tmp_path / "usual")
+    report = tflite_sparse.export(
+        model, wine, int8=True, io="float32", recipe=rules, max_accuracy_drop=1, sparsity=0.8, out=out
+    )
+    assert report.float_layers == ["wines/norm", "wines/second"]
+    assert "Float32 by the recipe: wines/norm, wines/second." in (out / "report.md").read_text()
+    assert report.verification.weights_bit_exact
+    assert report.verification.outputs_bit_exact
+    found = operators(out / "model.tflite")
+    assert [kind for kind, _, _ in found].count("QUANTIZE") == 2
+    precision = {
+        layer: {kind for _, names, kind in found if f"wines/{layer}/" in names} for layer in ("norm", "first", "second")
+    }
+    assert precision == {"norm": {"float32"}, "first": {"int8"}, "second": {"float32"}}
+    second = next(tensor for tensor in report.tensors if tensor.shape == (64, 64))
+    assert second.sparsity == pytest.approx(0.9, abs=0.001)
+    assert second.layout != "dense"
+    (weights,) = [w for w in exactness.weights_of(serde.read(out / "model.tflite")).values() if w.size == 64 * 64]
+    assert weights.dtype == np.float32
+    # Inputs of very different magnitude under one scale are what int8 loses here.
+    assert usual.accuracy.drop > 0.1
+    assert report.models.sparse_int8.accuracy - usual.models.sparse_int8.accuracy > usual.accuracy.drop / 2
+
+
+@pytest.mark.parametrize("form", ["keras2.keras", "keras3-export"])
+def test_forms(form, model_files, digits, write, tmp_path):
+    """Operators are found by layer in Keras 2 and in a SavedModel, and the last one, whose tensor has no such name."""
+    source = keras_model.open_model(model_files[form])
+    rules = recipe.read(write('[[rule]]\nlayers = "conv2|classes"\nprecision = "float32"'))
+    kept = recipe.float_layers(rules, source.layers())
+    path = tmp_path / "model.tflite"
+    path.write_bytes(convert.to_int8(source, digits.x_train[:20], "float32", float_layers=kept))
+    found = [(name, kind) for name, _, kind in operators(path)]
+    convolutions = [kind for name, kind in found if name == "CONV_2D"]
+    assert convolutions == ["int8", "float32"]
+    assert [kind for name, kind in found if name == "FULLY_CONNECTED"] == ["int8", "float32"]
+    assert found[-1] == ("SOFTMAX", "float32")
+
+
+@pytest.mark.parametrize(
+    ("rule", "settings", "message"),
+    [
+        (
+            'layers = "secnd"\nprecision = "float32"',
+            {},
+            "rule 1: layers = 'secnd' matches no layer; there are wines/second",
+        ),
+        ('types = ["Conv2D"]\nprecision = "float32"', {}, "match no layer; there are .*BatchNormalization, Dense"),
+        (
+            'layers = "folded"\nprecision = "float32"',
+            {},
+            "rule 1: precision = 'float32' finds no operator of wines/folded",
+        ),
+        ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"target": "micro"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "half"', {}, "rule 1: precision = 'half': input should be 'int8' or 'float32'"),
+    ],
+)
+def test_mistakes(rule, settings, message, model, wine, write, tmp_path):
+    with pytest.raises(SettingsError, match=message):
+        tflite_sparse.export(
+            model, wine, int8=True, recipe=write(f"[[rule]]\n{rule}"), out=tmp_path / "out", **settings
+        )
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,124 @@
+"""The metrics that a user asks for, against numbers that were worked out by hand or by another library."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tflite_sparse.errors import DataError
+from tflite_sparse.evaluation import scoring, user_metric
+from tflite_sparse.evaluation.accuracy import choose_metric
+
+
+def score(metric, outputs, labels):
+    return choose_metric(outputs, labels, metric).score(outputs, labels)
+
+
+def test_top5_counts_the_five_largest():
+    outputs = np.tile(np.arange(8.0), (4, 1))  # 3 to 7 are the five largest
+    assert score("top5", outputs, np.array([7, 3, 2, 0])) == 0.5
+    assert score("top1", outputs, np.array([7, 3, 2, 0])) == 0.25
+
+
+def test_mse_and_psnr_by_hand():
+    labels = np.array([[0.0, 0.5], [1.0, 0.5]])
+    outputs = labels + np.array([[0.1, 0.0], [0.1, 0.2]])
+    assert score("mse", outputs, labels) == pytest.approx(0.06 / 4)
+    assert score("psnr", outputs, labels) == pytest.approx(10 * np.log10(1 / 0.015))
+    assert score("psnr", 10 * outputs, 10 * labels) == pytest.approx(
+        10 * np.log10(100 / 1.5)
+    )  # the peak is their range
+
+
+def test_psnr_of_no_error_is_what_float32_can_tell():
+    labels = np.array([[0.25], [0.5]])
+    assert score("psnr", labels, labels) == pytest.approx(20 * np.log10(2.0**24))
+
+
+@pytest.mark.parametrize("form", ["one output", "two outputs", "one-hot labels", "logits"])
+def test_auc_is_that_of_scikit_learn(form):
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 2, 200)
+    values = np.round(generator.normal(size=200) + labels, 1)  # rounded: with ties
+    expected = roc_auc_score(labels, values)
+    outputs = {"logits": values[:, None], "one output": 1 / (1 + np.exp(-values))[:, None]}.get(
+        form, np.stack([-values, values], axis=1)
+    )
+    wanted = np.eye(2)[labels] if form == "one-hot labels" else labels
+    assert score("auc", outputs, wanted) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("metric", "outputs", "labels", "words"),
+    [
+        ("top1", np.zeros((4, 1)), np.array([0.5, 1, 2, 3]), "needs 2 classes or more"),
+        ("top5", np.zeros((4, 5)), np.arange(4), "needs 6 classes or more"),
+        ("mse", np.zeros((4, 3)), np.array([0, 1, 2, 0]), "compares numbers"),
+        ("psnr", np.zeros((4, 1)), np.full(4, 2.0), "labels that differ"),
+        ("auc", np.zeros((4, 3)), np.array([0, 1, 2, 0]), "one yes or no for each sample"),
+        ("auc", np.zeros((4, 1)), None, "one yes or no for each sample"),
+        ("auc", np.zeros((4, 1)), np.ones(4), "labels of both kinds"),
+    ],
+)
+def test_a_metric_that_does_not_suit_is_refused(metric, outputs, labels, words):
+    with pytest.raises(DataError, match=words):
+        choose_metric(outputs, labels, metric)
+
+
+def test_the_gate_of_errors_has_no_unit():
+    """Metres or millimetres: the drop is the share of the spread that is no longer explained."""
+    generator = np.random.default_rng(0)
+    labels = generator.normal(size=(50, 1))
+    best, worse = labels + 0.1, labels + 0.3
+    drops = []
+    for unit in (1, 1000):
+        for metric in ("mse", "psnr", "auto"):
+            found = scoring.scorer({"y": unit * best}, unit * labels, metric)
+            drops.append(found.scored({"y": unit * worse}).drop_from(found.scored({"y": unit * best})))
+    assert drops == pytest.approx([0.08 / labels.var()] * 6)
+
+
+def test_top5_comes_along_where_there_are_many_classes():
+    generator = np.random.default_rng(0)
+    for classes, expected in ((20, []), (21, ["y"])):
+        found = scoring.scorer({"y": generator.normal(size=(9, classes))}, generator.integers(0, classes, 9))
+        assert list(found.top5) == expected
+
+
+def test_confusion_counts_what_is_taken_for_what():
+    outputs = np.eye(3)[[0, 1, 1, 2, 2]]
+    scored = scoring.scorer({"y": outputs}, np.array([0, 1, 0, 2, 1])).scored({"y": outputs})
+    assert scored.confusion["y"].tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
+    many = np.eye(101)
+    assert not scoring.scorer({"y": many}, np.arange(101)).scored({"y": many}).confusion
+
+
+def written(tmp_path, body):
+    path = tmp_path / "mine.py"
+    path.write_text("import numpy as np\n\n\ndef score(outputs, labels):\n" + body)
+    return user_metric.load(f"{path}:score")
+
+
+def test_a_function_of_the_user(tmp_path):
+    outputs, labels = np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 2.5, 3.0])
+    each = written(tmp_path, "    print('noise')\n    return -np.abs(outputs[:, 0] - labels)\n")
+    assert score(each, outputs, labels) == pytest.approx(-0.5)
+    whole = written(tmp_path, "    return float(-np.abs(outputs[:, 0] - labels).max())\n")
+    assert score(whole, outputs, labels) == -1
+    right = written(tmp_path, "    return np.abs(outputs[:, 0] - labels) < 0.7\n")
+    assert right.evidence(outputs, labels).trials.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("    return 1 / 0\n", r"mine.py:score raised ZeroDivisionError: division by zero"),
+        ("    return np.zeros(2)\n", r"returned float64 of shape \(2,\); it must return one number, or 3"),
+        ("    return 'good'\n", "it must return one number"),
+        ("    return float('nan')\n", "returned NaN or infinity"),
+    ],
+)
+def test_a_function_that_fails_is_named(tmp_path, body, words):
+    with pytest.raises(DataError, match=words):
+        score(written(tmp_path, body), np.zeros((3, 1)), np.array([0.5, 1.5, 2.5]))
+    with pytest.raises(DataError, match="needs labels"):
+        choose_metric(np.zeros((3, 1)), None, written(tmp_path, body))

@@ -1,0 +1,122 @@
+"""Samples for a model as one time step: inputs of single steps, with the states that whole sequences lead to."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tflite_sparse.sources.time_step import INPUT, State, TimeStepSource
+
+Pairs = dict[str, np.ndarray]
+"""Arrays by the names of the inputs, each ``(n, ...)``."""
+
+_TANH_ENDS = {-1: -32767 / 32768, 1: 127 / 128}  # with them int8 and int16 inputs get the scale of a tanh's output
+
+
+def spread(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
+    """Steps of all parts of whole sequences, which start from zero states.
+
+    Args:
+        model: computes the states.
+        sequences: ``(n, steps, ...)``.
+        count: how many steps are taken, at most; as many of each sequence, give or take one, spread over its length.
+        seed: of their choice.
+
+    Returns:
+        ``count`` samples or, if there are fewer, all.
+    """
+    return _walk(model, sequences, count, seed, None)
+
+
+def for_calibration(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
+    """The same and, for each state, the steps that yield its smallest and largest value and those that take them.
+
+    So the calibrator finds one range for a state as an output and as an input: the file can be fed what it yields as it
+    is. Where a value is reached at the end of a sequence, its last step is repeated; not if that leads beyond.
+    """
+    extremes = _Extremes(model.states)
+    common = _walk(model, sequences, count, seed, extremes)
+    return _joined([common, *extremes.samples(model)])
+
+
+def _walk(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int, extremes: _Extremes | None) -> Pairs:
+    total, steps = sequences.shape[:2]
+    chosen = _chosen_steps(total, steps, count, np.random.default_rng(seed))
+    states = model.zero_states(total)
+    taken = []
+    for step in range(steps):
+        before = {INPUT: sequences[:, step], **states}
+        taken.append({name: array[chosen[:, step]] for name, array in before.items()})
+        after = model.compute(before)
+        states = {name: after[name] for name in states}
+        if extremes is not None:
+            extremes.look(before, states, sequences[:, min(step + 1, steps - 1)], is_last=step == steps - 1)
+    return _joined(taken)
+
+
+def _chosen_steps(total: int, steps: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """``(total, steps)``, true where a step is taken."""
+    chosen = np.zeros((total, steps), bool)
+    wanted = min(count, total * steps)
+    for sequence in range(total):
+        own = wanted * (sequence + 1) // total - wanted * sequence // total
+        edges = np.arange(own + 1) * steps // max(own, 1)
+        chosen[sequence, [generator.integers(low, high) for low, high in itertools.pairwise(edges)]] = True
+    return chosen
+
+
+@dataclass(slots=True)
+class _Extreme:
+    """The step that yields the smallest or largest value of a state so far, and the next one, which takes it.
+
+    ``is_made_up``: the sequence has no next one. ``end``: of a tanh, the step with that value at its end of the range.
+    """
+
+    value: float
+    step: Pairs
+    following: Pairs
+    is_made_up: bool
+    end: Pairs | None
+
+
+@dataclass(slots=True)
+class _Extremes:
+    states: tuple[State, ...]
+    found: dict[tuple[str, int], _Extreme] = field(default_factory=dict)
+
+    def look(self, before: Pairs, after: Pairs, next_x: np.ndarray, *, is_last: bool) -> None:
+        """See whether a step of all sequences yields a value beyond those so far."""
+        for state in self.states:
+            for sign in (-1, 1):
+                values = sign * after[state.name]
+                value = float(values.max())
+                if (state.name, sign) not in self.found or value > self.found[state.name, sign].value:
+                    row = int(values.max(axis=1).argmax())
+                    step = {name: array[row : row + 1] for name, array in before.items()}
+                    end = None
+                    if state.is_tanh:
+                        end = {**step, state.name: step[state.name].copy()}
+                        end[state.name][0, values[row].argmax()] = _TANH_ENDS[sign]
+                    states = {name: array[row : row + 1] for name, array in after.items()}
+                    following = {INPUT: next_x[row : row + 1], **states}
+                    self.found[state.name, sign] = _Extreme(value, step, following, is_last, end)
+
+    def samples(self, model: TimeStepSource) -> list[Pairs]:
+        """What is to be calibrated with, beside the others."""
+        found = []
+        for extreme in self.found.values():
+            found.append(extreme.step)
+            if extreme.end is not None:
+                found.append(extreme.end)
+            if not extreme.is_made_up or self._stays_within(model.compute(extreme.following)):
+                found.append(extreme.following)
+        return found
+
+    def _stays_within(self, after: Pairs) -> bool:
+        return all(float((sign * after[name]).max()) <= extreme.value for (name, sign), extreme in self.found.items())
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,69 @@
+"""What a score is made of, sample by sample, so that it can be computed again on other draws of the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Statistic = Callable[..., float]
+"""A score of columns, each ``(m, ...)``, one row for each sample; NaN where it is not defined on them."""
+
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """The score of one file's output.
+
+    Attributes:
+        columns: each ``(n, ...)``, a row for each sample.
+        statistic: the score of some rows of them.
+        merit: what the accuracy gate compares, higher is better; None: the score itself.
+        resamples: how many draws an interval takes.
+    """
+
+    columns: tuple[np.ndarray, ...]
+    statistic: Statistic
+    merit: Statistic | None = None
+    resamples: int = _RESAMPLES
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.columns[0])
+
+    @property
+    def trials(self) -> np.ndarray | None:
+        """``(n,)`` bool, whether each sample is right; None where a score is no share of right samples."""
+        first = self.columns[0]
+        return first if self.statistic is mean and first.dtype == bool and first.ndim == 1 else None
+
+    def score(self, rows: np.ndarray | None = None) -> float:
+        """The score of all samples, or of those of a draw, ``(m,)`` integers."""
+        return self.statistic(*self._drawn(rows))
+
+    def gate_value(self) -> float:
+        """What the accuracy gate compares, higher is better."""
+        return (self.merit or self.statistic)(*self.columns)
+
+    def _drawn(self, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        return self.columns if rows is None else tuple(column[rows] for column in self.columns)
+
+
+def mean(values: np.ndarray) -> float:
+    """Of all values."""
+    return float(np.mean(values))
+
+
+def explained(errors: np.ndarray, spreads: np.ndarray) -> float:
+    """Coefficient of determination ``1 - SSE / SST``.
+
+    Args:
+        errors: ``(m,)``, squared error of each sample.
+        spreads: ``(m,)``, its squared distance from the mean of all samples; on a draw this is ``SST`` but for a share
+            of the order of ``1 / m``.
+    """
+    error, spread = float(np.sum(errors)), float(np.sum(spreads))
+    return 1 - error / spread if spread else float(error == 0)
