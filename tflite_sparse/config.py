@@ -89,6 +89,7 @@ class ExportSettings(TargetSettings):
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.
+        fixed_batch: inputs take one sample and no other number, as LiteRT.js needs it.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -116,6 +117,7 @@ class ExportSettings(TargetSettings):
     io: Literal["int8", "int16", "float32"] | None = None
     recipe: Path | None = None
     recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
+    fixed_batch: bool = False
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     bias_correction: bool = False

@@ -95,6 +95,7 @@ class Converter:
                 calibration=self.settings.calibration,
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
+                fixed_batch=self.settings.fixed_batch,
                 on_step=on_step,
             )
             _write(path, converted)
@@ -144,7 +145,10 @@ class Converter:
         with self.progress.stage(stage):
             like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
             form = self._form(source)
-            _write(path, convert.to_float32(form, recurrent=recurrent, like=like, as_int8=as_int8))
+            converted = convert.to_float32(
+                form, recurrent=recurrent, like=like, as_int8=as_int8, fixed_batch=self.settings.fixed_batch
+            )
+            _write(path, converted)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)

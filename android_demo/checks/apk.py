@@ -14,7 +14,7 @@ from checks import downloads, java, places
 from checks.errors import CheckError
 from checks.gradle import AndroidBuild
 from checks.kotlin import Classes, android_api
-from checks.processes import run
+from checks.processes import Command, run
 
 NAME = "demo-WITHOUT-LITERT-not-runnable.apk"
 _ALIGNMENT = 4
@@ -55,8 +55,8 @@ def link_resources(build: AndroidBuild) -> tuple[Path, Path]:
     versions = ["--min-sdk-version", str(build.min_sdk), "--target-sdk-version", str(build.target_sdk)]
     names = ["--version-code", str(build.version_code), "--version-name", build.version_name]
     stored = [part for extension in build.no_compress for part in ("-0", f".{extension}")]
-    inputs = ["-I", framework, "--manifest", manifest, "-A", places.ASSETS, folder / "resources.zip"]
-    outputs = ["-o", unaligned, "--java", sources]
+    inputs: Command = ["-I", framework, "--manifest", manifest, "-A", places.ASSETS, folder / "resources.zip"]
+    outputs: Command = ["-o", unaligned, "--java", sources]
     run("aapt2-link", [aapt2, "link", *versions, *names, *stored, "--auto-add-overlay", *inputs, *outputs])
     return unaligned, sources
 
@@ -68,14 +68,13 @@ def package(linked: Path, classes: Classes, build: AndroidBuild) -> str:
         CheckError: a tool refuses something, or the APK is not what it must be.
     """
     folder = linked.parent
-    code = folder / "classes.jar"
+    code = folder / "app.jar"
     with zipfile.ZipFile(code, "w") as archive:
         for path in sorted(classes.app.rglob("*.class")):
             archive.write(path, path.relative_to(classes.app))
-    bundletool = downloads.one(tools(), "bundletool-all-*.jar")
-    d8 = [java.java(), *java.OPTIONS, "-cp", bundletool, "com.android.tools.r8.D8"]
-    libraries = ["--lib", android_api()]
-    run("d8", [*d8, "--min-api", str(build.min_sdk), *libraries, "--output", folder, code, java.kotlin_library()])
+    _dex("app", code, folder, build, ["--classpath", java.kotlin_library()])
+    (folder / "classes.dex").rename(folder / "classes2.dex")
+    shutil.copy(_kotlin_dex(build), folder / "classes.dex")
     with zipfile.ZipFile(linked, "a", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.glob("classes*.dex")):
             archive.write(path, path.name)
@@ -86,14 +85,32 @@ def package(linked: Path, classes: Classes, build: AndroidBuild) -> str:
         [java.home() / "bin" / "keytool", "-genkeypair", *_KEY, "-keyalg", "RSA", "-dname", "CN=checks"],
         folder=folder,
     )
-    signer = [java.java(), *java.OPTIONS, "-jar", tools() / "apksigner.jar"]
-    key = ["--ks", folder / "key.p12", "--ks-pass", "pass:checks"]
+    signer: Command = [java.java(), *java.OPTIONS, "-jar", tools() / "apksigner.jar"]
+    key: Command = ["--ks", folder / "key.p12", "--ks-pass", "pass:checks"]
     run("apksigner-sign", [*signer, "sign", *key, apk])
     _look_at(apk, signer, build)
     return f"{apk.name}, {apk.stat().st_size:,} bytes"
 
 
-def _look_at(apk: Path, signer: list[str | Path], build: AndroidBuild) -> None:
+def _kotlin_dex(build: AndroidBuild) -> Path:
+    """Kotlin's library as Android code; made once."""
+    place = places.BUILD / f"kotlin-dex-{build.min_sdk}"
+    if not place.is_dir():
+        temporary = place.with_suffix(".part")
+        temporary.mkdir(exist_ok=True)
+        _dex("kotlin", java.kotlin_library(), temporary, build, [])
+        temporary.rename(place)
+    return place / "classes.dex"
+
+
+def _dex(name: str, code: Path, folder: Path, build: AndroidBuild, more: Command) -> None:
+    bundletool = downloads.one(tools(), "bundletool-all-*.jar")
+    d8: Command = [java.java(), *java.OPTIONS, "-cp", bundletool, "com.android.tools.r8.D8"]
+    libraries = ["--min-api", str(build.min_sdk), "--lib", android_api(), *more]
+    run(f"d8-{name}", [*d8, *libraries, "--output", folder, code])
+
+
+def _look_at(apk: Path, signer: Command, build: AndroidBuild) -> None:
     """Signature, alignment, code, and the models: stored, aligned, and byte for byte those of the export."""
     printed = run("apksigner-verify", [*signer, "verify", "--verbose", "--min-sdk-version", str(build.min_sdk), apk])
     if "Verified using v2 scheme (APK Signature Scheme v2): true" not in printed:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from checks import downloads, places
 from checks.errors import CheckError
-from checks.processes import run
+from checks.processes import Command, run
 
 # Short runs: the first compiler and the plain collector start fastest. The rest silences warnings of JDK 25.
 OPTIONS = (
@@ -95,9 +95,9 @@ def compile_kotlin(name: str, sources: Sequence[Path], libraries: Sequence[Path]
     for old in place.parent.glob(f"{name}-*"):
         shutil.rmtree(old)
     temporary = place.with_name(f"{name}.part")
-    command = [java(), *OPTIONS, "-cp", f"{_kotlin_jars()}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+    command: Command = [java(), *OPTIONS, "-cp", f"{_kotlin_jars()}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
     language = ["-language-version", LANGUAGE, "-api-version", LANGUAGE, "-no-stdlib", "-no-reflect", "-Werror"]
-    target = ["-cp", classpath([kotlin_library(), *libraries]), "-d", temporary]
+    target: Command = ["-cp", classpath([kotlin_library(), *libraries]), "-d", temporary]
     run(f"compile-{name}", [*command, *language, *options, *target, *files])
     return temporary.rename(place)
 

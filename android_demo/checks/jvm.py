@@ -9,7 +9,7 @@ from pathlib import Path
 from checks import downloads, java, places
 from checks.errors import CheckError
 from checks.kotlin import Classes
-from checks.processes import run
+from checks.processes import Command, run
 
 _CROSS_LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
 _EMULATED_PROCESSOR = "cortex-a76"
@@ -51,7 +51,7 @@ def run_on_arm64(classes: Classes) -> str:
     (root / "proc" / "cpuinfo").write_text(_CPUINFO)
     if not (root / "lib").exists():
         (root / "lib").symlink_to(_CROSS_LIBRARIES)
-    command = [emulator, "-cpu", _EMULATED_PROCESSOR, "-L", root, java.home("aarch64") / "bin" / "java"]
+    command: Command = [emulator, "-cpu", _EMULATED_PROCESSOR, "-L", root, java.home("aarch64") / "bin" / "java"]
     return _junit("junit-aarch64", command, "aarch64", classes, _tests(places.JVM_TESTS))
 
 
@@ -65,7 +65,7 @@ def _tests(*folders: Path) -> list[str]:
     return found
 
 
-def _junit(name: str, command: Sequence[str | Path], machine: str, classes: Classes, tests: Sequence[str]) -> str:
+def _junit(name: str, command: Command, machine: str, classes: Classes, tests: Sequence[str]) -> str:
     properties = {
         "litert.library": downloads.fetch(downloads.LITERT[machine]) / "ai_edge_litert" / "libLiteRt.so",
         "assets": places.ASSETS,

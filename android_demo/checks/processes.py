@@ -13,10 +13,13 @@ from checks.places import LOGS
 
 _SHOWN_LINES = 30
 
+Command = Sequence[str | Path]
+"""A program and its arguments."""
+
 
 def run(
     name: str,
-    command: Sequence[str | Path],
+    command: Command,
     *,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,

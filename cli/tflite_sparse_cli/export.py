@@ -67,6 +67,11 @@ _DEFAULTS = ExportSettings()
     "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
     "sequences of any length. auto: what works.",
 )
+@click.option(
+    "--fixed-batch",
+    is_flag=True,
+    help="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs --io float32.",
+)
 @target_options
 @click.option(
     "--finetune-epochs",
