@@ -9,6 +9,8 @@ import org.junit.Assert.assertTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 
 private const val FLOAT_TOLERANCE = 1e-5f // another processor adds up in another order
 
@@ -120,11 +122,22 @@ class SparseClassifierTest {
     @Test
     fun aTruncatedModelIsRefused() {
         val whole = assets.resolve("model.tflite").readBytes()
-        for (size in listOf(8, 12, 40, 1000)) {
+        for (size in listOf(8, 12, 40, 1000, whole.size / 2, whole.size * 9 / 10, whole.size - 16)) {
             val file = folder.newFile().apply { writeBytes(whole.copyOf(size)) }
             val message = message { SparseClassifier.open(DiskModelFile(file)) }
-            assertTrue(message, message.startsWith("${file.name} is damaged: "))
+            val who = listOf("${file.name} is damaged: ", "LiteRT refuses ${file.name}: ")
+            assertTrue("$size bytes: $message", who.any(message::startsWith))
         }
+    }
+
+    @Test
+    fun whatLiteRtRefusesIsToldWithTheVersionThatTakesSparseFiles() {
+        // The description is whole, the operators are not: their codes become numbers that no runtime knows.
+        val bytes = assets.resolve("model.tflite").readBytes()
+        val damaged = folder.newFile().apply { writeBytes(withUnknownOperators(bytes)) }
+        val message = message { SparseClassifier.open(DiskModelFile(damaged)) }
+        assertTrue(message, message.startsWith("LiteRT refuses ${damaged.name}: "))
+        assertTrue(message, message.endsWith("Sparse files need LiteRT 2.1.0 or later."))
     }
 
     @Test
@@ -133,6 +146,19 @@ class SparseClassifierTest {
             val message = message { classifier.classify(FloatArray(100)) }
             assertEquals("model.tflite takes 784 values (28 x 28 x 1), 100 were given.", message)
         }
+    }
+
+    /** Every operator code of a model, field 3 of the tables in field 1 of the root, set to 9999. */
+    private fun withUnknownOperators(bytes: ByteArray): ByteArray {
+        val file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
+        fun field(table: Int, number: Int) =
+            table + file.getShort(table - file.getInt(table) + 4 + 2 * number).toInt()
+        val codes = field(file.getInt(0), 1).let { it + file.getInt(it) }
+        for (index in 1..file.getInt(codes)) {
+            val table = (codes + 4 * index).let { it + file.getInt(it) }
+            file.putInt(field(table, 3), 9999)
+        }
+        return bytes
     }
 
     private fun message(block: () -> Unit): String = assertThrows(ClassifierException::class.java, block).message!!

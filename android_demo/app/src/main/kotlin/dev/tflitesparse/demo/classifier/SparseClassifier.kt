@@ -25,24 +25,32 @@ class SparseClassifier private constructor(
      * Run one sample.
      *
      * @param values real numbers in the order of [ModelDescription.input], in the range that the model was trained on.
-     * @throws ClassifierException there are more or fewer values than the model takes.
+     * @throws ClassifierException there are more or fewer values than the model takes, or LiteRT fails.
      */
     fun classify(values: FloatArray): Classification {
         val (input, output) = description.input to description.output
         if (values.size != input.size) {
             throw ClassifierException("$name takes ${input.size} values ($input), ${values.size} were given.")
         }
-        when (val quantisation = input.quantisation) {
-            null -> inputs.single().writeFloat(values)
-            else -> inputs.single().writeInt8(ByteArray(values.size) { quantisation.quantise(values[it]) })
+        return try {
+            write(values, input.quantisation)
+            model.run(inputs, outputs)
+            read(output.quantisation)
+        } catch (error: LiteRtException) {
+            throw ClassifierException("LiteRT failed to run $name: ${error.message}.", error)
         }
-        model.run(inputs, outputs)
-        return when (val quantisation = output.quantisation) {
-            null -> Classification(outputs.single().readFloat(), null, labels)
-            else -> {
-                val raw = outputs.single().readInt8()
-                Classification(FloatArray(raw.size) { quantisation.dequantise(raw[it]) }, raw, labels)
-            }
+    }
+
+    private fun write(values: FloatArray, quantisation: Quantisation?) = when (quantisation) {
+        null -> inputs.single().writeFloat(values)
+        else -> inputs.single().writeInt8(ByteArray(values.size) { quantisation.quantise(values[it]) })
+    }
+
+    private fun read(quantisation: Quantisation?): Classification = when (quantisation) {
+        null -> Classification(outputs.single().readFloat(), null, labels)
+        else -> {
+            val raw = outputs.single().readInt8()
+            Classification(FloatArray(raw.size) { quantisation.dequantise(raw[it]) }, raw, labels)
         }
     }
 
@@ -70,10 +78,17 @@ class SparseClassifier private constructor(
             }
             val description = ModelDescription.read(bytes, file.name)
             val classes = description.output.size
-            val labels = listOf(description.labels, fallbackLabels).firstOrNull { it.size == classes }
-            return try {
-                SparseClassifier(file.name, file.compile(), description, labels ?: List(classes, Int::toString))
+            val own = listOf(description.labels, fallbackLabels).firstOrNull { it.size == classes }
+            return load(file, description, own ?: List(classes, Int::toString))
+        }
+
+        private fun load(file: ModelFile, description: ModelDescription, labels: List<String>): SparseClassifier {
+            var model: CompiledModel? = null
+            try {
+                model = file.compile()
+                return SparseClassifier(file.name, model, description, labels)
             } catch (error: LiteRtException) {
+                model?.close()
                 throw ClassifierException(
                     "LiteRT refuses ${file.name}: ${error.message}. Sparse files need LiteRT 2.1.0 or later.",
                     error,
