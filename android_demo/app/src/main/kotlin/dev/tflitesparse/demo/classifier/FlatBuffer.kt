@@ -29,12 +29,21 @@ internal class Table private constructor(private val bytes: ByteBuffer, private 
 
     fun string(field: Int): String = data(field).decodeToString()
 
+    /** Check that a vector of bytes lies in the file, without reading it. */
+    fun checkData(field: Int) {
+        at(field)?.let { count(follow(it), Byte.SIZE_BYTES) }
+    }
+
     private fun <T> elements(field: Int, size: Int, read: (Int) -> T): List<T> {
         val vector = follow(at(field) ?: return emptyList())
+        return List(count(vector, size)) { read(vector + Int.SIZE_BYTES + it * size) }
+    }
+
+    private fun count(vector: Int, size: Int): Int {
         val count = bytes.getInt(vector)
-        val start = vector + Int.SIZE_BYTES
-        require(count >= 0 && start + count.toLong() * size <= bytes.limit()) { "a vector of $count elements" }
-        return List(count) { read(start + it * size) }
+        val end = vector + Int.SIZE_BYTES + count.toLong() * size
+        require(count >= 0 && end <= bytes.limit()) { "it has ${bytes.limit()} bytes, of at least $end" }
+        return count
     }
 
     /** Where a field lies, null if the table leaves it out. */

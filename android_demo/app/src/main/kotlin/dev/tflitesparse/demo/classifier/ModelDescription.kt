@@ -90,7 +90,8 @@ data class ModelDescription(
             bytes.limit() >= 8 && IDENTIFIER.indices.all { bytes.get(4 + it) == IDENTIFIER[it].code.toByte() }
 
         private fun describe(model: Table, name: String): ModelDescription {
-            val graph = model.tables(MODEL_SUBGRAPHS).first()
+            model.tables(MODEL_BUFFERS).forEach { it.checkData(BUFFER_DATA) } // LiteRT reads beyond a truncated file
+            val graph = requireNotNull(model.tables(MODEL_SUBGRAPHS).firstOrNull()) { "it has no graph" }
             val tensors = graph.tables(SUBGRAPH_TENSORS)
             val (inputs, outputs) = listOf(SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS).map { graph.ints(it).map(tensors::get) }
             if (inputs.size != 1 || outputs.size != 1) {
