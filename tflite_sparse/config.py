@@ -109,6 +109,7 @@ class ExportSettings(TargetSettings):
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.
+        fixed_batch: inputs take one sample and no other number, as LiteRT.js needs it.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -123,6 +124,7 @@ class ExportSettings(TargetSettings):
             accuracy gate fails.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
+        android_assets: folder that also gets the three files, the class names and ``golden.json``, for an Android app.
         custom_objects: Python file that defines the model's own layers; it is run.
         builder: of an HDF5 file with weights only, ``path/to/module.py:function``; the function is run and returns the
             built model that the weights belong to.
@@ -136,6 +138,7 @@ class ExportSettings(TargetSettings):
     io: Literal["int8", "int16", "float32"] | None = None
     recipe: Path | None = None
     recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
+    fixed_batch: bool = False
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     bias_correction: bool = False
@@ -146,6 +149,7 @@ class ExportSettings(TargetSettings):
     layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
+    android_assets: Path | None = None
     custom_objects: Path | None = None
     builder: str | None = None
     signature: str | None = None
@@ -167,6 +171,10 @@ class ExportSettings(TargetSettings):
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
         if self.measure and self.target == "micro":
             raise ValueError("measure runs files in LiteRT, which does not load those of the target micro")
+        if self.android_assets is not None and not (self.int8 and self.target == "litert"):
+            raise ValueError("android_assets speaks of int8 files for the target litert: add int8 (--int8)")
+        if self.android_assets is not None and self.io_or_default == "int16":
+            raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")
         if self.calibration != "min-max":
             if not self.int8:
                 raise ValueError("calibration speaks of int8 files: add int8 (--int8)")

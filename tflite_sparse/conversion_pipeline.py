@@ -95,6 +95,7 @@ class Converter:
                 calibration=self.settings.calibration,
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
+                fixed_batch=self.settings.fixed_batch,
                 on_step=on_step,
             )
             _write(path, converted)
@@ -145,7 +146,12 @@ class Converter:
             like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
             named = as_int8 and bool(self.float_layers)
             converted = convert.to_float32(
-                self._form(source), recurrent=recurrent, like=like, as_int8=as_int8, named=named
+                self._form(source),
+                recurrent=recurrent,
+                like=like,
+                as_int8=as_int8,
+                named=named,
+                fixed_batch=self.settings.fixed_batch,
             )
             _write(path, converted)
 

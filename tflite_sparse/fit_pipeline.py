@@ -117,7 +117,7 @@ class _Fit:
     def _check_out(self, model: Any) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
-        delivery.check_out(out)
+        delivery.check_folder(out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another --out.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse import encoder, prune_pipeline, tuning
+from tflite_sparse import description, encoder, prune_pipeline, tuning
 from tflite_sparse.accuracy_pipeline import Evaluation
 from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse.conversion_pipeline import Converter
@@ -174,6 +174,8 @@ class Rounds:
         self.convert(source, samples, converted)
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
+            if self.settings.target == "litert":
+                description.describe(file, converted, samples)  # as export does: what is weighed is what is delivered
         constants = pairing.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
         return Carried(choice, predicted, source, path, converted, file, sizes, epochs)

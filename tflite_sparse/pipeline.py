@@ -17,7 +17,9 @@ import numpy as np
 
 from tflite_sparse import (
     accuracy_pipeline,
+    android,
     delivery,
+    description,
     encoder,
     ethos_u_pipeline,
     micro_code,
@@ -205,7 +207,9 @@ class _Export:
     @contextmanager
     def _work(self) -> Iterator[Path]:
         """A folder for the files until they are delivered."""
-        delivery.check_out(self.settings.out)
+        delivery.check_folder(self.settings.out)
+        if self.settings.android_assets is not None:
+            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             try:
                 yield Path(folder)
@@ -217,7 +221,7 @@ class _Export:
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
+        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source), samples)
         evaluated = self._evaluate(paths, converter, delivered=not made.failures)
         measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
         found = self._alternatives(pruned.source, converter, evaluated, work)
@@ -249,7 +253,9 @@ class _Export:
             time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
-        delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
+        is_verified = SPARSE in delivery.delivered(report.models)
+        elsewhere = self._android_assets(paths, samples) if is_verified else {}
+        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
@@ -268,9 +274,11 @@ class _Export:
                 if path is None
                 else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
             )
+            named = Signature(source.inputs(), source.outputs())
+            if settings.android_assets is not None:
+                android.check(named, data)
             if data is None:
                 return source, None
-            named = Signature(source.inputs(), source.outputs())
             samples = dataset.of_model(data, named, seed=settings.seed)
             _check_labels(named, samples, self.metric)
             return source, samples
@@ -373,7 +381,7 @@ class _Export:
         converter.float32(source, path, "convert pruned float32")
         return path
 
-    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None) -> _Made:
+    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> _Made:
         """The file for the target, checked against the dense one, on test samples ``x`` where there are any."""
         settings = self.settings
         if settings.target == "micro":
@@ -383,6 +391,7 @@ class _Export:
                 choices = ethos_u_pipeline.write_dense(dense, sparse)
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
+                description.describe(sparse, dense, samples)
         verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
@@ -468,6 +477,14 @@ class _Export:
             found = latency.compare(paths, threads=1, rounds=_ROUNDS, on_step=on_step)
         named = [replace(each, path=Path(each.path.name)) for each in found]
         return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
+
+    def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
+        folder = self.settings.android_assets
+        if folder is None:
+            return {}
+        assert samples is not None  # android.check()
+        with self.progress.stage("run samples for the app"):
+            return {folder / name: content for name, content in android.contents(paths, samples).items()}
 
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path

@@ -67,6 +67,11 @@ _DEFAULTS = ExportSettings()
     "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
     "sequences of any length. auto: what works.",
 )
+@click.option(
+    "--fixed-batch",
+    is_flag=True,
+    help="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs --io float32.",
+)
 @target_options
 @click.option(
     "--finetune-epochs",
@@ -132,6 +137,13 @@ _DEFAULTS = ExportSettings()
     default=DEFAULT_OUT,
     show_default=True,
     help="Folder for the files. Only this command's own files are replaced in it.",
+)
+@click.option(
+    "--android-assets",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and what this "
+    "machine's runtime computes from them (needs --int8).",
 )
 @json_option
 @quiet_option
