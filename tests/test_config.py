@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse.config import ExportSettings
+from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse.errors import InputError, SettingsError
 
 
@@ -87,3 +87,26 @@ def test_sparsity_is_a_share_below_one(value):
     else:
         with pytest.raises(SettingsError, match="sparsity"):
             ExportSettings(sparsity=value)
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("100kB", 100_000),
+        ("100KB", 100_000),
+        ("100KiB", 102_400),
+        ("1.5MB", 1_500_000),
+        ("0.25 MiB", 262_144),
+        ("100,000", 100_000),
+        ("100_000 B", 100_000),
+        (12345, 12345),
+    ],
+)
+def test_a_budget_in_words(words, count):
+    assert FitSettings(budget=words).budget == count
+
+
+@pytest.mark.parametrize("words", ["", "kB", "100 kilobytes", "-5kB", "1e3", "0.2B", "100mb", "NaN"])
+def test_a_budget_that_is_none(words):
+    with pytest.raises(SettingsError, match="budget"):
+        FitSettings(budget=words)

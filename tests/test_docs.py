@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from tflite_sparse.config import ExportSettings
+from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,11 +68,10 @@ def test_the_index_names_every_document():
     assert sorted(linked) == sorted({path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"})
 
 
-def test_settings_of_export_are_described_with_their_defaults():
-    rows = re.findall(
-        r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"), re.M
-    )
-    shown = {name: default for name, default in rows if name in ExportSettings.model_fields}
-    defaults = {name: field.default for name, field in ExportSettings.model_fields.items()}
+@pytest.mark.parametrize(("document", "settings"), [("python-api.md", ExportSettings), ("fit.md", FitSettings)])
+def test_settings_are_described_with_their_defaults(document, settings):
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs" / document).read_text(encoding="utf-8"), re.M)
+    shown = {name: default for name, default in rows if name in settings.model_fields}
+    defaults = {name: field.default for name, field in settings.model_fields.items()}
     quoted = {name: f'"{value}"' if isinstance(value, str | Path) else repr(value) for name, value in defaults.items()}
     assert shown == quoted

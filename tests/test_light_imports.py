@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import example_reports
 import tiny_models
 from tflite_sparse_cli.main import cli
 
@@ -16,6 +17,7 @@ ARGUMENTS = {
     "inspect": ["{file}"],
     "verify": ["{file}", "--against", "{file}", "--samples", "1"],
     "bench": ["{file}"],
+    "report": ["{folder}"],
 }
 # Runs the program in a fresh interpreter and tells on its last line what that has imported.
 PROGRAM = """
@@ -43,6 +45,7 @@ def heavy(modules):
 def test_commands_on_files_run_without_tensorflow(tmp_path, command):
     file = tmp_path / "model.tflite"
     file.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    (tmp_path / "report.json").write_text(example_reports.make().model_dump_json())
     arguments = [argument.format(file=file, folder=tmp_path) for argument in ARGUMENTS[command]]
     modules = imported_by(command, *arguments)
     assert "numpy" in modules  # it did run

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tflite_sparse.comparison import verify as verify
     from tflite_sparse.file_pipeline import decode as decode
     from tflite_sparse.file_pipeline import encode as encode
+    from tflite_sparse.fit_pipeline import fit as fit
     from tflite_sparse.inspection import inspect as inspect
     from tflite_sparse.pipeline import export as export
     from tflite_sparse.prune_pipeline import prune as prune
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from tflite_sparse.sources.dataset import Dataset as Dataset
     from tflite_sparse.sweep_pipeline import sweep as sweep
 
-__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "prune", "sweep", "verify"]
+__all__ = ["Dataset", "Report", "decode", "encode", "export", "fit", "inspect", "prune", "sweep", "verify"]
 
 _HOMES = {
     "decode": "tflite_sparse.file_pipeline",
     "encode": "tflite_sparse.file_pipeline",
     "export": "tflite_sparse.pipeline",
+    "fit": "tflite_sparse.fit_pipeline",
     "inspect": "tflite_sparse.inspection",
     "prune": "tflite_sparse.prune_pipeline",
     "sweep": "tflite_sparse.sweep_pipeline",

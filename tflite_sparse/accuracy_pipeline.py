@@ -176,9 +176,8 @@ def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: 
     Raises:
         ExecutionError: LiteRT refuses a file that yields its intermediate tensors.
     """
-    count = arrays.count(x)
-    rows = np.unique(np.linspace(0, count - 1, min(_COMPARED_SAMPLES, count)).round().astype(int))
-    chosen = arrays.ordered(arrays.take(x, rows), signature.names_of(reference).inputs)
+    spread = arrays.spread(x, _COMPARED_SAMPLES)
+    chosen = arrays.ordered(spread, signature.names_of(reference).inputs)
     with progress.stage("compare layers") as on_step:
         return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 

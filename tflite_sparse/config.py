@@ -15,6 +15,7 @@ DEFAULT_OUT = Path("tflite-sparse-out")
 DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
 DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
+DEFAULT_DROP = 0.01
 
 Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
@@ -24,6 +25,24 @@ Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Beside ``path/to/module.py:function``."""
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _in_bytes(value: Any) -> Any:
+    """``"100kB"`` as 100,000; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", value.strip())
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(
+            f"expected bytes, as 100kB, 100KiB, 1.5MB or 100000; units are {', '.join(filter(None, _UNITS))}"
+        )
+    return int(float(found[1].replace(",", "").replace("_", "")) * _UNITS[found[2]])
+
+
+Bytes = Annotated[int, pydantic.BeforeValidator(_in_bytes), Field(ge=1)]
+"""A number of bytes, or the same in words: ``100kB`` is 100,000, ``100KiB`` 102,400."""
 
 
 class Settings(pydantic.BaseModel):
@@ -86,10 +105,11 @@ class ExportSettings(TargetSettings):
             0.01 % of them; or what has the least mean squared error.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
-            of an int8 file for LiteRT stay float32. Schedules are of training and left aside.
+            of an int8 file for LiteRT or Micro stay float32. Schedules are of training and left aside.
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.
+        fixed_batch: inputs take one sample and no other number, as LiteRT.js needs it.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.
@@ -97,12 +117,14 @@ class ExportSettings(TargetSettings):
             layer's mean output where it was, as measured on the calibration samples.
         metric: how outputs are scored: ``"auto"``, by labels and outputs; ``"top1"``, ``"top5"``, ``"mse"``,
             ``"psnr"``, ``"auc"``; or ``path/to/module.py:function``, which is run.
+        measure: also measure latency, loading and memory of the files on this machine, as ``bench`` does.
         max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse; of mse and psnr, whose units are
             no shares, that of the labels' spread which is no longer explained.
         layer_errors: compare every tensor inside the int8 file with float32 (needs data); done anyway where the
             accuracy gate fails.
         seed: of shuffling, initialisation and training.
         out: folder for the files.
+        android_assets: folder that also gets the three files, the class names and ``golden.json``, for an Android app.
         custom_objects: Python file that defines the model's own layers; it is run.
         builder: of an HDF5 file with weights only, ``path/to/module.py:function``; the function is run and returns the
             built model that the weights belong to.
@@ -116,15 +138,18 @@ class ExportSettings(TargetSettings):
     io: Literal["int8", "int16", "float32"] | None = None
     recipe: Path | None = None
     recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
+    fixed_batch: bool = False
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
     metric: str = "auto"
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    measure: bool = False
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = DEFAULT_DROP
     layer_errors: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     out: Path = DEFAULT_OUT
+    android_assets: Path | None = None
     custom_objects: Path | None = None
     builder: str | None = None
     signature: str | None = None
@@ -144,6 +169,12 @@ class ExportSettings(TargetSettings):
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
             if self.target != "litert":
                 raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
+        if self.measure and self.target == "micro":
+            raise ValueError("measure runs files in LiteRT, which does not load those of the target micro")
+        if self.android_assets is not None and not (self.int8 and self.target == "litert"):
+            raise ValueError("android_assets speaks of int8 files for the target litert: add int8 (--int8)")
+        if self.android_assets is not None and self.io_or_default == "int16":
+            raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")
         if self.calibration != "min-max":
             if not self.int8:
                 raise ValueError("calibration speaks of int8 files: add int8 (--int8)")
@@ -176,6 +207,64 @@ class ExportSettings(TargetSettings):
                 "finetune_epochs, custom_objects, builder, signature and recipe speak of a MODEL, and none was given."
             )
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})
+
+
+class FitSettings(Settings):
+    """What :func:`tflite_sparse.fit` does.
+
+    Attributes:
+        budget: bytes that the file may have, or the same in words (``"100kB"``).
+        gate: instead of a budget: the smallest file that loses no more than ``max_accuracy_drop``.
+        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse. None: 0.01 with ``gate``, no gate
+            with a budget.
+        target: the runtime of the file.
+        blocks: what may become zero together, outputs x inputs; each kernel gets the one that pays.
+        epochs: of training while a plan is pruned to. 0: masks only.
+        train_epochs: of a model that is trained here first: the demo network, or what ``builder`` returns.
+        batch_size: samples of one step.
+        learning_rate: the highest; it falls to zero along a cosine.
+        rounds: how many times at most the plan is tightened and trained again where the file came out too large.
+        io: type of inputs and outputs of the int8 files.
+        calibration_samples: how many training samples the quantiser sees.
+        seed: of initialisation, order, dropout and the split.
+        resume: go on with an interrupted run.
+        out: folder for the files.
+        custom_objects: Python file that defines the model's own layers; it is run.
+        builder: ``path/to/module.py:function`` that returns the model to train, instead of a model; it is run.
+    """
+
+    budget: Bytes | None = None
+    gate: bool = False
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] | None = None
+    target: Literal["litert", "micro"] = "litert"
+    blocks: tuple[str, ...] = ("1x1", "1x4", "1x16")
+    epochs: Annotated[int, Field(ge=0)] = 10
+    train_epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    rounds: Annotated[int, Field(ge=1)] = 4
+    io: Literal["int8", "float32"] | None = None
+    calibration_samples: Annotated[int, Field(ge=1)] = 200
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    resume: bool = False
+    out: Path = DEFAULT_OUT
+    custom_objects: Path | None = None
+    builder: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_aim(self) -> FitSettings:
+        if self.gate == (self.budget is not None):
+            raise ValueError("give a budget (--budget 100kB) or gate (--gate), one of the two")
+        if not self.blocks or len(set(self.blocks)) < len(self.blocks):
+            raise ValueError("blocks: give one or more, each once (--block 1x1,1x16)")
+        return self
+
+    @property
+    def allowed_drop(self) -> float:
+        """The accuracy gate; 1 where there is none."""
+        if self.max_accuracy_drop is not None:
+            return self.max_accuracy_drop
+        return DEFAULT_DROP if self.gate else 1.0
 
 
 class PruningSettings(Settings):
@@ -216,6 +305,7 @@ class PruneSettings(PruningSettings):
         resume: go on from the checkpoint of an interrupted run.
         seed: of initialisation, order and dropout.
         custom_objects: Python file that defines the model's own layers; it is run.
+        builder: as :class:`ExportSettings` has it.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -227,6 +317,7 @@ class PruneSettings(PruningSettings):
     resume: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     custom_objects: Path | None = None
+    builder: str | None = None
 
 
 class SweepSettings(Settings):

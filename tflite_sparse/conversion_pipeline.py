@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse import bias_pipeline
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert, step_pairs
 from tflite_sparse.conversion.float_operators import FloatLayers
-from tflite_sparse.evaluation import exactness, mean_shift
+from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.progress import Step, Timed, ignore_steps
-from tflite_sparse.rewrites import bias_correction, lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -95,6 +95,7 @@ class Converter:
                 calibration=self.settings.calibration,
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
+                fixed_batch=self.settings.fixed_batch,
                 on_step=on_step,
             )
             _write(path, converted)
@@ -133,18 +134,26 @@ class Converter:
             reference = path.with_name("weights-before-int8.tflite")
             self.float32_beside_int8(source, reference)
         with self.progress.stage("correct biases") as on_step:
-            samples = arrays.ordered(self._calibration_samples(source), signature.names_of(reference).inputs)
-            shifts = mean_shift.measure(reference, path, samples, on_step=on_step)
-            quantised = serde.read(path)
-            corrected = bias_correction.apply(next(graphs(quantised)), shifts)
-            serde.write(quantised, path)
-        self.progress.note(f"biases of {corrected} layers corrected")
+            done = bias_pipeline.correct(path, reference, self._calibration_samples(source), on_step=on_step)
+        self.progress.note(
+            f"biases of {done.layers} layers moved by {done.share:g} of the shift of their mean outputs"
+            if done.layers
+            else "biases stay as they are: outputs on the calibration samples are nearest to float32 so"
+        )
 
     def _float32(self, source: SourceModel, path: Path, stage: str, *, as_int8: bool) -> None:
         with self.progress.stage(stage):
             like, recurrent = None if self.samples is None else self.samples.x_train, self.settings.recurrent
-            form = self._form(source)
-            _write(path, convert.to_float32(form, recurrent=recurrent, like=like, as_int8=as_int8))
+            named = as_int8 and bool(self.float_layers)
+            converted = convert.to_float32(
+                self._form(source),
+                recurrent=recurrent,
+                like=like,
+                as_int8=as_int8,
+                named=named,
+                fixed_batch=self.settings.fixed_batch,
+            )
+            _write(path, converted)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tflite_sparse import files
 from tflite_sparse.errors import OutputError
-from tflite_sparse.report import markdown
+from tflite_sparse.evaluation import mask_pictures
+from tflite_sparse.report import export_page, markdown
 from tflite_sparse.report import model as report_model
 
 DENSE_FLOAT32 = "dense-float32.tflite"
@@ -17,31 +18,37 @@ DENSE_INT8 = "dense-int8.tflite"
 SPARSE = "model.tflite"
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
+REPORT_HTML = "report.html"
 C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, C_HEADER, C_SOURCE, COMPILED)
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
 
 
-def check_out(out: Path, names: Iterable[str] = ALL_FILES) -> None:
+def check_folder(folder: Path, option: str = "--out", names: Iterable[str] = ALL_FILES) -> None:
     """Find out before the work whether files of these names can be written; leave nothing behind.
+
+    Args:
+        folder: where to.
+        option: how messages call it.
+        names: of the files that may be written.
 
     Raises:
         OutputError: it cannot.
     """
-    if out.is_symlink() and not out.exists():
-        raise OutputError(f"{out} is a link that leads nowhere; --out takes a folder.")
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; --out takes a folder.")
+    if folder.is_symlink() and not folder.exists():
+        raise OutputError(f"{folder} is a link that leads nowhere; {option} takes a folder.")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; {option} takes a folder.")
     for name in names:
-        if (out / name).is_dir():
+        if (folder / name).is_dir():
             raise OutputError(
-                f"{out / name} is a folder where a file is to be written; move it or choose another --out."
+                f"{folder / name} is a folder where a file is to be written; move it or choose another {option}."
             )
-    nearest = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     try:
         files.temporary_name_beside(nearest / "probe").unlink()
     except OutputError as error:
-        raise OutputError(f"cannot write to --out {out}: {error.__cause__}.") from error
+        raise OutputError(f"cannot write to {option} {folder}: {error.__cause__}.") from error
 
 
 def delivered(models: report_model.Models) -> list[str]:
@@ -49,7 +56,13 @@ def delivered(models: report_model.Models) -> list[str]:
     return [entry.path for _, entry in models if entry is not None]
 
 
-def deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[str, bytes | Path], out: Path) -> None:
+def deliver(
+    report: report_model.Report,
+    paths: dict[str, Path],
+    more: Mapping[str, bytes | Path],
+    out: Path,
+    elsewhere: Mapping[Path, bytes | Path] | None = None,
+) -> None:
     """Write every file beside its final name first, so that a full disk changes nothing; then rename them all.
 
     Args:
@@ -57,35 +70,41 @@ def deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[s
         paths: where its ``.tflite`` files lie, by their names.
         more: other files, by their names: contents, or where they lie.
         out: the folder; it is made where it is missing.
+        elsewhere: files of other folders, by their paths; these folders are made too.
 
     Raises:
-        OutputError: a file cannot be written; the folder is as it was.
+        OutputError: a file cannot be written; the folders are as they were.
     """
-    contents: dict[str, bytes | Path] = {name: paths[name] for name in delivered(report.models)}
-    contents |= more
-    contents[REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
-    contents[REPORT_MARKDOWN] = markdown.render(report).encode()
-    made = make_folder(out)
-    left = _left_by_an_earlier_run(out)
-    temporary: dict[str, Path] = {}
+    contents: dict[Path, bytes | Path] = {out / name: paths[name] for name in delivered(report.models)}
+    contents |= {out / name: content for name, content in more.items()}
+    contents[out / REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
+    contents[out / REPORT_MARKDOWN] = markdown.render(report).encode()
+    pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else []
+    contents[out / REPORT_HTML] = export_page.render(report, pictures).encode()
+    left = {out / name for name in _left_by_an_earlier_run(out)}
+    contents |= elsewhere or {}
+    made: list[Path] = []
+    temporary: dict[Path, Path] = {}
     try:
-        for name, content in contents.items():
-            temporary[name] = files.temporary_name_beside(out / name)
+        for folder in dict.fromkeys(path.parent for path in contents):
+            made += make_folder(folder)
+        for path, content in contents.items():
+            temporary[path] = files.temporary_name_beside(path)
             try:
                 if isinstance(content, Path):
-                    shutil.copyfile(content, temporary[name])
+                    shutil.copyfile(content, temporary[path])
                 else:
-                    temporary[name].write_bytes(content)
+                    temporary[path].write_bytes(content)
             except OSError as error:
-                raise OutputError(f"cannot write {out / name}: {error.strerror or error}.") from error
-        for name, path in temporary.items():
-            files.publish(path, out / name)
-        for name in left - set(contents):
-            (out / name).unlink(missing_ok=True)
-    finally:
-        for path in temporary.values():
+                raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+        for path, written in temporary.items():
+            files.publish(written, path)
+        for path in left - set(contents):
             path.unlink(missing_ok=True)
-        for folder in made:
+    finally:
+        for written in temporary.values():
+            written.unlink(missing_ok=True)
+        for folder in sorted(made, key=lambda each: len(each.parts), reverse=True):  # innermost first
             if not any(folder.iterdir()):
                 folder.rmdir()
 

@@ -11,7 +11,8 @@ The tree, with the exit code that the command line gives each branch::
     │   └── OutputError           the output folder or file cannot be written
     ├── ConversionError (2)       TensorFlow's converter failed or its process died
     ├── ExecutionError (2)        a runtime refused a model or its process died
-    └── VerificationError (1)     a written file is not what it must be; it was not delivered
+    ├── VerificationError (1)     a written file is not what it must be; it was not delivered
+    └── BudgetError (1)           no file of this model is as small as was asked for; nothing was written
 
 A message is one or two lines: it names the file, tensor or layer, what was expected, and the cure.
 """
@@ -57,6 +58,12 @@ class ExecutionError(TfliteSparseError):
 
 class VerificationError(TfliteSparseError):
     """A written file differs from the dense one that it stands for."""
+
+    exit_code = 1
+
+
+class BudgetError(TfliteSparseError):
+    """No file of this model is as small as was asked for."""
 
     exit_code = 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,9 @@ import numpy as np
 
 from tflite_sparse import (
     accuracy_pipeline,
+    android,
     delivery,
+    description,
     encoder,
     ethos_u_pipeline,
     micro_code,
@@ -31,7 +34,7 @@ from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED, DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.errors import ConversionError, DataError, ExecutionError, ModelError, SettingsError
-from tflite_sparse.evaluation import exactness, scoring, size, user_metric
+from tflite_sparse.evaluation import exactness, latency, scoring, size, user_metric
 from tflite_sparse.evaluation.accuracy import Name, choose_metric
 from tflite_sparse.evaluation.layer_errors import LayerErrors
 from tflite_sparse.evaluation.scoring import Scored
@@ -46,8 +49,10 @@ from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.alternatives import Alternative, advice
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.pruning import Curve, report_beside
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import arrays, dataset, demo, keras_model, tensorflow_import
@@ -58,6 +63,7 @@ from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 
 _BASELINE_INT8 = "baseline-int8.tflite"
+_ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 
 def export(
@@ -94,6 +100,33 @@ def export(
     return run.run(model, data)
 
 
+def export_pruned(
+    dense: SourceModel,
+    pruned: SourceModel,
+    converted: Path,
+    samples: Dataset,
+    words: str,
+    *,
+    epochs: int = 0,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
+
+    Args:
+        dense: the baseline that size and accuracy are compared with.
+        pruned: what is written sparse.
+        converted: the dense int8 file of ``pruned``.
+        samples: fitted to both models.
+        words: what was done to ``pruned``, for the report.
+        epochs: how many it was trained for since.
+        progress: who listens.
+        **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
+    """
+    run = _Export(ExportSettings(**settings), "auto", Timed(progress or Silent()))
+    return run.of_pruned(dense, pruned, converted, samples, words, epochs)
+
+
 @dataclass(frozen=True)
 class _Made:
     """The file for the target: how its constants are stored, what the check found, and what comes with it."""
@@ -111,7 +144,7 @@ class _Pruned:
     """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
-    apart from it.
+    apart from it; ``curve`` is how ``prune`` made it sparse, where that is known.
     """
 
     source: SourceModel
@@ -119,6 +152,7 @@ class _Pruned:
     pruning: report_model.Pruning
     failures: list[str]
     trained: bool
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -138,35 +172,58 @@ class _Export:
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
-        delivery.check_out(self.settings.out)
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder, _restored(model):
+        with self._work() as work, _restored(model):
+            settings = self.settings
+            rules = _rules(settings)
+            source, samples = self._sources(model, data)
+            if settings.int8 and settings.activations != "float32" and samples is None:
+                raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+            if settings.layer_errors and samples is None:
+                raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
+            converter = Converter(settings, samples, self.progress)
+            if source is None:
+                assert samples is not None
+                pruned = self._demo(samples, converter, work / DENSE_FLOAT32)
+            else:
+                pruned = self._prune(source, samples, converter, rules, work / DENSE_FLOAT32)
+            if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+                pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
+            pruned = replace(pruned, curve=_curve_of(model))
+            dense = self._convert_pruned(pruned.source, pruned.converter, work / DENSE_INT8)
+            return self._finish(pruned, dense, work)
+
+    def of_pruned(
+        self, dense: SourceModel, pruned: SourceModel, converted: Path, samples: Dataset, words: str, epochs: int
+    ) -> report_model.Report:
+        with self._work() as work:
+            converter = Converter(self.settings, samples, self.progress)
+            failures = self._convert_dense(dense, converter, work / DENSE_FLOAT32)
+            before = masks.sparsity_of(masks.prunable(dense)).share
+            about = _pruning(masks.prunable(pruned), 0, before, epochs, words)
+            shutil.copyfile(converted, work / DENSE_INT8)
+            done = _Pruned(pruned, converter, about, failures, trained=True)
+            return self._finish(done, work / DENSE_INT8, work)
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder for the files until they are delivered."""
+        delivery.check_folder(self.settings.out)
+        if self.settings.android_assets is not None:
+            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             try:
-                return self._run(model, data, Path(folder))
+                yield Path(folder)
             except ExecutionError as error:
                 raise ExecutionError(_without(folder, str(error))) from error
 
-    def _run(self, model: Any, data: Any, work: Path) -> report_model.Report:
-        settings = self.settings
-        rules = _rules(settings)
-        source, samples = self._sources(model, data)
-        if settings.int8 and settings.activations != "float32" and samples is None:
-            raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
-        if settings.layer_errors and samples is None:
-            raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
+    def _finish(self, pruned: _Pruned, dense: Path, work: Path) -> report_model.Report:
+        """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
+        settings, converter = self.settings, pruned.converter
+        samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        converter = Converter(settings, samples, self.progress)
-
-        if source is None:
-            assert samples is not None
-            pruned = self._demo(samples, converter, paths[DENSE_FLOAT32])
-        else:
-            pruned = self._prune(source, samples, converter, rules, paths[DENSE_FLOAT32])
-        converter = pruned.converter
-        if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
-            converter = replace(converter, original=paths[DENSE_FLOAT32])
-        dense = self._convert_pruned(pruned.source, converter, paths[DENSE_INT8])
-        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source))
+        made = self._encode(dense, paths[SPARSE], converter.probes(pruned.source), samples)
         evaluated = self._evaluate(paths, converter, delivered=not made.failures)
+        measured = self._measure([paths[name] for name in delivery.delivered(evaluated.models)])
         found = self._alternatives(pruned.source, converter, evaluated, work)
         inside = self._layers(pruned, converter, evaluated, paths)
         layers = layer_report.of(inside.layers)
@@ -191,10 +248,14 @@ class _Export:
             layer_tensors=inside.tensors,
             micro=made.micro,
             ethos_u=made.ethos_u,
+            measured=measured,
+            training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
         )
-        delivery.deliver(report, paths, made.files if SPARSE in delivery.delivered(report.models) else {}, settings.out)
+        is_verified = SPARSE in delivery.delivered(report.models)
+        elsewhere = self._android_assets(paths, samples) if is_verified else {}
+        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
         return report
 
     def _sources(self, model: Any, data: Any) -> tuple[SourceModel | None, Dataset | None]:
@@ -213,12 +274,12 @@ class _Export:
                 if path is None
                 else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
             )
+            named = Signature(source.inputs(), source.outputs())
+            if settings.android_assets is not None:
+                android.check(named, data)
             if data is None:
                 return source, None
-            named = Signature(source.inputs(), source.outputs())
-            shape = named.inputs[0].shape if len(named.inputs) == 1 else None
-            samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=named)
-            samples = samples.fitted_to_model(named)
+            samples = dataset.of_model(data, named, seed=settings.seed)
             _check_labels(named, samples, self.metric)
             return source, samples
 
@@ -279,7 +340,9 @@ class _Export:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
             with self.progress.stage("fine-tune under the masks") as on_step:
-                training.finetune(stripped, samples, settings.finetune_epochs, seed=settings.seed, on_step=on_step)
+                training.finetune(
+                    stripped, samples, settings.finetune_epochs, kernels, seed=settings.seed, on_step=on_step
+                )
             check_finite(stripped)
         self.progress.note(words)
         done = _pruning(kernels, applied, before, settings.finetune_epochs, words)
@@ -318,7 +381,7 @@ class _Export:
         converter.float32(source, path, "convert pruned float32")
         return path
 
-    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None) -> _Made:
+    def _encode(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> _Made:
         """The file for the target, checked against the dense one, on test samples ``x`` where there are any."""
         settings = self.settings
         if settings.target == "micro":
@@ -328,6 +391,7 @@ class _Export:
                 choices = ethos_u_pipeline.write_dense(dense, sparse)
             else:
                 choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
+                description.describe(sparse, dense, samples)
         verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
         if settings.target != "ethos-u":
             return _Made(choices, verified, failures)
@@ -406,6 +470,22 @@ class _Export:
             sparsity=measured.sparsity,
         )
 
+    def _measure(self, paths: Sequence[Path]) -> BenchReport | None:
+        if not self.settings.measure:
+            return None
+        with self.progress.stage("measure") as on_step:
+            found = latency.compare(paths, threads=1, rounds=_ROUNDS, on_step=on_step)
+        named = [replace(each, path=Path(each.path.name)) for each in found]
+        return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
+
+    def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
+        folder = self.settings.android_assets
+        if folder is None:
+            return {}
+        assert samples is not None  # android.check()
+        with self.progress.stage("run samples for the app"):
+            return {folder / name: content for name, content in android.contents(paths, samples).items()}
+
     def _alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: _Evaluated, folder: Path
     ) -> list[Alternative]:
@@ -452,11 +532,11 @@ def _rules(settings: ExportSettings) -> Recipe | None:
     if settings.recipe is None:
         return None
     rules = recipe.find(settings.recipe)
-    in_int8 = settings.int8 and settings.activations == "int8" and settings.target == "litert"
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
-            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT: export with --int8, and leave "
-            "--activations and --target out."
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export "
+            "with --int8, and leave --activations out."
         )
     return rules
 
@@ -535,6 +615,12 @@ def _nothing_to_prune(source: SourceModel) -> str:
         f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
         f"largest is {largest.name} with {largest.size:,}"
     )
+
+
+def _curve_of(model: Any) -> Curve | None:
+    """How the model was pruned, where ``prune`` wrote it and its report lies beside it."""
+    found = report_beside(Path(model)) if isinstance(model, str | os.PathLike) else None
+    return None if found is None else found.curve
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

@@ -82,43 +82,22 @@ def plan(model: Any, target: Target, *, on_step: Step = ignore_steps) -> list[Ch
     weights = list(_weights(model))
     total, done, choices = sum(values.nbytes for *_, values in weights), 0, []
     for graph, index, uses, values in weights:
-        choices.append(_choose(graph, index, uses, values, target))
+        choices.append(choose(graph, index, uses, values, target))
         done += values.nbytes
         on_step(done, total)
     return choices
 
 
-def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
-    """Edit the model that ``choices`` were made for.
+def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
+    """Decide for one constant, as :func:`plan` does for all. Changes nothing.
 
     Args:
-        model: the model that was given to :func:`plan`.
-        choices: the result of :func:`plan`; each may be applied once.
-        on_step: told (bytes of weights done, bytes of weights in all).
+        graph: the subgraph that holds it.
+        index: of its tensor.
+        uses: the operators that read it.
+        values: the dense constant that the graph holds.
+        target: what the runtime accepts.
     """
-    total, done = sum(choice.dense_bytes for choice in choices), 0
-    for choice in choices:
-        if choice.edit is not None:
-            if choice.graph.constant(choice.tensor_index) is None:
-                raise AssertionError(f"{choice.name} was planned as a constant and has none: a plan applies once")
-            choice.edit()
-        done += choice.dense_bytes
-        on_step(done, total)
-    for finish in dict.fromkeys(choice.finish for choice in choices if choice.finish is not None):
-        finish()
-    drop_unread_buffers(model)
-    drop_unread_operator_codes(model)
-
-
-def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray]]:
-    for graph in graphs(model):
-        for index, uses in sorted(graph.uses().items()):
-            values = graph.constant(index)
-            if values is not None and values.ndim >= 2:
-                yield graph, index, uses, values
-
-
-def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
     kept = int(np.count_nonzero(nonzero_mask(values)))
     dense = Choice(
         graph=graph,
@@ -162,6 +141,36 @@ def _choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, t
         edit=best.apply,
         finish=best.finish,
     )
+
+
+def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
+    """Edit the model that ``choices`` were made for.
+
+    Args:
+        model: the model that was given to :func:`plan`.
+        choices: the result of :func:`plan`; each may be applied once.
+        on_step: told (bytes of weights done, bytes of weights in all).
+    """
+    total, done = sum(choice.dense_bytes for choice in choices), 0
+    for choice in choices:
+        if choice.edit is not None:
+            if choice.graph.constant(choice.tensor_index) is None:
+                raise AssertionError(f"{choice.name} was planned as a constant and has none: a plan applies once")
+            choice.edit()
+        done += choice.dense_bytes
+        on_step(done, total)
+    for finish in dict.fromkeys(choice.finish for choice in choices if choice.finish is not None):
+        finish()
+    drop_unread_buffers(model)
+    drop_unread_operator_codes(model)
+
+
+def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray]]:
+    for graph in graphs(model):
+        for index, uses in sorted(graph.uses().items()):
+            values = graph.constant(index)
+            if values is not None and values.ndim >= 2:
+                yield graph, index, uses, values
 
 
 def _about_negative_zeros(values: np.ndarray, kept: int) -> str:

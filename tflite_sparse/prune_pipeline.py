@@ -16,8 +16,7 @@ import numpy as np
 
 from tflite_sparse.config import PruneSettings
 from tflite_sparse.errors import DataError, ModelError, OutputError
-from tflite_sparse.evaluation import masked_score
-from tflite_sparse.evaluation.accuracy import choose_metric
+from tflite_sparse.evaluation import masked_score, scoring
 from tflite_sparse.files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import (
@@ -35,12 +34,15 @@ from tflite_sparse.pruning.checkpoint import Checkpoint
 from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report import plots
-from tflite_sparse.report.pruning import Curve, PrunedKernel, PruneReport
+from tflite_sparse.report.pruning import Curve, OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.report.sensitivity import Scan
 from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources.arrays import columns
+from tflite_sparse.sources.arrays import count as count_samples
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.source_model import check_finite
+from tflite_sparse.sources.named_arrays import Signature
+from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 _CURVE_POINTS = 200
 _ANY_SPARSITY = 0.5  # a scan masks to its own
@@ -91,8 +93,8 @@ def scan(
         output: a name ``NAME.keras``: the result is written as ``NAME.scan.json`` and ``NAME.scan.svg``. None: nothing
             is written.
         progress: who listens.
-        **settings: of :class:`tflite_sparse.config.PruneSettings`, ``block``, ``recipe``, ``seed``, ``batch_size`` and
-            ``custom_objects`` matter.
+        **settings: of :class:`tflite_sparse.config.PruneSettings`, ``block``, ``recipe``, ``seed``, ``batch_size``,
+            ``custom_objects`` and ``builder`` matter.
 
     Raises:
         InputError: model, data or settings cannot be used.
@@ -101,7 +103,7 @@ def scan(
     run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
     if output is not None:
         temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
-    source, samples, _ = run.load(Path(model), data)
+    source, samples, _ = load(Path(model), data, run.settings, run.progress)
     found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
     if output is not None:
         write_bytes(run.output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
@@ -110,6 +112,68 @@ def scan(
             plots.sensitivity(found, drawing)
             publish(drawing, run.output.with_suffix(".scan.svg"))
     return found
+
+
+def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
+
+    Args:
+        path: as for :func:`prune`.
+        data: as for :func:`prune`.
+        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
+        progress: who listens.
+
+    Raises:
+        InputError: model or data cannot be used for training.
+    """
+    with progress.stage("load"):
+        source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
+        return source, samples_for(source, data, settings.seed), applied
+
+
+def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
+    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
+
+    Raises:
+        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+    """
+    check_finite(opened)
+    source, applied = strip(opened)
+    if not isinstance(source, KerasSource):
+        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    with repeatable.seedable_layers(source.keras):
+        return source.copied(), applied
+
+
+def samples_for(source: KerasSource, data: Any, seed: int) -> Dataset:
+    """Labelled data, fitted to a model that is to be trained on them.
+
+    Raises:
+        DataError: they do not fit or have no labels.
+    """
+    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed)
+    if not samples.has_labels:
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
+    return samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """On the test samples, before the training and after it."""
+
+    scorer: scoring.Scorer
+    before: scoring.Scored
+    after: scoring.Scored
+
+    def of_several_outputs(self) -> list[OutputScores]:
+        """One entry for each; none where there is one output only."""
+        if len(self.scorer.metrics) == 1:
+            return []
+        before, after = self.before.evidence, self.after.evidence
+        return [
+            OutputScores(name=name, metric=metric.name, before=before[name].score(), after=after[name].score())
+            for name, metric in self.scorer.metrics.items()
+        ]
 
 
 @dataclass
@@ -122,8 +186,8 @@ class _Prune:
 
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
-        source, samples, applied = self.load(path, data)
-        self.started_from = _fingerprints(source, samples)
+        source, samples, applied = load(path, data, self.settings, self.progress)
+        self.started_from = fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = self.planner()
@@ -131,37 +195,14 @@ class _Prune:
         planner(source.kernels(), span)  # what does not fit is told before the work
         if self.settings.allocate:
             planner = self._allocated(source, samples, planner)
-        before, metric = self._score(source, samples)
+        scorer, before = self._scored(source, samples)
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
         pruning = self._train(source, samples, planner, saved)
-        after, _ = self._score(source, samples)
-        report = self._report(path, source, samples, pruning, applied, (metric, before, after, started))
+        _, after = self._scored(source, samples)
+        scores = _Scores(scorer, before, after)
+        report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
         return report
-
-    def load(self, path: Path, data: Any) -> tuple[KerasSource, Dataset, int]:
-        """The model without wrappers, the data fitted to it, and how many masks were applied."""
-        with self.progress.stage("load"):
-            opened = keras_model.open_model(path, self.settings.custom_objects)
-            check_finite(opened)
-            source, applied = strip(opened)
-            if not isinstance(source, KerasSource):
-                raise ModelError(f"{path} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-            with repeatable.seedable_layers(source.keras):
-                source = source.copied()
-            inputs = source.inputs()
-            if len(inputs) != 1:
-                raise DataError(f"{path} has {len(inputs)} inputs; prune trains models with one. Use MagnitudePruning.")
-            outputs = source.outputs()
-            if len(outputs) != 1:
-                raise DataError(
-                    f"{path} has {len(outputs)} outputs; prune trains models with one. Use MagnitudePruning."
-                )
-            samples = dataset.of_any(data, seed=self.settings.seed, image_shape=inputs[0].shape)
-            samples = samples.fitted_to(inputs[0].shape, inputs[0].dtype)
-        if not samples.has_labels:
-            raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
-        return source, samples, applied
 
     def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
         """Mask one kernel of the plan at a time; the test part is not touched."""
@@ -169,7 +210,7 @@ class _Prune:
         plan = planner(source.kernels(), self._span(samples))
         kernels = [each.kernel for each in plan.kernels]
         count = sensitivity.estimated_evaluations(kernels, sparsities)
-        self.progress.note(f"scan: {count} evaluations of {len(x)} held-out training samples each")
+        self.progress.note(f"scan: {count} evaluations of {count_samples(x)} held-out training samples each")
         with self.progress.stage("scan") as on_step:
             assert y is not None  # has_labels
             training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
@@ -245,12 +286,11 @@ class _Prune:
             self.warnings.append(sentence)
             self.progress.note(f"warning: {sentence}")
 
-    def _score(self, source: KerasSource, samples: Dataset) -> tuple[float, str]:
+    def _scored(self, source: KerasSource, samples: Dataset) -> tuple[scoring.Scorer, scoring.Scored]:
         with self.progress.stage("evaluate"):
-            outputs = np.asarray(source.model.predict(samples.x_test, batch_size=256, verbose=0))
-            metric = choose_metric(outputs, samples.y_test)
-            assert samples.y_test is not None  # has_labels
-            return metric.score(outputs, samples.y_test), metric.name
+            outputs = masked_score.predicted(source, samples.x_test)
+            scorer = scoring.scorer(outputs, samples.y_test)
+            return scorer, scorer.scored(outputs)
 
     def _report(
         self,
@@ -259,9 +299,9 @@ class _Prune:
         samples: Dataset,
         pruning: MagnitudePruning,
         applied: int,
-        scores: tuple[str, float, float, float],
+        scores: _Scores,
+        started: float,
     ) -> PruneReport:
-        metric, before, after, started = scores
         plan = pruning.plan
         return PruneReport(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
@@ -283,10 +323,11 @@ class _Prune:
             ],
             sparsity_before=started,
             sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
-            metric=metric,
-            samples=len(samples.x_test),
-            before=before,
-            after=after,
+            metric=scores.scorer.metric,
+            samples=samples.test_samples,
+            before=scores.before.mean,
+            after=scores.after.mean,
+            outputs=scores.of_several_outputs(),
             warnings=self.warnings,
             curve=_curve(plan, source.model.optimizer, self._span(samples).steps),
             seconds=self.progress.seconds,
@@ -321,7 +362,7 @@ class _Prune:
             drawing = Path(folder) / "schedule.svg"
             curve = report.curve
             plots.schedule(np.array(curve.steps), np.array(curve.sparsity), np.array(curve.learning_rate), drawing)
-            write_bytes(self.output.with_suffix(".prune.json"), (report.model_dump_json(indent=2) + "\n").encode())
+            write_bytes(report_path(self.output), (report.model_dump_json(indent=2) + "\n").encode())
             publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)
         checkpoint.path_beside(self.output).unlink(missing_ok=True)
@@ -340,7 +381,7 @@ def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Pat
     pruning.restore(saved.step, saved.masks)
 
 
-def _fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
+def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
 
     def of(arrays: Sequence[Any]) -> str:
@@ -350,7 +391,7 @@ def _fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
         return f"crc32 {found:08x}"
 
     weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
-    return {"model": of(weights), "training data": of([samples.x_train, samples.y_train])}
+    return {"model": of(weights), "training data": of([*columns(samples.x_train), *columns(samples.y_train)])}
 
 
 def _variables(optimizer: Any) -> list[Any]:

@@ -97,7 +97,7 @@ class _Sweep:
         settings, grid = self.settings, places(self.settings)
         if self.data is None:
             raise SettingsError("a sweep needs labelled data: say --data SPEC (data=...).")
-        delivery.check_out(settings.out, (REPORT_JSON, REPORT_MARKDOWN, PLOT))
+        delivery.check_folder(settings.out, "--out", (REPORT_JSON, REPORT_MARKDOWN, PLOT))
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.sweep_point:check",

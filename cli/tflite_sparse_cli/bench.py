@@ -39,6 +39,7 @@ def bench(files: tuple[Path, ...], threads: int, rounds: int, kernels: str, as_j
     """
     from tflite_sparse.evaluation import latency
     from tflite_sparse.report import latency as report
+    from tflite_sparse.report import latency_tables
 
     with progress_for(quiet).stage("measure") as on_step:
         measured = latency.compare(files, threads=threads, rounds=rounds, kernels=kernels, on_step=on_step)  # type: ignore[arg-type]
@@ -46,4 +47,6 @@ def bench(files: tuple[Path, ...], threads: int, rounds: int, kernels: str, as_j
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:
-        print_table(report.files(found), f"{threads} thread{'s' * (threads > 1)}, {rounds} rounds, {kernels} kernels")
+        print_table(
+            latency_tables.files(found), f"{threads} thread{'s' * (threads > 1)}, {rounds} rounds, {kernels} kernels"
+        )

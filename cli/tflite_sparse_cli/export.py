@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option, target_options
+from tflite_sparse_cli.options import builder_option, json_option, progress_for, quiet_option, target_options
 from tflite_sparse_cli.tables import show
 
 _DEFAULTS = ExportSettings()
@@ -67,6 +67,11 @@ _DEFAULTS = ExportSettings()
     "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
     "sequences of any length. auto: what works.",
 )
+@click.option(
+    "--fixed-batch",
+    is_flag=True,
+    help="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs --io float32.",
+)
 @target_options
 @click.option(
     "--finetune-epochs",
@@ -97,6 +102,9 @@ _DEFAULTS = ExportSettings()
     "(outputs, labels), higher is better, one number or one for each sample. It is run.",
 )
 @click.option(
+    "--measure", is_flag=True, help="Also measure latency, loading and memory on this machine, as bench does."
+)
+@click.option(
     "--max-accuracy-drop",
     type=float,
     default=_DEFAULTS.max_accuracy_drop,
@@ -115,12 +123,7 @@ _DEFAULTS = ExportSettings()
     type=click.Path(path_type=Path),
     help="Python file that defines MODEL's own layers. It is run.",
 )
-@click.option(
-    "--builder",
-    metavar="FILE.py:FUNCTION",
-    help="Where MODEL is an .h5 file with weights only: a function without arguments that returns the built Keras "
-    "model (Keras 2 or 3). It is run.",
-)
+@builder_option
 @click.option(
     "--signature",
     metavar="NAME",
@@ -134,6 +137,13 @@ _DEFAULTS = ExportSettings()
     default=DEFAULT_OUT,
     show_default=True,
     help="Folder for the files. Only this command's own files are replaced in it.",
+)
+@click.option(
+    "--android-assets",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and what this "
+    "machine's runtime computes from them (needs --int8).",
 )
 @json_option
 @quiet_option

@@ -14,8 +14,10 @@ from tflite_sparse_cli.bench import bench
 from tflite_sparse_cli.decode import decode
 from tflite_sparse_cli.encode import encode
 from tflite_sparse_cli.export import export
+from tflite_sparse_cli.fit import fit
 from tflite_sparse_cli.inspect import inspect
 from tflite_sparse_cli.prune import prune
+from tflite_sparse_cli.report import report
 from tflite_sparse_cli.sweep import sweep
 from tflite_sparse_cli.verify import verify
 
@@ -50,7 +52,7 @@ def cli(debug: bool) -> None:
     del debug  # read from the context where an error is shown
 
 
-for command in (export, prune, encode, decode, inspect, verify, bench, sweep):
+for command in (export, prune, fit, sweep, encode, decode, inspect, verify, bench, report):
     cli.add_command(command)
 
 

@@ -30,6 +30,13 @@ json_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no notes.")
 
 
+builder_option = click.option(
+    "--builder",
+    metavar="FILE.py:FUNCTION",
+    help="Where MODEL is an .h5 file with weights only: a function without arguments that returns the built Keras "
+    "model (Keras 2 or 3). It is run.",
+)
+
 _TARGET_OPTIONS = (
     click.option(
         "--target",

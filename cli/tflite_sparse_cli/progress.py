@@ -48,14 +48,15 @@ class TerminalProgress:
 
     @contextlib.contextmanager
     def _lines(self, name: str) -> Iterator[Step]:
-        last = time.perf_counter()
+        started = last = time.perf_counter()
 
         def on_step(done: int, total: int) -> None:
             nonlocal last
             now = time.perf_counter()
             if now - last >= _SECONDS_BETWEEN_LINES:
                 last = now
-                self._print(f"{name}: {done / total:.0%}")
+                left = f", about {(now - started) * (total - done) / done:.0f} s left" if done else ""
+                self._print(f"{name}: {done / total:.0%}{left}")
 
         yield on_step
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tflite_sparse.config import PruneSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import builder_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _DEFAULTS = PruneSettings()
@@ -82,6 +82,7 @@ _DEFAULTS = PruneSettings()
     type=click.Path(path_type=Path),
     help="Python file that defines MODEL's own layers. It is run.",
 )
+@builder_option
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of order, dropout and splits.")
 @json_option
 @quiet_option

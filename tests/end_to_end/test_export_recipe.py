@@ -33,8 +33,9 @@ def model(keras3, wine):
             norm,
             layers.Dense(64, activation="relu", name="first"),
             layers.Dense(64, name="second"),
-            layers.BatchNormalization(name="folded"),
+            layers.BatchNormalization(name="norm_2"),
             layers.Activation("relu"),
+            layers.Dropout(0.1, name="dropped"),
             layers.Dense(3, activation="softmax", name="classes"),
         ],
         name="wines",
@@ -85,8 +86,17 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     out = tmp_path / "out"
     usual = tflite_sparse.export(model, wine, int8=True, io="float32", max_accuracy_drop=1, out=tmp_path / "usual")
     report = tflite_sparse.export(
-        model, wine, int8=True, io="float32", recipe=rules, max_accuracy_drop=1, sparsity=0.8, out=out
+        model,
+        wine,
+        int8=True,
+        io="float32",
+        recipe=rules,
+        max_accuracy_drop=1,
+        sparsity=0.8,
+        layer_errors=True,
+        out=out,
     )
+    assert len(report.layers) == report.layer_tensors > 5
     assert report.float_layers == ["wines/norm", "wines/second"]
     assert "Float32 by the recipe: wines/norm, wines/second." in (out / "report.md").read_text()
     assert report.verification.weights_bit_exact
@@ -107,11 +117,21 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     assert report.models.sparse_int8.accuracy - usual.models.sparse_int8.accuracy > usual.accuracy.drop / 2
 
 
+def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
+    """``classes`` is too small to be pruned by default; what the rule makes zero there is zero in the file."""
+    rules = write('[[rule]]\nlayers = "second|classes"\nskip = false\nsparsity = 0.75\nschedule = "constant"')
+    report = tflite_sparse.export(
+        model, wine, recipe=rules, finetune_epochs=1, max_accuracy_drop=1, out=tmp_path / "out"
+    )
+    sparsity = {tensor.shape: round(tensor.sparsity, 2) for tensor in report.tensors}
+    assert (sparsity[64, 13], sparsity[64, 64], sparsity[3, 64]) == (0, 0.75, 0.75)
+
+
 @pytest.mark.parametrize("form", ["keras2.keras", "keras3-export"])
 def test_forms(form, model_files, digits, write, tmp_path):
     """Operators are found by layer in Keras 2 and in a SavedModel, and the last one, whose tensor has no such name."""
     source = keras_model.open_model(model_files[form])
-    rules = recipe.read(write('[[rule]]\nlayers = "conv2|classes"\nprecision = "float32"'))
+    rules = recipe.read(write('[[rule]]\nlayers = "(conv2|classes)(_1)?"\nprecision = "float32"'))
     kept = recipe.float_layers(rules, source.layers())
     path = tmp_path / "model.tflite"
     path.write_bytes(convert.to_int8(source, digits.x_train[:20], "float32", float_layers=kept))
@@ -132,12 +152,12 @@ def test_forms(form, model_files, digits, write, tmp_path):
         ),
         ('types = ["Conv2D"]\nprecision = "float32"', {}, "match no layer; there are .*BatchNormalization, Dense"),
         (
-            'layers = "folded"\nprecision = "float32"',
+            'layers = "dropped"\nprecision = "float32"',
             {},
-            "rule 1: precision = 'float32' finds no operator of wines/folded",
+            "rule 1: precision = 'float32' finds no operator of wines/dropped",
         ),
         ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "speaks of int8 files for LiteRT"),
-        ('layers = "first"\nprecision = "float32"', {"target": "micro"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "speaks of int8 files for LiteRT"),
         ('layers = "first"\nprecision = "half"', {}, "rule 1: precision = 'half': input should be 'int8' or 'float32'"),
     ],
 )

@@ -5,8 +5,12 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import DataError
+from tflite_sparse.evaluation import masked_score
 from tflite_sparse.flatbuffer.signature import names_of
+from tflite_sparse.pruning import training
 from tflite_sparse.runtime import litert
+from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources.named_arrays import Signature
 from tools import run_cli
 
 COUNT = 120
@@ -165,10 +169,42 @@ def test_one_tensor_by_two_names(keras3, tmp_path):
     assert not [failure for failure in report.gates.failures if "conversion" in failure]
 
 
-def test_prune_says_that_it_takes_one_output(keras3, tmp_path):
-    inputs = keras3.Input((64,))
-    heads = [keras3.layers.Dense(3, name=name)(inputs) for name in ("a", "b")]
-    keras3.Model(inputs, heads).save(tmp_path / "two.keras")
-    x, y = np.zeros((20, 64), np.float32), np.zeros(20, int)
-    with pytest.raises(DataError, match=r"two\.keras has 2 outputs; prune trains models with one"):
-        tflite_sparse.prune(tmp_path / "two.keras", (x, y), tmp_path / "out.keras", sparsity=0.5)
+@pytest.mark.parametrize(("generation", "form"), [("keras3", "list"), ("keras3", "dict"), ("keras2", "list")])
+def test_pruned_while_training(generation, form, request, tmp_path):
+    x, y = columns()
+    two_by_two(request.getfixturevalue(generation), form).save(tmp_path / "dense.keras")
+    np.savez(tmp_path / "data.npz", **x, **y)
+    options = ["--sparsity", 0.7, "--epochs", 12, "--batch-size", 16, "--allocate", "--json"]
+    output = tmp_path / "pruned.keras"
+    run = run_cli("prune", tmp_path / "dense.keras", "--data", tmp_path / "data.npz", "-o", output, *options)
+    assert run.code == 0, run.stderr
+    report = run.report
+    assert report["sparsity"] == pytest.approx(0.7, abs=0.01)
+    assert report["metric"] == "mean"
+    scores = {each["name"]: each for each in report["outputs"]}
+    assert {name: each["metric"] for name, each in scores.items()} == {"kind": "top1", "size": "r2"}
+    assert report["after"] == pytest.approx((scores["kind"]["after"] + scores["size"]["after"]) / 2)
+    assert scores["kind"]["after"] > max(scores["kind"]["before"], 0.8)
+    assert scores["size"]["after"] > scores["size"]["before"]
+
+
+def test_prune_wants_labels_of_every_output(keras3, tmp_path):
+    x, y = columns()
+    two_by_two(keras3).save(tmp_path / "dense.keras")
+    with pytest.raises(DataError, match="no labels for the output 'size'"):
+        tflite_sparse.prune(tmp_path / "dense.keras", (x, {"kind": y["kind"]}), tmp_path / "out.keras", sparsity=0.5)
+    assert not (tmp_path / "out.keras").exists()
+
+
+def test_a_scan_measures_the_mean_over_outputs(keras3):
+    x, y = columns()
+    source = keras_model.from_memory(two_by_two(keras3))
+    samples = dataset.of_model((x, y), Signature(source.inputs(), source.outputs()))
+    training.compile_for(source, samples, "sgd")
+    found = masked_score.evaluator(source, x, y)()
+    outputs = source.compute(x)
+    top1 = np.mean(outputs["kind"].argmax(-1) == y["kind"])
+    error = np.mean((outputs["size"] - y["size"]) ** 2)
+    assert found.metric == pytest.approx((top1 + 1 - error / np.var(y["size"])) / 2, abs=1e-4)
+    entropy = -np.mean(np.log(outputs["kind"][np.arange(COUNT), y["kind"]]))
+    assert found.loss == pytest.approx(error + entropy, rel=1e-4)

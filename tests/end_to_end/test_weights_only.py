@@ -147,3 +147,17 @@ def check_refused(run, out, *words):
     for word in words:
         assert word in run.stderr
     assert not out.exists()
+
+
+def test_prune_takes_a_builder(weight_files, builders, digits, tmp_path):
+    data = {name: getattr(digits, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "data.npz", **data)
+    options = ["--data", tmp_path / "data.npz", "--sparsity", 0.5, "--epochs", 2, "-o", tmp_path / "out.keras"]
+    builder = f"{builders / 'with_keras.py'}:make"
+    run = run_cli("prune", weight_files / "keras3.weights.h5", "--builder", builder, *options, "--json")
+    assert run.code == 0, run.stderr
+    assert run.report["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert run.report["before"] > 0.9  # the weights of the file were trained
+    without = run_cli("prune", weight_files / "keras3.weights.h5", *options)
+    assert without.code == 2
+    assert "give --builder FILE.py:FUNCTION" in without.stderr

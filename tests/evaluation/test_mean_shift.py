@@ -15,7 +15,7 @@ MODELS = {
     "valid stride": lambda w: tiny_models.conv2d(SHAPE, (6, 8), "float32", same=False, stride=2, weights=w(SHAPE)),
     "dilation": lambda w: tiny_models.conv2d(SHAPE, (6, 7), "float32", dilation=2, weights=w(SHAPE)),
     "even kernel": lambda w: tiny_models.conv2d((8, 4, 2, 4), (6, 7), "float32", weights=w((8, 4, 2, 4))),
-    "wide kernel": lambda w: tiny_models.conv2d((8, 5, 5, 4), (2, 3), "float32", weights=w((8, 5, 5, 4))),
+    "large kernel": lambda w: tiny_models.conv2d((8, 5, 5, 4), (2, 3), "float32", weights=w((8, 5, 5, 4))),
     "groups": lambda w: tiny_models.conv2d(SHAPE, (6, 7), "float32", groups=2, weights=w(SHAPE)),
     "dense": lambda w: tiny_models.fully_connected((8, 20), dtype="float32", weights=w((8, 20))),
     "dense on rows": lambda w: tiny_models.fully_connected((8, 20), (1, 5), "float32", weights=w((8, 20))),

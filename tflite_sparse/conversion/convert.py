@@ -37,7 +37,13 @@ class _Quantisation:
 
 
 def to_float32(
-    model: SourceModel, *, recurrent: Recurrent = "auto", like: Arrays | None = None, as_int8: bool = False
+    model: SourceModel,
+    *,
+    recurrent: Recurrent = "auto",
+    like: Arrays | None = None,
+    as_int8: bool = False,
+    named: bool = False,
+    fixed_batch: bool = False,
 ) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
@@ -47,11 +53,16 @@ def to_float32(
         like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
             by step they tell how many steps there are, if the model leaves that open.
         as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
+        named: name operators after their layers, as :func:`to_int8` does where layers stay float32.
+        fixed_batch: whether inputs take one sample and no other number.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
     """
-    return _first_that_works(model, traces(model, like, recurrent, int8=as_int8), None, ignore_steps)
+    forms = [
+        replace(form, named=named) for form in traces(model, like, recurrent, int8=as_int8, fixed_batch=fixed_batch)
+    ]
+    return _first_that_works(model, forms, None, ignore_steps)
 
 
 def to_int8(
@@ -63,6 +74,7 @@ def to_int8(
     calibration: Calibration = "min-max",
     float_layers: FloatLayers | None = None,
     recurrent: Recurrent = "auto",
+    fixed_batch: bool = False,
     on_step: Step = ignore_steps,
 ) -> bytes:
     """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and integer activations.
@@ -76,6 +88,7 @@ def to_int8(
         calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
         float_layers: of int8 activations, the layers whose operators stay float32, by the rule that says so.
         recurrent: how recurrent layers are written.
+        fixed_batch: whether inputs take one sample and no other number.
         on_step: told (samples seen, samples in all); what is not min-max sees each sample twice.
 
     Raises:
@@ -83,7 +96,8 @@ def to_int8(
         SettingsError: the ``float_layers`` of a rule have no operators of their own.
     """
     kept = float_layers or {}
-    forms = [replace(form, named=bool(kept)) for form in traces(model, samples, recurrent, int8=True)]
+    traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch)
+    forms = [replace(form, named=bool(kept)) for form in traced]
     return _first_that_works(model, forms, _Quantisation(samples, io, activations, calibration, kept), on_step)
 
 

@@ -47,8 +47,8 @@ def names_in(model: Any, folder: str, float_layers: FloatLayers) -> set[str]:
     for place, names in found.items():
         if not names:
             raise SettingsError(
-                f"{place}: precision = 'float32' finds no operator of {float_layers[place][0]}: it is computed within "
-                "those of another layer. Name the layer before or behind it."
+                f"{place}: precision = 'float32' finds no operator of {float_layers[place][0]}: it does nothing in a "
+                "file, or is computed within another layer. Name the layer before or behind it."
             )
     return set().union(*found.values())
 

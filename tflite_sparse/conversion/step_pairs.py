@@ -13,6 +13,7 @@ Pairs = dict[str, np.ndarray]
 """Arrays by the names of the inputs, each ``(n, ...)``."""
 
 _TANH_ENDS = {-1: -32767 / 32768, 1: 127 / 128}  # with them int8 and int16 inputs get the scale of a tanh's output
+_TRIED = 256  # inputs for a step after the end of a sequence
 
 
 def spread(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
@@ -34,11 +35,12 @@ def for_calibration(model: TimeStepSource, sequences: np.ndarray, count: int, se
     """The same and, for each state, the steps that yield its smallest and largest value and those that take them.
 
     So the calibrator finds one range for a state as an output and as an input: the file can be fed what it yields as it
-    is. Where a value is reached at the end of a sequence, its last step is repeated; not if that leads beyond.
+    is. Where a value is reached at the end of a sequence, a step is made up that leads beyond no such value, if one is
+    found.
     """
     extremes = _Extremes(model.states)
     common = _walk(model, sequences, count, seed, extremes)
-    return _joined([common, *extremes.samples(model)])
+    return _joined([common, *extremes.samples(model, common[INPUT])])
 
 
 def _walk(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int, extremes: _Extremes | None) -> Pairs:
@@ -103,19 +105,31 @@ class _Extremes:
                     following = {INPUT: next_x[row : row + 1], **states}
                     self.found[state.name, sign] = _Extreme(value, step, following, is_last, end)
 
-    def samples(self, model: TimeStepSource) -> list[Pairs]:
-        """What is to be calibrated with, beside the others."""
+    def samples(self, model: TimeStepSource, x: np.ndarray) -> list[Pairs]:
+        """What is to be calibrated with, beside the others, whose inputs are ``x`` ``(n, ...)``."""
         found = []
         for extreme in self.found.values():
             found.append(extreme.step)
             if extreme.end is not None:
                 found.append(extreme.end)
-            if not extreme.is_made_up or self._stays_within(model.compute(extreme.following)):
-                found.append(extreme.following)
+            following = self._made_up(model, extreme, x) if extreme.is_made_up else extreme.following
+            if following is not None:
+                found.append(following)
         return found
 
-    def _stays_within(self, after: Pairs) -> bool:
-        return all(float((sign * after[name]).max()) <= extreme.value for (name, sign), extreme in self.found.items())
+    def _made_up(self, model: TimeStepSource, extreme: _Extreme, x: np.ndarray) -> Pairs | None:
+        """A step after the end of a sequence that leads beyond no extreme, if any ``x`` gives one."""
+        tried = np.concatenate([extreme.following[INPUT], x[:_TRIED]])
+        steps = {name: np.repeat(array, len(tried), axis=0) for name, array in extreme.following.items()}
+        steps[INPUT] = tried
+        after = model.compute(steps)
+        within = np.logical_and.reduce(
+            [(sign * after[name]).max(axis=1) <= other.value for (name, sign), other in self.found.items()]
+        )
+        if not within.any():
+            return None
+        row = int(within.argmax())
+        return {name: array[row : row + 1] for name, array in steps.items()}
 
 
 def _joined(parts: list[Pairs]) -> Pairs:

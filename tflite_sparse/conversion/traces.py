@@ -21,7 +21,9 @@ int8 kernel crashes on sparse weights, was ten times less exact in a trial, and 
 (LiteRT 2.3.0). Each step costs about 4 kB of the file."""
 
 
-def traces(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int8: bool) -> list[Trace]:
+def traces(
+    model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int8: bool, fixed_batch: bool = False
+) -> list[Trace]:
     """The forms to try, one after the other.
 
     Args:
@@ -29,11 +31,13 @@ def traces(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int
         like: samples of its inputs, where there are any; they tell sizes that the model leaves open.
         recurrent: what the user wants.
         int8: whether activations are calibrated.
+        fixed_batch: whether inputs take one sample and no other number; where there are loops, they do so anyway.
     """
     loops = model.loops()
+    one_sample = Trace({spec.name: (1, *spec.shape[1:]) for spec in model.inputs()})
     if not loops.any:
-        return [AS_IT_IS]
-    loop = Trace({spec.name: (1, *spec.shape[1:]) for spec in model.inputs()})
+        return [one_sample] if fixed_batch else [AS_IT_IS]
+    loop = one_sample
     shapes = _shapes(model, like)
     unrolled = Trace(shapes, unrolled=True)
     steps = _steps(shapes)

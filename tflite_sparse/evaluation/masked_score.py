@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tflite_sparse.evaluation.accuracy import choose_metric
+from tflite_sparse.evaluation import scoring
 from tflite_sparse.pruning.sensitivity import Score
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.arrays import Arrays
 
 if TYPE_CHECKING:
     from tflite_sparse.sources.keras_model import KerasSource
@@ -16,27 +18,36 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 256
 
 
-def evaluator(source: KerasSource, x: np.ndarray, y: np.ndarray) -> Callable[[], Score]:
+def predicted(source: KerasSource, x: Arrays) -> dict[str, np.ndarray]:
+    """What a model yields for samples, each output ``(n, ...)`` by its name."""
+    outputs = source.model.predict(source.fed(x), batch_size=_BATCH_SIZE, verbose=0)
+    arrays = tensorflow_import.tensorflow().nest.flatten(outputs)
+    return {spec.name: np.asarray(array) for spec, array in zip(source.outputs(), arrays, strict=True)}
+
+
+def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
     """What :func:`tflite_sparse.pruning.sensitivity.scan` calls: the score of a compiled model on held-out samples.
 
     Args:
         source: the compiled model.
-        x: ``(n, *input shape)``.
-        y: labels, one for each.
+        x: ``(n, *input shape)``, of several inputs by their names.
+        y: labels, of several outputs by their names.
 
-    The metric is chosen by the model's outputs now, so that it is the same for every mask.
+    The metrics are chosen by the model's outputs now, so that they are the same for every mask. Of several outputs the
+    metric is the mean, and the loss the sum, as in training.
 
     Raises:
         DataError: the labels do not fit the outputs.
     """
-
-    def outputs() -> np.ndarray:
-        return np.asarray(source.model.predict(x, batch_size=_BATCH_SIZE, verbose=0))
-
-    metric = choose_metric(outputs(), y)
+    scorer = scoring.scorer(predicted(source, x), y)
+    losses = tensorflow_import.tensorflow().nest.flatten(source.model.loss)  # in the order of the outputs
 
     def evaluate() -> Score:
-        predicted = outputs()
-        return Score(metric.score(predicted, y), float(source.model.loss(y, predicted)))
+        found = predicted(source, x)
+        loss = sum(
+            float(each(scorer.references[name], outputs))
+            for each, (name, outputs) in zip(losses, found.items(), strict=True)
+        )
+        return Score(scorer.scored(found).mean, loss)
 
     return evaluate

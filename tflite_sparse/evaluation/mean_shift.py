@@ -2,8 +2,8 @@
 
 Nagel and others, "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2: of a
 layer ``y = W x + b`` whose weights become ``W + e``, the mean output moves by ``e E[x]``. Pruning moves it in the same
-way. ``E[x]`` is measured here, as in their appendix D; with the mean input of each channel *and place*, from which the
-mean over all places of a convolution's output follows exactly, padding included.
+way. ``E[x]`` is measured here on samples, of each channel *and place* of the input: the mean over all places of a
+convolution's output follows from it exactly, padding included.
 """
 
 from __future__ import annotations

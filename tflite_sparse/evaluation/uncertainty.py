@@ -18,7 +18,7 @@ _PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where 95 % of such test sets would put a score: from ``low`` to ``high``, and by which ``method``."""
+    """A confidence interval of :data:`LEVEL`, from ``low`` to ``high``, and by which ``method`` it was made."""
 
     low: float
     high: float

@@ -138,6 +138,6 @@ def mask_at_once(plan: Plan) -> None:
 
 
 def frozen(kernels: Sequence[Kernel], span: Span) -> Plan:
-    """A :data:`Planner` that keeps at zero what is zero, and makes no new masks."""
+    """A :data:`Planner` that keeps at zero what is zero in ``kernels``, and makes no new masks."""
     del span
-    return Plan(tuple(KernelPlan(kernel, Frozen()) for kernel in masks.prunable_of(kernels)))
+    return Plan(tuple(KernelPlan(kernel, Frozen()) for kernel in kernels))

@@ -19,29 +19,32 @@ from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import flatten
 
 
-def batches(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, epochs: range) -> Any:
-    """Data for ``fit`` of either generation, given with ``steps_per_epoch=steps(len(x), batch_size)``.
+def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
+    """Data for ``fit`` of either generation, given with ``steps_per_epoch=steps(samples, batch_size)``.
 
     Every epoch yields every sample once, in an order of ``(seed, epoch)``. All epochs are one sequence: what is fetched
     ahead is right whenever it is asked for.
 
     Args:
-        x: samples.
-        y: their labels.
+        x: samples: an array, or a list or mapping of them, as the model takes them.
+        y: their labels, as the model yields its outputs.
         batch_size: samples of one step; the last batch of an epoch may be smaller.
         seed: of the order.
         epochs: numbers of the epochs, from 0.
     """
     tf = tensorflow_import.tensorflow()
 
-    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for epoch in epochs:
-            order = np.random.default_rng([seed, epoch]).permutation(len(x))
-            for start in range(0, len(x), batch_size):
-                chosen = order[start : start + batch_size]
-                yield x[chosen], y[chosen]
+    data = tuple(tuple(part) if isinstance(part, list) else part for part in (x, y))  # a list would become one tensor
+    count = len(tf.nest.flatten(data)[0])
 
-    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y))
+    def generate() -> Iterator[Any]:
+        for epoch in epochs:
+            order = np.random.default_rng([seed, epoch]).permutation(count)
+            for start in range(0, count, batch_size):
+                chosen = order[start : start + batch_size]
+                yield tf.nest.map_structure(lambda array, rows=chosen: array[rows], data)
+
+    signature = tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), data)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
 
 

@@ -15,6 +15,7 @@ from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.scan import KernelScan, Point, Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.sources.arrays import Arrays, take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
@@ -97,7 +98,7 @@ def estimated_evaluations(kernels: Sequence[Kernel], sparsities: Sequence[float]
 
 def held_out(
     data: Dataset, share: float = 0.1, most: int = 2000, *, seed: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
+) -> tuple[Arrays, Arrays | None, Arrays, Arrays | None]:
     """Split the training part; the test part is not touched.
 
     Args:
@@ -115,7 +116,7 @@ def held_out(
     """
     if not 0 < share < 1 or most < 1:
         raise SettingsError(f"share = {share:g}, most = {most}: a share between 0 and 1, and one sample or more.")
-    count = len(data.x_train)
+    count = data.train_samples
     if count < 2:
         raise DataError(f"{data.name}: one training sample cannot be split; a scan holds some out.")
     held = min(max(1, round(count * share)), most, count - 1)
@@ -123,8 +124,8 @@ def held_out(
     fit, rest = np.sort(order[held:]), np.sort(order[:held])
     x, y = data.x_train, data.y_train
     if y is None:
-        return x[fit], None, x[rest], None
-    return x[fit], y[fit], x[rest], y[rest]
+        return take(x, fit), None, take(x, rest), None
+    return take(x, fit), take(y, fit), take(x, rest), take(y, rest)
 
 
 @contextlib.contextmanager

@@ -34,9 +34,11 @@ _PRUNE_FROM, _PRUNE_TO = 0.1, 0.65
 _UPDATES = 60
 
 
-def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step) -> None:
-    """Train a freshly built classifier on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
-    steps = SCRATCH_EPOCHS * math.ceil(data.train_samples / BATCH_SIZE)
+def train_from_scratch(
+    source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step, epochs: int = SCRATCH_EPOCHS
+) -> None:
+    """Train a freshly built model on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
+    steps = epochs * math.ceil(data.train_samples / BATCH_SIZE)
     extra = []
     if sparsity > 0:
         begin, end = round(steps * _PRUNE_FROM), round(steps * _PRUNE_TO)
@@ -47,11 +49,13 @@ def train_from_scratch(source: KerasSource, data: Dataset, sparsity: float, *, s
             return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
 
         extra.append(MagnitudePruning(planner=planner))
-    _fit(source, data, SCRATCH_EPOCHS, _SCRATCH_RATE, extra, seed, on_step)
+    _fit(source, data, epochs, _SCRATCH_RATE, extra, seed, on_step)
 
 
-def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_step: Step) -> None:
-    """Train on labelled data under the masks that the kernels have now.
+def finetune(
+    source: KerasSource, data: Dataset, epochs: int, masked: Sequence[Kernel], *, seed: int, on_step: Step
+) -> None:
+    """Train on labelled data under the masks that the kernels ``masked`` have now.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
@@ -59,7 +63,12 @@ def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_s
     """
     if not data.has_labels:
         raise DataError(f"{data.name} has no labels: --finetune-epochs needs some (y).")
-    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=frozen)], seed, on_step)
+    names = {kernel.name for kernel in masked}
+
+    def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
+        return frozen([kernel for kernel in kernels if kernel.name in names], span)
+
+    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=planner)], seed, on_step)
 
 
 def span_of(settings: PruneSettings, samples: int) -> Span:
@@ -81,7 +90,7 @@ def train_repeatably(
     """Train on labelled data so that the result depends on the seed alone, and a run can go on where one stopped.
 
     Args:
-        source: a model with one input and one output; it is compiled here.
+        source: the model; it is compiled here.
         data: what it is trained on.
         settings: epochs, batch size, optimizer, the highest learning rate and the seed.
         pruning: what prunes on the way. None: plain training.
@@ -95,7 +104,7 @@ def train_repeatably(
         SettingsError: Keras has no such optimizer.
         ModelError: Keras cannot train the model, or a weight became NaN or infinite.
     """
-    keras, model, y = source.keras, source.model, data.y_train
+    keras, model = source.keras, source.model
     span = span_of(settings, data.train_samples)
     keras.utils.set_random_seed(settings.seed)
     compile_for(source, data, _optimizer(keras, settings, span.steps))
@@ -108,9 +117,10 @@ def train_repeatably(
         AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
     ]
     epochs = range(first, settings.epochs)
+    x, y = source.fed(data.x_train), source.labelled(data.y_train)
     try:
         model.fit(
-            repeatable.batches(data.x_train, y, settings.batch_size, settings.seed, epochs),
+            repeatable.batches(x, y, settings.batch_size, settings.seed, epochs),
             initial_epoch=first,
             epochs=settings.epochs,
             steps_per_epoch=span.steps_per_epoch,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import pydantic
 
-from tflite_sparse.evaluation import layer_errors
 from tflite_sparse.report.names import shortened
+
+if TYPE_CHECKING:  # tables need the report, not the runtime
+    from tflite_sparse.evaluation import layer_errors
 
 WORST_SHOWN = 10
 _WORST_NAMED = 3

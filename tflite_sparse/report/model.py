@@ -10,8 +10,10 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
+from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
+from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport
 
 
@@ -20,7 +22,7 @@ class _Part(pydantic.BaseModel):
 
 
 class Interval(_Part):
-    """From ``low`` to ``high``: where 95 % of test sets of that size would put a number."""
+    """A 95 % confidence interval, from ``low`` to ``high``, and how it was made."""
 
     low: float
     high: float
@@ -192,6 +194,7 @@ class Gates(_Part):
 class Report(_Part):
     """The report of one export.
 
+    ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
     ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
     the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart.
     """
@@ -214,5 +217,7 @@ class Report(_Part):
     layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    measured: BenchReport | None = None
+    training: Curve | None = None
     time_step: TimeStepReport | None = None
     seconds: dict[str, float]

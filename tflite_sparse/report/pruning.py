@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
@@ -30,6 +31,15 @@ class Curve(_Part):
     learning_rate: list[float]
 
 
+class OutputScores(_Part):
+    """Scores of one of several outputs on the test samples."""
+
+    name: str
+    metric: str
+    before: float
+    after: float
+
+
 class PruneReport(_Part):
     """What ``prune`` did.
 
@@ -46,6 +56,7 @@ class PruneReport(_Part):
         samples: how many these are.
         before: of the model as it came.
         after: of the model as it was written.
+        outputs: of several outputs, of which these are the mean, the scores of each; else empty.
         warnings: what spoke against the settings.
         curve: the schedule.
         seconds: time of each stage.
@@ -65,6 +76,21 @@ class PruneReport(_Part):
     samples: int
     before: float
     after: float
+    outputs: list[OutputScores] = []
     warnings: list[str]
     curve: Curve
     seconds: dict[str, float]
+
+
+def report_path(model: Path) -> Path:
+    """Where the report of a model that ``prune`` wrote lies."""
+    return model.with_suffix(".prune.json")
+
+
+def report_beside(model: Path) -> PruneReport | None:
+    """The report of ``prune`` on a model file, where it lies beside it and speaks of it."""
+    try:
+        found = PruneReport.model_validate_json(report_path(model).read_bytes())
+    except (OSError, pydantic.ValidationError):  # none, or something else of that name
+        return None
+    return found if Path(found.output).name == model.name else None

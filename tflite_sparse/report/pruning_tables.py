@@ -33,6 +33,7 @@ def sentences(report: PruneReport) -> list[str]:
         f"kernels{masks}.",
         f"Test samples: {report.metric} {report.before:.4f} as it came, {report.after:.4f} as written, on "
         f"{report.samples} samples.",
+        *(f"{each.name}: {each.metric} {each.before:.4f}, {each.after:.4f}." for each in report.outputs),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         f"Written: {report.output}.",
     ]

@@ -26,6 +26,12 @@ def take(arrays: Arrays, rows: slice | np.ndarray) -> Arrays:
     return arrays[rows]
 
 
+def spread(arrays: Arrays, most: int) -> Arrays:
+    """All samples, or ``most`` of them at even distances, in the same form: data may be sorted by class."""
+    rows = np.linspace(0, count(arrays) - 1, min(most, count(arrays))).round().astype(int)
+    return take(arrays, rows)
+
+
 def ordered(arrays: Arrays, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """The arrays in the order of ``names``; an array alone is the only one."""
     return tuple(arrays[name] for name in names) if isinstance(arrays, Mapping) else (arrays,)

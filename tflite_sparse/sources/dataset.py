@@ -150,6 +150,16 @@ def of_any(
     return from_arrays(data, seed=seed, signature=signature)
 
 
+def of_model(data: Any, signature: Signature, *, seed: int = 0) -> Dataset:
+    """The data set that a caller named or has in memory, by the names and in the dtypes of a model.
+
+    Raises:
+        DataError: it cannot be used, or does not fit the model.
+    """
+    shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
+    return of_any(data, seed=seed, image_shape=shape, signature=signature).fitted_to_model(signature)
+
+
 def load(
     spec: str,
     *,

@@ -126,9 +126,7 @@ class KerasSource:
             layers.named(model, tf) if trace.named else nullcontext(),
         ):
             concrete = serve.get_concrete_function()
-        holder = tf.Module()
-        holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
-        tf.saved_model.save(holder, str(folder), signatures=concrete)
+        save_concrete(concrete, folder)
 
     def fed(self, x: Arrays) -> Any:
         """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
@@ -149,6 +147,14 @@ class KerasSource:
         count = len(self.model.outputs)
         names = [_identifier(name) for name in given or ()]
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
+
+
+def save_concrete(function: Any, folder: Path) -> None:
+    """Write a concrete ``tf.function`` as a SavedModel with one signature, ``serving_default``."""
+    tf = tensorflow_import.tensorflow()
+    holder = tf.Module()
+    holder.captured = list(function.graph.variables)  # a SavedModel stores what hangs on its root
+    tf.saved_model.save(holder, str(folder), signatures=function)
 
 
 def open_model(
@@ -197,7 +203,7 @@ def open_model(
 def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
     if builder is None:
         raise ModelError(
-            f"{path} holds weights only, and the architecture is needed: export with --builder FILE.py:FUNCTION, a "
+            f"{path} holds weights only, and the architecture is needed: give --builder FILE.py:FUNCTION, a "
             "function of yours that returns the built model; or load them in Python and save it whole as .keras."
         )
     model = weights_only.build(path, builder)

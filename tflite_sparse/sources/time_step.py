@@ -20,7 +20,7 @@ import numpy as np
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import arrays, layers, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.keras_model import KerasSource, flatten
+from tflite_sparse.sources.keras_model import KerasSource, flatten, save_concrete
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
 
 INPUT, OUTPUT = "x", "y"
@@ -174,10 +174,7 @@ class TimeStepSource:
         del trace
         tf = tensorflow_import.tensorflow()
         specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in self.inputs()]
-        concrete = tf.function(self._step, input_signature=specs).get_concrete_function()
-        holder = tf.Module()
-        holder.captured = list(concrete.graph.variables)  # a SavedModel stores what hangs on its root
-        tf.saved_model.save(holder, str(folder), signatures=concrete)
+        save_concrete(tf.function(self._step, input_signature=specs).get_concrete_function(), folder)
 
     @cached_property
     def _compiled(self) -> Callable[..., Mapping[str, Any]]:

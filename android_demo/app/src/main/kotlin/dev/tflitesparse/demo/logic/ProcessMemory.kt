@@ -1,0 +1,22 @@
+package dev.tflitesparse.demo.logic
+
+/**
+ * Memory of this process as Linux counts it, in bytes.
+ *
+ * @property resident what it holds now (`VmRSS`).
+ * @property peak the most that it ever held (`VmHWM`).
+ */
+data class ProcessMemory(val resident: Long, val peak: Long) {
+    companion object {
+        const val STATUS = "/proc/self/status"
+        private const val KIB = 1024L
+
+        /** From the text of [STATUS]; null where the kernel does not tell. */
+        fun parse(status: String): ProcessMemory? {
+            fun entry(name: String) =
+                status.lineSequence().firstOrNull { it.startsWith("$name:") }
+                    ?.split(Regex("\\s+"))?.getOrNull(1)?.toLongOrNull()?.times(KIB)
+            return ProcessMemory(entry("VmRSS") ?: return null, entry("VmHWM") ?: return null)
+        }
+    }
+}

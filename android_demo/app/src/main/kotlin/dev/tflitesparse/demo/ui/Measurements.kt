@@ -1,0 +1,82 @@
+package dev.tflitesparse.demo.ui
+
+import android.content.ComponentName
+import android.content.Context
+import android.content.Intent
+import android.content.ServiceConnection
+import android.os.Bundle
+import android.os.Handler
+import android.os.IBinder
+import android.os.Looper
+import android.os.Message
+import android.os.Messenger
+import dev.tflitesparse.demo.logic.Measurement
+import dev.tflitesparse.demo.logic.ModelChoice
+
+/** Asks [MeasureService] for every file, one after the other. To be used on the main thread. */
+class Measurements(private val context: Context, private val runs: Int, private val listener: Listener) {
+
+    /** Told on the main thread. */
+    interface Listener {
+        /** All that was measured so far. */
+        fun onMeasured(measured: Map<ModelChoice, Measurement>)
+
+        /** A file could not be measured; nothing follows. */
+        fun onFailed(message: String)
+
+        /** All files were measured. */
+        fun onDone()
+    }
+
+    private val measured = linkedMapOf<ModelChoice, Measurement>()
+    private var current: Request? = null
+
+    /** Begin with the first file. */
+    fun start() = next()
+
+    /** Forget what is under way. */
+    fun cancel() {
+        current?.close()
+        current = null
+    }
+
+    private fun next() {
+        val choice = ModelChoice.entries.getOrNull(measured.size) ?: return listener.onDone()
+        current = Request(choice).also {
+            context.bindService(Intent(context, MeasureService::class.java), it, Context.BIND_AUTO_CREATE)
+        }
+    }
+
+    private inner class Request(private val choice: ModelChoice) : ServiceConnection {
+        private val answers = Messenger(
+            object : Handler(Looper.getMainLooper()) {
+                override fun handleMessage(answer: Message) = answered(answer.data)
+            },
+        )
+
+        /** Also called where the process of the file before ended a moment ago and Android started it again. */
+        override fun onServiceConnected(name: ComponentName, service: IBinder) {
+            val request = Message.obtain()
+            request.replyTo = answers
+            request.data = Bundle().apply {
+                putString(MeasureService.FILE, choice.file)
+                putInt(MeasureService.RUNS, runs)
+            }
+            Messenger(service).send(request)
+        }
+
+        override fun onServiceDisconnected(name: ComponentName) = Unit // Android starts it again
+
+        fun close() = context.unbindService(this)
+
+        private fun answered(answer: Bundle) {
+            if (current !== this) return
+            cancel()
+            val failure = answer.getString(MeasureService.FAILURE)
+            if (failure != null) return listener.onFailed(failure)
+            measured[choice] = Measurement.fromJson(requireNotNull(answer.getString(MeasureService.MEASUREMENT)))
+            listener.onMeasured(measured)
+            next()
+        }
+    }
+}

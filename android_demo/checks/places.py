@@ -1,0 +1,25 @@
+"""Where things are, and where they go: nothing that is made or fetched is part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parent.parent
+REPOSITORY = DEMO.parent
+APP = DEMO / "app" / "src" / "main"
+UNIT_TESTS = DEMO / "app" / "src" / "test" / "kotlin"
+SHIM = DEMO / "checks" / "shim"
+JVM_TESTS = DEMO / "checks" / "jvm_tests"
+
+BUILD = DEMO / "build" / "checks"  # ignored by git
+ASSETS = BUILD / "assets"  # not the app's own folder: that may hold somebody's model
+LOGS = BUILD / "logs"
+
+
+def cache() -> Path:
+    """The folder of what was fetched: ``$TFLITE_SPARSE_CACHE``, or ``tflite-sparse`` in the user's cache folder."""
+    chosen = os.environ.get("TFLITE_SPARSE_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tflite-sparse"

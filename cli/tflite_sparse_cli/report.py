@@ -1,0 +1,28 @@
+"""``tflite-sparse report``."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from tflite_sparse.config import DEFAULT_OUT
+
+
+@click.command(short_help="Make report.html again, and open it.")
+@click.argument("folder", metavar="[DIR]", default=DEFAULT_OUT, type=click.Path(path_type=Path))
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+def report(folder: Path, opens: bool) -> None:
+    """Make DIR/report.html again from DIR/report.json and the sparse file beside it, and print its path.
+
+    DIR is a folder that `export` wrote: tflite-sparse-out where none is given.
+
+    Exit code: 0 done, 2 there is no report in DIR.
+    """
+    from tflite_sparse.report_pipeline import rebuild
+
+    page = rebuild(folder)
+    click.echo(page)
+    if opens:
+        webbrowser.open(page.resolve().as_uri())

@@ -1,0 +1,222 @@
+"""``tflite-sparse fit``: a model and a number of bytes in, a file within it out."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tflite_sparse
+from tflite_sparse import fit_rounds, prune_pipeline
+from tflite_sparse.errors import InputError, OutputError, SettingsError
+from tflite_sparse.fitting import costs
+from tflite_sparse.pruning import sensitivity
+from tflite_sparse.runtime import litert
+from tflite_sparse.sources import keras_model
+from tools import run_cli
+
+BUDGET = 9500
+FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "fitted.keras", "model.tflite", "recipe.toml"} | {
+    "report.json",
+    "report.md",
+}
+FAST = {"epochs": 0, "blocks": ("1x1",)}  # masks only: what is tested is not how well it trains
+
+
+@pytest.fixture(scope="module")
+def model(model3, tmp_path_factory):
+    path = tmp_path_factory.mktemp("fit") / "dense.keras"
+    model3.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(model, digits_npz, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fit") / "out"
+    done = run_cli(
+        *("fit", model, "--data", digits_npz, "--budget", "9.5kB", "--epochs", 3, "--block", "1x1,1x16"),
+        *("--out", out, "--json", "--quiet"),
+    )
+    assert done.code == 0, done.stderr
+    return out, done.report
+
+
+def test_the_file_is_within_the_budget_and_uses_it(run):
+    out, report = run
+    size = (out / "model.tflite").stat().st_size
+    assert report["budget_bytes"] == BUDGET
+    assert 0.93 * BUDGET < size <= BUDGET
+    assert report["file_bytes"] == size
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / "fit.json").read_text()) == report
+
+
+def test_the_file_is_verified_and_computes_what_the_model_does(run, digits):
+    out, report = run
+    exported = json.loads((out / "report.json").read_text())
+    assert exported["gates"]["passed"]
+    assert exported["verification"]["weights_bit_exact"]
+    assert exported["models"]["sparse_int8"]["accuracy"] == report["accuracy"]
+    # The baseline is the dense model that was given, not the pruned one.
+    assert exported["models"]["dense_float32"]["sparsity"] < 0.01
+    model = keras_model.open_model(out / "fitted.keras").model
+    expected = model.predict(digits.x_test, verbose=0).argmax(-1)
+    found = litert.run(out / "model.tflite", [digits.x_test]).real(0).argmax(-1)
+    assert np.mean(found == expected) > 0.95  # int8 differs from float32 here and there
+    assert report["accuracy"] == pytest.approx(np.mean(found == digits.y_test))
+    assert report["accuracy"] > 0.8
+
+
+def test_bytes_were_predicted(run):
+    """After training some kept weights round to zero; where nothing is trained, 1 % is the most (below)."""
+    out, report = run
+    assert abs(report["prediction_error"]) < 0.05
+    for kernel in report["kernels"]:
+        assert kernel["file_bytes"] == pytest.approx(kernel["predicted_bytes"], rel=0.1)
+    # What is told of the kernels is what the export stored.
+    stored = {tensor["encoded_bytes"] for tensor in json.loads((out / "report.json").read_text())["tensors"]}
+    assert {kernel["file_bytes"] for kernel in report["kernels"]} <= stored
+
+
+def test_the_model_holds_what_was_planned(run):
+    out, report = run
+    kernels = {kernel.name: kernel.read() for kernel in keras_model.open_model(out / "fitted.keras").kernels()}
+    assert [kernel["name"].split("/")[-2] for kernel in report["kernels"]] == ["conv2", "dense"]
+    for kernel in report["kernels"]:
+        values = kernels[kernel["name"]]
+        assert np.mean(values == 0) == pytest.approx(kernel["sparsity"])
+        assert kernel["sparsity"] == pytest.approx(kernel["planned"] or 0.0, abs=0.01)
+
+
+def check_predictions(report):
+    """Masks on the model, then converted and encoded, against masks laid over the converted dense file."""
+    assert abs(report.prediction_error) < 0.01
+    for kernel in report.kernels:
+        assert kernel.file_bytes == pytest.approx(kernel.predicted_bytes, rel=0.01)
+
+
+def test_a_budget_that_cannot_be_met_names_the_floor(model, digits, digits_npz, tmp_path):
+    out = tmp_path / "new" / "out"
+    done = run_cli("fit", model, "--data", digits_npz, "--budget", "4kB", "--block", "1x1", "--out", out, "--quiet")
+    assert done.code == 1
+    assert "budget = 4,000 bytes cannot be met" in done.stderr
+    assert "classes/kernel 160" in done.stderr  # what takes the bytes
+    assert not out.parent.exists()
+    floor = int(done.stderr.partition("has ")[2].partition(":")[0].replace(",", ""))
+    report = tflite_sparse.fit(model, digits, budget=floor, out=out, **FAST)
+    assert report.floor_bytes == floor
+    assert report.file_bytes == (out / "model.tflite").stat().st_size <= floor
+    check_predictions(report)
+
+
+def test_a_file_for_microcontrollers(model, digits, tmp_path):
+    report = tflite_sparse.fit(model, digits, budget=11_000, target="micro", out=tmp_path, epochs=0)
+    assert (tmp_path / "model.tflite").stat().st_size <= 11_000
+    assert report.gates.passed, report.gates.failures
+    check_predictions(report)
+
+
+@pytest.mark.slow
+def test_a_file_that_came_out_too_large_is_pruned_further(model, digits, tmp_path, monkeypatch):
+    sizes = fit_rounds.Dense.sizes
+
+    def too_small(dense, choice):
+        found = sizes(dense, choice)
+        return costs.Sizes(found.file_bytes - 700, found.kernels, found.others)
+
+    monkeypatch.setattr(fit_rounds.Dense, "sizes", too_small)
+    report = tflite_sparse.fit(model, digits, budget=10_000, out=tmp_path, **FAST)
+    first, second = report.rounds
+    assert not first.passed
+    assert first.file_bytes > 10_000
+    assert second.passed
+    assert (tmp_path / "model.tflite").stat().st_size == report.file_bytes <= 10_000
+    # When the rounds are used up, it says so.
+    report = tflite_sparse.fit(model, digits, budget=10_000, rounds=1, out=tmp_path, **FAST)
+    assert not report.gates.passed
+    assert [failure for failure in report.gates.failures if failure.startswith("budget: the file has ")]
+
+
+def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    options = {"data": digits, "out": tmp_path, "epochs": 1, "blocks": ("1x1",)}
+    with monkeypatch.context() as patch:
+        patch.setattr(prune_pipeline, "prune", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tflite_sparse.fit(model, budget=BUDGET, **options)
+    found = {path.name for path in (tmp_path / "unfinished").iterdir()}
+    assert {"dense.keras", "dense.tflite", "scan-1x1.json"} <= found
+    with pytest.raises(OutputError, match="--resume"):
+        tflite_sparse.fit(model, budget=BUDGET, **options)
+    with pytest.raises(InputError, match="budget = 9500, not 9600"):
+        tflite_sparse.fit(model, budget=9600, resume=True, **options)
+    monkeypatch.setattr(sensitivity, "scan", stop)  # what was found is not found again
+    report = tflite_sparse.fit(model, budget=BUDGET, resume=True, **options)
+    assert report.file_bytes <= BUDGET
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_a_model_that_fits_stays_as_it_is(model, model3, digits, tmp_path):
+    report = tflite_sparse.fit(model3, digits, budget="1MB", out=tmp_path, blocks=("1x1",))
+    assert [kernel.planned for kernel in report.kernels] == [None, None]
+    assert report.rounds[0].epochs == 0
+    for one, other in zip(
+        keras_model.open_model(tmp_path / "fitted.keras").model.get_weights(), model3.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_smallest_file_within_a_gate(model, digits, tmp_path):
+    report = tflite_sparse.fit(model, digits, gate=True, max_accuracy_drop=0.04, out=tmp_path, **FAST)
+    assert report.mode == "gate"
+    passed = [each for each in report.rounds if each.passed]
+    failed = [each for each in report.rounds if not each.passed]
+    assert all(each.held_out_drop <= 0.04 for each in passed)
+    assert all(each.held_out_drop > 0.04 for each in failed)
+    assert min(each.file_bytes for each in passed) < 0.9 * report.untouched_bytes
+    assert report.file_bytes == pytest.approx(min(each.file_bytes for each in passed), rel=0.01)
+    assert not failed or max(each.file_bytes for each in failed) < report.file_bytes
+    # What was found on held-out samples is confirmed on the test samples, or the run fails.
+    lost = report.dense_accuracy - report.accuracy
+    assert report.gates.passed == (lost <= 0.04)
+
+
+BUILDER = """
+import keras
+
+def build():
+    layers = keras.layers
+    return keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(64, activation="relu"),
+                             layers.Dense(10, activation="softmax")])
+"""
+
+
+@pytest.mark.slow
+def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
+    (tmp_path / "net.py").write_text(BUILDER)
+    out = tmp_path / "out"
+    done = run_cli(
+        *("fit", "--builder", f"{tmp_path / 'net.py'}:build", "--data", digits_npz, "--budget", "5kB"),
+        *("--train-epochs", 10, "--epochs", 4, "--out", out, "--json"),
+    )
+    assert done.code == 0, done.stderr
+    assert (out / "model.tflite").stat().st_size <= 5000
+    assert done.report["dense_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "give a budget"),
+        ({"budget": 1000, "gate": True}, "one of the two"),
+        ({"budget": "10 apples"}, "units are"),
+        ({"budget": 0}, "greater than"),
+        ({"budget": "1kB", "blocks": ("2:4",)}, "give outputs x inputs"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message, model, digits, tmp_path):
+    with pytest.raises(SettingsError, match=message):
+        tflite_sparse.fit(model, digits, out=tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()

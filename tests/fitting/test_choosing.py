@@ -1,0 +1,104 @@
+"""Which option each kernel gets."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tflite_sparse.fitting import choosing
+from tflite_sparse.fitting.candidates import Candidate, Option
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.sources.source_model import Kernel
+
+ROWS = Structure((1, 16))
+
+
+def candidate(name, dense_bytes, options):
+    """``options``: (sparsity, block, bytes, rise)."""
+    values = np.ones((4, 4), np.float32)
+    kernel = Kernel(name, "Dense", (4, 4), lambda: values, lambda new: None)
+    return Candidate(kernel, (Option(None, UNSTRUCTURED, dense_bytes, 0.0), *(Option(*each) for each in options)))
+
+
+def curve(name, dense_bytes, steepness):
+    """A kernel whose loss rises with the square of its sparsity, in both blocks."""
+    shares = (0.5, 0.7, 0.8, 0.9, 0.95)
+    plain = [(s, UNSTRUCTURED, round(dense_bytes * 2 * (1 - s)), steepness * s**2) for s in shares]
+    rows = [(s, ROWS, round(dense_bytes * 1.1 * (1 - s)), 2 * steepness * s**2) for s in shares]
+    return candidate(name, dense_bytes, plain + rows)
+
+
+def nbytes(choice):
+    return sum(option.nbytes for option in choice.values())
+
+
+def rise(choice):
+    return sum(option.rise for option in choice.values())
+
+
+MODELS = st.lists(st.tuples(st.integers(100, 5000), st.floats(0.01, 10)), min_size=1, max_size=4)
+
+
+@given(MODELS, st.floats(0, 1.2))
+def test_a_budget_is_kept_and_better_used_the_larger_it_is(kernels, share):
+    candidates = [curve(str(i), *each) for i, each in enumerate(kernels)]
+    floor, whole = nbytes(choosing.lightest(candidates)), sum(size for size, _ in kernels)
+    budget = round(floor + share * (whole - floor))
+    choice = choosing.under_budget(candidates, budget)
+    assert choice.keys() == {str(i) for i in range(len(kernels))}
+    assert nbytes(choice) <= budget
+    if budget >= whole:
+        assert all(option.sparsity is None for option in choice.values())
+    assert choosing.under_budget(candidates, floor - 1) is None
+
+
+def test_the_kernel_that_loses_less_gets_fewer_bytes():
+    candidates = [curve("robust", 1000, 0.1), curve("fragile", 1000, 1.0)]
+    choice = choosing.under_budget(candidates, 900)
+    assert choice["robust"].nbytes < choice["fragile"].nbytes
+
+
+def test_a_block_is_taken_where_it_pays():
+    blocks_cost_nothing = candidate("a", 1000, [(0.8, UNSTRUCTURED, 400, 0.5), (0.8, ROWS, 220, 0.5)])
+    blocks_cost_much = candidate("a", 1000, [(0.8, UNSTRUCTURED, 400, 0.5), (0.8, ROWS, 220, 5.0)])
+    assert choosing.under_budget([blocks_cost_nothing], 400)["a"].block == ROWS
+    assert choosing.under_budget([blocks_cost_much], 400)["a"].block == UNSTRUCTURED
+
+
+def test_where_nothing_is_lost_weights_are_kept():
+    free = candidate("a", 1000, [(0.5, UNSTRUCTURED, 900, 0.0), (0.9, UNSTRUCTURED, 200, 0.0)])
+    assert choosing.under_budget([free], 950)["a"].sparsity == 0.5
+
+
+def test_no_kernel_pays_for_all_others():
+    """By its scan the second one costs nothing; it still gets a quarter of what it would have uniformly."""
+    candidates = [curve("a", 4000, 1.0), curve("b", 4000, 1e-9)]
+    alike = choosing.under_budget([candidates[0]], 3200)["a"].nbytes
+    assert choosing.under_budget(candidates, 6400)["b"].nbytes >= alike / choosing.BYTES_RATIO
+
+
+@given(MODELS)
+def test_the_way_back_leads_from_the_floor_to_the_untouched_model(kernels):
+    candidates = [curve(str(i), *each) for i, each in enumerate(kernels)]
+    way = choosing.way_back(candidates)
+    assert nbytes(way[0]) == nbytes(choosing.lightest(candidates))
+    assert all(option.sparsity is None for option in way[-1].values())
+    gains = []
+    for before, after in itertools.pairwise(way):
+        assert nbytes(after) >= nbytes(before)
+        assert sum(before[name] != after[name] for name in before) == 1  # one kernel at a time
+        gains.append((rise(before) - rise(after)) / max(nbytes(after) - nbytes(before), 1))
+    assert gains == pytest.approx(sorted(gains, reverse=True))  # where most was lost for each byte saved comes first
+
+
+def test_zeros_and_blocks_stay_when_a_plan_is_tightened():
+    both = curve("a", 1000, 1.0)
+    now = next(option for option in both.options if option.block == ROWS and option.sparsity == 0.8)
+    assert {(each.block, each.sparsity) for each in both.from_here(now).options} == {
+        (ROWS, 0.8),
+        (ROWS, 0.9),
+        (ROWS, 0.95),
+    }
+    assert both.from_here(both.options[0]).options == both.options

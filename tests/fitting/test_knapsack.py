@@ -1,0 +1,45 @@
+"""The integer programme against trying everything."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tflite_sparse.fitting import knapsack
+
+OPTIONS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 60)), min_size=1, max_size=5)  # (loss, weight)
+PROBLEMS = st.lists(OPTIONS, min_size=1, max_size=4)
+
+
+def split(problem):
+    return [np.array([loss for loss, _ in options], float) for options in problem], [
+        np.array([weight for _, weight in options]) for options in problem
+    ]
+
+
+def total(problem, chosen, part):
+    return sum(options[place][part] for options, place in zip(problem, chosen, strict=True))
+
+
+@given(PROBLEMS, st.integers(0, 200))
+def test_nothing_within_the_capacity_loses_less(problem, capacity):
+    found = knapsack.solve(*split(problem), capacity)
+    every = itertools.product(*(range(len(options)) for options in problem))
+    losses = [total(problem, chosen, 0) for chosen in every if total(problem, chosen, 1) <= capacity]
+    if not losses:
+        assert found is None
+    else:
+        assert total(problem, found, 1) <= capacity
+        assert total(problem, found, 0) == min(losses)
+
+
+def test_the_greedy_choice_is_not_taken_where_it_is_worse():
+    """By loss for each byte the first item's second option is best, and it leaves no room for the second item's."""
+    problem = [[(10, 1), (0, 6)], [(20, 1), (4, 9)]]
+    assert knapsack.solve(*split(problem), 10) == [0, 1]
+
+
+def test_without_items_there_is_nothing_to_choose():
+    assert knapsack.solve([], [], 0) == []
+    assert knapsack.solve([], [], -1) is None

@@ -1,0 +1,37 @@
+"""The plan as a recipe: read back, it prunes exactly what it says."""
+
+import numpy as np
+
+from tflite_sparse.config import PruningSettings
+from tflite_sparse.fitting import plan_file
+from tflite_sparse.fitting.candidates import Option
+from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning.plan import Span
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.sources.source_model import Kernel
+
+NAMES = ("dense/kernel", "encoder/dense/kernel", "other/dense/kernel", "odd+name.1/kernel", "kept/kernel")
+
+
+def kernel(name):
+    values = np.ones((64, 64), np.float32)
+    return Kernel(name, "Dense", values.shape, lambda: values, lambda new: None)
+
+
+def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
+    kernels = [kernel(name) for name in NAMES]
+    choice = {
+        "dense/kernel": Option(0.9, Structure((1, 16)), 1, 0.0),
+        "encoder/dense/kernel": Option(0.5, UNSTRUCTURED, 1, 0.0),
+        "odd+name.1/kernel": Option(0.8123, UNSTRUCTURED, 1, 0.0),
+        "kept/kernel": Option(None, UNSTRUCTURED, 1, 0.0),
+    }
+    path = tmp_path / "recipe.toml"
+    path.write_text(plan_file.text(choice, kernels, 7))
+    plan = recipe.planner(recipe.read(path), PruningSettings())(kernels, Span(1000, 100))
+    assert {each.kernel.name: (each.schedule.final, str(each.structure)) for each in plan.kernels} == {
+        "dense/kernel": (0.9, "1x16"),
+        "encoder/dense/kernel": (0.5, "1x1"),
+        "odd+name.1/kernel": (0.8123, "1x1"),
+    }
+    assert {each.schedule.frequency for each in plan.kernels} == {7}

@@ -1,0 +1,141 @@
+"""What each kernel may become: a sparsity and a block, or as it is; with its bytes and the rise of the loss."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tflite_sparse.fitting.costs import Costs
+from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.pruning import allocation, masks, structure
+from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.scan import Scan
+from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.sources.source_model import Kernel
+
+SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
+"""What is priced, 0.3 to 0.9897: each keeps 0.9 of the weights of the one before."""
+
+_REFINEMENT = 10  # parts that a step between two of them is divided into
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One thing that a kernel may become.
+
+    Attributes:
+        sparsity: share of zeros that it is pruned to; None: it stays as it is.
+        block: which weights become zero together.
+        nbytes: of its constant in the file, with all that its form adds.
+        rise: of the loss, predicted.
+    """
+
+    sparsity: float | None
+    block: Structure
+    nbytes: int
+    rise: float
+
+    def is_within_reach_of(self, other: Option) -> bool:
+        """Whether a kernel that became ``other`` can become this one: zeros stay, and blocks of them."""
+        if other.sparsity is None:
+            return True
+        return self.sparsity is not None and self.block == other.block and self.sparsity >= other.sparsity
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Candidate:
+    """A kernel and its options.
+
+    Attributes:
+        kernel: of the model.
+        options: what it may become.
+        curves: the predicted rise of the loss, for each block.
+    """
+
+    kernel: Kernel
+    options: tuple[Option, ...]
+    curves: Mapping[Structure, Curve] = field(default_factory=dict)
+
+    @property
+    def lightest(self) -> Option:
+        """The option of fewest bytes."""
+        return min(self.options, key=lambda option: (option.nbytes, option.rise))
+
+    def mask(self, option: Option) -> np.ndarray:
+        """The mask (bool, of the kernel's shape) that ``option`` comes to now."""
+        if option.sparsity is None:
+            return masks.current_masks([self.kernel])[0]
+        return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
+
+    def from_here(self, now: Option) -> Candidate:
+        """The options that are left to a kernel that has become ``now``."""
+        return replace(self, options=tuple(each for each in self.options if each.is_within_reach_of(now)))
+
+    def refined(self, option: Option, costs: Costs) -> Candidate:
+        """With options between ``option`` and the next denser one of its block, so that no bytes are left over."""
+        alike = [each for each in self.options if each.block == option.block and each.sparsity is not None]
+        denser = [each.sparsity for each in alike if each.nbytes > option.nbytes and each.sparsity is not None]
+        if option.sparsity is None or not denser:
+            return self
+        shares = [float(share) for share in np.linspace(option.sparsity, max(denser), _REFINEMENT + 1)[1:-1]]
+        return replace(self, options=self.options + self._priced(option.block, shares, costs))
+
+    def priced(self, costs: Costs) -> Candidate:
+        """With all of :data:`SPARSITIES` in each block, and the kernel as it is."""
+        plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
+        held = masks.sparsity_of([self.kernel]).share
+        shares = [share for share in SPARSITIES if share > held]
+        found = [self._priced(block, shares, costs) for block in self.curves]
+        return replace(self, options=(plain, *itertools.chain(*found)))
+
+    def _priced(self, block: Structure, shares: Sequence[float], costs: Costs) -> tuple[Option, ...]:
+        price, values = costs.pricer(self.kernel.name), self.kernel.read()
+        return tuple(
+            Option(
+                round(share, 6),
+                block,
+                price(masks.magnitude_mask(values, share, block, self.kernel.axes)),
+                float(self.curves[block].at(share)),
+            )
+            for share in shares
+        )
+
+
+Choice = Mapping[str, Option]
+"""What each kernel becomes, by its name."""
+
+
+def has_room(kernel: Kernel, block: Structure) -> bool:
+    """Whether at least one whole block lies within the kernel."""
+    outputs, inputs = (kernel.shape[axis] for axis in kernel.axes)
+    return structure.fits(block, outputs, inputs)
+
+
+def candidates(
+    kernels: Sequence[Kernel], scans: Mapping[Structure, Scan], costs: Costs, *, on_step: Step = ignore_steps
+) -> list[Candidate]:
+    """Price every option of every kernel.
+
+    The rise of the loss is read off the curve through what a scan measured
+    (:func:`tflite_sparse.pruning.allocation.curve_of`), the bytes are the planner's.
+
+    Args:
+        kernels: that are pruned, each found in the file of ``costs``.
+        scans: one for each block; of the kernels that have room for it.
+        costs: of the target.
+        on_step: told (kernels priced, kernels in all).
+    """
+    found = []
+    for number, kernel in enumerate(kernels, start=1):
+        curves = {
+            block: allocation.curve_of(measured, scan.baseline_loss)
+            for block, scan in scans.items()
+            for measured in scan.kernels
+            if measured.name == kernel.name
+        }
+        found.append(Candidate(kernel, (), curves).priced(costs))
+        on_step(number, len(kernels))
+    return found

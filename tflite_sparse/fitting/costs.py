@@ -1,0 +1,107 @@
+"""True bytes: what a kernel takes in the file under a mask, and how large the whole file then is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse import encoder, planner
+from tflite_sparse.fitting.pairing import Constant
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph
+
+MakeTarget = Callable[[], planner.Target]
+"""Makes what a runtime accepts, for one model: a target may remember what it has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a file is, and what its constants take.
+
+    Attributes:
+        file_bytes: the whole of it.
+        kernels: by name, the bytes of the constant that a kernel became, with what its form adds to the graph.
+        others: the same of all other constants of rank 2 or more, by the names of their tensors.
+    """
+
+    file_bytes: int
+    kernels: Mapping[str, int]
+    others: Mapping[str, int]
+
+    @property
+    def rest_bytes(self) -> int:
+        """Everything else: graph, biases, small constants."""
+        return self.file_bytes - sum(self.kernels.values()) - sum(self.others.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The bytes of a model's kernels under masks, by the planner of its target.
+
+    Masks are laid over the constants that the converter wrote, so that their values, their layout, their readers and
+    the edit that each form needs are those of the real file. What a later training changes is the values that are kept,
+    of which a few may then round to zero; their number is what the bytes depend on.
+
+    Attributes:
+        dense: the dense file for the runtime.
+        constants: where the kernels lie in it.
+        target: makes what the runtime accepts.
+    """
+
+    dense: Path
+    constants: Mapping[str, Constant]
+    target: MakeTarget
+
+    def pricer(self, name: str) -> Callable[[np.ndarray], int]:
+        """Gives the bytes of the kernel ``name`` under a mask (bool, of the kernel's shape)."""
+        model, constant = serde.read(self.dense), self.constants[name]
+        graph, tensor, values = _at(model, constant)
+        uses = graph.uses()[constant.tensor]
+
+        def price(mask: np.ndarray) -> int:
+            masked = _masked(values, mask, constant)
+            graph.store(tensor, masked)
+            return planner.choose(graph, constant.tensor, uses, masked, self.target()).encoded_bytes
+
+        return price
+
+    def sizes(self, masks: Mapping[str, np.ndarray]) -> Sizes:
+        """The file with these masks, by names of kernels, laid over it; those without one stay as they are.
+
+        It is encoded whole, so that what constants share, and what is added once for all of them, counts.
+        """
+        model = serde.read(self.dense)
+        for name, mask in masks.items():
+            graph, tensor, values = _at(model, self.constants[name])
+            graph.store(tensor, _masked(values, mask, self.constants[name]))
+        choices = encoder.encode_model(model, self.target())
+        return sizes_of(len(serde.serialize(model)), choices, self.constants)
+
+
+def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:
+    """What the constants of an encoded file of ``file_bytes`` take, by what was chosen for them."""
+    names = {(constant.graph, constant.tensor): name for name, constant in constants.items()}
+    kernels: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for choice in choices:
+        name = names.get((choice.graph.number, choice.tensor_index))
+        if name is None:
+            others[choice.name] = others.get(choice.name, 0) + choice.encoded_bytes
+        else:
+            kernels[name] = choice.encoded_bytes
+    return Sizes(file_bytes, kernels, others)
+
+
+def _at(model: Any, constant: Constant) -> tuple[Graph, Any, np.ndarray]:
+    graph = Graph(model, model.subgraphs[constant.graph])
+    values = graph.constant(constant.tensor)
+    assert values is not None  # it was found as a constant of this file
+    return graph, graph.tensor(constant.tensor), values
+
+
+def _masked(values: np.ndarray, mask: np.ndarray, constant: Constant) -> np.ndarray:
+    return np.where(constant.in_file(mask, values.shape), values, np.zeros((), values.dtype))

@@ -1,0 +1,37 @@
+"""A plan as a recipe: what ``prune --recipe`` takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from tflite_sparse.fitting.candidates import Choice
+from tflite_sparse.pruning import recipe
+from tflite_sparse.sources.source_model import Kernel
+
+
+def text(choice: Choice, kernels: Sequence[Kernel], frequency: int | None = None) -> str:
+    """The TOML.
+
+    A rule for ``dense/kernel`` also speaks of ``encoder/dense/kernel``; so deeper kernels come later, and those that
+    are in no plan get a rule of their own where one of another would reach them.
+
+    Args:
+        choice: the plan.
+        kernels: all of the model.
+        frequency: steps between two masks. None: it is left open.
+    """
+    lines = ["version = 1"]
+    if frequency is not None:
+        lines += ["", "[defaults]", f"frequency = {frequency}"]
+    for kernel in sorted(kernels, key=lambda each: each.name.count("/")):
+        option = choice.get(kernel.name)
+        if option is None and choice.keys().isdisjoint(recipe.names_of(kernel)):
+            continue
+        lines += ["", "[[rule]]", f"layers = {json.dumps(re.escape(kernel.name))}"]
+        if option is None or option.sparsity is None:
+            lines.append("skip = true")
+        else:
+            lines += [f"sparsity = {option.sparsity:g}", f'block = "{option.block}"', "skip = false"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,69 @@
+"""What a ``.tflite`` file says about itself beside its graphs: entries of a name and bytes.
+
+They are ``Model.metadata`` of the schema, which LiteRT's C API reads with ``LiteRtGetModelMetadata``. Unlike the ZIP
+archive that the TensorFlow Lite Support library appends, they are part of the FlatBuffer: whoever reads the file and
+writes it again, keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.files import write_bytes
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import text
+
+LABELS = "labels"
+"""Names of the classes, UTF-8, one a line."""
+
+INPUT_RANGE = "input_range"
+"""Smallest and largest value of the data that the model was made with: two float32, little-endian."""
+
+
+def put(model: Any, name: str, content: bytes) -> None:
+    """Add an entry to a parsed model, or replace the one of this name."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name, len(model.buffers) - 1
+    model.metadata = [each for each in model.metadata or () if text(each.name) != name] + [entry]
+
+
+def get(model: Any, name: str) -> bytes | None:
+    """The content of an entry of a parsed model; None if there is none of this name."""
+    for entry in model.metadata or ():
+        if text(entry.name) == name:
+            data = model.buffers[entry.buffer].data
+            return b"" if data is None else bytes(np.asarray(data, np.uint8))
+    return None
+
+
+def describe(path: Path, labels: Sequence[str], input_range: tuple[float, float], *, most_bytes: int) -> bool:
+    """Tell an app in the file at ``path`` how to feed a classifier and name its answers: some 130 bytes and the names.
+
+    Args:
+        path: the file; it is replaced, all or nothing.
+        labels: names of the classes, none of them with a line break.
+        input_range: smallest and largest value of the data that the model was made with.
+        most_bytes: what the file may have; if it would have more, it stays as it is.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+    """
+    model = serde.read(path)
+    put(model, LABELS, "\n".join(labels).encode())
+    put(model, INPUT_RANGE, np.array(input_range, "<f4").tobytes())
+    content = serde.serialize(model)
+    if len(content) > most_bytes:
+        return False
+    write_bytes(path, content)
+    return True

@@ -1,0 +1,52 @@
+"""The rows and sentences that ``fit`` shows, as text."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.fit import FitReport
+from tflite_sparse.report.names import shortened
+from tflite_sparse.report.tables import Table
+
+
+def kernels(report: FitReport) -> Table:
+    """One row for each kernel that could be pruned: what was chosen, and its bytes."""
+    rows = tuple(
+        (
+            shortened(kernel.name),
+            kernel.type,
+            "x".join(map(str, kernel.shape)),
+            kernel.block or "as it was",
+            f"{kernel.sparsity:.4f}",
+            f"{kernel.untouched_bytes:,}",
+            f"{kernel.predicted_bytes:,}",
+            "unknown" if kernel.file_bytes is None else f"{kernel.file_bytes:,}",
+            f"{kernel.predicted_rise:.4g}",
+        )
+        for kernel in report.kernels
+    )
+    headings = ("kernel", "type", "shape", "block", "zeros", "untouched B", "predicted B", "stored B", "loss alone")
+    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
+
+
+def sentences(report: FitReport) -> list[str]:
+    """What was aimed at, what came of it, and whether it is as it must be."""
+    fixed = sum(constant.bytes for constant in report.fixed)
+    aim = "" if report.budget_bytes is None else f", of {report.budget_bytes:,} allowed"
+    return [
+        f"Size: {report.file_bytes:,} bytes{aim}; predicted were {report.predicted_bytes:,} "
+        f"({report.prediction_error:+.2%}), in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}.",
+        f"Between {report.floor_bytes:,} bytes and {report.untouched_bytes:,} this model can be fitted; "
+        f"{report.rest_bytes + fixed:,} of them are fixed.",
+        _accuracy(report),
+        *(f"Warning: {sentence}" for sentence in report.warnings),
+        *(f"FAILED {failure}" for failure in report.gates.failures),
+        f"Written to {report.settings['out']}: model.tflite, report.json, fit.json, recipe.toml, fitted.keras.",
+    ]
+
+
+def _accuracy(report: FitReport) -> str:
+    if report.accuracy is None or report.dense_accuracy is None:
+        return "Accuracy: unknown; no file was delivered, or it yields NaN."
+    return (
+        f"Accuracy: {report.metric} {report.accuracy:.4f}, dense float32 {report.dense_accuracy:.4f}, on "
+        f"{report.samples} test samples."
+    )

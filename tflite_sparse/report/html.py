@@ -1,0 +1,46 @@
+"""Reports as single HTML files: styles, pictures and the one script are in the file, and nothing is loaded.
+
+The content security policy of a page says so to the browser: a name in a model file that were to slip through the
+escaping could neither run nor load anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def render(template: str, **view: Any) -> str:
+    """A page of the templates in this package.
+
+    Args:
+        template: its file name.
+        **view: what it shows. Text is escaped.
+    """
+    environment = _environment()
+    script = environment.loader.get_source(environment, "page.js")[0]  # type: ignore[union-attr]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(script=script, script_hash=digest, **view) + "\n"
+
+
+def data_uri(png: bytes) -> str:
+    """A picture inside of a page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tflite_sparse.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
