@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from tflite_sparse.prune_pipeline import prune as prune
     from tflite_sparse.report.model import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
+    from tflite_sparse.sweep_pipeline import sweep as sweep
 
-__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "prune", "verify"]
+__all__ = ["Dataset", "Report", "decode", "encode", "export", "inspect", "prune", "sweep", "verify"]
 
 _HOMES = {
     "decode": "tflite_sparse.file_pipeline",
@@ -28,6 +29,7 @@ _HOMES = {
     "export": "tflite_sparse.pipeline",
     "inspect": "tflite_sparse.inspection",
     "prune": "tflite_sparse.prune_pipeline",
+    "sweep": "tflite_sparse.sweep_pipeline",
     "verify": "tflite_sparse.comparison",
     "Report": "tflite_sparse.report.model",
     "Dataset": "tflite_sparse.sources.dataset",

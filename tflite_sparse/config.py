@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from tflite_sparse.errors import SettingsError
 
 DEFAULT_OUT = Path("tflite-sparse-out")
+DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
 DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
 
@@ -230,6 +231,57 @@ class PruneSettings(PruningSettings):
     resume: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     custom_objects: Path | None = None
+
+
+class SweepSettings(Settings):
+    """What :func:`tflite_sparse.sweep` does.
+
+    Attributes:
+        sparsity: shares of zeros; 0 makes the small dense models, the others the large sparse ones.
+        width: what the builder is called with.
+        block: which weights become zero together, outputs x inputs as the file has them.
+        seeds: how many times each point is trained.
+        grid: every combination (``"full"``); or those alone that the comparison needs (``"families"``): each width
+            dense, and the largest at each sparsity.
+        scope: whether the sparsity is that of each kernel (``"layer"``) or of all together (``"global"``).
+        target: the runtime that the files are for.
+        epochs: of training, the same for every point.
+        batch_size: samples of one step.
+        learning_rate: the highest; it falls to zero along a cosine.
+        calibration_samples: how many training samples the quantiser sees.
+        seed: of the split of the data, and the first of the points; the others follow it.
+        jobs: how many points are trained at once. None: as many as cores and free memory allow; with Ray, as the
+            cluster has cores.
+        ray_address: of a Ray cluster, ``"auto"`` or ``"HOST:PORT"``. None: this machine.
+        resume: skip the points that are done in ``out``.
+        out: folder for the results.
+    """
+
+    sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1)] = (0.0, 0.5, 0.75, 0.875, 0.9, 0.95)
+    width: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.25, 0.5, 0.75, 1.0)
+    block: Annotated[tuple[str, ...], Field(min_length=1)] = ("1x1",)
+    seeds: Annotated[int, Field(ge=1)] = 3
+    grid: Literal["full", "families"] = "full"
+    scope: Literal["layer", "global"] = "layer"
+    target: Literal["litert", "micro"] = "litert"
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    calibration_samples: Annotated[int, Field(ge=1)] = 200
+    seed: Annotated[int, Field(ge=0, lt=2**30)] = 0
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    ray_address: str | None = None
+    resume: bool = False
+    out: Path = DEFAULT_SWEEP_OUT
+
+    @pydantic.model_validator(mode="after")
+    def _each_value_once(self) -> SweepSettings:
+        for name in ("sparsity", "width", "block"):
+            values = getattr(self, name)
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{name}: {twice} is given twice")
+        return self
 
 
 class EncodeSettings(TargetSettings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tflite_sparse import files
@@ -24,8 +24,8 @@ COMPILED = "model_vela.tflite"
 ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
 
 
-def check_out(out: Path) -> None:
-    """Find out before the work whether the result can be written; leave nothing behind.
+def check_out(out: Path, names: Iterable[str] = ALL_FILES) -> None:
+    """Find out before the work whether files of these names can be written; leave nothing behind.
 
     Raises:
         OutputError: it cannot.
@@ -34,7 +34,7 @@ def check_out(out: Path) -> None:
         raise OutputError(f"{out} is a link that leads nowhere; --out takes a folder.")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out takes a folder.")
-    for name in ALL_FILES:
+    for name in names:
         if (out / name).is_dir():
             raise OutputError(
                 f"{out / name} is a folder where a file is to be written; move it or choose another --out."
@@ -69,7 +69,7 @@ def deliver(report: report_model.Report, paths: dict[str, Path], more: Mapping[s
     contents[REPORT_MARKDOWN] = markdown.render(report).encode()
     pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in contents else []
     contents[REPORT_HTML] = export_page.render(report, pictures).encode()
-    made = _make_folder(out)
+    made = make_folder(out)
     left = _left_by_an_earlier_run(out)
     temporary: dict[str, Path] = {}
     try:
@@ -112,7 +112,7 @@ def _left_by_an_earlier_run(out: Path) -> set[str]:
     return names
 
 
-def _make_folder(out: Path) -> list[Path]:
+def make_folder(out: Path) -> list[Path]:
     """Make the folder and its parents; return those that were made, innermost first."""
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:

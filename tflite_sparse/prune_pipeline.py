@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.config import PruneSettings
-from tflite_sparse.errors import DataError, ModelError, OutputError, SettingsError, TfliteSparseError, one_line
+from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.evaluation import masked_score
 from tflite_sparse.evaluation.accuracy import choose_metric
 from tflite_sparse.files import publish, temporary_name_beside, write_bytes
@@ -30,7 +30,7 @@ from tflite_sparse.pruning import (
     sensitivity,
     training,
 )
-from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
+from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
 from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
@@ -196,23 +196,20 @@ class _Prune:
         return allocation.planner(planner, spread.sparsities)
 
     def _span(self, samples: Dataset) -> Span:
-        per_epoch = repeatable.steps(len(samples.x_train), self.settings.batch_size)
-        return Span(self.settings.epochs * per_epoch, per_epoch)
+        return training.span_of(self.settings, samples.train_samples)
 
     def _train(
         self, source: KerasSource, samples: Dataset, planner: Planner, saved: Checkpoint | None
     ) -> MagnitudePruning:
-        settings, keras, model = self.settings, source.keras, source.model
-        span = self._span(samples)
-        keras.utils.set_random_seed(settings.seed)
-        training.compile_for(source, samples, self._optimizer(keras, span.steps))
-        model.optimizer.build(model.trainable_variables)
+        model = source.model
         pruning = MagnitudePruning(planner=planner, warn=self._warn)
-        first = 0
-        if saved is not None:
-            first = saved.epoch
-            _restore(model, pruning, saved, checkpoint.path_beside(self.output))
         path = checkpoint.path_beside(self.output)
+
+        def resume() -> int:
+            if saved is None:
+                return 0
+            _restore(model, pruning, saved, path)
+            return saved.epoch
 
         def save(epoch: int, loss: float) -> None:
             if not math.isfinite(loss):
@@ -222,34 +219,10 @@ class _Prune:
                 )
             checkpoint.write(self._state(model, pruning, epoch), path)
 
-        y = samples.y_train
-        assert y is not None  # has_labels
         with self.progress.stage("prune") as on_step:
-            callbacks = [
-                pruning,
-                repeatable.SeedEachEpoch(settings.seed),
-                repeatable.AfterEachEpoch(save),
-                AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
-            ]
-            epochs = range(first, settings.epochs)
-            batches = repeatable.batches(samples.x_train, y, settings.batch_size, settings.seed, epochs)
-            try:
-                model.fit(
-                    batches,
-                    initial_epoch=first,
-                    epochs=settings.epochs,
-                    steps_per_epoch=span.steps_per_epoch,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=callbacks,
-                )
-            except TfliteSparseError:
-                raise
-            except Exception as error:
-                raise ModelError(f"{source.name} cannot be trained on {samples.name}: {one_line(error)}") from error
-            finally:
-                pruning.release()
-        check_finite(source)
+            training.train_repeatably(
+                source, samples, self.settings, pruning, on_step=on_step, resume=resume, after_epoch=save
+            )
         return pruning
 
     def _state(self, model: Any, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
@@ -266,17 +239,6 @@ class _Prune:
         """What a resumed run must have in common with the interrupted one."""
         settings = self.settings.model_dump(mode="json").items()
         return {**self.started_from, **{name: value for name, value in settings if name != "resume"}}
-
-    def _optimizer(self, keras: Any, steps: int) -> Any:
-        rate = keras.optimizers.schedules.CosineDecay(self.settings.learning_rate, steps)
-        try:
-            optimizer = keras.optimizers.get({"class_name": self.settings.optimizer, "config": {}})
-        except (ValueError, TypeError) as error:
-            raise SettingsError(
-                f"optimizer = {self.settings.optimizer!r}: Keras has none of that name; try adam or sgd."
-            ) from error
-        config = optimizer.get_config() | {"learning_rate": rate}
-        return type(optimizer).from_config(config)
 
     def _warn(self, sentence: str) -> None:
         if sentence not in self.warnings:

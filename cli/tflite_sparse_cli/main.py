@@ -17,6 +17,7 @@ from tflite_sparse_cli.export import export
 from tflite_sparse_cli.inspect import inspect
 from tflite_sparse_cli.prune import prune
 from tflite_sparse_cli.report import report
+from tflite_sparse_cli.sweep import sweep
 from tflite_sparse_cli.verify import verify
 
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
@@ -50,7 +51,7 @@ def cli(debug: bool) -> None:
     del debug  # read from the context where an error is shown
 
 
-for command in (export, prune, encode, decode, inspect, verify, bench, report):
+for command in (export, prune, encode, decode, inspect, verify, bench, sweep, report):
     cli.add_command(command)
 
 

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from example_reports import make, undelivered, without_data
 from playwright.sync_api import sync_playwright
 
 import tiny_models
+from example_reports import make, undelivered, without_data
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde

@@ -5,8 +5,8 @@ import re
 
 import pydantic
 import pytest
-from example_reports import make, undelivered, without_data
 
+from example_reports import make, undelivered, without_data
 from tflite_sparse.report import markdown, tables
 from tflite_sparse.report.model import Accuracy, Interval, Paired, Report
 

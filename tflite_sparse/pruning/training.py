@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse.errors import DataError, ModelError, TfliteSparseError, one_line
+from tflite_sparse.config import PruneSettings
+from tflite_sparse.errors import DataError, ModelError, SettingsError, TfliteSparseError, one_line
 from tflite_sparse.progress import Step
-from tflite_sparse.pruning import masks
+from tflite_sparse.pruning import masks, repeatable
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
@@ -20,7 +21,7 @@ from tflite_sparse.sources.arrays import take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.labels import Kind, check_labels
-from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.sources.source_model import Kernel, check_finite
 
 BATCH_SIZE = 64
 SCRATCH_EPOCHS = 30
@@ -59,6 +60,72 @@ def finetune(source: KerasSource, data: Dataset, epochs: int, *, seed: int, on_s
     if not data.has_labels:
         raise DataError(f"{data.name} has no labels: --finetune-epochs needs some (y).")
     _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=frozen)], seed, on_step)
+
+
+def span_of(settings: PruneSettings, samples: int) -> Span:
+    """The length of a training on so many samples."""
+    per_epoch = repeatable.steps(samples, settings.batch_size)
+    return Span(settings.epochs * per_epoch, per_epoch)
+
+
+def train_repeatably(
+    source: KerasSource,
+    data: Dataset,
+    settings: PruneSettings,
+    pruning: MagnitudePruning | None,
+    *,
+    on_step: Step,
+    resume: Callable[[], int] = lambda: 0,
+    after_epoch: Callable[[int, float], None],
+) -> None:
+    """Train on labelled data so that the result depends on the seed alone, and a run can go on where one stopped.
+
+    Args:
+        source: a model with one input and one output; it is compiled here.
+        data: what it is trained on.
+        settings: epochs, batch size, optimizer, the highest learning rate and the seed.
+        pruning: what prunes on the way. None: plain training.
+        on_step: called with steps done and in all.
+        resume: called when model and optimizer are built; it may give them an earlier state, and returns how many
+            epochs that has behind it.
+        after_epoch: called with the number of epochs done and the loss of the last one.
+
+    Raises:
+        DataError: there are no labels, or they do not fit the model's output.
+        SettingsError: Keras has no such optimizer.
+        ModelError: Keras cannot train the model, or a weight became NaN or infinite.
+    """
+    keras, model, y = source.keras, source.model, data.y_train
+    span = span_of(settings, data.train_samples)
+    keras.utils.set_random_seed(settings.seed)
+    compile_for(source, data, _optimizer(keras, settings, span.steps))
+    model.optimizer.build(model.trainable_variables)
+    first = resume()
+    callbacks = [
+        *([] if pruning is None else [pruning]),
+        repeatable.SeedEachEpoch(settings.seed),
+        repeatable.AfterEachEpoch(after_epoch),
+        AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
+    ]
+    epochs = range(first, settings.epochs)
+    try:
+        model.fit(
+            repeatable.batches(data.x_train, y, settings.batch_size, settings.seed, epochs),
+            initial_epoch=first,
+            epochs=settings.epochs,
+            steps_per_epoch=span.steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    except TfliteSparseError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
+    finally:
+        if pruning is not None:
+            pruning.release()
+    check_finite(source)
 
 
 def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
@@ -114,6 +181,18 @@ def _fit(
         raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
     if not np.isfinite(history.history["loss"][-1]):
         raise ModelError(f"{source.name}: the loss became NaN while training; check the range of the data.")
+
+
+def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    try:
+        optimizer = keras.optimizers.get({"class_name": settings.optimizer, "config": {}})
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"optimizer = {settings.optimizer!r}: Keras has none of that name; try adam or sgd."
+        ) from error
+    config = optimizer.get_config() | {"learning_rate": rate}
+    return type(optimizer).from_config(config)
 
 
 def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray) -> Any:

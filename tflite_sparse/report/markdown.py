@@ -15,13 +15,13 @@ def render(report: Report) -> str:
         f"# {report.model}{data}: {verdict}",
         "\n".join(f"- {line}" for line in tables.verdicts(report)),
         "## Files",
-        _table(tables.files(report)),
+        table(tables.files(report)),
         "`dense int8` holds the same pruned weights as the sparse file, stored dense. `gzip bytes` is what a download "
         "takes; the runtime reads the uncompressed file."
         if report.models.dense_int8
         else "`gzip bytes` is what a download takes; the runtime reads the uncompressed file.",
         "## Weights",
-        _table(tables.tensors(report)),
+        table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_layers(report),
         f"Made by {report.tool}.",
@@ -34,16 +34,17 @@ def _layers(report: Report) -> list[str]:
         return []
     return [
         "## Layers",
-        _table(tables.layers(report.layers)),
+        table(tables.layers(report.layers)),
         f"In execution order; {tables.layers_compared(report)}. `SNR dB` holds the error of all operators up to this "
         "one; `lost dB` is what it fell by here.",
     ]
 
 
-def _table(table: Table) -> str:
-    lines = [_row(table.headings)]
-    lines.append(_row(tuple("---" if heading in table.left else "---:" for heading in table.headings)))
-    lines += [_row(row) for row in table.rows]
+def table(cells: Table) -> str:
+    """A table as Markdown."""
+    lines = [_row(cells.headings)]
+    lines.append(_row(tuple("---" if heading in cells.left else "---:" for heading in cells.headings)))
+    lines += [_row(row) for row in cells.rows]
     return "\n".join(lines)
 
 

@@ -15,6 +15,8 @@ from tflite_sparse.errors import OutputError
 from tflite_sparse.files import replacing
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.sensitivity import Scan
+from tflite_sparse.report.sweep import Point, SweepReport
+from tflite_sparse.report.sweep_comparison import by_configuration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +25,7 @@ _SIZE = (8.0, 4.5)  # inches
 _MOST_IN_LEGEND = 12
 _COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat: each round of them has another style
 _LEAST_DENSITY = 2.0**-12  # where an empty kernel is drawn
+_BETWEEN = "smaller, sparse"
 _FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would make every file another
 
 
@@ -74,6 +77,48 @@ def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: P
     right.set_ylabel("learning rate", color="C1")
     right.set_ylim(bottom=0)
     _save(figure, path)
+
+
+def frontier(report: SweepReport, path: Path) -> None:
+    """Accuracy over file bytes: small dense models, large sparse ones for each block, and what lies between.
+
+    A point is the mean over the seeds, its bar their range.
+
+    Raises:
+        OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
+    """
+    figure = _figure()
+    axes = figure.add_subplot()
+    largest = max(point.width for point, _ in report.measured)
+    families: dict[str, list[tuple[float, float, float, float]]] = {}
+    for entries in by_configuration(report.measured).values():
+        point = entries[0][0]
+        values = [100 * measured.accuracy for _, measured in entries]
+        size = float(np.mean([measured.file_bytes for _, measured in entries])) / 1000
+        mean = float(np.mean(values))
+        families.setdefault(_family(point, largest), []).append((size, mean, mean - min(values), max(values) - mean))
+    for number, (name, rows) in enumerate(sorted(families.items())):
+        x, y, below, above = np.array(sorted(rows)).T
+        style = "none" if name == _BETWEEN else _STYLES[number % len(_STYLES)]
+        axes.errorbar(
+            x, y, yerr=[below, above], linestyle=style, marker="osD^v"[number % 5], capsize=3, label=name,
+            color="0.65" if name == _BETWEEN else f"C{number}",
+        )  # fmt: skip
+    metric = report.measured[0][1].metric
+    axes.set(xscale="log", xlabel="file (kB)", ylabel=f"{metric} (%)", title=f"{report.model} on {report.data}")
+    ticks = [tick for tick in axes.get_xticks(minor=True) if tick > 0]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=True, fontsize="x-small", rotation=90)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _family(point: Point, largest: float) -> str:
+    if point.sparsity == 0:
+        return "small dense"
+    if point.width < largest:
+        return _BETWEEN
+    return "large sparse" + ("" if point.block == "1x1" else f", blocks {point.block}")
 
 
 def _halvings(sparsity: Sequence[float]) -> np.ndarray:

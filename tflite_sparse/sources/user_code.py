@@ -53,8 +53,8 @@ def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[
     return found  # type: ignore[no-any-return]
 
 
-def call(path: Path, function: str, raising: type[InputError]) -> Any:
-    """Run the Python file at ``path`` and return what its ``function``, called without arguments, returns.
+def call(path: Path, function: str, raising: type[InputError], *arguments: Any) -> Any:
+    """Run the Python file at ``path`` and return what its ``function``, called with ``arguments``, returns.
 
     Raises:
         InputError: of the type ``raising``; see :func:`load_function`, or it raised.
@@ -62,6 +62,6 @@ def call(path: Path, function: str, raising: type[InputError]) -> Any:
     made = load_function(path, function, raising)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return made()
+            return made(*arguments)
     except Exception as error:
         raise raising(f"{path}:{function} raised {type(error).__name__}: {error}") from error

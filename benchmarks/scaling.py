@@ -1,0 +1,75 @@
+"""How much faster two Ray workers are than one, on this machine: a sweep on a local cluster of each size.
+
+python benchmarks/scaling.py [--epochs N] [--results FILE]
+
+The cores must be idle otherwise, and there must be two: the script notes the load that it found.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import ray
+from ray.cluster_utils import Cluster
+
+import results
+from results import Verdict
+from tflite_sparse.sweep_pipeline import sweep
+
+_HEADING = "Two Ray workers against one"
+_TARGET = 1.7
+_POINTS = {"sparsity": (0.5, 0.75, 0.875, 0.95), "width": (1.0,), "seeds": 2}
+_OBJECT_STORE_BYTES = 200_000_000
+
+
+@click.command()
+@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="Of each point, on mnist-5k.")
+@click.option(
+    "--results",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(__file__).with_name("results.md"),
+    show_default="results.md beside this script",
+)
+def main(epochs: int, path: Path) -> None:
+    """Time the same eight points on one machine of one core, and on two."""
+    load = os.getloadavg()[0]
+    seconds = [_seconds(workers, epochs) for workers in (1, 2)]
+    ratio = seconds[0] / seconds[1]
+    verdict = Verdict(f"two workers at least {_TARGET} times as fast as one", f"{ratio:.2f}", ratio >= _TARGET)
+    section = (
+        f"## {_HEADING}\n\n"
+        f"{datetime.date.today().isoformat()}; {results.machine()}; ray {ray.__version__}; load average before: "
+        f"{load:.1f}.\nEight points of the built-in network at width 1 on mnist-5k, {epochs} epochs each, on a local "
+        f"cluster of one and of two machines with one core each: {seconds[0]:.0f} s and {seconds[1]:.0f} s.\n"
+        f"Reproduce: `python benchmarks/scaling.py --epochs {epochs}`\n\n- {verdict.in_words()}"
+    )
+    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, section), "utf-8")
+    click.echo(section)
+
+
+def _seconds(workers: int, epochs: int) -> float:
+    sizes = {"num_cpus": 1, "object_store_memory": _OBJECT_STORE_BYTES}
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **sizes})
+    try:
+        for _ in range(workers - 1):
+            cluster.add_node(**sizes)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as folder:
+            started = time.monotonic()
+            report = sweep(None, "mnist-5k", epochs=epochs, ray_address=cluster.address, out=Path(folder), **_POINTS)
+            seconds = time.monotonic() - started
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    if report.failures:
+        raise click.ClickException("; ".join(report.failures))
+    return seconds - report.seconds["check"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Large sparse against small dense at equal size: Fashion-MNIST, and an LSTM on the Japanese Vowels.
+
+python benchmarks/sweep.py [--only fashion|vowels] [--seeds N] [--epochs N] [--work DIR] [--results FILE]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+
+import results
+import vowels
+from results import Verdict
+from tflite_sparse.evaluation import frontier
+from tflite_sparse.report import sweep_comparison, sweep_tables
+from tflite_sparse.report.markdown import table
+from tflite_sparse.report.sweep import SweepReport
+from tflite_sparse.sweep_pipeline import sweep
+from tflite_sparse_cli.progress import TerminalProgress
+
+_PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert", "joblib")
+_WIDTHS = (0.25, 0.5, 0.75, 1.0)
+_BUDGETS = 60
+_LEAST_LEAD = 1.0  # points, at the size of the smallest dense model
+
+
+@dataclass(frozen=True)
+class Study:
+    """One sweep, and what is to be said of its model, data and training.
+
+    Attributes:
+        key: for ``--only``.
+        heading: of its section.
+        sources: given a folder, the builder (None: the built-in one) and the data.
+        settings: of the sweep.
+        words: what was trained.
+        range_bytes: the sizes that the target speaks of.
+    """
+
+    key: str
+    heading: str
+    sources: Callable[[Path], tuple[str | None, Any]]
+    settings: Mapping[str, Any]
+    words: str
+    range_bytes: tuple[float, float]
+
+
+def _fashion(_folder: Path) -> tuple[None, str]:
+    return None, "fashion-mnist"
+
+
+def _vowels(folder: Path) -> tuple[str, str]:
+    path = folder / "vowels.npz"
+    if not path.exists():
+        vowels.write(path, folder / "packages")
+    return f"{Path(vowels.__file__).resolve()}:lstm", str(path)
+
+
+_STUDIES = (
+    Study(
+        "fashion",
+        "Large sparse against small dense, Fashion-MNIST",
+        _fashion,
+        {"sparsity": (0.0, 0.75, 0.875, 0.93, 0.965, 0.98), "scope": "global", "epochs": 8, "learning_rate": 2e-3},
+        "The built-in network; 60,000 training and 10,000 test images; batches of 128.",
+        (20e3, 200e3),
+    ),
+    Study(
+        "vowels",
+        "Large sparse against small dense, an LSTM on the Japanese Vowels",
+        _vowels,
+        {"sparsity": (0.0, 0.75, 0.875, 0.95), "epochs": 80, "learning_rate": 5e-3, "batch_size": 32},
+        "An LSTM of 192 units at width 1 over 29 steps, written step by step; 270 training and 370 test utterances of "
+        "nine speakers; batches of 32.",
+        (0.0, np.inf),
+    ),
+)
+
+
+@click.command()
+@click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of the two.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Of every point, instead of what each study has.")
+@click.option("--jobs", type=click.IntRange(1), help="Points at once.")
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps the points; a later run of this script goes on from there.",
+)
+@click.option(
+    "--results",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(__file__).with_name("results.md"),
+    show_default="results.md beside this script",
+)
+def main(only: str | None, seeds: int, epochs: int | None, jobs: int | None, work: Path | None, path: Path) -> None:
+    """Sweep, print and note; targets that are missed are told and do not fail the run."""
+    with contextlib.ExitStack() as stack:
+        root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-")))
+        for study in _STUDIES:
+            if only in (None, study.key):
+                section = _run(study, root, seeds, epochs, jobs)
+                path.write_text(results.with_section(path.read_text("utf-8"), study.heading, section), "utf-8")
+                click.echo(section)
+
+
+def _run(study: Study, root: Path, seeds: int, epochs: int | None, jobs: int | None) -> str:
+    settings = {**study.settings, "epochs": epochs or study.settings["epochs"]}
+    folder = root / study.key
+    folder.mkdir(parents=True, exist_ok=True)
+    builder, data = study.sources(folder)
+    report = sweep(
+        builder,
+        data,
+        width=_WIDTHS,
+        grid="families",
+        seeds=seeds,
+        jobs=jobs,
+        resume=True,
+        out=folder / f"{settings['epochs']}-epochs",
+        progress=TerminalProgress(Console(stderr=True)),
+        **settings,
+    )
+    return _section(study, report)
+
+
+def _verdicts(study: Study, report: SweepReport) -> list[Verdict]:
+    """Over the sizes that both families reach, and at the size of the smallest dense model."""
+    sparse, dense = (sweep_comparison.curve(each, "file_bytes") for each in sweep_comparison.families(report.measured))
+    common = frontier.common_range(sparse, dense)
+    if common is None:
+        return [Verdict("large sparse and small dense reach a common size", "none", passed=False)]
+    low, high = max(common[0], study.range_bytes[0]), min(common[1], study.range_bytes[1])
+    leads = [frontier.lead(sparse, dense, float(budget)) for budget in np.geomspace(low, high, _BUDGETS)]
+    worst = min(leads, key=lambda lead: lead.difference)
+    smallest = min(float(np.exp(at[0])) for at, _ in dense.lines.values())
+    ahead = f"ahead at every common file size, {low / 1000:.1f} to {high / 1000:.1f} kB"
+    verdicts = [Verdict(ahead, f"least at {worst.budget / 1000:.1f} kB, {_points(worst)}", worst.difference > 0)]
+    target = f"at least {_LEAST_LEAD:g} point ahead at the size of the smallest dense model, {smallest / 1000:.1f} kB"
+    if common[0] > smallest * 1.001:
+        reached = f"not reached: the smallest large sparse file takes {common[0] / 1000:.1f} kB"
+        return [*verdicts, Verdict(target, reached, passed=False)]
+    first = frontier.lead(sparse, dense, common[0])
+    return [*verdicts, Verdict(target, _points(first), 100 * first.difference >= _LEAST_LEAD)]
+
+
+def _points(lead: frontier.Lead) -> str:
+    interval = "" if lead.interval is None else f" +-{100 * lead.interval:.2f}"
+    return f"{100 * lead.difference:+.2f}{interval} points ({lead.ours:.2%} to {lead.theirs:.2%})"
+
+
+def _section(study: Study, report: SweepReport) -> str:
+    settings = report.settings
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    parts = [
+        f"## {study.heading}",
+        f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
+{study.words} Every point of both families starts from the weights of its seed and is trained for {settings["epochs"]}
+epochs of Adam, the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the
+way, to a sparsity {"over all kernels together" if settings["scope"] == "global" else "of each kernel"}.
+Reproduce: `python benchmarks/sweep.py --only {study.key} --seeds {settings["seeds"]} --epochs {settings["epochs"]}`;
+the points took {_minutes(report)} minutes together.""",
+        table(sweep_tables.points(report)),
+        "Means over the seeds; +- is half the 95 % interval.",
+        *_comparisons(report),
+        "\n".join(f"- {line}" for line in report.failures),
+        "\n".join(f"- {verdict.in_words()}" for verdict in _verdicts(study, report)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _comparisons(report: SweepReport) -> Sequence[str]:
+    return [
+        part
+        for each in report.comparisons
+        for part in (f"{sweep_tables.title(each)}:", table(sweep_tables.margins(each)), " ".join(each.sentences))
+    ]
+
+
+def _minutes(report: SweepReport) -> int:
+    return round(sum(point.seconds for point in report.points) / 60)
+
+
+if __name__ == "__main__":
+    main()

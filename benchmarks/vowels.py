@@ -1,0 +1,70 @@
+"""The Japanese Vowels data (Kudo et al. 1999, UCI): twelve cepstrum coefficients over 7 to 29 steps, nine speakers.
+
+They come in the package aeon, which is not run; and the recurrent network that `sweep.py` trains on them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from packages import Package, fetch, unpack
+
+STEPS, CHANNELS, CLASSES = 29, 12, 9
+_UNITS = 192
+_FOLDER = "aeon/datasets/data/JapaneseVowels"
+_AEON = Package(
+    "PyPI",
+    "aeon",
+    "1.6.0",
+    "aeon-1.6.0-py3-none-any.whl",
+    "d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",
+    "BSD-3-Clause",
+)
+
+
+def write(path: Path, cache: Path) -> None:
+    """The data as an ``.npz`` with ``x_train`` (270, 29, 12), ``x_test`` (370, 29, 12) and speakers from 0.
+
+    Shorter utterances are filled with zeros at the beginning, so that what is said ends with the last step.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        members = {part: f"{_FOLDER}/JapaneseVowels_{part.upper()}.ts" for part in ("train", "test")}
+        unpack(fetch(_AEON, cache), tuple(members.values()), folder)
+        arrays = {}
+        for part, member in members.items():
+            arrays[f"x_{part}"], arrays[f"y_{part}"] = _read(folder / member)
+    mean, spread = (of(arrays["x_train"], axis=(0, 1)) for of in (np.mean, np.std))
+    for part in members:
+        arrays[f"x_{part}"] = (arrays[f"x_{part}"] - mean) / spread
+    np.savez(path, **arrays)
+
+
+def lstm(width: float) -> Any:
+    """An LSTM of ``192 * width`` units and the speakers."""
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((STEPS, CHANNELS), name="cepstra"),
+            layers.LSTM(round(_UNITS * width), name="lstm"),
+            layers.Dense(CLASSES, name="speakers"),
+        ]
+    )
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A file in the .ts format: a line for each utterance, its channels and then its class with colons between them."""
+    lines = path.read_text("utf-8").partition("@data")[2].split()
+    x, y = np.zeros((len(lines), STEPS, CHANNELS), np.float32), np.zeros(len(lines), np.int64)
+    for row, line in enumerate(lines):
+        *channels, label = line.split(":")
+        values = np.array([channel.split(",") for channel in channels], np.float32).T
+        x[row, STEPS - len(values) :] = values
+        y[row] = int(label) - 1
+    return x, y

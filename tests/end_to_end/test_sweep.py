@@ -1,0 +1,228 @@
+"""``tflite-sparse sweep`` from a builder and data to its report, on this machine and on a Ray cluster."""
+
+import json
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import tflite_sparse
+from tflite_sparse import sweep_pipeline
+from tflite_sparse.config import SweepSettings
+from tflite_sparse.errors import DataError, InputError, SettingsError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.report.sweep import PointFile, SweepReport
+from tools import run_cli
+
+BUILDER = """
+import keras
+
+def net(width):
+    return keras.Sequential([
+        keras.Input((24,)),
+        keras.layers.Dense(int(96 * width), activation="relu"),
+        keras.layers.Dense(4),
+    ])
+
+def two(width):
+    x = keras.Input((24,))
+    return keras.Model(x, [keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)])
+
+def wrong(width):
+    return width
+"""
+SMALL = 0.25  # its kernels are too small to prune
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "nets.py").write_text(BUILDER)
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((480, 24)).astype(np.float32)
+    np.savez(folder / "data.npz", x=x, y=(x @ generator.standard_normal((24, 4))).argmax(-1))
+    return folder
+
+
+def options(work, out, *more):
+    nets, data = f"{work / 'nets.py'}:net", work / "data.npz"
+    grid = ("--sparsity", "0,0.8", "--width", f"{SMALL},1", "--seeds", 1, "--epochs", 6)
+    training = ("--batch-size", 32, "--learning-rate", 0.02)
+    return ("sweep", nets, "--data", data, *grid, *training, "--jobs", 2, "--out", out, "--quiet", *more)
+
+
+@pytest.fixture(scope="module")
+def first(work):
+    """Four points, of which one fails: nothing can be pruned in the small model."""
+    return run_cli(*options(work, work / "out", "--json"))
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in (folder / "points").glob("*.tflite")}
+
+
+@pytest.mark.slow
+def test_every_point_is_measured_and_the_failed_one_is_told(work, first):
+    assert first.code == 1
+    report = SweepReport.model_validate(first.report)
+    names = [point.name for point in report.points]
+    assert names == [
+        "width1-sparsity0-1x1-seed0",
+        "width1-sparsity0.8-1x1-seed0",
+        "width0.25-sparsity0-1x1-seed0",
+        "width0.25-sparsity0.8-1x1-seed0",
+    ]
+    assert [point.measured is None for point in report.points] == [False, False, False, True]
+    assert len(report.failures) == 1
+    assert report.failures[0].startswith("width0.25-sparsity0.8-1x1-seed0: nothing to prune")
+    assert SweepReport.model_validate_json((work / "out" / "sweep.json").read_bytes()) == report
+
+
+@pytest.mark.slow
+def test_what_is_reported_is_what_lies_on_the_disk(work, first):
+    for point, measured in SweepReport.model_validate(first.report).measured:
+        path = work / "out" / "points" / f"{point.name}.tflite"
+        assert path.stat().st_size == measured.file_bytes
+        kept = PointFile.model_validate_json(path.with_suffix(".json").read_bytes())
+        assert kept.point == point
+        assert serde.read(path).subgraphs
+        kernels = measured.weights
+        assert kernels == 24 * int(96 * point.width) + int(96 * point.width) * 4
+        pruned = 24 * 96 if point.sparsity else 0  # the last kernel is too small
+        assert measured.nonzeros == pytest.approx(kernels - 0.8 * pruned, abs=0.02 * kernels)
+        assert measured.file_bytes <= measured.dense_bytes
+        assert measured.accuracy > 0.4  # of four classes
+
+
+@pytest.mark.slow
+def test_documents_beside_the_report(work, first):
+    text = (work / "out" / "sweep.md").read_text("utf-8")
+    assert "FAILED width0.25-sparsity0.8" in text
+    assert "## At equal file bytes" in text
+    ET.parse(work / "out" / "sweep.svg")
+
+
+@pytest.mark.slow
+def test_resume_does_the_missing_points_alone_and_gives_the_same_bytes(work, first, tmp_path):
+    out = shutil.copytree(work / "out", tmp_path / "out")
+    before = files(out)
+    gone = "width1-sparsity0.8-1x1-seed0"
+    for path in (out / "points").glob(f"{gone}.*"):
+        path.unlink()
+    kept = out / "points" / "width1-sparsity0-1x1-seed0.json"
+    stamp = kept.stat().st_mtime_ns
+    again = run_cli(*options(work, out, "--json", "--resume"))
+    assert again.code == 1
+    assert files(out) == before
+    assert kept.stat().st_mtime_ns == stamp
+    one, other = (SweepReport.model_validate(run.report) for run in (first, again))
+    assert [point.measured for point in one.points] == [point.measured for point in other.points]
+    assert one.comparisons == other.comparisons
+
+
+@pytest.mark.slow
+def test_resume_with_other_settings_is_refused(work, first):
+    run = run_cli(*options(work, work / "out", "--resume", "--epochs", 7))
+    assert run.code == 2
+    assert "was made with epochs = 6, this sweep has 7" in run.stderr
+    again = run_cli(*options(work, work / "out"))
+    assert again.code == 2
+    assert "go on with --resume" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        ("nets.py", "is no MODEL-BUILDER"),
+        ("absent.py:net", "no such Python file"),
+        ("nets.py:absent", "has no function 'absent'"),
+        ("nets.py:wrong", "returned no Keras model"),
+        ("nets.py:two", "one input and one output"),
+    ],
+)
+def test_builders_that_cannot_be_used(work, tmp_path, builder, message):
+    with pytest.raises(InputError, match=message):
+        sweep_pipeline.sweep(str(work / builder), work / "data.npz", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_built_in_network_takes_images(work, tmp_path):
+    with pytest.raises(DataError, match="built-in network takes images"):
+        tflite_sparse.sweep(data=work / "data.npz", out=tmp_path / "out")
+
+
+def test_settings_that_cannot_be_used(work, tmp_path):
+    with pytest.raises(SettingsError, match="2:4: a sweep sets the sparsity"):
+        tflite_sparse.sweep(data=work / "data.npz", block=("2:4",), out=tmp_path)
+    with pytest.raises(SettingsError, match=r"0.5 is given twice"):
+        SweepSettings(sparsity=(0, 0.5, 0.5))
+    assert run_cli("sweep", "--data", "digits", "--sparsity", "0;0.5").code == 2
+
+
+def names(**settings):
+    return [place.name for place in sweep_pipeline.places(SweepSettings(**settings))]
+
+
+def test_the_grid():
+    both = {"sparsity": (0, 0.9), "width": (0.5, 1), "block": ("1x1", "1x16"), "seeds": 1, "seed": 7}
+    families = [
+        "width1-sparsity0-1x1-seed7",
+        "width1-sparsity0.9-1x1-seed7",
+        "width1-sparsity0.9-1x16-seed7",
+        "width0.5-sparsity0-1x1-seed7",
+    ]
+    assert names(**both, grid="families") == families
+    assert names(**both) == [*families, "width0.5-sparsity0.9-1x1-seed7", "width0.5-sparsity0.9-1x16-seed7"]
+    assert len(names()) == 4 * 6 * 3
+
+
+class KillsAMachine:
+    """Listens to a sweep; when the first point is done, one machine of the cluster is lost."""
+
+    def __init__(self, cluster, machine):
+        self._cluster, self._machine = cluster, machine
+        self.killed_at = None
+
+    def note(self, text):
+        if " of " in text and self.killed_at is None:
+            self.killed_at = text
+            self._cluster.remove_node(self._machine, allow_graceful=False)
+
+    def stage(self, name):
+        from tflite_sparse.progress import Silent
+
+        return Silent().stage(name)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_ray_cluster_that_loses_a_machine_yields_every_point(work, tmp_path):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    sizes = {"object_store_memory": 100_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **sizes})
+    try:
+        listener = KillsAMachine(cluster, cluster.add_node(num_cpus=1, **sizes))
+        report = tflite_sparse.sweep(
+            f"{work / 'nets.py'}:net",
+            work / "data.npz",
+            width=(1.0,),
+            sparsity=(0.0, 0.8),
+            seeds=2,
+            epochs=2,
+            batch_size=32,
+            ray_address=cluster.address,
+            out=tmp_path / "out",
+            progress=listener,
+        )
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert listener.killed_at is not None
+    assert report.failures == []
+    assert len(report.measured) == 4
+    assert len(files(tmp_path / "out")) == 4
+    settings = json.loads((tmp_path / "out" / "sweep.json").read_bytes())["settings"]
+    assert settings["ray_address"] == cluster.address

@@ -1,0 +1,168 @@
+"""What a sweep says: the comparison of the families, its sentences, tables and plot."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tflite_sparse.report import plots, sweep_comparison, sweep_tables
+from tflite_sparse.report.sweep import Measured, Point, SweepReport
+
+DENSE = {0.25: (26_000, 0.86), 0.5: (80_000, 0.89), 1.0: (300_000, 0.92)}
+SPARSE = {0.75: (170_000, 0.918), 0.9: (80_000, 0.91), 0.97: (30_000, 0.88)}
+BLOCKED = {0.9: (44_000, 0.88)}
+
+
+def point(width, sparsity, block, seed, size, accuracy):
+    measured = Measured(
+        file_bytes=size,
+        gzip_bytes=size * 4 // 5,
+        dense_bytes=300_000,
+        nonzeros=size // 2 if sparsity else size,
+        weights=300_000,
+        accuracy=accuracy,
+        float32_accuracy=accuracy + 0.001,
+        metric="top1",
+        samples=1000,
+        sha256=f"{seed:064x}",
+    )
+    name = f"{width:g}-{sparsity:g}-{block}-{seed}"
+    return Point(name=name, width=width, sparsity=sparsity, block=block, seed=seed, measured=measured, seconds=1.0)
+
+
+def report(points, failures=()):
+    measured = [(each, each.measured) for each in points if each.measured is not None]
+    return SweepReport(
+        tool="tflite-sparse 0",
+        model="built-in",
+        data="some",
+        settings={},
+        points=points,
+        comparisons=sweep_comparison.comparisons(measured),
+        front=sweep_comparison.front(measured),
+        failures=list(failures),
+        seconds={},
+    )
+
+
+def grid(seeds=(0, 1, 2), sparse=SPARSE, dense=DENSE, blocked=BLOCKED):
+    """The families, the sparse one more accurate by 0.001 for each further seed."""
+    return [
+        *(point(width, 0, "1x1", seed, *at) for width, at in dense.items() for seed in seeds),
+        *(
+            point(1.0, zeros, "1x1", seed, size, a + seed / 1000)
+            for zeros, (size, a) in sparse.items()
+            for seed in seeds
+        ),
+        *(point(1.0, zeros, "1x16", seed, *at) for zeros, at in blocked.items() for seed in seeds),
+        *(point(0.5, 0.9, "1x1", seed, 30_500, 0.5) for seed in seeds),
+    ]
+
+
+@pytest.fixture(scope="module")
+def full():
+    return report(grid())
+
+
+def comparison(found, axis="file_bytes", block="1x1"):
+    return next(each for each in found.comparisons if (each.axis, each.block) == (axis, block))
+
+
+def test_each_block_is_compared_along_each_axis(full):
+    assert [(each.block, each.axis) for each in full.comparisons] == [
+        (block, axis) for block in ("1x1", "1x16") for axis in ("file_bytes", "gzip_bytes", "nonzeros")
+    ]
+
+
+def test_the_margin_at_a_size_that_both_were_measured_at(full):
+    margin = next(each for each in comparison(full).margins if each.budget == pytest.approx(80_000))
+    assert margin.sparse == pytest.approx(0.911)
+    assert margin.dense == pytest.approx(0.89)
+    assert margin.points == pytest.approx(2.1)
+    assert margin.interval == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)
+    assert margin.seeds == 3
+
+
+def test_smaller_sparse_models_are_of_no_family(full):
+    """Those of width 0.5 with zeros would pull the curve down."""
+    assert min(each.sparse for each in comparison(full).margins) > 0.87
+
+
+def test_the_sentence_names_budget_margin_and_spread(full):
+    first, *_, last = comparison(full).sentences
+    assert first.startswith("At 30.0 kB the large sparse model (width 1) is 1.")
+    assert "\N{PLUS-MINUS SIGN} 0.2 points ahead of the small dense one" in first
+    assert "30.0 kB to 170.0 kB" in last
+    assert "3 seeds" in last
+
+
+def test_at_equal_non_zeros(full):
+    assert "non-zero weights" in comparison(full, "nonzeros").sentences[0]
+    assert comparison(full, "nonzeros").highest == pytest.approx(85_000)
+
+
+def test_a_single_seed_has_no_interval():
+    found = comparison(report(grid(seeds=(0,))))
+    assert {each.interval for each in found.margins} == {None}
+    assert "of one seed there is no interval" in found.sentences[-1]
+
+
+def test_no_common_budget_is_said():
+    found = comparison(report(grid(sparse={0.5: (400_000, 0.93), 0.75: (350_000, 0.92)})))
+    assert found.lowest is None
+    assert found.margins == []
+    assert "takes 350.0 kB to 400.0 kB, the small dense ones take 26.0 kB to 300.0 kB" in found.sentences[0]
+
+
+def test_without_dense_models_the_cure_is_said():
+    assert "put 0 among --sparsity" in comparison(report(grid(dense={}))).sentences[0]
+
+
+def test_behind_is_said_too():
+    worse = {zeros: (size, accuracy - 0.1) for zeros, (size, accuracy) in SPARSE.items()}
+    sentences = comparison(report(grid(sparse=worse))).sentences
+    assert "points behind the small dense one" in sentences[0]
+    assert "ahead at 0 of" in sentences[-1]
+
+
+def test_the_front(full):
+    assert full.front == [
+        "width 0.25, dense",
+        "width 1, 0.97 zeros",
+        "width 1, 0.9 zeros",
+        "width 1, 0.75 zeros",
+        "width 1, dense",
+    ]
+
+
+def test_tables_and_markdown(full):
+    table = sweep_tables.points(full)
+    assert len(table.rows) == len(DENSE) + len(SPARSE) + len(BLOCKED) + 1
+    text = sweep_tables.markdown(full, "sweep.svg")
+    assert "## At equal gzip bytes, blocks 1x16" in text
+    assert "| 80.0 kB | 91.10% | 89.00% | +2.10 | 0.25 |" in text
+
+
+def test_failures_are_told():
+    failed = Point(name="bad", width=1, sparsity=0.9, block="1x1", seed=0, error="no luck", seconds=1)
+    found = report([failed], ["bad: no luck"])
+    assert sweep_tables.sentences(found) == [
+        "Nothing to compare: no large sparse model was measured.",
+        "FAILED bad: no luck",
+    ]
+    assert sweep_tables.point_in_words(failed) == "bad FAILED: no luck"
+    assert "FAILED bad: no luck" in sweep_tables.markdown(found, "sweep.svg")
+
+
+def test_the_plot_shows_every_family(full, tmp_path):
+    plots.frontier(full, tmp_path / "sweep.svg")
+    again = tmp_path / "again.svg"
+    plots.frontier(full, again)
+    drawn = (tmp_path / "sweep.svg").read_bytes()
+    assert drawn == again.read_bytes()
+    ET.fromstring(drawn)
+    for words in ("small dense", "large sparse", "large sparse, blocks 1x16", "smaller, sparse", "file (kB)"):
+        assert f"<!-- {words} -->".encode() in drawn
+
+
+def test_the_report_survives_the_disk(full):
+    assert SweepReport.model_validate_json(full.model_dump_json()) == full

@@ -1,0 +1,49 @@
+"""The built-in network of ``sweep``: a depthwise-separable CNN in any width, after MobileNet (Howard et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+_STEM, _BLOCKS, _HIDDEN = 16, (32, 64), 96
+_LEAST_CHANNELS = 4
+_LARGEST_MAP = 8  # height and width in front of the hidden layer
+
+
+def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], classes: int) -> Any:
+    """A stem, two depthwise-separable blocks, a hidden layer over what they see in each place, and the classes.
+
+    Almost all weights are those of the hidden layer: nearly every byte of a file is a weight that can be pruned, and
+    few are what each channel costs, sparse or not (bias and scales).
+
+    Args:
+        keras: the module.
+        width: factor on the number of channels of every layer but the last.
+        input_shape: height, width and channels of the images.
+        classes: how many.
+    """
+    layers = keras.layers
+
+    def channels(count: int) -> int:
+        return max(_LEAST_CHANNELS, round(count * width))
+
+    def normalised(x: Any, name: str) -> Any:
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+        return layers.ReLU(name=f"{name}_relu")(x)
+
+    image = x = keras.Input(input_shape, name="image")
+    x = layers.Conv2D(channels(_STEM), 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = normalised(x, "stem")
+    for number, count in enumerate(_BLOCKS, 1):
+        strides = 1 if number == 1 else 2
+        x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"depthwise{number}")(x)
+        x = normalised(x, f"depthwise{number}")
+        x = layers.Conv2D(channels(count), 1, use_bias=False, name=f"pointwise{number}")(x)
+        x = normalised(x, f"pointwise{number}")
+    pool = math.ceil(max(x.shape[1:3]) / _LARGEST_MAP)
+    if pool > 1:
+        x = layers.AveragePooling2D(pool, padding="same", name="pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(channels(_HIDDEN), activation="relu", name="hidden")(x)
+    return keras.Model(image, layers.Dense(classes, name="classes")(x), name="separable_cnn")
