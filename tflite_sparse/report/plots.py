@@ -86,6 +86,8 @@ def frontier(report: SweepReport, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure = _figure()
     axes = figure.add_subplot()
     largest = max(point.width for point, _ in report.measured)
@@ -105,8 +107,9 @@ def frontier(report: SweepReport, path: Path) -> None:
         )  # fmt: skip
     metric = report.measured[0][1].metric
     axes.set(xscale="log", xlabel="file (kB)", ylabel=f"{metric} (%)", title=f"{report.model} on {report.data}")
-    ticks = [tick for tick in axes.get_xticks(minor=True) if tick > 0]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=True, fontsize="x-small", rotation=90)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     _save(figure, path)

@@ -12,8 +12,7 @@ from tflite_sparse.report import html, sweep_comparison, sweep_tables
 from tflite_sparse.report.sweep import Measured, Point, SweepReport
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _MARGIN = 640, 320, 56, 40, 12  # of the plot, in units of its drawing
-_Y_TICKS = 5
-_STEPS = (1, 2, 5)  # of ticks, in each power of ten
+_MOST_STEPS = 6  # between ticks of the upright axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,10 @@ def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
             for family, found in lines.items()
             if family != sweep_comparison.BETWEEN
         ),
-        x_ticks=tuple(Tick(across(size), f"{size / 1000:g} kB") for size in _nice(10**x_low, 10**x_high)),
-        y_ticks=tuple(Tick(down(score), f"{score:.3f}") for score in np.linspace(min(scores), max(scores), _Y_TICKS)),
+        x_ticks=tuple(
+            Tick(across(size), f"{size / 1000:g} kB") for size in _ticks(10**x_low, 10**x_high, is_logarithmic=True)
+        ),
+        y_ticks=tuple(Tick(down(score), f"{score:.4g}") for score in _ticks(y_low, y_high, is_logarithmic=False)),
         metric=points[0][1].metric,
     )
 
@@ -128,7 +129,9 @@ def _kind(point: Point, family: str) -> str:
     return "dense" if point.sparsity == 0 else "sparse" if point.block == "1x1" else "blocks"
 
 
-def _nice(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float, *, is_logarithmic: bool) -> list[float]:
     """Round numbers from ``low`` to ``high``."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [step * 10.0**power for power in powers for step in _STEPS if low <= step * 10.0**power <= high]
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    locator = LogLocator(subs=(1, 2, 5)) if is_logarithmic else MaxNLocator(_MOST_STEPS)
+    return [float(value) for value in locator.tick_values(low, high) if low <= value <= high]
