@@ -43,7 +43,7 @@ def sweep(
 
     Each point is trained from a seeded start while it is pruned, for the same number of epochs, in a process of its
     own, and its file is verified. What it came to is written to ``points/`` in the folder ``out`` as it comes; at the
-    end ``sweep.json``, ``sweep.md`` and ``sweep.svg`` are written beside it.
+    end ``sweep.json``, ``sweep.md``, ``sweep.svg`` and ``report.html`` are written beside it.
 
     Args:
         model: ``path/to/module.py:function``, a function of the width that returns a Keras model; it is run. None: the
