@@ -6,6 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+<<<<<<< HEAD
+=======
+from playwright.sync_api import sync_playwright
+>>>>>>> metrics
 
 import tiny_models
 from example_reports import make, undelivered, without_data
@@ -162,6 +166,8 @@ def test_schemes_and_their_contrast(folder, visit, scheme, dark):
     page.emulate_media(media="print", color_scheme=scheme)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator(".skip").is_visible()
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins, at 96 dots an inch
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
 
 
 @pytest.mark.parametrize(
