@@ -6,10 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-<<<<<<< HEAD
-=======
-from playwright.sync_api import sync_playwright
->>>>>>> metrics
 
 import tiny_models
 from example_reports import make, undelivered, without_data
