@@ -19,6 +19,15 @@ def test_top5_counts_the_five_largest():
     assert score("top1", outputs, np.array([7, 3, 2, 0])) == 0.25
 
 
+def test_of_equal_outputs_the_first_comes_first():
+    """As for top-1; outputs of an int8 file are often equal."""
+    outputs = np.zeros((8, 8))
+    assert score("top5", outputs, np.arange(8)) == 5 / 8
+    assert score("top1", outputs, np.arange(8)) == 1 / 8
+    several = np.zeros((1, 2, 8))  # two decisions for a sample
+    assert score("top5", several, np.array([[4, 5]])) == 0.5
+
+
 def test_mse_and_psnr_by_hand():
     labels = np.array([[0.0, 0.5], [1.0, 0.5]])
     outputs = labels + np.array([[0.1, 0.0], [0.1, 0.2]])

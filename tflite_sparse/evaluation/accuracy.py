@@ -73,8 +73,7 @@ class Metric:
             wanted = _classes(reference, outputs.shape)
             if self.kind == "top1":
                 return _shares(outputs.argmax(-1) == wanted)
-            largest = np.argpartition(-outputs, _FIVE, axis=-1)[..., :_FIVE]
-            return _shares((largest == wanted[..., None]).any(-1))
+            return _shares(_places(outputs, wanted) < _FIVE)
         if self.kind == "binary":
             yes = outputs > self.threshold
             return _shares(yes == self._is_yes(reference).reshape(outputs.shape))
@@ -193,6 +192,13 @@ def _classes(reference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if reference.shape == shape:
         return np.asarray(reference.argmax(-1))
     return reference.reshape(shape[:-1]).astype(np.int64)
+
+
+def _places(outputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """How many classes come before the right one; of equal outputs, common in int8, the first comes first, as top-1."""
+    right = np.take_along_axis(outputs, wanted[..., None], axis=-1)
+    is_before = np.arange(outputs.shape[-1]) < wanted[..., None]
+    return np.asarray((outputs > right).sum(-1) + ((outputs == right) & is_before).sum(-1))
 
 
 def _shares(right: np.ndarray) -> Evidence:
