@@ -243,7 +243,8 @@ class SweepSettings(Settings):
         seeds: how many times each point is trained.
         grid: every combination (``"full"``); or those alone that the comparison needs (``"families"``): each width
             dense, and the largest at each sparsity.
-        scope: whether the sparsity is that of each kernel (``"layer"``) or of all together (``"global"``).
+        scope: whether the sparsity is that of all kernels together (``"global"``), so that small ones keep more, or of
+            each (``"layer"``).
         target: the runtime that the files are for.
         epochs: of training, the same for every point.
         batch_size: samples of one step.
@@ -262,7 +263,7 @@ class SweepSettings(Settings):
     block: Annotated[tuple[str, ...], Field(min_length=1)] = ("1x1",)
     seeds: Annotated[int, Field(ge=1)] = 3
     grid: Literal["full", "families"] = "full"
-    scope: Literal["layer", "global"] = "layer"
+    scope: Literal["layer", "global"] = "global"
     target: Literal["litert", "micro"] = "litert"
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 128

@@ -77,7 +77,8 @@ def _listed(values: tuple[Any, ...]) -> str:
     type=click.Choice(["layer", "global"]),
     default=_DEFAULTS.scope,
     show_default=True,
-    help="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude.",
+    help="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude, so that small ones keep "
+    "more.",
 )
 @click.option(
     "--target",
