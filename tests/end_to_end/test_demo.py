@@ -13,7 +13,7 @@ def test_readme_command(tmp_path):
     run = run_program("export", "--sparsity", "0.875", "--int8", "--json", cwd=tmp_path)
     assert run.code == 0, run.stderr
     out = tmp_path / "tflite-sparse-out"
-    names = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md"}
+    names = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
     assert {path.name for path in out.iterdir()} == names
     report = json.loads((out / "report.json").read_text())
     assert run.report == report

@@ -5,7 +5,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse.delivery import COMPILED, DENSE_FLOAT32, DENSE_INT8, REPORT_JSON, REPORT_MARKDOWN, SPARSE
+from tflite_sparse.delivery import (
+    COMPILED,
+    DENSE_FLOAT32,
+    DENSE_INT8,
+    REPORT_HTML,
+    REPORT_JSON,
+    REPORT_MARKDOWN,
+    SPARSE,
+)
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.model import Report
 from tflite_sparse.runtime import vela
@@ -125,7 +133,7 @@ def test_export_puts_the_baseline_beside_it(wide, tmp_path):
     )  # fmt: skip
     assert run.code == 0, run.stderr
     assert {path.name for path in tmp_path.iterdir()} == {
-        DENSE_FLOAT32, DENSE_INT8, SPARSE, COMPILED, REPORT_JSON, REPORT_MARKDOWN,
+        DENSE_FLOAT32, DENSE_INT8, SPARSE, COMPILED, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML,
     }  # fmt: skip
     report = Report.model_validate_json((tmp_path / REPORT_JSON).read_text("utf-8"))
     found = report.ethos_u

@@ -9,7 +9,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tools import run_cli
 
-ALL_FILES = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md"}
+ALL_FILES = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
 PLAIN = ["keras3.keras", "keras3.h5", "keras3-export", "keras2.keras", "keras2.h5", "keras2-savedmodel"]
 WRAPPED = ["wrapped.keras", "wrapped.h5", "wrapped-savedmodel", "wrapped-export"]
 

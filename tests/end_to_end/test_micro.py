@@ -15,6 +15,7 @@ from tflite_sparse.delivery import (
     C_SOURCE,
     DENSE_FLOAT32,
     DENSE_INT8,
+    REPORT_HTML,
     REPORT_JSON,
     REPORT_MARKDOWN,
     SPARSE,
@@ -378,7 +379,7 @@ def accuracy(path: Path, data):
 
 
 def test_export(keras_file, digits, tmp_path):
-    plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN}
+    plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
     report = export(keras_file, tmp_path, "--target", "micro", "--c-array")
     assert set(contents(tmp_path)) == plain | {C_HEADER, C_SOURCE}
     found = report.micro
