@@ -100,6 +100,9 @@ def test_documents_beside_the_report(work, first):
     assert "FAILED width0.25-sparsity0.8" in text
     assert "## At equal file bytes" in text
     ET.parse(work / "out" / "sweep.svg")
+    page = (work / "out" / "report.html").read_text("utf-8")
+    assert "FAILED" not in page  # it has a place of its own for what failed
+    assert "width0.25-sparsity0.8" in page
 
 
 @pytest.mark.slow
