@@ -90,6 +90,7 @@ def regression(keras3):
     return model, (x, y)
 
 
+@pytest.mark.slow
 def test_mse_is_gated_by_what_it_explains(regression, tmp_path):
     model, data = regression
     by_mse = tflite_sparse.export(model, data, metric="mse", int8=True, out=tmp_path / "mse", max_accuracy_drop=0)
