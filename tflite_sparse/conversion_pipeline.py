@@ -24,6 +24,9 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import OUTPUT, TimeStep, TimeStepSource
 
+BASELINE_INT8 = "baseline-int8.tflite"
+"""The dense int8 file of a model before it is masked, beside its float32 file."""
+
 _COMPARED_SAMPLES = 8
 _STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
 _ALLOWED_SHARE = 0.01  # of an output's range: float32 kernels add up in other orders
@@ -101,6 +104,33 @@ class Converter:
             _write(path, converted)
         if self.settings.bias_correction:
             self._correct_biases(source, path)
+
+    def baseline(self, source: SourceModel, path: Path) -> list[str]:
+        """The float32 file of a model before it is masked, and for Ethos-U the int8 one beside it.
+
+        Returns:
+            Where the float32 one computes something else, as :meth:`differences_from`.
+
+        Raises:
+            ConversionError: the converter refused the model or crashed.
+        """
+        self.float32(source, path)
+        if self.settings.target == "ethos-u":  # the baseline of its report
+            self.int8(source, path.with_name(BASELINE_INT8), "convert dense int8")
+        return self.differences_from(source, path)
+
+    def pruned(self, source: SourceModel, int8_path: Path) -> Path:
+        """The dense file of the pruned model in the precision asked for: what the sparse one must equal.
+
+        Raises:
+            ConversionError: the converter refused the model or crashed.
+        """
+        if self.settings.int8:
+            self.int8(source, int8_path)
+            return int8_path
+        path = int8_path.with_name("pruned-float32.tflite")
+        self.float32(source, path, "convert pruned float32")
+        return path
 
     def differences_from(self, source: SourceModel, path: Path) -> list[str]:
         """Where the float32 file at ``path`` does not compute what its source does: converters have defects.

@@ -19,6 +19,7 @@ SPARSE = "model.tflite"
 REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
+SWEEP_JSON = "sweep.json"
 C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
 ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)

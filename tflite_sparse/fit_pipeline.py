@@ -286,10 +286,11 @@ def _floor_words(dense: Dense, floor: Sizes, budget: int) -> str:
     dense_bytes = sum(each.bytes for each in fixed)
     named = ", ".join(f"{each.name} {each.bytes:,}" for each in fixed[:3])
     pruned = floor.file_bytes - floor.rest_bytes - dense_bytes
+    kernels = f"{len(dense.candidates)} pruned kernel{'s' * (len(dense.candidates) != 1)}"
     return (
         f"budget = {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has {floor.file_bytes:,}: "
         f"graph, biases and small constants {floor.rest_bytes:,}; weights that are not pruned {dense_bytes:,}"
-        f"{f' ({named})' if named else ''}; {len(dense.candidates)} pruned kernels, at up to "
+        f"{f' ({named})' if named else ''}; {kernels}, at up to "
         f"{candidates.SPARSITIES[-1]:.0%} zeros, {pruned:,}.\n"
         "Give a larger --budget, or a model of fewer or narrower layers."
     )

@@ -1,41 +1,55 @@
-"""``report.html`` of a folder, made again of what lies there."""
+"""``report.html`` of an output folder, made again of what lies there."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import pydantic
 
-from tflite_sparse.delivery import REPORT_HTML, REPORT_JSON
+from tflite_sparse.delivery import REPORT_HTML, REPORT_JSON, SWEEP_JSON
 from tflite_sparse.errors import OutputError
 from tflite_sparse.evaluation import mask_pictures
 from tflite_sparse.files import write_bytes
-from tflite_sparse.report import export_page
+from tflite_sparse.report import export_page, sweep_page
 from tflite_sparse.report.model import Report
+from tflite_sparse.report.sweep import SweepReport
+
+_Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 
 
 def rebuild(folder: Path) -> Path:
-    """Write ``report.html`` into the output folder of an export; return its path.
+    """Write ``report.html`` into the output folder of an export or a sweep; return its path.
 
-    All that it shows is in ``report.json``, but for the pictures of masks, which are drawn if the sparse file lies
-    beside it.
+    All that it shows is in ``report.json`` or ``sweep.json``, but for the pictures of masks, which are drawn if the
+    sparse file lies beside it.
 
     Raises:
         OutputError: there is no report, it is none of this version, or the page cannot be written.
         FlatbufferError: the sparse file is damaged.
     """
-    source = folder / REPORT_JSON
+    of_sweep = folder / SWEEP_JSON
+    if of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
+        text = sweep_page.render(_read(of_sweep, SweepReport))
+    else:
+        report = _read(folder / REPORT_JSON, Report)
+        text = export_page.render(report, _pictures(report, folder))
+    page = folder / REPORT_HTML
+    write_bytes(page, text.encode())
+    return page
+
+
+def _read(source: Path, kind: type[_Kind]) -> _Kind:
     try:
-        report = Report.model_validate_json(source.read_bytes())
+        return kind.model_validate_json(source.read_bytes())
     except OSError as error:
-        raise OutputError(f"{source} cannot be read: {error.strerror}. Give the folder that export wrote.") from error
+        raise OutputError(
+            f"{source} cannot be read: {error.strerror}. Give the folder that export or sweep wrote."
+        ) from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise OutputError(f"{source} is no report of export, version 1: {place}: {first['msg'].lower()}.") from error
-    page = folder / REPORT_HTML
-    write_bytes(page, export_page.render(report, _pictures(report, folder)).encode())
-    return page
+        raise OutputError(f"{source} is no report of version 1: {place}: {first['msg'].lower()}.") from error
 
 
 def _pictures(report: Report, folder: Path) -> list[mask_pictures.MaskPicture]:

@@ -19,11 +19,11 @@ from tflite_sparse.errors import OutputError, SettingsError, TfliteSparseError, 
 from tflite_sparse.files import write_bytes
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import structure
-from tflite_sparse.report import plots, sweep_comparison, sweep_tables
+from tflite_sparse.report import plots, sweep_comparison, sweep_page, sweep_tables
 from tflite_sparse.report.sweep import Measured, Point, PointFile, SweepReport
 from tflite_sparse.sweep_point import Facts, Job, Place
 
-REPORT_JSON, REPORT_MARKDOWN, PLOT = "sweep.json", "sweep.md", "sweep.svg"
+REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
 POINTS = "points"
 BUILT_IN = "built-in"
 
@@ -43,7 +43,7 @@ def sweep(
 
     Each point is trained from a seeded start while it is pruned, for the same number of epochs, in a process of its
     own, and its file is verified. What it came to is written to ``points/`` in the folder ``out`` as it comes; at the
-    end ``sweep.json``, ``sweep.md`` and ``sweep.svg`` are written beside it.
+    end ``sweep.json``, ``sweep.md``, ``sweep.svg`` and ``report.html`` are written beside it.
 
     Args:
         model: ``path/to/module.py:function``, a function of the width that returns a Keras model; it is run. None: the
@@ -97,7 +97,7 @@ class _Sweep:
         settings, grid = self.settings, places(self.settings)
         if self.data is None:
             raise SettingsError("a sweep needs labelled data: say --data SPEC (data=...).")
-        delivery.check_folder(settings.out, "--out", (REPORT_JSON, REPORT_MARKDOWN, PLOT))
+        delivery.check_folder(settings.out, "--out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.sweep_point:check",
@@ -188,6 +188,7 @@ class _Sweep:
             if report.measured:
                 plots.frontier(report, out / PLOT)
             write_bytes(out / REPORT_MARKDOWN, sweep_tables.markdown(report, PLOT).encode())
+            write_bytes(out / delivery.REPORT_HTML, sweep_page.render(report).encode())
             write_bytes(out / REPORT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
 
 

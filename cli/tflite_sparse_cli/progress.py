@@ -12,6 +12,7 @@ from rich.console import Console
 from tflite_sparse.progress import Step
 
 _SECONDS_BETWEEN_LINES = 10.0
+_LEAST_SHARE = 0.05  # done, before the time left is guessed
 
 
 class TerminalProgress:
@@ -55,7 +56,11 @@ class TerminalProgress:
             now = time.perf_counter()
             if now - last >= _SECONDS_BETWEEN_LINES:
                 last = now
-                left = f", about {(now - started) * (total - done) / done:.0f} s left" if done else ""
+                left = (
+                    f", about {(now - started) * (total - done) / done:.0f} s left"
+                    if done >= _LEAST_SHARE * total
+                    else ""
+                )
                 self._print(f"{name}: {done / total:.0%}{left}")
 
         yield on_step

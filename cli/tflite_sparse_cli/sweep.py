@@ -120,7 +120,7 @@ def _listed(values: tuple[Any, ...]) -> str:
     type=click.Path(path_type=Path),
     default=_DEFAULTS.out,
     show_default=True,
-    help="Folder for sweep.json, sweep.md, sweep.svg and the points.",
+    help="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
 )
 @json_option
 @quiet_option

@@ -198,11 +198,11 @@ def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
     (tmp_path / "net.py").write_text(BUILDER)
     out = tmp_path / "out"
     done = run_cli(
-        *("fit", "--builder", f"{tmp_path / 'net.py'}:build", "--data", digits_npz, "--budget", "5kB"),
+        *("fit", "--builder", f"{tmp_path / 'net.py'}:build", "--data", digits_npz, "--budget", "7kB"),
         *("--train-epochs", 10, "--epochs", 4, "--out", out, "--json"),
     )
     assert done.code == 0, done.stderr
-    assert (out / "model.tflite").stat().st_size <= 5000
+    assert (out / "model.tflite").stat().st_size <= 7000
     assert done.report["dense_accuracy"] > 0.9
 
 

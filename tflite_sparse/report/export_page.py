@@ -66,8 +66,8 @@ def render(report: Report, masks: Sequence[MaskPicture] = ()) -> str:
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
-        settings=_pairs("setting", {name: str(value) for name, value in report.settings.items() if value is not None}),
-        seconds=_pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
+        settings=html.pairs("setting", report.settings),
+        seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
 
 
@@ -252,7 +252,3 @@ def _runtimes(report: Report) -> Table | None:
         for each in report.verification.runtimes
     )
     return Table(("runtime", "outputs", "largest difference", "why"), rows, frozenset({"runtime", "outputs", "why"}))
-
-
-def _pairs(heading: str, values: dict[str, str]) -> Table:
-    return Table((heading, "value"), tuple(values.items()), frozenset({heading}))

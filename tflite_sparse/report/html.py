@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from tflite_sparse.report.tables import Table
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,6 +34,12 @@ def render(template: str, **view: Any) -> str:
 def data_uri(png: bytes) -> str:
     """A picture inside of a page."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def pairs(heading: str, values: Mapping[str, Any]) -> Table:
+    """A table of names and values; those that are None are left out."""
+    rows = tuple((name, str(value)) for name, value in values.items() if value is not None)
+    return Table((heading, "value"), rows, frozenset({heading}))
 
 
 @functools.cache

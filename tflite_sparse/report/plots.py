@@ -15,8 +15,8 @@ from tflite_sparse.errors import OutputError
 from tflite_sparse.files import replacing
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.sensitivity import Scan
-from tflite_sparse.report.sweep import Point, SweepReport
-from tflite_sparse.report.sweep_comparison import by_configuration
+from tflite_sparse.report.sweep import SweepReport
+from tflite_sparse.report.sweep_comparison import BETWEEN, by_configuration, family
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,6 @@ _SIZE = (8.0, 4.5)  # inches
 _MOST_IN_LEGEND = 12
 _COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat: each round of them has another style
 _LEAST_DENSITY = 2.0**-12  # where an empty kernel is drawn
-_BETWEEN = "smaller, sparse"
 _FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would make every file another
 
 
@@ -98,13 +97,13 @@ def frontier(report: SweepReport, path: Path) -> None:
         values = [100 * measured.accuracy for _, measured in entries]
         size = float(np.mean([measured.file_bytes for _, measured in entries])) / 1000
         mean = float(np.mean(values))
-        families.setdefault(_family(point, largest), []).append((size, mean, mean - min(values), max(values) - mean))
+        families.setdefault(family(point, largest), []).append((size, mean, mean - min(values), max(values) - mean))
     for number, (name, rows) in enumerate(sorted(families.items())):
         x, y, below, above = np.array(sorted(rows)).T
-        style = "none" if name == _BETWEEN else _STYLES[number % len(_STYLES)]
+        style = "none" if name == BETWEEN else _STYLES[number % len(_STYLES)]
         axes.errorbar(
             x, y, yerr=[below, above], linestyle=style, marker="osD^v"[number % 5], capsize=3, label=name,
-            color="0.65" if name == _BETWEEN else f"C{number}",
+            color="0.65" if name == BETWEEN else f"C{number}",
         )  # fmt: skip
     metric = report.measured[0][1].metric
     axes.set(xscale="log", xlabel="file (kB)", ylabel=f"{metric} (%)", title=f"{report.model} on {report.data}")
@@ -114,14 +113,6 @@ def frontier(report: SweepReport, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     _save(figure, path)
-
-
-def _family(point: Point, largest: float) -> str:
-    if point.sparsity == 0:
-        return "small dense"
-    if point.width < largest:
-        return _BETWEEN
-    return "large sparse" + ("" if point.block == "1x1" else f", blocks {point.block}")
 
 
 def _halvings(sparsity: Sequence[float]) -> np.ndarray:

@@ -17,6 +17,9 @@ Measurements = Sequence[tuple[Point, Measured]]
 _UNITS = {"file_bytes": "file bytes", "gzip_bytes": "gzip bytes", "nonzeros": "non-zero weights"}
 _MOST_IN_WORDS = 4
 
+BETWEEN = "smaller, sparse"
+"""The family of the points that nothing is said of."""
+
 
 def comparisons(points: Measurements) -> list[Comparison]:
     """For each block and axis, the largest width at each sparsity over 0 against each width at sparsity 0."""
@@ -51,6 +54,15 @@ def by_configuration(points: Measurements) -> dict[str, list[tuple[Point, Measur
     for point, measured in points:
         groups.setdefault(configuration(point), []).append((point, measured))
     return groups
+
+
+def family(point: Point, largest: float) -> str:
+    """Which line of a plot a point belongs to, where ``largest`` is the largest width."""
+    if point.sparsity == 0:
+        return "small dense"
+    if point.width < largest:
+        return BETWEEN
+    return "large sparse" + ("" if point.block == "1x1" else f", blocks {point.block}")
 
 
 def configuration(point: Point) -> str:

@@ -1,0 +1,183 @@
+"""What the files of an export cost: bytes, accuracy, time; and why, where the accuracy gate fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tflite_sparse import accuracy_pipeline
+from tflite_sparse.accuracy_pipeline import Evaluation
+from tflite_sparse.config import ExportSettings
+from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.delivery import DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.errors import ConversionError, ExecutionError
+from tflite_sparse.evaluation import latency as latency_of
+from tflite_sparse.evaluation import scoring, size
+from tflite_sparse.evaluation.accuracy import Name
+from tflite_sparse.evaluation.layer_errors import LayerErrors
+from tflite_sparse.evaluation.scoring import Scored
+from tflite_sparse.evaluation.user_metric import UserMetric
+from tflite_sparse.masking_pipeline import Pruned
+from tflite_sparse.progress import Timed
+from tflite_sparse.report import accuracy_words
+from tflite_sparse.report import layers as layer_report
+from tflite_sparse.report import model as report_model
+from tflite_sparse.report.alternatives import Alternative, advice
+from tflite_sparse.report.latency import BenchReport
+from tflite_sparse.report.layers import LayerError
+from tflite_sparse.sources.source_model import SourceModel
+
+_ROUNDS = 50  # of the measurement, as ``bench`` has by default
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Size and accuracy of the files; ``scorer`` and the scores of the dense float32 file, ``best``, need data."""
+
+    models: report_model.Models
+    accuracy: report_model.Accuracy | None
+    scorer: scoring.Scorer | None
+    best: Scored | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Measures the files of an export.
+
+    Attributes:
+        settings: of the export.
+        metric: how outputs are scored.
+        progress: who listens.
+    """
+
+    settings: ExportSettings
+    metric: Name | UserMetric
+    progress: Timed
+
+    def files(self, paths: dict[str, Path], converter: Converter, *, delivered: bool) -> Evaluated:
+        """Size and scores of each file, in ``paths`` by its name; the sparse one only if it is ``delivered``.
+
+        Raises:
+            ModelError: the dense float32 file yields NaN or infinity.
+            ExecutionError: a runtime refuses a file.
+        """
+        samples = converter.samples
+        names = {DENSE_FLOAT32: "dense_float32"}
+        if self.settings.int8:
+            names[DENSE_INT8] = "dense_int8"
+        if delivered:
+            names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
+        scorer: scoring.Scorer | None = None
+        scores: dict[str, Scored | None] = dict.fromkeys(names.values())
+        if samples is not None:
+            runs_on = {SPARSE: self.settings.target}
+            baseline, *others = names
+            scorer, each = self._evaluation(converter).scores(
+                paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
+            )
+            scores = dict(zip(names.values(), each, strict=True))
+        models = report_model.Models(
+            **{entry: self._model_file(paths[name], scores[entry]) for name, entry in names.items()}
+        )
+        accuracy = None
+        if samples is not None and scorer is not None:
+            accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
+        return Evaluated(models, accuracy, scorer, scores["dense_float32"])
+
+    def _evaluation(self, converter: Converter) -> Evaluation:
+        assert converter.samples is not None  # what is scored
+        return Evaluation(converter.samples, self.metric, self.progress, converter.time_step)
+
+    def _model_file(self, path: Path, scored: Scored | None) -> report_model.ModelFile:
+        measured = size.measure(path)
+        return report_model.ModelFile(
+            path=path.name,
+            file_bytes=measured.file_bytes,
+            gzip_bytes=measured.gzip_bytes,
+            accuracy=None if scored is None else scored.mean,
+            interval=None if scored is None else accuracy_pipeline.interval(scored, self.settings.seed),
+            sparsity=measured.sparsity,
+        )
+
+    def latency(self, paths: Sequence[Path]) -> BenchReport | None:
+        """Load time, latency and memory of files side by side, where that was asked for."""
+        if not self.settings.measure:
+            return None
+        with self.progress.stage("measure") as on_step:
+            found = latency_of.compare(paths, threads=1, rounds=_ROUNDS, on_step=on_step)
+        named = [replace(each, path=Path(each.path.name)) for each in found]
+        return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
+
+    def alternatives(
+        self, pruned: SourceModel, converter: Converter, evaluated: Evaluated, folder: Path
+    ) -> list[Alternative]:
+        """The ways out of int8 activations, measured where their drop passes the gate."""
+        settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
+        leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
+        if not leaves_choices or accuracy is None or accuracy.drop <= settings.max_accuracy_drop:
+            return []
+        assert converter.samples is not None  # what was scored
+        assert evaluated.scorer is not None
+        assert best is not None
+        evaluation = self._evaluation(converter)
+        found = accuracy_pipeline.alternatives(
+            pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
+        )
+        return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in found]
+
+    def layers(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, paths: dict[str, Path]) -> LayerErrors:
+        """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
+        accuracy = evaluated.accuracy
+        fails = accuracy is not None and not accuracy.drop <= self.settings.max_accuracy_drop
+        if not (self.settings.layer_errors or (fails and self.settings.int8)):
+            return LayerErrors((), 0)
+        reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
+        is_masked = pruned.pruning.after > pruned.pruning.before
+        try:
+            if pruned.trained or is_masked or pruned.source.loops().any:
+                reference = folder / "pruned-float32.tflite"
+                converter.float32_beside_int8(pruned.source, reference)
+            x = converter.probes(pruned.source)
+            assert x is not None  # checked before the work
+            return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
+        except (ConversionError, ExecutionError) as error:
+            if self.settings.layer_errors:
+                raise
+            self.progress.note(f"layers are not compared: {without(str(folder), str(error))}")
+            return LayerErrors((), 0)
+
+
+def gate_failures(
+    evaluated: Evaluated, settings: ExportSettings, found: Sequence[Alternative], layers: Sequence[LayerError]
+) -> list[str]:
+    """Why the run is no success, by accuracy and size.
+
+    Args:
+        evaluated: the files.
+        settings: of the export.
+        found: the ways out that were measured.
+        layers: the worst ones of the int8 file, if they were compared.
+    """
+    models, accuracy = evaluated.models, evaluated.accuracy
+    failures = []
+    sparse = models.sparse
+    if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
+        failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
+    if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
+        failures.append(
+            f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
+            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
+            + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
+            + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")
+        )
+    dense = models.dense_int8
+    if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
+        failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")
+    return failures
+
+
+def without(folder: str, message: str) -> str:
+    """A message that names files of a temporary folder by their names alone."""
+    return message.replace(f"{folder}{os.sep}", "")
