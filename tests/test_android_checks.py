@@ -47,6 +47,16 @@ def test_what_is_pinned_is_fetched_once_and_only_its_members_are_kept(tmp_path, 
     assert list(cache.iterdir()) == [place]
 
 
+def test_two_processes_may_fetch_at_once(tmp_path):
+    digest = hashlib.sha256(archive_of(tmp_path).read_bytes()).hexdigest()
+
+    def slowly(folder):
+        downloads.cached(digest, archive_of, unpack)  # meanwhile the other one is done
+        return archive_of(folder)
+
+    assert sorted(path.name for path in downloads.cached(digest, slowly, unpack).iterdir()) == ["wanted"]
+
+
 def test_another_file_is_refused_and_not_kept(cache):
     with pytest.raises(CheckError, match=r"some\.whl has SHA-256 [0-9a-f]{64}, 0000 was expected"):
         downloads.cached("0000", archive_of, unpack)

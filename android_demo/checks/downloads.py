@@ -175,7 +175,11 @@ def cached(sha256: str, download: Callable[[Path], Path], unpack: Callable[[Path
         unpacked = Path(name) / "unpacked"
         unpacked.mkdir()
         unpack(archive, unpacked)
-        unpacked.rename(place)
+        try:
+            unpacked.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another process was faster
+                raise
     return place
 
 

@@ -151,3 +151,20 @@ def test_model_that_cannot_be_traced(keras):
     with pytest.raises(ConversionError, match=r"moody cannot be traced for conversion: .*not twice") as caught:
         convert.to_float32(source)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_fixed_batch_takes_one_sample_and_computes_the_same(precision, model, samples, expected, tmp_path):
+    source = keras_model.from_memory(model)
+    signatures = {}
+    for fixed in (False, True):
+        path = tmp_path / f"{fixed}.tflite"
+        path.write_bytes(
+            convert.to_float32(source, fixed_batch=fixed)
+            if precision == "float32"
+            else convert.to_int8(source, samples, "float32", fixed_batch=fixed)
+        )
+        (signatures[fixed],) = [each.signature for each in litert.inputs(path)]
+        found = litert.run(path, samples).real()
+        np.testing.assert_allclose(found, expected, atol=1e-5 if precision == "float32" else 0.1)
+    assert signatures == {False: (-1, 6, 6, 2), True: (1, 6, 6, 2)}

@@ -48,6 +48,7 @@ class Measurements(private val context: Context, private val runs: Int, private 
     }
 
     private inner class Request(private val choice: ModelChoice) : ServiceConnection {
+        private var attempts = 0
         private val answers = Messenger(
             object : Handler(Looper.getMainLooper()) {
                 override fun handleMessage(answer: Message) = answered(answer.data)
@@ -56,6 +57,8 @@ class Measurements(private val context: Context, private val runs: Int, private 
 
         /** Also called where the process of the file before ended a moment ago and Android started it again. */
         override fun onServiceConnected(name: ComponentName, service: IBinder) {
+            attempts += 1
+            if (attempts > MOST_ATTEMPTS) return failed("${choice.file}: the process that measures it keeps ending.")
             val request = Message.obtain()
             request.replyTo = answers
             request.data = Bundle().apply {
@@ -71,12 +74,21 @@ class Measurements(private val context: Context, private val runs: Int, private 
 
         private fun answered(answer: Bundle) {
             if (current !== this) return
-            cancel()
             val failure = answer.getString(MeasureService.FAILURE)
-            if (failure != null) return listener.onFailed(failure)
+            if (failure != null) return failed(failure)
+            cancel()
             measured[choice] = Measurement.fromJson(requireNotNull(answer.getString(MeasureService.MEASUREMENT)))
             listener.onMeasured(measured)
             next()
         }
+
+        private fun failed(message: String) {
+            cancel()
+            listener.onFailed(message)
+        }
+    }
+
+    private companion object {
+        const val MOST_ATTEMPTS = 3
     }
 }
