@@ -132,15 +132,19 @@ class Rounds:
         baseline = self.work.path("dense-float32.tflite")
         self._converter(held).float32(dense.source, baseline)
         way = choosing.way_back(dense.candidates)
-        low, high, best = 0, len(way) - 1, None
+        low, high = 0, len(way) - 1
+        within: list[Carried] = []
         while low < high and not self._are_close(dense, way[low], way[high]):
             middle = (low + high) // 2
             carried, passed = self._try(way[middle], dense, held, baseline)
             if passed:
-                high, best = middle, carried
+                high = middle
+                within.append(carried)
             else:
                 low = middle + 1
-        return best or self._try(way[high], dense, held, baseline)[0]
+        if not within:
+            return self._try(way[high], dense, held, baseline)[0]
+        return min(within, key=lambda each: each.sizes.file_bytes)  # how many weights round to zero is not foreseen
 
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
