@@ -167,7 +167,7 @@ class _Fit:
             rounds.warnings.append(f"not recognised in the file, and left as they are: {lost}")
             self.progress.note(f"warning: {rounds.warnings[-1]}")
         scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
-        costs = Costs(converted, constants, rounds.target)
+        costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
         with self.progress.stage("price") as on_step:
             done = {block: scan for block, scan in scans.items() if scan is not None}
             return Dense(source, path, samples, costs, candidates.candidates(kernels, done, costs, on_step=on_step))

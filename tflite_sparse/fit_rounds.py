@@ -178,6 +178,7 @@ class Rounds:
         self.convert(source, samples, converted)
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
+            self.finish(file, converted, dense.samples)
             if self.settings.target == "litert":
                 description.describe(file, converted, samples)  # as export does: what is weighed is what is delivered
         constants = pairing.find(source.kernels(), serde.read(converted))
@@ -242,6 +243,11 @@ class Rounds:
 
     def _converter(self, samples: Dataset) -> Converter:
         return Converter(ExportSettings(**self.export_settings()), samples, self.progress)
+
+    def finish(self, file: Path, converted: Path, samples: Dataset) -> None:
+        """Write into an encoded file what an export writes there, so that it counts."""
+        if self.settings.target == "litert":
+            description.describe(file, converted, samples)
 
     def target(self) -> Target:
         """What the runtime of the file accepts."""

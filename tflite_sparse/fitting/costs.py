@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,13 @@ class Costs:
         dense: the dense file for the runtime.
         constants: where the kernels lie in it.
         target: makes what the runtime accepts.
+        finish: what else is written into an encoded file.
     """
 
     dense: Path
     constants: Mapping[str, Constant]
     target: MakeTarget
+    finish: Callable[[Path], None]
 
     def pricer(self, name: str) -> Callable[[np.ndarray], int]:
         """Gives the bytes of the kernel ``name`` under a mask (bool, of the kernel's shape)."""
@@ -79,7 +82,11 @@ class Costs:
             graph, tensor, values = _at(model, self.constants[name])
             graph.store(tensor, _masked(values, mask, self.constants[name]))
         choices = encoder.encode_model(model, self.target())
-        return sizes_of(len(serde.serialize(model)), choices, self.constants)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+            file = Path(folder) / "model.tflite"
+            serde.write(model, file)
+            self.finish(file)
+            return sizes_of(file.stat().st_size, choices, self.constants)
 
 
 def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:
