@@ -1,6 +1,6 @@
 """Check 4: resources link against API 36; the app becomes a dexed, aligned, signed APK with its models stored in it.
 
-No registry that serves Python or Debian has LiteRT for Android, so there is no runtime inside: the APK shows that the
+Neither PyPI nor Debian has LiteRT for Android, so there is no runtime inside: the APK shows that the
 build goes through, cannot classify anything, and is named accordingly.
 """
 

@@ -18,9 +18,7 @@ from checks import places
 from checks.errors import CheckError
 from checks.processes import run
 
-_DEBIAN_SOURCE = (
-    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {suite} main\n"
-)
+_DEBIAN_SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {suite} main\n"
 _APT_CONFIGURATION = """\
 Dir::Etc::sourcelist "{folder}/sources.list";
 Dir::Etc::sourceparts "-";
@@ -83,7 +81,7 @@ class DebianPackage:
         for name in ("state/lists/partial", "cache/archives/partial"):
             (apt / name).mkdir(parents=True)
         (apt / "status").touch()
-        (apt / "sources.list").write_text(_DEBIAN_SOURCE.format(suite=self.suite))
+        (apt / "sources.list").write_text(_DEBIAN_SOURCE.format(mirror=_mirror(), suite=self.suite))
         (apt / "apt.conf").write_text(_APT_CONFIGURATION.format(folder=apt))
         environment = {"APT_CONFIG": str(apt / "apt.conf")}
         run("apt-update", ["apt-get", "update", "-qq"], environment=environment)
@@ -94,6 +92,15 @@ class DebianPackage:
     def unpack(self, archive: Path, folder: Path) -> None:
         """Unpack the package."""
         run("dpkg-deb", ["dpkg-deb", "--extract", archive, folder])
+
+
+def _mirror() -> str:
+    """Where this machine's own apt has Debian from: releases lie side by side there."""
+    listed = run("apt-mirrors", ["apt-get", "indextargets", "--format", "$(REPO_URI)"]).split()
+    mirrors = [address for address in listed if address.rstrip("/").endswith("/debian")]
+    if not mirrors:
+        raise CheckError("apt has no Debian mirror; run apt-get update, or see /etc/apt/sources.list")
+    return mirrors[0]
 
 
 KOTLIN = Wheel(
