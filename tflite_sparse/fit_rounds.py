@@ -179,8 +179,6 @@ class Rounds:
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
             self.finish(file, converted, dense.samples)
-            if self.settings.target == "litert":
-                description.describe(file, converted, samples)  # as export does: what is weighed is what is delivered
         constants = pairing.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
         return Carried(choice, predicted, source, path, converted, file, sizes, epochs)

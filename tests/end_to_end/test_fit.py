@@ -16,6 +16,7 @@ from tools import run_cli
 
 BUDGET = 9500
 FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "fitted.keras", "model.tflite", "recipe.toml"} | {
+    "report.html",
     "report.json",
     "report.md",
 }
@@ -94,7 +95,7 @@ def check_predictions(report):
         assert kernel.file_bytes == pytest.approx(kernel.predicted_bytes, rel=0.01)
 
 
-def test_a_budget_that_cannot_be_met_names_the_floor(model, digits, digits_npz, tmp_path):
+def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path):
     out = tmp_path / "new" / "out"
     done = run_cli("fit", model, "--data", digits_npz, "--budget", "4kB", "--block", "1x1", "--out", out, "--quiet")
     assert done.code == 1
@@ -102,7 +103,7 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits, digits_npz, 
     assert "classes/kernel 160" in done.stderr  # what takes the bytes
     assert not out.parent.exists()
     floor = int(done.stderr.partition("has ")[2].partition(":")[0].replace(",", ""))
-    report = tflite_sparse.fit(model, digits, budget=floor, out=out, **FAST)
+    report = tflite_sparse.fit(model, digits_npz, budget=floor, out=out, **FAST)
     assert report.floor_bytes == floor
     assert report.file_bytes == (out / "model.tflite").stat().st_size <= floor
     check_predictions(report)
