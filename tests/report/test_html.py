@@ -139,6 +139,14 @@ def test_no_width_needs_sideways_scrolling(folder, visit, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_values_beside_each_other_are_in_view(folder, visit):
+    page = visit(folder / "report.html", viewport={"width": 1280, "height": 800})
+    regions = page.locator(".beside .scroll")
+    assert regions.count() == 2
+    hidden = regions.evaluate_all("found => found.map(region => region.scrollWidth - region.clientWidth)")
+    assert max(hidden) <= 0
+
+
 def contrast(page, selector):
     """Of text on the page, as WCAG 2 has it."""
     colours = page.locator(selector).first.evaluate(
