@@ -134,13 +134,7 @@ class StepTime:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps models, files and what was measured; a later run of this script goes on from there.",
 )
-@click.option(
-    "--results",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(__file__).with_name("results.md"),
-    show_default="results.md beside this script",
-)
+@results.results_option
 def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
     """Train, measure, print and note; targets that are missed are told and do not fail the run."""
     data = dataset.load("fashion-mnist")

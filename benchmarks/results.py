@@ -10,11 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import rich.table
 
 from contenders import DENSE_INT8, OURS, Exactness
 from measurements import Latency, Loading, Measured
 from models import SPARSITY, ModelRecipe
+
+results_option = click.option(
+    "--results",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(__file__).with_name("results.md"),
+    show_default="results.md beside this script",
+    help="Markdown file whose sections of this script are replaced.",
+)
 
 _NOTHING = "-"
 _SCRIPT = "benchmarks/size_and_speed.py"

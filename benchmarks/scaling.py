@@ -29,13 +29,7 @@ _OBJECT_STORE_BYTES = 200_000_000
 
 @click.command()
 @click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="Of each point, on mnist-5k.")
-@click.option(
-    "--results",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(__file__).with_name("results.md"),
-    show_default="results.md beside this script",
-)
+@results.results_option
 def main(epochs: int, path: Path) -> None:
     """Time the same eight points on one machine of one core, and on two."""
     load = os.getloadavg()[0]

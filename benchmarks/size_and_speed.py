@@ -20,8 +20,6 @@ import results
 from models import RECIPES, ModelRecipe
 from results import Effort, ModelResult
 
-_RESULTS = Path(__file__).with_name("results.md")
-
 
 class _Recipes(click.ParamType[tuple[ModelRecipe, ...]]):
     """Names of models, separated by commas."""
@@ -42,14 +40,7 @@ class _Recipes(click.ParamType[tuple[ModelRecipe, ...]]):
 
 @click.command()
 @click.option("--models", "recipes", type=_Recipes(), default=",".join(RECIPES), show_default=True)
-@click.option(
-    "--results",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=_RESULTS,
-    show_default="results.md beside this script",
-    help="Markdown file whose sections of these models are replaced.",
-)
+@results.results_option
 @click.option("--rounds", type=click.IntRange(1), default=50, show_default=True, help="Of the latency measurement.")
 @click.option("--processes", type=click.IntRange(1), default=5, show_default=True, help="That load each file.")
 @click.option("--calibration-samples", type=click.IntRange(1), default=10, show_default=True)

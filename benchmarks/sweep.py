@@ -97,13 +97,7 @@ _STUDIES = (
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the points; a later run of this script goes on from there.",
 )
-@click.option(
-    "--results",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(__file__).with_name("results.md"),
-    show_default="results.md beside this script",
-)
+@results.results_option
 def main(only: str | None, seeds: int, epochs: int | None, jobs: int | None, work: Path | None, path: Path) -> None:
     """Sweep, print and note; targets that are missed are told and do not fail the run."""
     with contextlib.ExitStack() as stack:

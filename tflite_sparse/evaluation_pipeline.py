@@ -116,7 +116,7 @@ class Measuring:
         """The ways out of int8 activations, measured where their drop passes the gate."""
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
-        if not leaves_choices or accuracy is None or accuracy.drop <= settings.max_accuracy_drop:
+        if not leaves_choices or accuracy is None or accuracy.passes:
             return []
         assert converter.samples is not None  # what was scored
         assert evaluated.scorer is not None
@@ -130,7 +130,7 @@ class Measuring:
     def layers(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, paths: dict[str, Path]) -> LayerErrors:
         """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
         accuracy = evaluated.accuracy
-        fails = accuracy is not None and not accuracy.drop <= self.settings.max_accuracy_drop
+        fails = accuracy is not None and not accuracy.passes
         if not (self.settings.layer_errors or (fails and self.settings.int8)):
             return LayerErrors((), 0)
         reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
@@ -165,7 +165,7 @@ def gate_failures(
     sparse = models.sparse
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
-    if accuracy is not None and not accuracy.drop <= settings.max_accuracy_drop:
+    if accuracy is not None and not accuracy.passes:
         failures.append(
             f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
             f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"

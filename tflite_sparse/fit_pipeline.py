@@ -12,7 +12,6 @@ from typing import Any
 from tflite_sparse import delivery, pipeline, prune_pipeline
 from tflite_sparse.config import DEMO_DATA, FitSettings
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
-from tflite_sparse.evaluation import masked_score
 from tflite_sparse.files import write_bytes
 from tflite_sparse.fit_rounds import Carried, Dense, Rounds, opened, save
 from tflite_sparse.fitting import candidates, choosing, pairing, plan_file
@@ -20,12 +19,12 @@ from tflite_sparse.fitting.costs import Costs, Sizes
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Progress, Silent, Timed
-from tflite_sparse.pruning import allocation, masks, sensitivity, structure, training
+from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.scan import Scan
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.fit import FitKernel, FitReport, FixedConstant
-from tflite_sparse.sources import demo, keras_model, tensorflow_import, user_code
+from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
@@ -134,11 +133,8 @@ class _Fit:
         keras = tensorflow_import.keras3()
         if settings.builder is None:
             return KerasSource(demo.build(keras, settings.seed), keras, "demo CNN"), True
-        file, separator, function = settings.builder.rpartition(":")
-        if not separator or not file.endswith(".py"):
-            raise ModelError(f"--builder takes FILE.py:FUNCTION, not {settings.builder!r}.")
         keras.utils.set_random_seed(settings.seed)
-        return keras_model.from_memory(user_code.call(Path(file), function, ModelError)), True
+        return keras_model.from_memory(weights_only.built_by(settings.builder)), True
 
     def _dense(self, source: KerasSource, samples: Dataset, work: Workspace, *, is_new: bool) -> Path:
         """Where the model to start from lies, trained if it is new."""
@@ -182,14 +178,15 @@ class _Fit:
         path = work.path(f"scan-{block}.json")
         if path.exists():
             return Scan.model_validate_json(path.read_bytes())
-        _, _, x, y = sensitivity.held_out(samples, seed=self.settings.seed)
-        assert y is not None  # samples_for() asks for labels
-        with self.progress.stage(f"scan {block}") as on_step:
-            training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-            evaluate = masked_score.evaluator(source, x, y)
-            found = sensitivity.scan(
-                source, chosen, evaluate, allocation.ALLOCATION_SPARSITIES, structure=block, on_step=on_step
-            )
+        found = prune_pipeline.scan_kernels(
+            source,
+            samples,
+            dict.fromkeys(chosen, block),
+            allocation.ALLOCATION_SPARSITIES,
+            self.settings.seed,
+            self.progress,
+            f"scan {block}",
+        )
         write_bytes(path, (found.model_dump_json(indent=2) + "\n").encode())
         return found
 

@@ -6,8 +6,7 @@ import importlib.metadata
 import math
 import os
 import tempfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,16 +32,17 @@ from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
 from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report import plots
 from tflite_sparse.report.pruning import Curve, OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.report.sensitivity import Scan
 from tflite_sparse.sources import dataset, keras_model
-from tflite_sparse.sources.arrays import columns
+from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.arrays import count as count_samples
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
-from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 
 _CURVE_POINTS = 200
 _ANY_SPARSITY = 0.5  # a scan masks to its own
@@ -112,6 +112,38 @@ def scan(
             plots.sensitivity(found, drawing)
             publish(drawing, run.output.with_suffix(".scan.svg"))
     return found
+
+
+def scan_kernels(
+    source: KerasSource,
+    samples: Dataset,
+    kernels: Mapping[Kernel, Structure],
+    sparsities: Sequence[float],
+    seed: int,
+    progress: Timed,
+    stage: str = "scan",
+) -> Scan:
+    """Mask one kernel at a time and evaluate on held-out training samples; the test part is not touched.
+
+    Args:
+        source: the model; it is compiled here, and has its weights back at the end.
+        samples: with labels.
+        kernels: those that are masked, each with the shape of its masks.
+        sparsities: of the masks.
+        seed: of the choice of held-out samples.
+        progress: who listens.
+        stage: how it is called.
+    """
+    _, _, x, y = sensitivity.held_out(samples, seed=seed)
+    assert y is not None  # samples_for() asks for labels
+    masked = list(kernels)
+    count = sensitivity.estimated_evaluations(masked, sparsities)
+    progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
+    with progress.stage(stage) as on_step:
+        training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
+        evaluate = masked_score.evaluator(source, x, y)
+        shapes = list(kernels.values())
+        return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
 
 
 def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
@@ -206,17 +238,9 @@ class _Prune:
 
     def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
         """Mask one kernel of the plan at a time; the test part is not touched."""
-        _, _, x, y = sensitivity.held_out(samples, seed=self.settings.seed)
         plan = planner(source.kernels(), self._span(samples))
-        kernels = [each.kernel for each in plan.kernels]
-        count = sensitivity.estimated_evaluations(kernels, sparsities)
-        self.progress.note(f"scan: {count} evaluations of {count_samples(x)} held-out training samples each")
-        with self.progress.stage("scan") as on_step:
-            assert y is not None  # has_labels
-            training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-            evaluate = masked_score.evaluator(source, x, y)
-            shapes = [each.structure for each in plan.kernels]
-            return sensitivity.scan(source, kernels, evaluate, sparsities, structure=shapes, on_step=on_step)
+        shapes = {each.kernel: each.structure for each in plan.kernels}
+        return scan_kernels(source, samples, shapes, sparsities, self.settings.seed, self.progress)
 
     def planner(self) -> Planner:
         """What becomes of which kernel, by the recipe if there is one."""
@@ -383,15 +407,9 @@ def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Pat
 
 def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
-
-    def of(arrays: Sequence[Any]) -> str:
-        found = 0
-        for array in arrays:
-            found = zlib.crc32(np.asarray(array).tobytes(), found)
-        return f"crc32 {found:08x}"
-
     weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
-    return {"model": of(weights), "training data": of([*columns(samples.x_train), *columns(samples.y_train)])}
+    data = [*columns(samples.x_train), *columns(samples.y_train)]
+    return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}
 
 
 def _variables(optimizer: Any) -> list[Any]:

@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 import tempfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.plan import of_settings
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.sweep import Measured
-from tflite_sparse.sources import dataset, keras_model, scalable, tensorflow_import, user_code
+from tflite_sparse.sources import arrays, dataset, keras_model, scalable, tensorflow_import, user_code
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import check_finite
@@ -85,8 +84,10 @@ def check(places: Sequence[Place], settings: SweepSettings, builder: str | None,
         training.compile_for(built, found, "sgd")  # labels that do not fit its output are told
     assert found is not None  # there is a width
     parts = [found.x_train, found.y_train, found.x_test, found.y_test]
-    source = None if builder is None else _crc32([np.frombuffer(_split_builder(builder)[0].read_bytes(), np.uint8)])
-    return Facts(found.name, _crc32(parts), source)
+    source = (
+        None if builder is None else arrays.checksum([np.frombuffer(_split_builder(builder)[0].read_bytes(), np.uint8)])
+    )
+    return Facts(found.name, arrays.checksum(parts), source)
 
 
 def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
@@ -203,22 +204,13 @@ def _shape_and_classes(samples: Dataset) -> tuple[tuple[int, int, int], int]:
 
 
 def _split_builder(builder: str) -> tuple[Path, str]:
-    path, separator, function = builder.rpartition(":")
-    if not separator or not path.endswith(".py"):
+    named = user_code.address(builder)
+    if named is None:
         raise ModelError(f"{builder!r} is no MODEL-BUILDER: it takes module.py:function, a function of the width.")
-    if not Path(path).is_file():
-        raise ModelError(f"{path}: no such Python file.")
-    return Path(path), function
+    return named
 
 
 def _limit_threads(count: int) -> None:
     """For TensorFlow, here and in the processes that convert and run; it reads them when it is imported."""
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(count)
-
-
-def _crc32(arrays: Sequence[Any]) -> str:
-    found = 0
-    for array in arrays:
-        found = zlib.crc32(np.ascontiguousarray(array).tobytes(), found)
-    return f"{found:08x}"

@@ -10,7 +10,17 @@ from typing import Any
 import click
 
 from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
-from tflite_sparse_cli.options import builder_option, json_option, progress_for, quiet_option, target_options
+from tflite_sparse_cli.options import (
+    builder_option,
+    calibration_samples_option,
+    custom_objects_option,
+    end,
+    json_option,
+    out_option,
+    progress_for,
+    quiet_option,
+    target_options,
+)
 from tflite_sparse_cli.tables import show
 
 _DEFAULTS = ExportSettings()
@@ -80,13 +90,7 @@ _DEFAULTS = ExportSettings()
     show_default=True,
     help="Epochs of training MODEL under its masks, after they were made (needs labels).",
 )
-@click.option(
-    "--calibration-samples",
-    type=int,
-    default=_DEFAULTS.calibration_samples,
-    show_default=True,
-    help="How many training samples the quantiser sees.",
-)
+@calibration_samples_option(_DEFAULTS.calibration_samples)
 @click.option(
     "--bias-correction",
     is_flag=True,
@@ -118,11 +122,7 @@ _DEFAULTS = ExportSettings()
     help="With --int8: report how far every tensor inside the dense int8 file is from float32, and where that arises. "
     "Done anyway if accuracy falls too far.",
 )
-@click.option(
-    "--custom-objects",
-    type=click.Path(path_type=Path),
-    help="Python file that defines MODEL's own layers. It is run.",
-)
+@custom_objects_option
 @builder_option
 @click.option(
     "--signature",
@@ -131,13 +131,7 @@ _DEFAULTS = ExportSettings()
     "only one]",
 )
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of initialisation, order and split.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_OUT,
-    show_default=True,
-    help="Folder for the files. Only this command's own files are replaced in it.",
-)
+@out_option(DEFAULT_OUT, "the files. Only this command's own files are replaced in it.")
 @click.option(
     "--android-assets",
     metavar="DIR",
@@ -163,7 +157,4 @@ def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **s
         click.echo(report.model_dump_json(indent=2))
     else:
         show(report, settings["out"])
-    if not report.gates.passed:
-        for failure in report.gates.failures:
-            click.echo(f"failed: {failure}", err=True)
-        sys.exit(1)
+    end(report.gates)

@@ -10,7 +10,19 @@ from typing import Any
 import click
 
 from tflite_sparse.config import DEFAULT_DROP, DEFAULT_OUT, DEMO_DATA, FitSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import (
+    Listed,
+    calibration_samples_option,
+    custom_objects_option,
+    end,
+    json_option,
+    listed,
+    out_option,
+    progress_for,
+    quiet_option,
+    runtime_option,
+    training_options,
+)
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _DEFAULTS = FitSettings(gate=True)
@@ -34,17 +46,12 @@ _DEFAULTS = FitSettings(gate=True)
     metavar="FILE.py:FUNCTION",
     help="Instead of MODEL: a function without arguments that returns the built Keras model to train. It is run.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro"]),
-    default=_DEFAULTS.target,
-    show_default=True,
-    help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.",
-)
+@runtime_option(_DEFAULTS.target, "The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.")
 @click.option(
     "--block",
     "blocks",
-    default=",".join(_DEFAULTS.blocks),
+    type=Listed("blocks", str),
+    default=listed(_DEFAULTS.blocks),
     show_default=True,
     help="What may become zero together, outputs x inputs; each kernel gets the one that pays.",
 )
@@ -62,14 +69,7 @@ _DEFAULTS = FitSettings(gate=True)
     show_default=True,
     help="Without MODEL: of training the dense one first.",
 )
-@click.option("--batch-size", type=int, default=_DEFAULTS.batch_size, show_default=True, help="Samples of one step.")
-@click.option(
-    "--learning-rate",
-    type=float,
-    default=_DEFAULTS.learning_rate,
-    show_default=True,
-    help="The highest; it falls to zero along a cosine.",
-)
+@training_options(_DEFAULTS)
 @click.option(
     "--rounds",
     type=int,
@@ -82,32 +82,16 @@ _DEFAULTS = FitSettings(gate=True)
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the file.  [default: int8]",
 )
-@click.option(
-    "--calibration-samples",
-    type=int,
-    default=_DEFAULTS.calibration_samples,
-    show_default=True,
-    help="How many training samples the quantiser sees.",
-)
+@calibration_samples_option(_DEFAULTS.calibration_samples)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
-@click.option(
-    "--custom-objects",
-    type=click.Path(path_type=Path),
-    help="Python file that defines MODEL's own layers. It is run.",
-)
+@custom_objects_option
 @click.option(
     "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of initialisation, order, dropout and split."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_OUT,
-    show_default=True,
-    help="Folder for the files. Only this command's own files are replaced in it.",
-)
+@out_option(DEFAULT_OUT, "the files. Only this command's own files are replaced in it.")
 @json_option
 @quiet_option
-def fit(model: Path | None, data: str | None, blocks: str, as_json: bool, quiet: bool, **settings: Any) -> None:
+def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write the most accurate int8 file of MODEL that is within a budget of bytes, or the smallest within a gate.
 
     Each kernel gets its own sparsity and block, or stays dense: by what it loses, measured on training samples held out
@@ -120,13 +104,10 @@ def fit(model: Path | None, data: str | None, blocks: str, as_json: bool, quiet:
     from tflite_sparse.report import fit_tables
 
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
-        report = run(model, data, progress=progress_for(quiet), blocks=tuple(blocks.split(",")), **settings)
+        report = run(model, data, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
         print_table(fit_tables.kernels(report), "Kernels")
         print_lines(fit_tables.sentences(report))
-    if not report.gates.passed:
-        for failure in report.gates.failures:
-            click.echo(f"failed: {failure}", err=True)
-        sys.exit(1)
+    end(report.gates)

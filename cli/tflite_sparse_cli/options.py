@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from tflite_sparse.config import TargetSettings
+from tflite_sparse.config import FitSettings, PruneSettings, SweepSettings, TargetSettings
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse_cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from tflite_sparse.report.model import Gates
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _DEFAULTS = TargetSettings()
 
@@ -36,6 +42,79 @@ builder_option = click.option(
     help="Where MODEL is an .h5 file with weights only: a function without arguments that returns the built Keras "
     "model (Keras 2 or 3). It is run.",
 )
+
+custom_objects_option = click.option(
+    "--custom-objects",
+    type=click.Path(path_type=Path),
+    help="Python file that defines MODEL's own layers. It is run.",
+)
+
+
+class Listed(click.ParamType[tuple[Any, ...]]):
+    """Values with commas between them."""
+
+    def __init__(self, name: str, of: Callable[[str], Any]) -> None:
+        self.name = name
+        self._of = of
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The values as a tuple."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(self._of(part.strip()) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: give {self.name} with commas between them.", param, ctx)
+
+
+def listed(values: tuple[Any, ...]) -> str:
+    """A default of :class:`Listed`, as help shows it."""
+    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def training_options(defaults: PruneSettings | FitSettings | SweepSettings) -> Decorator:
+    """``--batch-size`` and ``--learning-rate``."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        size = click.option(
+            "--batch-size", type=int, default=defaults.batch_size, show_default=True, help="Samples of one step."
+        )
+        rate = click.option(
+            "--learning-rate",
+            type=float,
+            default=defaults.learning_rate,
+            show_default=True,
+            help="The highest; it falls to zero along a cosine.",
+        )
+        return size(rate(command))
+
+    return add
+
+
+def calibration_samples_option(default: int) -> Decorator:
+    """``--calibration-samples``."""
+    return click.option(
+        "--calibration-samples",
+        type=int,
+        default=default,
+        show_default=True,
+        help="How many training samples the quantiser sees.",
+    )
+
+
+def runtime_option(default: str, words: str) -> Decorator:
+    """``--target`` where only LiteRT and TensorFlow Lite Micro can be asked for."""
+    return click.option(
+        "--target", type=click.Choice(["litert", "micro"]), default=default, show_default=True, help=words
+    )
+
+
+def out_option(default: Path, words: str) -> Decorator:
+    """``--out``, a folder."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=default, show_default=True, help=f"Folder for {words}"
+    )
+
 
 _TARGET_OPTIONS = (
     click.option(
@@ -85,6 +164,14 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_TARGET_OPTIONS):
         command = option(command)
     return command
+
+
+def end(gates: Gates) -> None:
+    """Say on stderr which gates failed and leave with 1; with 0 if none did."""
+    for failure in gates.failures:
+        click.echo(f"failed: {failure}", err=True)
+    if not gates.passed:
+        sys.exit(1)
 
 
 def progress_for(quiet: bool) -> Progress:

@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from tflite_sparse.config import PruneSettings
-from tflite_sparse_cli.options import builder_option, json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import (
+    builder_option,
+    custom_objects_option,
+    json_option,
+    progress_for,
+    quiet_option,
+    training_options,
+)
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _DEFAULTS = PruneSettings()
@@ -54,14 +61,7 @@ _DEFAULTS = PruneSettings()
 @click.option("--end", type=int, help="Training step of the last mask.  [default: 65 % of the steps]")
 @click.option("--frequency", type=int, default=_DEFAULTS.frequency, show_default=True, help="Steps between two masks.")
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training.")
-@click.option("--batch-size", type=int, default=_DEFAULTS.batch_size, show_default=True, help="Samples of one step.")
-@click.option(
-    "--learning-rate",
-    type=float,
-    default=_DEFAULTS.learning_rate,
-    show_default=True,
-    help="The highest; it falls to zero along a cosine.",
-)
+@training_options(_DEFAULTS)
 @click.option("--optimizer", default=_DEFAULTS.optimizer, show_default=True, help="Name of an optimizer of Keras.")
 @click.option(
     "--recipe",
@@ -77,11 +77,7 @@ _DEFAULTS = PruneSettings()
     "--scan", is_flag=True, help="Only show what each kernel loses when it alone is masked; nothing is trained."
 )
 @click.option("--resume", is_flag=True, help="Go on from the last full epoch of an interrupted run.")
-@click.option(
-    "--custom-objects",
-    type=click.Path(path_type=Path),
-    help="Python file that defines MODEL's own layers. It is run.",
-)
+@custom_objects_option
 @builder_option
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of order, dropout and splits.")
 @json_option

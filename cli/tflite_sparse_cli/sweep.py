@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tflite_sparse.config import SweepSettings
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import (
+    Listed,
+    calibration_samples_option,
+    json_option,
+    listed,
+    out_option,
+    progress_for,
+    quiet_option,
+    runtime_option,
+    training_options,
+)
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _DEFAULTS = SweepSettings()
 
 
-class _List(click.ParamType[tuple[Any, ...]]):
-    """Values with commas between them."""
-
-    def __init__(self, name: str, of: Callable[[str], Any]) -> None:
-        self.name = name
-        self._of = of
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(self._of(part.strip()) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r}: give {self.name} with commas between them.", param, ctx)
-
-
-_NUMBERS, _BLOCKS = _List("numbers", float), _List("blocks", str)
-
-
-def _listed(values: tuple[Any, ...]) -> str:
-    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+_NUMBERS, _BLOCKS = Listed("numbers", float), Listed("blocks", str)
 
 
 @click.command(short_help="Compare large sparse with small dense models of equal size.")
@@ -46,21 +34,21 @@ def _listed(values: tuple[Any, ...]) -> str:
 @click.option(
     "--sparsity",
     type=_NUMBERS,
-    default=_listed(_DEFAULTS.sparsity),
+    default=listed(_DEFAULTS.sparsity),
     show_default=True,
     help="Shares of zeros; 0: the small dense models.",
 )
 @click.option(
     "--width",
     type=_NUMBERS,
-    default=_listed(_DEFAULTS.width),
+    default=listed(_DEFAULTS.width),
     show_default=True,
     help="What the builder is called with; the largest makes the large sparse models.",
 )
 @click.option(
     "--block",
     type=_BLOCKS,
-    default=_listed(_DEFAULTS.block),
+    default=listed(_DEFAULTS.block),
     show_default=True,
     help="What becomes zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
 )
@@ -80,29 +68,10 @@ def _listed(values: tuple[Any, ...]) -> str:
     help="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude, so that small ones keep "
     "more.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro"]),
-    default=_DEFAULTS.target,
-    show_default=True,
-    help="The runtime of the files.",
-)
+@runtime_option(_DEFAULTS.target, "The runtime of the files.")
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training, for every point.")
-@click.option("--batch-size", type=int, default=_DEFAULTS.batch_size, show_default=True, help="Samples of one step.")
-@click.option(
-    "--learning-rate",
-    type=float,
-    default=_DEFAULTS.learning_rate,
-    show_default=True,
-    help="The highest; it falls to zero along a cosine.",
-)
-@click.option(
-    "--calibration-samples",
-    type=int,
-    default=_DEFAULTS.calibration_samples,
-    show_default=True,
-    help="How many training samples the quantiser sees.",
-)
+@training_options(_DEFAULTS)
+@calibration_samples_option(_DEFAULTS.calibration_samples)
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of the split, and the first seed.")
 @click.option(
     "--jobs",
@@ -115,13 +84,7 @@ def _listed(values: tuple[Any, ...]) -> str:
     help="Run on this Ray cluster instead of on this machine alone (pip install 'tflite-sparse[ray]').",
 )
 @click.option("--resume", is_flag=True, help="Skip the points that are done in --out; those that failed are run again.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=_DEFAULTS.out,
-    show_default=True,
-    help="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
-)
+@out_option(_DEFAULTS.out, "sweep.json, sweep.md, sweep.svg, report.html and the points.")
 @json_option
 @quiet_option
 def sweep(model: str | None, data: str, as_json: bool, quiet: bool, **settings: Any) -> None:

@@ -14,7 +14,7 @@ def poisoned(data):
     """The same training part, and a test part that would ruin whatever looked at it."""
     generator = np.random.default_rng(0)
     x = generator.normal(scale=1000, size=data.x_test.shape).astype(np.float32)
-    return Dataset(data.name, data.x_train, data.y_train, x, generator.permutation(data.y_test))
+    return Dataset(data.name, data.x_train, data.y_train, x, generator.permutation(data.y_test), data.labels)
 
 
 def test_the_test_part_changes_nothing_but_scores(model3, digits, tmp_path):

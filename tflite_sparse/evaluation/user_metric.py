@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,5 +67,7 @@ def load(spec: str) -> UserMetric:
     Raises:
         DataError: there is none, or the module raised an exception.
     """
-    file, _, function = spec.rpartition(":")
-    return UserMetric(spec, user_code.load_function(Path(file), function, DataError))
+    named = user_code.address(spec)
+    if named is None:
+        raise DataError(f"metric = {spec}: it takes FILE.py:FUNCTION.")
+    return UserMetric(spec, user_code.load_function(*named, DataError))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -119,19 +120,16 @@ def train_repeatably(
     epochs = range(first, settings.epochs)
     x, y = source.fed(data.x_train), source.labelled(data.y_train)
     try:
-        model.fit(
-            repeatable.batches(x, y, settings.batch_size, settings.seed, epochs),
-            initial_epoch=first,
-            epochs=settings.epochs,
-            steps_per_epoch=span.steps_per_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=callbacks,
-        )
-    except TfliteSparseError:
-        raise
-    except Exception as error:
-        raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
+        with _told(source, data):
+            model.fit(
+                repeatable.batches(x, y, settings.batch_size, settings.seed, epochs),
+                initial_epoch=first,
+                epochs=settings.epochs,
+                steps_per_epoch=span.steps_per_epoch,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
     finally:
         if pruning is not None:
             pruning.release()
@@ -176,7 +174,7 @@ def _fit(
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     compile_for(source, data, keras.optimizers.Adam(schedule))
     callbacks = [*extra, AfterEachStep(lambda done: on_step(done, steps))]
-    try:
+    with _told(source, data):
         history = model.fit(
             source.fed(data.x_train),
             source.labelled(data.y_train),
@@ -185,12 +183,19 @@ def _fit(
             verbose=0,
             callbacks=callbacks,
         )
+    if not np.isfinite(history.history["loss"][-1]):
+        raise ModelError(f"{source.name}: the loss became NaN while training; check the range of the data.")
+
+
+@contextmanager
+def _told(source: KerasSource, data: Dataset) -> Iterator[None]:
+    """What Keras raises while it trains, as an error that names model and data."""
+    try:
+        yield
     except TfliteSparseError:
         raise
     except Exception as error:
         raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
-    if not np.isfinite(history.history["loss"][-1]):
-        raise ModelError(f"{source.name}: the loss became NaN while training; check the range of the data.")
 
 
 def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:

@@ -129,6 +129,11 @@ class Accuracy(_Part):
     paired: list[Paired] = []
     confusion: list[Confusion] = []
 
+    @property
+    def passes(self) -> bool:
+        """Whether the drop is within the gate; NaN is not."""
+        return self.drop <= self.max_drop
+
 
 class Pruning(_Part):
     """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -30,6 +31,14 @@ def spread(arrays: Arrays, most: int) -> Arrays:
     """All samples, or ``most`` of them at even distances, in the same form: data may be sorted by class."""
     rows = np.linspace(0, count(arrays) - 1, min(most, count(arrays))).round().astype(int)
     return take(arrays, rows)
+
+
+def checksum(arrays: Iterable[np.ndarray]) -> str:
+    """CRC-32 of the bytes of arrays one after the other, in the order of their axes: eight hexadecimal digits."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array).tobytes(), found)
+    return f"{found:08x}"
 
 
 def ordered(arrays: Arrays, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:

@@ -181,9 +181,9 @@ def load(
     built_in = _BUILT_IN.get(spec)
     if built_in is not None:
         return built_in(seed)
-    module, separator, function = spec.rpartition(":")
-    if separator and module.endswith(".py"):
-        return _from_function(Path(module), function, spec, seed, signature)
+    named = user_code.address(spec)
+    if named is not None:
+        return from_arrays(user_code.call(*named, DataError), name=spec, seed=seed, signature=signature)
     path = Path(spec)
     if path.is_dir():
         return _from_folder(path, seed, image_shape)
@@ -334,10 +334,6 @@ def _arrays(value: Any, specs: Sequence[InputSpec | OutputSpec], signature: Sign
     if isinstance(value, Mapping):
         return {str(key): _array(each, name) for key, each in value.items()}
     return _array(value, name)
-
-
-def _from_function(path: Path, function: str, spec: str, seed: int, signature: Signature) -> Dataset:
-    return from_arrays(user_code.call(path, function, DataError), name=spec, seed=seed, signature=signature)
 
 
 def _from_tf_dataset(value: Any, name: str, seed: int, signature: Signature) -> Dataset:

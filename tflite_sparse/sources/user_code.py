@@ -13,6 +13,12 @@ from typing import Any
 from tflite_sparse.errors import InputError
 
 
+def address(spec: str) -> tuple[Path, str] | None:
+    """File and function that ``path/to/module.py:function`` names; None if it is not of that form."""
+    file, _, function = spec.rpartition(":")
+    return (Path(file), function) if file.endswith(".py") else None
+
+
 def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     """Run the Python file at ``path`` and return it as a module.
 

@@ -34,6 +34,18 @@ def holds_weights(file: h5py.File) -> bool:
     return _is_old_layout(file) or not _ROOTS_OF_WEIGHTS.isdisjoint(file)
 
 
+def built_by(builder: str) -> Any:
+    """What the function ``builder`` (``path/to/module.py:function``; it is run) returns.
+
+    Raises:
+        ModelError: there is no such function, or it raised.
+    """
+    named = user_code.address(builder)
+    if named is None:
+        raise ModelError(f"--builder takes FILE.py:FUNCTION, not {builder!r}.")
+    return user_code.call(*named, ModelError)
+
+
 def build(path: Path, builder: str) -> Any:
     """The model that the function ``builder`` (``path/to/module.py:function``; it is run) returns, with its weights.
 
@@ -41,10 +53,7 @@ def build(path: Path, builder: str) -> Any:
         ModelError: there is no such function, it raised or returned no built Keras model, or the weights in ``path``
             are those of another model.
     """
-    file, separator, function = builder.rpartition(":")
-    if not separator or not file.endswith(".py"):
-        raise ModelError(f"--builder takes FILE.py:FUNCTION, not {builder!r}.")
-    model = user_code.call(Path(file), function, ModelError)
+    model = built_by(builder)
     if not hasattr(model, "load_weights"):
         raise ModelError(f"{builder} returned an object of type {type(model).__name__}; it must return a Keras model.")
     if not model.built:
