@@ -48,7 +48,7 @@ def _net(keras: ModuleType) -> Any:
 def main(path: Path) -> None:
     """Train a network on Fashion-MNIST, prune it at once to each sparsity, and note the accuracy of every file."""
     rows = list(_rows(dataset.load("fashion-mnist")))
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, _section(rows)), "utf-8")
+    results.write_section(path, _HEADING, _section(rows))
 
 
 def _rows(data: Dataset) -> Iterator[tuple[str, ...]]:

@@ -78,7 +78,7 @@ def main(path: Path, plot: Path) -> None:
         points.append(_measure(side))
         click.echo(" | ".join(_row(points[-1])))
     _draw(points, plot)
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, _section(points, plot)), "utf-8")
+    results.write_section(path, _HEADING, _section(points, plot))
     largest = points[-1]
     if largest.encoding_seconds > _MOST_SECONDS or largest.memory_ratio > _MOST_MEMORY_RATIO:
         sys.exit(1)

@@ -1,111 +1,201 @@
-"""``fit --budget`` beside the points of a sweep: the same network, data, epochs and seeds.
+"""``fit --budget`` beside the points of a sweep, and a blocked file that runs beside the gzip of one that is not.
 
-    tflite-sparse sweep --data fashion-mnist --out sweep
-    python benchmarks/fit.py sweep --out fit
+    python benchmarks/sweep.py --only fashion --work DIR
+    python benchmarks/fit.py DIR/fashion/N-epochs [--out FOLDER] [--results FILE]
 
-For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` is given, one after
-the other, the bytes of the sweep's sparse points of that width as a budget. Both trainings take as many epochs as each
-point was trained for in all; ``--dense-epochs 5 --epochs 5`` beside a sweep of 10 gives both equally many. Beside the
-accuracy stands that of the best point of the sweep with that seed, of any width, block and sparsity, which is no
-larger. Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
+For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` prunes it to two
+kinds of budget, with as many epochs as each point of the sweep had in all, half of them dense:
+
+* the bytes of a sparse point of that width, beside the best point of the sweep, of any width, block and sparsity,
+  which is no larger;
+* the bytes that ``gzip -9`` makes of the dense int8 file of a point that was pruned weight by weight, beside that
+  point: the fitted file runs as it is, the gzip must be unpacked first.
+
+Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
 """
 
 from __future__ import annotations
 
-import argparse
+import datetime
+import importlib.metadata
 import json
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import click
 import numpy as np
+import pydantic
 
+import results
 import tflite_sparse
+from results import Verdict
 from tflite_sparse.config import PruneSettings
+from tflite_sparse.evaluation import size
 from tflite_sparse.files import write_bytes
 from tflite_sparse.progress import ignore_steps
 from tflite_sparse.pruning import training
+from tflite_sparse.report import markdown
 from tflite_sparse.report import sweep as report
+from tflite_sparse.report.tables import Table
 from tflite_sparse.sources import dataset, keras_model, scalable, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 
+_HEADINGS = {
+    "file": "fit beside the best point of a sweep, Fashion-MNIST",
+    "gzip": "A fitted file that runs beside gzip of an unstructured one, Fashion-MNIST",
+}
+_TARGETS = {
+    "file": "at least as accurate as the best point of the sweep in those bytes, mean over the seeds",
+    "gzip": "smaller than gzip of the unstructured dense int8 file at no lower accuracy, mean over the seeds",
+}
+_PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweep", type=Path, help="folder with sweep.json")
-    parser.add_argument("--out", type=Path, default=Path("fit-benchmark"))
-    parser.add_argument("--epochs", type=int, help="of pruning (those of the sweep)")
-    parser.add_argument("--dense-epochs", type=int, help="of the dense model before (those of the sweep)")
-    parser.add_argument("--budgets", type=float, nargs="*", help="sparsities of the points whose bytes are the budgets")
-    arguments = parser.parse_args()
-    sweep = report.SweepReport.model_validate_json((arguments.sweep / "sweep.json").read_bytes())
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    results = arguments.out / "fit.json"
-    found: list[dict[str, Any]] = json.loads(results.read_text()) if results.exists() else []
+Aim = Literal["file", "gzip"]
+
+
+class Fitted(pydantic.BaseModel):
+    """One fit, and what stands beside it.
+
+    Attributes:
+        aim: what the budget is.
+        point: of the sweep, that the budget comes from.
+        sparsity: of that point.
+        seed: of both.
+        budget: in bytes.
+        file_bytes: of the fitted file.
+        accuracy: of the same.
+        beside: the point that it is compared with.
+        beside_accuracy: of the same.
+        plan: block and sparsity of each kernel.
+    """
+
+    aim: Aim
+    point: str
+    sparsity: float
+    seed: int
+    budget: int
+    file_bytes: int
+    accuracy: float
+    beside: str
+    beside_accuracy: float
+    plan: dict[str, tuple[str | None, float | None]]
+
+    @property
+    def margin(self) -> float:
+        """How much the fitted file is ahead, in percentage points."""
+        return 100 * (self.accuracy - self.beside_accuracy)
+
+    def in_words(self) -> str:
+        """For the terminal."""
+        return (
+            f"seed {self.seed}, {self.aim} of {self.sparsity:g}, {self.budget:,} bytes: fit {self.accuracy:.4f} in "
+            f"{self.file_bytes:,}; {self.beside} {self.beside_accuracy:.4f}: {self.margin:+.2f} points"
+        )
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where the fits stay; to go on with.")
+@click.option("--sparsity", "sparsities", multiple=True, type=float, help="Of the points; may be repeated. [all]")
+@click.option("--aim", "aims", multiple=True, type=click.Choice(["file", "gzip"]), help="May be repeated. [both]")
+@results.results_option
+def main(folder: Path, out: Path | None, sparsities: tuple[float, ...], aims: tuple[Aim, ...], path: Path) -> None:
+    """Fit, compare and note; targets that are missed are told and do not fail the run."""
+    sweep = report.SweepReport.model_validate_json((folder / "sweep.json").read_bytes())
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as temporary:
+        found = list(_fits(sweep, folder, out or Path(temporary), sparsities, aims or ("file", "gzip")))
+    for aim in _HEADINGS:
+        chosen = [each for each in found if each.aim == aim]
+        if chosen:
+            section = _section(aim, chosen, sweep)
+            click.echo(section)
+            results.write_section(path, _HEADINGS[aim], section)
+
+
+def _fits(
+    sweep: report.SweepReport, folder: Path, out: Path, sparsities: Sequence[float], aims: Sequence[Aim]
+) -> Iterator[Fitted]:
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / "fit.json"
+    found = [Fitted.model_validate(each) for each in json.loads(kept.read_text("utf-8"))] if kept.exists() else []
     samples = dataset.load(sweep.data)
-    for point, measured in budgets(sweep, arguments.budgets):
-        if any(entry["point"] == point.name for entry in found):
-            continue
-        epochs, dense_epochs = (
-            given or sweep.settings["epochs"] for given in (arguments.epochs, arguments.dense_epochs)
-        )
-        model = dense_model(point, sweep, samples, dense_epochs, arguments.out)
-        fitted = tflite_sparse.fit(
-            model,
-            samples,
-            budget=measured.file_bytes,
-            epochs=epochs,
-            batch_size=sweep.settings["batch_size"],
-            learning_rate=sweep.settings["learning_rate"],
-            seed=point.seed,
-            out=arguments.out / point.name,
-            resume=(arguments.out / point.name / "unfinished").exists(),
-        )
-        best, accuracy = best_point(sweep, point.seed, measured.file_bytes)
-        found.append(
-            {
-                "point": point.name,
-                "seed": point.seed,
-                "budget": measured.file_bytes,
-                "epochs": epochs,
-                "dense_epochs": dense_epochs,
-                "file_bytes": fitted.file_bytes,
-                "prediction_error": fitted.prediction_error,
-                "accuracy": fitted.accuracy,
-                "dense_accuracy": fitted.dense_accuracy,
-                "best_point": best.name,
-                "best_accuracy": accuracy,
-                "plan": {kernel.name: [kernel.block, kernel.planned] for kernel in fitted.kernels},
-            }
-        )
-        write_bytes(results, (json.dumps(found, indent=2) + "\n").encode())
-        print(line(found[-1]), flush=True)
-    print("\n".join(map(line, found)))
-    margins = [100 * (entry["accuracy"] - entry["best_accuracy"]) for entry in found]
-    print(f"fit ahead by {np.mean(margins):+.2f} points on average, {min(margins):+.2f} at the least")
+    for point, measured in _points(sweep, sparsities):
+        for aim in aims:
+            done = next((each for each in found if (each.aim, each.point) == (aim, point.name)), None)
+            if done is None:
+                if aim == "file":
+                    budget = measured.file_bytes
+                    beside, accuracy = _best(sweep, point.seed, budget)
+                else:
+                    budget = _gzip_bytes(folder / "points" / f"{point.name}.tflite")
+                    beside, accuracy = point.name, measured.accuracy
+                epochs = sweep.settings["epochs"]
+                dense = _dense_model(point, sweep, samples, epochs - epochs // 2, out)
+                fitted = _fit(dense, samples, budget, epochs // 2, point, sweep, out / f"{aim}-{point.name}")
+                done = Fitted(
+                    aim=aim,
+                    point=point.name,
+                    sparsity=point.sparsity,
+                    seed=point.seed,
+                    budget=budget,
+                    file_bytes=fitted.file_bytes,
+                    accuracy=fitted.accuracy or 0.0,
+                    beside=beside,
+                    beside_accuracy=accuracy,
+                    plan={kernel.name: (kernel.block, kernel.planned) for kernel in fitted.kernels},
+                )
+                found.append(done)
+                write_bytes(kept, (json.dumps([each.model_dump() for each in found], indent=2) + "\n").encode())
+                click.echo(done.in_words())
+            yield done
 
 
-def budgets(sweep: report.SweepReport, sparsities: list[float] | None) -> list[tuple[report.Point, report.Measured]]:
-    """The sparse points of the largest width in the sweep's first block, seed by seed."""
-    widest, block = max(point.width for point in sweep.points), sweep.settings["block"][0]
+def _points(sweep: report.SweepReport, sparsities: Sequence[float]) -> list[tuple[report.Point, report.Measured]]:
+    """The points of the largest width that were pruned weight by weight, seed by seed."""
+    widest = max(point.width for point in sweep.points)
     chosen = [
         (point, measured)
         for point, measured in sweep.measured
-        if point.width == widest and point.block == block and point.sparsity > 0
+        if point.width == widest and point.block == "1x1" and point.sparsity in (sparsities or {point.sparsity} - {0.0})
     ]
-    if sparsities:
-        chosen = [each for each in chosen if each[0].sparsity in sparsities]
     return sorted(chosen, key=lambda each: (each[0].seed, each[0].sparsity))
 
 
-def best_point(sweep: report.SweepReport, seed: int, file_bytes: int) -> tuple[report.Point, float]:
+def _best(sweep: report.SweepReport, seed: int, file_bytes: int) -> tuple[str, float]:
     fitting = [(p, m) for p, m in sweep.measured if p.seed == seed and m.file_bytes <= file_bytes]
     point, measured = max(fitting, key=lambda each: each[1].accuracy)
-    return point, measured.accuracy
+    return point.name, measured.accuracy
 
 
-def dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, epochs: int, folder: Path) -> Path:
+def _gzip_bytes(sparse: Path) -> int:
+    """Of the dense int8 file with the weights of ``sparse``."""
+    with tempfile.TemporaryDirectory() as folder:
+        dense = Path(folder) / "dense.tflite"
+        tflite_sparse.decode(sparse, dense)
+        return size.gzip_bytes(dense)
+
+
+def _fit(
+    dense: Path, samples: Dataset, budget: int, epochs: int, point: report.Point, sweep: report.SweepReport, out: Path
+) -> Any:
+    return tflite_sparse.fit(
+        dense,
+        samples,
+        budget=budget,
+        epochs=epochs,
+        batch_size=sweep.settings["batch_size"],
+        learning_rate=sweep.settings["learning_rate"],
+        seed=point.seed,
+        out=out,
+        resume=(out / "unfinished").exists(),
+    )
+
+
+def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, epochs: int, folder: Path) -> Path:
     """The network of the point, trained dense as the sweep trains it; once for each seed."""
-    path = folder / f"dense-seed{point.seed}.keras"
+    path = folder / f"dense-seed{point.seed}-{epochs}-epochs.keras"
     if not path.exists():
         keras = tensorflow_import.keras3()
         keras.utils.set_random_seed(point.seed)
@@ -120,19 +210,46 @@ def dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset
             PruneSettings(**settings, epochs=epochs, seed=point.seed),
             None,
             on_step=ignore_steps,
-            after_epoch=lambda epoch, loss: print(
-                f"dense, seed {point.seed}: epoch {epoch}, loss {loss:.4f}", flush=True
-            ),
+            after_epoch=lambda epoch, loss: click.echo(f"dense, seed {point.seed}: epoch {epoch}, loss {loss:.4f}"),
         )
         source.model.save(path)
     return path
 
 
-def line(entry: dict[str, Any]) -> str:
-    margin = 100 * (entry["accuracy"] - entry["best_accuracy"])
-    return (
-        f"seed {entry['seed']}, {entry['budget']:,} bytes: fit {entry['accuracy']:.4f} in {entry['file_bytes']:,}, "
-        f"sweep {entry['best_accuracy']:.4f} ({entry['best_point']}): {margin:+.2f} points; {entry['plan']}"
+def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> str:
+    by_sparsity: dict[float, list[Fitted]] = {}
+    for each in found:
+        by_sparsity.setdefault(each.sparsity, []).append(each)
+    rows, verdicts = [], []
+    for sparsity, entries in sorted(by_sparsity.items()):
+        budget, fitted = (np.mean([getattr(each, name) for each in entries]) for name in ("budget", "file_bytes"))
+        ours, theirs = (
+            100 * np.mean([getattr(each, name) for each in entries]) for name in ("accuracy", "beside_accuracy")
+        )
+        margins = [each.margin for each in entries]
+        beside = ", ".join(sorted({each.beside.rsplit("-seed", 1)[0] for each in entries}))
+        spread = f"{min(margins):+.2f} to {max(margins):+.2f}"
+        sizes, scores = (f"{budget:,.0f}", f"{fitted:,.0f}"), (f"{ours:.2f}", f"{theirs:.2f}")
+        rows.append((f"{sparsity:g}", *sizes, *scores, f"{np.mean(margins):+.2f}", spread, beside))
+        passed = bool(np.mean(margins) >= 0) and all(each.file_bytes <= each.budget for each in entries)
+        verdicts.append(Verdict(f"{budget:,.0f} bytes, {_TARGETS[aim]}", f"{np.mean(margins):+.2f} points", passed))
+    epochs, width = sweep.settings["epochs"], max(point.width for point in sweep.points)
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    seeds = len({each.seed for each in found})
+    headings = ("zeros of the point", "budget B", "fit B", "fit %", "beside %", "points", "of the seeds", "beside")
+    table = Table(headings, tuple(rows), frozenset({"beside"}))
+    return "\n\n".join(
+        [
+            f"## {_HEADINGS[aim]}",
+            f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
+The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. Each point of the sweep was trained for
+{epochs} epochs; `fit` starts from {epochs - epochs // 2} dense epochs and prunes in {epochs // 2}, with blocks of 1x1,
+1x4 and 1x16. Means over the seeds.
+Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
+`python benchmarks/fit.py DIR/fashion/{epochs}-epochs`""",
+            markdown.table(table),
+            "\n".join(f"- {verdict.in_words()}" for verdict in verdicts),
+        ]
     )
 
 

@@ -111,7 +111,7 @@ def main(path: Path) -> None:
     found = [_measure(distribution) for distribution in _DISTRIBUTIONS]
     section = _section(found)
     click.echo(section)
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, section), "utf-8")
+    results.write_section(path, _HEADING, section)
     if not all(verdict.passed for each in found for verdict in _verdicts(each)):
         sys.exit(1)
 

@@ -52,7 +52,7 @@ def main(path: Path) -> None:
     rows = [_row(key, sparsity) for key in _PAPER for sparsity in _SPARSITIES]
     click.echo("memory of an export of InceptionV3", err=True)
     gigabytes = _export_gigabytes()
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, _section(rows, gigabytes)), "utf-8")
+    results.write_section(path, _HEADING, _section(rows, gigabytes))
     if gigabytes > _MOST_GIGABYTES:
         sys.exit(1)
 

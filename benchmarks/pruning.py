@@ -148,7 +148,7 @@ def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
                 found[contender.name].append(_result(contender, job))
         times = _step_times(data, folder)
     section = _section(found, times, epochs, len(data.x_train))
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, section), "utf-8")
+    results.write_section(path, _HEADING, section)
     click.echo(section)
 
 

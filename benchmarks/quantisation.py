@@ -99,8 +99,7 @@ def main(seeds: int, document: Path) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 _measure(_train(name, seed), Path(folder), found[name])
             print(name, seed, {words: each.accuracies[-1] for words, each in found[name].items()}, flush=True)
-    text = document.read_text("utf-8") if document.exists() else ""
-    document.write_text(results.with_section(text, _HEADING, _section(found, seeds)), "utf-8")
+    results.write_section(document, _HEADING, _section(found, seeds))
 
 
 def _train(name: str, seed: int) -> Trained:

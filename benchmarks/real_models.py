@@ -540,8 +540,7 @@ def main(models: str, cache: Path, document: Path) -> None:
             if outcome.passed and outcome.task in by_key[key].failures:
                 click.echo(f"{key}, {outcome.task}: passes; take its entry in `failures` away", err=True)
     command = "python benchmarks/real_models.py" + ("" if len(chosen) == len(MODELS) else f" --models {models}")
-    before = document.read_text("utf-8") if document.exists() else "# Real models\n"
-    document.write_text(results.with_section(before, _HEADING, section(tried, command)), "utf-8")
+    results.write_section(document, _HEADING, section(tried, command))
     unexplained = [f"{each.model.key}, {outcome.task}" for each in tried for outcome in each.unexplained]
     if unexplained:
         raise click.ClickException(f"failed, and nothing says why: {'; '.join(unexplained)}")

@@ -141,12 +141,17 @@ def exactness_in_words(result: ModelResult) -> str:
 
 def write(result: ModelResult, path: Path) -> None:
     """Put the section of this model into the Markdown file at ``path``, in place of an earlier one if there is."""
+    write_section(path, result.heading, _section(result))
+
+
+def write_section(path: Path, heading: str, section: str) -> None:
+    """Put ``section`` under ``## heading`` into the Markdown file at ``path``; there need not be a file yet."""
     before = path.read_text("utf-8") if path.exists() else "# Benchmark results\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(with_section(before, result.heading, _section(result)), "utf-8")
+    path.write_text(_with_section(before, heading, section), "utf-8")
 
 
-def with_section(document: str, heading: str, section: str) -> str:
+def _with_section(document: str, heading: str, section: str) -> str:
     """``document`` with the part under ``## heading`` replaced by ``section``, or with it added at the end."""
     parts = re.split(r"(?m)^(?=## )", document)
     kept = [section if part.splitlines()[:1] == [f"## {heading}"] else part for part in parts]

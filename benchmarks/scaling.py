@@ -33,7 +33,10 @@ _OBJECT_STORE_BYTES = 200_000_000
 def main(epochs: int, path: Path) -> None:
     """Time the same eight points on one machine of one core, and on two."""
     load = os.getloadavg()[0]
-    seconds = [_seconds(workers, epochs) for workers in (1, 2)]
+    seconds = []
+    for workers in (1, 2):
+        seconds.append(_seconds(workers, epochs))
+        click.echo(f"machines of one core: {workers}; {seconds[-1]:.0f} s")
     ratio = seconds[0] / seconds[1]
     verdict = Verdict(f"two workers at least {_TARGET} times as fast as one", f"{ratio:.2f}", ratio >= _TARGET)
     section = (
@@ -43,8 +46,8 @@ def main(epochs: int, path: Path) -> None:
         f"cluster of one and of two machines with one core each: {seconds[0]:.0f} s and {seconds[1]:.0f} s.\n"
         f"Reproduce: `python benchmarks/scaling.py --epochs {epochs}`\n\n- {verdict.in_words()}"
     )
-    path.write_text(results.with_section(path.read_text("utf-8"), _HEADING, section), "utf-8")
     click.echo(section)
+    results.write_section(path, _HEADING, section)
 
 
 def _seconds(workers: int, epochs: int) -> float:

@@ -105,7 +105,7 @@ def main(only: str | None, seeds: int, epochs: int | None, jobs: int | None, wor
         for study in _STUDIES:
             if only in (None, study.key):
                 section = _run(study, root, seeds, epochs, jobs)
-                path.write_text(results.with_section(path.read_text("utf-8"), study.heading, section), "utf-8")
+                results.write_section(path, study.heading, section)
                 click.echo(section)
 
 
