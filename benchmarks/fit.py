@@ -4,7 +4,7 @@
     python benchmarks/fit.py DIR/fashion/N-epochs [--out FOLDER] [--results FILE]
 
 For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` prunes it to two
-kinds of budget, with as many epochs as each point of the sweep had in all, half of them dense:
+kinds of budget. It has as many epochs as each point of the sweep had in all, half of them or one less dense:
 
 * the bytes of a sparse point of that width, beside the best point of the sweep, of any width, block and sparsity,
   which is no larger;
@@ -132,8 +132,8 @@ def _fits(
                     budget = _gzip_bytes(folder / "points" / f"{point.name}.tflite")
                     beside, accuracy = point.name, measured.accuracy
                 epochs = sweep.settings["epochs"]
-                dense = _dense_model(point, sweep, samples, epochs - epochs // 2, out)
-                fitted = _fit(dense, samples, budget, epochs // 2, point, sweep, out / f"{aim}-{point.name}")
+                dense = _dense_model(point, sweep, samples, epochs // 2, out)
+                fitted = _fit(dense, samples, budget, epochs - epochs // 2, point, sweep, out / f"{aim}-{point.name}")
                 done = Fitted(
                     aim=aim,
                     point=point.name,
@@ -243,7 +243,7 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
             f"## {_HEADINGS[aim]}",
             f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
 The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. Each point of the sweep was trained for
-{epochs} epochs; `fit` starts from {epochs - epochs // 2} dense epochs and prunes in {epochs // 2}, with blocks of 1x1,
+{epochs} epochs; `fit` starts from {epochs // 2} dense and prunes in {epochs - epochs // 2}, with blocks of 1x1,
 1x4 and 1x16. Means over the seeds.
 Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
 `python benchmarks/fit.py DIR/fashion/{epochs}-epochs`""",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse.config import ExportSettings, FitSettings
+from tflite_sparse.config import ExportSettings, FitSettings, SweepSettings
 from tflite_sparse.errors import InputError, SettingsError
 
 
@@ -39,6 +39,7 @@ def test_defaults_do_nothing_that_was_not_asked_for():
         ({"max_accuracy_drop": float("inf")}, "max_accuracy_drop = inf"),
         ({"seed": -1}, "seed = -1"),
         ({"seed": 2**31}, "seed = 2147483648"),
+        ({"metric": "speed"}, "metric = 'speed': it takes auto, .* or FILE.py:FUNCTION"),
         ({"sparsety": 0.5}, "sparsety = 0.5: .*not permitted"),
         ({"sparsity": 2, "seed": -1}, "sparsity = 2: .*; seed = -1: "),
     ],
@@ -49,6 +50,12 @@ def test_refuses(values, words):
     assert isinstance(caught.value, InputError)
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metric", ["mse", "psnr"])
+def test_a_sweep_refuses_scores_without_points(metric):
+    with pytest.raises(SettingsError, match=f"metric = {metric}: a sweep tells margins in points"):
+        SweepSettings(metric=metric)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,16 @@ Bytes = Annotated[int, pydantic.BeforeValidator(_in_bytes), Field(ge=1)]
 """A number of bytes, or the same in words: ``100kB`` is 100,000, ``100KiB`` 102,400."""
 
 
+def _known_metric(value: str) -> str:
+    if value not in METRICS and not re.search(r"\.py:\w+$", value):
+        raise ValueError(f"it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
+    return value
+
+
+Metric = Annotated[str, pydantic.AfterValidator(_known_metric)]
+"""One of :data:`METRICS`, or ``path/to/module.py:function``."""
+
+
 class Settings(pydantic.BaseModel):
     """Base of all settings."""
 
@@ -143,7 +153,7 @@ class ExportSettings(TargetSettings):
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     bias_correction: bool = False
     verification_samples: Annotated[int, Field(ge=4)] = 64
-    metric: str = "auto"
+    metric: Metric = "auto"
     measure: bool = False
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = DEFAULT_DROP
     layer_errors: bool = False
@@ -184,12 +194,6 @@ class ExportSettings(TargetSettings):
             raise ValueError(f"io = {self.io} does not go with {self.activations} activations: leave it out")
         return self
 
-    @pydantic.model_validator(mode="after")
-    def _metric_is_known(self) -> ExportSettings:
-        if self.metric not in METRICS and not re.search(r"\.py:\w+$", self.metric):
-            raise ValueError(f"metric = {self.metric!r}: it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
-        return self
-
     @property
     def io_or_default(self) -> Literal["int8", "int16", "float32"]:
         """The type of inputs and outputs of the int8 files."""
@@ -226,6 +230,7 @@ class FitSettings(Settings):
         rounds: how many times at most the plan is tightened and trained again where the file came out too large.
         io: type of inputs and outputs of the int8 files.
         calibration_samples: how many training samples the quantiser sees.
+        metric: how outputs are scored, as for an export. Kernels are chosen by the loss, whatever it is.
         seed: of initialisation, order, dropout and the split.
         resume: go on with an interrupted run.
         out: folder for the files.
@@ -245,6 +250,7 @@ class FitSettings(Settings):
     rounds: Annotated[int, Field(ge=1)] = 4
     io: Literal["int8", "float32"] | None = None
     calibration_samples: Annotated[int, Field(ge=1)] = 200
+    metric: Metric = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     resume: bool = False
     out: Path = DEFAULT_OUT
@@ -337,6 +343,7 @@ class SweepSettings(Settings):
         batch_size: samples of one step.
         learning_rate: the highest; it falls to zero along a cosine.
         calibration_samples: how many training samples the quantiser sees.
+        metric: how outputs are scored, as for an export; one whose best is 1, for margins are told in points.
         seed: of the split of the data, and the first of the points; the others follow it.
         jobs: how many points are trained at once. None: as many as cores and free memory allow; with Ray, as the
             cluster has cores.
@@ -356,6 +363,7 @@ class SweepSettings(Settings):
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     calibration_samples: Annotated[int, Field(ge=1)] = 200
+    metric: Metric = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**30)] = 0
     jobs: Annotated[int, Field(ge=1)] | None = None
     ray_address: str | None = None
@@ -369,6 +377,15 @@ class SweepSettings(Settings):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
                 raise ValueError(f"{name}: {twice} is given twice")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _metric_has_points(self) -> SweepSettings:
+        if self.metric in ("mse", "psnr"):
+            raise ValueError(
+                f"metric = {self.metric}: a sweep tells margins in points of a score whose best is 1: leave it out (r2 "
+                "of numbers), or give a function of your own"
+            )
         return self
 
 
@@ -385,6 +402,8 @@ class EncodeSettings(TargetSettings):
 
 
 def _in_words(detail: Any) -> str:
+    message = str(detail["msg"])
+    own = message.removeprefix("Value error, ")
     if not detail["loc"]:
-        return str(detail["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(map(str, detail['loc']))} = {detail['input']!r}: {detail['msg'].lower()}"
+        return own
+    return f"{'.'.join(map(str, detail['loc']))} = {detail['input']!r}: {message.lower() if own == message else own}"

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse import delivery, pipeline, prune_pipeline
+from tflite_sparse import delivery, pipeline, prune_pipeline, report_pipeline
 from tflite_sparse.config import DEMO_DATA, FitSettings
+from tflite_sparse.delivery import FIT_JSON
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
+from tflite_sparse.evaluation import user_metric
 from tflite_sparse.files import write_bytes
 from tflite_sparse.fit_rounds import Carried, Dense, Rounds, opened, save
 from tflite_sparse.fitting import candidates, choosing, pairing, plan_file
@@ -29,7 +31,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
-FIT_JSON, RECIPE, FITTED = "fit.json", "recipe.toml", "fitted.keras"
+RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
 
 def fit(
@@ -76,6 +78,7 @@ class _Fit:
     def run(self, model: Any, data: Any) -> FitReport:
         settings = self.settings
         self._check_out(model)
+        user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
         with self.progress.stage("load"):
             given, is_new = self._open(model)
@@ -105,6 +108,7 @@ class _Fit:
             samples,
             self._words(carried, rounds),
             epochs=carried.epochs,
+            curve=carried.curve,
             progress=self.progress,
             **rounds.export_settings(),
         )
@@ -260,6 +264,7 @@ class _Fit:
         write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
+        report_pipeline.rebuild(out)
 
 
 def _block(words: str) -> Structure:

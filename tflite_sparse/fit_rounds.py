@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse import description, encoder, prune_pipeline, tuning
+from tflite_sparse import description, encoder, prune_pipeline, source_pipeline, training_curve, tuning
 from tflite_sparse.accuracy_pipeline import Evaluation
 from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.evaluation import user_metric
 from tflite_sparse.files import publish, write_bytes
 from tflite_sparse.fitting import choosing, pairing, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
@@ -22,6 +23,7 @@ from tflite_sparse.planner import Target
 from tflite_sparse.progress import Timed
 from tflite_sparse.pruning import masks, repeatable, sensitivity
 from tflite_sparse.report.fit import FitRound
+from tflite_sparse.report.pruning import Curve
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
@@ -79,6 +81,7 @@ class Carried:
         file: the same, encoded.
         sizes: of it.
         epochs: of training.
+        curve: of that, and of what led there; None where nothing was trained.
     """
 
     choice: Choice
@@ -89,6 +92,7 @@ class Carried:
     file: Path
     sizes: Sizes
     epochs: int
+    curve: Curve | None
 
 
 @dataclass
@@ -109,13 +113,15 @@ class Rounds:
         settings, budget = self.settings, self.settings.budget
         assert budget is not None  # one aim
         left, epochs, start, excess = dense.candidates, settings.epochs, dense.path, 0
+        curves: list[Curve] = []
         while True:
             choice, predicted = plan(dense, left, budget - excess)
             carried = self._carry_out(choice, predicted, dense, start, epochs, dense.samples)
             passed = carried.sizes.file_bytes <= budget
             self._tell(carried, passed=passed)
+            curves += [] if carried.curve is None else [carried.curve]
             if passed or len(self.done) == settings.rounds:
-                return carried
+                return replace(carried, curve=training_curve.joined(curves))
             excess += carried.sizes.file_bytes - predicted.file_bytes
             left = [each.from_here(choice[each.kernel.name]) for each in dense.candidates]
             epochs, start = min(settings.epochs, max(settings.epochs // _LATER_ROUNDS, 1)), carried.path
@@ -149,7 +155,9 @@ class Rounds:
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
         files = [(carried.file, self.settings.target)]
-        _, (best, reached) = Evaluation(held, "auto", self.progress).scores(baseline, files)
+        _, (best, reached) = Evaluation(held, user_metric.named(self.settings.metric), self.progress).scores(
+            baseline, files
+        )
         assert best is not None  # the baseline is refused where it yields NaN
         drop = None if reached is None else reached.drop_from(best)
         passed = drop is not None and drop <= self.settings.allowed_drop
@@ -181,7 +189,7 @@ class Rounds:
             self.finish(file, converted, dense.samples)
         constants = pairing.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        return Carried(choice, predicted, source, path, converted, file, sizes, epochs)
+        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, source_pipeline.curve_of(path))
 
     def _prune(
         self, choice: Choice, dense: Dense, start: Path, epochs: int, samples: Dataset, destination: Path
@@ -262,6 +270,7 @@ class Rounds:
             "io": settings.io,
             "target": settings.target,
             "calibration_samples": settings.calibration_samples,
+            "metric": settings.metric,
             "max_accuracy_drop": 1.0,  # the gate is fit's own: other options are the way out
             "seed": settings.seed,
             "out": settings.out,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse import training_curve
 from tflite_sparse.config import ExportSettings, PruningSettings
 from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
@@ -28,7 +29,7 @@ class Pruned:
     """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
-    apart from it; ``curve`` is how ``prune`` made it sparse, where that is known.
+    apart from it; ``curve`` is how a training made it sparse, where that is known.
     """
 
     source: SourceModel
@@ -60,12 +61,15 @@ class Masking:
         with self.progress.stage("train dense baseline") as on_step:
             training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
         with self.progress.stage("train and prune") as on_step:
-            training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
+            by = training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
         failures = converter.baseline(plain, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
         done = described(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
-        return Pruned(pruned, converter, done, failures, trained=True)
+        curve = None
+        if by is not None:
+            curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
+        return Pruned(pruned, converter, done, failures, trained=True, curve=curve)
 
     def model(
         self,

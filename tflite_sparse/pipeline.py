@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tflite_sparse import android, delivery, source_pipeline
-from tflite_sparse.config import METRICS, ExportSettings
+from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.encoding_pipeline import Encoding
@@ -27,6 +27,7 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.sources import dataset
@@ -64,9 +65,7 @@ def export(
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
-    metric: Any = checked.metric if checked.metric in METRICS else user_metric.load(checked.metric)
-    run = _Export(checked.for_demo() if model is None else checked, metric, Timed(progress or Silent()))
-    return run.run(model, data)
+    return _export(checked.for_demo() if model is None else checked, progress).run(model, data)
 
 
 def export_pruned(
@@ -77,6 +76,7 @@ def export_pruned(
     words: str,
     *,
     epochs: int = 0,
+    curve: Curve | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> report_model.Report:
@@ -89,11 +89,16 @@ def export_pruned(
         samples: fitted to both models.
         words: what was done to ``pruned``, for the report.
         epochs: how many it was trained for since.
+        curve: of that training.
         progress: who listens.
         **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
     """
-    run = _Export(ExportSettings(**settings), "auto", Timed(progress or Silent()))
-    return run.of_pruned(dense, pruned, converted, samples, words, epochs)
+    run = _export(ExportSettings(**settings), progress)
+    return run.of_pruned(dense, pruned, converted, samples, words, epochs, curve)
+
+
+def _export(settings: ExportSettings, progress: Progress | None) -> _Export:
+    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()))
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,19 @@ class _Export:
                 pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32)
             if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
-            pruned = replace(pruned, curve=source_pipeline.curve_of(model))
+            pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
             return self._finish(pruned, dense, work)
 
     def of_pruned(
-        self, dense: SourceModel, pruned: SourceModel, converted: Path, samples: Dataset, words: str, epochs: int
+        self,
+        dense: SourceModel,
+        pruned: SourceModel,
+        converted: Path,
+        samples: Dataset,
+        words: str,
+        epochs: int,
+        curve: Curve | None,
     ) -> report_model.Report:
         with self._work() as work:
             converter = Converter(self.settings, samples, self.progress)
@@ -130,7 +142,7 @@ class _Export:
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
-            done = Pruned(pruned, converter, about, failures, trained=True)
+            done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
             return self._finish(done, work / DENSE_INT8, work)
 
     @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse import training_curve
 from tflite_sparse.config import PruneSettings
 from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.evaluation import masked_score, scoring
@@ -21,7 +22,6 @@ from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import (
     allocation,
     checkpoint,
-    learning_rate,
     masks,
     recipe,
     repeatable,
@@ -30,11 +30,11 @@ from tflite_sparse.pruning import (
 )
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
-from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
+from tflite_sparse.pruning.plan import Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report import plots
-from tflite_sparse.report.pruning import Curve, OutputScores, PrunedKernel, PruneReport, report_path
+from tflite_sparse.report.pruning import OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.report.sensitivity import Scan
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.arrays import checksum, columns
@@ -44,7 +44,6 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 
-_CURVE_POINTS = 200
 _ANY_SPARSITY = 0.5  # a scan masks to its own
 
 
@@ -353,7 +352,7 @@ class _Prune:
             after=scores.after.mean,
             outputs=scores.of_several_outputs(),
             warnings=self.warnings,
-            curve=_curve(plan, source.model.optimizer, self._span(samples).steps),
+            curve=training_curve.of(plan, source.model.optimizer, self._span(samples).steps),
             seconds=self.progress.seconds,
         )
 
@@ -415,13 +414,3 @@ def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
 def _variables(optimizer: Any) -> list[Any]:
     found = optimizer.variables
     return list(found() if callable(found) else found)
-
-
-def _curve(plan: Plan, optimizer: Any, steps: int) -> Curve:
-    at, rates = learning_rate.rates(optimizer, steps)
-    chosen = np.unique(np.linspace(0, at.size - 1, min(at.size, _CURVE_POINTS)).astype(int))
-    return Curve(
-        steps=[int(step) for step in at[chosen]],
-        sparsity=[plan.sparsity_at(int(step)) for step in at[chosen]],
-        learning_rate=[float(rate) for rate in rates[chosen]],
-    )

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import pydantic
 
-from tflite_sparse.delivery import REPORT_HTML, REPORT_JSON, SWEEP_JSON
+from tflite_sparse.delivery import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON
 from tflite_sparse.errors import OutputError
 from tflite_sparse.evaluation import mask_pictures
 from tflite_sparse.files import write_bytes
 from tflite_sparse.report import export_page, sweep_page
+from tflite_sparse.report.fit import FitReport
 from tflite_sparse.report.model import Report
 from tflite_sparse.report.sweep import SweepReport
 
@@ -19,10 +20,10 @@ _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 
 
 def rebuild(folder: Path) -> Path:
-    """Write ``report.html`` into the output folder of an export or a sweep; return its path.
+    """Write ``report.html`` into the output folder of an export, a fit or a sweep; return its path.
 
-    All that it shows is in ``report.json`` or ``sweep.json``, but for the pictures of masks, which are drawn if the
-    sparse file lies beside it.
+    All that it shows is in ``report.json``, ``fit.json`` or ``sweep.json``, but for the pictures of masks, which are
+    drawn if the sparse file lies beside it.
 
     Raises:
         OutputError: there is no report, it is none of this version, or the page cannot be written.
@@ -33,7 +34,7 @@ def rebuild(folder: Path) -> Path:
         text = sweep_page.render(_read(of_sweep, SweepReport))
     else:
         report = _read(folder / REPORT_JSON, Report)
-        text = export_page.render(report, _pictures(report, folder))
+        text = export_page.render(report, _pictures(report, folder), _fitted(report, folder / FIT_JSON))
     page = folder / REPORT_HTML
     write_bytes(page, text.encode())
     return page
@@ -44,12 +45,21 @@ def _read(source: Path, kind: type[_Kind]) -> _Kind:
         return kind.model_validate_json(source.read_bytes())
     except OSError as error:
         raise OutputError(
-            f"{source} cannot be read: {error.strerror}. Give the folder that export or sweep wrote."
+            f"{source} cannot be read: {error.strerror}. Give the folder that export, fit or sweep wrote."
         ) from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise OutputError(f"{source} is no report of version 1: {place}: {first['msg'].lower()}.") from error
+
+
+def _fitted(report: Report, source: Path) -> FitReport | None:
+    """What ``fit`` says of the files in its folder; None where an export wrote them."""
+    sparse = report.models.sparse
+    if not source.is_file() or sparse is None:
+        return None
+    found = _read(source, FitReport)
+    return found if (found.file_bytes, found.accuracy) == (sparse.file_bytes, sparse.accuracy) else None
 
 
 def _pictures(report: Report, folder: Path) -> list[mask_pictures.MaskPicture]:

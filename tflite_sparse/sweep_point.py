@@ -107,6 +107,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             int8=True,
             target=settings.target,
             calibration_samples=settings.calibration_samples,
+            metric=settings.metric,
             max_accuracy_drop=_ANY_DROP,
             seed=settings.seed,
             out=Path(folder),

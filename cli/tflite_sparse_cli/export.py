@@ -16,6 +16,7 @@ from tflite_sparse_cli.options import (
     custom_objects_option,
     end,
     json_option,
+    metric_option,
     out_option,
     progress_for,
     quiet_option,
@@ -97,14 +98,7 @@ _DEFAULTS = ExportSettings()
     help="With --int8: move biases so that pruning (without fine-tuning) and quantisation of the weights leave each "
     "layer's mean output where it was.",
 )
-@click.option(
-    "--metric",
-    metavar="NAME",
-    default=_DEFAULTS.metric,
-    show_default=True,
-    help="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or FILE.py:FUNCTION of "
-    "(outputs, labels), higher is better, one number or one for each sample. It is run.",
-)
+@metric_option(_DEFAULTS.metric)
 @click.option(
     "--measure", is_flag=True, help="Also measure latency, loading and memory on this machine, as bench does."
 )

@@ -17,6 +17,7 @@ from tflite_sparse_cli.options import (
     end,
     json_option,
     listed,
+    metric_option,
     out_option,
     progress_for,
     quiet_option,
@@ -83,6 +84,7 @@ _DEFAULTS = FitSettings(gate=True)
     help="Type of inputs and outputs of the file.  [default: int8]",
 )
 @calibration_samples_option(_DEFAULTS.calibration_samples)
+@metric_option(_DEFAULTS.metric)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @custom_objects_option
 @click.option(

@@ -102,6 +102,18 @@ def calibration_samples_option(default: int) -> Decorator:
     )
 
 
+def metric_option(default: str) -> Decorator:
+    """``--metric``."""
+    return click.option(
+        "--metric",
+        metavar="NAME",
+        default=default,
+        show_default=True,
+        help="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or FILE.py:FUNCTION of "
+        "(outputs, labels), higher is better, one number or one for each sample. It is run.",
+    )
+
+
 def runtime_option(default: str, words: str) -> Decorator:
     """``--target`` where only LiteRT and TensorFlow Lite Micro can be asked for."""
     return click.option(

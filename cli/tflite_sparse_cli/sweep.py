@@ -14,6 +14,7 @@ from tflite_sparse_cli.options import (
     calibration_samples_option,
     json_option,
     listed,
+    metric_option,
     out_option,
     progress_for,
     quiet_option,
@@ -72,6 +73,7 @@ _NUMBERS, _BLOCKS = Listed("numbers", float), Listed("blocks", str)
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training, for every point.")
 @training_options(_DEFAULTS)
 @calibration_samples_option(_DEFAULTS.calibration_samples)
+@metric_option(_DEFAULTS.metric)
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of the split, and the first seed.")
 @click.option(
     "--jobs",

@@ -78,6 +78,20 @@ def test_bytes_were_predicted(run):
     assert {kernel["file_bytes"] for kernel in report["kernels"]} <= stored
 
 
+def test_the_page_shows_plan_and_training(run):
+    out, _ = run
+    page = (out / "report.html").read_text()
+    assert "<h2>Plan</h2>" in page
+    assert "The most accurate file of at most 9,500 bytes" in page
+    curve = json.loads((out / "report.json").read_text())["training"]
+    assert curve["sparsity"] == sorted(curve["sparsity"])
+    assert curve["sparsity"][-1] > 0.5
+    assert curve["learning_rate"][0] == pytest.approx(1e-3)
+    before = page.partition("<h2>Settings")[0]
+    assert run_cli("report", out).code == 0
+    assert (out / "report.html").read_text().partition("<h2>Settings")[0] == before
+
+
 def test_the_model_holds_what_was_planned(run):
     out, report = run
     kernels = {kernel.name: kernel.read() for kernel in keras_model.open_model(out / "fitted.keras").kernels()}
@@ -110,7 +124,8 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path
 
 
 def test_a_file_for_microcontrollers(model, digits, tmp_path):
-    report = tflite_sparse.fit(model, digits, budget=11_000, target="micro", out=tmp_path, epochs=0)
+    report = tflite_sparse.fit(model, digits, budget=11_000, target="micro", out=tmp_path, epochs=0, metric="top5")
+    assert report.metric == "top5"
     assert (tmp_path / "model.tflite").stat().st_size <= 11_000
     assert report.gates.passed, report.gates.failures
     check_predictions(report)
@@ -216,6 +231,7 @@ def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
         ({"budget": "10 apples"}, "units are"),
         ({"budget": 0}, "greater than"),
         ({"budget": "1kB", "blocks": ("2:4",)}, "give outputs x inputs"),
+        ({"budget": "1kB", "metric": "speed"}, "metric = 'speed': it takes auto, top1"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message, model, digits, tmp_path):

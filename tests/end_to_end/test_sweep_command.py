@@ -28,6 +28,9 @@ def two(width):
     x = keras.Input((24,))
     return keras.Model(x, [keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)])
 
+def right(outputs, labels):
+    return outputs.argmax(-1) == labels
+
 def wrong(width):
     return width
 """
@@ -48,7 +51,8 @@ def options(work, out, *more):
     nets, data = f"{work / 'nets.py'}:net", work / "data.npz"
     grid = ("--sparsity", "0,0.8", "--width", f"{SMALL},1", "--seeds", 1, "--epochs", 6)
     training = ("--batch-size", 32, "--learning-rate", 0.02)
-    return ("sweep", nets, "--data", data, *grid, *training, "--jobs", 2, "--out", out, "--quiet", *more)
+    scored = ("--metric", f"{work / 'nets.py'}:right")
+    return ("sweep", nets, "--data", data, *grid, *training, *scored, "--jobs", 2, "--out", out, "--quiet", *more)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,7 @@ def test_every_point_is_measured_and_the_failed_one_is_told(work, first):
 @pytest.mark.slow
 def test_what_is_reported_is_what_lies_on_the_disk(work, first):
     for point, measured in SweepReport.model_validate(first.report).measured:
+        assert measured.metric == "right"
         path = work / "out" / "points" / f"{point.name}.tflite"
         assert path.stat().st_size == measured.file_bytes
         kept = PointFile.model_validate_json(path.with_suffix(".json").read_bytes())

@@ -230,7 +230,10 @@ def test_open_opens_it_in_the_browser(folder):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "report.json cannot be read: No such file or directory. Give the folder that export or sweep wrote."),
+        (
+            None,
+            "report.json cannot be read: No such file or directory. Give the folder that export, fit or sweep wrote.",
+        ),
         ("{}", "report.json is no report of version 1: "),
         ("[", "report.json is no report of version 1: the file: invalid json"),
     ],

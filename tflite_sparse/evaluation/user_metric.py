@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.config import METRICS
 from tflite_sparse.errors import DataError, one_line
 from tflite_sparse.evaluation.evidence import Evidence, mean
 from tflite_sparse.sources import user_code
@@ -59,6 +60,15 @@ class UserMetric:
         if not np.isfinite(values).all():
             raise DataError(f"{self.spec} returned NaN or infinity; it must return finite numbers.")
         return values
+
+
+def named(metric: str) -> Any:
+    """A metric by its name, ready to score with: the name of a built-in one, or what :func:`load` returns.
+
+    Raises:
+        DataError: see :func:`load`.
+    """
+    return metric if metric in METRICS else load(metric)
 
 
 def load(spec: str) -> UserMetric:

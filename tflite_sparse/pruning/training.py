@@ -37,10 +37,14 @@ _UPDATES = 60
 
 def train_from_scratch(
     source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step, epochs: int = SCRATCH_EPOCHS
-) -> None:
-    """Train a freshly built model on labelled data, pruning it to ``sparsity`` on the way (0: plain training)."""
-    steps = epochs * math.ceil(data.train_samples / BATCH_SIZE)
-    extra = []
+) -> Plan | None:
+    """Train a freshly built model on labelled data, pruning it to ``sparsity`` on the way (0: plain training).
+
+    Returns:
+        What it was pruned by.
+    """
+    steps = scratch_steps(data, epochs)
+    pruning = None
     if sparsity > 0:
         begin, end = round(steps * _PRUNE_FROM), round(steps * _PRUNE_TO)
         schedule = PolynomialSchedule(0.0, sparsity, begin, end, max((end - begin) // _UPDATES, 1))
@@ -49,8 +53,14 @@ def train_from_scratch(
             del span
             return Plan(tuple(KernelPlan(kernel, schedule) for kernel in masks.prunable_of(kernels)))
 
-        extra.append(MagnitudePruning(planner=planner))
-    _fit(source, data, epochs, _SCRATCH_RATE, extra, seed, on_step)
+        pruning = MagnitudePruning(planner=planner)
+    _fit(source, data, epochs, _SCRATCH_RATE, pruning, seed, on_step)
+    return None if pruning is None else pruning.plan
+
+
+def scratch_steps(data: Dataset, epochs: int = SCRATCH_EPOCHS) -> int:
+    """The length of :func:`train_from_scratch`."""
+    return epochs * math.ceil(data.train_samples / BATCH_SIZE)
 
 
 def finetune(
@@ -69,7 +79,7 @@ def finetune(
     def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
         return frozen([kernel for kernel in kernels if kernel.name in names], span)
 
-    _fit(source, data, epochs, _FINETUNE_RATE, [MagnitudePruning(planner=planner)], seed, on_step)
+    _fit(source, data, epochs, _FINETUNE_RATE, MagnitudePruning(planner=planner), seed, on_step)
 
 
 def span_of(settings: PruneSettings, samples: int) -> Span:
@@ -166,14 +176,20 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
 
 
 def _fit(
-    source: KerasSource, data: Dataset, epochs: int, rate: float, extra: Sequence[Any], seed: int, on_step: Step
+    source: KerasSource,
+    data: Dataset,
+    epochs: int,
+    rate: float,
+    pruning: MagnitudePruning | None,
+    seed: int,
+    on_step: Step,
 ) -> None:
     keras, model = source.keras, source.model
-    steps = epochs * math.ceil(data.train_samples / BATCH_SIZE)
+    steps = scratch_steps(data, epochs)
     keras.utils.set_random_seed(seed)
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     compile_for(source, data, keras.optimizers.Adam(schedule))
-    callbacks = [*extra, AfterEachStep(lambda done: on_step(done, steps))]
+    callbacks = [*([] if pruning is None else [pruning]), AfterEachStep(lambda done: on_step(done, steps))]
     with _told(source, data):
         history = model.fit(
             source.fed(data.x_train),

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflite_sparse.evaluation.mask_pictures import MaskPicture
-from tflite_sparse.report import accuracy_words, html, latency_tables, tables
+from tflite_sparse.report import accuracy_words, fit_page, html, latency_tables, tables
+from tflite_sparse.report.bars import Bar, bars
 from tflite_sparse.report.curves import Line, lines_of
+from tflite_sparse.report.fit import FitReport
 from tflite_sparse.report.model import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.tables import Table
@@ -27,29 +29,22 @@ class Figure:
     small: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A row of a bar chart; ``share`` of the longest, in [0, 1]."""
-
-    label: str
-    text: str
-    share: float
-    is_reference: bool = False
-
-
-def render(report: Report, masks: Sequence[MaskPicture] = ()) -> str:
+def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport | None = None) -> str:
     """The page as text.
 
     Args:
         report: all that it shows, but for the pictures.
         masks: of the largest weights, see :func:`tflite_sparse.evaluation.mask_pictures.of_file`.
+        fitted: of a ``fit``, whose gates are shown instead of the export's.
     """
     return html.render(
         "export.html.j2",
         title=report.model,
         tool=report.tool,
         report=report,
-        warnings=_warnings(report),
+        gates=report.gates if fitted is None else fitted.gates,
+        fitted=None if fitted is None else fit_page.of(fitted),
+        warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
         figures=_figures(report),
         verdicts=[line for line in tables.verdicts(report) if not line.startswith("FAILED ")],
         sizes=_sizes(report),
@@ -66,7 +61,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = ()) -> str:
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
-        settings=html.pairs("setting", report.settings),
+        settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
 
@@ -119,8 +114,7 @@ def _sizes(report: Report) -> list[Bar]:
             rows += [(name, entry.file_bytes, False), (f"{name}, gzip", entry.gzip_bytes, True)]
     if report.tensors:
         rows.append(("bound of the weights", sum(tensor.entropy_bytes for tensor in report.tensors), True))
-    longest = max(size for _, size, _ in rows)
-    return [Bar(label, f"{size:,}", size / longest, is_reference) for label, size, is_reference in rows]
+    return bars(rows)
 
 
 def _scores(report: Report) -> dict[str, Any] | None:
@@ -227,11 +221,7 @@ def _mask(picture: MaskPicture) -> dict[str, Any]:
 def _latencies(report: Report) -> list[Bar]:
     if report.measured is None:
         return []
-    longest = max(each.latency_ms_median for each in report.measured.files)
-    return [
-        Bar(each.path, f"{each.latency_ms_median:.3f}", each.latency_ms_median / longest)
-        for each in report.measured.files
-    ]
+    return bars([(each.path, each.latency_ms_median, False) for each in report.measured.files], ".3f")
 
 
 def _curves(report: Report) -> list[Line]:

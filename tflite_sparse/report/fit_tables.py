@@ -27,19 +27,52 @@ def kernels(report: FitReport) -> Table:
     return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
 
 
-def sentences(report: FitReport) -> list[str]:
-    """What was aimed at, what came of it, and whether it is as it must be."""
-    fixed = sum(constant.bytes for constant in report.fixed)
+def rounds(report: FitReport) -> Table:
+    """One row for each plan that was carried out."""
+    rows = tuple(
+        (
+            str(each.number),
+            str(each.epochs),
+            f"{each.predicted_bytes:,}",
+            f"{each.file_bytes:,}",
+            "" if each.held_out_drop is None else f"{each.held_out_drop:.4f}",
+            "yes" if each.passed else "no",
+        )
+        for each in report.rounds
+    )
+    found = Table(
+        ("round", "epochs", "predicted B", "stored B", "held-out drop", "within"), rows, frozenset({"within"})
+    )
+    return found if report.mode == "gate" else found.without("held-out drop")
+
+
+def fixed(report: FitReport) -> Table:
+    """One row for each constant that no plan changes."""
+    rows = tuple((shortened(each.name), f"{each.bytes:,}") for each in report.fixed)
+    return Table(("constant", "stored B"), rows, frozenset({"constant"}), frozenset({"constant"}))
+
+
+def outcome(report: FitReport) -> tuple[str, ...]:
+    """What was aimed at and what came of it."""
+    beyond_plans = report.rest_bytes + sum(constant.bytes for constant in report.fixed)
     aim = "" if report.budget_bytes is None else f", of {report.budget_bytes:,} allowed"
-    return [
+    return (
         f"Size: {report.file_bytes:,} bytes{aim}; predicted were {report.predicted_bytes:,} "
         f"({report.prediction_error:+.2%}), in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}.",
         f"Between {report.floor_bytes:,} bytes and {report.untouched_bytes:,} this model can be fitted; "
-        f"{report.rest_bytes + fixed:,} of them are fixed.",
+        f"{beyond_plans:,} of them are fixed.",
         _accuracy(report),
+    )
+
+
+def sentences(report: FitReport) -> list[str]:
+    """What was aimed at, what came of it, and whether it is as it must be."""
+    return [
+        *outcome(report),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         *(f"FAILED {failure}" for failure in report.gates.failures),
-        f"Written to {report.settings['out']}: model.tflite, report.json, fit.json, recipe.toml, fitted.keras.",
+        f"Written to {report.settings['out']}: model.tflite, fit.json, recipe.toml, fitted.keras, report.html and what "
+        "else export writes.",
     ]
 
 
