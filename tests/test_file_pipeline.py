@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+import tflite_sparse
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
 from tflite_sparse import file_pipeline
@@ -103,6 +104,14 @@ def test_the_report_of_decode_is_true(file, target, name):
     assert (report.source_bytes, report.file_bytes) == (source.stat().st_size, target.stat().st_size)
     assert report.constants == 1
     assert report.weights_checked >= exactness.weights_of(serde.read(target))[0, find(MODELS[name])[0]].size
+
+
+def test_names_are_as_good_as_paths(file, target):
+    sparse, dense = str(target), str(target.with_name("dense.tflite"))
+    assert tflite_sparse.encode(str(file(conv2d())), sparse).destination == sparse
+    assert tflite_sparse.decode(sparse, dense).source == sparse
+    assert tflite_sparse.inspect(sparse).path == sparse
+    assert tflite_sparse.verify(sparse, dense).passed
 
 
 def test_in_place_there_and_back(file, target):

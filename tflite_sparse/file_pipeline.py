@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +27,13 @@ from tflite_sparse.runtime import litert as runtime
 _ARRAY_SUFFIXES = (".h", ".cc")
 
 
-def encode(source: Path, destination: Path, *, progress: Progress | None = None, **settings: object) -> EncodingReport:
+def encode(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    **settings: object,
+) -> EncodingReport:
     """Write the ``.tflite`` at ``source`` as the smallest file that LiteRT takes and that computes the same.
 
     The new file is read back, its weights are compared bit for bit with those of ``source``, and its outputs in each
@@ -44,6 +51,7 @@ def encode(source: Path, destination: Path, *, progress: Progress | None = None,
         OutputError: ``destination`` cannot be written.
         VerificationError: the new file is not what it must be; it was not delivered.
     """
+    source, destination = Path(source), Path(destination)
     checked = EncodeSettings(**settings)
     if checked.c_array and destination.suffix in _ARRAY_SUFFIXES:
         raise OutputError(f"cannot write {destination}: the C array would replace it. Call it *.tflite.")
@@ -110,7 +118,9 @@ def _for_litert(
         return choices, verified.model_copy(update={"against": _name(reference, source)})
 
 
-def decode(source: Path, destination: Path, *, progress: Progress | None = None) -> DecodingReport:
+def decode(
+    source: str | os.PathLike[str], destination: str | os.PathLike[str], *, progress: Progress | None = None
+) -> DecodingReport:
     """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
 
     Args:
@@ -123,6 +133,7 @@ def decode(source: Path, destination: Path, *, progress: Progress | None = None)
         OutputError: ``destination`` cannot be written.
         VerificationError: the weights read back are not those of ``source``; the new file was not delivered.
     """
+    source, destination = Path(source), Path(destination)
     timed = Timed(progress or Silent())
     source_bytes = _size(source)
     with replacing(destination) as temporary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ from tflite_sparse.targets import micro as micro_target
 _SECONDS_IN_MICRO = 10
 
 
-def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
+def inspect(file: str | os.PathLike[str], *, progress: Progress | None = None) -> Inspection:
     """Inspect a ``.tflite`` file. Nothing is written.
 
     Each of LiteRT's runtimes loads it in a process of its own, and it is encoded and decoded in memory for the
@@ -42,7 +43,7 @@ def inspect(path: Path, *, progress: Progress | None = None) -> Inspection:
     Raises:
         FlatbufferError: it cannot be read or is damaged.
     """
-    progress = progress or Silent()
+    path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size
     with progress.stage("read constants"):
