@@ -3,22 +3,22 @@
     python benchmarks/sweep.py --only fashion --work DIR
     python benchmarks/fit.py DIR/fashion/N-epochs [--out FOLDER] [--results FILE]
 
-For each seed, the network of the largest width is trained dense as the sweep trains it, and ``fit`` prunes it to two
-kinds of budget. It has as many epochs as each point of the sweep had in all, half of them or one less dense:
+For each seed, the network of the largest width is trained dense as the sweep trains its dense point, and ``fit`` prunes
+that, with as many epochs again, to two kinds of budget:
 
 * the bytes of a sparse point of that width, beside the best point of the sweep, of any width, block and sparsity,
   which is no larger;
 * the bytes that ``gzip -9`` makes of the dense int8 file of a point that was pruned weight by weight, beside that
   point: the fitted file runs as it is, the gzip must be unpacked first.
 
-Results lie in ``OUT/fit.json`` as they come; what is there is not done again.
+Each fit lies in ``OUT`` as it comes, and what is there is not done again; so seeds can be done side by side, by several
+runs with one ``OUT`` and a ``--seed`` each, and gathered by one without.
 """
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -100,12 +100,21 @@ class Fitted(pydantic.BaseModel):
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where the fits stay; to go on with.")
 @click.option("--sparsity", "sparsities", multiple=True, type=float, help="Of the points; may be repeated. [all]")
 @click.option("--aim", "aims", multiple=True, type=click.Choice(["file", "gzip"]), help="May be repeated. [both]")
+@click.option("--seed", "seeds", multiple=True, type=int, help="Of the points; may be repeated. [all]")
 @results.results_option
-def main(folder: Path, out: Path | None, sparsities: tuple[float, ...], aims: tuple[Aim, ...], path: Path) -> None:
+def main(
+    folder: Path,
+    out: Path | None,
+    sparsities: tuple[float, ...],
+    aims: tuple[Aim, ...],
+    seeds: tuple[int, ...],
+    path: Path,
+) -> None:
     """Fit, compare and note; targets that are missed are told and do not fail the run."""
     sweep = report.SweepReport.model_validate_json((folder / "sweep.json").read_bytes())
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as temporary:
-        found = list(_fits(sweep, folder, out or Path(temporary), sparsities, aims or ("file", "gzip")))
+        points = _points(sweep, sparsities, seeds)
+        found = list(_fits(sweep, points, folder, out or Path(temporary), aims or ("file", "gzip")))
     for aim in _HEADINGS:
         chosen = [each for each in found if each.aim == aim]
         if chosen:
@@ -115,50 +124,57 @@ def main(folder: Path, out: Path | None, sparsities: tuple[float, ...], aims: tu
 
 
 def _fits(
-    sweep: report.SweepReport, folder: Path, out: Path, sparsities: Sequence[float], aims: Sequence[Aim]
+    sweep: report.SweepReport,
+    points: Sequence[tuple[report.Point, report.Measured]],
+    folder: Path,
+    out: Path,
+    aims: Sequence[Aim],
 ) -> Iterator[Fitted]:
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / "fit.json"
-    found = [Fitted.model_validate(each) for each in json.loads(kept.read_text("utf-8"))] if kept.exists() else []
     samples = dataset.load(sweep.data)
-    for point, measured in _points(sweep, sparsities):
+    for point, measured in points:
         for aim in aims:
-            done = next((each for each in found if (each.aim, each.point) == (aim, point.name)), None)
-            if done is None:
-                if aim == "file":
-                    budget = measured.file_bytes
-                    beside, accuracy = _best(sweep, point.seed, budget)
-                else:
-                    budget = _gzip_bytes(folder / "points" / f"{point.name}.tflite")
-                    beside, accuracy = point.name, measured.accuracy
-                epochs = sweep.settings["epochs"]
-                dense = _dense_model(point, sweep, samples, epochs // 2, out)
-                fitted = _fit(dense, samples, budget, epochs - epochs // 2, point, sweep, out / f"{aim}-{point.name}")
-                done = Fitted(
-                    aim=aim,
-                    point=point.name,
-                    sparsity=point.sparsity,
-                    seed=point.seed,
-                    budget=budget,
-                    file_bytes=fitted.file_bytes,
-                    accuracy=fitted.accuracy or 0.0,
-                    beside=beside,
-                    beside_accuracy=accuracy,
-                    plan={kernel.name: (kernel.block, kernel.planned) for kernel in fitted.kernels},
-                )
-                found.append(done)
-                write_bytes(kept, (json.dumps([each.model_dump() for each in found], indent=2) + "\n").encode())
-                click.echo(done.in_words())
+            kept = out / f"{aim}-{point.name}.json"
+            if kept.exists():
+                yield Fitted.model_validate_json(kept.read_bytes())
+                continue
+            if aim == "file":
+                budget = measured.file_bytes
+                beside, accuracy = _best(sweep, point.seed, budget)
+            else:
+                budget = _gzip_bytes(folder / "points" / f"{point.name}.tflite")
+                beside, accuracy = point.name, measured.accuracy
+            dense = _dense_model(point, sweep, samples, out)
+            fitted = _fit(dense, samples, budget, point, sweep, kept.with_suffix(""))
+            done = Fitted(
+                aim=aim,
+                point=point.name,
+                sparsity=point.sparsity,
+                seed=point.seed,
+                budget=budget,
+                file_bytes=fitted.file_bytes,
+                accuracy=fitted.accuracy or 0.0,
+                beside=beside,
+                beside_accuracy=accuracy,
+                plan={kernel.name: (kernel.block, kernel.planned) for kernel in fitted.kernels},
+            )
+            write_bytes(kept, (done.model_dump_json(indent=2) + "\n").encode())
+            click.echo(done.in_words())
             yield done
 
 
-def _points(sweep: report.SweepReport, sparsities: Sequence[float]) -> list[tuple[report.Point, report.Measured]]:
+def _points(
+    sweep: report.SweepReport, sparsities: Sequence[float], seeds: Sequence[int]
+) -> list[tuple[report.Point, report.Measured]]:
     """The points of the largest width that were pruned weight by weight, seed by seed."""
     widest = max(point.width for point in sweep.points)
     chosen = [
         (point, measured)
         for point, measured in sweep.measured
-        if point.width == widest and point.block == "1x1" and point.sparsity in (sparsities or {point.sparsity} - {0.0})
+        if point.width == widest
+        and point.block == "1x1"
+        and point.sparsity in (sparsities or {point.sparsity} - {0.0})
+        and point.seed in (seeds or {point.seed})
     ]
     return sorted(chosen, key=lambda each: (each[0].seed, each[0].sparsity))
 
@@ -177,14 +193,12 @@ def _gzip_bytes(sparse: Path) -> int:
         return size.gzip_bytes(dense)
 
 
-def _fit(
-    dense: Path, samples: Dataset, budget: int, epochs: int, point: report.Point, sweep: report.SweepReport, out: Path
-) -> Any:
+def _fit(dense: Path, samples: Dataset, budget: int, point: report.Point, sweep: report.SweepReport, out: Path) -> Any:
     return tflite_sparse.fit(
         dense,
         samples,
         budget=budget,
-        epochs=epochs,
+        epochs=sweep.settings["epochs"],
         batch_size=sweep.settings["batch_size"],
         learning_rate=sweep.settings["learning_rate"],
         seed=point.seed,
@@ -193,9 +207,9 @@ def _fit(
     )
 
 
-def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, epochs: int, folder: Path) -> Path:
+def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, folder: Path) -> Path:
     """The network of the point, trained dense as the sweep trains it; once for each seed."""
-    path = folder / f"dense-seed{point.seed}-{epochs}-epochs.keras"
+    path = folder / f"dense-seed{point.seed}.keras"
     if not path.exists():
         keras = tensorflow_import.keras3()
         keras.utils.set_random_seed(point.seed)
@@ -203,11 +217,11 @@ def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Datase
         source = keras_model.KerasSource(
             scalable.build(keras, point.width, samples.x_train.shape[1:], classes), keras, "dense"
         )
-        settings = {name: sweep.settings[name] for name in ("batch_size", "learning_rate")}
+        settings = {name: sweep.settings[name] for name in ("batch_size", "learning_rate", "epochs")}
         training.train_repeatably(
             source,
             samples,
-            PruneSettings(**settings, epochs=epochs, seed=point.seed),
+            PruneSettings(**settings, seed=point.seed),
             None,
             on_step=ignore_steps,
             after_epoch=lambda epoch, loss: click.echo(f"dense, seed {point.seed}: epoch {epoch}, loss {loss:.4f}"),
@@ -243,8 +257,8 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
             f"## {_HEADINGS[aim]}",
             f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
 The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. Each point of the sweep was trained for
-{epochs} epochs; `fit` starts from {epochs // 2} dense and prunes in {epochs - epochs // 2}, with blocks of 1x1,
-1x4 and 1x16. Means over the seeds.
+{epochs} epochs; `fit` starts from the dense model after as many, which the sweep trains too, and prunes it in {epochs}
+more, with blocks of 1x1, 1x4 and 1x16. Means over the seeds.
 Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
 `python benchmarks/fit.py DIR/fashion/{epochs}-epochs`""",
             markdown.table(table),

@@ -21,6 +21,7 @@ Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
 Calibration = Literal["min-max", "percentile", "mse"]
+Recurrent = Literal["auto", "loop", "unroll", "step"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
@@ -147,7 +148,7 @@ class ExportSettings(TargetSettings):
     calibration: Calibration = "min-max"
     io: Literal["int8", "int16", "float32"] | None = None
     recipe: Path | None = None
-    recurrent: Literal["auto", "loop", "unroll", "step"] = "auto"
+    recurrent: Recurrent = "auto"
     fixed_batch: bool = False
     finetune_epochs: Annotated[int, Field(ge=0)] = 0
     calibration_samples: Annotated[int, Field(ge=1)] = 200
@@ -339,6 +340,7 @@ class SweepSettings(Settings):
         scope: whether the sparsity is that of all kernels together (``"global"``), so that small ones keep more, or of
             each (``"layer"``).
         target: the runtime that the files are for.
+        recurrent: how recurrent layers are written, as for an export.
         epochs: of training, the same for every point.
         batch_size: samples of one step.
         learning_rate: the highest; it falls to zero along a cosine.
@@ -359,6 +361,7 @@ class SweepSettings(Settings):
     grid: Literal["full", "families"] = "full"
     scope: Literal["layer", "global"] = "global"
     target: Literal["litert", "micro"] = "litert"
+    recurrent: Recurrent = "auto"
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3

@@ -108,6 +108,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             target=settings.target,
             calibration_samples=settings.calibration_samples,
             metric=settings.metric,
+            recurrent=settings.recurrent,
             max_accuracy_drop=_ANY_DROP,
             seed=settings.seed,
             out=Path(folder),

@@ -20,6 +20,7 @@ from tflite_sparse_cli.options import (
     out_option,
     progress_for,
     quiet_option,
+    recurrent_option,
     target_options,
 )
 from tflite_sparse_cli.tables import show
@@ -69,15 +70,7 @@ _DEFAULTS = ExportSettings()
     help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native): masks of their kernels, "
     "and which layers stay float32 in an int8 file.",
 )
-@click.option(
-    "--recurrent",
-    type=click.Choice(["auto", "loop", "unroll", "step"]),
-    default=_DEFAULTS.recurrent,
-    show_default=True,
-    help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space for "
-    "each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, for "
-    "sequences of any length. auto: what works.",
-)
+@recurrent_option(_DEFAULTS.recurrent)
 @click.option(
     "--fixed-batch",
     is_flag=True,

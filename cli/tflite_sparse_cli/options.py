@@ -114,6 +114,19 @@ def metric_option(default: str) -> Decorator:
     )
 
 
+def recurrent_option(default: str) -> Decorator:
+    """``--recurrent``."""
+    return click.option(
+        "--recurrent",
+        type=click.Choice(["auto", "loop", "unroll", "step"]),
+        default=default,
+        show_default=True,
+        help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space "
+        "for each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, "
+        "for sequences of any length. auto: what works.",
+    )
+
+
 def runtime_option(default: str, words: str) -> Decorator:
     """``--target`` where only LiteRT and TensorFlow Lite Micro can be asked for."""
     return click.option(

@@ -18,6 +18,7 @@ from tflite_sparse_cli.options import (
     out_option,
     progress_for,
     quiet_option,
+    recurrent_option,
     runtime_option,
     training_options,
 )
@@ -70,6 +71,7 @@ _NUMBERS, _BLOCKS = Listed("numbers", float), Listed("blocks", str)
     "more.",
 )
 @runtime_option(_DEFAULTS.target, "The runtime of the files.")
+@recurrent_option(_DEFAULTS.recurrent)
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training, for every point.")
 @training_options(_DEFAULTS)
 @calibration_samples_option(_DEFAULTS.calibration_samples)
