@@ -263,8 +263,8 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
         [
             f"## {_HEADINGS[aim]}",
             f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
-The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. `fit` starts from the dense model after {epochs}
-epochs, which the sweep trains too, and prunes it in {epochs} more, with blocks of 1x1, 1x4 and 1x16.
+The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. `fit` starts from the dense model
+after {epochs} epochs, which the sweep trains too, and prunes it in {epochs} more, with blocks of 1x1, 1x4 and 1x16.
 {_EPOCHS[aim].format(epochs=epochs)} Means over the seeds.
 Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
 `python benchmarks/fit.py DIR/fashion/{epochs}-epochs`""",
