@@ -94,8 +94,8 @@ _STUDIES = (
             "batch_size": 64,
             "recurrent": "step",
         },
-        "An LSTM of 192 units at width 1 reads an image row by row; 20,000 training and 4,000 test images; batches of 64. "
-        "Files of one time step (`--recurrent step`), measured over whole images.",
+        "An LSTM of 192 units at width 1 reads an image row by row; 20,000 training and 4,000 test images; batches of "
+        "64. Files of one time step (`--recurrent step`), measured over whole images.",
         (0.0, np.inf),
     ),
     Study(
@@ -117,7 +117,7 @@ _STUDIES = (
 
 
 @click.command()
-@click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of the two.")
+@click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of the three.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), help="Of every point, instead of what each study has.")
 @click.option("--jobs", type=click.IntRange(1), help="Points at once.")
@@ -189,9 +189,10 @@ def _section(study: Study, report: SweepReport) -> str:
     parts = [
         f"## {study.heading}",
         f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
-{study.words} Every point of both families starts from the weights of its seed and is trained for {settings["epochs"]}
-epochs of Adam, the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the
-way, to a sparsity {"over all kernels together" if settings["scope"] == "global" else "of each kernel"}.
+{study.words}
+Every point of both families starts from the weights of its seed and is trained for {settings["epochs"]} epochs of Adam,
+the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the way, to a sparsity
+{"over all kernels together" if settings["scope"] == "global" else "of each kernel"}.
 Reproduce: `python benchmarks/sweep.py --only {study.key} --seeds {settings["seeds"]} --epochs {settings["epochs"]}`;
 the points took {_minutes(report)} minutes together.""",
         table(sweep_tables.points(report)),
