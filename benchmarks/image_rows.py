@@ -10,12 +10,12 @@ import numpy as np
 from tflite_sparse.sources import dataset
 
 STEPS, PIXELS, CLASSES = 28, 28, 10
-TRAIN, TEST = 20_000, 4_000
+TRAIN, TEST = 12_000, 2_000
 _UNITS = 192
 
 
 def write(path: Path) -> None:
-    """The data as an ``.npz``: the first 20,000 training and 4,000 test images, ``(n, 28, 28)``, and their classes."""
+    """The data as an ``.npz``: the first 12,000 training and 2,000 test images, ``(n, 28, 28)``, and their classes."""
     found = dataset.load("fashion-mnist")
     parts = {"train": (found.x_train, found.y_train, TRAIN), "test": (found.x_test, found.y_test, TEST)}
     arrays = {}

@@ -94,7 +94,7 @@ _STUDIES = (
             "batch_size": 64,
             "recurrent": "step",
         },
-        "An LSTM of 192 units at width 1 reads an image row by row; 20,000 training and 4,000 test images; batches of "
+        "An LSTM of 192 units at width 1 reads an image row by row; 12,000 training and 2,000 test images; batches of "
         "64. Files of one time step (`--recurrent step`), measured over whole images.",
         (0.0, np.inf),
     ),
