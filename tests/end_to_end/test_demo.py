@@ -33,7 +33,7 @@ def test_readme_command(tmp_path):
     assert pruning["after"] == pytest.approx(0.875, abs=1e-4)
     curve = report["training"]
     assert curve["sparsity"] == sorted(curve["sparsity"])
-    assert (curve["sparsity"][0], curve["sparsity"][-1]) == (0, 0.875)
+    assert (curve["sparsity"][0], curve["sparsity"][-1]) == (0, pytest.approx(0.875))
     assert curve["steps"][-1] == 30 * 63  # epochs, batches of 64 of 4,000 samples
     assert "<h2>Training</h2>" in (out / "report.html").read_text()
     assert report["verification"]["weights_bit_exact"]
