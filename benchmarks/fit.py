@@ -18,7 +18,6 @@ runs with one ``OUT`` and a ``--seed`` each, and gathered by one without.
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -148,6 +147,8 @@ def _fits(
                 budget, accuracy = _unstructured(dense, samples, point, sweep, out)
                 beside = f"as dense int8, {point.sparsity:g} zeros"
             fitted = _fit(dense, samples, budget, point, sweep, kept.with_suffix(""))
+            if fitted.accuracy is None:
+                raise click.ClickException(f"{kept.with_suffix('')}: {'; '.join(fitted.gates.failures)}")
             done = Fitted(
                 aim=aim,
                 point=point.name,
@@ -155,7 +156,7 @@ def _fits(
                 seed=point.seed,
                 budget=budget,
                 file_bytes=fitted.file_bytes,
-                accuracy=fitted.accuracy or 0.0,
+                accuracy=fitted.accuracy,
                 beside=beside,
                 beside_accuracy=accuracy,
                 plan={kernel.name: (kernel.block, kernel.planned) for kernel in fitted.kernels},
@@ -175,8 +176,9 @@ def _points(
         for point, measured in sweep.measured
         if point.width == widest
         and point.block == "1x1"
-        and point.sparsity in (sparsities or {point.sparsity} - {0.0})
-        and point.seed in (seeds or {point.seed})
+        and point.sparsity > 0
+        and (not sparsities or point.sparsity in sparsities)
+        and (not seeds or point.seed in seeds)
     ]
     return sorted(chosen, key=lambda each: (each[0].seed, each[0].sparsity))
 
@@ -255,19 +257,19 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
         passed = bool(np.mean(margins) >= 0) and all(each.file_bytes <= each.budget for each in entries)
         verdicts.append(Verdict(f"{budget:,.0f} bytes, {_TARGETS[aim]}", f"{np.mean(margins):+.2f} points", passed))
     epochs, width = sweep.settings["epochs"], max(point.width for point in sweep.points)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    chosen = "".join(f" --sparsity {sparsity:g}" for sparsity in sorted(by_sparsity))
     seeds = len({each.seed for each in found})
     headings = ("zeros of the point", "budget B", "fit B", "fit %", "beside %", "points", "of the seeds", "beside")
     table = Table(headings, tuple(rows), frozenset({"beside"}))
     return "\n\n".join(
         [
             f"## {_HEADINGS[aim]}",
-            f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
+            f"""{datetime.date.today().isoformat()}; {results.machine()}; {results.versions(_PACKAGES)}.
 The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. `fit` starts from the dense model
 after {epochs} epochs, which the sweep trains too, and prunes it in {epochs} more, with blocks of 1x1, 1x4 and 1x16.
 {_EPOCHS[aim].format(epochs=epochs)} Means over the seeds.
 Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
-`python benchmarks/fit.py DIR/fashion/{epochs}-epochs`""",
+`python benchmarks/fit.py DIR/fashion/{epochs}-epochs --aim {aim}{chosen}`""",
             markdown.table(table),
             "\n".join(f"- {verdict.in_words()}" for verdict in verdicts),
         ]

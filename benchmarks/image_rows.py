@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+import lstm
 from tflite_sparse.sources import dataset
 
 STEPS, PIXELS, CLASSES = 28, 28, 10
 TRAIN, TEST = 12_000, 2_000
-_UNITS = 192
 
 
 def write(path: Path) -> None:
@@ -25,15 +25,6 @@ def write(path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def lstm(width: float) -> Any:
-    """An LSTM of ``192 * width`` units and the classes."""
-    import keras
-
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((STEPS, PIXELS), name="rows"),
-            layers.LSTM(round(_UNITS * width), name="lstm"),
-            layers.Dense(CLASSES, name="classes"),
-        ]
-    )
+def network(width: float) -> Any:
+    """The LSTM of a width, for the classes."""
+    return lstm.build(width, STEPS, PIXELS, CLASSES)

@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,19 +171,23 @@ def _section(result: ModelResult) -> str:
 
 def _circumstances(result: ModelResult) -> str:
     effort = result.effort
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     command = (
         f"python {_SCRIPT} --models {result.recipe.key} --rounds {effort.rounds} --processes {effort.processes} "
         f"--calibration-samples {effort.calibration_samples}"
     )
     return (
-        f"{datetime.date.today().isoformat()}; {machine()}; {versions}.\n"
+        f"{datetime.date.today().isoformat()}; {machine()}; {versions(_PACKAGES)}.\n"
         f"Random weights, {SPARSITY:.1%} zeros by magnitude in {result.recipe.pruned}.\n"
         f"Reproduce: `{command}`\n\n"
         f"Load + first invoke and resident memory: medians of {effort.processes} fresh processes, the file in the page "
         f"cache. Latency: one thread, all files interleaved in one process, median of {effort.rounds} rounds. "
         f"Conversion calibrates on {effort.calibration_samples} samples (an export on 200, unless told otherwise)."
     )
+
+
+def versions(packages: Sequence[str]) -> str:
+    """Name and version of each package, in words."""
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
 
 
 def machine() -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,14 +63,14 @@ def _rows(folder: Path) -> tuple[str, str]:
     path = folder / "rows.npz"
     if not path.exists():
         image_rows.write(path)
-    return f"{Path(image_rows.__file__).resolve()}:lstm", str(path)
+    return f"{Path(image_rows.__file__).resolve()}:network", str(path)
 
 
 def _vowels(folder: Path) -> tuple[str, str]:
     path = folder / "vowels.npz"
     if not path.exists():
         vowels.write(path, folder / "packages")
-    return f"{Path(vowels.__file__).resolve()}:lstm", str(path)
+    return f"{Path(vowels.__file__).resolve()}:network", str(path)
 
 
 _STUDIES = (
@@ -185,10 +184,9 @@ def _points(lead: frontier.Lead) -> str:
 
 def _section(study: Study, report: SweepReport) -> str:
     settings = report.settings
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     parts = [
         f"## {study.heading}",
-        f"""{datetime.date.today().isoformat()}; {results.machine()}; {versions}.
+        f"""{datetime.date.today().isoformat()}; {results.machine()}; {results.versions(_PACKAGES)}.
 {study.words}
 Every point of both families starts from the weights of its seed and is trained for {settings["epochs"]} epochs of Adam,
 the rate falling from {settings["learning_rate"]:g} along a cosine; the sparse ones are pruned on the way, to a sparsity

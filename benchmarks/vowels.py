@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+import lstm
 from packages import Package, fetch, unpack
 
 STEPS, CHANNELS, CLASSES = 29, 12, 9
-_UNITS = 192
 _FOLDER = "aeon/datasets/data/JapaneseVowels"
 _AEON = Package(
     "PyPI",
@@ -44,18 +44,9 @@ def write(path: Path, cache: Path) -> None:
     np.savez(path, **arrays)
 
 
-def lstm(width: float) -> Any:
-    """An LSTM of ``192 * width`` units and the speakers."""
-    import keras
-
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((STEPS, CHANNELS), name="cepstra"),
-            layers.LSTM(round(_UNITS * width), name="lstm"),
-            layers.Dense(CLASSES, name="speakers"),
-        ]
-    )
+def network(width: float) -> Any:
+    """The LSTM of a width, for the speakers."""
+    return lstm.build(width, STEPS, CHANNELS, CLASSES)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

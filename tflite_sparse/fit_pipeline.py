@@ -78,7 +78,7 @@ class _Fit:
     def run(self, model: Any, data: Any) -> FitReport:
         settings = self.settings
         self._check_out(model)
-        user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
+        metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
         with self.progress.stage("load"):
             given, is_new = self._open(model)
@@ -93,7 +93,7 @@ class _Fit:
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
         work.check({**about, **prune_pipeline.fingerprints(source, samples)})
-        rounds = Rounds(settings, work, self.progress)
+        rounds = Rounds(settings, work, self.progress, metric)
         path = self._dense(source, samples, work, is_new=is_new)
         dense = self._known(opened(path, source.name, settings.custom_objects), path, samples, blocks, rounds)
         floor = dense.sizes(choosing.lightest(dense.candidates))

@@ -12,7 +12,8 @@ from tflite_sparse import description, encoder, prune_pipeline, source_pipeline,
 from tflite_sparse.accuracy_pipeline import Evaluation
 from tflite_sparse.config import ExportSettings, FitSettings
 from tflite_sparse.conversion_pipeline import Converter
-from tflite_sparse.evaluation import user_metric
+from tflite_sparse.evaluation.accuracy import Name
+from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.files import publish, write_bytes
 from tflite_sparse.fitting import choosing, pairing, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
@@ -102,6 +103,7 @@ class Rounds:
     settings: FitSettings
     work: Workspace
     progress: Timed
+    metric: Name | UserMetric
     done: list[FitRound] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -155,9 +157,7 @@ class Rounds:
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
         files = [(carried.file, self.settings.target)]
-        _, (best, reached) = Evaluation(held, user_metric.named(self.settings.metric), self.progress).scores(
-            baseline, files
-        )
+        _, (best, reached) = Evaluation(held, self.metric, self.progress).scores(baseline, files)
         assert best is not None  # the baseline is refused where it yields NaN
         drop = None if reached is None else reached.drop_from(best)
         passed = drop is not None and drop <= self.settings.allowed_drop

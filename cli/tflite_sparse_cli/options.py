@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from rich.console import Console
 
-from tflite_sparse.config import FitSettings, PruneSettings, SweepSettings, TargetSettings
+from tflite_sparse.config import FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse_cli.progress import TerminalProgress
 
@@ -118,7 +118,7 @@ def recurrent_option(default: str) -> Decorator:
     """``--recurrent``."""
     return click.option(
         "--recurrent",
-        type=click.Choice(["auto", "loop", "unroll", "step"]),
+        type=click.Choice(get_args(Recurrent)),
         default=default,
         show_default=True,
         help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space "

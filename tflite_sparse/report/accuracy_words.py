@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tflite_sparse.report.model import Accuracy, Interval, ModelFile, Models, OutputAccuracy, Paired
 
 FILE_NAMES = {
@@ -95,19 +93,18 @@ def _change(models: Models, accuracy: Accuracy) -> str:
         change = "less" if accuracy.drop > 0 else "more"
         return (
             f"Accuracy: {accuracy.metric} went {where}: of the labels' spread {abs(accuracy.drop):.4f} {change} is "
-            f"explained{_allowed('less', accuracy)}.{each}"
+            f"explained{_allowed(f'{accuracy.max_drop:g} less', accuracy)}.{each}"
         )
     change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
     if accuracy.drop == 0:
         change = "is unchanged"
-    return f"Accuracy: {accuracy.metric} {change}, {where}{_allowed('fall', accuracy)}.{each}"
+    return (
+        f"Accuracy: {accuracy.metric} {change}, {where}{_allowed(f'a fall of {accuracy.max_drop:g}', accuracy)}.{each}"
+    )
 
 
-def _allowed(what: Literal["less", "fall"], accuracy: Accuracy) -> str:
-    if accuracy.max_drop >= 1:
-        return ""  # whatever is lost
-    drop = f"{accuracy.max_drop:g}"
-    return f"; {drop} less is allowed" if what == "less" else f"; a fall of {drop} is allowed"
+def _allowed(words: str, accuracy: Accuracy) -> str:
+    return "" if accuracy.max_drop >= 1 else f"; {words} is allowed"  # 1: whatever is lost
 
 
 def _before_and_after(out: OutputAccuracy, accuracy: Accuracy | None) -> str:
