@@ -44,13 +44,18 @@ class _Way:
 _USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
     _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
+    _Way(
+        "--dense-scales per-channel",
+        {"dense_scales": "per-channel"},
+        "as fast, up to 16 bytes an output",
+    ),
     _Way("--calibration min-max", _USUAL, "as fast"),
     _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
     _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
     _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
     _Way(
         "--activations float32",
-        _USUAL | {"activations": "float32", "bias_correction": False},
+        _USUAL | {"activations": "float32", "bias_correction": False, "dense_scales": "per-channel"},
         "the time and memory of a float32 model",
     ),
 )

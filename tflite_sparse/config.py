@@ -21,6 +21,7 @@ Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Activations = Literal["int8", "int16", "float32"]
 Calibration = Literal["min-max", "percentile", "mse"]
+DenseScales = Literal["per-channel", "per-tensor"]
 Recurrent = Literal["auto", "loop", "unroll", "step"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 
@@ -114,6 +115,8 @@ class ExportSettings(TargetSettings):
             weights are dequantised in front of float operators. All but int8 speak of the target litert.
         calibration: how the ranges of int8 activations are chosen: the outermost values seen; all but the outermost
             0.01 % of them; or what has the least mean squared error.
+        dense_scales: what the int8 kernels of Dense and other matrix products have: a scale for each output, or one in
+            all, which is coarser and makes small files smaller. Convolutions keep theirs for each channel.
         io: type of inputs and outputs of the int8 files. None: that of the activations.
         recipe: TOML file of rules for single layers, or the name of a preset: which masks kernels get, and which layers
             of an int8 file for LiteRT or Micro stay float32. Schedules are of training and left aside.
@@ -146,6 +149,7 @@ class ExportSettings(TargetSettings):
     int8: bool = False
     activations: Activations = "int8"
     calibration: Calibration = "min-max"
+    dense_scales: DenseScales = "per-channel"
     io: Literal["int8", "int16", "float32"] | None = None
     recipe: Path | None = None
     recurrent: Recurrent = "auto"
@@ -173,6 +177,11 @@ class ExportSettings(TargetSettings):
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
         if self.bias_correction and (not self.int8 or self.activations == "float32"):
             raise ValueError("bias_correction speaks of integer biases: add int8 (--int8), without float32 activations")
+        if self.dense_scales != "per-channel" and (not self.int8 or self.activations == "float32"):
+            raise ValueError(
+                f"dense_scales = {self.dense_scales} speaks of integer kernels: add int8 (--int8), without float32 "
+                "activations"
+            )
         if self.layer_errors and not self.int8:
             raise ValueError("layer_errors speaks of int8 files: add int8 (--int8)")
         if self.activations != "int8":
@@ -341,6 +350,7 @@ class SweepSettings(Settings):
             each (``"layer"``).
         target: the runtime that the files are for.
         recurrent: how recurrent layers are written, as for an export.
+        dense_scales: of the kernels of Dense layers, as for an export.
         epochs: of training, the same for every point.
         batch_size: samples of one step.
         learning_rate: the highest; it falls to zero along a cosine.
@@ -362,6 +372,7 @@ class SweepSettings(Settings):
     scope: Literal["layer", "global"] = "global"
     target: Literal["litert", "micro"] = "litert"
     recurrent: Recurrent = "auto"
+    dense_scales: DenseScales = "per-channel"
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3

@@ -96,6 +96,7 @@ class Converter:
                 self.settings.io_or_default,
                 activations=self.settings.activations,
                 calibration=self.settings.calibration,
+                dense_scales=self.settings.dense_scales,
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 fixed_batch=self.settings.fixed_batch,

@@ -109,6 +109,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             calibration_samples=settings.calibration_samples,
             metric=settings.metric,
             recurrent=settings.recurrent,
+            dense_scales=settings.dense_scales,
             max_accuracy_drop=_ANY_DROP,
             seed=settings.seed,
             out=Path(folder),

@@ -14,6 +14,7 @@ from tflite_sparse_cli.options import (
     builder_option,
     calibration_samples_option,
     custom_objects_option,
+    dense_scales_option,
     end,
     json_option,
     metric_option,
@@ -64,6 +65,7 @@ _DEFAULTS = ExportSettings()
     help="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the least mean "
     "squared error. The latter two calibrate twice as long.",
 )
+@dense_scales_option(_DEFAULTS.dense_scales, "With --int8: ")
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from rich.console import Console
 
-from tflite_sparse.config import FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
+from tflite_sparse.config import DenseScales, FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse_cli.progress import TerminalProgress
 
@@ -124,6 +124,18 @@ def recurrent_option(default: str) -> Decorator:
         help="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes space "
         "for each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds back, "
         "for sequences of any length. auto: what works.",
+    )
+
+
+def dense_scales_option(default: str, condition: str = "") -> Decorator:
+    """``--dense-scales``."""
+    return click.option(
+        "--dense-scales",
+        type=click.Choice(get_args(DenseScales)),
+        default=default,
+        show_default=True,
+        help=f"{condition}int8 kernels of Dense layers and other matrix products (recurrent ones too) have a scale for "
+        "each output, or one in all: up to 16 bytes less for each output, and coarser.",
     )
 
 

@@ -12,6 +12,7 @@ from tflite_sparse.config import SweepSettings
 from tflite_sparse_cli.options import (
     Listed,
     calibration_samples_option,
+    dense_scales_option,
     json_option,
     listed,
     metric_option,
@@ -72,6 +73,7 @@ _NUMBERS, _BLOCKS = Listed("numbers", float), Listed("blocks", str)
 )
 @runtime_option(_DEFAULTS.target, "The runtime of the files.")
 @recurrent_option(_DEFAULTS.recurrent)
+@dense_scales_option(_DEFAULTS.dense_scales)
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training, for every point.")
 @training_options(_DEFAULTS)
 @calibration_samples_option(_DEFAULTS.calibration_samples)

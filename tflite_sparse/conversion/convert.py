@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tflite_sparse import child
-from tflite_sparse.config import Activations, Calibration
+from tflite_sparse.config import Activations, Calibration, DenseScales
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
@@ -33,6 +33,7 @@ class _Quantisation:
     io: Io
     activations: Activations
     calibration: Calibration
+    dense_scales: DenseScales
     float_layers: FloatLayers = field(default_factory=dict)
 
 
@@ -72,12 +73,13 @@ def to_int8(
     *,
     activations: Activations = "int8",
     calibration: Calibration = "min-max",
+    dense_scales: DenseScales = "per-channel",
     float_layers: FloatLayers | None = None,
     recurrent: Recurrent = "auto",
     fixed_batch: bool = False,
     on_step: Step = ignore_steps,
 ) -> bytes:
-    """The dense ``.tflite`` with int8 weights (per channel, zero point 0) and integer activations.
+    """The dense ``.tflite`` with int8 weights (zero point 0) and integer activations.
 
     Args:
         model: what to convert.
@@ -86,6 +88,7 @@ def to_int8(
         io: the type of inputs and outputs: float32 or that of the activations.
         activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
         calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
+        dense_scales: whether FULLY_CONNECTED kernels have a scale for each output, or one; convolutions have several.
         float_layers: of int8 activations, the layers whose operators stay float32, by the rule that says so.
         recurrent: how recurrent layers are written.
         fixed_batch: whether inputs take one sample and no other number.
@@ -98,7 +101,9 @@ def to_int8(
     kept = float_layers or {}
     traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch)
     forms = [replace(form, named=bool(kept)) for form in traced]
-    return _first_that_works(model, forms, _Quantisation(samples, io, activations, calibration, kept), on_step)
+    return _first_that_works(
+        model, forms, _Quantisation(samples, io, activations, calibration, dense_scales, kept), on_step
+    )
 
 
 def _first_that_works(
@@ -134,6 +139,7 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | Non
                 io="float32" if quantisation is None else quantisation.io,
                 activations="float32" if quantisation is None else quantisation.activations,
                 calibration="min-max" if quantisation is None else quantisation.calibration,
+                dense_scales="per-channel" if quantisation is None else quantisation.dense_scales,
                 float_layers={} if quantisation is None else quantisation.float_layers,
             )
         except child.ChildDiedError as death:

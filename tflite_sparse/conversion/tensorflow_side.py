@@ -19,6 +19,7 @@ def convert_saved_model(
     io: str,
     activations: str,
     calibration: str,
+    dense_scales: str,
     float_layers: FloatLayers,
     on_step: Step,
 ) -> bytes:
@@ -44,6 +45,8 @@ def convert_saved_model(
     }
     converter.target_spec.supported_ops = [integer[activations]]
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+    one_scale = dense_scales == "per-tensor"
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = one_scale
     if calibration == "min-max" and not float_layers:
         return bytes(converter.convert())
     # Else in two steps, which int16 activations do not allow: a float file with the outermost values, then the rest.
@@ -62,6 +65,7 @@ def convert_saved_model(
             input_data_type=converter.inference_input_type,
             output_data_type=converter.inference_output_type,
             denylisted_nodes=float_operators,
+            disable_per_channel_for_dense_layers=one_scale,
         )
     )
 

@@ -1,0 +1,68 @@
+"""``--dense-scales per-tensor``: Dense kernels with one scale; sparse, exact and smaller."""
+
+import pytest
+
+import tflite_sparse
+from tflite_sparse.errors import SettingsError
+from tflite_sparse.flatbuffer import serde
+
+
+def scales(path):
+    """How many scales the kernels of a file have, by their shapes."""
+    model = serde.read(path)
+    tensors = model.subgraphs[0].tensors
+    stored = [tensor for tensor in tensors if model.buffers[tensor.buffer].data is not None and len(tensor.shape) > 1]
+    return {tuple(map(int, tensor.shape)): len(tensor.quantization.scale) for tensor in stored}
+
+
+@pytest.mark.parametrize("options", [{}, {"calibration": "mse"}, {"activations": "int16"}, {"target": "micro"}])
+def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, digits, tmp_path):
+    report = tflite_sparse.export(
+        model3,
+        digits,
+        sparsity=0.85,
+        int8=True,
+        dense_scales="per-tensor",
+        max_accuracy_drop=1,
+        out=tmp_path,
+        **options,
+    )
+    assert report.verification.weights_bit_exact
+    assert report.verification.outputs_bit_exact
+    assert report.gates.passed
+    found = scales(tmp_path / report.models.dense_int8.path)
+    assert found == {(16, 3, 3, 1): 16, (32, 3, 3, 16): 32, (16, 512): 1, (10, 16): 1}
+
+
+def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(keras3, digits, tmp_path):
+    keras3.utils.set_random_seed(1)
+    layers = keras3.layers
+    model = keras3.Sequential(
+        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(10)]
+    )
+    loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras3.optimizers.Adam(2e-3), loss)
+    model.fit(digits.x_train, digits.y_train, epochs=4, verbose=0)
+    several, one = (
+        tflite_sparse.export(model, digits, sparsity=0.8, int8=True, dense_scales=each, out=tmp_path / each)
+        for each in ("per-channel", "per-tensor")
+    )
+    # A scale of kernel and of bias, and a zero point of 8 bytes, for each output.
+    assert several.models.sparse.file_bytes - one.models.sparse.file_bytes > 512 * 14
+    assert one.verification.outputs_bit_exact
+    assert one.accuracy.drop - several.accuracy.drop < 0.02
+
+
+@pytest.mark.parametrize("options", [{}, {"int8": True, "activations": "float32"}])
+def test_it_needs_integer_kernels(options, model3, digits, tmp_path):
+    with pytest.raises(SettingsError, match=r"dense_scales = per-tensor speaks of integer kernels: add int8"):
+        tflite_sparse.export(model3, digits, dense_scales="per-tensor", out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_gate_tells_what_several_scales_reach(uneven3, digits, tmp_path):
+    report = tflite_sparse.export(uneven3, digits, int8=True, dense_scales="per-tensor", out=tmp_path)
+    assert not report.gates.passed
+    several = next(each for each in report.alternatives if each.option == "--dense-scales per-channel")
+    assert several.drop < report.accuracy.drop
+    assert several.file_bytes > report.models.sparse.file_bytes
