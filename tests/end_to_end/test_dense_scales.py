@@ -11,8 +11,8 @@ def scales(path):
     """How many scales the kernels of a file have, by their shapes."""
     model = serde.read(path)
     tensors = model.subgraphs[0].tensors
-    stored = [tensor for tensor in tensors if model.buffers[tensor.buffer].data is not None and len(tensor.shape) > 1]
-    return {tuple(map(int, tensor.shape)): len(tensor.quantization.scale) for tensor in stored}
+    stored = [each for each in tensors if each.shape is not None and model.buffers[each.buffer].data is not None]
+    return {tuple(map(int, tensor.shape)): len(tensor.quantization.scale) for tensor in stored if len(tensor.shape) > 1}
 
 
 @pytest.mark.parametrize("options", [{}, {"calibration": "mse"}, {"activations": "int16"}, {"target": "micro"}])
