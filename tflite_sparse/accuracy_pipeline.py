@@ -44,11 +44,7 @@ class _Way:
 _USUAL: dict[str, Any] = {"calibration": "min-max"}
 _WAYS = (
     _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
-    _Way(
-        "--dense-scales per-channel",
-        {"dense_scales": "per-channel"},
-        "as fast, up to 16 bytes an output",
-    ),
+    _Way("--dense-scales per-channel", {"dense_scales": "per-channel"}, "as fast, up to 16 bytes an output"),
     _Way("--calibration min-max", _USUAL, "as fast"),
     _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
     _Way("--calibration mse", {"calibration": "mse"}, "as fast"),

@@ -175,9 +175,10 @@ class ExportSettings(TargetSettings):
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
         if self.target == "ethos-u" and not self.int8:
             raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
-        if self.bias_correction and (not self.int8 or self.activations == "float32"):
+        computes_in_integers = self.int8 and self.activations != "float32"
+        if self.bias_correction and not computes_in_integers:
             raise ValueError("bias_correction speaks of integer biases: add int8 (--int8), without float32 activations")
-        if self.dense_scales != "per-channel" and (not self.int8 or self.activations == "float32"):
+        if self.dense_scales != "per-channel" and not computes_in_integers:
             raise ValueError(
                 f"dense_scales = {self.dense_scales} speaks of integer kernels: add int8 (--int8), without float32 "
                 "activations"

@@ -53,16 +53,27 @@ def model3(keras3, digits):
 
 
 @pytest.fixture(scope="session")
-def uneven3(keras3, digits):
+def dense_net(keras3, digits):
+    """A function of units and epochs: two Dense layers, trained on digits, that yield logits."""
+
+    def trained(units, epochs):
+        keras3.utils.set_random_seed(1)
+        layers = keras3.layers
+        model = keras3.Sequential(
+            [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(units, activation="relu"), layers.Dense(10)]
+        )
+        loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras3.optimizers.Adam(2e-3), loss)
+        model.fit(digits.x_train, digits.y_train, epochs=epochs, verbose=0)
+        return model
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def uneven3(dense_net):
     """Hidden channels of very different ranges: int8 loses twice what int8 weights alone lose."""
-    keras3.utils.set_random_seed(1)
-    layers = keras3.layers
-    model = keras3.Sequential(
-        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10)]
-    )
-    loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras3.optimizers.Adam(2e-3), loss)
-    model.fit(digits.x_train, digits.y_train, epochs=8, verbose=0)
+    model = dense_net(units=64, epochs=8)
     ranges = 4.0 ** np.linspace(-4, 4, 64)
     (first, bias), (second, last) = (layer.get_weights() for layer in model.layers[1:])
     model.layers[1].set_weights([first * ranges, bias * ranges])

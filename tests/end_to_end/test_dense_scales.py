@@ -34,15 +34,8 @@ def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, dig
     assert found == {(16, 3, 3, 1): 16, (32, 3, 3, 16): 32, (16, 512): 1, (10, 16): 1}
 
 
-def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(keras3, digits, tmp_path):
-    keras3.utils.set_random_seed(1)
-    layers = keras3.layers
-    model = keras3.Sequential(
-        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(10)]
-    )
-    loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras3.optimizers.Adam(2e-3), loss)
-    model.fit(digits.x_train, digits.y_train, epochs=4, verbose=0)
+def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, digits, tmp_path):
+    model = dense_net(units=512, epochs=4)
     several, one = (
         tflite_sparse.export(model, digits, sparsity=0.8, int8=True, dense_scales=each, out=tmp_path / each)
         for each in ("per-channel", "per-tensor")
