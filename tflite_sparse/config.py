@@ -240,6 +240,7 @@ class FitSettings(Settings):
         learning_rate: the highest; it falls to zero along a cosine.
         rounds: how many times at most the plan is tightened and trained again where the file came out too large.
         io: type of inputs and outputs of the int8 files.
+        dense_scales: of the kernels of Dense layers, as for an export.
         calibration_samples: how many training samples the quantiser sees.
         metric: how outputs are scored, as for an export. Kernels are chosen by the loss, whatever it is.
         seed: of initialisation, order, dropout and the split.
@@ -260,6 +261,7 @@ class FitSettings(Settings):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     rounds: Annotated[int, Field(ge=1)] = 4
     io: Literal["int8", "float32"] | None = None
+    dense_scales: DenseScales = "per-channel"
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     metric: Metric = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -268,6 +268,7 @@ class Rounds:
         return {
             "int8": True,
             "io": settings.io,
+            "dense_scales": settings.dense_scales,
             "target": settings.target,
             "calibration_samples": settings.calibration_samples,
             "metric": settings.metric,

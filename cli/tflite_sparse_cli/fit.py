@@ -14,6 +14,7 @@ from tflite_sparse_cli.options import (
     Listed,
     calibration_samples_option,
     custom_objects_option,
+    dense_scales_option,
     end,
     json_option,
     listed,
@@ -83,6 +84,7 @@ _DEFAULTS = FitSettings(gate=True)
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the file.  [default: int8]",
 )
+@dense_scales_option(_DEFAULTS.dense_scales)
 @calibration_samples_option(_DEFAULTS.calibration_samples)
 @metric_option(_DEFAULTS.metric)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")

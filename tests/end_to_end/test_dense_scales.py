@@ -46,6 +46,17 @@ def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, dig
     assert one.accuracy.drop - several.accuracy.drop < 0.02
 
 
+def test_fit_weighs_what_one_scale_leaves(model3, digits, tmp_path):
+    report = tflite_sparse.fit(
+        model3, digits, budget=8500, dense_scales="per-tensor", epochs=0, blocks=("1x1",), out=tmp_path
+    )
+    assert report.gates.passed
+    assert abs(report.prediction_error) < 0.02
+    file = tmp_path / "model.tflite"
+    assert file.stat().st_size == report.file_bytes <= 8500
+    assert scales(tmp_path / "dense-int8.tflite")[(16, 512)] == 1
+
+
 @pytest.mark.parametrize("options", [{}, {"int8": True, "activations": "float32"}])
 def test_it_needs_integer_kernels(options, model3, digits, tmp_path):
     with pytest.raises(SettingsError, match=r"dense_scales = per-tensor speaks of integer kernels: add int8"):

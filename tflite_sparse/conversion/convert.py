@@ -27,14 +27,22 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """What the converter calibrates with and how, types of inputs, outputs and activations, and what stays float."""
+    """What the converter calibrates with and how, types of inputs, outputs and activations, and what stays float.
 
-    samples: Arrays
-    io: Io
-    activations: Activations
-    calibration: Calibration
-    dense_scales: DenseScales
+    As it is: nothing is quantised.
+    """
+
+    samples: Arrays | None = None
+    io: Io = "float32"
+    activations: Activations = "float32"
+    calibration: Calibration = "min-max"
+    dense_scales: DenseScales = "per-channel"
     float_layers: FloatLayers = field(default_factory=dict)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether the converter is to quantise."""
+        return self.samples is not None
 
 
 def to_float32(
@@ -63,7 +71,7 @@ def to_float32(
     forms = [
         replace(form, named=named) for form in traces(model, like, recurrent, int8=as_int8, fixed_batch=fixed_batch)
     ]
-    return _first_that_works(model, forms, None, ignore_steps)
+    return _first_that_works(model, forms, _Quantisation(), ignore_steps)
 
 
 def to_int8(
@@ -106,9 +114,7 @@ def to_int8(
     )
 
 
-def _first_that_works(
-    model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation | None, on_step: Step
-) -> bytes:
+def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation, on_step: Step) -> bytes:
     """The file of the first form that the converter takes. Where it takes none, the first one's error tells most."""
     errors = []
     for form in forms:
@@ -119,7 +125,7 @@ def _first_that_works(
     raise errors[0]
 
 
-def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | None, on_step: Step) -> bytes:
+def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_step: Step) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name) / "model"
         try:
@@ -135,17 +141,17 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation | Non
                 f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
                 on_step=on_step,
                 folder=str(folder),
-                samples=None if quantisation is None else quantisation.samples,
-                io="float32" if quantisation is None else quantisation.io,
-                activations="float32" if quantisation is None else quantisation.activations,
-                calibration="min-max" if quantisation is None else quantisation.calibration,
-                dense_scales="per-channel" if quantisation is None else quantisation.dense_scales,
-                float_layers={} if quantisation is None else quantisation.float_layers,
+                samples=quantisation.samples,
+                io=quantisation.io,
+                activations=quantisation.activations,
+                calibration=quantisation.calibration,
+                dense_scales=quantisation.dense_scales,
+                float_layers=quantisation.float_layers,
             )
         except child.ChildDiedError as death:
-            raise ConversionError(_death_message(model, death, quantisation is not None)) from death
+            raise ConversionError(_death_message(model, death, quantisation.is_any)) from death
         except (RuntimeError, MemoryError) as error:
-            raise ConversionError(_refusal_message(model, error, quantisation is not None)) from error
+            raise ConversionError(_refusal_message(model, error, quantisation.is_any)) from error
     return result
 
 
