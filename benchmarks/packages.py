@@ -140,7 +140,7 @@ def _download(package: Package, folder: Path) -> None:
         pinned = folder / "requirements.txt"
         pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", "utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        command += [*package.options, "-r", str(pinned)]
+        command += [*package.options, "-r", pinned.name]  # the folder is where it runs
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

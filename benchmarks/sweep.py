@@ -1,6 +1,6 @@
-"""Large sparse against small dense at equal size: Fashion-MNIST, and LSTMs on its rows and on the Japanese Vowels.
+"""Large sparse against small dense at equal size: Fashion-MNIST, and LSTMs on its rows, on speech and on text.
 
-python benchmarks/sweep.py [--only fashion|rows|vowels] [--seeds N] [--epochs N] [--work DIR] [--results FILE]
+python benchmarks/sweep.py [--only fashion|rows|vowels|text] [--seeds N] [--epochs N] [--work DIR] [--results FILE]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rich.console import Console
 
 import image_rows
 import results
+import verses
 import vowels
 from results import Verdict
 from tflite_sparse.evaluation import frontier
@@ -73,6 +74,13 @@ def _vowels(folder: Path) -> tuple[str, str]:
     return f"{Path(vowels.__file__).resolve()}:network", str(path)
 
 
+def _text(folder: Path) -> tuple[str, str]:
+    path = folder / "text.npz"
+    if not path.exists():
+        verses.write(path, folder / "packages")
+    return f"{Path(verses.__file__).resolve()}:network", str(path)
+
+
 _STUDIES = (
     Study(
         "fashion",
@@ -114,11 +122,30 @@ _STUDIES = (
         "of one time step (`--recurrent step`), measured over whole utterances.",
         (0.0, np.inf),
     ),
+    Study(
+        "text",
+        "Large sparse against small dense, an LSTM that foretells characters",
+        _text,
+        {
+            "width": (0.25, 0.5, 1.0),
+            "sparsity": (0.0, 0.9, 0.95),
+            "epochs": 4,
+            "learning_rate": 3e-3,
+            "batch_size": 32,
+            "recurrent": "step",
+            "dense_scales": "per-tensor",
+        },
+        "An LSTM of 192 units at width 1 reads the World English Bible and yields the next of 38 characters at each of "
+        "40 steps; 2,400,000 characters for training, 40,000 for the test; batches of 32 sequences. Files of one time "
+        "step (`--recurrent step`) whose kernels have one scale each (`--dense-scales per-tensor`), measured over "
+        "whole sequences.",
+        (0.0, np.inf),
+    ),
 )
 
 
 @click.command()
-@click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of the three.")
+@click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of them.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), help="Of every point, instead of what each study has.")
 @click.option("--jobs", type=click.IntRange(1), help="Points at once.")
