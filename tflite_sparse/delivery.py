@@ -20,6 +20,8 @@ REPORT_JSON = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_HTML = "report.html"
 SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
+SWEEP_POINTS = "points"
+"""The folder of a sweep's points, beside its report."""
 C_HEADER, C_SOURCE = "model.h", "model.cc"
 COMPILED = "model_vela.tflite"
 ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)

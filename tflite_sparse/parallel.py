@@ -6,6 +6,7 @@ Both go through joblib. Jobs that a dying worker took with it are given out agai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import joblib
@@ -15,7 +16,9 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from tflite_sparse.errors import SettingsError, one_line
 
 BYTES_PER_WORKER = 1_500_000_000
-"""Memory of one point: a training on Fashion-MNIST takes 1.0 GB, the converter that it then waits for 0.5 GB."""
+"""What a job is taken to need where nobody knows better."""
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 _SMALLEST_POOL = 2
 """In a pool of one, joblib would run the jobs in this process."""
@@ -31,15 +34,27 @@ Result = TypeVar("Result")
 
 def room(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
     """How many workers this machine has room for: cores, free memory and the number of jobs are the limits."""
-    fit = int(psutil.virtual_memory().available // bytes_per_worker)
+    fit = free_bytes() // bytes_per_worker
     return max(1, min(int(joblib.cpu_count()), fit, jobs))
+
+
+def free_bytes() -> int:
+    """Memory that this process may still take: what the machine has free, or its control group (version 2) if less."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = ((_CGROUP / name).read_text("ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free  # the root group, or another system
+    return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
 
 
 class Local:
     """The processes of this machine; the number of workers is as :func:`room` has it unless it is given."""
 
-    def __init__(self, workers: int | None, jobs: int) -> None:
-        self.workers = workers or room(jobs)
+    is_here = True
+
+    def __init__(self, workers: int | None, jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> None:
+        self.workers = workers or room(jobs, bytes_per_worker)
         self.threads = max(1, int(joblib.cpu_count()) // self.workers)
         self.smallest_pool = _SMALLEST_POOL
         self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
@@ -52,6 +67,8 @@ class Ray:
     Raises:
         SettingsError: Ray is not installed, or no cluster answers at ``address``.
     """
+
+    is_here = False
 
     def __init__(self, address: str, workers: int | None, jobs: int) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pydantic
 
-from tflite_sparse.delivery import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON
+from tflite_sparse.delivery import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON, SWEEP_POINTS
 from tflite_sparse.errors import OutputError
 from tflite_sparse.evaluation import mask_pictures
 from tflite_sparse.files import write_bytes
@@ -30,6 +30,8 @@ def rebuild(folder: Path) -> Path:
         FlatbufferError: the sparse file is damaged.
     """
     of_sweep = folder / SWEEP_JSON
+    if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
+        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with sweep --resume.")
     if of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
         text = sweep_page.render(_read(of_sweep, SweepReport))
     else:

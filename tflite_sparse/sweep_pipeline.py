@@ -13,7 +13,7 @@ from typing import Any
 
 import pydantic
 
-from tflite_sparse import child, delivery, parallel
+from tflite_sparse import child, delivery, parallel, point_progress
 from tflite_sparse.config import SweepSettings
 from tflite_sparse.errors import OutputError, SettingsError, TfliteSparseError, one_line
 from tflite_sparse.files import write_bytes
@@ -24,9 +24,9 @@ from tflite_sparse.report.sweep import Measured, Point, PointFile, SweepReport
 from tflite_sparse.sweep_point import Facts, Job, Place
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
-POINTS = "points"
 BUILT_IN = "built-in"
 
+_PARTS = 1000  # of a point, in which progress is told
 _LOST = "its worker died each time it was tried; memory may have run out: try fewer --jobs"
 _WHERE_AND_HOW_FAST = {"jobs", "ray_address", "resume", "out"}
 _GRID = {"sparsity", "width", "block", "seeds", "grid"}
@@ -109,8 +109,10 @@ class _Sweep:
         shared = self._shared(facts)
         done = self._done(shared)
         missing = [place for place in grid if place.name not in done]
-        delivery.make_folder(settings.out / POINTS)
-        done |= self._train(missing, shared)
+        workers = _workers(settings, len(missing), facts.bytes_per_point)
+        self._warn(grid)
+        delivery.make_folder(settings.out / delivery.SWEEP_POINTS)
+        done |= self._train(missing, shared, workers)
         report = self._report(facts, [done[place.name] for place in grid])
         self._write(report)
         return report
@@ -128,44 +130,65 @@ class _Sweep:
 
     def _done(self, shared: dict[str, Any]) -> dict[str, Point]:
         """The points on the disk that were measured; with ``resume`` there may be some."""
-        folder = self.settings.out / POINTS
+        folder = self.settings.out / delivery.SWEEP_POINTS
         files = sorted(folder.glob("*.json"))
         if files and not self.settings.resume:
             raise OutputError(f"{folder} holds the points of a sweep: go on with --resume, or choose another --out.")
         found = {}
         for path in files:
             kept = _read(path)
+            if kept.point.measured is None:
+                continue  # it is run again, with whatever is right now
             for name, value in shared.items():
                 if kept.settings.get(name) != value:
                     raise SettingsError(
                         f"{path} was made with {name} = {kept.settings.get(name)!r}, this sweep has {value!r}: "
                         "give the same, or choose another --out."
                     )
-            if kept.point.measured is not None:
-                found[kept.point.name] = kept.point
+            found[kept.point.name] = kept.point
+        if self.settings.resume and not files:
+            self.progress.note(f"warning: {folder} holds no points to go on from: all are run")
         return found
 
-    def _train(self, missing: Sequence[Place], shared: dict[str, Any]) -> dict[str, Point]:
-        if not missing:
-            return {}
-        settings, folder = self.settings, self.settings.out / POINTS
-        workers = _workers(settings, len(missing))
-        jobs = [Job(place, settings, self.builder, self.data, workers.threads) for place in missing]
-        self.progress.note(f"{len(missing)} points, {workers.workers} at once; threads for each: {workers.threads}")
+    def _warn(self, grid: Sequence[Place]) -> None:
+        """Say before hours of work what it will not answer."""
+        sparse, dense = (any((place.sparsity > 0) is wanted for place in grid) for wanted in (True, False))
+        if not (sparse and dense):
+            family, cure = ("small dense", "0") if sparse else ("large sparse", "a share of zeros")
+            self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among --sparsity")
+
+    def _train(
+        self, missing: Sequence[Place], shared: dict[str, Any], workers: parallel.Local | parallel.Ray
+    ) -> dict[str, Point]:
+        folder = self.settings.out / delivery.SWEEP_POINTS
         found: dict[str, Point] = {}
-        started = time.monotonic()
-        with self.progress.stage("sweep") as on_step:
-            for number, outcome in parallel.run(_run, jobs, workers):
-                point, content = outcome or (_lost(missing[number]), None)
-                if content is not None:
-                    write_bytes(folder / f"{point.name}.tflite", content)
-                kept = PointFile(settings=shared, point=point)
-                write_bytes(folder / f"{point.name}.json", (kept.model_dump_json(indent=2) + "\n").encode())
-                found[point.name] = point
-                on_step(len(found), len(missing))
-                left = (time.monotonic() - started) / len(found) * (len(missing) - len(found))
-                ahead = f"; about {_duration(left)} left" if left else ""
-                self.progress.note(f"{len(found)} of {len(missing)}: {sweep_tables.point_in_words(point)}{ahead}")
+        if not missing:
+            return found
+        self.progress.note(f"{len(missing)} points, {workers.workers} at once; threads for each: {workers.threads}")
+        with self.progress.stage("sweep") as on_step, point_progress.scratch() as scratch:
+            jobs = [
+                Job(
+                    place, self.settings, self.builder, self.data, workers.threads, scratch if workers.is_here else None
+                )
+                for place in missing
+            ]
+
+            def tell(share: float) -> None:
+                on_step(round(_PARTS * min(len(found) + share, len(missing))), _PARTS * len(missing))
+
+            try:
+                with point_progress.watched(scratch, tell):
+                    for number, outcome in parallel.run(_run, jobs, workers):
+                        point, content = outcome or (_lost(missing[number]), None)
+                        if content is not None:
+                            write_bytes(folder / f"{point.name}.tflite", content)
+                        kept = PointFile(settings=shared, point=point)
+                        write_bytes(folder / f"{point.name}.json", (kept.model_dump_json(indent=2) + "\n").encode())
+                        found[point.name] = point
+                        self.progress.note(f"{len(found)} of {len(missing)}: {sweep_tables.point_in_words(point)}")
+            except (KeyboardInterrupt, SystemExit):
+                self.progress.note(f"{len(found)} of {len(missing)} points are done, in {folder}: go on with --resume")
+                raise
         return found
 
     def _report(self, facts: Facts, points: list[Point]) -> SweepReport:
@@ -176,7 +199,7 @@ class _Sweep:
             data=facts.data,
             settings=self.settings.model_dump(mode="json"),
             points=points,
-            comparisons=sweep_comparison.comparisons(measured),
+            comparisons=sweep_comparison.comparisons(measured, self.settings.seeds),
             front=sweep_comparison.front(measured),
             failures=[f"{point.name}: {point.error}" for point in points if point.measured is None],
             seconds=self.progress.seconds,
@@ -192,9 +215,9 @@ class _Sweep:
             write_bytes(out / REPORT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
 
 
-def _workers(settings: SweepSettings, jobs: int) -> parallel.Local | parallel.Ray:
-    if settings.ray_address is None:
-        return parallel.Local(settings.jobs, jobs)
+def _workers(settings: SweepSettings, jobs: int, bytes_per_point: int) -> parallel.Local | parallel.Ray:
+    if settings.ray_address is None or jobs == 0:
+        return parallel.Local(settings.jobs, jobs, bytes_per_point)
     return parallel.Ray(settings.ray_address, settings.jobs, jobs)
 
 
@@ -209,7 +232,8 @@ def _run(job: Job) -> tuple[Point, bytes | None]:
     content: bytes | None = None
     error: str | None = None
     try:
-        measured, content = child.call("tflite_sparse.sweep_point:run", job=job)
+        with point_progress.of_point(job.scratch, place.name) as on_step:
+            measured, content = child.call("tflite_sparse.sweep_point:run", job=job, on_step=on_step)
     except child.ChildDiedError as died:
         memory = "; memory may have run out: try fewer --jobs" if died.was_killed else ""
         error = f"the process of the point {died.how}{memory}"
@@ -230,11 +254,3 @@ def _read(path: Path) -> PointFile:
         return PointFile.model_validate_json(path.read_bytes())
     except (OSError, pydantic.ValidationError) as error:
         raise OutputError(f"{path} is no point of a sweep: delete it, or choose another --out.") from error
-
-
-def _duration(seconds: float) -> str:
-    """In words, as long as it may take to the minute or the second."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -17,6 +17,7 @@ from tflite_sparse import pipeline
 from tflite_sparse.config import PruneSettings, SweepSettings
 from tflite_sparse.delivery import SPARSE
 from tflite_sparse.errors import DataError, ModelError, VerificationError
+from tflite_sparse.evaluation import user_metric
 from tflite_sparse.progress import Step
 from tflite_sparse.pruning import repeatable, training
 from tflite_sparse.pruning.callback import MagnitudePruning
@@ -30,6 +31,10 @@ from tflite_sparse.sources.source_model import check_finite
 
 _ANY_DROP = 1.0  # a sweep shows what was lost; nothing fails for it
 _LEAST_CLASSES = 2
+# On Fashion-MNIST (0.22 GB) a training takes 1.0 GB, the converter that it then waits for 0.5 GB.
+_BYTES_OF_PROGRAMS = 1_000_000_000
+_COPIES_OF_DATA = 3
+_BYTES_PER_PARAMETER = 32  # weights, gradients, two momenta, and copies while converting
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Job:
     """All that a point is made of: its place, the settings of the sweep, where model and data come from.
 
     ``builder`` is ``path/to/module.py:function``, or None for the built-in network; ``data`` is a specification or
-    arrays; ``threads`` is how many one operator may take.
+    arrays; ``threads`` is how many one operator may take; ``scratch`` is a folder for what is temporary, on the machine
+    where the sweep was started, or None on others.
     """
 
     place: Place
@@ -60,34 +66,44 @@ class Job:
     builder: str | None
     data: Any
     threads: int
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What holds for all points: name and checksum of the data, and of the file with the builder."""
+    """What holds for all points: name and checksum of the data, and of the file with the builder.
+
+    ``bytes_per_point`` is about the memory that the largest one takes.
+    """
 
     data: str
     data_crc32: str
     builder_crc32: str | None
+    bytes_per_point: int
 
 
 def check(places: Sequence[Place], settings: SweepSettings, builder: str | None, data: Any, *, on_step: Step) -> Facts:
-    """Find out before the work whether data and builder can be used: build and compile the model of every width.
+    """Find out before the work whether data, builder and metric can be used: build and compile every width.
 
     Raises:
         InputError: they cannot.
     """
     del on_step
+    user_metric.named(settings.metric)
     found: Dataset | None = None
+    parameters = 0
     for width in sorted({place.width for place in places}):
         built, found = _sources(width, settings.seed, settings, builder, data)
         training.compile_for(built, found, "sgd")  # labels that do not fit its output are told
+        parameters = max(parameters, built.model.count_params())
     assert found is not None  # there is a width
     parts = [found.x_train, found.y_train, found.x_test, found.y_test]
     source = (
         None if builder is None else arrays.checksum([np.frombuffer(_split_builder(builder)[0].read_bytes(), np.uint8)])
     )
-    return Facts(found.name, arrays.checksum(parts), source)
+    data_bytes = sum(part.nbytes for part in parts)
+    needed = _BYTES_OF_PROGRAMS + _COPIES_OF_DATA * data_bytes + _BYTES_PER_PARAMETER * parameters
+    return Facts(found.name, arrays.checksum(parts), source, needed)
 
 
 def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:

@@ -21,12 +21,17 @@ BETWEEN = "smaller, sparse"
 """The family of the points that nothing is said of."""
 
 
-def comparisons(points: Measurements) -> list[Comparison]:
-    """For each block and axis, the largest width at each sparsity over 0 against each width at sparsity 0."""
+def comparisons(points: Measurements, asked_seeds: int = 1) -> list[Comparison]:
+    """For each block and axis, the largest width at each sparsity over 0 against each width at sparsity 0.
+
+    Args:
+        points: what was measured.
+        asked_seeds: how many trainings of each were asked for; some may have failed.
+    """
     sparse, dense = families(points)
     blocks = dict.fromkeys(point.block for point, _ in sparse)
     return [
-        _compare(axis, block, [entry for entry in sparse if entry[0].block == block], dense)
+        _compare(axis, block, [entry for entry in sparse if entry[0].block == block], dense, asked_seeds)
         for block in blocks
         for axis in get_args(Axis)
     ]
@@ -79,7 +84,7 @@ def curve(points: Measurements, axis: Axis) -> Curve:
     )
 
 
-def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements) -> Comparison:
+def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements, asked_seeds: int) -> Comparison:
     width = sparse[0][0].width
     ours, theirs = curve(sparse, axis), curve(dense, axis)
     common = frontier.common_range(ours, theirs)
@@ -100,13 +105,13 @@ def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements) 
         for each in leads
     ]
     name = f"the large sparse model (width {width:g}" + ("" if block == "1x1" else f", blocks {block}") + ")"
-    sentences = _answer(axis, name, margins) if margins else [_why_not(axis, name, sparse, dense)]
+    sentences = _answer(axis, name, margins, asked_seeds) if margins else [_why_not(axis, name, sparse, dense)]
     return Comparison(
         axis=axis, block=block, width=width, lowest=lowest, highest=highest, margins=margins, sentences=sentences
     )
 
 
-def _answer(axis: Axis, name: str, margins: Sequence[Margin]) -> list[str]:
+def _answer(axis: Axis, name: str, margins: Sequence[Margin], asked_seeds: int) -> list[str]:
     """Who is ahead at some budgets, by how much, and over the whole common range."""
     places = np.unique(np.linspace(0, len(margins) - 1, _MOST_IN_WORDS).round().astype(int))
     said: list[str] = []
@@ -115,24 +120,33 @@ def _answer(axis: Axis, name: str, margins: Sequence[Margin]) -> list[str]:
         subject = name if not said else "it"
         way = "ahead of" if each.points >= 0 else "behind"
         spread = "" if each.interval is None else f" ± {each.interval:.1f}"
+        chance = "" if each.interval is None or _is_certain(each) else ", which may be chance"
         said.append(
             f"at {amount(axis, each.budget)} {subject} is {abs(each.points):.1f}{spread} points {way} the small dense "
-            f"one ({each.sparse:.2%} to {each.dense:.2%})"
+            f"one ({each.sparse:.2%} to {each.dense:.2%}){chance}"
         )
     sentences = [f"{each[0].upper()}{each[1:]}." for each in said]
     lowest, highest = amount(axis, margins[0].budget), amount(axis, margins[-1].budget)
-    certain = [each for each in margins if each.interval is not None and abs(each.points) > each.interval]
+    certain = [each for each in margins if _is_certain(each)]
     ahead = sum(each.points > 0 for each in margins)
+    cure = "take more --seeds" if asked_seeds < 2 else "run those that failed again, with --resume"
     trust = (
-        "of one seed there is no interval: take more --seeds"
+        f"of one seed there is no interval: {cure}"
         if margins[0].interval is None
         else f"at {len(certain)} of them the 95 % interval over {margins[0].seeds} seeds leaves out 0"
     )
+    if len(margins) == 1:
+        return [*sentences, f"That is the only size that both families reach; {trust.replace('of them', 'of 1')}."]
     sentences.append(
         f"Over what both families reach, {lowest} to {highest}, the large sparse one is ahead at {ahead} of "
         f"{len(margins)} budgets; {trust}."
     )
     return sentences
+
+
+def _is_certain(margin: Margin) -> bool:
+    """Whether the interval leaves out 0."""
+    return margin.interval is not None and abs(margin.points) > margin.interval
 
 
 def _why_not(axis: Axis, name: str, sparse: Measurements, dense: Measurements) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tflite_sparse.errors import InputError
+from tflite_sparse.errors import InputError, one_line
 
 
 def address(spec: str) -> tuple[Path, str] | None:
@@ -41,7 +41,7 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
             spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise raising(f"{path} raised {type(error).__name__}: {error}") from error
+        raise raising(f"{path} raised {type(error).__name__}: {one_line(error)}") from error
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
@@ -70,4 +70,4 @@ def call(path: Path, function: str, raising: type[InputError], *arguments: Any) 
         with contextlib.redirect_stdout(sys.stderr):
             return made(*arguments)
     except Exception as error:
-        raise raising(f"{path}:{function} raised {type(error).__name__}: {error}") from error
+        raise raising(f"{path}:{function} raised {type(error).__name__}: {one_line(error)}") from error
