@@ -67,6 +67,27 @@ def test_workers_fit_cores_memory_and_jobs(monkeypatch, cores, gigabytes, jobs, 
     assert workers.threads == cores // expected
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("max", 8), ("3000000000", 2), ("1000", 0)])
+def test_a_control_group_may_have_less_memory_than_the_machine(monkeypatch, tmp_path, limit, expected):
+    class Memory:
+        available = 8 * 10**9
+
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    (tmp_path / "memory.current").write_text("1000000000\n")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    monkeypatch.setattr(parallel, "_CGROUP", tmp_path)
+    assert parallel.free_bytes() == expected * 10**9
+    monkeypatch.setattr(parallel, "_CGROUP", tmp_path / "none")
+    assert parallel.free_bytes() == 8 * 10**9
+
+
+def test_points_that_need_much_memory_are_fewer_at_once(monkeypatch):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.setattr(parallel, "free_bytes", lambda: 10 * 10**9)
+    assert parallel.Local(None, 8, 4 * 10**9).workers == 2
+    assert parallel.Local(5, 8, 4 * 10**9).workers == 5  # as was asked for
+
+
 def test_no_ray_cluster(monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

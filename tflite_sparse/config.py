@@ -66,7 +66,11 @@ class Settings(pydantic.BaseModel):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise SettingsError("; ".join(_in_words(detail) for detail in error.errors())) from None
+            found = error.errors()
+            inner = {detail["loc"][0] for detail in found if len(detail["loc"]) > 1}
+            # A tuple whose items were refused counts as too short as well.
+            told = [each for each in found if each["type"] != "too_short" or each["loc"][0] not in inner]
+            raise SettingsError("; ".join(map(_in_words, told))) from None
 
 
 class TargetSettings(Settings):
@@ -240,6 +244,7 @@ class FitSettings(Settings):
         learning_rate: the highest; it falls to zero along a cosine.
         rounds: how many times at most the plan is tightened and trained again where the file came out too large.
         io: type of inputs and outputs of the int8 files.
+        recurrent: how recurrent layers are written, as for an export.
         dense_scales: of the kernels of Dense layers, as for an export.
         calibration_samples: how many training samples the quantiser sees.
         metric: how outputs are scored, as for an export. Kernels are chosen by the loss, whatever it is.
@@ -261,6 +266,7 @@ class FitSettings(Settings):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     rounds: Annotated[int, Field(ge=1)] = 4
     io: Literal["int8", "float32"] | None = None
+    recurrent: Recurrent = "auto"
     dense_scales: DenseScales = "per-channel"
     calibration_samples: Annotated[int, Field(ge=1)] = 200
     metric: Metric = "auto"

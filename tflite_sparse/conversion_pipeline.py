@@ -11,8 +11,9 @@ import numpy as np
 
 from tflite_sparse import bias_pipeline
 from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion import convert, step_pairs
+from tflite_sparse.conversion import convert, step_pairs, traces
 from tflite_sparse.conversion.float_operators import FloatLayers
+from tflite_sparse.errors import ModelError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
@@ -58,6 +59,27 @@ class Converter:
         """
         io = "float32" if self.settings.io == "float32" else None
         return replace(self, settings=self.settings.model_copy(update={**changes, "io": io}))
+
+    def in_form_of(self, source: SourceModel) -> Converter:
+        """The same, writing one time step where sequences are too long for other forms, or where that was asked for.
+
+        Raises:
+            ModelError: one time step was asked for, and the model cannot be written so.
+        """
+        settings = self.settings
+        like = None if self.samples is None else self.samples.x_train
+        calibrated = settings.int8 and settings.activations != "float32"
+        try:
+            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
+        except ModelError as error:
+            if settings.recurrent == "step":
+                raise
+            self.progress.note(str(error))  # the other forms remain
+            return self
+        if time_step is None:
+            return self
+        self.progress.note(f"recurrent layers: one time step, {time_step.words}")
+        return replace(self, time_step=time_step)
 
     def float32(self, source: SourceModel, path: Path, stage: str = "convert dense float32") -> None:
         """The float32 file of a model.

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tflite_sparse import delivery, pipeline, prune_pipeline, report_pipeline
-from tflite_sparse.config import DEMO_DATA, FitSettings
+from tflite_sparse.config import DEMO_DATA, ExportSettings, FitSettings
+from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import FIT_JSON
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
 from tflite_sparse.evaluation import user_metric
 from tflite_sparse.files import write_bytes
-from tflite_sparse.fit_rounds import Carried, Dense, Rounds, opened, save
+from tflite_sparse.fit_rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
 from tflite_sparse.fitting import candidates, choosing, pairing, plan_file
 from tflite_sparse.fitting.costs import Costs, Sizes
 from tflite_sparse.fitting.workspace import Workspace
@@ -93,7 +94,8 @@ class _Fit:
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
         work.check({**about, **prune_pipeline.fingerprints(source, samples)})
-        rounds = Rounds(settings, work, self.progress, metric)
+        converter = Converter(ExportSettings(**export_settings(settings)), samples, self.progress).in_form_of(source)
+        rounds = Rounds(settings, work, self.progress, metric, converter)
         path = self._dense(source, samples, work, is_new=is_new)
         dense = self._known(opened(path, source.name, settings.custom_objects), path, samples, blocks, rounds)
         floor = dense.sizes(choosing.lightest(dense.candidates))
@@ -110,7 +112,7 @@ class _Fit:
             epochs=carried.epochs,
             curve=carried.curve,
             progress=self.progress,
-            **rounds.export_settings(),
+            **export_settings(settings),
         )
         report = self._report(dense, carried, rounds, exported, floor)
         self._deliver(report, dense, carried)
@@ -148,7 +150,9 @@ class _Fit:
         if is_new:
             epochs, seed = self.settings.train_epochs, self.settings.seed
             with self.progress.stage("train dense model") as on_step:
-                training.train_from_scratch(source, samples, 0.0, seed=seed, epochs=epochs, on_step=on_step)
+                # The gate is judged on samples that the model must not know by heart.
+                known = held_out(samples, seed) if self.settings.gate else samples
+                training.train_from_scratch(source, known, 0.0, seed=seed, epochs=epochs, on_step=on_step)
         save(source, path)
         return path
 
@@ -254,6 +258,9 @@ class _Fit:
             samples=dense.samples.test_samples,
             dense_accuracy=models.dense_float32.accuracy,
             accuracy=None if models.sparse is None else models.sparse.accuracy,
+            dense_interval=models.dense_float32.interval,
+            interval=None if models.sparse is None else models.sparse.interval,
+            compared=None if exported.accuracy is None else exported.accuracy.model_copy(update={"confusion": []}),
             gates=report_model.Gates(passed=not failures, failures=failures),
             warnings=rounds.warnings,
             seconds=self.progress.seconds,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tflite_sparse import description, encoder, prune_pipeline, source_pipeline, training_curve, tuning
 from tflite_sparse.accuracy_pipeline import Evaluation
-from tflite_sparse.config import ExportSettings, FitSettings
+from tflite_sparse.config import FitSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.evaluation.accuracy import Name
 from tflite_sparse.evaluation.user_metric import UserMetric
@@ -104,6 +104,7 @@ class Rounds:
     work: Workspace
     progress: Timed
     metric: Name | UserMetric
+    converter: Converter
     done: list[FitRound] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -135,10 +136,9 @@ class Rounds:
         plan within the gate is found, or the two ends differ by 1 % of the bytes; each plan is carried out from the
         dense model.
         """
-        x, y, x_held, y_held = sensitivity.held_out(dense.samples, seed=self.settings.seed)
-        held = Dataset(dense.samples.name, x, y, x_held, y_held)
+        held = held_out(dense.samples, self.settings.seed)
         baseline = self.work.path("dense-float32.tflite")
-        self._converter(held).float32(dense.source, baseline)
+        replace(self.converter, samples=held).float32(dense.source, baseline)
         way = choosing.way_back(dense.candidates)
         low, high = 0, len(way) - 1
         within: list[Carried] = []
@@ -157,7 +157,9 @@ class Rounds:
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
         files = [(carried.file, self.settings.target)]
-        _, (best, reached) = Evaluation(held, self.metric, self.progress).scores(baseline, files)
+        _, (best, reached) = Evaluation(held, self.metric, self.progress, self.converter.time_step).scores(
+            baseline, files
+        )
         assert best is not None  # the baseline is refused where it yields NaN
         drop = None if reached is None else reached.drop_from(best)
         passed = drop is not None and drop <= self.settings.allowed_drop
@@ -244,11 +246,8 @@ class Rounds:
         """The dense int8 file of a model."""
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             temporary = Path(folder) / path.name
-            self._converter(samples).int8(source, temporary)
+            replace(self.converter, samples=samples).int8(source, temporary)
             publish(temporary, path)
-
-    def _converter(self, samples: Dataset) -> Converter:
-        return Converter(ExportSettings(**self.export_settings()), samples, self.progress)
 
     def finish(self, file: Path, converted: Path, samples: Dataset) -> None:
         """Write into an encoded file what an export writes there, so that it counts."""
@@ -257,25 +256,32 @@ class Rounds:
 
     def target(self) -> Target:
         """What the runtime of the file accepts."""
-        settings = ExportSettings(**self.export_settings())
+        settings = self.converter.settings
         if settings.target == "micro":
             return Micro(settings.micro_codec, settings.micro_min_saving)
         return tuning.target_for(settings.optimize)
 
-    def export_settings(self) -> Mapping[str, Any]:
-        """What :func:`tflite_sparse.export` is told."""
-        settings = self.settings
-        return {
-            "int8": True,
-            "io": settings.io,
-            "dense_scales": settings.dense_scales,
-            "target": settings.target,
-            "calibration_samples": settings.calibration_samples,
-            "metric": settings.metric,
-            "max_accuracy_drop": 1.0,  # the gate is fit's own: other options are the way out
-            "seed": settings.seed,
-            "out": settings.out,
-        }
+
+def export_settings(settings: FitSettings) -> dict[str, Any]:
+    """What :func:`tflite_sparse.export` is told."""
+    return {
+        "int8": True,
+        "io": settings.io,
+        "recurrent": settings.recurrent,
+        "dense_scales": settings.dense_scales,
+        "target": settings.target,
+        "calibration_samples": settings.calibration_samples,
+        "metric": settings.metric,
+        "max_accuracy_drop": 1.0,  # the gate is fit's own: other options are the way out
+        "seed": settings.seed,
+        "out": settings.out,
+    }
+
+
+def held_out(samples: Dataset, seed: int) -> Dataset:
+    """The training samples alone: those that are trained on, and as the test part those that are held out for plans."""
+    x, y, x_held, y_held = sensitivity.held_out(samples, seed=seed)
+    return Dataset(samples.name, x, y, x_held, y_held)
 
 
 def plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice, Sizes]:

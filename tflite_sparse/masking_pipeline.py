@@ -10,7 +10,6 @@ from typing import Any
 
 from tflite_sparse import training_curve
 from tflite_sparse.config import ExportSettings, PruningSettings
-from tflite_sparse.conversion import traces
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.errors import DataError, ModelError, SettingsError
 from tflite_sparse.progress import Timed
@@ -95,7 +94,7 @@ class Masking:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
         if trains and samples is None:
             raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
-        converter = self._in_its_form(stripped, converter)
+        converter = converter.in_form_of(stripped)
         failures = converter.baseline(stripped, dense_float32)
         with self.progress.stage("mask"):
             if by_rules is None:
@@ -119,23 +118,6 @@ class Masking:
         self.progress.note(words)
         done = described(kernels, applied, before, settings.finetune_epochs, words)
         return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
-
-    def _in_its_form(self, source: SourceModel, converter: Converter) -> Converter:
-        """The same, writing one time step where sequences are too long for other forms, or where that was asked for."""
-        settings, samples = self.settings, converter.samples
-        like = None if samples is None else samples.x_train
-        calibrated = settings.int8 and settings.activations != "float32"
-        try:
-            time_step = traces.as_time_step(source, like, settings.recurrent, calibrated=calibrated)
-        except ModelError as error:
-            if settings.recurrent == "step":
-                raise
-            self.progress.note(str(error))  # the other forms remain
-            return converter
-        if time_step is None:
-            return converter
-        self.progress.note(f"recurrent layers: one time step, {time_step.words}")
-        return replace(converter, time_step=time_step)
 
 
 def rules_of(settings: ExportSettings) -> Recipe | None:

@@ -137,7 +137,7 @@ class _Export:
         curve: Curve | None,
     ) -> report_model.Report:
         with self._work() as work:
-            converter = Converter(self.settings, samples, self.progress)
+            converter = Converter(self.settings, samples, self.progress).in_form_of(dense)
             failures = converter.baseline(dense, work / DENSE_FLOAT32)
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(masks.prunable(pruned), 0, before, epochs, words)

@@ -31,7 +31,9 @@ def scratch() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def of_point(folder: Path | None, name: str) -> Iterator[Step]:
-    """In the process of a point: tell its steps in ``folder``, where all its temporary files go.
+    """In the worker of a point: tell its steps in ``folder``, where all its temporary files go.
+
+    The worker ends when the process that started it is gone.
 
     Args:
         folder: of :func:`scratch`; None on another machine: nothing is told, and temporary files go where they go.
@@ -50,11 +52,14 @@ def of_point(folder: Path | None, name: str) -> Iterator[Step]:
             write_bytes(path, f"{_TRAINING * done / total:.6f}".encode())
 
     own.mkdir(exist_ok=True)
+    ended = threading.Event()
+    threading.Thread(target=_end_with, args=(os.getppid(), ended), daemon=True).start()
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
     try:
         yield on_step
     finally:
+        ended.set()
         tempfile.tempdir = before[1]
         if before[0] is None:
             del os.environ["TMPDIR"]
@@ -79,6 +84,13 @@ def watched(folder: Path, tell: Callable[[float], None]) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+
+
+def _end_with(parent: int, ended: threading.Event) -> None:
+    """End this process, and so the one that it waits for, when ``parent`` was killed: nobody wants the point then."""
+    while not ended.wait(_SECONDS):
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def told_in(folder: Path) -> float:

@@ -22,6 +22,7 @@ from tflite_sparse_cli.options import (
     out_option,
     progress_for,
     quiet_option,
+    recurrent_option,
     runtime_option,
     training_options,
 )
@@ -84,6 +85,7 @@ _DEFAULTS = FitSettings(gate=True)
     type=click.Choice(["int8", "float32"]),
     help="Type of inputs and outputs of the file.  [default: int8]",
 )
+@recurrent_option(_DEFAULTS.recurrent)
 @dense_scales_option(_DEFAULTS.dense_scales)
 @calibration_samples_option(_DEFAULTS.calibration_samples)
 @metric_option(_DEFAULTS.metric)

@@ -12,6 +12,7 @@ from rich.console import Console
 from tflite_sparse.progress import Step
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_SAME_LINES = 60.0  # where the share in it is the same
 _LEAST_SHARE = 0.05  # done, before the time left is guessed
 
 
@@ -50,20 +51,30 @@ class TerminalProgress:
     @contextlib.contextmanager
     def _lines(self, name: str) -> Iterator[Step]:
         started = last = time.perf_counter()
+        shown = ""
 
         def on_step(done: int, total: int) -> None:
-            nonlocal last
-            now = time.perf_counter()
-            if now - last >= _SECONDS_BETWEEN_LINES:
-                last = now
+            nonlocal last, shown
+            now, share = time.perf_counter(), f"{done / total:.0%}"
+            pause = _SECONDS_BETWEEN_LINES if share != shown else _SECONDS_BETWEEN_SAME_LINES
+            if now - last >= pause:
+                last, shown = now, share
                 left = (
-                    f", about {(now - started) * (total - done) / done:.0f} s left"
+                    f", about {_duration((now - started) * (total - done) / done)} left"
                     if done >= _LEAST_SHARE * total
                     else ""
                 )
-                self._print(f"{name}: {done / total:.0%}{left}")
+                self._print(f"{name}: {share}{left}")
 
         yield on_step
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """In words, as long as it may take to the minute or the second."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

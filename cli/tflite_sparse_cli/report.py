@@ -16,8 +16,8 @@ from tflite_sparse.config import DEFAULT_OUT
 def report(folder: Path, opens: bool) -> None:
     """Make DIR/report.html again from DIR/report.json and the sparse file beside it, and print its path.
 
-    DIR is a folder that `export` wrote, or one of `sweep`, whose sweep.json is read: tflite-sparse-out where none is
-    given.
+    DIR is a folder that `export` or `fit` wrote, or one of `sweep`, whose sweep.json is read: tflite-sparse-out where
+    none is given.
 
     Exit code: 0 done, 2 there is no report in DIR.
     """

@@ -1,7 +1,12 @@
 """``tflite-sparse sweep`` from a builder and data to its report, on this machine and on a Ray cluster."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from tflite_sparse import sweep_pipeline
 from tflite_sparse.config import SweepSettings
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.progress import Silent
 from tflite_sparse.report.sweep import PointFile, SweepReport
 from tools import run_cli
 
@@ -138,6 +144,85 @@ def test_resume_with_other_settings_is_refused(work, first):
     assert "go on with --resume" in again.stderr
 
 
+@pytest.mark.slow
+def test_a_point_that_failed_with_other_settings_does_not_stand_in_the_way(work, first, tmp_path):
+    out = shutil.copytree(work / "out", tmp_path / "out")
+    for path in (out / "points").glob("*"):
+        if path.name != "width0.25-sparsity0.8-1x1-seed0.json":
+            path.unlink()
+    again = run_cli(*options(work, out, "--resume", "--epochs", 1, "--width", "1", "--sparsity", "0", "--json"))
+    assert again.code == 0, again.stderr
+    assert [point["name"] for point in again.report["points"]] == ["width1-sparsity0-1x1-seed0"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_leaves_its_points_and_nothing_else(work, tmp_path):
+    out, temporary = tmp_path / "out", tmp_path / "temporary"
+    temporary.mkdir()
+    arguments = options(work, out, "--sparsity", "0", "--width", "1", "--seeds", 4, "--jobs", 1)
+    program = Path(sys.executable).with_name("tflite-sparse")
+    with subprocess.Popen(
+        [program, *(str(each) for each in arguments if each != "--quiet")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as running:
+        said = iter(running.stderr.readline, "")
+        next(line for line in said if line.startswith("1 of 4: "))
+        running.send_signal(signal.SIGINT)
+        rest = "".join(said)
+    assert running.returncode == 130
+    assert f"1 of 4 points are done, in {out / 'points'}: go on with --resume" in rest
+    assert len(files(out)) == 1
+    assert not [path for path in temporary.iterdir() if path.name.startswith("tflite-sparse-")]
+    rebuilt = run_cli("report", out)
+    assert rebuilt.code == 2
+    assert "go on with sweep --resume" in rebuilt.stderr
+
+
+class StoppedError(Exception):
+    """By a listener."""
+
+
+class StopsAtAWarning(Silent):
+    """Listens, and ends the run at the first warning."""
+
+    def note(self, text):
+        if text.startswith("warning: "):
+            raise StoppedError(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sparsity": (0.8,)}, "no small dense models to compare: put 0 among"),
+        ({"sparsity": (0.0,)}, "no large sparse models to compare"),
+        ({"resume": True}, "holds no points to go on from"),
+    ],
+)
+def test_what_comes_to_nothing_is_told_before_the_work(work, tmp_path, settings, message):
+    with pytest.raises(StoppedError, match=message):
+        tflite_sparse.sweep(
+            f"{work / 'nets.py'}:net", work / "data.npz", out=tmp_path / "out", progress=StopsAtAWarning(), **settings
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_metric_that_cannot_be_used_is_told_before_the_work(work, tmp_path):
+    nets = work / "nets.py"
+    with pytest.raises(DataError, match="has no function 'absent'"):
+        tflite_sparse.sweep(f"{nets}:net", work / "data.npz", metric=f"{nets}:absent", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_does_not_answer_leaves_no_folder(work, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(SettingsError, match="no Ray cluster answers there"):
+        tflite_sparse.sweep(f"{work / 'nets.py'}:net", work / "data.npz", ray_address="auto", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
@@ -197,8 +282,6 @@ class KillsAMachine:
             self._cluster.remove_node(self._machine, allow_graceful=False)
 
     def stage(self, name):
-        from tflite_sparse.progress import Silent
-
         return Silent().stage(name)
 
 

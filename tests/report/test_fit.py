@@ -2,7 +2,7 @@
 
 from tflite_sparse.report import fit_tables
 from tflite_sparse.report.fit import FitKernel, FitReport, FitRound, FixedConstant
-from tflite_sparse.report.model import Gates
+from tflite_sparse.report.model import Accuracy, Gates, Interval, Paired
 
 
 def kernel(name, **changes):
@@ -65,6 +65,32 @@ def test_the_sentences_tell_size_limits_and_accuracy():
     assert "8,900 bytes, of 9,000 allowed; predicted were 8,990 (+1.01%), in 1 round." in text
     assert "Between 7,000 bytes and 18,000 this model can be fitted; 6,000 of them are fixed." in text
     assert "top1 0.9500, dense float32 0.9700, on 359 test samples" in text
+
+
+def test_intervals_and_the_comparison_on_the_same_samples_are_told():
+    paired = Paired(against="dense_float32", difference=-0.02, interval=None, lost=9, gained=2, p_value=0.065)
+    lines = fit_tables.sentences(
+        report(
+            interval=Interval(low=0.92, high=0.97, method="wilson"),
+            compared=Accuracy(metric="top1", samples=359, drop=0.02, max_drop=1.0, paired=[paired]),
+        )
+    )
+    text = "\n".join(lines)
+    assert "top1 0.9500 [0.920, 0.970], dense float32 0.9700, on 359" in text
+    assert "Against dense float32: no loss that 359 samples can show (p = 0.065; 9 samples lost, 2 gained)." in lines
+
+
+def test_training_that_the_dense_model_had_not_is_told():
+    rounds = [
+        FitRound(number=number, epochs=epochs, predicted_bytes=1, file_bytes=1, held_out_drop=None, passed=True)
+        for number, epochs in ((1, 3), (2, 1))
+    ]
+    words = "The sparse model had {} epochs of training that the dense one had not."
+    assert words.format(4) in "\n".join(fit_tables.sentences(report(rounds=rounds)))
+    of_gate = report(mode="gate", budget_bytes=None, rounds=rounds[::-1])  # each of them began with the dense model
+    assert words.format(3) in "\n".join(fit_tables.sentences(of_gate))
+    untrained = [rounds[0].model_copy(update={"epochs": 0})]
+    assert "The sparse model had" not in "\n".join(fit_tables.sentences(report(rounds=untrained)))
 
 
 def test_what_failed_is_told():

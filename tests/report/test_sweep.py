@@ -106,6 +106,36 @@ def test_a_single_seed_has_no_interval():
     assert "of one seed there is no interval" in found.sentences[-1]
 
 
+def test_where_others_failed_the_cure_is_another():
+    measured = [(each, each.measured) for each in grid(seeds=(0,))]
+    (found, *_) = sweep_comparison.comparisons(measured, 3)
+    assert "--resume" in found.sentences[-1]
+
+
+def test_what_may_be_chance_is_called_so(full):
+    assert not any("chance" in sentence for sentence in comparison(full).sentences)
+    spread = {0: -0.05, 1: 0.0, 2: 0.05}
+    uneven = [
+        each.model_copy(
+            update={
+                "measured": each.measured.model_copy(update={"accuracy": each.measured.accuracy + spread[each.seed]})
+            }
+        )
+        if each.sparsity
+        else each
+        for each in grid()
+    ]
+    found = comparison(report(uneven))
+    assert found.sentences[0].endswith("which may be chance.")
+    assert "at 0 of them the 95 % interval" in found.sentences[-1]
+
+
+def test_a_single_size_is_said_to_be_one():
+    found = comparison(report(grid(sparse={0.9: (80_000, 0.9)})))
+    assert len(found.margins) == 1
+    assert found.sentences[-1].startswith("That is the only size that both families reach; at ")
+
+
 def test_no_common_budget_is_said():
     found = comparison(report(grid(sparse={0.5: (400_000, 0.93), 0.75: (350_000, 0.92)})))
     assert found.lowest is None

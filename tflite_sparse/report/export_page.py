@@ -43,6 +43,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         tool=report.tool,
         report=report,
         gates=report.gates if fitted is None else fitted.gates,
+        passed=_passed_words(report, fitted),
         fitted=None if fitted is None else fit_page.of(fitted),
         warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
         figures=_figures(report),
@@ -64,6 +65,14 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
+
+
+def _passed_words(report: Report, fitted: FitReport | None) -> str:
+    """What it means that all gates passed."""
+    judged = (
+        report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
+    )
+    return "All gates passed." if judged else "All gates passed; none was set for accuracy."
 
 
 def _warnings(report: Report) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from tflite_sparse.report.model import Gates
+from tflite_sparse.report.model import Accuracy, Gates, Interval
 
 
 class _Part(pydantic.BaseModel):
@@ -87,6 +87,10 @@ class FitReport(_Part):
         samples: how many these are.
         dense_accuracy: of the dense float32 file.
         accuracy: of the file that was written; None if it was not delivered or yields NaN.
+        dense_interval: of ``dense_accuracy``.
+        interval: of ``accuracy``.
+        compared: the file beside each dense one on the same samples, but for the confusion of classes, which is in
+            ``report.json``; None with ``accuracy``.
         gates: whether budget, accuracy and verification are as they must be.
         warnings: what spoke against the settings.
         seconds: time of each stage.
@@ -112,6 +116,14 @@ class FitReport(_Part):
     samples: int
     dense_accuracy: float | None
     accuracy: float | None
+    dense_interval: Interval | None = None
+    interval: Interval | None = None
+    compared: Accuracy | None = None
     gates: Gates
     warnings: list[str]
     seconds: dict[str, float]
+
+    @property
+    def has_accuracy_gate(self) -> bool:
+        """Whether accuracy was judged too."""
+        return self.mode == "gate" or self.settings.get("max_accuracy_drop") is not None

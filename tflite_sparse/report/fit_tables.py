@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report import accuracy_words
 from tflite_sparse.report.fit import FitReport
+from tflite_sparse.report.model import Interval
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.tables import Table
 
@@ -69,6 +71,11 @@ def sentences(report: FitReport) -> list[str]:
     """What was aimed at, what came of it, and whether it is as it must be."""
     return [
         *outcome(report),
+        *(
+            []
+            if report.compared is None
+            else [accuracy_words.paired(p, report.compared) for p in report.compared.paired]
+        ),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         *(f"FAILED {failure}" for failure in report.gates.failures),
         f"Written to {report.settings['out']}: model.tflite, fit.json, recipe.toml, fitted.keras, report.html and what "
@@ -79,7 +86,22 @@ def sentences(report: FitReport) -> list[str]:
 def _accuracy(report: FitReport) -> str:
     if report.accuracy is None or report.dense_accuracy is None:
         return "Accuracy: unknown; no file was delivered, or it yields NaN."
+    found = _with_interval(report.accuracy, report.interval)
+    before = _with_interval(report.dense_accuracy, report.dense_interval)
     return (
-        f"Accuracy: {report.metric} {report.accuracy:.4f}, dense float32 {report.dense_accuracy:.4f}, on "
-        f"{report.samples} test samples."
+        f"Accuracy: {report.metric} {found}, dense float32 {before}, on {report.samples} test samples."
+        f"{_further_training(report)}"
     )
+
+
+def _with_interval(score: float, found: Interval | None) -> str:
+    return f"{score:.4f}" + ("" if found is None else f" {accuracy_words.interval(found, None)}")
+
+
+def _further_training(report: FitReport) -> str:
+    """A dense model with as many epochs more may be better than the one that is compared with."""
+    rounds = report.rounds if report.mode == "budget" else report.rounds[-1:]  # those of a gate all begin anew
+    epochs = sum(each.epochs for each in rounds)
+    if not epochs:
+        return ""
+    return f" The sparse model had {epochs} epoch{'s' * (epochs > 1)} of training that the dense one had not."
