@@ -11,6 +11,8 @@ that, with as many epochs again, to two kinds of budget:
 * the bytes that ``gzip -9`` makes of the dense int8 file of the same dense model pruned weight by weight, to the zeros
   of that point and in as many epochs, beside that file: the fitted one runs as it is, the gzip must be unpacked first.
 
+``fit`` so has twice the training of a point. With ``--share`` it has as much: both halves have half of the epochs.
+
 Each fit lies in ``OUT`` as it comes, and what is there is not done again; so seeds can be done side by side, by several
 runs with one ``OUT`` and a ``--seed`` each, and gathered by one without.
 """
@@ -42,19 +44,22 @@ from tflite_sparse.sources.dataset import Dataset
 
 _HEADINGS = {
     "file": "fit beside the best point of a sweep, Fashion-MNIST",
+    "shared": "fit beside the best point of a sweep with as much training, Fashion-MNIST",
     "gzip": "A fitted file that runs beside gzip of an unstructured one, Fashion-MNIST",
 }
 _TARGETS = {
     "file": "at least as accurate as the best point of the sweep in those bytes, mean over the seeds",
+    "shared": "at least as accurate as the best point of the sweep in those bytes, mean over the seeds",
     "gzip": "no larger than gzip of the unstructured dense int8 file at no lower accuracy, mean over the seeds",
 }
 _EPOCHS = {
     "file": "The points of the sweep had {epochs} epochs in all.",
+    "shared": "The points of the sweep had {epochs} epochs in all, pruned on the way.",
     "gzip": "The file beside it is that of the same dense model, pruned weight by weight in as many.",
 }
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
 
-Aim = Literal["file", "gzip"]
+Aim = Literal["file", "shared", "gzip"]
 
 
 class Fitted(pydantic.BaseModel):
@@ -102,6 +107,7 @@ class Fitted(pydantic.BaseModel):
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where the fits stay; to go on with.")
 @click.option("--sparsity", "sparsities", multiple=True, type=float, help="Of the points; may be repeated. [all]")
 @click.option("--aim", "aims", multiple=True, type=click.Choice(["file", "gzip"]), help="May be repeated. [both]")
+@click.option("--share", is_flag=True, help="Of the aim file: fit has the epochs of a point, not twice as many.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Of the points; may be repeated. [all]")
 @results.results_option
 def main(
@@ -110,13 +116,15 @@ def main(
     sparsities: tuple[float, ...],
     aims: tuple[Aim, ...],
     seeds: tuple[int, ...],
+    share: bool,
     path: Path,
 ) -> None:
     """Fit, compare and note; targets that are missed are told and do not fail the run."""
     sweep = report.SweepReport.model_validate_json((folder / "sweep.json").read_bytes())
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as temporary:
         points = _points(sweep, sparsities, seeds)
-        found = list(_fits(sweep, points, out or Path(temporary), aims or ("file", "gzip")))
+        chosen_aims: tuple[Aim, ...] = ("shared",) if share else aims or ("file", "gzip")
+        found = list(_fits(sweep, points, out or Path(temporary), chosen_aims))
     for aim in _HEADINGS:
         chosen = [each for each in found if each.aim == aim]
         if chosen:
@@ -139,14 +147,14 @@ def _fits(
             if kept.exists():
                 yield Fitted.model_validate_json(kept.read_bytes())
                 continue
-            dense = _dense_model(point, sweep, samples, out)
-            if aim == "file":
+            dense = _dense_model(point, sweep, samples, out, _epochs(aim, sweep))
+            if aim != "gzip":
                 budget = measured.file_bytes
                 beside, accuracy = _best(sweep, point.seed, budget)
             else:
                 budget, accuracy = _unstructured(dense, samples, point, sweep, out)
                 beside = f"as dense int8, {point.sparsity:g} zeros"
-            fitted = _fit(dense, samples, budget, point, sweep, kept.with_suffix(""))
+            fitted = _fit(dense, samples, budget, point, sweep, kept.with_suffix(""), _epochs(aim, sweep))
             if fitted.accuracy is None:
                 raise click.ClickException(f"{kept.with_suffix('')}: {'; '.join(fitted.gates.failures)}")
             done = Fitted(
@@ -202,12 +210,26 @@ def _unstructured(
     return files.dense_int8.gzip_bytes, files.dense_int8.accuracy
 
 
-def _fit(dense: Path, samples: Dataset, budget: int, point: report.Point, sweep: report.SweepReport, out: Path) -> Any:
+def _epochs(aim: Aim, sweep: report.SweepReport) -> int:
+    """Of the dense model, and of pruning it."""
+    epochs: int = sweep.settings["epochs"]
+    return epochs // 2 if aim == "shared" else epochs
+
+
+def _fit(
+    dense: Path,
+    samples: Dataset,
+    budget: int,
+    point: report.Point,
+    sweep: report.SweepReport,
+    out: Path,
+    epochs: int,
+) -> Any:
     return tflite_sparse.fit(
         dense,
         samples,
         budget=budget,
-        epochs=sweep.settings["epochs"],
+        epochs=epochs,
         batch_size=sweep.settings["batch_size"],
         learning_rate=sweep.settings["learning_rate"],
         seed=point.seed,
@@ -216,9 +238,9 @@ def _fit(dense: Path, samples: Dataset, budget: int, point: report.Point, sweep:
     )
 
 
-def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, folder: Path) -> Path:
+def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, folder: Path, epochs: int) -> Path:
     """The network of the point, trained dense as the sweep trains it; once for each seed."""
-    path = folder / f"dense-seed{point.seed}.keras"
+    path = folder / f"dense-{epochs}-epochs-seed{point.seed}.keras"
     if not path.exists():
         keras = tensorflow_import.keras3()
         keras.utils.set_random_seed(point.seed)
@@ -226,11 +248,11 @@ def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Datase
         source = keras_model.KerasSource(
             scalable.build(keras, point.width, samples.x_train.shape[1:], classes), keras, "dense"
         )
-        settings = {name: sweep.settings[name] for name in ("batch_size", "learning_rate", "epochs")}
+        settings = {name: sweep.settings[name] for name in ("batch_size", "learning_rate")}
         training.train_repeatably(
             source,
             samples,
-            PruneSettings(**settings, seed=point.seed),
+            PruneSettings(**settings, epochs=epochs, seed=point.seed),
             None,
             on_step=ignore_steps,
             after_epoch=lambda epoch, loss: click.echo(f"dense, seed {point.seed}: epoch {epoch}, loss {loss:.4f}"),
@@ -256,7 +278,16 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
         rows.append((f"{sparsity:g}", *sizes, *scores, f"{np.mean(margins):+.2f}", spread, beside))
         passed = bool(np.mean(margins) >= 0) and all(each.file_bytes <= each.budget for each in entries)
         verdicts.append(Verdict(f"{budget:,.0f} bytes, {_TARGETS[aim]}", f"{np.mean(margins):+.2f} points", passed))
-    epochs, width = sweep.settings["epochs"], max(point.width for point in sweep.points)
+    epochs, width = _epochs(aim, sweep), max(point.width for point in sweep.points)
+    in_sweep = sweep.settings["epochs"]
+    option = "--share" if aim == "shared" else f"--aim {aim}"
+    of_points = f" --sparsity {','.join(f'{each:g}' for each in sorted(by_sparsity))} --width {width:g}"
+    start = (
+        f"tflite-sparse sweep --data {sweep.data}{of_points} --seeds {sweep.settings['seeds']} --epochs {in_sweep} --out DIR"
+        if aim == "shared"
+        else f"python benchmarks/sweep.py --only fashion --epochs {in_sweep} --work DIR"
+    )
+    folder = "DIR" if aim == "shared" else f"DIR/fashion/{in_sweep}-epochs"
     chosen = "".join(f" --sparsity {sparsity:g}" for sparsity in sorted(by_sparsity))
     seeds = len({each.seed for each in found})
     headings = ("zeros of the point", "budget B", "fit B", "fit %", "beside %", "points", "of the seeds", "beside")
@@ -266,10 +297,10 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
             f"## {_HEADINGS[aim]}",
             f"""{datetime.date.today().isoformat()}; {results.machine()}; {results.versions(_PACKAGES)}.
 The built-in network at width {width:g}, {seeds} seed{"s" * (seeds > 1)}, int8. `fit` starts from the dense model
-after {epochs} epochs, which the sweep trains too, and prunes it in {epochs} more, with blocks of 1x1, 1x4 and 1x16.
-{_EPOCHS[aim].format(epochs=epochs)} Means over the seeds.
-Reproduce: `python benchmarks/sweep.py --only fashion --epochs {epochs} --work DIR`, then
-`python benchmarks/fit.py DIR/fashion/{epochs}-epochs --aim {aim}{chosen}`""",
+after {epochs} epochs and prunes it in {epochs} more, with blocks of 1x1, 1x4 and 1x16.
+{_EPOCHS[aim].format(epochs=in_sweep)} Means over the seeds.
+Reproduce: `{start}`, then
+`python benchmarks/fit.py {folder} {option}{chosen}`""",
             markdown.table(table),
             "\n".join(f"- {verdict.in_words()}" for verdict in verdicts),
         ]
