@@ -281,15 +281,16 @@ def _section(aim: Aim, found: Sequence[Fitted], sweep: report.SweepReport) -> st
     epochs, width = _epochs(aim, sweep), max(point.width for point in sweep.points)
     in_sweep = sweep.settings["epochs"]
     option = "--share" if aim == "shared" else f"--aim {aim}"
-    of_points = f" --sparsity {','.join(f'{each:g}' for each in sorted(by_sparsity))} --width {width:g}"
+    seeds = len({each.seed for each in found})
+    zeros = ",".join(f"{each:g}" for each in sorted(by_sparsity))
     start = (
-        f"tflite-sparse sweep --data {sweep.data}{of_points} --seeds {sweep.settings['seeds']} --epochs {in_sweep} --out DIR"
+        f"tflite-sparse sweep --data {sweep.data} --sparsity {zeros} --width {width:g} --seeds {seeds} "
+        f"--epochs {in_sweep} --out DIR"
         if aim == "shared"
         else f"python benchmarks/sweep.py --only fashion --epochs {in_sweep} --work DIR"
     )
     folder = "DIR" if aim == "shared" else f"DIR/fashion/{in_sweep}-epochs"
     chosen = "".join(f" --sparsity {sparsity:g}" for sparsity in sorted(by_sparsity))
-    seeds = len({each.seed for each in found})
     headings = ("zeros of the point", "budget B", "fit B", "fit %", "beside %", "points", "of the seeds", "beside")
     table = Table(headings, tuple(rows), frozenset({"beside"}))
     return "\n\n".join(

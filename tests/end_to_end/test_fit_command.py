@@ -1,6 +1,7 @@
 """``tflite-sparse fit``: a model and a number of bytes in, a file within it out."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -20,6 +21,13 @@ FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "fitted.keras"
     "report.json",
     "report.md",
 }
+NETWORK = """
+import keras
+
+def net():
+    layers = keras.layers
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(64), layers.Dense(10)])
+"""
 FAST = {"epochs": 0, "blocks": ("1x1",)}  # masks only: what is tested is not how well it trains
 
 
@@ -107,6 +115,57 @@ def check_predictions(report):
     assert abs(report.prediction_error) < 0.01
     for kernel in report.kernels:
         assert kernel.file_bytes == pytest.approx(kernel.predicted_bytes, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_recurrent_model_is_fitted_as_one_time_step(keras3, digits, tmp_path):
+    """Each row of a digit is a time step; the plan speaks of the two kernels of the LSTM."""
+    keras3.utils.set_random_seed(0)
+    layers = keras3.layers
+    model = keras3.Sequential([keras3.Input((8, 8)), layers.LSTM(64, name="memory"), layers.Dense(10, name="classes")])
+    rows = {name: getattr(digits, f"x_{name}").reshape(-1, 8, 8) for name in ("train", "test")}
+    data = {"x_train": rows["train"], "y_train": digits.y_train, "x_test": rows["test"], "y_test": digits.y_test}
+    model.compile("adam", keras3.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data["x_train"], data["y_train"], epochs=8, verbose=0)
+    np.savez(tmp_path / "rows.npz", **data)
+    done = tflite_sparse.fit(
+        *(model, tmp_path / "rows.npz"),
+        budget=18_000,
+        recurrent="step",
+        dense_scales="per-tensor",
+        epochs=2,
+        blocks=("1x1",),
+        out=tmp_path / "out",
+    )
+    assert done.gates.passed, done.gates.failures
+    assert [kernel.name.rpartition("/")[2] for kernel in done.kernels] == ["kernel", "recurrent_kernel"]
+    assert (tmp_path / "out" / "model.tflite").stat().st_size <= 18_000
+    exported = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert exported["time_step"]["steps"] == 8
+    assert exported["verification"]["outputs_bit_exact"]
+    assert done.accuracy > 0.7
+    assert done.interval.low < done.accuracy < done.interval.high
+    assert done.compared.paired
+
+
+def test_the_gate_is_judged_on_samples_that_a_new_model_has_not_seen(digits_npz, tmp_path, monkeypatch):
+    seen = []
+
+    class StoppedError(Exception):
+        """By the test: what follows does not matter."""
+
+    def train(source, data, *arguments, **settings):
+        seen.append(data)
+        raise StoppedError
+
+    (tmp_path / "net.py").write_text(NETWORK)
+    monkeypatch.setattr("tflite_sparse.fit_pipeline.training.train_from_scratch", train)
+    for aim in ({"gate": True}, {"budget": BUDGET}):
+        with pytest.raises(StoppedError):
+            tflite_sparse.fit(None, digits_npz, builder=f"{tmp_path / 'net.py'}:net", out=tmp_path / "out", **aim)
+        shutil.rmtree(tmp_path / "out")
+    of_gate, of_budget = (data.train_samples for data in seen)
+    assert of_gate == of_budget - round(of_budget / 10)
 
 
 def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path):

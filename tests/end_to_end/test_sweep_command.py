@@ -166,6 +166,7 @@ def test_an_interrupted_sweep_leaves_its_points_and_nothing_else(work, tmp_path)
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it would be ignored
     ) as running:
         said = iter(running.stderr.readline, "")
         next(line for line in said if line.startswith("1 of 4: "))

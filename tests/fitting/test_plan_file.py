@@ -27,11 +27,11 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
         "kept/kernel": Option(None, UNSTRUCTURED, 1, 0.0),
     }
     path = tmp_path / "recipe.toml"
-    path.write_text(plan_file.text(choice, kernels, 7))
+    path.write_text(plan_file.text(choice, kernels, {"begin": 0, "end": 70, "frequency": 7}))
     plan = recipe.planner(recipe.read(path), PruningSettings())(kernels, Span(1000, 100))
     assert {each.kernel.name: (each.schedule.final, str(each.structure)) for each in plan.kernels} == {
         "dense/kernel": (0.9, "1x16"),
         "encoder/dense/kernel": (0.5, "1x1"),
         "odd+name.1/kernel": (0.8123, "1x1"),
     }
-    assert {each.schedule.frequency for each in plan.kernels} == {7}
+    assert {(each.schedule.begin, each.schedule.end, each.schedule.frequency) for each in plan.kernels} == {(0, 70, 7)}

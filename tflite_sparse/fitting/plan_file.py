@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tflite_sparse.fitting.candidates import Choice
 from tflite_sparse.pruning import recipe
 from tflite_sparse.sources.source_model import Kernel
 
 
-def text(choice: Choice, kernels: Sequence[Kernel], frequency: int | None = None) -> str:
+def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] | None = None) -> str:
     """The TOML.
 
     A rule for ``dense/kernel`` also speaks of ``encoder/dense/kernel``; so deeper kernels come later, and those that
@@ -20,11 +20,11 @@ def text(choice: Choice, kernels: Sequence[Kernel], frequency: int | None = None
     Args:
         choice: the plan.
         kernels: all of the model.
-        frequency: steps between two masks. None: it is left open.
+        schedule: ``begin``, ``end`` and ``frequency`` of the masks, in steps. None: they are left open.
     """
     lines = ["version = 1"]
-    if frequency is not None:
-        lines += ["", "[defaults]", f"frequency = {frequency}"]
+    if schedule is not None:
+        lines += ["", "[defaults]", *(f"{name} = {steps}" for name, steps in schedule.items())]
     for kernel in sorted(kernels, key=lambda each: each.name.count("/")):
         option = choice.get(kernel.name)
         if option is None and choice.keys().isdisjoint(recipe.names_of(kernel)):
