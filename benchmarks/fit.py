@@ -34,8 +34,9 @@ import tflite_sparse
 from results import Verdict
 from tflite_sparse.config import PruneSettings
 from tflite_sparse.files import write_bytes
+from tflite_sparse.fit_rounds import schedule_of
 from tflite_sparse.progress import ignore_steps
-from tflite_sparse.pruning import training
+from tflite_sparse.pruning import repeatable, training
 from tflite_sparse.report import markdown
 from tflite_sparse.report import sweep as report
 from tflite_sparse.report.tables import Table
@@ -55,7 +56,7 @@ _TARGETS = {
 _EPOCHS = {
     "file": "The points of the sweep had {epochs} epochs in all.",
     "shared": "The points of the sweep had {epochs} epochs in all, pruned on the way.",
-    "gzip": "The file beside it is that of the same dense model, pruned weight by weight in as many.",
+    "gzip": "The file beside it is that of the same dense model, pruned weight by weight in as many, with the same schedule.",
 }
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
 
@@ -203,7 +204,9 @@ def _unstructured(
     """The dense int8 file of the model pruned weight by weight: its gzip bytes and its accuracy."""
     settings = {name: sweep.settings[name] for name in ("epochs", "batch_size", "learning_rate", "scope")}
     pruned, exported = out / f"unstructured-{point.name}.keras", out / f"unstructured-{point.name}"
-    tflite_sparse.prune(dense, samples, pruned, sparsity=point.sparsity, seed=point.seed, **settings)
+    steps = settings["epochs"] * repeatable.steps(samples.train_samples, settings["batch_size"])
+    schedule = schedule_of(steps)  # as fit has it
+    tflite_sparse.prune(dense, samples, pruned, sparsity=point.sparsity, seed=point.seed, **settings, **schedule)
     files = tflite_sparse.export(pruned, samples, int8=True, max_accuracy_drop=1.0, out=exported).models
     assert files.dense_int8 is not None
     assert files.dense_int8.accuracy is not None

@@ -31,9 +31,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.targets.micro import Micro
 
 _UPDATES = 60  # of the masks in a training
-# Of its steps. The model is trained already: masks need not wait, and what is kept has the longer to make up for them. On
-# Fashion-MNIST (benchmarks/results.md) that was worth 0.2 points beside the usual tenth to 65 %.
-_PRUNING_END = 0.4
+_PRUNING_END = 0.4  # of its steps
 _LATER_ROUNDS = 4  # divides the epochs: little is left to prune
 _TRIES = 8  # to bring the predicted file, in which constants share vectors, under the budget
 _CLOSE_ENOUGH = 0.01  # of the bytes: where the search for the smallest file within a gate ends
@@ -200,10 +198,8 @@ class Rounds:
     ) -> None:
         settings = self.settings
         steps = epochs * repeatable.steps(len(samples.x_train), settings.batch_size)
-        end = max(round(steps * _PRUNING_END), 1)
-        schedule = {"begin": 0, "end": end, "frequency": max(end // _UPDATES, 1)}
         recipe = destination.with_suffix(".toml")
-        write_bytes(recipe, plan_file.text(choice, dense.source.kernels(), schedule).encode())
+        write_bytes(recipe, plan_file.text(choice, dense.source.kernels(), schedule_of(steps)).encode())
         found = prune_pipeline.prune(
             start,
             samples,
@@ -263,6 +259,16 @@ class Rounds:
         if settings.target == "micro":
             return Micro(settings.micro_codec, settings.micro_min_saving)
         return tuning.target_for(settings.optimize)
+
+
+def schedule_of(steps: int) -> dict[str, int]:
+    """``begin``, ``end`` and ``frequency`` of the masks in a training of so many steps.
+
+    The model is trained already: masks need not wait, and what is kept has the longer to make up for them. On
+    Fashion-MNIST (``benchmarks/results.md``) that was worth 0.2 points beside the usual tenth to 65 % of the steps.
+    """
+    end = max(round(steps * _PRUNING_END), 1)
+    return {"begin": 0, "end": end, "frequency": max(end // _UPDATES, 1)}
 
 
 def export_settings(settings: FitSettings) -> dict[str, Any]:
