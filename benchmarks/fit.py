@@ -56,7 +56,7 @@ _TARGETS = {
 _EPOCHS = {
     "file": "The points of the sweep had {epochs} epochs in all.",
     "shared": "The points of the sweep had {epochs} epochs in all, pruned on the way.",
-    "gzip": "The file beside it is that of the same dense model, pruned weight by weight in as many, with the same schedule.",
+    "gzip": "The file beside it is that of the same dense model, pruned weight by weight on the same schedule.",
 }
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
 
