@@ -30,6 +30,8 @@ def test_points_lie_where_their_numbers_say(folder, visit):
     assert found["width 1, 0.9 zeros"][0] == found["width 0.5, dense"][0]  # both 80,000 bytes
     assert found["width 1, 0.9 zeros"][1] < found["width 0.5, dense"][1]
     assert page.locator(".scatter polyline").count() == 3  # the families, blocks apart
+    named = page.locator(".scatter text.family").all_text_contents()
+    assert sorted(named) == ["blocks 1x16", "large sparse", "small dense"]
     assert "of the small dense one" in page.locator(".verdict").inner_text()
     assert "At equal gzip bytes" in page.locator("main").inner_text()
 

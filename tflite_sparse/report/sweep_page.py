@@ -29,10 +29,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Through the means of one family: ``x,y`` of each."""
+    """Through the means of one family: ``x,y`` of each; ``name`` stands at ``at``, its upper end."""
 
     kind: str
     points: str
+    name: str
+    at: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,12 @@ def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
         bottom=_HEIGHT - _BELOW,
         marks=tuple(marks),
         lines=tuple(
-            Line(found[0].kind, " ".join(f"{mark.x},{mark.y}" for mark in sorted(found, key=lambda each: each.x)))
+            Line(
+                found[0].kind,
+                " ".join(f"{mark.x},{mark.y}" for mark in sorted(found, key=lambda each: each.x)),
+                family.removeprefix("large sparse, "),
+                min(found, key=lambda each: each.y),
+            )
             for family, found in lines.items()
             if family != sweep_comparison.BETWEEN
         ),
