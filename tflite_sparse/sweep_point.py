@@ -175,6 +175,7 @@ def _measured(report: report_model.Report, content: bytes) -> Measured:
         metric=accuracy.metric,
         samples=accuracy.samples,
         sha256=hashlib.sha256(content).hexdigest(),
+        interval=models.sparse.interval,
     )
 
 

@@ -103,6 +103,7 @@ def test_what_is_reported_is_what_lies_on_the_disk(work, first):
         assert measured.nonzeros == pytest.approx(kernels - 0.8 * pruned, abs=0.02 * kernels)
         assert measured.file_bytes <= measured.dense_bytes
         assert measured.accuracy > 0.4  # of four classes
+        assert measured.interval.low < measured.accuracy < measured.interval.high
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tflite_sparse.report import plots, sweep_comparison, sweep_tables
+from tflite_sparse.report.model import Interval
 from tflite_sparse.report.sweep import Measured, Point, SweepReport
 
 DENSE = {0.25: (26_000, 0.86), 0.5: (80_000, 0.89), 1.0: (300_000, 0.92)}
@@ -104,6 +105,16 @@ def test_a_single_seed_has_no_interval():
     found = comparison(report(grid(seeds=(0,))))
     assert {each.interval for each in found.margins} == {None}
     assert "of one seed there is no interval" in found.sentences[-1]
+
+
+def test_a_single_seed_has_the_interval_of_its_samples():
+    alone = point(1.0, 0.9, "1x1", 0, 80_000, 0.9)
+    measured = alone.measured.model_copy(update={"interval": Interval(low=0.8798, high=0.9171, method="wilson")})
+    alone = alone.model_copy(update={"measured": measured})
+    (row,) = sweep_tables.points(report([alone])).rows
+    assert "90.00 [87.98, 91.71]" in row
+    (row,) = sweep_tables.points(report([alone, alone.model_copy(update={"seed": 1})])).rows
+    assert "90.00 +-0.00" in row
 
 
 def test_where_others_failed_the_cure_is_another():

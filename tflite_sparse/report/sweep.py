@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.report.model import Interval
+
 Axis = Literal["file_bytes", "gzip_bytes", "nonzeros"]
 """What two models have equally much of when they are compared."""
 
@@ -24,6 +26,7 @@ class Measured(_Part):
         nonzeros: weights of rank 2 and more in the file that are not zero.
         weights: all of these.
         accuracy: of the file in its runtime, on the test samples.
+        interval: of ``accuracy``, for these samples; what another seed makes of it is told by the seeds.
         float32_accuracy: of the same model before it was quantised.
         metric: what the accuracies are.
         samples: how many test samples.
@@ -40,6 +43,7 @@ class Measured(_Part):
     metric: str
     samples: int
     sha256: str
+    interval: Interval | None = None
 
 
 class Point(_Part):

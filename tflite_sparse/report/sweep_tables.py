@@ -33,7 +33,7 @@ def points(report: SweepReport) -> Table:
                 _mean(values, lambda m: m.file_bytes),
                 _mean(values, lambda m: m.gzip_bytes),
                 _mean(values, lambda m: m.nonzeros),
-                percent([m.accuracy for m in values]),
+                percent([m.accuracy for m in values]) + _of_samples(values),
                 percent([m.float32_accuracy for m in values]),
                 "*" if name in report.front else "",
             )
@@ -87,8 +87,9 @@ def markdown(report: SweepReport, plot: str) -> str:
         f"![Accuracy over file bytes]({plot})" if report.measured else "Nothing was measured.",
         "## Points",
         as_markdown(points(report)),
-        "Accuracies and sizes are means over the seeds, with the half width of the 95 % interval of the accuracy. The "
-        "file is the smaller of encoded and dense. A star: no other is both smaller and more accurate.",
+        "Accuracies and sizes are means over the seeds, with the half width of the 95 % interval of the accuracy; of "
+        "one seed with the interval that the test samples leave. The file is the smaller of encoded and dense. A star: "
+        "no other is both smaller and more accurate.",
     ]
     for each in report.comparisons:
         parts += [f"## {title(each)}", "\n".join(f"- {line}" for line in each.sentences)]
@@ -106,6 +107,13 @@ def percent(shares: Sequence[float]) -> str:
     """The mean of some shares, and half the width of its 95 % interval where there are several."""
     interval = half_interval([100 * share for share in shares])
     return f"{100 * float(np.mean(shares)):.2f}" + ("" if interval is None else f" +-{interval:.2f}")
+
+
+def _of_samples(values: Sequence[Measured]) -> str:
+    """Of a single seed: the interval that the test samples leave."""
+    if len(values) > 1 or values[0].interval is None:
+        return ""
+    return f" [{100 * values[0].interval.low:.2f}, {100 * values[0].interval.high:.2f}]"
 
 
 def _mean(values: Sequence[Measured], of: Callable[[Measured], float]) -> str:
