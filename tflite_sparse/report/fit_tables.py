@@ -71,16 +71,17 @@ def sentences(report: FitReport) -> list[str]:
     """What was aimed at, what came of it, and whether it is as it must be."""
     return [
         *outcome(report),
-        *(
-            []
-            if report.compared is None
-            else [accuracy_words.paired(p, report.compared) for p in report.compared.paired]
-        ),
+        *_paired(report),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         *(f"FAILED {failure}" for failure in report.gates.failures),
         f"Written to {report.settings['out']}: model.tflite, fit.json, recipe.toml, fitted.keras, report.html and what "
         "else export writes.",
     ]
+
+
+def _paired(report: FitReport) -> list[str]:
+    compared = report.compared
+    return [] if compared is None else [accuracy_words.paired(each, compared) for each in compared.paired]
 
 
 def _accuracy(report: FitReport) -> str:

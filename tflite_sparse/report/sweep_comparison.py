@@ -130,13 +130,14 @@ def _answer(axis: Axis, name: str, margins: Sequence[Margin], asked_seeds: int) 
     certain = [each for each in margins if _is_certain(each)]
     ahead = sum(each.points > 0 for each in margins)
     cure = "take more --seeds" if asked_seeds < 2 else "run those that failed again, with --resume"
+    them = "1" if len(margins) == 1 else "them"
     trust = (
         f"of one seed there is no interval: {cure}"
         if margins[0].interval is None
-        else f"at {len(certain)} of them the 95 % interval over {margins[0].seeds} seeds leaves out 0"
+        else f"at {len(certain)} of {them} the 95 % interval over {margins[0].seeds} seeds leaves out 0"
     )
     if len(margins) == 1:
-        return [*sentences, f"That is the only size that both families reach; {trust.replace('of them', 'of 1')}."]
+        return [*sentences, f"That is the only size that both families reach; {trust}."]
     sentences.append(
         f"Over what both families reach, {lowest} to {highest}, the large sparse one is ahead at {ahead} of "
         f"{len(margins)} budgets; {trust}."
