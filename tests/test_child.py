@@ -1,11 +1,13 @@
 """Functions in a process of their own: values, errors, steps, and every way to die.
 
 What a child can be made to do with the package alone is little, so some tests give it a module of their own:
-``sitecustomize``, which every Python that starts with it on its path imports, lets the package find it.
+``sitecustomize``, which every Python that starts with it on its path imports, lets the package find it. Most tests run
+twice, with forks of a server and with fresh interpreters.
 """
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+import tflite_sparse
 import tiny_models
-from tflite_sparse import child, errors
+from tflite_sparse import child, errors, fork_server
 from tflite_sparse.child import ChildDiedError
 
 MODULE = """
@@ -29,6 +32,27 @@ MODULE = """
 
     def pid(on_step):
         return os.getpid()
+
+    def server(on_step):
+        return os.getppid()
+
+    def nested(on_step):
+        return os.getpid(), os.getppid(), child.call("tflite_sparse.for_tests:server")
+
+    def surroundings(on_step):
+        return dict(os.environ), os.getcwd(), list(sys.path)
+
+    def held(on_step):
+        entries = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        return [os.readlink(entry) for entry in entries if os.path.islink(entry)]  # that of the listing is gone
+
+    def imported(on_step):
+        return sorted(sys.modules)
+
+    def busy(seconds, on_step):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
 
     def steps(count, on_step):
         for done in range(count):
@@ -88,15 +112,53 @@ def temporary(tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory):
+    """What is on the path of a Python to which the module above belongs to the package."""
+    folder = tmp_path_factory.mktemp("path")
+    (folder / "more").mkdir()
+    (folder / "more" / "for_tests.py").write_text(textwrap.dedent(MODULE))
+    start = f"import tflite_sparse\ntflite_sparse.__path__.append({str(folder / 'more')!r})\n"
+    (folder / "sitecustomize.py").write_text(start)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(module_folder):
+    """A server whose forks see the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(module_folder)
+        client = fork_server.start_beside(child._MODULES["runtimes"])
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def extra(tmp_path, monkeypatch, temporary):
-    """Names functions of the module above, which only children see."""
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "for_tests.py").write_text(textwrap.dedent(MODULE))
-    start = f"import tflite_sparse\ntflite_sparse.__path__.append({str(tmp_path / 'more')!r})\n"
-    (tmp_path / "sitecustomize.py").write_text(start)
-    monkeypatch.syspath_prepend(tmp_path)
+def forks(server, module_folder, monkeypatch, temporary):
+    """Names functions of the module, which forks of a server run."""
+    monkeypatch.syspath_prepend(module_folder)
+    monkeypatch.setattr(tflite_sparse, "__path__", [*tflite_sparse.__path__, str(module_folder / "more")])
+    clients = [server]
+    monkeypatch.setattr(fork_server, "_clients", clients)
+    yield "tflite_sparse.for_tests:{}".format
+    for client in clients:
+        if client is not server:
+            client.close()
+
+
+@pytest.fixture
+def fresh(module_folder, monkeypatch, temporary):
+    """Names functions of the module, which fresh interpreters run."""
+    monkeypatch.syspath_prepend(module_folder)
+    monkeypatch.setattr(fork_server, "IS_POSSIBLE", False)
+    monkeypatch.setattr(fork_server, "_clients", [])
     return "tflite_sparse.for_tests:{}".format
+
+
+@pytest.fixture(params=["forks", "fresh"])
+def extra(request):
+    """Names functions of the module, run in both ways."""
+    return request.getfixturevalue(request.param)
 
 
 def is_running(pid):
@@ -104,6 +166,10 @@ def is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def wait_until_gone(pid):
@@ -247,19 +313,24 @@ def test_an_error_of_the_listener_ends_the_child(error, extra):
     wait_until_gone(seen[0])
 
 
-def test_child_ends_with_its_parent(tmp_path, extra):
+@pytest.mark.parametrize("forks_possible", [True, False])
+def test_child_ends_with_its_parent(forks_possible, tmp_path, module_folder):
     """A parent that is killed cannot clean up; the child must notice by itself."""
     folder = tmp_path / "of_the_parent"
     folder.mkdir()
     script = (
-        f"from tflite_sparse import child; child.call({extra('wait')!r}, on_step=lambda pid, _: print(pid, flush=1))"
+        f"from tflite_sparse import child, fork_server; fork_server.IS_POSSIBLE = {forks_possible}; "
+        "child.call('tflite_sparse.for_tests:wait', on_step=lambda pid, _: print(pid, flush=1))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path]), "TMPDIR": str(folder)}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         pid = int(parent.stdout.readline())
         assert is_running(pid)
+        server = parent_of(pid)
+        assert (server == parent.pid) is not forks_possible
         parent.kill()
     wait_until_gone(pid)
+    wait_until_gone(server)
 
 
 def test_calls_may_run_side_by_side(extra):
@@ -284,3 +355,123 @@ def test_job_folder_is_private_and_leaves_nothing(extra, temporary):
 
     child.call(extra("steps"), count=1, on_step=on_step)
     assert seen == [0o700]
+
+
+def test_next_child_starts_as_if_nothing_had_happened(forks, server):
+    """A crash is the end of the fork alone: the server stays."""
+    parents = [child.call(forks("server"))]
+    for function in ("segfault", "abort", "leave"):
+        with pytest.raises(ChildDiedError):
+            child.call(forks(function))
+        parents.append(child.call(forks("server")))
+    assert len(set(parents)) == 1
+    assert fork_server._clients == [server]
+
+
+def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFLITE_SPARSE_TEST", "ä = 1")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "anywhere"))
+    environment, folder, path = child.call(extra("surroundings"))
+    assert environment["TFLITE_SPARSE_TEST"] == "ä = 1"
+    assert "HOME" not in environment
+    assert folder == str(tmp_path)
+    assert str(tmp_path / "anywhere") in path
+
+
+def test_forks_have_imported_what_runs_files_and_hold_nothing_else(forks, tmp_path):
+    with (tmp_path / "of the caller").open("w"):
+        held = child.call(forks("held"))
+    assert "ai_edge_litert.interpreter" in child.call(forks("imported"))
+    kinds = sorted(
+        re.sub(r":.*", "", name) if name.startswith(("socket:", "pipe:")) else Path(name).name for name in held
+    )
+    assert kinds == ["log.txt", "log.txt", "null", "pipe", "socket"]
+
+
+def test_what_a_child_calls_comes_from_the_same_server(forks):
+    process, server, server_of_the_nested = child.call(forks("nested"))
+    assert server == server_of_the_nested
+    assert process != server
+
+
+def test_server_that_is_killed_takes_its_child_along_and_is_replaced(forks):
+    with pytest.raises(ChildDiedError, match="was killed"):
+        child.call(forks("wait"), on_step=lambda pid, _: os.kill(parent_of(pid), signal.SIGKILL))
+    assert child.call(forks("echo"), value=1) == {"value": 1}
+
+
+def test_idle_server_ends_and_is_replaced(forks, monkeypatch, module_folder):
+    """The default is minutes; this server is told to wait a moment only."""
+    monkeypatch.setattr(
+        fork_server,
+        "_START",
+        "import tflite_sparse.fork_server as it; it.IDLE_SECONDS = 0.2\n" + textwrap.dedent(fork_server._START),
+    )
+    monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0.2)  # for a fork of this process
+    fork_server._clients[:] = []
+    first = child.call(forks("server"))
+    wait_until_gone(first)
+    second = child.call(forks("server"))
+    assert second != first
+
+
+def test_process_with_other_threads_is_not_forked():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert not fork_server.may_fork_here()
+        assert fork_server.fork_here(()) is None
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_large_process_is_not_forked(monkeypatch):
+    """What it frees would stay in memory as long as the fork."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert fork_server.may_fork_here()
+    monkeypatch.setattr(fork_server, "MOST_BYTES_TO_FORK", 1_000_000)
+    assert not fork_server.may_fork_here()
+
+
+FORKED = """
+import os, sys, tempfile
+from tflite_sparse import child
+folder = tempfile.TemporaryDirectory()
+kept = open(os.path.join(folder.name, "open"), "w")
+child.prepare()
+del folder.name  # only the finalizer knows it now
+print(child.call("tflite_sparse.for_tests:held"))
+print(child.call("tflite_sparse.for_tests:server"), os.getpid())
+"""
+
+
+def test_fork_of_the_process_itself_leaves_alone_what_that_holds(tmp_path, module_folder):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path]),
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, env=environment, check=True)
+    held, ids = done.stdout.splitlines()
+    assert "/open" not in held
+    server, caller = map(int, ids.split())
+    assert server != caller
+    wait_until_gone(server)
+    assert list(tmp_path.iterdir()) == []
+    assert done.stderr == ""
+
+
+def test_time_of_children_is_accounted(extra):
+    child.call(extra("echo"))
+    with child.accounted() as spent:
+        child.call(extra("busy"), seconds=0.2)
+        with pytest.raises(RuntimeError):
+            child.call(extra("raise_other"))
+        with pytest.raises(ChildDiedError):
+            child.call(extra("abort"))
+    assert [each.function for each in spent] == ["for_tests:busy", "for_tests:raise_other"]
+    assert 0.15 < spent[0].cpu_seconds < 10

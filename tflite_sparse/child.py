@@ -3,32 +3,42 @@
 TensorFlow's converter and the runtimes are native code that a model can crash. In a child such a crash becomes an
 exception that tells what happened, and what they print on the C level can be shown or dropped.
 
-The child is a fresh interpreter, so a caller's script needs no guard against being imported again. Job and result
-pass through files in a private temporary folder; progress is one JSON line per step on the child's standard output.
-The child ends when its standard input does, that is, with its parent.
+A child is a fork of a server (:mod:`tflite_sparse.fork_server`) that has imported what the job needs, or, where there
+are no forks, a fresh interpreter. Neither runs the caller's script again. Job and result pass through files in a
+private temporary folder; steps are lines that the child writes. The child ends when the call does, and with its caller.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
+from tflite_sparse import child_job, fork_server
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.progress import Step, ignore_steps
 
+Needs = Literal["runtimes", "tensorflow", "fresh"]
+"""What a child must have imported: what runs files, that and TensorFlow, or nothing, in an interpreter of its own."""
+
+_MODULES: dict[Needs, tuple[str, ...]] = {
+    "runtimes": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert"),
+    "tensorflow": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert", "tensorflow"),
+}
 _KILLED = "was killed"
-_JOB, _RESULT, _LOG = "job.pickle", "result.pickle", "log.txt"
 _LOG_TAIL_CHARACTERS = 2000
+_TRIES = 2  # a server may end in the moment in which it is asked
 
 # Not ``-m``: that puts the current folder first on the path, and what lies there would be imported.
 _START = """
@@ -61,7 +71,62 @@ class ChildDiedError(TfliteSparseError):
         return type(self), (self.how, self.log)
 
 
-def call(function: str, /, *, on_step: Step = ignore_steps, **arguments: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The CPU time, user and system, of a child that ended with a result.
+
+    Attributes:
+        function: that it ran, ``module:name``, without the name of this package.
+        cpu_seconds: of the child and of the processes that it waited for.
+    """
+
+    function: str
+    cpu_seconds: float
+
+
+_spent: ContextVar[list[Spent] | None] = ContextVar("_spent", default=None)
+
+
+@contextlib.contextmanager
+def accounted() -> Iterator[list[Spent]]:
+    """Gather what the children cost that are called inside, in the order in which they end."""
+    found: list[Spent] = []
+    token = _spent.set(found)
+    try:
+        yield found
+    finally:
+        _spent.reset(token)
+
+
+def prepare(needs: Needs = "runtimes") -> None:
+    """Make the children cheap that come, if possible: have a server ready that has imported what they need.
+
+    Called at the start of a command, before anything that makes threads: a small process with one thread that has not
+    imported TensorFlow becomes the parent of the server; any other starts one beside itself.
+    """
+    fork_server.ensure(_MODULES[needs], _start_server)
+
+
+def may_fork_here() -> bool:
+    """Whether :func:`fork_here` would work."""
+    return fork_server.may_fork_here()
+
+
+def import_modules(needs: Needs) -> None:
+    """Import here what children need."""
+    for module in _MODULES[needs]:
+        importlib.import_module(module)
+
+
+def fork_here(needs: Needs) -> None:
+    """Fork this process as the server that children come from, if that is possible and there is none yet.
+
+    Only for a process that has imported what they need and done nothing with it: they see it as it is now.
+    """
+    fork_server.ensure(_MODULES[needs], fork_server.fork_here)
+
+
+def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runtimes", **arguments: Any) -> Any:
     """Call ``function`` ("package.module:name") of this package in a child and return what it returns.
 
     The function gets ``arguments`` and, as ``on_step``, a callback whose calls reach the caller's ``on_step``.
@@ -72,39 +137,75 @@ def call(function: str, /, *, on_step: Step = ignore_steps, **arguments: Any) ->
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
-        with (folder / _JOB).open("wb") as stream:
-            pickle.dump((function, arguments), stream, protocol=pickle.HIGHEST_PROTOCOL)
-        status = _run(folder, on_step)
-        log = (folder / _LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
-        if not (folder / _RESULT).exists():
-            raise ChildDiedError(_in_words(status), log)
-        with (folder / _RESULT).open("rb") as stream:
-            # Written by our own child, in a folder that only we may enter.
-            succeeded, value = pickle.load(stream)  # noqa: S301
-    if succeeded:
-        return value
-    raise value
+        child_job.write(child_job.Job(function, arguments), folder)
+        status = _run(folder, on_step, needs)
+        log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
+        outcome = child_job.read_outcome(folder)
+    if outcome is None:
+        raise ChildDiedError(_in_words(status), log)
+    spent = _spent.get()
+    if spent is not None:
+        spent.append(Spent(function.removeprefix("tflite_sparse."), outcome.cpu_seconds))
+    if outcome.succeeded:
+        return outcome.value
+    raise outcome.value
 
 
-def _run(folder: Path, on_step: Step) -> int:
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
-    with (folder / _LOG).open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=environment,
-        )
-        with process:
+def _start_server(modules: Sequence[str]) -> fork_server.Client | None:
+    if "tensorflow" not in modules and "tensorflow" not in sys.modules and fork_server.may_fork_here():
+        import_modules("runtimes")
+        return fork_server.fork_here(modules)
+    return fork_server.start_beside(modules)
+
+
+def _run(folder: Path, on_step: Step, needs: Needs) -> int:
+    """Do the job in ``folder``; the exit status, negative for a signal."""
+    with (folder / child_job.LOG).open("wb") as log:
+        for _ in range(_TRIES if needs != "fresh" else 0):
+            server = fork_server.ensure(_MODULES[needs], _start_server)
+            if server is None:
+                break
             try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    done, total = json.loads(line)
-                    on_step(done, total)
-                return process.wait()
-            finally:
-                process.kill()
+                return _in_fork(server, folder, log, on_step)
+            except fork_server.ServerGoneError:
+                fork_server.forget(server)
+        return _in_fresh_interpreter(folder, log, on_step)
+
+
+def _in_fork(server: fork_server.Client, folder: Path, log: BinaryIO, on_step: Step) -> int:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as steps:
+        try:
+            child = server.start(folder, writer, log.fileno())
+        finally:
+            os.close(writer)
+        with contextlib.closing(child):
+            _pass_on(steps, on_step)
+            return child.wait()
+
+
+def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step) -> int:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            _pass_on(process.stdout, on_step)
+            return process.wait()
+        finally:
+            process.kill()
+
+
+def _pass_on(steps: Any, on_step: Step) -> None:
+    for line in steps:
+        done, total = json.loads(line)
+        on_step(done, total)
 
 
 def _in_words(status: int) -> str:
@@ -120,41 +221,12 @@ def _in_words(status: int) -> str:
 
 
 def main(name: str) -> None:
-    """What the child does: the job in the folder ``name``."""
-    folder = Path(name)
+    """What a fresh interpreter does: the job in the folder ``name``."""
     # Whatever native code prints on standard output must not mix with the progress lines.
     steps = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def on_step(done: int, total: int) -> None:
-        print(json.dumps([done, total]), file=steps, flush=True)
-
-    with (folder / _JOB).open("rb") as job:
-        function, arguments = pickle.load(job)  # noqa: S301 - written by our own parent
-    try:
-        outcome = (True, _resolve(function)(**arguments, on_step=on_step))
-    except Exception as error:  # noqa: BLE001 - handed to the parent, whatever it is
-        outcome = (False, _portable(error))
-    unfinished = folder / (_RESULT + ".part")
-    with unfinished.open("wb") as result:
-        pickle.dump(outcome, result, protocol=pickle.HIGHEST_PROTOCOL)
-    unfinished.replace(folder / _RESULT)
-    steps.close()
-    # Destructors of native runtimes may crash at exit, after the work is done.
-    os._exit(0)
-
-
-def _resolve(function: str) -> Callable[..., Any]:
-    module, _, name = function.partition(":")
-    if not module.startswith("tflite_sparse."):
-        raise ValueError(f"{function} is no function of this package")
-    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
-
-
-def _portable(error: Exception) -> Exception:
-    """The error itself where it is one of this package's, which all can be pickled; else its text."""
-    return error if isinstance(error, TfliteSparseError) else RuntimeError(f"{type(error).__name__}: {error}")
+    child_job.run(Path(name), steps)
 
 
 def _end_with_parent() -> None:

@@ -81,6 +81,7 @@ class _Fit:
         self._check_out(model)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
+        tensorflow_import.start(self.progress)
         with self.progress.stage("load"):
             given, is_new = self._open(model)
             if len(given.inputs()) != 1 or len(given.outputs()) != 1:

@@ -30,7 +30,7 @@ from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
-from tflite_sparse.sources import dataset
+from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
@@ -108,9 +108,12 @@ class _Export:
     progress: Timed
 
     def run(self, model: Any, data: Any) -> report_model.Report:
+        settings = self.settings
+        self._check_folders()
+        rules = rules_of(settings)
+        source_pipeline.check_path(model)
+        tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
-            settings = self.settings
-            rules = rules_of(settings)
             source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
             masking = Masking(settings, self.progress)
@@ -136,6 +139,7 @@ class _Export:
         epochs: int,
         curve: Curve | None,
     ) -> report_model.Report:
+        self._check_folders()
         with self._work() as work:
             converter = Converter(self.settings, samples, self.progress).in_form_of(dense)
             failures = converter.baseline(dense, work / DENSE_FLOAT32)
@@ -145,12 +149,15 @@ class _Export:
             done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
             return self._finish(done, work / DENSE_INT8, work)
 
-    @contextmanager
-    def _work(self) -> Iterator[Path]:
-        """A folder for the files until they are delivered."""
+    def _check_folders(self) -> None:
+        """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
         if self.settings.android_assets is not None:
             delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder for the files until they are delivered."""
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             try:
                 yield Path(folder)

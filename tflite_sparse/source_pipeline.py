@@ -24,6 +24,16 @@ from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel
 
 
+def check_path(model: Any) -> None:
+    """Find out before TensorFlow is imported whether a path can be that of a model.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    if isinstance(model, str | os.PathLike):
+        keras_model.check_path(Path(model))
+
+
 def load(
     model: Any, data: Any, settings: ExportSettings, metric: Name | UserMetric, progress: Timed
 ) -> tuple[SourceModel | None, Dataset | None]:

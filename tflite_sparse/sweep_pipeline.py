@@ -101,6 +101,7 @@ class _Sweep:
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.sweep_point:check",
+                needs="tensorflow",
                 places=grid,
                 settings=settings,
                 builder=self.builder,
@@ -233,7 +234,9 @@ def _run(job: Job) -> tuple[Point, bytes | None]:
     error: str | None = None
     try:
         with point_progress.of_point(job.scratch, place.name) as on_step:
-            measured, content = child.call("tflite_sparse.sweep_point:run", job=job, on_step=on_step)
+            measured, content = child.call(
+                "tflite_sparse.sweep_point:run", needs="tensorflow", job=job, on_step=on_step
+            )
     except child.ChildDiedError as died:
         memory = "; memory may have run out: try fewer --jobs" if died.was_killed else ""
         error = f"the process of the point {died.how}{memory}"

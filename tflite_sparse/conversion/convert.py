@@ -140,6 +140,7 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
             result: bytes = child.call(
                 f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
                 on_step=on_step,
+                needs="tensorflow",
                 folder=str(folder),
                 samples=quantisation.samples,
                 io=quantisation.io,

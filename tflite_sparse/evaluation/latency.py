@@ -174,7 +174,9 @@ def first_invoke(path: Path, *, threads: int = 1, kernels: litert.Kernels = "def
         ExecutionError: the runtime refuses the file, or the process died.
     """
     try:
-        return child.call(f"{__name__}:first_invoke_here", path=str(path), threads=threads, kernels=kernels)  # type: ignore[no-any-return]
+        return child.call(  # type: ignore[no-any-return]
+            f"{__name__}:first_invoke_here", needs="fresh", path=str(path), threads=threads, kernels=kernels
+        )
     except child.ChildDiedError as death:
         raise ExecutionError(f"{litert.NAMES[kernels]} {death.how} on {path}.") from death
 

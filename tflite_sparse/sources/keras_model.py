@@ -38,6 +38,7 @@ from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_i
 from tflite_sparse.sources.user_code import load_module
 
 WRAPPER = "PruneLowMagnitude"
+_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 _MAX_CONFIG_BYTES = 100 * 2**20
 
@@ -157,6 +158,22 @@ def save_concrete(function: Any, folder: Path) -> None:
     tf.saved_model.save(holder, str(folder), signatures=function)
 
 
+def check_path(path: Path) -> None:
+    """Refuse what cannot be a model by its name.
+
+    Raises:
+        ModelError: there is no such file or folder, or its suffix is no model's.
+    """
+    if not path.exists():
+        raise ModelError(f"{path}: no such file or folder.")
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in _SUFFIXES:
+        return
+    if suffix == ".tflite":
+        raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
+    raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
+
+
 def open_model(
     path: Path, custom_objects: Path | None = None, builder: str | None = None, signature: str | None = None
 ) -> SourceModel:
@@ -171,8 +188,7 @@ def open_model(
     Raises:
         ModelError: it is missing, unreadable, not a model, or needs what was not given.
     """
-    if not path.exists():
-        raise ModelError(f"{path}: no such file or folder.")
+    check_path(path)
     custom = {} if custom_objects is None else _custom_objects(custom_objects)
     suffix = path.suffix.lower()
     if builder is not None and (path.is_dir() or suffix == ".keras"):
@@ -181,19 +197,15 @@ def open_model(
         return _open_saved_model(path, custom, signature)
     if signature is not None:
         raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
-    if suffix == ".tflite":
-        raise ModelError(f"{path} is a .tflite file already; export starts from a Keras model or a SavedModel.")
     if suffix == ".keras":
         config, version = _read_keras_archive(path)
-    elif suffix in (".h5", ".hdf5"):
+    else:
         whole = _read_hdf5(path)
         if whole is None:
             return _with_weights_of(path, builder, custom)
         if builder is not None:
             raise ModelError(_whole_model_message(path))
         config, version = whole
-    else:
-        raise ModelError(f"{path}: expected a .keras, .h5 or .hdf5 file or a SavedModel folder.")
     refuse_code_in_config(config, path, custom)
     is_keras2 = version.split(".")[0] in ("1", "2")
     keras = tensorflow_import.keras2() if is_keras2 else tensorflow_import.keras3()

@@ -9,22 +9,60 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
+from tflite_sparse import child
 from tflite_sparse.errors import ModelError, SettingsError
+from tflite_sparse.progress import Progress
+
+
+def start(progress: Progress) -> None:
+    """Import TensorFlow and have a server ready whose children have it imported too.
+
+    Where this is the first import, the server is a fork of this process, made before the first tensor. Else, or where
+    the process has other threads, it is an interpreter of its own, which imports beside the work that follows.
+
+    Args:
+        progress: receives the stage of the import.
+
+    Raises:
+        ModelError: TensorFlow cannot be imported.
+    """
+    if "tensorflow" in sys.modules:
+        child.prepare("tensorflow")
+        return
+    if not child.may_fork_here():
+        child.prepare("tensorflow")
+        tensorflow()
+        return
+    with progress.stage("start TensorFlow"):
+        tf = _import()
+        child.import_modules("tensorflow")
+    child.fork_here("tensorflow")
+    _look_for_devices(tf)
 
 
 def tensorflow() -> ModuleType:
     """TensorFlow, its start-up messages dropped (they are written by native code, on file descriptor 2)."""
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
+    tf = _import()
+    _look_for_devices(tf)
+    return tf
+
+
+def _import() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with _quiet_file_descriptor(2):
             import tensorflow as tf
-
-            tf.config.list_physical_devices()  # looks for GPUs, and complains where there are none
     except ImportError as error:
         raise ModelError(f"TensorFlow cannot be imported ({error}): pip install tensorflow.") from error
     return tf  # type: ignore[no-any-return]
+
+
+def _look_for_devices(tf: ModuleType) -> None:
+    """Make TensorFlow look for GPUs while its complaints go nowhere; after a fork, for CUDA does not survive one."""
+    with _quiet_file_descriptor(2):
+        tf.config.list_physical_devices()
 
 
 def keras3() -> ModuleType:
