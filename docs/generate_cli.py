@@ -20,7 +20,10 @@ def reference() -> str:
         "Generated from the program by `python docs/generate_cli.py`.",
         _section(program),
     ]
-    parts += [_section(_context(command, name, program)) for name, command in sorted(cli.commands.items())]
+    for name in sorted(cli.list_commands(program)):
+        command = cli.get_command(program, name)
+        assert command is not None
+        parts.append(_section(_context(command, name, program)))
     return "\n\n".join(parts) + "\n"
 
 

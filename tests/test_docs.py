@@ -42,8 +42,8 @@ def test_cli_reference_is_up_to_date():
 
 
 def test_every_option_has_help():
-    for name, command in cli.commands.items():
-        for option in command.params:
+    for name in cli.list_commands(None):
+        for option in cli.get_command(None, name).params:
             if isinstance(option, click.Option):
                 assert option.help, f"{name} {option.name}"
 
@@ -56,7 +56,8 @@ def test_links_lead_somewhere(path):
 
 
 def test_options_named_in_the_documents_exist():
-    known = {name for command in [cli, *cli.commands.values()] for option in command.params for name in option.opts}
+    commands = [cli, *(cli.get_command(None, name) for name in cli.list_commands(None))]
+    known = {name for command in commands for option in command.params for name in option.opts}
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for line in re.findall(r"tflite-sparse [a-z]+ [^\n`]*", path.read_text(encoding="utf-8")):
             for option in re.findall(r"(?<![\w-])--[a-z0-9-]+", line):

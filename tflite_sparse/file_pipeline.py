@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tflite_sparse import comparison, decoder, ethos_u_pipeline, micro_code, micro_pipeline, tuning
+from tflite_sparse import child, comparison, cpu_clock, decoder, ethos_u_pipeline, micro_code, micro_pipeline, tuning
 from tflite_sparse.config import EncodeSettings
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
@@ -59,7 +59,8 @@ def encode(
     source_bytes = _size(source)
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
-    with replacing(destination) as temporary:
+    child.prepare()
+    with cpu_clock.started() as spent, replacing(destination) as temporary:
         if checked.target == "litert":
             choices, verified = _for_litert(source, temporary, checked, timed)
         elif checked.target == "micro":
@@ -91,6 +92,7 @@ def encode(
             micro=micro,
             ethos_u=ethos_u,
             seconds=timed.seconds,
+            cpu=spent(),
         )
         if checked.c_array:
             _write_array(temporary.read_bytes(), destination)

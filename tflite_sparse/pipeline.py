@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse import android, delivery, source_pipeline
+from tflite_sparse import android, cpu_clock, delivery, source_pipeline
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import DENSE_FLOAT32, DENSE_INT8, SPARSE
@@ -27,6 +27,7 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
+from tflite_sparse.report.cpu import Cpu
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
@@ -65,7 +66,8 @@ def export(
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
-    return _export(checked.for_demo() if model is None else checked, progress).run(model, data)
+    with cpu_clock.started() as spent:
+        return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
 
 def export_pruned(
@@ -93,12 +95,13 @@ def export_pruned(
         progress: who listens.
         **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
     """
-    run = _export(ExportSettings(**settings), progress)
-    return run.of_pruned(dense, pruned, converted, samples, words, epochs, curve)
+    with cpu_clock.started() as spent:
+        run = _export(ExportSettings(**settings), progress, spent)
+        return run.of_pruned(dense, pruned, converted, samples, words, epochs, curve)
 
 
-def _export(settings: ExportSettings, progress: Progress | None) -> _Export:
-    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()))
+def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
+    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()), spent)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class _Export:
     settings: ExportSettings
     metric: Name | UserMetric
     progress: Timed
+    spent: Callable[[], Cpu]
 
     def run(self, model: Any, data: Any) -> report_model.Report:
         settings = self.settings
@@ -201,6 +205,7 @@ class _Export:
             training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),
             seconds=self.progress.seconds,
+            cpu=self.spent(),
         )
         is_verified = SPARSE in delivery.delivered(report.models)
         elsewhere = self._android_assets(paths, samples) if is_verified else {}

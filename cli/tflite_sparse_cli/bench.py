@@ -10,7 +10,7 @@ from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_table
 
 
-@click.command(short_help="Measure .tflite files side by side.")
+@click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the interpreters.")
 @click.option(

@@ -10,7 +10,7 @@ from tflite_sparse_cli.options import json_option, output_option, progress_for, 
 from tflite_sparse_cli.tables import print_lines
 
 
-@click.command(short_help="Make a sparse .tflite file dense again.")
+@click.command()
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
 @json_option

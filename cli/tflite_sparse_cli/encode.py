@@ -8,13 +8,20 @@ from typing import Any
 import click
 
 from tflite_sparse.config import EncodeSettings
-from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option, target_options
-from tflite_sparse_cli.tables import print_lines, print_table
+from tflite_sparse_cli.options import (
+    json_option,
+    output_option,
+    progress_for,
+    quiet_option,
+    target_options,
+    timings_option,
+)
+from tflite_sparse_cli.tables import print_lines, print_table, show_timings
 
 _DEFAULTS = EncodeSettings()
 
 
-@click.command(short_help="Make a .tflite file as small as LiteRT takes it.")
+@click.command()
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
 @target_options
@@ -29,9 +36,10 @@ _DEFAULTS = EncodeSettings()
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=_DEFAULTS.seed, show_default=True, help="Of the random inputs."
 )
+@timings_option
 @json_option
 @quiet_option
-def encode(source: Path, destination: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
+def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write IN.tflite as the smallest file that the target takes and that computes the same.
 
     IN.tflite may come from any converter, dense or sparse already. The zeros must be in its weights. The new file is
@@ -48,3 +56,5 @@ def encode(source: Path, destination: Path, as_json: bool, quiet: bool, **settin
         return
     print_table(tables.tensors(report), f"Weights of {destination}")
     print_lines(file_tables.encoding(report))
+    if timings:
+        show_timings(report)

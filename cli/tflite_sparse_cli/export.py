@@ -23,13 +23,14 @@ from tflite_sparse_cli.options import (
     quiet_option,
     recurrent_option,
     target_options,
+    timings_option,
 )
-from tflite_sparse_cli.tables import show
+from tflite_sparse_cli.tables import show, show_timings
 
 _DEFAULTS = ExportSettings()
 
 
-@click.command(short_help="Export a Keras model, sparse and verified.")
+@click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--sparsity",
@@ -128,9 +129,10 @@ _DEFAULTS = ExportSettings()
     help="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and what this "
     "machine's runtime computes from them (needs --int8).",
 )
+@timings_option
 @json_option
 @quiet_option
-def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
+def export(model: Path | None, data: str | None, timings: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write MODEL as dense float32, dense int8 and sparse .tflite files, verify them, and report what it cost.
 
     MODEL is a .keras file (Keras 2 or 3), an .h5 / .hdf5 file or a SavedModel folder, with or without
@@ -146,4 +148,6 @@ def export(model: Path | None, data: str | None, as_json: bool, quiet: bool, **s
         click.echo(report.model_dump_json(indent=2))
     else:
         show(report, settings["out"])
+        if timings:
+            show_timings(report)
     end(report.gates)

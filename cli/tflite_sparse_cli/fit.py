@@ -31,7 +31,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 _DEFAULTS = FitSettings(gate=True)
 
 
-@click.command(short_help="Make the most accurate file under a budget of bytes.")
+@click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--budget", metavar="BYTES", help="What the file may have: 100kB (100,000), 100KiB, 1.5MB, 100000.")
 @click.option(

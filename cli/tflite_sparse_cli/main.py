@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import traceback
@@ -10,22 +11,45 @@ from types import FrameType
 import click
 
 from tflite_sparse.errors import TfliteSparseError, one_line
-from tflite_sparse_cli.bench import bench
-from tflite_sparse_cli.decode import decode
-from tflite_sparse_cli.encode import encode
-from tflite_sparse_cli.export import export
-from tflite_sparse_cli.fit import fit
-from tflite_sparse_cli.inspect import inspect
-from tflite_sparse_cli.prune import prune
-from tflite_sparse_cli.report import report
-from tflite_sparse_cli.sweep import sweep
-from tflite_sparse_cli.verify import verify
+
+_COMMANDS = {
+    "export": "Export a Keras model, sparse and verified.",
+    "prune": "Train a Keras model to be sparse.",
+    "fit": "Make the most accurate file under a budget of bytes.",
+    "sweep": "Compare large sparse with small dense models of equal size.",
+    "encode": "Make a .tflite file as small as LiteRT takes it.",
+    "decode": "Make a sparse .tflite file dense again.",
+    "inspect": "Show what a .tflite file holds and who loads it.",
+    "verify": "Compare two .tflite files, weights and outputs.",
+    "bench": "Measure .tflite files side by side.",
+    "report": "Make report.html again, and open it.",
+}
+"""What each command does, in a line; it is the function of its name in the module of its name."""
 
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
 
 
 class _Program(click.Group):
-    """Turns whatever ends a command early into one line and an exit code."""
+    """Imports a command when it is asked for, and turns whatever ends it early into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of help."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"tflite_sparse_cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As help lists them, without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         signal.signal(signal.SIGTERM, _terminate)
@@ -50,10 +74,6 @@ class _Program(click.Group):
 def cli(debug: bool) -> None:
     """Make models small for phones and microcontrollers: sparse .tflite files, and what they cost."""
     del debug  # read from the context where an error is shown
-
-
-for command in (export, prune, fit, sweep, encode, decode, inspect, verify, bench, report):
-    cli.add_command(command)
 
 
 def _in_words(error: Exception) -> tuple[str, int]:

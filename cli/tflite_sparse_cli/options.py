@@ -33,6 +33,11 @@ output_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout and nothing else there."
 )
+timings_option = click.option(
+    "--timings",
+    is_flag=True,
+    help="Also print where the time went: seconds of each stage, CPU seconds of each process. --json has them too.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no notes.")
 
 

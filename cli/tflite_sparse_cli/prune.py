@@ -23,7 +23,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 _DEFAULTS = PruneSettings()
 
 
-@click.command(short_help="Train a Keras model to be sparse.")
+@click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", metavar="SPEC", required=True, help="Labelled data, as for export.")
 @click.option(

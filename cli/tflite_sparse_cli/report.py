@@ -10,7 +10,7 @@ import click
 from tflite_sparse.config import DEFAULT_OUT
 
 
-@click.command(short_help="Make report.html again, and open it.")
+@click.command()
 @click.argument("folder", metavar="[DIR]", default=DEFAULT_OUT, type=click.Path(path_type=Path))
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def report(folder: Path, opens: bool) -> None:

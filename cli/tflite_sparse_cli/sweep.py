@@ -31,7 +31,7 @@ _DEFAULTS = SweepSettings()
 _NUMBERS, _BLOCKS = Listed("numbers", float), Listed("blocks", str)
 
 
-@click.command(short_help="Compare large sparse with small dense models of equal size.")
+@click.command()
 @click.argument("model", metavar="[MODEL-BUILDER]", required=False)
 @click.option("--data", metavar="SPEC", required=True, help="Labelled data, as for export.")
 @click.option(

@@ -10,7 +10,8 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
-from tflite_sparse.report import tables
+from tflite_sparse.report import tables, timing_tables
+from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import WORST_SHOWN, worst
 from tflite_sparse.report.model import Report
 
@@ -34,6 +35,13 @@ def print_table(table: tables.Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
     console.print(_rich(table, title, console.width))
+
+
+def show_timings(report: Report | EncodingReport) -> None:
+    """Print on stdout where the time went."""
+    print_table(timing_tables.stages(report.seconds), "Wall time")
+    if report.cpu is not None:
+        print_table(timing_tables.processes(report.cpu), "CPU time")
 
 
 def print_lines(lines: Iterable[str]) -> None:

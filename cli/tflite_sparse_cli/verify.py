@@ -11,7 +11,7 @@ from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
 
-@click.command(short_help="Compare two .tflite files, weights and outputs.")
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--against",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.report.cpu import Cpu
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.model import Tensor
 from tflite_sparse.report.verification import VerificationReport
@@ -29,6 +30,7 @@ class EncodingReport(_Part):
         micro: of the target micro, what the file costs there.
         ethos_u: of the target ethos-u, the same.
         seconds: how long each stage took.
+        cpu: CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
@@ -43,6 +45,7 @@ class EncodingReport(_Part):
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     seconds: dict[str, float]
+    cpu: Cpu | None = None
 
 
 class DecodingReport(_Part):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.report.alternatives import Alternative
+from tflite_sparse.report.cpu import Cpu
 from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
@@ -201,7 +202,8 @@ class Report(_Part):
 
     ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
     ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
-    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart.
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``seconds`` is
+    the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
@@ -226,3 +228,4 @@ class Report(_Part):
     training: Curve | None = None
     time_step: TimeStepReport | None = None
     seconds: dict[str, float]
+    cpu: Cpu | None = None

@@ -1,0 +1,50 @@
+"""The CPU time of a command: its own and that of its child processes. Seconds, user and system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pydantic
+
+from tflite_sparse.child import Spent
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class ChildCpu(_Part):
+    """What the children cost that ran one task.
+
+    Attributes:
+        task: ``module:function`` of this package.
+        runs: how many children ended with a result.
+        seconds: of all of them.
+    """
+
+    task: str
+    runs: int
+    seconds: float
+
+
+class Cpu(_Part):
+    """Where the CPU time went.
+
+    Attributes:
+        own_seconds: of the process that was asked.
+        children: one entry for each task, in the order of their first runs.
+    """
+
+    own_seconds: float
+    children: list[ChildCpu]
+
+    @classmethod
+    def of(cls, own_seconds: float, spent: Sequence[Spent]) -> Cpu:
+        """From what was accounted (:func:`tflite_sparse.child.accounted`)."""
+        by_task: dict[str, list[float]] = {}
+        for each in spent:
+            by_task.setdefault(each.function, []).append(each.cpu_seconds)
+        children = [
+            ChildCpu(task=task, runs=len(seconds), seconds=round(sum(seconds), 3)) for task, seconds in by_task.items()
+        ]
+        return cls(own_seconds=round(own_seconds, 3), children=children)
