@@ -60,7 +60,7 @@ Metric = Annotated[str, pydantic.AfterValidator(_known_metric)]
 class Settings(pydantic.BaseModel):
     """Base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def __init__(self, **values: Any) -> None:
         try:

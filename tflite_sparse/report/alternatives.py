@@ -14,7 +14,7 @@ class Alternative(pydantic.BaseModel):
     None where it could not be made, and then ``words`` says why.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     option: str
     accuracy: float | None = None

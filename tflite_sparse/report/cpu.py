@@ -10,7 +10,7 @@ from tflite_sparse.child import Spent
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ChildCpu(_Part):

@@ -13,7 +13,7 @@ from tflite_sparse.report.verification import VerificationReport
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class EncodingReport(_Part):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # tables need the report, not the runtime
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Ratios(_Part):

@@ -24,7 +24,7 @@ class LayerError(pydantic.BaseModel):
     ``snr_db`` is None where there is no difference.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     operator: str

@@ -11,7 +11,7 @@ TRADE = "DECODE saves flash and never time: every invoke decodes every compresse
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class MicroReport(_Part):

@@ -19,7 +19,7 @@ from tflite_sparse.report.time_step import TimeStepReport
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Interval(_Part):

@@ -13,7 +13,7 @@ Axis = Literal["file_bytes", "gzip_bytes", "nonzeros"]
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Measured(_Part):

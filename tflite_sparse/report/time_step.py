@@ -11,7 +11,7 @@ class TimeStepState(pydantic.BaseModel):
     ``rescaled``: its output has another scale or zero point than its input, so that the app must convert it.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     units: int
@@ -30,7 +30,7 @@ class TimeStepReport(pydantic.BaseModel):
         words: why it was written so.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     steps: int | None
     input: str
