@@ -1,11 +1,20 @@
 """Real models, trained for seconds on real data, in every form that a user may have."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from made_once import MadeOnce
 from tflite_sparse.sources import dataset, tensorflow_import
 
 SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(scope="session")
+def made_once(pytestconfig):
+    """What this file makes, once for all workers and runs."""
+    return MadeOnce(pytestconfig.cache.mkdir("made-once"), [Path(__file__)])
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +57,33 @@ def fitted(keras, model, data, epochs=8, **options):
 
 
 @pytest.fixture(scope="session")
-def model3(keras3, digits):
-    return fitted(keras3, small_cnn(keras3), digits)
+def trained_file(made_once, digits):
+    """The path of the small CNN of one generation, trained."""
+
+    def path(name, keras):
+        def make(folder):
+            fitted(keras, small_cnn(keras), digits).save(folder / "model.keras")
+
+        return made_once.folder(name, make) / "model.keras"
+
+    return path
 
 
 @pytest.fixture(scope="session")
-def dense_net(keras3, digits):
+def model3(keras3, trained_file):
+    return keras3.models.load_model(trained_file("keras3", keras3))
+
+
+@pytest.fixture(scope="session")
+def model2(keras2, trained_file):
+    return keras2.models.load_model(trained_file("keras2", keras2))
+
+
+@pytest.fixture(scope="session")
+def dense_net(keras3, digits, made_once):
     """A function of units and epochs: two Dense layers, trained on digits, that yield logits."""
 
-    def trained(units, epochs):
+    def make(units, epochs, folder):
         keras3.utils.set_random_seed(1)
         layers = keras3.layers
         model = keras3.Sequential(
@@ -65,7 +92,11 @@ def dense_net(keras3, digits):
         loss = keras3.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras3.optimizers.Adam(2e-3), loss)
         model.fit(digits.x_train, digits.y_train, epochs=epochs, verbose=0)
-        return model
+        model.save(folder / "model.keras")
+
+    def trained(units, epochs):
+        folder = made_once.folder(f"dense-{units}-{epochs}", lambda folder: make(units, epochs, folder))
+        return keras3.models.load_model(folder / "model.keras")
 
     return trained
 
@@ -81,13 +112,7 @@ def uneven3(dense_net):
     return model
 
 
-@pytest.fixture(scope="session")
-def model2(keras2, digits):
-    return fitted(keras2, small_cnn(keras2), digits)
-
-
-@pytest.fixture(scope="session")
-def wrapped2(model2, keras2, digits):
+def wrapped(model2, keras2, digits):
     """A tfmot model as a checkpoint may hold it: its weights were updated once more after they were masked."""
     sparsity = tensorflow_import.model_optimization().sparsity.keras
     schedule = sparsity.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=60, frequency=10)
@@ -102,33 +127,47 @@ def wrapped2(model2, keras2, digits):
     return model
 
 
+MODEL_FILES = {
+    "keras3.keras": "keras3.keras",
+    "keras3.h5": "keras3.h5",
+    "keras3-export": "keras3_export",
+    "keras2.keras": "keras2.keras",
+    "keras2.h5": "keras2.h5",
+    "keras2-savedmodel": "keras2_savedmodel",
+    "wrapped.keras": "wrapped.keras",
+    "wrapped.h5": "wrapped.h5",
+    "wrapped-savedmodel": "wrapped_savedmodel",
+    "wrapped-export": "wrapped_export",
+}
+
+
 @pytest.fixture(scope="session")
-def model_files(tmp_path_factory, model3, model2, wrapped2):
+def model_files(made_once, model3, model2, keras2, digits):
     """Paths of the models in every form, by a name for the test."""
-    folder = tmp_path_factory.mktemp("models")
-    paths = {
-        "keras3.keras": folder / "keras3.keras",
-        "keras3.h5": folder / "keras3.h5",
-        "keras3-export": folder / "keras3_export",
-        "keras2.keras": folder / "keras2.keras",
-        "keras2.h5": folder / "keras2.h5",
-        "keras2-savedmodel": folder / "keras2_savedmodel",
-        "wrapped.keras": folder / "wrapped.keras",
-        "wrapped.h5": folder / "wrapped.h5",
-        "wrapped-savedmodel": folder / "wrapped_savedmodel",
-        "wrapped-export": folder / "wrapped_export",
-    }
-    for name in ("keras3.keras", "keras3.h5"):
-        model3.save(paths[name])
-    model3.export(paths["keras3-export"], verbose=False)
-    for name in ("keras2.keras", "keras2.h5"):
-        model2.save(paths[name])
-    model2.save(paths["keras2-savedmodel"], save_format="tf")
-    for name in ("wrapped.keras", "wrapped.h5"):
-        wrapped2.save(paths[name])
-    wrapped2.save(paths["wrapped-savedmodel"], save_format="tf")
-    wrapped2.export(str(paths["wrapped-export"]))
-    return paths
+
+    def make(folder):
+        paths = {name: folder / place for name, place in MODEL_FILES.items()}
+        wrapped2 = wrapped(model2, keras2, digits)
+        for name in ("keras3.keras", "keras3.h5"):
+            model3.save(paths[name])
+        model3.export(paths["keras3-export"], verbose=False)
+        for name in ("keras2.keras", "keras2.h5"):
+            model2.save(paths[name])
+        model2.save(paths["keras2-savedmodel"], save_format="tf")
+        for name in ("wrapped.keras", "wrapped.h5"):
+            wrapped2.save(paths[name])
+        wrapped2.save(paths["wrapped-savedmodel"], save_format="tf")
+        wrapped2.export(str(paths["wrapped-export"]))
+
+    folder = made_once.folder("model-files", make)
+    return {name: folder / place for name, place in MODEL_FILES.items()}
+
+
+@pytest.fixture(scope="session")
+def wrapped2(model_files, keras2):
+    """The tfmot model of those files."""
+    with tensorflow_import.model_optimization().sparsity.keras.prune_scope():
+        return keras2.models.load_model(model_files["wrapped.keras"])
 
 
 @pytest.fixture(scope="session")
