@@ -35,8 +35,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-import psutil
-
 from tflite_sparse import child_job
 
 IDLE_SECONDS = 600.0
@@ -127,7 +125,14 @@ class Running:
 
 def may_fork_here() -> bool:
     """Whether this process may become the parent of a server: it is small and has one Python thread."""
-    return IS_POSSIBLE and threading.active_count() == 1 and psutil.Process().memory_info().rss <= MOST_BYTES_TO_FORK
+    return IS_POSSIBLE and threading.active_count() == 1 and _peak_bytes() <= MOST_BYTES_TO_FORK
+
+
+def _peak_bytes() -> int:
+    """The most resident memory that this process has had."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # in KiB on Linux (getrusage(2))
 
 
 def fork_here(modules: Sequence[str]) -> Client | None:
