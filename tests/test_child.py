@@ -22,6 +22,8 @@ import tflite_sparse
 import tiny_models
 from tflite_sparse import child, errors, fork_server
 from tflite_sparse.child import ChildDiedError
+from tflite_sparse.progress import Silent
+from tflite_sparse.sources import tensorflow_import
 
 MODULE = """
     import ctypes, os, signal, sys, time
@@ -45,6 +47,13 @@ MODULE = """
     def held(on_step):
         entries = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
         return [os.readlink(entry) for entry in entries if os.path.islink(entry)]  # that of the listing is gone
+
+    def tensorflow(on_step):
+        was_imported = "tensorflow" in sys.modules
+        from tensorflow.python.eager import context
+        began = context._context is not None and context._context._context_handle is not None
+        import tensorflow as tf
+        return os.getppid(), was_imported, began, float(tf.reduce_sum(tf.ones((300, 300)) @ tf.ones((300, 300))))
 
     def imported(on_step):
         return sorted(sys.modules)
@@ -475,3 +484,62 @@ def test_time_of_children_is_accounted(extra):
             child.call(extra("abort"))
     assert [each.function for each in spent] == ["for_tests:busy", "for_tests:raise_other"]
     assert 0.15 < spent[0].cpu_seconds < 10
+
+
+WITH_TENSORFLOW = """
+import os
+from tflite_sparse import child
+from tflite_sparse.progress import Silent
+from tflite_sparse.sources import tensorflow_import
+tensorflow_import.start(Silent())
+tf = tensorflow_import.tensorflow()
+tf.ones(3) + 1  # begins here, after the fork
+print(os.getpid())
+for function in ("tensorflow", "abort", "tensorflow", "nested"):
+    try:
+        print(*child.call(f"tflite_sparse.for_tests:{function}", needs="tensorflow"))
+    except child.ChildDiedError as error:
+        print(error)
+"""
+
+
+def test_forks_have_tensorflow_imported_and_not_begun(module_folder):
+    """One import for all: the server is a fork of the process, made between the import and the first tensor."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_TENSORFLOW], capture_output=True, text=True, env=environment, check=True
+    )
+    _, first, crash, second, nested = done.stdout.splitlines()
+    server = first.split()[0]
+    assert first == second == f"{server} True False {300.0**3}"
+    assert crash == "the child process aborted"
+    assert nested.split()[1:] == [server, server]
+    wait_until_gone(int(server))
+
+
+@pytest.mark.parametrize(
+    ("imported", "threads", "way"), [(True, 1, "beside"), (False, 2, "beside"), (False, 1, "fork")]
+)
+def test_who_becomes_the_server_for_tensorflow(imported, threads, way, monkeypatch):
+    """A process that has TensorFlow may have tensors, one with threads may have locks: neither is forked."""
+    done = []
+    monkeypatch.setattr(fork_server, "_clients", [])
+    monkeypatch.setattr(fork_server, "fork_here", lambda modules: done.append(("fork", *modules)))
+    monkeypatch.setattr(fork_server, "start_beside", lambda modules: done.append(("beside", *modules)))
+    monkeypatch.setattr(threading, "active_count", lambda: threads)
+    monkeypatch.setattr(fork_server, "MOST_BYTES_TO_FORK", float("inf"))
+    monkeypatch.setattr(child, "import_modules", lambda needs: done.append(("import", needs)))
+    monkeypatch.setattr(tensorflow_import, "_import", lambda: done.append("import"))
+    monkeypatch.setattr(tensorflow_import, "_look_for_devices", lambda _: done.append("look for devices"))
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if imported:
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+    tensorflow_import.start(Silent())
+    server = (way, *child._MODULES["tensorflow"])
+    assert (
+        done
+        == {
+            "fork": ["import", ("import", "tensorflow"), server, "look for devices"],
+            "beside": [server, *([] if imported else ["import", "look for devices"])],
+        }[way]
+    )
