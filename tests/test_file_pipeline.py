@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 import tflite_sparse
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
+from spoiling import change_a_weight, change_the_scales, spoiling
 from tflite_sparse import file_pipeline
 from tflite_sparse.decoder import decode_file
 from tflite_sparse.encoder import encode_file
@@ -211,31 +212,6 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
     with pytest.raises(VerificationError):
         file_pipeline.encode(source, target)
     assert list(source.parent.iterdir()) == [source]
-
-
-def spoiling(write, change):
-    """``write``, but the file that it wrote is changed behind its back."""
-
-    def spoil(source, destination, *arguments, **options):
-        result = write(source, destination, *arguments, **options)
-        model = serde.read(destination)
-        change(model)
-        serde.write(model, destination)
-        return result
-
-    return spoil
-
-
-def change_a_weight(model):
-    buffer = model.buffers[next(t.buffer for t in model.subgraphs[0].tensors if t.name == b"weight")]
-    buffer.data = buffer.data.copy()
-    buffer.data[buffer.data.nonzero()[0][0]] ^= 1
-
-
-def change_the_scales(model):
-    for tensor in model.subgraphs[0].tensors:
-        if tensor.name == b"weight":
-            tensor.quantization.scale = tensor.quantization.scale * np.float32(4)
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
