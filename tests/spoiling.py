@@ -1,6 +1,7 @@
 """Programs that write something else than they should: what they wrote is changed behind their back."""
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 from tflite_sparse.flatbuffer import serde
@@ -55,3 +56,10 @@ def ask_for_an_unknown_version(model):
     """No runtime takes the file then."""
     for code in model.operatorCodes:
         code.version = 99
+
+
+def grow(model):
+    """A buffer of 100,000 bytes that nothing reads."""
+    buffer = schema.BufferT()
+    buffer.data = np.ones(100_000, np.uint8)
+    model.buffers.append(buffer)
