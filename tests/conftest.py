@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 import tiny_models
-from tflite_sparse import child, planner
+from tflite_sparse import child, planner, tuning
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.evaluation import exactness
@@ -86,3 +86,25 @@ def in_this_process(monkeypatch):
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
     monkeypatch.setattr(child, "call", call)
+
+
+@pytest.fixture
+def interpreters(monkeypatch, in_this_process):
+    """Let written files be checked without CompiledModel, which takes a process of its own; names of the others."""
+    monkeypatch.setattr(litert, "ALL_KERNELS", ("default", "builtin"))
+    return [litert.NAMES[kernels] for kernels in litert.ALL_KERNELS]
+
+
+@pytest.fixture
+def native_is_fastest(monkeypatch):
+    """Let no form but the native one be offered where the fastest is asked for, so that nothing is timed."""
+
+    def target_for(optimize):
+        def answer(graph, index, uses):
+            found = litert_target.answer_with_native(graph, index, uses)
+            forms = tuple(form for form in found.forms if not form.exact)
+            return type(found)(forms) if forms else found
+
+        return answer if optimize == "latency" else litert_target.answer
+
+    monkeypatch.setattr(tuning, "target_for", target_for)

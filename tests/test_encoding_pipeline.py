@@ -12,7 +12,7 @@ from spoiling import (
     change_the_biases,
     spoiling,
 )
-from tflite_sparse import encoder, micro_pipeline, tuning
+from tflite_sparse import encoder, micro_pipeline
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.delivery import C_HEADER, C_SOURCE
 from tflite_sparse.encoder import encode_file
@@ -21,7 +21,6 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.progress import Silent, Timed
 from tflite_sparse.runtime import litert, micro
-from tflite_sparse.targets import litert as litert_target
 
 
 @pytest.fixture
@@ -35,13 +34,6 @@ def make(tmp_path, in_this_process):
         return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None)
 
     return run
-
-
-@pytest.fixture
-def interpreters(monkeypatch):
-    """Without CompiledModel, which takes a process of its own for each file."""
-    monkeypatch.setattr(litert, "ALL_KERNELS", ("default", "builtin"))
-    return [litert.NAMES[kernels] for kernels in litert.ALL_KERNELS]
 
 
 def layer():
@@ -112,21 +104,6 @@ def test_samples_and_seed_of_the_settings_reach_the_runtime(seed, make, interpre
 
 
 # Two per cent of the range are allowed where a kernel of another rounding was chosen, and nowhere else
-
-
-@pytest.fixture
-def native_is_fastest(monkeypatch):
-    """Let no form but the native one be offered where the fastest is asked for, so that nothing is timed."""
-
-    def target_for(optimize):
-        def answer(graph, index, uses):
-            found = litert_target.answer_with_native(graph, index, uses)
-            forms = tuple(form for form in found.forms if not form.exact)
-            return type(found)(forms) if forms else found
-
-        return answer if optimize == "latency" else litert_target.answer
-
-    monkeypatch.setattr(tuning, "target_for", target_for)
 
 
 def blocks():

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 import tflite_sparse
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
-from spoiling import change_a_weight, change_the_scales, spoiling
+from spoiling import change_a_weight, change_the_biases, change_the_scales, spoiling
 from tflite_sparse import file_pipeline
 from tflite_sparse.decoder import decode_file
 from tflite_sparse.encoder import encode_file
@@ -24,6 +24,7 @@ MODELS = {
     for dtype in ("int8", "float32")
 }
 NATIVE_SHAPE = (32, 128)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Listening(Silent):
@@ -215,7 +216,7 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
-def test_wrong_weights_are_not_delivered(file, target, command, monkeypatch):
+def test_wrong_weights_are_not_delivered(file, target, command, interpreters, monkeypatch):
     source = file(conv2d())
     target.write_bytes(b"old")
     monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_a_weight))
@@ -226,13 +227,59 @@ def test_wrong_weights_are_not_delivered(file, target, command, monkeypatch):
     assert sorted(source.parent.iterdir()) == [source, target]
 
 
-def test_wrong_outputs_are_not_delivered(file, target, monkeypatch):
+def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch):
     """A mistake that no comparison of weights sees: another scale."""
     source = file(conv2d())
     monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_scales))
-    with pytest.raises(VerificationError, match=r"target\.tflite was not written"):
+    with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written") as caught:
         file_pipeline.encode(source, target)
+    assert "weight" not in str(caught.value)
     assert list(source.parent.iterdir()) == [source]
+
+
+def two_percent_at_most(source, by):
+    """Whether biases that are raised by so much change the outputs of a file, by no more than 2 % of their range."""
+    model = serde.read(source)
+    change_the_biases(by)(model)
+    values = tiny_models.samples(serde.read(source), 1)
+    one, two = (
+        tiny_models.run_here(content, values)[0].astype(np.float64)
+        for content in (source.read_bytes(), serde.serialize(model))
+    )
+    span = 255 if by >= 1 else np.ptp(one)
+    return bool(0 < np.abs(one - two).max() <= 0.02 * span)
+
+
+@pytest.mark.parametrize("optimize", ["size", "latency"])
+@pytest.mark.parametrize(("dtype", "block", "by"), [("int8", 16, 700), ("float32", 4, 0.05), ("float32", 1, 0.05)])
+def test_of_what_was_read_natively_before_not_the_smallest_difference_passes(
+    file, target, dtype, block, by, optimize, interpreters, monkeypatch
+):
+    """It is read so again: nothing rounds in another way than the source."""
+    source = file(natively(dtype, block)[0])
+    assert two_percent_at_most(source, by)
+    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs on \d+ of 11 samples"):
+        file_pipeline.encode(source, target, optimize=optimize)
+    assert list(source.parent.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(("optimize", "by", "passes"), [("size", 700, False), ("latency", 700, True),
+                                                        ("latency", 9000, False)])  # fmt: skip
+def test_a_small_difference_passes_only_where_a_native_kernel_was_chosen(
+    file, target, optimize, by, passes, native_is_fastest, interpreters, monkeypatch
+):
+    source = file(natively("int8", 16)[1])
+    assert two_percent_at_most(source, by) is (by == 700)
+    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    if passes:
+        report = file_pipeline.encode(source, target, optimize=optimize)
+        assert tiny_models.operator_names(serde.read(target)) == ["FULLY_CONNECTED"]
+        assert [runtime.outputs_bit_exact for runtime in report.verification.runtimes] == [False] * len(interpreters)
+    else:
+        with pytest.raises(VerificationError, match="differs on"):
+            file_pipeline.encode(source, target, optimize=optimize)
+        assert list(source.parent.iterdir()) == [source]
 
 
 @pytest.mark.parametrize("work", [file_pipeline.encode, file_pipeline.decode])

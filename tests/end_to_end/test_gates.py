@@ -21,7 +21,7 @@ from tflite_sparse.delivery import (
     SPARSE,
 )
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.runtime import litert, micro
+from tflite_sparse.runtime import micro
 from tools import run_cli
 
 REPORTS = {REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
@@ -29,8 +29,7 @@ FOR_MICRO = ("--target", "micro", "--micro-codec", "prune", "--c-array")
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, in_this_process):
-    monkeypatch.setattr(litert, "ALL_KERNELS", ("default", "builtin"))  # CompiledModel takes processes of its own
+def folder(tmp_path, monkeypatch, interpreters):
     monkeypatch.setattr(micro, "is_available", lambda: False)
     known_conversion.install(monkeypatch)
     known_conversion.data(tmp_path / "data.npz")
