@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 import odd_models
 import tiny_models
 from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import litert
+from tflite_sparse.runtime import litert, micro
 from tools import run_cli
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -339,6 +339,26 @@ def test_seed_and_samples_decide_what_is_run(write, recorded):
     assert [np.unique(sample).tolist() for sample in zero[:3]] == [[-128], [127], [-3]]
     assert np.array_equal(zero, again)
     assert np.array_equal(zero[:3], other[:3])
+    assert not any(np.array_equal(*pair) for pair in zip(zero[3:], other[3:], strict=True))
+
+
+def test_seed_and_samples_decide_what_is_run_in_micro(write, monkeypatch):
+    runs = []
+
+    def record(path, samples, **_):
+        runs.append(np.concatenate([array for (array,) in samples]))
+        return litert.SeparateOutputs(("y",), (0,), tuple((sample[0],) for sample in samples))
+
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "run_separately", record)
+    dense = write(odd_models.two_layers(), "dense")
+    for options in ((), ("--seed", 0), ("--seed", 7), ("--samples", 2)):
+        run = run_cli("verify", dense, "--against", dense, "--target", "micro", "--quiet", *options)
+        assert run.code == 0
+    zero, again, other, fewer = runs[::2]
+    assert all(np.array_equal(*pair) for pair in zip(runs[::2], runs[1::2], strict=True))  # both files
+    assert [len(found) for found in (zero, other, fewer)] == [19, 19, 5]
+    assert np.array_equal(zero, again)
     assert not any(np.array_equal(*pair) for pair in zip(zero[3:], other[3:], strict=True))
 
 
