@@ -121,18 +121,12 @@ def test_a_weight_that_differs_is_named(write):
     assert "Verified" not in run.stdout
 
 
-RESOLVERS = {
-    "default": "AUTO",
-    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    "reference": "BUILTIN_REF",
-    "compiled_model": "AUTO",
-}
-
-
 def differences_by_numpy(file, dense, sample, kernels):
     """Between the outputs of two files on an input that is full of ``sample``."""
     values = np.full((1, 16), sample, np.int8)
-    one, two = (tiny_models.run_here(path.read_bytes(), values, RESOLVERS[kernels])[0] for path in (file, dense))
+    one, two = (
+        tiny_models.run_here(path.read_bytes(), values, tiny_models.RESOLVERS[kernels])[0] for path in (file, dense)
+    )
     return np.abs(one.astype(int) - two.astype(int)).max()
 
 

@@ -33,14 +33,6 @@ def larger_scale(tensor, model):
 SAMPLE = [np.arange(-80, 80, 10, dtype=np.int8)[None]]
 
 
-RESOLVERS = {
-    "default": "AUTO",
-    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    "reference": "BUILTIN_REF",
-    "compiled_model": "AUTO",
-}
-
-
 def values_of(path, name, kernels):
     """What a tensor of a file holds after the sample, computed without the library under test."""
     model = odd_models.schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
@@ -48,7 +40,7 @@ def values_of(path, name, kernels):
     (index,) = [index for index, tensor in enumerate(graph.tensors) if tensor.name == name.encode()]
     count = next(number for number, operator in enumerate(graph.operators, 1) if index in operator.outputs)
     graph.operators, graph.outputs, model.signatureDefs = graph.operators[:count], np.array([index], np.int32), []
-    return tiny_models.run_here(tiny_models.to_bytes(model), SAMPLE[0], RESOLVERS[kernels])[0].astype(int)
+    return tiny_models.run_here(tiny_models.to_bytes(model), SAMPLE[0], tiny_models.RESOLVERS[kernels])[0].astype(int)
 
 
 @every_runtime
