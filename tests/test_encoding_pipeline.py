@@ -1,4 +1,4 @@
-"""The file for the target of an export: every fault that is put into it is found before it is delivered."""
+"""The file for the target of an export: what is wrong with it is found before it is delivered."""
 
 import numpy as np
 import pytest
