@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import settings
 
 import tiny_models
-from tflite_sparse import planner
+from tflite_sparse import child, planner, tuning
 from tflite_sparse.encoder import encode_file
+from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
@@ -62,3 +64,47 @@ def encode(tmp_path):
         return Pair(dense, sparse, choices)
 
     return run
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """LiteRT's interpreters run here, not in a child of their own, which takes a quarter of a second to start.
+
+    CompiledModel does not: it loads plugins, which other tests of this process are better off without.
+    """
+    elsewhere = child.call
+
+    def call(function, /, **arguments):
+        module, _, name = function.partition(":")
+        if module != litert.__name__ or arguments.get("kernels") == "compiled_model":
+            return elsewhere(function, **arguments)
+        try:
+            return getattr(importlib.import_module(module), name)(**arguments)
+        except TfliteSparseError:
+            raise
+        except Exception as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+    monkeypatch.setattr(child, "call", call)
+
+
+@pytest.fixture
+def interpreters(monkeypatch, in_this_process):
+    """Let written files be checked without CompiledModel, which takes a process of its own; names of the others."""
+    monkeypatch.setattr(litert, "ALL_KERNELS", ("default", "builtin"))
+    return [litert.NAMES[kernels] for kernels in litert.ALL_KERNELS]
+
+
+@pytest.fixture
+def native_is_fastest(monkeypatch):
+    """Let no form but the native one be offered where the fastest is asked for, so that nothing is timed."""
+
+    def target_for(optimize):
+        def answer(graph, index, uses):
+            found = litert_target.answer_with_native(graph, index, uses)
+            forms = tuple(form for form in found.forms if not form.exact)
+            return type(found)(forms) if forms else found
+
+        return answer if optimize == "latency" else litert_target.answer
+
+    monkeypatch.setattr(tuning, "target_for", target_for)

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,6 +97,15 @@ def test_size_never_takes_a_form_that_is_not_exact():
         choice = choose(content, tuning.target_for("size"))
         assert choice.form.exact
         assert tuning.allowed_difference([choice]) == 0
+
+
+def test_one_kernel_of_another_rounding_allows_a_difference_whatever_the_others_are():
+    dense, exact, native = (
+        SimpleNamespace(form=form) for form in (None, SimpleNamespace(exact=True), SimpleNamespace(exact=False))
+    )
+    assert tuning.allowed_difference([]) == tuning.allowed_difference([dense, exact]) == 0
+    assert tuning.allowed_difference([native]) == 0.02
+    assert tuning.allowed_difference([exact, native, dense]) == 0.02
 
 
 @pytest.mark.parametrize(

@@ -547,6 +547,15 @@ def samples(model, count=3, seed=0):
     return values
 
 
+RESOLVERS = {
+    "default": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+    "compiled_model": "AUTO",
+}
+"""Of :func:`run_here`, by the library's names of runtimes; CompiledModel computes what the default interpreter does."""
+
+
 def run_here(content: bytes, values, resolver="AUTO"):
     """All outputs of one call in this process, the input resized to ``values``."""
     from ai_edge_litert.interpreter import OpResolverType

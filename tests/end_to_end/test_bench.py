@@ -4,6 +4,8 @@ import pytest
 
 import odd_models
 import tiny_models
+from tflite_sparse import child
+from tflite_sparse.evaluation.latency import Loading
 from tflite_sparse.report.latency import BenchReport
 from tools import run_cli
 
@@ -31,6 +33,27 @@ def test_json(kernels, pair):
     assert sparse.ratios.load == pytest.approx(sparse.load_ms / dense.load_ms)
     for entry in report.files:
         assert 0 < entry.latency_ms_median <= entry.latency_ms_p90
+
+
+@pytest.mark.parametrize(("threads", "kernels", "rounds"), [(1, "default", 2), (3, "builtin", 4)])
+def test_options_reach_every_process(threads, kernels, rounds, pair, monkeypatch):
+    asked = []
+
+    def call(function, /, *, on_step=None, **arguments):
+        asked.append((function.partition(":")[2], arguments))
+        if "files" in arguments:
+            return [[1.0] * arguments["rounds"] for _ in arguments["files"]]
+        return Loading(1.0, 1)
+
+    monkeypatch.setattr(child, "call", call)
+    options = ("--threads", threads, "--kernels", kernels, "--rounds", rounds, "--quiet")
+    assert run_cli("bench", pair.dense, pair.sparse, *options).code == 0
+    *loads, (name, running) = asked
+    assert name == "interleaved_here"
+    files = [(str(path), kernels) for path in (pair.dense, pair.sparse)]
+    assert (running["files"], running["threads"], running["rounds"]) == (files, threads, rounds)
+    assert loads == [("first_invoke_here", {"path": path, "threads": threads, "kernels": kernels})
+                     for path, _ in files] * 5  # fmt: skip
 
 
 def test_words(pair):

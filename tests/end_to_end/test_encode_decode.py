@@ -19,6 +19,7 @@ from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
+from tflite_sparse.runtime import litert, micro
 from tools import run_cli, run_program
 
 
@@ -194,6 +195,36 @@ def test_without_output_is_a_usage_error(dense, command):
     run = run_cli(command, dense)
     assert run.code == 2
     assert "--output" in run.stderr
+
+
+@pytest.mark.parametrize("target", ["litert", "micro"])
+def test_seed_and_samples_decide_what_the_new_file_is_compared_on(target, dense, out, in_this_process, monkeypatch):
+    runs = []
+
+    def record(path, samples, *_, **__):
+        runs.append(np.concatenate([array for (array,) in samples]))
+        return litert.SeparateOutputs(("y0",), (0,), tuple((sample[0],) for sample in samples))
+
+    for runtime in (litert, micro):
+        monkeypatch.setattr(runtime, "run_separately", record)
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "arena", lambda *_, **__: 16)
+
+    def drawn(*options):
+        runs.clear()
+        run = run_cli("encode", dense, "-o", out, "--target", target, "--quiet", "--json", *options)
+        assert run.code == 0, run.stderr
+        first, *others = runs
+        assert others
+        assert all(np.array_equal(first, other) for other in others)
+        assert run.report["verification"]["samples"] == len(first)
+        return first
+
+    zero, again, other, fewer = (drawn(*options) for options in ((), ("--seed", 0), ("--seed", 7), ("--samples", 2)))
+    assert [len(found) for found in (zero, other, fewer)] == [11, 11, 5]
+    assert [np.unique(sample).tolist() for sample in zero[:3]] == [[-128], [127], [-3]]
+    assert np.array_equal(zero, again)
+    assert not any(np.array_equal(*pair) for pair in zip(zero[3:], other[3:], strict=True))
 
 
 @pytest.mark.parametrize("arguments", [["--samples", "-1"], ["--seed", "-1"]], ids=" ".join)

@@ -7,8 +7,10 @@ from ai_edge_litert import schema_py_generated as schema
 import odd_models
 import tiny_models
 from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import litert
+from tflite_sparse.runtime import litert, micro
 from tools import run_cli
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
@@ -27,6 +29,9 @@ def verify(file, dense, *options):
     assert run.stderr == ""
     report = VerificationReport.model_validate_json(run.stdout)
     assert report.passed == (run.code == 0) == (not report.failures)
+    every = [litert.NAMES[kernels] for kernels in litert.KERNELS_TO_VERIFY]
+    signatures = len({check.signature for check in report.runtimes})
+    assert [check.name for check in report.runtimes] == every * signatures != []
     return run.code, report
 
 
@@ -50,7 +55,6 @@ def test_an_encoded_file_agrees_in_every_runtime(model, encode):
     assert code == 0
     assert (report.file, report.against, report.samples) == (str(pair.sparse), str(pair.dense), 8)
     assert (report.weights.compared, report.weights.equal) == (1, 1)
-    assert [check.name for check in report.runtimes] == [litert.NAMES[k] for k in litert.KERNELS_TO_VERIFY]
     assert all(check.outputs_bit_exact and check.within_tolerance for check in report.runtimes)
 
 
@@ -61,7 +65,8 @@ def test_rounding_of_the_reference_kernels_is_told_but_no_failure(encode):
     code, report = verify(pair.sparse, pair.dense, "--samples", 40)
     checks = by_kernels(report)
     assert code == 0
-    assert checks["reference"].outputs_bit_exact is False
+    assert report.samples == 43
+    assert checks["reference"].outputs_bit_exact is checks["reference"].gate is False
     (difference,) = checks["reference"].differences
     assert difference.largest_difference == 1
     assert checks["reference"].first_difference.tensor == "y0"
@@ -116,24 +121,35 @@ def test_a_weight_that_differs_is_named(write):
     assert "Verified" not in run.stdout
 
 
+def differences_by_numpy(file, dense, sample, kernels):
+    """Between the outputs of two files on an input that is full of ``sample``."""
+    values = np.full((1, 16), sample, np.int8)
+    one, two = (
+        tiny_models.run_here(path.read_bytes(), values, tiny_models.RESOLVERS[kernels])[0] for path in (file, dense)
+    )
+    return np.abs(one.astype(int) - two.astype(int)).max()
+
+
 def test_a_bias_that_differs_shows_in_the_outputs(write):
+    """Without random samples it is known what is run: the boundaries."""
     dense = write(odd_models.two_layers(), "dense")
     file = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "file")
-    code, report = verify(file, dense)
+    code, report = verify(file, dense, "--samples", 0)
     assert code == 1
     assert report.weights.equal == 2
-    for check in report.runtimes:
+    for kernels, check in by_kernels(report).items():
         assert check.outputs_bit_exact is check.within_tolerance is False
         (difference,) = check.differences
-        assert (difference.output, difference.index, difference.samples) == ("y", 0, 8)
+        assert (difference.output, difference.index, difference.samples) == ("y", 0, 3)
+        each = [differences_by_numpy(file, dense, sample, kernels) for sample in (-128, 127, -3)]
+        assert difference.largest_difference == max(each) > 1
         first = check.first_difference
         assert (first.tensor, first.operator, first.sample) == ("y", "FULLY_CONNECTED", 0)
-        assert 1 < first.largest_difference <= difference.largest_difference
-    largest = max(check.differences[0].largest_difference for check in report.runtimes)
-    assert verify(file, dense, "--tolerance", largest)[0] == 0
-    code, report = verify(file, dense, "--tolerance", largest - 1)
+        assert first.largest_difference == each[0]
+    assert verify(file, dense, "--samples", 0, "--tolerance", max(each))[0] == 0
+    code, report = verify(file, dense, "--samples", 0, "--tolerance", max(each) - 1)
     assert code == 1
-    assert report.tolerance == largest - 1
+    assert report.tolerance == max(each) - 1
 
 
 def test_the_first_tensor_is_not_the_output(write):
@@ -192,11 +208,13 @@ def test_each_signature_is_compared(write):
     shift_bias([t for graph in model.subgraphs for t in graph.tensors if t.name == "bias"][1], model)
     code, report = verify(write(model, "file"), dense)
     assert code == 1
-    for check in report.runtimes:
-        assert check.outputs_bit_exact is (check.signature == "small")
-        if check.signature == "large":
-            assert check.differences[0].output == "out_0"
-            assert check.first_difference.tensor == "y0"
+    small, large = report.runtimes[:4], report.runtimes[4:]
+    assert [check.outputs_bit_exact for check in small] == [True] * 4
+    for check in large:
+        assert check.outputs_bit_exact is False
+        assert check.differences[0].output == "out_0"
+        assert check.first_difference.tensor == "y0"
+    assert len(report.failures) == 2 * 3  # none is of the reference kernels
     assert all("signature 'large'" in failure for failure in report.failures)
 
 
@@ -204,7 +222,7 @@ def test_a_signature_that_is_missing(write):
     file = write(tiny_models.fully_connected((6, 16), density=0.5), "file")
     code, report = verify(file, write(odd_models.two_signatures(), "dense"))
     assert code == 1
-    assert all(check.refused for check in report.runtimes if check.signature == "large")
+    assert [bool(check.refused) for check in report.runtimes if check.signature == "large"] == [True] * 4
 
 
 def test_other_inputs_are_a_refusal(write):
@@ -262,6 +280,80 @@ def test_a_file_that_the_default_interpreter_refuses(write):
     assert "failed to delegate" in checks["default"].refused
     assert checks["builtin"].outputs_bit_exact
     assert any("failed to delegate" in failure for failure in report.failures)
+
+
+# What is run
+
+
+class Recorded:
+    """LiteRT's interpreters in this process; CompiledModel yields what the default one does, to be quick."""
+
+    def __init__(self, monkeypatch):
+        self.runs = []
+        run = litert.run_separately
+
+        def record(path, samples, kernels, **options):
+            self.runs.append((samples, options["threads"]))
+            return run(path, samples, "default" if kernels == "compiled_model" else kernels, **options)
+
+        monkeypatch.setattr(litert, "run_separately", record)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    return Recorded(monkeypatch)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_reach_every_run(threads, write, recorded):
+    """Also those that find out where the files part."""
+    dense = write(odd_models.two_layers(), "dense")
+    file = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "file")
+    assert verify(file, dense, "--threads", threads)[0] == 1
+    assert [used for _, used in recorded.runs] == [threads] * 4 * (2 + 2)
+
+
+def test_seed_and_samples_decide_what_is_run(write, recorded):
+    dense = write(odd_models.two_layers(), "dense")
+
+    def drawn(*options):
+        recorded.runs.clear()
+        _, report = verify(dense, dense, *options)
+        first, *others = [np.concatenate([array for (array,) in samples]) for samples, _ in recorded.runs]
+        assert len(others) == 7
+        assert all(np.array_equal(first, other) for other in others)
+        assert report.samples == len(first)
+        return first, report.seed
+
+    (zero, _), (again, _), (other, seed), (fewer, _) = (
+        drawn(*options) for options in ((), ("--seed", 0), ("--seed", 7), ("--samples", 2))
+    )
+    assert seed == 7
+    assert [len(found) for found in (zero, other, fewer)] == [8, 8, 5]
+    assert [np.unique(sample).tolist() for sample in zero[:3]] == [[-128], [127], [-3]]
+    assert np.array_equal(zero, again)
+    assert np.array_equal(zero[:3], other[:3])
+    assert not any(np.array_equal(*pair) for pair in zip(zero[3:], other[3:], strict=True))
+
+
+def test_seed_and_samples_decide_what_is_run_in_micro(write, monkeypatch):
+    runs = []
+
+    def record(path, samples, **_):
+        runs.append(np.concatenate([array for (array,) in samples]))
+        return litert.SeparateOutputs(("y",), (0,), tuple((sample[0],) for sample in samples))
+
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "run_separately", record)
+    dense = write(odd_models.two_layers(), "dense")
+    for options in ((), ("--seed", 0), ("--seed", 7), ("--samples", 2)):
+        run = run_cli("verify", dense, "--against", dense, "--target", "micro", "--quiet", *options)
+        assert run.code == 0
+    zero, again, other, fewer = runs[::2]
+    assert all(np.array_equal(*pair) for pair in zip(runs[::2], runs[1::2], strict=True))  # both files
+    assert [len(found) for found in (zero, other, fewer)] == [19, 19, 5]
+    assert np.array_equal(zero, again)
+    assert not any(np.array_equal(*pair) for pair in zip(zero[3:], other[3:], strict=True))
 
 
 # Files that cannot be compared

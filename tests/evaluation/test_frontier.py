@@ -51,6 +51,8 @@ def test_the_bytes_of_a_configuration_are_their_mean_over_the_seeds():
 def test_only_the_common_range_is_compared():
     ours, theirs = curve((20, 0.5), (200, 0.9)), curve((50, 0.4), (500, 0.9))
     assert frontier.common_range(ours, theirs) == pytest.approx((50, 200))
+    assert frontier.common_range(ours, curve((200, 0.5), (400, 0.6))) == pytest.approx((200, 200))  # they touch
+    assert frontier.common_range(ours, curve((201, 0.5), (400, 0.6))) is None
     assert frontier.common_range(ours, curve((300, 0.5), (400, 0.6))) is None
     assert frontier.common_range(ours, curve((50, 0.5), (60, 0.6), seeds=(7,))) is None  # no seed in common
 

@@ -44,7 +44,7 @@ def test_measure(tmp_path):
     path.write_bytes(tiny_models.to_bytes(model))
     found = size.measure(path)
     assert found.file_bytes == path.stat().st_size
-    assert found.gzip_bytes == size.gzip_bytes(path)
+    assert abs(found.gzip_bytes - len(gzip.compress(path.read_bytes(), 9, mtime=0))) <= HEADER_SLACK
     assert found.sparsity == 0.75
 
 

@@ -190,6 +190,9 @@ def accuracy_with(**changes):
         (-0.02, 24, 4, 0.0002, "a loss that 1,000 samples show (p = 0.0002; 24 samples lost, 4 gained)."),
         (0.02, 4, 24, 0.0002, "a gain that 1,000 samples show (p = 0.0002; 4 samples lost, 24 gained)."),
         (0.0, 0, 0, 1.0, "no difference on any of 1,000 samples."),
+        (0.0, 3, 3, 1.0, "no loss that 1,000 samples can show (p = 1; 3 samples lost, 3 gained)."),
+        (-0.006, 6, 0, 0.05, "no loss that 1,000 samples can show (p = 0.05; 6 samples lost, 0 gained)."),
+        (-0.006, 6, 0, 0.04999, "a loss that 1,000 samples show (p = 0.05; 6 samples lost, 0 gained)."),
     ],
 )
 def test_words_of_a_paired_test(difference, lost, gained, p_value, words):
@@ -206,6 +209,10 @@ def test_words_of_a_paired_test(difference, lost, gained, p_value, words):
         (0.01, 0.005, 0.02, False, "a gain that 1,000 samples show (difference 0.0100 [0.005, 0.020])."),
         (0.01, -0.005, 0.02, True, "no loss that 1,000 samples can show (difference 0.0100 [-0.005, 0.020])."),
         (0.0, 0.0, 0.0, True, "no difference on any of 1,000 samples."),
+        (0.01, 0.0, 0.02, True, "no loss that 1,000 samples can show (difference 0.0100 [0.000, 0.020])."),
+        (-0.01, -0.02, 0.0, False, "no loss that 1,000 samples can show (difference -0.0100 [-0.020, 0.000])."),
+        (-0.01, -0.02, -1e-9, False, "a loss that 1,000 samples show (difference -0.0100 [-0.020, -0.000])."),
+        (0.0, 0.0, 0.01, False, "no loss that 1,000 samples can show (difference 0.0000 [0.000, 0.010])."),
     ],
 )
 def test_words_of_an_interval(difference, low, high, lower_is_better, words):
@@ -243,6 +250,13 @@ def test_signs_of_a_drop(drop):
     assert ("rose by 0.2500" if drop else "is unchanged") in line
     assert "-0." not in line
     assert "fell" not in line
+
+
+@pytest.mark.parametrize(("max_drop", "said"), [(0.999, True), (1.0, False)])
+def test_a_gate_that_lets_everything_pass_is_not_told(max_drop, said):
+    (line,) = (line for line in tables.verdicts(make(accuracy=accuracy_with(max_drop=max_drop))) if "top1 fell" in line)
+    assert ("a fall of 0.999 is allowed" in line) is said
+    assert ("is allowed" in line) is said
 
 
 # Markdown

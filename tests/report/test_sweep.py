@@ -4,6 +4,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from tflite_sparse.evaluation import frontier
+from tflite_sparse.evaluation.frontier import Lead
 from tflite_sparse.report import plots, sweep_comparison, sweep_tables
 from tflite_sparse.report.model import Interval
 from tflite_sparse.report.sweep import Measured, Point, SweepReport
@@ -139,6 +141,30 @@ def test_what_may_be_chance_is_called_so(full):
     found = comparison(report(uneven))
     assert found.sentences[0].endswith("which may be chance.")
     assert "at 0 of them the 95 % interval" in found.sentences[-1]
+
+
+@pytest.mark.parametrize(
+    ("difference", "interval", "certain", "words"),
+    [
+        (0.25, 0.25, False, "25.0 ± 25.0 points ahead of the small dense one"),
+        (-0.25, 0.25, False, "25.0 ± 25.0 points behind the small dense one"),
+        (0.25, 0.2499, True, "25.0 ± 25.0 points ahead of the small dense one"),
+        (-0.25, 0.2499, True, "25.0 ± 25.0 points behind the small dense one"),
+        (0.0, 0.0, False, "0.0 ± 0.0 points ahead of the small dense one"),
+    ],
+)
+def test_a_margin_as_wide_as_its_interval_may_be_chance(difference, interval, certain, words, monkeypatch):
+    def lead(ours, theirs, budget):
+        return Lead(budget, 0.5 + difference, 0.5, difference, interval, 3)
+
+    monkeypatch.setattr(frontier, "lead", lead)
+    found = comparison(report(grid()))
+    first, *_, last = found.sentences
+    assert words in first
+    assert first.endswith("which may be chance.") is not certain
+    count = len(found.margins)
+    assert f"ahead at {count if difference > 0 else 0} of {count} budgets" in last
+    assert f"at {count if certain else 0} of them the 95 % interval" in last
 
 
 def test_a_single_size_is_said_to_be_one():

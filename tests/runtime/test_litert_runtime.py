@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import interpreter
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
@@ -119,6 +120,26 @@ def test_each_output_keeps_its_own_quantisation(kernels, write):
     np.testing.assert_allclose(
         outputs.real(0)[unsaturated], outputs.real(1)[unsaturated], atol=1.01 * outputs.scales[1]
     )
+
+
+# Threads
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kernels", ["default", "builtin", "reference"])
+def test_threads_reach_the_interpreter(kernels, threads, write, in_this_process, monkeypatch):
+    used, real = [], interpreter.Interpreter
+
+    def remember(*arguments, num_threads=None, **options):
+        used.append(num_threads)
+        return real(*arguments, num_threads=num_threads, **options)
+
+    monkeypatch.setattr(interpreter, "Interpreter", remember)
+    model = tiny_models.fully_connected((4, 8))
+    path, samples = write(model), tiny_models.samples(model, 2)
+    litert.run(path, samples, kernels, threads=threads)
+    litert.run_separately(path, [[sample[None]] for sample in samples], kernels, threads=threads)
+    assert used == [threads] * 2
 
 
 # Real values

@@ -1,0 +1,204 @@
+"""The file for the target of an export: what is wrong with it is found before it is delivered."""
+
+import numpy as np
+import pytest
+
+import tiny_models
+from foreign_models import block_sparse
+from spoiling import (
+    ask_for_an_unknown_version,
+    change_a_decoded_weight,
+    change_a_weight,
+    change_the_biases,
+    spoiling,
+)
+from tflite_sparse import encoder, micro_pipeline
+from tflite_sparse.config import ExportSettings
+from tflite_sparse.delivery import C_HEADER, C_SOURCE
+from tflite_sparse.encoder import encode_file
+from tflite_sparse.encoding_pipeline import Encoding
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.evaluation import exactness
+from tflite_sparse.progress import Silent, Timed
+from tflite_sparse.runtime import litert, micro
+
+
+@pytest.fixture
+def make(tmp_path, in_this_process):
+    """Encode a model as an export does."""
+
+    def run(model, x=None, **settings):
+        dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
+        dense.write_bytes(tiny_models.to_bytes(model))
+        chosen = ExportSettings(**{"int8": True, "verification_samples": 6, **settings})
+        return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None)
+
+    return run
+
+
+def layer():
+    return tiny_models.fully_connected((64, 128))
+
+
+def test_a_right_file_has_no_failures(make, interpreters):
+    made = make(layer())
+    assert made.failures == []
+    assert made.choices[0].form is not None
+    found = made.verification
+    assert (found.weights_bit_exact, found.outputs_bit_exact, found.samples) == (True, True, 6)
+    assert [(each.name, each.outputs_bit_exact, each.largest_difference) for each in found.runtimes] == [
+        (name, True, 0) for name in interpreters
+    ]
+
+
+def test_a_weight_of_another_value_is_a_failure(make, interpreters, monkeypatch):
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_a_weight))
+    made = make(layer())
+    assert made.failures[0].startswith("verification: ")
+    assert "weight 'weight' is not what" in made.failures[0]
+    assert not made.verification.weights_bit_exact
+
+
+def test_outputs_of_another_value_are_a_failure_in_every_runtime(make, interpreters, monkeypatch):
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(9000)))
+    made = make(layer())
+    assert len(made.failures) == len(interpreters) == 2
+    for failure, name in zip(made.failures, interpreters, strict=True):
+        assert failure.startswith("verification: outputs differ from the dense file's by up to ")
+        assert failure.endswith(f" in {name}")
+    found = made.verification
+    assert (found.weights_bit_exact, found.outputs_bit_exact) == (True, False)
+    assert [each.outputs_bit_exact for each in found.runtimes] == [False, False]
+    assert all(each.largest_difference > 1 for each in found.runtimes)
+
+
+def test_a_file_that_no_longer_runs_is_a_failure(make, interpreters, monkeypatch):
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, ask_for_an_unknown_version))
+    made = make(layer())
+    words = "verification: the dense file runs, the sparse one does not: "
+    assert [failure.startswith(words) for failure in made.failures] == [True, True]
+    assert not made.verification.outputs_bit_exact
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_samples_and_seed_of_the_settings_reach_the_runtime(seed, make, interpreters, monkeypatch):
+    seen = []
+
+    def compare(sparse, dense, samples, kernels):
+        seen.append(samples)
+        return exactness.OutputComparison(kernels, len(samples[0]), True, 0.0, share_of_range=0.0)
+
+    monkeypatch.setattr(exactness, "compare_outputs", compare)
+    model = tiny_models.fully_connected((64, 128), dtype="float32")
+    made = make(model, verification_samples=9, seed=seed)
+    ((first,), (second,)) = seen
+    assert first.shape == (9, 128)
+    assert made.verification.samples == 9
+    assert np.array_equal(first, second)
+    if seed > 1:
+        make(model, verification_samples=9, seed=1)
+        assert not np.array_equal(first, seen[-1][0])
+    x = np.arange(256, dtype=np.float32).reshape(2, 128)
+    make(model, x, verification_samples=9, seed=seed)
+    assert np.array_equal(seen[-1][0][3:], x)
+
+
+# Two per cent of the range are allowed where a kernel of another rounding was chosen, and nowhere else
+
+
+def blocks():
+    return tiny_models.fully_connected((64, 128), weights=block_sparse((64, 128), "int8", 16), per_channel=False)
+
+
+@pytest.mark.parametrize(
+    ("optimize", "by", "passes"),
+    [
+        ("size", 600, False),
+        ("latency", 600, True),
+        ("latency", 9000, False),
+    ],
+)
+def test_a_small_difference_passes_only_where_another_kernel_was_chosen(
+    optimize, by, passes, make, interpreters, native_is_fastest, monkeypatch
+):
+    """600 steps of the biases are 1 of the 255 of the outputs, 9,000 are more than 2 % of them."""
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    made = make(blocks(), optimize=optimize)
+    assert made.choices[0].form.exact == (optimize == "size")
+    assert (made.failures == []) == passes
+    assert not made.verification.outputs_bit_exact  # said, whether it is allowed or not
+    largest = [each.largest_difference for each in made.verification.runtimes]
+    assert (max(largest) <= 0.02 * 255) == (by == 600)
+    assert min(largest) >= 1
+
+
+# TensorFlow Lite Micro
+
+
+@pytest.fixture
+def without_micro(monkeypatch):
+    monkeypatch.setattr(micro, "is_available", lambda: False)
+
+
+def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monkeypatch):
+    """Whether the runtime is installed or not."""
+    settings = {"target": "micro", "micro_codec": "prune", "c_array": True}
+    made = make(tiny_models.conv2d(), **settings)
+    assert made.failures == []
+    assert made.verification.weights_bit_exact
+    assert set(made.files) == {C_HEADER, C_SOURCE}
+    monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
+    made = make(tiny_models.conv2d(), **settings)
+    assert made.failures == ["verification: weight 'weight' differs"]
+    assert not made.verification.weights_bit_exact
+    assert made.micro is None  # nothing is reported of a file that is not delivered
+
+
+@pytest.mark.parametrize(
+    ("in_arena", "in_own_memory", "words"),
+    [
+        (7, 7, ["output 'y0' (0) differs on 9 of 9 samples"] * 2),
+        (7, 0, ["output 'y0' (0) differs on 9 of 9 samples", None]),
+        (0, 7, [None, "output 'y0' (0) differs on 9 of 9 samples"]),
+        (0, ExecutionError("no room"), [None, "no room"]),
+    ],
+)
+def test_micro_outputs_of_another_value_are_a_failure(in_arena, in_own_memory, words, make, monkeypatch):
+    def run(path, inputs, *, alternate_memory_bytes=0):
+        value = 0 if path.name == "dense.tflite" else in_own_memory if alternate_memory_bytes else in_arena
+        if isinstance(value, Exception):
+            raise value
+        return litert.SeparateOutputs(("y0",), (3,), tuple((np.full(4, value, np.int8),) for _ in inputs))
+
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "run_separately", run)
+    made = make(tiny_models.conv2d(), target="micro")
+    names = [f"{micro.NAME}, weights decoded into the arena", f"{micro.NAME}, into a memory of their own"]
+    assert made.failures == [
+        f"verification: {name}: {failure}" for name, failure in zip(names, words, strict=True) if failure
+    ]
+    found = made.verification
+    assert (found.weights_bit_exact, found.outputs_bit_exact, found.samples) == (True, False, 9)
+    assert [(each.name, each.outputs_bit_exact, each.largest_difference) for each in found.runtimes] == [
+        (name, failure is None, 7 if failure and "differs" in failure else 0)
+        for name, failure in zip(names, words, strict=True)
+    ]
+
+
+def test_samples_and_seed_of_the_settings_reach_micro(make, monkeypatch):
+    seen = []
+
+    def run(path, inputs, *, alternate_memory_bytes=0):
+        seen.append(np.concatenate([array for (array,) in inputs]))
+        return litert.SeparateOutputs(("y0",), (3,), tuple((np.zeros(4, np.int8),) for _ in inputs))
+
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "run_separately", run)
+    monkeypatch.setattr(micro, "arena", lambda *_, **__: 16)
+    first, again, other = (
+        make(tiny_models.conv2d(), target="micro", verification_samples=5, seed=seed) and seen[-1] for seed in (1, 1, 2)
+    )
+    assert len(seen) == 9  # the dense file once, the other in each of the two memories
+    assert all(len(inputs) == 3 + 5 for inputs in seen)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
