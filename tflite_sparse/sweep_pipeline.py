@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import itertools
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -228,6 +229,7 @@ def _lost(place: Place) -> Point:
 
 def _run(job: Job) -> tuple[Point, bytes | None]:
     """One point in a process of its own; whatever goes wrong in it is told in the point."""
+    _limit_threads(job.threads)
     place, started = job.place, time.monotonic()
     measured: Measured | None = None
     content: bytes | None = None
@@ -250,6 +252,12 @@ def _run(job: Job) -> tuple[Point, bytes | None]:
         seconds=round(time.monotonic() - started, 3),
     )
     return point, content
+
+
+def _limit_threads(count: int) -> None:
+    """For TensorFlow in the processes that train, convert and run; they read them when it is imported and begins."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(count)
 
 
 def _read(path: Path) -> PointFile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,7 +111,6 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
     Raises:
         TfliteSparseError: a stage failed, or the file is not what it must be.
     """
-    _limit_threads(job.threads)
     settings, place = job.settings, job.place
     source, samples = _sources(place.width, place.seed, settings, job.builder, job.data)
     _train(source, samples, place, settings, on_step)
@@ -228,9 +226,3 @@ def _split_builder(builder: str) -> tuple[Path, str]:
     if named is None:
         raise ModelError(f"{builder!r} is no MODEL-BUILDER: it takes module.py:function, a function of the width.")
     return named
-
-
-def _limit_threads(count: int) -> None:
-    """For TensorFlow, here and in the processes that convert and run; it reads them when it is imported."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(count)
