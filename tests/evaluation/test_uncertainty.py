@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from tflite_sparse.evaluation import uncertainty
 from tflite_sparse.evaluation.accuracy import choose_metric
@@ -18,6 +19,22 @@ def test_wilson_of_a_published_example():
         found = uncertainty.interval(shares(np.arange(samples) < count), seed=0)
         assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
         assert found.method == "wilson"
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 200, 100_000])
+def test_shares_have_the_intervals_of_scipy(samples):
+    for right in sorted({0, 1, samples // 3, samples // 2, samples - 1, samples}):
+        found = uncertainty.interval(shares([True] * right + [False] * (samples - right)), seed=0)
+        wanted = binomtest(right, samples).proportion_ci(0.95, "wilson")
+        np.testing.assert_allclose((found.low, found.high), (wanted.low, wanted.high), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(1, 0), (0, 1), (3, 3), (2, 9), (9, 2), (40, 61), (5000, 5200)])
+def test_p_values_are_those_of_scipy(lost, gained):
+    mine = [False] * lost + [True] * gained
+    found = uncertainty.mcnemar(shares(mine), shares([not right for right in mine]))
+    assert (found.lost, found.gained) == (lost, gained)
+    np.testing.assert_allclose(found.p_value, binomtest(gained, lost + gained).pvalue, rtol=1e-10)
 
 
 def test_mcnemar_of_a_published_example():
