@@ -128,19 +128,56 @@ def test_other_functions_of_tensorflow_are_refused(kind, called):
 # SavedModels: the parts of the message that are looked at.
 
 
-def saved_model(nodes=(), **functions):
-    def all_of(operators):
-        return [SimpleNamespace(op=operator, name=f"node{i}") for i, operator in enumerate(operators)]
-
-    library = [
-        SimpleNamespace(signature=SimpleNamespace(name=name), node_def=all_of(operators))
-        for name, operators in functions.items()
-    ]
-    graph = SimpleNamespace(node=all_of(nodes), library=SimpleNamespace(function=library))
-    return SimpleNamespace(meta_graphs=[SimpleNamespace(graph_def=graph)])
+def node(operator, name="node", inputs=(), calls=(), branches=(), inside=""):
+    attributes = {f"f{i}": attribute(function) for i, function in enumerate(calls)}
+    if branches:
+        attributes["branches"] = attribute("", *branches)
+    if inside:
+        attributes["f"] = attribute("other", inside=inside)
+    return SimpleNamespace(op=operator, name=name, input=list(inputs), attr=attributes)
 
 
-SAVER = "__inference__traced_save_61"
+def attribute(function, *several, inside=""):
+    called, *branches = (SimpleNamespace(name=name, attr={}) for name in (function, *several))
+    if inside:  # a function that takes another one
+        called.attr["f"] = attribute(inside)
+    return SimpleNamespace(func=called, list=SimpleNamespace(func=branches))
+
+
+def tensors(*names):
+    return {f"key{i}": SimpleNamespace(name=name) for i, name in enumerate(names)}
+
+
+def meta_graph(nodes=(), functions=(), objects=(), saver="", restore="", signature=((), ()), collection=()):
+    library = [SimpleNamespace(signature=SimpleNamespace(name=name), node_def=list(held)) for name, *held in functions]
+    inputs, outputs = (tensors(*names) for names in signature)
+    return SimpleNamespace(
+        graph_def=SimpleNamespace(node=list(nodes), library=SimpleNamespace(function=library)),
+        saver_def=SimpleNamespace(save_tensor_name=saver, restore_op_name=restore),
+        signature_def={"serving_default": SimpleNamespace(inputs=inputs, outputs=outputs)},
+        collection_def={"saved_model_main_op": SimpleNamespace(node_list=SimpleNamespace(value=list(collection)))},
+        object_graph_def=objects or object_graph(),
+    )
+
+
+def object_graph(functions=(), of_a_node=(), bare=""):
+    named = SimpleNamespace(
+        function=SimpleNamespace(concrete_functions=list(of_a_node)),
+        bare_concrete_function=SimpleNamespace(concrete_function_name=bare),
+    )
+    return SimpleNamespace(concrete_functions=dict.fromkeys(functions), nodes=[named])
+
+
+def graph_refused(operator, *graphs):
+    with pytest.raises(ModelError, match=f"operator {operator}, which reaches files or Python"):
+        refuse_code_in_graph(SimpleNamespace(meta_graphs=graphs), PATH)
+
+
+def graph_let_through(*graphs):
+    refuse_code_in_graph(SimpleNamespace(meta_graphs=graphs), PATH)
+
+
+HARMLESS = meta_graph([node("MatMul")], [("serve", node("Relu"), node("RestoreV2"))])
 REACH_FILES = """
     WriteFile ReadFile MatchingFiles ImmutableConst PyFunc PyFuncStateless EagerPyFunc CreateSummaryFileWriter
     CreateSummaryDbWriter LoadAndRemapMatrix LoadDataset SaveDataset SaveDatasetV2 TextLineDataset TFRecordDataset
@@ -149,25 +186,110 @@ REACH_FILES = """
 
 
 def test_operators_that_compute_are_let_through():
-    refuse_code_in_graph(saved_model(["MatMul", "Const"], serve=["Relu", "ReadVariableOp", "RestoreV2"]), PATH)
+    graph_let_through(HARMLESS)
 
 
 @pytest.mark.parametrize("operator", REACH_FILES)
-@pytest.mark.parametrize("where", ["graph", "function", SAVER])
-def test_operators_that_reach_files_or_python_are_refused_wherever_they_are(operator, where):
-    hostile = [operator, "Relu"], ["Relu", operator]
-    for operators in hostile:
-        message = saved_model(operators) if where == "graph" else saved_model(other=["Relu"], **{where: operators})
-        with pytest.raises(ModelError, match=f"operator {operator}, which reaches files or Python"):
-            refuse_code_in_graph(message, PATH)
-        message.meta_graphs.insert(0, saved_model(["MatMul"]).meta_graphs[0])
-        with pytest.raises(ModelError, match=f"operator {operator}, which reaches files or Python"):
-            refuse_code_in_graph(message, PATH)
+def test_operators_that_reach_files_or_python_are_refused_wherever_they_are(operator):
+    for hostile in ([node("Relu"), node(operator)], [node(operator), node("Relu")]):
+        for graph in (meta_graph(hostile), meta_graph(functions=[("f", node("Relu")), ("g", *hostile)])):
+            graph_refused(operator, graph)
+            graph_refused(operator, HARMLESS, graph)
+            graph_refused(operator, graph, HARMLESS)
+
+
+# As TensorFlow writes them: functions that only a node calls, which ``save_tensor_name`` tells.
+SAVE, RESTORE, SERVE = "__inference__traced_save_61", "__inference__traced_restore_77", "__inference_serve_12"
+FUNCTIONS = [
+    (SERVE, node("ReadVariableOp"), node("MatMul")),
+    (SAVE, node("SaveV2"), node("MergeV2Checkpoints")),
+    (RESTORE, node("RestoreV2")),
+]
+NODES = [
+    node("Placeholder", "x"),
+    node("StatefulPartitionedCall", "call", ["x"], [SERVE]),
+    node("Placeholder", "saver_filename"),
+    node("StatefulPartitionedCall", "call_1", ["saver_filename"], [SAVE]),
+    node("StatefulPartitionedCall", "call_2", ["saver_filename"], [RESTORE]),
+    node("NoOp", "init"),
+]
+NAMES = {
+    "saver": "call_1:0",
+    "restore": "call_2",
+    "signature": (("x:0",), ("call:0",)),
+    "collection": ("init",),
+    "objects": object_graph([SERVE], [SERVE], SERVE),
+}
+
+
+def tensorflow_2(nodes=NODES, functions=FUNCTIONS, **names):
+    return meta_graph(nodes, functions, **{**NAMES, **names})
+
+
+def tensorflow_1(output="y:0", sources=("x",), **names):
+    nodes = [
+        node("Placeholder", "x"),
+        node("MatMul", "y", sources),
+        node("Const", "save/Const"),
+        node("SaveV2", "save/SaveV2", ["save/Const", "x"]),
+        node("Identity", "save/control_dependency", ["save/Const", "^save/SaveV2"]),
+        node("RestoreV2", "save/restore", ["save/Const"]),
+    ]
+    found = {"saver": "save/control_dependency:0", "restore": "save/restore", "signature": (("x:0",), (output,))}
+    return meta_graph(nodes, **{**found, **names})
+
+
+def test_the_saver_of_tensorflow_is_let_through():
+    graph_let_through(tensorflow_2())
+    graph_let_through(tensorflow_1())
+    graph_let_through(
+        tensorflow_2(functions=[*FUNCTIONS[:2], (RESTORE, node("RestoreV2")), ("unused", node("SaveV2"))])
+    )
+
+
+EVIL = "__inference__traced_save_1"  # no name makes a function the saver
 
 
 @pytest.mark.parametrize("operator", ["SaveV2", "MergeV2Checkpoints"])
-def test_only_the_saver_of_tensorflow_writes_checkpoints(operator):
-    refuse_code_in_graph(saved_model([operator], **{SAVER: ["Const", operator]}), PATH)
-    for function in ("__inference_serve_12", "__inference__traced_restore_7", "traced_saver", ""):
-        with pytest.raises(ModelError, match=f"operator {operator}, which reaches files or Python"):
-            refuse_code_in_graph(saved_model(**{SAVER: [operator], function: ["Relu", operator]}), PATH)
+@pytest.mark.parametrize(
+    "caller",
+    [{"calls": [EVIL]}, {"branches": ["other", EVIL]}, {"calls": [SERVE, "between"]}, {"inside": EVIL}],
+    ids=str,
+)
+def test_a_function_that_writes_and_that_the_model_calls_is_refused(operator, caller):
+    between = ("between", node("While", calls=["other", EVIL]))
+    serve = (SERVE, node("Relu"), node("StatefulPartitionedCall", **caller))
+    for order in (1, -1):
+        functions = [*FUNCTIONS[1:], serve, between, ("other", node("Relu")), (EVIL, node("Const"), node(operator))]
+        graph_refused("SaveV2|MergeV2Checkpoints", tensorflow_2(functions=functions[::order]))
+    graph_refused(operator, meta_graph(functions=[(EVIL, node(operator))], objects=object_graph([EVIL])))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"objects": object_graph([SERVE, SAVE])},
+        {"objects": object_graph([SERVE], [SAVE])},
+        {"objects": object_graph([SERVE], [SERVE], SAVE)},
+        {"signature": (("x:0",), ("call_1:0",))},
+        {"signature": (("call_1:0",), ("call:0",))},
+        {"collection": ("init", "call_1")},
+        {"restore": "call_1"},
+        {"saver": "call:0"},
+        {"saver": ""},
+        {"saver": "x:0"},
+    ],
+    ids=str,
+)
+def test_the_saver_is_refused_where_something_else_names_it(names):
+    graph_refused("SaveV2", tensorflow_2(**names))
+
+
+@pytest.mark.parametrize("source", ["call_1", "call_1:0", "^call_1"])
+def test_nodes_that_wait_for_the_saver_are_refused(source):
+    graph_refused("SaveV2", tensorflow_2([*NODES, node("Identity", "more", [source])]))
+    graph_refused("SaveV2", tensorflow_1(sources=["x", "^save/SaveV2"]))
+    graph_refused("SaveV2", tensorflow_1(output="save/SaveV2:0"))
+    graph_refused("SaveV2", tensorflow_1(output="save/control_dependency:0"))
+    graph_refused("SaveV2", tensorflow_1(restore="save/SaveV2"))
+    graph_refused("SaveV2", HARMLESS, tensorflow_1(restore="save/SaveV2"))
