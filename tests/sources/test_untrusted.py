@@ -180,8 +180,14 @@ def graph_let_through(*graphs):
 HARMLESS = meta_graph([node("MatMul")], [("serve", node("Relu"), node("RestoreV2"))])
 REACH_FILES = """
     WriteFile ReadFile MatchingFiles ImmutableConst PyFunc PyFuncStateless EagerPyFunc CreateSummaryFileWriter
-    CreateSummaryDbWriter LoadAndRemapMatrix LoadDataset SaveDataset SaveDatasetV2 TextLineDataset TFRecordDataset
-    FixedLengthRecordDataset DebugIdentityV2 DebugIdentity Save SaveSlices
+    CreateSummaryDbWriter LoadAndRemapMatrix GenerateVocabRemapping Save SaveSlices DebugIdentity DebugIdentityV2
+    DebugNanCount DebugNumericSummary DebugNumericSummaryV2 LoadDataset SaveDataset SaveDatasetV2 DistributedSave
+    SnapshotDataset SnapshotDatasetV2 SnapshotDatasetReader SnapshotChunkDataset ListSnapshotChunksDataset
+    CacheDataset CacheDatasetV2 DatasetToTFRecord ExperimentalDatasetToTFRecord TextLineDataset TFRecordDataset
+    TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 CSVDataset CSVDatasetV2
+    ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset SqlDataset ExperimentalSqlDataset RecordInput
+    WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2
+    FixedLengthRecordReader FixedLengthRecordReaderV2 LMDBReader
 """.split()  # noqa: SIM905 - as in the module
 
 
@@ -196,6 +202,23 @@ def test_operators_that_reach_files_or_python_are_refused_wherever_they_are(oper
             graph_refused(operator, graph)
             graph_refused(operator, HARMLESS, graph)
             graph_refused(operator, graph, HARMLESS)
+
+
+def printing(stream):
+    found = node("PrintV2")
+    if stream is not None:
+        found.attr["output_stream"] = SimpleNamespace(s=stream, **vars(attribute("")))
+    return meta_graph(functions=[(SERVE, node("StringFormat"), found)])
+
+
+@pytest.mark.parametrize("stream", [None, b"", b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)"])
+def test_prints_to_the_streams_of_the_program_are_let_through(stream):
+    graph_let_through(printing(stream))
+
+
+@pytest.mark.parametrize("stream", [b"file:///root/.profile", b"file://x", b"x", b"log(info)file://x"])
+def test_prints_to_files_are_refused(stream):
+    graph_refused("PrintV2", printing(stream))
 
 
 # As TensorFlow writes them: functions that only a node calls, which ``save_tensor_name`` tells.

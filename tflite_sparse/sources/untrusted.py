@@ -44,28 +44,21 @@ _PURE_FUNCTIONS = frozenset(
 )
 
 # Operators that reach the file system or Python.
-_FORBIDDEN_OPERATORS = {
-    "WriteFile",
-    "ReadFile",
-    "MatchingFiles",
-    "ImmutableConst",
-    "PyFunc",
-    "PyFuncStateless",
-    "EagerPyFunc",
-    "CreateSummaryFileWriter",
-    "CreateSummaryDbWriter",
-    "LoadAndRemapMatrix",
-    "LoadDataset",
-    "SaveDataset",
-    "SaveDatasetV2",
-    "TextLineDataset",
-    "TFRecordDataset",
-    "FixedLengthRecordDataset",
-    "DebugIdentityV2",
-    "DebugIdentity",
-    "Save",
-    "SaveSlices",
-}
+_FORBIDDEN_OPERATORS = frozenset(
+    """
+    WriteFile ReadFile MatchingFiles ImmutableConst PyFunc PyFuncStateless EagerPyFunc CreateSummaryFileWriter
+    CreateSummaryDbWriter LoadAndRemapMatrix GenerateVocabRemapping Save SaveSlices DebugIdentity DebugIdentityV2
+    DebugNanCount DebugNumericSummary DebugNumericSummaryV2 LoadDataset SaveDataset SaveDatasetV2 DistributedSave
+    SnapshotDataset SnapshotDatasetV2 SnapshotDatasetReader SnapshotChunkDataset ListSnapshotChunksDataset
+    CacheDataset CacheDatasetV2 DatasetToTFRecord ExperimentalDatasetToTFRecord TextLineDataset TFRecordDataset
+    TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 CSVDataset CSVDatasetV2
+    ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset SqlDataset ExperimentalSqlDataset RecordInput
+    WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2
+    FixedLengthRecordReader FixedLengthRecordReaderV2 LMDBReader
+    """.split()  # noqa: SIM905 - fifty lines otherwise
+)
+_STREAMS = {b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"}
+"""Where ``PrintV2`` may print: it also takes files."""
 _SAVER_OPERATORS = {"SaveV2", "MergeV2Checkpoints"}
 
 
@@ -118,10 +111,9 @@ def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
         ModelError: names the operator.
     """
     for graph in saved_model.meta_graphs:
-        operators = [node.op for node in _nodes(graph)]
-        found = [operator for operator in operators if operator in _FORBIDDEN_OPERATORS]
+        found = [node.op for node in _nodes(graph) if node.op in _FORBIDDEN_OPERATORS or _prints_to_a_file(node)]
         if not found and _runs_savers(graph):
-            found = [operator for operator in operators if operator in _SAVER_OPERATORS]
+            found = [node.op for node in _nodes(graph) if node.op in _SAVER_OPERATORS]
         if found:
             raise ModelError(
                 f"{path} holds the operator {found[0]}, which reaches files or Python when the model is loaded or run. "
@@ -141,6 +133,10 @@ def _nodes(graph: Any) -> Iterator[Any]:
     yield from graph.graph_def.node
     for function in graph.graph_def.library.function:
         yield from function.node_def
+
+
+def _prints_to_a_file(node: Any) -> bool:
+    return node.op == "PrintV2" and "output_stream" in node.attr and node.attr["output_stream"].s not in _STREAMS
 
 
 def _runs_savers(graph: Any) -> bool:
