@@ -79,6 +79,7 @@ TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
         (OPERATOR + "inputs", None, "lacks one of its 2 inputs"),
         (OPERATOR + "inputs", ints(0, 2), r"weights of shape \(4,\), which must be of rank 2"),
         (OPERATOR + "inputs", ints(0, 1, 2, 2), r"2 further inputs of \[4, 4\] values, not a bias of 4"),
+        (OPERATOR + "inputs", ints(0, 1, 2, -1), r"2 further inputs of \[4\] values, not a bias of 4"),
         (OPERATOR + "inputs", ints(0, 1, 0), r"1 further inputs of \[40\] values, not a bias of 4"),
         (OPERATOR + "outputs", ints(-1), "outputs of graph 0, operator 0 must lie"),
         (OPERATOR + "outputs", ints(2**31 - 1), "outputs of graph 0, operator 0 must lie"),
@@ -108,6 +109,7 @@ def of_rank_16(model):
     ("path", "last", "beyond", "words"),
     [
         (INPUT + "shape", ints(2**31 - 1), ints(2, 2**30), "has more than 2,147,483,647 elements"),
+        (INPUT + "shape", ints(2**31 - 1, 1), ints(2**31 - 1, 2), "has more than 2,147,483,647 elements"),
         (INPUT + "shape", ints(0, 2**31 - 1), ints(0, 2, 2**30), "has more than 2,147,483,647 elements"),
         (INPUT + "shape", np.ones(16, np.int32), np.ones(17, np.int32), "has more than 16 dimensions"),
         (INPUT + "shape", ints(0), ints(-1), "has the negative shape"),
@@ -178,6 +180,28 @@ def test_fully_connected_has_default_options_where_it_gives_none():
     np.testing.assert_array_equal(tiny_models.run_here(serde.serialize(read), values), expected)
 
 
+def test_options_that_are_given_stay():
+    model = tiny_models.fully_connected(keep_num_dims=True, relu=True)
+    options = accepted(model).subgraphs[0].operators[0].builtinOptions
+    assert options.keepNumDims is True
+    assert options.fusedActivationFunction == schema.ActivationFunctionType.RELU
+
+
+def test_other_operators_without_options_get_none():
+    operator = accepted(tiny_models.embedding_lookup()).subgraphs[0].operators[0]
+    assert (operator.builtinOptionsType, operator.builtinOptions) == (0, None)
+
+
+def test_a_metadata_entry_of_a_buffer_that_is_not_there():
+    model = tiny_models.fully_connected((4, 40))
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = "min_runtime_version", 2
+    model.metadata = [entry]
+    accepted(model)
+    entry.buffer = 3
+    refused(model, "metadata must lie among 3 buffers, one is 3")
+
+
 @pytest.mark.parametrize("name", ["CONV_2D", "FULLY_CONNECTED", "DENSIFY"])
 def test_custom_operators_by_the_name_of_a_builtin_one(name):
     model = tiny_models.gather()
@@ -191,10 +215,25 @@ def test_custom_operators_by_the_name_of_a_builtin_one(name):
 
 
 def test_scales_along_the_inputs():
-    for model in (tiny_models.fully_connected((24, 24), per_channel=True), tiny_models.conv2d((16, 1, 1, 16))):
+    for model in (
+        tiny_models.fully_connected((24, 24), per_channel=True),
+        tiny_models.fully_connected((2, 2), per_channel=True),
+        tiny_models.conv2d((16, 1, 1, 16)),
+    ):
         weight = model.subgraphs[0].tensors[1]
         weight.quantization.quantizedDimension = weight.shape.size - 1
         refused(model, "operator 0 reads weights with scales along another dimension than 0")
+        weight.quantization = tiny_models.quantization(0.5, axis=weight.shape.size - 1)  # one scale has no dimension
+        accepted(model)
+
+
+def test_a_scalar_may_have_scales_along_any_dimension():
+    model = tiny_models.fully_connected((4, 40))
+    scalar = model.subgraphs[0].tensors[3]
+    scalar.shape, scalar.quantization = ints(), tiny_models.quantization([1, 2], axis=3)
+    accepted(model)
+    scalar.quantization.quantizedDimension = -1
+    refused(model, r"of shape \(\) is quantised along dimension -1")
 
 
 def test_missing_lists_are_empty_ones():
@@ -203,6 +242,10 @@ def test_missing_lists_are_empty_ones():
     model.subgraphs.append(graph)
     model.signatureDefs[0].inputs = None
     read = accepted(model)
+    model.signatureDefs[0].outputs = None
+    accepted(model)
+    model.signatureDefs = None
+    accepted(model)
     assert read.subgraphs[1].tensors == read.subgraphs[1].operators == []
     assert read.subgraphs[1].inputs.tolist() == read.subgraphs[1].outputs.tolist() == []
 
@@ -329,6 +372,12 @@ def test_a_densify_to_another_shape_or_type(path, value):
     refused(model, "is a DENSIFY, but not of a sparse constant to one of the same type and shape")
 
 
+@pytest.mark.parametrize("kind", ["STRING", "RESOURCE", "VARIANT"])
+def test_strings_and_handles_are_not_sparse(kind):
+    model = edited(sparse(), TENSOR + "type", getattr(schema.TensorType, kind))
+    refused(model, "sparse graph 0, tensor 1 'weight' is of a type that holds no numbers")
+
+
 def test_a_densify_of_a_dense_constant():
     model = sparse()
     model.subgraphs[0].tensors[1].sparsity = None
@@ -372,6 +421,24 @@ def yielded_by_decode():
     return tiny.finished([], [end])
 
 
+def test_the_vectors_of_decode_lose_their_quantisation_and_nothing_else_does():
+    """The encoder of LiteRT Micro leaves on them that of the tensor that it encoded."""
+    model = yielded_by_decode()
+    tensors = model.subgraphs[0].tensors
+    for tensor in tensors:
+        tensor.quantization = tiny_models.quantization([0.25] * 9)
+    tensors[0].quantization = tiny_models.quantization(0.5)
+    read = accepted(model).subgraphs[0].tensors
+    assert [tensor.quantization is None for tensor in read] == [False, True, True]
+    decode = model.subgraphs[0].operators[0]
+    decode.inputs = ints(0, -1)
+    tensors[2].quantization = tensors[1].quantization = tiny_models.quantization(0.75)
+    read = accepted(model).subgraphs[0].tensors
+    assert [tensor.quantization is None for tensor in read] == [True, False, False]
+    decode.inputs = ints(1, 3)
+    refused(model, "inputs of graph 0, operator 0 must lie among 3 tensors, one is 3")
+
+
 def in_two_graphs():
     model = bomb((1,))
     model.subgraphs.append(model.subgraphs[0])
@@ -387,8 +454,9 @@ def in_two_graphs():
         (functools.partial(bomb, (1,), (1, 1000)), "INT8", 8, 1000, "graph 0, tensor 1 'bomb1'"),
         (in_two_graphs, "INT8", 2 * 8, 0, "graph 1, tensor 0 'bomb0'"),
         (yielded_by_decode, "INT8", 8, 32, "graph 0, tensor 2 'ancillary'"),
+        (yielded_by_decode, "STRING", 8, 32, "graph 0, tensor 2 'ancillary'"),
     ],
-    ids=["int8", "float32", "int4", "two constants", "two graphs", "decoded"],
+    ids=["int8", "float32", "int4", "two constants", "two graphs", "decoded", "decoded strings"],
 )
 def test_constants_may_take_256_mib_and_64_times_the_file_to_the_byte(make, kind, bits, others, words):
     model = make()
