@@ -2,6 +2,7 @@ import functools
 import pickle
 import subprocess
 import sys
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -365,6 +366,38 @@ def test_undo_tells_results_of_one_pair_apart_by_their_quantisation():
     assert [int(operator.inputs[1]) for operator in graph.operators] == [1, copy]
     dropped = graph.constant(1) == 0
     np.testing.assert_array_equal(graph.constant(copy), np.where(dropped, 1, graph.constant(1)))
+
+
+def nothing(quantization):
+    pass
+
+
+def other_zero_point(quantization):
+    quantization.zeroPoint[-1] = 1
+
+
+def other_scale(quantization):
+    quantization.scale[-1] *= 2
+
+
+def other_axis(quantization):
+    quantization.quantizedDimension = 1
+
+
+@pytest.mark.parametrize(
+    ("change", "together"),
+    [(nothing, True), (other_zero_point, False), (other_scale, False), (other_axis, False)],
+)
+def test_results_of_one_pair_are_one_constant_where_all_of_their_quantisation_is_the_same(change, together):
+    model = serde.parse(encode_all(parsed(tiny_models.fully_connected((64, 64), readers=2))))
+    graph = next(graphs(model))
+    twin = int(graph.operators[2].outputs[0])
+    quantization = deepcopy(graph.tensor(1).quantization)
+    graph.tensor(twin).quantization = quantization
+    assert len(quantization.zeroPoint) == len(quantization.scale) == 64
+    change(quantization)
+    assert decode_op.undo(graph) == ([1] if together else [1, twin])
+    assert [int(operator.inputs[1]) for operator in graph.operators] == [1, 1 if together else twin]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,19 @@ def test_refused_weights_stay_dense_and_the_reason_is_told(encode, name):
     assert all(tensor.sparsity is None for tensor in pair.model.subgraphs[0].tensors)
 
 
+@pytest.mark.parametrize("make", [tiny_models.conv2d, tiny_models.fully_connected])
+@pytest.mark.parametrize("channel", [0, 1, 15])
+def test_a_zero_point_of_one_channel_is_enough_to_stay_dense(channel, make):
+    model = make((16, 1, 1, 64) if make is tiny_models.conv2d else (16, 64))
+    points = model.subgraphs[0].tensors[1].quantization.zeroPoint
+    assert len(points) == 16
+    assert answer(model).forms
+    points[channel] = -1
+    found = answer(model)
+    assert found.forms == ()
+    assert found.refusal == "its zero point is not 0, and the runtime fills what is left out with 0"
+
+
 def test_int8_lstm_stays_dense_because_it_would_crash(encode):
     pair = encode(tiny_models.lstm(dtype="int8", data_dtype="int8"))
     assert all(choice.form is None for choice in pair.choices)
