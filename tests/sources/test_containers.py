@@ -93,6 +93,21 @@ def a_model(path):
     return path, len(weights.getvalue())
 
 
+@pytest.mark.parametrize("name", [".", "./", "", "/", "..", "a/..", "a\\..\\b", "\\a", "C:", "c:/a", "C:a"])
+def test_members_that_have_no_name_of_their_own_or_lead_out(name):
+    archive = SimpleNamespace(infolist=lambda: [zipfile.ZipInfo("a"), zipfile.ZipInfo(name)])
+    with pytest.raises(ValueError, match="would be unpacked outside of its folder"):
+        containers.check_keras_archive(archive)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..a", "a..", ".a", "./a", "a/...", "1:a"])
+def test_members_that_stay_inside(name, tmp_path):
+    path, _ = a_model(tmp_path / "model.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"x")
+        containers.check_keras_archive(archive)
+
+
 @pytest.mark.parametrize("packed", [0, 2 * 2**20])
 def test_archives_at_the_limits_of_their_size(packed, tmp_path):
     """100 MiB, or 100 times what is packed."""
