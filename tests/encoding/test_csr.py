@@ -114,10 +114,14 @@ def test_width_of_indices_follows_the_size_of_the_dimension(size, dtype):
     array = np.zeros((2, size), np.int8)
     array[:, -1] = (1, 2)  # the largest index is the one that would overflow
     array[1, 0] = 3
-    encoded = csr.encode(array, Layout(array.shape, (0, 1), (False, True)))
+    layout = Layout(array.shape, (0, 1), (False, True))
+    encoded = csr.encode(array, layout)
     assert encoded.levels[1].indices.dtype == np.dtype(dtype)
     assert encoded.levels[1].indices.tolist() == [size - 1, 0, size - 1]
     assert same_bits(csr.decode(encoded), array)
+    bytes_of_values_and_segments = 3 + 3
+    priced = {cost.layout: cost.nbytes for cost in search.costs(array)}
+    assert priced[layout] == encoded.nbytes == bytes_of_values_and_segments + 3 * np.dtype(dtype).itemsize
 
 
 @pytest.mark.parametrize(("kept", "dtype"), [(255, "u1"), (256, "u2"), (257, "u2"), (65535, "u2"), (65536, "i4")])
