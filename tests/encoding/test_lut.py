@@ -84,6 +84,9 @@ def test_what_the_runtime_does_not_take_is_refused(array, channels, words):
     with pytest.raises(ValueError, match=words):
         lut.nbytes(array, channels)
     assert lut.refusal(array, channels) is not None
+    if "distinct" not in words:  # those of an encoded tensor are fewer
+        with pytest.raises(ValueError, match=words):
+            lut.decode(lut.encode(np.zeros(1, np.int8)), array.shape, array.dtype, channels)
 
 
 def test_many_values_are_taken_where_no_channel_has_many():
@@ -123,6 +126,7 @@ SMALL = np.array([9, 9, -4, 0, 9], np.int8)
         ([0b01011000, 0b01000000], 0xF2, 3, [0, 9], "tables takes 2 bytes instead of 3"),
         ([0b01011000, 0b01000000], 0xF2, 3, [0, 9, 252, 0], "tables takes 4 bytes instead of 3"),
         ([0b01011000, 0b01000000], 0xF0, 3, [0, 9, 252], "places of 0 bits"),
+        ([], 0xF0, 1, [9], "places of 0 bits in tables of 1"),
         ([0b01011000, 0b01000000], 0xFA, 3, [0, 9, 252], "tables of 3"),
         ([0b01011000, 0b01000000], 0xF2, 5, [0, 9, 252, 0, 0], "places of 2 bits in tables of 5"),
         ([0b01011000, 0b01000000], 0xF2, 0, [], "tables of 0"),
