@@ -2,10 +2,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny_models
+from tally import tally
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.evaluation.exactness import check_weights
@@ -53,21 +53,24 @@ def test_few_zeros_in_int8_stay_dense(dense, zeros):
     assert all(choice.form is None for choice in choices)
 
 
-@given(
-    density=st.floats(0.3, 0.7),
-    seed=st.integers(0, 999),
-    dtype=st.sampled_from(("int8", "float32")),
-    shape=st.tuples(st.integers(1, 20), st.integers(1, 3), st.integers(1, 3), st.integers(1, 20)),
-)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_file_grows(tmp_path, density, seed, dtype, shape):
+def test_no_file_grows(tmp_path):
     """The input has shared tables already, so that nothing but the encoding can win or lose bytes."""
-    values = tiny_models.sparse_weights(shape, dtype, density, seed)
     source, target = tmp_path / "a.tflite", tmp_path / "b.tflite"
-    serde.write(tiny_models.conv2d(shape, dtype=dtype, weights=values), source)
-    encode_file(source, target, litert.answer)
-    assert target.stat().st_size <= source.stat().st_size
-    check_weights(target, source)
+
+    def shrinks(draw):
+        wide = st.integers(1, 20) | st.integers(16, 32)
+        shape = draw(st.tuples(wide, st.integers(1, 3), st.integers(1, 3), wide))
+        dtype = draw(st.sampled_from(("int8", "float32")))
+        values = tiny_models.sparse_weights(shape, dtype, draw(st.floats(0.2, 0.7)), draw(st.integers(0, 999)))
+        serde.write(tiny_models.conv2d(shape, dtype=dtype, weights=values), source)
+        encode_file(source, target, litert.answer)
+        check_weights(target, source)
+        assert target.stat().st_size <= source.stat().st_size
+        return target.stat().st_size < source.stat().st_size
+
+    seen = tally(shrinks, examples=60)
+    assert seen[True] > 3
+    assert seen[False] > 10
 
 
 @pytest.mark.parametrize("name", SEVERAL)

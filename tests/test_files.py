@@ -70,6 +70,24 @@ def test_old_file_is_there_until_the_end(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
+@pytest.mark.parametrize("existed", [True, False])
+def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(existed, tmp_path, monkeypatch):
+    """A crash in between must not leave the name on a file of which nothing was written yet."""
+    path = tmp_path / "x"
+    if existed:
+        path.write_bytes(b"old")
+    flushed, fsync = [], os.fsync
+
+    def noted(handle):
+        fsync(handle)
+        status = os.fstat(handle)
+        flushed.append((status.st_ino, status.st_size, path.read_bytes() if path.exists() else None))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    files.write_bytes(path, b"new", b", and whole")
+    assert flushed == [(path.stat().st_ino, len(b"new, and whole"), b"old" if existed else None)]
+
+
 def test_an_open_reader_keeps_the_old_content(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")

@@ -1,15 +1,16 @@
 """Whatever is in a file: it is refused, or everything works on it and what is written is right."""
 
 import random
+from collections import Counter
 from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import foreign_models
 import tiny_models
+from tally import tally
 from tflite_sparse.decoder import decode_model
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values
@@ -90,20 +91,22 @@ def test_undamaged_files_work(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-@given(data=st.data())
-@settings(max_examples=60)
-def test_damaged_files_are_refused_or_work(name, data):
-    check(damaged(FILES[name], data.draw))
+def test_damaged_files_are_refused_or_work(name):
+    seen = tally(lambda draw: check(damaged(FILES[name], draw)), examples=60)
+    assert min(seen[True], seen[False]) > 5
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_bits_flipped_anywhere(name):
     generator = random.Random(7)
+    seen = Counter()
     for _ in range(60):
         changed = np.frombuffer(FILES[name], np.uint8).copy()
         for place in generator.sample(range(8, len(changed)), 3):
             changed[place] ^= 1 << generator.randrange(8)
-        check(changed.tobytes())
+        seen[check(changed.tobytes())] += 1
+    assert seen[False] > 5
+    assert seen[True] > 0
 
 
 @pytest.mark.parametrize("name", FILES)

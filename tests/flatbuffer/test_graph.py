@@ -159,6 +159,32 @@ def test_new_tensor_writes_a_signature_only_where_it_says_something():
     assert list(g.new_tensor((1, 4), schema.TensorType.INT8, signature=(-1, 4)).shapeSignature) == [-1, 4]
 
 
+@pytest.mark.parametrize(
+    ("scales", "points", "expected"),
+    [
+        ([0.5], [-3], (0.5, -3)),
+        ([0.5], [], (0.5, 0)),  # a list without entries, which the format allows as well as none
+        ([0.5], None, (0.5, 0)),
+        ([0.5, 0.25], [1, 2], (0.0, 0)),
+        ([0.5, 0.25], [1], (0.0, 0)),
+        ([], [], (0.0, 0)),
+        ([], [7], (0.0, 0)),
+        (None, None, (0.0, 0)),
+    ],
+)
+def test_quantisation_of(scales, points, expected):
+    model = tiny_models.fully_connected((4, 40))
+    quantization = schema.QuantizationParametersT()
+    quantization.scale = None if scales is None else np.array(scales, np.float32)
+    quantization.zeroPoint = None if points is None else np.array(points, np.int64)
+    model.subgraphs[0].tensors[0].quantization = quantization
+    model.subgraphs[0].tensors[0].shape = np.array([len(scales or [1]), 40], np.int32)
+    found = g.quantisation_of(read_again(model).subgraphs[0].tensors[0])
+    assert found == expected
+    assert list(map(type, found)) == [float, int]
+    assert g.quantisation_of(schema.TensorT()) == (0.0, 0)
+
+
 def test_names_of_types():
     graph = graph_of(tiny_models.conv2d())
     assert [g.type_name(graph.tensor(i)) for i in range(3)] == ["int8", "int8", "int32"]

@@ -1,6 +1,7 @@
 """Files that read well and make no sense."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import foreign_models
 import tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.evaluation.exactness import weights_of
-from tflite_sparse.flatbuffer import serde, validity
+from tflite_sparse.flatbuffer import serde
 
 CSR, DENSE = schema.DimensionType.SPARSE_CSR, schema.DimensionType.DENSE
 
@@ -78,6 +79,7 @@ TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
         (OPERATOR + "inputs", None, "lacks one of its 2 inputs"),
         (OPERATOR + "inputs", ints(0, 2), r"weights of shape \(4,\), which must be of rank 2"),
         (OPERATOR + "inputs", ints(0, 1, 2, 2), r"2 further inputs of \[4, 4\] values, not a bias of 4"),
+        (OPERATOR + "inputs", ints(0, 1, 2, -1), r"2 further inputs of \[4\] values, not a bias of 4"),
         (OPERATOR + "inputs", ints(0, 1, 0), r"1 further inputs of \[40\] values, not a bias of 4"),
         (OPERATOR + "outputs", ints(-1), "outputs of graph 0, operator 0 must lie"),
         (OPERATOR + "outputs", ints(2**31 - 1), "outputs of graph 0, operator 0 must lie"),
@@ -94,6 +96,58 @@ TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
 )
 def test_one_wrong_value(path, value, words):
     refused(edited(tiny_models.fully_connected((4, 40), per_channel=True), path, value), words)
+
+
+INPUT = "subgraphs.0.tensors.0."
+
+
+def of_rank_16(model):
+    return edited(model, INPUT + "shape", np.ones(16, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("path", "last", "beyond", "words"),
+    [
+        (INPUT + "shape", ints(2**31 - 1), ints(2, 2**30), "has more than 2,147,483,647 elements"),
+        (INPUT + "shape", ints(2**31 - 1, 1), ints(2**31 - 1, 2), "has more than 2,147,483,647 elements"),
+        (INPUT + "shape", ints(0, 2**31 - 1), ints(0, 2, 2**30), "has more than 2,147,483,647 elements"),
+        (INPUT + "shape", np.ones(16, np.int32), np.ones(17, np.int32), "has more than 16 dimensions"),
+        (INPUT + "shape", ints(0), ints(-1), "has the negative shape"),
+        (INPUT + "shapeSignature", ints(-1, 40), ints(-2, 40), "does not fit"),
+        (INPUT + "shapeSignature", ints(-1, -1), ints(-1, -1, -1), "does not fit"),
+        (INPUT + "quantization.quantizedDimension", 1, 2, "quantised along dimension 2"),
+        (INPUT + "quantization.quantizedDimension", 0, -1, "quantised along dimension -1"),
+        (TENSOR + "quantization.zeroPoint", ints(0), ints(0, 0), "4 scales and 2 zero points"),
+        (TENSOR + "quantization.zeroPoint", np.zeros(4, np.int64), np.zeros(5, np.int64), "4 scales and 5 zero points"),
+        (TENSOR + "quantization.zeroPoint", None, np.zeros(3, np.int64), "4 scales and 3 zero points"),
+        (OPERATOR + "inputs", ints(0, 1, -1), ints(0, 1, -2), "one is -2"),
+        ("subgraphs.0.outputs", ints(3, 0), ints(3, 4), "outputs of graph 0 must lie among 4 tensors, one is 4"),
+        ("signatureDefs.0.outputs.0.tensorIndex", 0, 4, "must lie among 4 tensors, one is 4"),
+        ("metadataBuffer", ints(2, 0), ints(2, 3), "metadata must lie among 3 buffers, one is 3"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else str(value),
+)
+def test_the_last_value_that_is_taken_and_the_first_that_is_not(path, last, beyond, words):
+    make = functools.partial(tiny_models.fully_connected, (4, 40), per_channel=True)
+    accepted(edited(make(), path, last))
+    refused(edited(make(), path, beyond), words)
+
+
+def test_a_signature_may_have_16_dimensions_too():
+    make = functools.partial(tiny_models.fully_connected, (4, 40))
+    signature = INPUT + "shapeSignature"
+    accepted(edited(of_rank_16(make()), signature, np.full(16, -1, np.int32)))
+    refused(edited(of_rank_16(make()), signature, np.full(17, -1, np.int32)), "has more than 16 dimensions")
+
+
+def test_scales_are_one_or_as_many_as_the_dimension_has_entries():
+    for count in range(6):
+        model = tiny_models.fully_connected((4, 40))
+        model.subgraphs[0].tensors[1].quantization = tiny_models.quantization(np.ones(count))
+        if count in (0, 1, 4):
+            accepted(model)
+        else:
+            refused(model, f"has {count} scales along dimension 0")
 
 
 @pytest.mark.parametrize("field", ["strideW", "strideH", "dilationWFactor", "dilationHFactor"])
@@ -126,6 +180,28 @@ def test_fully_connected_has_default_options_where_it_gives_none():
     np.testing.assert_array_equal(tiny_models.run_here(serde.serialize(read), values), expected)
 
 
+def test_options_that_are_given_stay():
+    model = tiny_models.fully_connected(keep_num_dims=True, relu=True)
+    options = accepted(model).subgraphs[0].operators[0].builtinOptions
+    assert options.keepNumDims is True
+    assert options.fusedActivationFunction == schema.ActivationFunctionType.RELU
+
+
+def test_other_operators_without_options_get_none():
+    operator = accepted(tiny_models.embedding_lookup()).subgraphs[0].operators[0]
+    assert (operator.builtinOptionsType, operator.builtinOptions) == (0, None)
+
+
+def test_a_metadata_entry_of_a_buffer_that_is_not_there():
+    model = tiny_models.fully_connected((4, 40))
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = "min_runtime_version", 2
+    model.metadata = [entry]
+    accepted(model)
+    entry.buffer = 3
+    refused(model, "metadata must lie among 3 buffers, one is 3")
+
+
 @pytest.mark.parametrize("name", ["CONV_2D", "FULLY_CONNECTED", "DENSIFY"])
 def test_custom_operators_by_the_name_of_a_builtin_one(name):
     model = tiny_models.gather()
@@ -139,10 +215,25 @@ def test_custom_operators_by_the_name_of_a_builtin_one(name):
 
 
 def test_scales_along_the_inputs():
-    for model in (tiny_models.fully_connected((24, 24), per_channel=True), tiny_models.conv2d((16, 1, 1, 16))):
+    for model in (
+        tiny_models.fully_connected((24, 24), per_channel=True),
+        tiny_models.fully_connected((2, 2), per_channel=True),
+        tiny_models.conv2d((16, 1, 1, 16)),
+    ):
         weight = model.subgraphs[0].tensors[1]
         weight.quantization.quantizedDimension = weight.shape.size - 1
         refused(model, "operator 0 reads weights with scales along another dimension than 0")
+        weight.quantization = tiny_models.quantization(0.5, axis=weight.shape.size - 1)  # one scale has no dimension
+        accepted(model)
+
+
+def test_a_scalar_may_have_scales_along_any_dimension():
+    model = tiny_models.fully_connected((4, 40))
+    scalar = model.subgraphs[0].tensors[3]
+    scalar.shape, scalar.quantization = ints(), tiny_models.quantization([1, 2], axis=3)
+    accepted(model)
+    scalar.quantization.quantizedDimension = -1
+    refused(model, r"of shape \(\) is quantised along dimension -1")
 
 
 def test_missing_lists_are_empty_ones():
@@ -151,6 +242,10 @@ def test_missing_lists_are_empty_ones():
     model.subgraphs.append(graph)
     model.signatureDefs[0].inputs = None
     read = accepted(model)
+    model.signatureDefs[0].outputs = None
+    accepted(model)
+    model.signatureDefs = None
+    accepted(model)
     assert read.subgraphs[1].tensors == read.subgraphs[1].operators == []
     assert read.subgraphs[1].inputs.tolist() == read.subgraphs[1].outputs.tolist() == []
 
@@ -257,6 +352,32 @@ def test_too_few_or_too_many_values(change):
     refused(model, f"'weight' of shape .* 58 values stored, which take 232 bytes; its buffer holds {232 + change}")
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("shape", ints(48, 4)),
+        ("shape", ints(4, 47)),
+        ("shape", ints(4, 48, 1)),
+        ("shape", ints(192)),
+        ("type", schema.TensorType.INT32),
+        ("type", schema.TensorType.FLOAT16),
+    ],
+    ids=str,
+)
+def test_a_densify_to_another_shape_or_type(path, value):
+    model = sparse()
+    densify = next(o for o in model.subgraphs[0].operators if len(o.inputs) == 1)
+    accepted(model)
+    model = edited(model, f"subgraphs.0.tensors.{int(densify.outputs[0])}.{path}", value)
+    refused(model, "is a DENSIFY, but not of a sparse constant to one of the same type and shape")
+
+
+@pytest.mark.parametrize("kind", ["STRING", "RESOURCE", "VARIANT"])
+def test_strings_and_handles_are_not_sparse(kind):
+    model = edited(sparse(), TENSOR + "type", getattr(schema.TensorType, kind))
+    refused(model, "sparse graph 0, tensor 1 'weight' is of a type that holds no numbers")
+
+
 def test_a_densify_of_a_dense_constant():
     model = sparse()
     model.subgraphs[0].tensors[1].sparsity = None
@@ -264,28 +385,87 @@ def test_a_densify_of_a_dense_constant():
     refused(model, "is a DENSIFY, but not of a sparse constant")
 
 
-def bomb(tensors, rows):
-    """Sparse constants (rows, 1,000,000) without a value."""
+def bomb(*shapes):
+    """Sparse constants of these shapes without a value."""
     tiny = tiny_models.Tiny()
-    for number in range(tensors):
+    for number, shape in enumerate(shapes):
         index = tiny.constant(f"bomb{number}", np.zeros(1, np.int8))
         tensor = tiny.graph.tensors[index]
-        tensor.buffer, tensor.shape = 0, ints(rows, 1_000_000)
+        tensor.buffer, tensor.shape = 0, ints(*shape)
         tensor.sparsity = schema.SparsityParametersT()
-        tensor.sparsity.traversalOrder = ints(0, 1)
-        levels = [schema.DimensionMetadataT(), schema.DimensionMetadataT()]
-        for level, segments in zip(levels, (ints(0, 0), ints(0)), strict=True):
+        tensor.sparsity.traversalOrder = ints(*range(len(shape)))
+        tensor.sparsity.dimMetadata = [schema.DimensionMetadataT() for _ in shape]
+        for level, segments in zip(tensor.sparsity.dimMetadata, (ints(0, 0), ints(0)), strict=False):
             level.format = CSR
             level.arraySegmentsType = level.arrayIndicesType = schema.SparseIndexVector.Int32Vector
             level.arraySegments, level.arrayIndices = schema.Int32VectorT(), schema.Int32VectorT()
             level.arraySegments.values, level.arrayIndices.values = segments, ints()
-        tensor.sparsity.dimMetadata = levels
     return tiny.finished([], [0])
 
 
 def test_what_constants_may_take_when_decoded():
-    room = validity.DENSE_BYTES_IN_ANY_FILE
-    assert weights_of(accepted(bomb(1, room // 1_000_000))) == {}
-    refused(bomb(1, room // 1_000_000 + 1), "tensor 0 'bomb0': up to here .* 256 MiB and 64 times the file")
-    refused(bomb(300, 1), "tensor 2[67]. 'bomb2[67].': up to here the constants take more")
-    refused(bomb(1, 2148), "has more than 2,147,483,647 elements")
+    rows = (256 << 20) // 1_000_000
+    assert weights_of(accepted(bomb((rows, 1_000_000)))) == {}
+    refused(bomb((rows + 1, 1_000_000)), "tensor 0 'bomb0': up to here .* 256 MiB and 64 times the file")
+    refused(bomb(*[(1, 1_000_000)] * 300), "tensor 2[67]. 'bomb2[67].': up to here the constants take more")
+    refused(bomb((2148, 1_000_000)), "has more than 2,147,483,647 elements")
+
+
+def yielded_by_decode():
+    """What LiteRT Micro rebuilds; its two vectors take 32 bytes."""
+    tiny = tiny_models.Tiny()
+    end = tiny.tensor("yielded", (1,), "int8")
+    pair = [tiny.constant(name, np.zeros(16, np.int8)) for name in ("encoded", "ancillary")]
+    operator = tiny.operator(schema.BuiltinOperator.CUSTOM, 1, pair, [end])
+    tiny.model.operatorCodes[operator.opcodeIndex].customCode = "TFLM_DECODE"
+    return tiny.finished([], [end])
+
+
+def test_the_vectors_of_decode_lose_their_quantisation_and_nothing_else_does():
+    """The encoder of LiteRT Micro leaves on them that of the tensor that it encoded."""
+    model = yielded_by_decode()
+    tensors = model.subgraphs[0].tensors
+    for tensor in tensors:
+        tensor.quantization = tiny_models.quantization([0.25] * 9)
+    tensors[0].quantization = tiny_models.quantization(0.5)
+    read = accepted(model).subgraphs[0].tensors
+    assert [tensor.quantization is None for tensor in read] == [False, True, True]
+    decode = model.subgraphs[0].operators[0]
+    decode.inputs = ints(0, -1)
+    tensors[2].quantization = tensors[1].quantization = tiny_models.quantization(0.75)
+    read = accepted(model).subgraphs[0].tensors
+    assert [tensor.quantization is None for tensor in read] == [True, False, False]
+    decode.inputs = ints(1, 3)
+    refused(model, "inputs of graph 0, operator 0 must lie among 3 tensors, one is 3")
+
+
+def in_two_graphs():
+    model = bomb((1,))
+    model.subgraphs.append(model.subgraphs[0])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "bits", "others", "words"),
+    [
+        (functools.partial(bomb, (1,)), "INT8", 8, 0, "graph 0, tensor 0 'bomb0'"),
+        (functools.partial(bomb, (1,)), "FLOAT32", 32, 0, "graph 0, tensor 0 'bomb0'"),
+        (functools.partial(bomb, (1,)), "INT4", 4, 0, "graph 0, tensor 0 'bomb0'"),
+        (functools.partial(bomb, (1,), (1, 1000)), "INT8", 8, 1000, "graph 0, tensor 1 'bomb1'"),
+        (in_two_graphs, "INT8", 2 * 8, 0, "graph 1, tensor 0 'bomb0'"),
+        (yielded_by_decode, "INT8", 8, 32, "graph 0, tensor 2 'ancillary'"),
+        (yielded_by_decode, "STRING", 8, 32, "graph 0, tensor 2 'ancillary'"),
+    ],
+    ids=["int8", "float32", "int4", "two constants", "two graphs", "decoded", "decoded strings"],
+)
+def test_constants_may_take_256_mib_and_64_times_the_file_to_the_byte(make, kind, bits, others, words):
+    model = make()
+    tensor = model.subgraphs[0].tensors[0]
+    tensor.type = getattr(schema.TensorType, kind)
+    size = len(tiny_models.to_bytes(model))
+    most = ((256 << 20) + 64 * size - others) * 8 // bits
+    tensor.shape = ints(most)
+    assert len(tiny_models.to_bytes(model)) == size
+    accepted(model)
+    tensor.shape = ints(most + 1)
+    refused(model, f"{words}: up to here .* 256 MiB and 64 times the file")

@@ -72,10 +72,10 @@ def test_every_small_window_is_exact_or_refused(width, stride, same):
             assert "padding along the width is odd" in rewrite.refusal(graph, graph.operators[0])
             continue
         values = tiny_models.samples(model, 2)[1:]
-        np.testing.assert_array_equal(
-            tiny_models.run_here(serde.serialize(rewritten(model).model), values, RESOLVERS[1])[0],
-            tiny_models.run_here(tiny_models.to_bytes(model), values, RESOLVERS[1])[0],
-        )
+        expected = tiny_models.run_here(tiny_models.to_bytes(model), values, RESOLVERS[1])[0]
+        found = tiny_models.run_here(serde.serialize(rewritten(model).model), values, RESOLVERS[1])[0]
+        np.testing.assert_array_equal(found, expected)
+        assert np.unique(expected).size > min(expected.size, 8) // 2  # else a shifted window might not show
 
 
 def test_what_is_left_of_the_graph():

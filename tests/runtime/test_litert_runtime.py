@@ -188,9 +188,11 @@ def test_quantised_leaves_what_needs_nothing():
 
 
 def test_real_outputs():
-    outputs = litert.Outputs((np.array([[-128, 0, 127]], np.int8), np.array([[2.5]], np.float32)), (0.5, 0.0), (-28, 0))
+    integers = np.array([[-128, 0, 127]], np.int8)
+    outputs = litert.Outputs((integers, np.array([[2.5]], np.float32), integers), (0.5, 0.0, 2.0), (-28, 0, 3))
     np.testing.assert_array_equal(outputs.real(), [[-50, 14, 77.5]])
     np.testing.assert_array_equal(outputs.real(1), [[2.5]])
+    np.testing.assert_array_equal(outputs.real(2), [[-262, -6, 248]])
     assert outputs.real().dtype == outputs.real(1).dtype == np.float32
 
 

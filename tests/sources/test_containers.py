@@ -5,6 +5,7 @@ import shutil
 import stat
 import struct
 import zipfile
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -82,6 +83,75 @@ def test_bombs_in_any_member(saved, tmp_path, monkeypatch):
         keras_model.open_model(path)
 
 
+def a_model(path):
+    """An archive as far as it is looked at; its weights are stored as they are."""
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file["kernel"] = np.zeros(4, np.float32)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", weights.getvalue())
+    return path, len(weights.getvalue())
+
+
+@pytest.mark.parametrize("name", [".", "./", "", "/", "..", "a/..", "a\\..\\b", "\\a", "C:", "c:/a", "C:a"])
+def test_members_that_have_no_name_of_their_own_or_lead_out(name):
+    archive = SimpleNamespace(infolist=lambda: [zipfile.ZipInfo("a"), zipfile.ZipInfo(name)])
+    with pytest.raises(ValueError, match="would be unpacked outside of its folder"):
+        containers.check_keras_archive(archive)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..a", "a..", ".a", "./a", "a/...", "1:a"])
+def test_members_that_stay_inside(name, tmp_path):
+    path, _ = a_model(tmp_path / "model.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"x")
+        containers.check_keras_archive(archive)
+
+
+@pytest.mark.parametrize("packed", [0, 2 * 2**20])
+def test_archives_at_the_limits_of_their_size(packed, tmp_path):
+    """100 MiB, or 100 times what is packed."""
+    path, weights = a_model(tmp_path / "model.zip")
+    most = max(100 * 2**20, 100 * (packed + weights)) - weights
+    with zipfile.ZipFile(announced(tmp_path / "good.zip", (packed, most), source=path)) as archive:
+        containers.check_keras_archive(archive)
+    with (
+        zipfile.ZipFile(announced(tmp_path / "bad.zip", (packed, most + 1), source=path)) as archive,
+        pytest.raises(ValueError, match=r"its members unpack to 0\.[12] GB, which no trained model does"),
+    ):
+        containers.check_keras_archive(archive)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(10_000, "several members of the name"), (10_001, "it has 10,001 members")]
+)
+def test_archives_at_the_limit_of_their_members(count, words):
+    archive = SimpleNamespace(infolist=lambda: [zipfile.ZipInfo("a")] * count)
+    with pytest.raises(ValueError, match=words):
+        containers.check_keras_archive(archive)
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 100 * 2**20), (2 * 2**20, 200 * 2**20)])
+def test_weights_at_the_limits_of_their_size(size, most, tmp_path):
+    for added, path in enumerate((tmp_path / "good.h5", tmp_path / "bad.h5")):
+        with h5py.File(path, "w") as file:
+            file["group/kernel"] = np.zeros(4, np.float32)
+            file.create_dataset("announced", (most - 16 + added,), "u1", chunks=(2**20,))  # nothing is written
+    containers.check_hdf5(tmp_path / "good.h5", size)
+    with pytest.raises(ValueError, match=r"its weights unpack to 0\.[12] GB, which no trained model does"):
+        containers.check_hdf5(tmp_path / "bad.h5", size)
+
+
+def test_configurations_at_the_limit_of_their_size(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", b"0123456789")
+        monkeypatch.setattr(keras_model, "_MAX_CONFIG_BYTES", 10)
+        assert keras_model._member(archive, "config.json") == b"0123456789"
+        monkeypatch.setattr(keras_model, "_MAX_CONFIG_BYTES", 9)
+        with pytest.raises(ValueError, match=r"config\.json unpacks to more than"):
+            keras_model._member(archive, "config.json")
+
+
 def linked_to_a_file(file, elsewhere):
     file["layers/extra"] = h5py.ExternalLink(str(elsewhere), "/secret")
 
@@ -101,7 +171,7 @@ def virtual(file, elsewhere):
     file.create_virtual_dataset("layers/extra", layout)
 
 
-def announced(file, elsewhere):
+def far_too_large(file, elsewhere):
     del elsewhere
     file.create_dataset("layers/extra", (10**6, 10**6), "f4", chunks=(1000, 1000), compression="gzip")
 
@@ -111,7 +181,7 @@ HOSTILE = [
     (linked_inside, "'layers/extra' in it is a link"),
     (stored_in_a_file, "the data of 'layers/extra' in it lie in another file"),
     (virtual, "the data of 'layers/extra' in it lie in another file"),
-    (announced, r"its weights unpack to 4000\.0 GB"),
+    (far_too_large, r"its weights unpack to 4000\.0 GB"),
 ]
 
 
@@ -181,6 +251,44 @@ def test_npz_bomb(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((100, 2**17), np.uint8))
     with pytest.raises(DataError, match=r"unpacks to 0\.0 GB, \d+ times its size, as a zip bomb does"):
         dataset.load(str(tmp_path / "bomb.npz"))
+
+
+def announced(path, *sizes, source=None):
+    """An archive whose directory tells of one more member for each of these sizes, (packed, unpacked)."""
+    if source is not None:
+        path.write_bytes(source.read_bytes())
+    with zipfile.ZipFile(path, "w" if source is None else "a") as archive:
+        for number in range(len(sizes)):
+            archive.writestr(f"x{number}.npy", b"")
+    content = bytearray(path.read_bytes())
+    entry = len(content)
+    for pair in reversed(sizes):
+        entry = content.rindex(b"PK\x01\x02", 0, entry)
+        content[entry + 20 : entry + 28] = struct.pack("<II", *pair)
+    path.write_bytes(content)
+    return path
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([(4 * GB, 4 * GB), (4 * GB, 4 * GB)], None),
+        ([(4 * GB, 4 * GB), (4 * GB, 4 * GB), (1, 1)], r"unpacks to 8\.0 GB; the limit is 8 GB"),
+        ([(0, 500_000_000)], None),  # up to here nothing is asked
+        ([(0, 400_000_000), (0, 100_000_001)], "unpacks to 0.5 GB, 500000001 times its size, as a zip bomb does"),
+        ([(3_000_000, 600_000_000)], None),
+        ([(3_000_000, 600_000_001)], "unpacks to 0.6 GB, 200 times its size, as a zip bomb does"),
+    ],
+    ids=["8 GB", "8 GB and 1 byte", "0.5 GB", "0.5 GB and 1 byte", "200 times its size", "that and 1 byte"],
+)
+def test_npz_at_the_limits_of_its_size(sizes, words, tmp_path):
+    path = announced(tmp_path / "large.npz", *sizes)
+    # Where it is opened, what was announced is not there.
+    with pytest.raises(DataError, match=words or r"large\.npz (cannot be read as an \.npz of plain arrays|holds x0;)"):
+        dataset.load(str(path))
 
 
 def test_npz_whose_header_announces_what_is_not_there(tmp_path):

@@ -96,7 +96,9 @@ def test_forms_that_are_offered(model, forms):
 def test_forms_store_the_same_number_of_values():
     for model in (tiny_models.conv2d((320, 1, 1, 320)), tiny_models.fully_connected()):
         tensor = model.subgraphs[0].tensors[1]
-        for form in answer(model).forms:
+        forms = answer(model).forms
+        assert len(forms) == 2
+        for form in forms:
             assert np.prod(form.shape) == np.prod(tensor.shape)
 
 
@@ -164,6 +166,19 @@ def test_refused_weights_stay_dense_and_the_reason_is_told(encode, name):
     assert all(tensor.sparsity is None for tensor in pair.model.subgraphs[0].tensors)
 
 
+@pytest.mark.parametrize("make", [tiny_models.conv2d, tiny_models.fully_connected])
+@pytest.mark.parametrize("channel", [0, 1, 15])
+def test_a_zero_point_of_one_channel_is_enough_to_stay_dense(channel, make):
+    model = make((16, 1, 1, 64) if make is tiny_models.conv2d else (16, 64))
+    points = model.subgraphs[0].tensors[1].quantization.zeroPoint
+    assert len(points) == 16
+    assert answer(model).forms
+    points[channel] = -1
+    found = answer(model)
+    assert found.forms == ()
+    assert found.refusal == "its zero point is not 0, and the runtime fills what is left out with 0"
+
+
 def test_int8_lstm_stays_dense_because_it_would_crash(encode):
     pair = encode(tiny_models.lstm(dtype="int8", data_dtype="int8"))
     assert all(choice.form is None for choice in pair.choices)
@@ -186,16 +201,19 @@ def test_a_weight_that_is_read_as_another_input_stays_dense():
     assert "no runtime was tried with a sparse int8 constant as input 0 of CONV_2D" in answer(model).refusal
 
 
-def test_int8_fully_connected_beside_gather_stays_dense(encode):
+def test_int8_fully_connected_beside_gather_stays_dense():
     """FULLY_CONNECTED would need its weight in another shape than GATHER."""
-    model = tiny_models.fully_connected()
-    taken = answer(second_reader(model, schema.BuiltinOperator.GATHER))
+    assert answer(tiny_models.fully_connected()).forms
+    taken = answer(second_reader(tiny_models.fully_connected(), schema.BuiltinOperator.GATHER))
     assert taken.forms == ()
+    assert "refuses FULLY_CONNECTED with a sparse int8 weight" in taken.refusal
 
 
 def test_dense_models_with_refused_weights_still_run(encode):
-    model = tiny_models.batch_matmul()
-    encode(model).check_same(tiny_models.samples(model, 2), ("default", "builtin"))
+    model = tiny_models.fully_connected(data_dtype="float32", bias=False)
+    pair = encode(model)
+    assert all(choice.form is None for choice in pair.choices)
+    pair.check_same(tiny_models.samples(model, 2), ("default", "builtin"))
 
 
 def test_a_filter_of_two_convolutions_gets_one_densify(encode):
@@ -247,9 +265,11 @@ def test_a_weight_that_is_also_an_output_still_reads_as_it_did(encode):
     graph.outputs = np.array([3, 1], np.int32)
     model.signatureDefs = None
     pair = encode(model)
+    assert pair.choice().reason == "the graph yields it as an output, which would then be the packed values"
     values = tiny_models.samples(model, 1)
     expected = tiny_models.run_here(pair.dense.read_bytes(), values)
     found = tiny_models.run_here(pair.sparse.read_bytes(), values)
+    assert len(expected) == 2
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -262,7 +262,7 @@ def quantisation_of(tensor: Any) -> tuple[float, int]:
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return 0.0, 0
-    return float(quantization.scale[0]), 0 if quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+    return float(quantization.scale[0]), next(iter(indices(quantization.zeroPoint)), 0)
 
 
 def type_name(tensor: Any) -> str:

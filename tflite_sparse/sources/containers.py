@@ -104,7 +104,7 @@ def inflates(size: int, packed: int, unsuspicious: int, most: int) -> bool:
 def _leads_out(name: str) -> bool:
     """Whether a relative name may point out of its folder, on any system."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return not name or ".." in parts or parts[0] == "/" or re.match(r"[A-Za-z]:", name) is not None
+    return not parts or ".." in parts or parts[0] == "/" or re.match(r"[A-Za-z]:", name) is not None
 
 
 def _check_inflation(what: str, size: int, packed: int) -> None:

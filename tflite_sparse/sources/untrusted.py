@@ -7,7 +7,8 @@ initialisers run when it is loaded. Both are checked before Keras or TensorFlow 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,30 +44,22 @@ _PURE_FUNCTIONS = frozenset(
 )
 
 # Operators that reach the file system or Python.
-_FORBIDDEN_OPERATORS = {
-    "WriteFile",
-    "ReadFile",
-    "MatchingFiles",
-    "ImmutableConst",
-    "PyFunc",
-    "PyFuncStateless",
-    "EagerPyFunc",
-    "CreateSummaryFileWriter",
-    "CreateSummaryDbWriter",
-    "LoadAndRemapMatrix",
-    "LoadDataset",
-    "SaveDataset",
-    "SaveDatasetV2",
-    "TextLineDataset",
-    "TFRecordDataset",
-    "FixedLengthRecordDataset",
-    "DebugIdentityV2",
-    "DebugIdentity",
-    "Save",
-    "SaveSlices",
-}
+_FORBIDDEN_OPERATORS = frozenset(
+    """
+    WriteFile ReadFile MatchingFiles ImmutableConst PyFunc PyFuncStateless EagerPyFunc CreateSummaryFileWriter
+    CreateSummaryDbWriter LoadAndRemapMatrix GenerateVocabRemapping Save SaveSlices DebugIdentity DebugIdentityV2
+    DebugNanCount DebugNumericSummary DebugNumericSummaryV2 LoadDataset SaveDataset SaveDatasetV2 DistributedSave
+    SnapshotDataset SnapshotDatasetV2 SnapshotDatasetReader SnapshotChunkDataset ListSnapshotChunksDataset
+    CacheDataset CacheDatasetV2 DatasetToTFRecord ExperimentalDatasetToTFRecord TextLineDataset TFRecordDataset
+    TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 CSVDataset CSVDatasetV2
+    ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset SqlDataset ExperimentalSqlDataset RecordInput
+    WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2
+    FixedLengthRecordReader FixedLengthRecordReaderV2 LMDBReader
+    """.split()  # noqa: SIM905 - fifty lines otherwise
+)
+_STREAMS = {b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"}
+"""Where ``PrintV2`` may print: it also takes files."""
 _SAVER_OPERATORS = {"SaveV2", "MergeV2Checkpoints"}
-_SAVER_FUNCTION = "_traced_save"
 
 
 def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> None:
@@ -108,7 +101,7 @@ def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> N
 def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
     """Look for operators of a SavedModel that reach files or Python.
 
-    TensorFlow's own functions for saving are the only ones that may write; they run when a model is saved.
+    What TensorFlow itself adds to save the model may write: it runs when a model is saved, not when it is loaded.
 
     Args:
         saved_model: the parsed ``SavedModel`` message.
@@ -117,11 +110,13 @@ def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
     Raises:
         ModelError: names the operator.
     """
-    for where, operator in _operators(saved_model):
-        saves = operator in _SAVER_OPERATORS and _SAVER_FUNCTION not in where
-        if operator in _FORBIDDEN_OPERATORS or saves:
+    for graph in saved_model.meta_graphs:
+        found = [node.op for node in _nodes(graph) if node.op in _FORBIDDEN_OPERATORS or _prints_to_a_file(node)]
+        if not found and _runs_savers(graph):
+            found = [node.op for node in _nodes(graph) if node.op in _SAVER_OPERATORS]
+        if found:
             raise ModelError(
-                f"{path} holds the operator {operator}, which reaches files or Python when the model is loaded or run. "
+                f"{path} holds the operator {found[0]}, which reaches files or Python when the model is loaded or run. "
                 "Export the model again without it."
             )
 
@@ -134,15 +129,87 @@ def custom_object_message(path: Path, name: str) -> str:
     )
 
 
-def _operators(saved_model: Any) -> Iterator[tuple[str, str]]:
-    for graph in saved_model.meta_graphs:
-        # Nodes outside functions run only by name, and the loader of TensorFlow 2 names those of the saver alone.
-        for node in graph.graph_def.node:
-            if node.op not in _SAVER_OPERATORS:
-                yield "", node.op
-        for function in graph.graph_def.library.function:
-            for node in function.node_def:
-                yield function.signature.name, node.op
+def _nodes(graph: Any) -> Iterator[Any]:
+    yield from graph.graph_def.node
+    for function in graph.graph_def.library.function:
+        yield from function.node_def
+
+
+def _prints_to_a_file(node: Any) -> bool:
+    return node.op == "PrintV2" and "output_stream" in node.attr and node.attr["output_stream"].s not in _STREAMS
+
+
+def _runs_savers(graph: Any) -> bool:
+    """Whether an operator that writes checkpoints may run though nobody saves the model.
+
+    TensorFlow's own are behind the one node that ``save_tensor_name`` tells. Nothing but that node and its inputs may
+    write, directly or in a function, and no name that a loader follows may lead there. What a function is called proves
+    nothing.
+    """
+    callers = defaultdict(set)
+    writers = set()
+    for function in graph.graph_def.library.function:
+        name = function.signature.name
+        for node in function.node_def:
+            if node.op in _SAVER_OPERATORS:
+                writers.add(name)
+            for called in _called(node.attr):
+                callers[called].add(name)
+    writers = _spread(writers, callers)
+    readers, sources = defaultdict(set), defaultdict(set)
+    writing = set()
+    for node in graph.graph_def.node:
+        if node.op in _SAVER_OPERATORS or not writers.isdisjoint(_called(node.attr)):
+            writing.add(node.name)
+        for source in map(_node_name, node.input):
+            readers[source].add(node.name)
+            sources[node.name].add(source)
+    writing = _spread(writing, readers)
+    of_saver = _spread({_node_name(graph.saver_def.save_tensor_name)}, sources)
+    return not (
+        writing <= of_saver
+        and writing.isdisjoint(map(_node_name, _entries(graph)))
+        and writers.isdisjoint(_functions_of_objects(graph.object_graph_def))
+    )
+
+
+def _entries(graph: Any) -> Iterator[str]:
+    """The nodes that a loader runs or returns."""
+    yield graph.saver_def.restore_op_name
+    for signature in graph.signature_def.values():
+        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
+            yield tensor.name
+    for collection in graph.collection_def.values():
+        yield from collection.node_list.value
+
+
+def _functions_of_objects(objects: Any) -> Iterator[str]:
+    yield from objects.concrete_functions
+    for node in objects.nodes:
+        yield from node.function.concrete_functions
+        yield node.bare_concrete_function.concrete_function_name
+
+
+def _called(attributes: Mapping[str, Any]) -> Iterator[str]:
+    """The functions that a node names."""
+    for attribute in attributes.values():
+        for function in (attribute.func, *attribute.list.func):
+            yield function.name
+            yield from _called(function.attr)
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _spread(start: Collection[str], followers: Mapping[str, Collection[str]]) -> set[str]:
+    """The names from which one starts, and all that follow from them."""
+    found, waiting = set(start), list(start)
+    while waiting:
+        new = set(followers.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _refuse_impure(config: Any, path: Path) -> None:
