@@ -8,7 +8,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import InputError, OutputError, TfliteSparseError
-from tflite_sparse.pruning import checkpoint
+from tflite_sparse.pruning import checkpoint, repeatable
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
 from tools import run_cli
 
@@ -121,6 +121,42 @@ def test_a_seed_makes_a_run_repeatable(model, data, tmp_path):
         found.append(np.concatenate([values.reshape(-1) for values in weights(output)]))
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
+
+
+def batches(epochs, seed=3):
+    """The samples of each step, of ten in steps of four; a label is ten times its sample."""
+    x = np.arange(10, dtype=np.float32)[:, None]
+    return [
+        (a.numpy()[:, 0].tolist(), b.numpy().tolist()) for a, b in repeatable.batches(x, 10 * x[:, 0], 4, seed, epochs)
+    ]
+
+
+def test_every_epoch_has_an_order_of_its_own_that_a_seed_repeats():
+    found = batches(range(3))
+    assert [len(samples) for samples, _ in found] == [4, 4, 2] * 3
+    assert all(labels == [10 * sample for sample in samples] for samples, labels in found)
+    orders = [tuple(sample for samples, _ in found[start : start + 3] for sample in samples) for start in (0, 3, 6)]
+    assert [sorted(order) for order in orders] == [list(range(10))] * 3
+    assert len(set(orders)) == 3
+    assert batches(range(3)) == found
+    assert batches(range(1, 3)) == found[3:]  # a run that goes on after the first epoch
+    assert batches(range(1), seed=4) != found[:3]
+
+
+def test_dropout_of_every_epoch_and_layer_is_its_own_and_a_seed_repeats_it(keras):
+    with repeatable.seedable_layers(keras):
+        x = keras.layers.Input((64,))
+        model = keras.Model(x, [keras.layers.Dropout(0.5)(x) for _ in range(2)])
+
+    def dropped(epoch, seed=3):
+        reseed = repeatable.SeedEachEpoch(seed)
+        reseed.set_model(model)
+        reseed.on_epoch_begin(epoch)
+        return [tuple(np.asarray(output)[0].tolist()) for output in model(np.ones((1, 64), np.float32), training=True)]
+
+    found = [*dropped(0), *dropped(1), *dropped(0, seed=4)]
+    assert len(set(found)) == 6
+    assert [*dropped(0), *dropped(1)] == found[:4]
 
 
 def test_what_is_zero_already_stays_so(model, data, tmp_path):
