@@ -43,3 +43,22 @@ def test_the_greedy_choice_is_not_taken_where_it_is_worse():
 def test_without_items_there_is_nothing_to_choose():
     assert knapsack.solve([], [], 0) == []
     assert knapsack.solve([], [], -1) is None
+
+
+def test_a_capacity_of_exactly_the_weights_is_enough():
+    assert knapsack.solve(*split([[(0, 7)], [(0, 8)]]), 15) == [0, 0]
+    assert knapsack.solve(*split([[(0, 7)], [(0, 8)]]), 14) is None
+    assert knapsack.solve(*split([[(5, 0), (0, 3)], [(6, 0), (0, 4)]]), 7) == [1, 1]
+    assert knapsack.solve(*split([[(5, 0), (0, 3)], [(6, 0), (0, 4)]]), 6) == [0, 1]
+
+
+def test_one_byte_of_megabytes_is_too_many():
+    """The solver alone would let it pass: its constraints hold up to a millionth of the heaviest option."""
+    problem = [[(5, 0), (0, 3_000_000)], [(6, 0), (0, 4_000_001)]]
+    assert knapsack.solve(*split(problem), 7_000_001) == [1, 1]
+    assert knapsack.solve(*split(problem), 7_000_000) == [0, 1]
+    # Nothing below the capacity is left but the lightest.
+    assert knapsack.solve(*split([[(0, 3_000_001), (7, 3_000_000), (9, 3_000_000)], [(0, 4_000_000)]]), 7_000_000) == [
+        1,
+        0,
+    ]
