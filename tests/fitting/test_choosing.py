@@ -79,6 +79,37 @@ def test_no_kernel_pays_for_all_others():
     assert choosing.under_budget(candidates, 6400)["b"].nbytes >= alike / choosing.BYTES_RATIO
 
 
+def plain(*options):
+    """Options without blocks: (sparsity, bytes, rise)."""
+    return [(sparsity, UNSTRUCTURED, size, rise) for sparsity, size, rise in options]
+
+
+def test_no_kernel_gets_more_than_four_times_its_uniform_bytes():
+    """Both at 0.9 take 1,100 of 1,600 bytes; 500 of them would be best spent on the first, which may have 4 x 100."""
+    fragile = candidate("fragile", 1000, plain((0.5, 500, 1.0), (0.6, 400, 2.0), (0.9, 100, 10.0)))
+    other = candidate("other", 10_000, plain((0.5, 5000, 0.1), (0.6, 4000, 0.2), (0.9, 1000, 0.5)))
+    choice = choosing.under_budget([fragile, other], 1600)
+    assert {name: option.nbytes for name, option in choice.items()} == {"fragile": 400, "other": 1000}
+
+
+def test_no_kernel_gets_less_than_a_quarter_of_its_uniform_bytes():
+    """Both at 0.9 take 800 of 900 bytes; the second one could go down to 40 for nothing, and may to 400 / 4."""
+    fragile = candidate("fragile", 4000, plain((0.75, 860, 0.9), (0.8, 800, 1.0), (0.9, 400, 5.0)))
+    free = candidate("free", 4000, plain((0.8, 800, 0.0), (0.9, 400, 0.0), (0.95, 100, 0.0), (0.99, 40, 0.0)))
+    choice = choosing.under_budget([fragile, free], 900)
+    assert {name: option.nbytes for name, option in choice.items()} == {"fragile": 800, "free": 100}
+
+
+def test_a_budget_of_exactly_the_bytes_is_enough():
+    candidates = [curve("a", 1000, 1.0), curve("b", 3000, 1.0)]
+    assert all(option.sparsity is None for option in choosing.under_budget(candidates, 4000).values())
+    assert any(option.sparsity is not None for option in choosing.under_budget(candidates, 3999).values())
+    # The floor: 0.95 zeros in blocks take 55 and 165 bytes.
+    assert choosing.under_budget(candidates, 220) == choosing.lightest(candidates)
+    assert nbytes(choosing.lightest(candidates)) == 220
+    assert choosing.under_budget(candidates, 219) is None
+
+
 @given(MODELS)
 def test_the_way_back_leads_from_the_floor_to_the_untouched_model(kernels):
     candidates = [curve(str(i), *each) for i, each in enumerate(kernels)]
