@@ -14,6 +14,8 @@ from tflite_sparse.evaluation.uncertainty import mean_score
 from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.sources.arrays import Arrays
 
+_DROP_DIGITS = 12
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scored:
@@ -35,9 +37,12 @@ class Scored:
         return mean_score(list(self.evidence.values()))
 
     def drop_from(self, best: Scored) -> float:
-        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost."""
+        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost.
+
+        Rounded to 12 digits: 10 of 1,000 samples lost are 0.01 and not a little more, as 0.97 - 0.96 is to a computer.
+        """
         each = [best.evidence[name].gate_value() - mine.gate_value() for name, mine in self.evidence.items()]
-        return sum(each) / len(each)
+        return round(sum(each) / len(each), _DROP_DIGITS)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
