@@ -80,6 +80,7 @@ def test_minus_zero_and_nan_are_kept():
         ((), "int8", WHOLE, "a scalar"),
         ((4,), "int16", Channels(None, (1,)), "int8 only"),
         ((4,), "int8", Channels(None, (128,)), "does not fit"),
+        ((4,), "int8", Channels(0, (-128, 127, 0, -129)), "does not fit"),
         ((2, 3, 4), "int8", Channels(1, (0,) * 3), "neither the first nor the last"),
     ],
 )
@@ -109,6 +110,13 @@ def test_damage_is_refused(encoded, contents, words):
     vectors = Decodable("prune", np.array(encoded, np.uint8), np.array([*header, *contents], np.uint8))
     with pytest.raises(ValueError, match=words):
         bitmask.decode(vectors, (10,), np.dtype(np.int8))
+
+
+def test_byte_six_which_belongs_to_other_codecs_is_zero():
+    encoded = bitmask.encode(np.ones(8, np.int8))
+    encoded.ancillary[6] = 1
+    with pytest.raises(ValueError, match="must be zero"):
+        bitmask.decode(decodable.read(encoded.encoded, encoded.ancillary), (8,), np.dtype(np.int8))
 
 
 def test_a_huge_shape_over_few_bytes_allocates_nothing():
