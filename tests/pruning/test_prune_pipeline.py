@@ -8,7 +8,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import InputError, OutputError, TfliteSparseError
-from tflite_sparse.pruning import checkpoint, repeatable
+from tflite_sparse.pruning import checkpoint, repeatable, training
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
 from tools import run_cli
 
@@ -237,26 +237,38 @@ def test_a_schedule_against_the_learning_rate_is_warned_of(model, data, tmp_path
     assert "Warning: masks change until step 38" in result.stdout
 
 
-def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path):
-    keras = tensorflow_import.keras3()
+def test_a_loss_of_nan_in_the_first_epoch_leaves_nothing(data, tmp_path):
     model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
-    build(keras).save(model)
+    build(tensorflow_import.keras3()).save(model)
+    with pytest.raises(TfliteSparseError, match="NaN"):
+        tflite_sparse.prune(model, data, output, **OPTIONS, optimizer="sgd", learning_rate=1e30)
+    assert sorted(tmp_path.iterdir()) == [model]
+
+
+def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
+    """Masks do not change any more in the last epoch, so it is the loss alone that tells."""
+    model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
+    build(tensorflow_import.keras3()).save(model)
     state = checkpoint.path_beside(output)
-    original = checkpoint.write
-    written = []
+    train, write, trained = training.train_repeatably, checkpoint.write, []
 
-    def write(saved, path):
-        written.append(saved.epoch)
-        original(saved, path)
+    def train_watched(source, *arguments, **settings):
+        trained.append(source.model)
+        train(source, *arguments, **settings)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "write", write)
-        with pytest.raises(TfliteSparseError, match="NaN"):
-            tflite_sparse.prune(model, data, output, **OPTIONS, optimizer="sgd", learning_rate=1e30)
+    def write_and_spoil(saved, path):
+        write(saved, path)
+        if saved.epoch == 2:
+            trained[0].layers[-1].set_weights([np.full((48, 4), np.nan), np.zeros(4)])
+
+    monkeypatch.setattr(training, "train_repeatably", train_watched)
+    monkeypatch.setattr(checkpoint, "write", write_and_spoil)
+    with pytest.raises(TfliteSparseError, match="the loss is nan after epoch 3"):
+        tflite_sparse.prune(model, data, output, **OPTIONS)
     assert not output.exists()
-    assert state.exists() == bool(written)
-    if written:
-        assert np.isfinite(np.concatenate([w.reshape(-1) for w in checkpoint.read(state).weights])).all()
+    kept = checkpoint.read(state)
+    assert kept.epoch == 2
+    assert np.isfinite(np.concatenate([values.reshape(-1) for values in kept.weights])).all()
 
 
 @pytest.mark.parametrize(
@@ -328,6 +340,8 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model(changed, data, tm
     else:
         built.set_weights([values + 1 for values in built.get_weights()])
         built.save(model)
-    with pytest.raises(InputError, match="training data" if changed == "data" else "model"):
+    with pytest.raises(
+        InputError, match=f"is of a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
+    ):
         tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
     assert not output.exists()

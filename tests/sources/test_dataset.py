@@ -87,7 +87,7 @@ def test_npz_with_a_split_and_no_labels(tmp_path):
         ({"x": np.ones((1, 2))}, "at least two samples"),
         ({"x": np.ones((0, 2))}, "at least two samples"),
         ({"x": np.float32(3)}, "at least two samples"),
-        ({"x": np.ones((3, 2)), "y": np.int64(3)}, "d.npz.*y"),
+        ({"x": np.ones((3, 2)), "y": np.int64(3)}, "x has 3 samples and y has 1 labels"),
         ({"x": np.array([[1, np.nan], [1, 2], [np.inf, 1]])}, "NaN or infinity"),
         ({"x": np.array(["a", "b", "c"])}, "data of type <U1 are not supported"),
         ({"x": np.ones((3, 2), np.complex64)}, "data of type complex64"),
@@ -278,7 +278,7 @@ def test_tf_data(tf):
         (lambda tf, x, y: tf.data.Dataset.from_tensor_slices((x, y)).batch(4), "unbatch"),
         (lambda tf, x, y: tf.data.Dataset.from_tensor_slices(((x, x), y)), "gives 2 inputs and the model has one"),
         (lambda tf, x, y: tf.data.Dataset.from_tensor_slices((x, [str(v) for v in y])), "not supported"),
-        (lambda tf, x, y: tf.data.Dataset.from_generator(failing, output_types=tf.float32), "data"),
+        (lambda tf, x, y: tf.data.Dataset.from_generator(failing, output_types=tf.float32), "sample 2 is gone"),
     ],
     ids=["empty", "batched", "tuple", "text", "failing"],
 )
@@ -337,16 +337,11 @@ def test_images_are_resized_and_take_the_channels_of_the_model(tf, tmp_path):
 
 
 def test_test_folder_lacks_a_class(tf, tmp_path):
-    """Refused or read; but never an error that is not the package's own."""
     for name in ("a", "b"):
         write_image(tf, tmp_path / "train" / name / "0.png", 1)
     write_image(tf, tmp_path / "test" / "a" / "0.png", 1)
-    try:
-        data = dataset.load(str(tmp_path), image_shape=(None, 4, 6, 3))
-    except DataError as error:
-        assert "test" in str(error)  # noqa: PT017
-    else:
-        assert data.y_test.tolist() == [0]
+    with pytest.raises(DataError, match="test has no folder for class 'b', which the training part has"):
+        dataset.load(str(tmp_path), image_shape=(None, 4, 6, 3))
 
 
 @pytest.mark.parametrize("shape", [None, (None, 10), (None, None, None, 3), (None, 4, 6, 7), (None, 4, 6)])
