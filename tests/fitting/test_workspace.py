@@ -70,6 +70,12 @@ def test_undone_it_leaves_the_disk_as_it_was(tmp_path):
     ]
 
 
+def test_undone_after_it_was_opened_again_it_leaves_the_folder_that_was_there(tmp_path):
+    Workspace.open(tmp_path / "out", resume=False)
+    Workspace.open(tmp_path / "out", resume=True).undo()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]
+
+
 def test_a_training_that_was_interrupted_is_known_by_its_checkpoint(tmp_path):
     work = Workspace.open(tmp_path, resume=False)
     path = work.path("round-1.keras")
