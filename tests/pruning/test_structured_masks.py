@@ -116,6 +116,13 @@ def test_global_ranking_takes_from_the_kernel_of_small_weights():
     assert second.reshape(-1)[np.argmax(np.abs(small))]
 
 
+def test_of_blocks_that_are_all_alike_the_first_ones_go():
+    """One of each row is cut, so that they are not all of one size."""
+    mask = masks.magnitude_mask(np.ones((200, 5), np.float32), 0.4, structure.parse("1x2"), (-2, -1))
+    np.testing.assert_array_equal(mask.all(axis=1), np.arange(200) >= 80)
+    assert not mask[:80].any()
+
+
 @pytest.mark.parametrize(("words", "height", "width"), [("1x1", 1, 1), ("1x4", 1, 4), ("2x2", 2, 2)])
 def test_of_a_kernel_whose_every_unit_is_among_the_smallest_the_largest_one_is_kept(words, height, width):
     """Half of all weights are asked for, and those of the second kernel are the smallest: the first one helps out."""
