@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 import odd_models
 import tiny_models
-from tflite_sparse.errors import VerificationError
+from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
@@ -194,6 +194,99 @@ def test_same_bits_is_what_bytes_say(a, data):
     assert exactness.same_bits(a, b) == (a.tobytes() == b.tobytes())
     if exactness.same_bits(a, b):
         assert exactness.largest_difference(a, b) == 0
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.zeros(2, np.int8), 255),
+        (np.zeros(2, np.uint8), 255),
+        (np.zeros(2, np.int16), 65_535),
+        (np.array([-1.5, 2.5, np.nan, np.inf], np.float32), 4),
+        (np.array([-6e4, 6e4], np.float16), 120_000),  # more than half precision holds
+        (np.full(3, 7.0, np.float32), 1),
+        (np.array([np.nan], np.float32), 1),
+        (np.zeros(0, np.float32), 1),
+    ],
+)
+def test_range_of_an_output(array, expected):
+    assert exactness.range_of(array) == pytest.approx(expected, rel=1e-3)
+
+
+def test_more_or_fewer_outputs_are_refused():
+    one, two = outputs([np.zeros(1)]), outputs([np.zeros(1), np.zeros(1)])
+    exactness.check_count("a", two, two)
+    with pytest.raises(ExecutionError, match=r"a has 1 outputs instead of 2\."):
+        exactness.check_count("a", one, two)
+    with pytest.raises(ExecutionError, match=r"a has 2 outputs instead of 1\."):
+        exactness.check_count("a", two, one)
+
+
+@pytest.fixture
+def compare(monkeypatch):
+    """What is told of made-up outputs, or errors, of a sparse and a dense file; each runs once, on one thread."""
+
+    def comparing(sparse, dense, kernels="builtin", samples=None):
+        files, calls = {"sparse": sparse, "dense": dense}, []
+
+        def run(path, given, kind, threads):
+            calls.append((path, kind, threads, len(given)))
+            if isinstance(files[path], Exception):
+                raise files[path]
+            return litert.Outputs(tuple(files[path]), (0.0,) * len(files[path]), (0,) * len(files[path]))
+
+        monkeypatch.setattr(litert, "run", run)
+        samples = np.zeros((3, 8)) if samples is None else samples
+        found = exactness.compare_outputs("sparse", "dense", samples, kernels)
+        assert found.runtime == litert.NAMES[kernels]
+        assert found.samples == 3
+        assert calls == [(path, kernels, 1, len(samples)) for path, *_ in calls]
+        assert [path for path, *_ in calls] == ["dense", "sparse"][: len(calls)]
+        return found.bit_exact, found.largest_difference, found.share_of_range, found.unavailable
+
+    return comparing
+
+
+def int8(*values):
+    return np.array(values, np.int8)
+
+
+def real(*values):
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("sparse", "dense", "expected"),
+    [
+        ([int8(1, 2), real(0.5)], [int8(1, 2), real(0.5)], (True, 0, 0)),
+        ([int8(1, 2)], [int8(1, 53)], (False, 51, 0.2)),
+        ([int8(0, 2), real(0, 8)], [int8(0, 53), real(0, 4)], (False, 51, 1)),  # of each output by its own range
+        ([real(0, np.nan)], [real(0, 4)], (False, np.inf, np.inf)),
+        ([int8(1, 2, 3)], [int8(1, 2)], (False, np.inf, np.inf)),
+        ([int8(1)], [int8(1), int8(2)], (False, 0, 0)),  # an output is missing
+        ([], [int8(1)], (False, 0, 0)),
+        ([real(-0.0)], [real(0.0)], (False, 0, 0)),
+    ],
+)
+def test_outputs_of_two_files(compare, sparse, dense, expected):
+    assert compare(sparse, dense) == (expected[0], *map(pytest.approx, expected[1:]), None)
+
+
+def test_samples_of_several_inputs_are_counted_as_rows(compare):
+    assert compare([int8(1)], [int8(1)], samples=[np.zeros((3, 8)), np.zeros((3, 2))])[0] is True
+
+
+def test_a_runtime_that_refuses_the_dense_file_says_nothing_but_the_default_one_must_run_it(compare):
+    refused = ExecutionError("no such kernel")
+    assert compare([int8(1)], refused) == (None, None, None, "the dense file does not run: no such kernel")
+    with pytest.raises(ExecutionError, match=r"^no such kernel$"):
+        compare([int8(1)], refused, "default")
+
+
+@pytest.mark.parametrize("kernels", ["default", "builtin"])
+def test_a_runtime_that_refuses_the_sparse_file_alone_is_a_failure(compare, kernels):
+    with pytest.raises(VerificationError, match="the dense file runs, the sparse one does not: no such kernel"):
+        compare(ExecutionError("no such kernel"), [int8(1)], kernels)
 
 
 def test_a_zero_of_the_other_sign_is_a_difference(write, monkeypatch):

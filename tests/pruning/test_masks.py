@@ -113,6 +113,30 @@ def test_sparsity_of_counts_over_all_kernels():
     assert masks.sparsity_of([]).share == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (np.zeros((3, 3)), np.ones((3, 3), bool)),
+        (np.eye(3), np.ones((3, 3), bool)),
+        (-0.5 * np.eye(3, 4), np.ones((3, 4), bool)),
+        (np.diag([1.0, 1.0, 2.0]), np.eye(3, dtype=bool)),
+        (np.array([[0.0, 1.0, 0.5]]), np.array([[False, True, True]])),
+        (np.array([[-0.0, 1.0, np.inf]]), np.array([[False, True, True]])),
+    ],
+)
+def test_zeros_that_an_initialiser_made_are_no_mask(values, kept):
+    np.testing.assert_array_equal(masks.trained_mask(values), kept)
+
+
+def test_each_kernel_gets_the_mask_in_its_place():
+    subjects = [kernel(np.ones((1, 2), np.float32)) for _ in range(2)]
+    found = [np.array([[True, False]]), np.array([[False, True]])]
+    masks.apply_masks([subject for subject, _ in subjects], found)
+    assert [held[0].tolist() for _, held in subjects] == [[[1, 0]], [[0, 1]]]
+    with pytest.raises(ValueError, match="shorter"):
+        masks.apply_masks([subject for subject, _ in subjects], found[:1])
+
+
 def test_current_masks():
     found = masks.current_masks([kernel([[0.0, -0.0, -1.0]], "a")[0], kernel([[1e-30, 0.0]], "b")[0]])
     np.testing.assert_array_equal(found[0], [[False, False, True]])
