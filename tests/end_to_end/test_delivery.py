@@ -80,7 +80,7 @@ def test_failed_export_leaves_no_folder(model_files, tmp_path, monkeypatch):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("moment", ["done load", "done strip", "done convert dense float32", "done encode"])
+@pytest.mark.parametrize("moment", ["done load", "done convert dense float32", "done encode"])
 def test_killed_at_any_moment(moment, model_files, tmp_path):
     """SIGKILL leaves no file under a final name that is not whole, and no child behind."""
     mark = str(uuid.uuid4())
