@@ -13,7 +13,14 @@ from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.sources.source_model import Kernel
 
 ROWS = Structure((1, 16))
-COSTS = SimpleNamespace(pricer=lambda name: lambda mask: 10 * int(np.count_nonzero(mask)))
+
+
+def pricer(name):
+    assert isinstance(name, str)
+    return lambda mask: 10 * int(np.count_nonzero(mask))
+
+
+COSTS = SimpleNamespace(pricer=pricer)
 LINE = Curve(np.array([0.0, 1.0]), np.array([0.0, 4.0]))  # a sparsity of 0.5 costs 2
 
 
@@ -37,12 +44,26 @@ def test_every_sparsity_is_priced_in_each_block_and_the_kernel_as_it_is():
     assert found.lightest == rest[len(SPARSITIES) - 1]  # 10 weights are left; of blocks, 16 are
 
 
+def test_blocks_lie_along_the_axes_of_the_kernel():
+    """As a transposed convolution has them: outputs first."""
+    values = np.where(np.arange(16)[:, None] < 8, 1.0, 2.0).astype(np.float32) * np.ones((1, 32), np.float32)
+    subject = Kernel("up/kernel", "Conv2DTranspose", (16, 32), lambda: values, lambda new: None, (-2, -1))
+    np.testing.assert_array_equal(Candidate(subject, ()).mask(Option(0.5, ROWS, 0, 0.0)), values == 2)
+    uneven = np.arange(1, 6 * 32 + 1, dtype=np.float32).reshape(6, 32)  # along the other axis a block is cut to 6
+    subject = Kernel("up/kernel", "Conv2DTranspose", (6, 32), lambda: uneven, lambda new: None, (-2, -1))
+    option = Candidate(subject, (), {ROWS: LINE}).priced(COSTS).options[1]
+    assert (option.sparsity, option.nbytes) == (0.3, 10 * (192 - 64))  # 57.6 zeros asked for: four blocks of 16
+
+
 def test_what_the_kernel_holds_is_no_option_but_the_plain_one():
     values = numbers()
     values[:50] = 0
     found = Candidate(kernel(values), (), {UNSTRUCTURED: LINE}).priced(COSTS)
     assert found.options[0] == Option(None, UNSTRUCTURED, 5000, 0.0)
     assert found.options[1].sparsity == next(share for share in SPARSITIES if share > 0.5)
+    values = numbers()
+    values[:30] = 0  # exactly the first one
+    assert Candidate(kernel(values), (), {UNSTRUCTURED: LINE}).priced(COSTS).options[1].sparsity == SPARSITIES[1]
 
 
 def test_an_option_comes_to_the_mask_that_was_priced():

@@ -101,6 +101,14 @@ def test_no_kernel_gets_less_than_a_quarter_of_its_uniform_bytes():
     assert {name: option.nbytes for name, option in choice.items()} == {"fragile": 800, "free": 100}
 
 
+def test_uniform_is_in_the_first_block_that_there_is():
+    """Both at 0.9 in rows take 880 bytes; so the second one gets no less than 110."""
+    fragile = candidate("fragile", 4000, [(0.8, ROWS, 800, 1.0), (0.9, ROWS, 440, 5.0)])
+    free = candidate("free", 4000, [(0.9, ROWS, 440, 0.0), (0.95, ROWS, 110, 0.0), (0.99, ROWS, 90, 0.0)])
+    assert choosing.under_budget([fragile, free], 909)["fragile"].nbytes == 440  # 800 and 90 would fit
+    assert choosing.under_budget([fragile, free], 910)["fragile"].nbytes == 800
+
+
 def test_a_budget_of_exactly_the_bytes_is_enough():
     candidates = [curve("a", 1000, 1.0), curve("b", 3000, 1.0)]
     assert all(option.sparsity is None for option in choosing.under_budget(candidates, 4000).values())
@@ -152,8 +160,10 @@ def test_the_way_back_leaves_out_what_lies_on_or_above_the_hull_or_beyond_the_ke
 def test_several_options_may_fall_off_the_hull_at_once():
     bent = candidate("a", 100, plain((0.9, 10, 9.0), (0.8, 20, 8.0), (0.7, 30, 7.5), (0.6, 40, 7.2), (0.5, 50, 1.0)))
     assert bytes_on_the_way_back(bent) == [(10,), (50,), (100,)]
-    straight = candidate("a", 100, plain((0.9, 10, 9.0), (0.8, 20, 5.0), (0.7, 30, 3.0), (0.6, 40, 2.0)))
-    assert bytes_on_the_way_back(straight) == [(10,), (20,), (30,), (40,), (100,)]
+    straight = candidate(
+        "a", 100, plain((0.9, 10, 9.0), (0.8, 20, 5.0), (0.7, 30, 3.0), (0.6, 40, 2.0), (0.5, 50, 1.5))
+    )
+    assert bytes_on_the_way_back(straight) == [(10,), (20,), (30,), (40,), (50,), (100,)]
 
 
 def test_the_way_back_ends_with_the_kernel_itself_where_it_is_no_better():

@@ -55,6 +55,12 @@ def test_bytes_are_those_of_the_file_with_masked_weights(made, tmp_path, mask):
     assert found.rest_bytes == size - weight
 
 
+def test_axes_of_one_entry_are_left_aside(made):
+    """A convolution of one by one becomes a matrix in the file."""
+    of_four_axes = Costs(made.dense, {"k": Constant(0, 1, (3, 0, 1, 2))}, made.target, made.finish)
+    assert of_four_axes.pricer("k")(MASK[None, None]) == made.pricer("k")(MASK)
+
+
 def test_a_price_does_not_depend_on_those_asked_for_before(made):
     price = made.pricer("k")
     dense = price(np.ones_like(MASK))

@@ -49,9 +49,10 @@ def places(found):
         ((6, 6), (1, 0), (-1, -2)),
         ((6, 6), (0, 1), (-2, -1)),
         ((3, 3, 5, 4), (3, 0, 1, 2), (-1, -2)),
+        ((2, 3, 5, 2), (3, 0, 1, 2), (-1, -2)),
         ((3, 3, 4, 5), (2, 0, 1, 3), (-2, -1)),
     ],
-    ids=["Dense", "square", "square as it is", "convolution", "transposed convolution"],
+    ids=["Dense", "square", "square as it is", "convolution", "of two outputs", "transposed convolution"],
 )
 def test_a_kernel_is_found_in_the_order_of_its_file(shape, order, axes):
     values = weights(*shape)

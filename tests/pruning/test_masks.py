@@ -118,6 +118,7 @@ def test_sparsity_of_counts_over_all_kernels():
     [
         (np.zeros((3, 3)), np.ones((3, 3), bool)),
         (np.eye(3), np.ones((3, 3), bool)),
+        (np.array([[0.0, 3.0]]), np.ones((1, 2), bool)),
         (-0.5 * np.eye(3, 4), np.ones((3, 4), bool)),
         (np.diag([1.0, 1.0, 2.0]), np.eye(3, dtype=bool)),
         (np.array([[0.0, 1.0, 0.5]]), np.array([[False, True, True]])),
