@@ -58,11 +58,9 @@ def test_one_byte_of_megabytes_is_too_many():
     problem = [[(5, 0), (0, 3_000_000)], [(6, 0), (0, 4_000_001)]]
     assert knapsack.solve(*split(problem), 7_000_001) == [1, 1]
     assert knapsack.solve(*split(problem), 7_000_000) == [0, 1]
-    # Nothing below the capacity is left but the lightest.
-    assert knapsack.solve(*split([[(0, 3_000_001), (7, 3_000_000), (9, 3_000_000)], [(0, 4_000_000)]]), 7_000_000) == [
-        1,
-        0,
-    ]
+    # Nothing below the capacity is left but the lightest, and of these the one that loses less.
+    problem = [[(0, 3_000_001), (9, 3_000_000), (7, 3_000_000)], [(0, 4_000_000)]]
+    assert knapsack.solve(*split(problem), 7_000_000) == [2, 0]
 
 
 def least_loss(problem, capacity):
