@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import tiny_models
 from tflite_sparse import child, planner, tuning
@@ -21,6 +21,9 @@ from tflite_sparse.targets import litert as litert_target
 
 settings.register_profile("no_deadline", deadline=None)  # other work on the machine must not fail a test
 settings.load_profile("no_deadline")
+settings.register_profile(  # of mutation testing: the same examples each time, and no time spent on smaller ones
+    "mutation", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """Files appear whole, with the permissions of a new file, or not at all."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -113,6 +116,24 @@ def test_failure_leaves_what_was_there(error, existed, tmp_path):
     assert names(tmp_path) == (["x"] if existed else [])
     if existed:
         assert path.read_bytes() == b"old"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tflite_sparse import files
+with files.replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    done = subprocess.run([sys.executable, "-c", KILLED, path], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert path.read_bytes() == b"old"
 
 
 def test_a_chunk_that_is_no_bytes(tmp_path):

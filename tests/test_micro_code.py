@@ -146,8 +146,8 @@ def test_an_app_reads_the_bytes_back(arm, size, files, tmp_path):
     )
     run(arm, *STRICT, "-fsyntax-only", app)
     compiler = shutil.which("g++")
-    if compiler is None:  # the bytes are compared for Arm above
-        return
+    if compiler is None:
+        pytest.skip("no g++: for Arm it compiled, and the bytes are compared above")
     run(compiler, *STRICT, app, source, "-o", tmp_path / "app")
     run(tmp_path / "app")
 

@@ -312,7 +312,8 @@ def _plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice,
         sizes = dense.sizes(choice)
         if sizes.file_bytes <= budget:
             return choice, sizes
-        rest += sizes.file_bytes - budget  # less is shared than in the file that the rest was measured in
+        # Less is shared than in the file that the rest was measured in. The same plan is not made again.
+        rest = sizes.file_bytes - sum(option.nbytes for option in choice.values())
     return lightest, dense.sizes(lightest)
 
 

@@ -95,6 +95,7 @@ def test_minus_zero_and_nan_are_kept():
         ((2, 3), "int8", Channels(1, (127, -128, 128)), "does not fit"),
         ((2, 3), "int8", Channels(1, (127, -129, 0)), "does not fit"),
         ((2, 3), "int8", Channels(0, (-129, 0)), "does not fit"),
+        ((4,), "int8", Channels(0, (-128, 127, 0, -129)), "does not fit"),
         ((2, 3, 4), "int8", Channels(1, (0,) * 3), "neither the first nor the last"),
     ],
 )

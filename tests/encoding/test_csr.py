@@ -181,14 +181,26 @@ def test_decode_refuses_a_wrong_number_of_values(count):
         csr.decode(dataclasses.replace(encoded_rows(), values=np.ones(count, np.int8)))
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 9])
-def test_decode_refuses_a_wrong_number_of_values_in_blocks(count):
+@pytest.mark.parametrize(("count", "least"), [(0, "at least "), (1, "at least "), (3, "at least "), (7, ""), (9, "")])
+def test_decode_refuses_a_wrong_number_of_values_in_blocks(count, least):
     array = np.array([[1, 2, 0, 0], [0, 0, 3, 4]], np.int8)
     layout = Layout((2, 4), (0, 1, 2), (True, True, False), (1,), (2,))
     encoded = csr.encode(array, layout)
     assert encoded.values.size == 4
-    with pytest.raises(ValueError, match=f"{count} values stored"):
+    with pytest.raises(ValueError, match=f"{count} values stored for {least}4 leaves"):
         csr.decode(dataclasses.replace(encoded, values=np.ones(count, np.int8)))
+
+
+@pytest.mark.parametrize("segments", [[], [0], [0, 1, 1, 1, 1, 2]])
+def test_decode_refuses_a_dense_level_of_more_nodes_than_the_next_one_has_segments_for(segments):
+    array = np.zeros((3, 3, 4), np.int8)
+    array[0, 0, 1] = array[2, 2, 3] = 1
+    encoded = csr.encode(array, Layout((3, 3, 4), (0, 1, 2), (True, False, True)))
+    first, _, last = encoded.levels
+    assert last.segments.size == 7  # two kept nodes of three each, and the end
+    cut = dataclasses.replace(last, segments=np.array(segments, np.uint8))
+    with pytest.raises(ValueError, match="2 values stored for at least 6 leaves"):
+        csr.decode(dataclasses.replace(encoded, levels=(first, None, cut)))
 
 
 @pytest.mark.parametrize("count", [0, 5, 7])

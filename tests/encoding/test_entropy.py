@@ -49,6 +49,7 @@ def test_no_unstructured_layout_goes_below_it(dtype, density, seed):
         (np.tile(np.array([0, 1], np.int8), 64), 16),  # a fair bit for each of 128 places
         (np.tile(np.array([0, 1, 0, 2], np.int8), 32), 16 + 8),  # and one for each of the 64 kept values
         (np.arange(256, dtype=np.uint8)[1:].view(np.int8), math.ceil(255 * math.log2(255) / 8)),
+        (np.array([5], np.int8), 0),
         (np.zeros(0, np.int8), 0),
         (np.zeros((3, 0), np.float32), 0),
     ],

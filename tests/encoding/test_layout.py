@@ -42,6 +42,8 @@ def test_level_sizes_follow_the_traversal_order():
     [
         (((2, 3), (), (True,)), "dense layout has no levels"),
         (((2, 3), (), (), (0,), (2,)), "dense layout has no levels"),
+        (((2, 3), (), (), (0,), ()), "dense layout has no levels"),
+        (((2, 3), (), (), (), (2,)), "dense layout has no levels"),
         (((2, 3), (0, 1), (True,)), "equal length"),
         (((2, 3), (0, 1, 2), (True, False, False), (0,), ()), "equal length"),
         (((2, 3), (0, 0), (True, False)), "permutation of 2 axes"),

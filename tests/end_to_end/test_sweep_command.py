@@ -90,7 +90,9 @@ def test_every_point_is_measured_and_the_failed_one_is_told(work, first):
 
 @pytest.mark.slow
 def test_what_is_reported_is_what_lies_on_the_disk(work, first):
-    for point, measured in SweepReport.model_validate(first.report).measured:
+    points = SweepReport.model_validate(first.report).measured
+    assert len(points) == 3
+    for point, measured in points:
         assert measured.metric == "right"
         path = work / "out" / "points" / f"{point.name}.tflite"
         assert path.stat().st_size == measured.file_bytes

@@ -131,7 +131,9 @@ def test_packed_weights_are_compared_as_they_are_stored(write):
 def test_a_sparse_weight_of_zeros_only(encode):
     pair = encode(tiny_models.fully_connected((64, 600), weights=np.zeros((64, 600), np.int8)))
     assert exactness.check_weights(pair.sparse, pair.dense) == 64 * 600
-    assert list(exactness.weights_of(serde.read(pair.sparse))) == [(0, 1)]
+    ((key, values),) = exactness.weights_of(serde.read(pair.sparse)).items()
+    assert key == (0, 1)
+    assert (values.dtype, values.size, values.any()) == (np.int8, 64 * 600, False)
 
 
 def test_steps_count_weights(write):
@@ -139,6 +141,13 @@ def test_steps_count_weights(write):
     seen = []
     exactness.compare_weights(path, path, on_step=lambda *step: seen.append(step))
     assert seen == [(16 * 24, 16 * 24 + 240), (16 * 24 + 240, 16 * 24 + 240)]
+    exactness.check_weights(path, path, on_step=lambda *step: seen.append(step))
+    assert seen[2:] == seen[:2]
+
+
+def test_a_weight_of_a_single_byte_counts(write):
+    path = write(tiny_models.fully_connected((1, 1), weights=np.array([[3]], np.int8)), "single")
+    assert exactness.compare_weights(path, path).values == 1
 
 
 # Outputs of two files

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from tflite_sparse.errors import DataError
 from tflite_sparse.evaluation import scoring, user_metric
 from tflite_sparse.evaluation.accuracy import choose_metric
+from tflite_sparse.report.model import Accuracy
 
 
 def score(metric, outputs, labels):
@@ -84,6 +85,23 @@ def test_the_gate_of_errors_has_no_unit():
             found = scoring.scorer({"y": unit * best}, unit * labels, metric)
             drops.append(found.scored({"y": unit * worse}).drop_from(found.scored({"y": unit * best})))
     assert drops == pytest.approx([0.08 / labels.var()] * 6)
+
+
+def test_samples_lost_of_exactly_the_gate_are_within_it():
+    """0.97 - 0.96 is more than 0.01 in binary fractions; so it is for most numbers of samples that are right."""
+    labels = np.zeros(1000, np.int64)
+    found = scoring.scorer({"y": np.eye(2)[labels]}, labels)
+
+    def right(count):
+        return found.scored({"y": np.eye(2)[(np.arange(1000) >= count).astype(int)]})
+
+    drops = {right(count - 10).drop_from(right(count)) for count in range(10, 1001, 55)}
+    assert drops == {0.01}
+    assert right(959).drop_from(right(970)) == 0.011
+    accuracy = Accuracy(metric="top1", samples=1000, drop=0.01, max_drop=0.01)
+    assert accuracy.passes
+    assert not accuracy.model_copy(update={"drop": 0.011}).passes
+    assert not accuracy.model_copy(update={"drop": float("nan")}).passes
 
 
 def test_top5_comes_along_where_there_are_many_classes():

@@ -68,8 +68,9 @@ def test_a_block_is_taken_where_it_pays():
 
 
 def test_where_nothing_is_lost_weights_are_kept():
-    free = candidate("a", 1000, [(0.5, UNSTRUCTURED, 900, 0.0), (0.9, UNSTRUCTURED, 200, 0.0)])
+    free = candidate("a", 1000, [(0.5, UNSTRUCTURED, 900, 0.0), (0.9, UNSTRUCTURED, 400, 0.0)])
     assert choosing.under_budget([free], 950)["a"].sparsity == 0.5
+    assert choosing.under_budget([free], 1000)["a"].sparsity is None
 
 
 def test_no_kernel_pays_for_all_others():
@@ -77,6 +78,45 @@ def test_no_kernel_pays_for_all_others():
     candidates = [curve("a", 4000, 1.0), curve("b", 4000, 1e-9)]
     alike = choosing.under_budget([candidates[0]], 3200)["a"].nbytes
     assert choosing.under_budget(candidates, 6400)["b"].nbytes >= alike / choosing.BYTES_RATIO
+
+
+def plain(*options):
+    """Options without blocks: (sparsity, bytes, rise)."""
+    return [(sparsity, UNSTRUCTURED, size, rise) for sparsity, size, rise in options]
+
+
+def test_no_kernel_gets_more_than_four_times_its_uniform_bytes():
+    """Both at 0.9 take 1,100 of 1,600 bytes; 500 of them would be best spent on the first, which may have 4 x 100."""
+    fragile = candidate("fragile", 1000, plain((0.5, 500, 1.0), (0.6, 400, 2.0), (0.9, 100, 10.0)))
+    other = candidate("other", 10_000, plain((0.5, 5000, 0.1), (0.6, 4000, 0.2), (0.9, 1000, 0.5)))
+    choice = choosing.under_budget([fragile, other], 1600)
+    assert {name: option.nbytes for name, option in choice.items()} == {"fragile": 400, "other": 1000}
+
+
+def test_no_kernel_gets_less_than_a_quarter_of_its_uniform_bytes():
+    """Both at 0.9 take 800 of 900 bytes; the second one could go down to 40 for nothing, and may to 400 / 4."""
+    fragile = candidate("fragile", 4000, plain((0.75, 860, 0.9), (0.8, 800, 1.0), (0.9, 400, 5.0)))
+    free = candidate("free", 4000, plain((0.8, 800, 0.0), (0.9, 400, 0.0), (0.95, 100, 0.0), (0.99, 40, 0.0)))
+    choice = choosing.under_budget([fragile, free], 900)
+    assert {name: option.nbytes for name, option in choice.items()} == {"fragile": 800, "free": 100}
+
+
+def test_uniform_is_in_the_first_block_that_there_is():
+    """Both at 0.9 in rows take 880 bytes; so the second one gets no less than 110."""
+    fragile = candidate("fragile", 4000, [(0.8, ROWS, 800, 1.0), (0.9, ROWS, 440, 5.0)])
+    free = candidate("free", 4000, [(0.9, ROWS, 440, 0.0), (0.95, ROWS, 110, 0.0), (0.99, ROWS, 90, 0.0)])
+    assert choosing.under_budget([fragile, free], 909)["fragile"].nbytes == 440  # 800 and 90 would fit
+    assert choosing.under_budget([fragile, free], 910)["fragile"].nbytes == 800
+
+
+def test_a_budget_of_exactly_the_bytes_is_enough():
+    candidates = [curve("a", 1000, 1.0), curve("b", 3000, 1.0)]
+    assert all(option.sparsity is None for option in choosing.under_budget(candidates, 4000).values())
+    assert any(option.sparsity is not None for option in choosing.under_budget(candidates, 3999).values())
+    # The floor: 0.95 zeros in blocks take 55 and 165 bytes.
+    assert choosing.under_budget(candidates, 220) == choosing.lightest(candidates)
+    assert nbytes(choosing.lightest(candidates)) == 220
+    assert choosing.under_budget(candidates, 219) is None
 
 
 @given(MODELS)
@@ -91,6 +131,50 @@ def test_the_way_back_leads_from_the_floor_to_the_untouched_model(kernels):
         assert sum(before[name] != after[name] for name in before) == 1  # one kernel at a time
         gains.append((rise(before) - rise(after)) / max(nbytes(after) - nbytes(before), 1))
     assert gains == pytest.approx(sorted(gains, reverse=True))  # where most was lost for each byte saved comes first
+
+
+def bytes_on_the_way_back(*candidates):
+    return [tuple(option.nbytes for option in choice.values()) for choice in choosing.way_back(candidates)]
+
+
+def test_the_way_back_leaves_out_what_lies_on_or_above_the_hull_or_beyond_the_kernel_itself():
+    """From 10 bytes and a rise of 8 by 0.1 a byte to 50 and 4, then by 0.08 to the kernel itself, 100 bytes."""
+    curved = candidate(
+        "a",
+        100,
+        plain(
+            (0.9, 10, 8.0),
+            (0.85, 20, 7.9),  # above the line to the next but one
+            (0.8, 30, 6.0),  # on it
+            (0.7, 45, 9.0),  # worse than what is lighter
+            (0.6, 50, 4.0),
+            (0.55, 60, 4.0),  # no better than what is lighter
+            (0.5, 90, 3.9),
+            (0.4, 99, 0.5),
+            (0.3, 120, 0.0),  # heavier than the kernel itself
+        ),
+    )
+    assert bytes_on_the_way_back(curved) == [(10,), (50,), (100,)]
+
+
+def test_several_options_may_fall_off_the_hull_at_once():
+    bent = candidate("a", 100, plain((0.9, 10, 9.0), (0.8, 20, 8.0), (0.7, 30, 7.5), (0.6, 40, 7.2), (0.5, 50, 1.0)))
+    assert bytes_on_the_way_back(bent) == [(10,), (50,), (100,)]
+    straight = candidate(
+        "a", 100, plain((0.9, 10, 9.0), (0.8, 20, 5.0), (0.7, 30, 3.0), (0.6, 40, 2.0), (0.5, 50, 1.5))
+    )
+    assert bytes_on_the_way_back(straight) == [(10,), (20,), (30,), (40,), (50,), (100,)]
+
+
+def test_the_way_back_ends_with_the_kernel_itself_where_it_is_no_better():
+    free = candidate("a", 100, plain((0.9, 10, 1.0), (0.5, 50, 0.0)))
+    assert bytes_on_the_way_back(free) == [(10,), (50,), (100,)]
+
+
+def test_a_single_byte_counts_as_one():
+    near = candidate("near", 11, plain((0.9, 10, 1.0)))
+    far = candidate("far", 20, plain((0.9, 10, 8.0)))
+    assert bytes_on_the_way_back(far, near) == [(10, 10), (10, 11), (20, 11)]
 
 
 def test_zeros_and_blocks_stay_when_a_plan_is_tightened():

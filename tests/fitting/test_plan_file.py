@@ -13,13 +13,15 @@ from tflite_sparse.sources.source_model import Kernel
 NAMES = ("dense/kernel", "encoder/dense/kernel", "other/dense/kernel", "odd+name.1/kernel", "kept/kernel")
 
 
-def kernel(name):
-    values = np.ones((64, 64), np.float32)
+def kernel(name, size=64):
+    values = np.ones((size, size), np.float32)
     return Kernel(name, "Dense", values.shape, lambda: values, lambda new: None)
 
 
 def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
-    kernels = [kernel(name) for name in NAMES]
+    small = [kernel("small/kernel", size=8)]  # nobody would prune it, and no rule for another reaches it
+    unplanned = [kernel("unplanned/kernel"), kernel("deep/down/unplanned/kernel")]
+    kernels = [*small, *unplanned, *(kernel(name) for name in reversed(NAMES))]
     choice = {
         "dense/kernel": Option(0.9, Structure((1, 16)), 1, 0.0),
         "encoder/dense/kernel": Option(0.5, UNSTRUCTURED, 1, 0.0),
@@ -27,7 +29,9 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
         "kept/kernel": Option(None, UNSTRUCTURED, 1, 0.0),
     }
     path = tmp_path / "recipe.toml"
-    path.write_text(plan_file.text(choice, kernels, {"begin": 0, "end": 70, "frequency": 7}))
+    text = plan_file.text(choice, kernels, {"begin": 0, "end": 70, "frequency": 7})
+    assert "small" not in text
+    path.write_text(text)
     plan = recipe.planner(recipe.read(path), PruningSettings())(kernels, Span(1000, 100))
     assert {each.kernel.name: (each.schedule.final, str(each.structure)) for each in plan.kernels} == {
         "dense/kernel": (0.9, "1x16"),

@@ -49,6 +49,19 @@ def test_ties_do_not_take_more_than_asked_for():
     assert np.count_nonzero(~mask) == 30
 
 
+def test_of_many_values_exactly_the_smallest_are_left_out():
+    """So many that they are not all sorted on the way."""
+    values = np.random.default_rng(0).permutation(10_000).astype(np.float32) + 1
+    for sparsity in (0.0001, 0.3, 0.5, 0.9999):
+        np.testing.assert_array_equal(masks.magnitude_mask(values, sparsity), values > round(10_000 * sparsity))
+
+
+def test_double_precision_is_told_apart_as_such():
+    values = np.array([1 + 1e-12, 1.0, 1 + 2e-12, 1 + 3e-12])
+    np.testing.assert_array_equal(masks.magnitude_mask(values, 0.5), [False, False, True, True])
+    np.testing.assert_array_equal(masks.magnitude_mask(values[::-1].copy(), 0.25), [True, True, False, True])
+
+
 @given(arrays)
 def test_sparsity_zero_masks_nothing(values):
     assert masks.magnitude_mask(values, 0.0).all()
@@ -100,10 +113,74 @@ def test_sparsity_of_counts_over_all_kernels():
     assert masks.sparsity_of([]).share == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (np.zeros((3, 3)), np.ones((3, 3), bool)),
+        (np.eye(3), np.ones((3, 3), bool)),
+        (np.array([[0.0, 3.0]]), np.ones((1, 2), bool)),
+        (-0.5 * np.eye(3, 4), np.ones((3, 4), bool)),
+        (np.diag([1.0, 1.0, 2.0]), np.eye(3, dtype=bool)),
+        (np.array([[0.0, 1.0, 0.5]]), np.array([[False, True, True]])),
+        (np.array([[-0.0, 1.0, np.inf]]), np.array([[False, True, True]])),
+    ],
+)
+def test_zeros_that_an_initialiser_made_are_no_mask(values, kept):
+    np.testing.assert_array_equal(masks.trained_mask(values), kept)
+
+
+def test_each_kernel_gets_the_mask_in_its_place():
+    subjects = [kernel(np.ones((1, 2), np.float32)) for _ in range(2)]
+    found = [np.array([[True, False]]), np.array([[False, True]])]
+    masks.apply_masks([subject for subject, _ in subjects], found)
+    assert [held[0].tolist() for _, held in subjects] == [[[1, 0]], [[0, 1]]]
+    with pytest.raises(ValueError, match="shorter"):
+        masks.apply_masks([subject for subject, _ in subjects], found[:1])
+
+
 def test_current_masks():
     found = masks.current_masks([kernel([[0.0, -0.0, -1.0]], "a")[0], kernel([[1e-30, 0.0]], "b")[0]])
     np.testing.assert_array_equal(found[0], [[False, False, True]])
     np.testing.assert_array_equal(found[1], [[True, False]])
+
+
+def made_up(name, owner, *shape):
+    return Kernel(name, owner, shape, lambda: np.ones(shape, np.float32), lambda new: None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "prunable"),
+    [
+        (made_up("net/dense/kernel", "Dense", 32, 64), True),
+        (made_up("net/dense/kernel", "Dense", 23, 89), False),  # 2,047 weights
+        (made_up("kernel", "Dense", 32, 64), True),
+        (made_up("net/gru/bias", "GRUCell", 2, 1200), False),
+        (made_up("net/gru/bias 2", "GRUCell", 2, 1200), False),  # of two of one name
+        (made_up("net/bias/kernel", "Dense", 32, 64), True),
+        (made_up("bias/kernel/gamma", "Dense", 32, 64), True),
+        (made_up("net/separable/depthwise_kernel", "SeparableConv2D", 5, 5, 24, 4), False),
+        (made_up("net/separable/pointwise_kernel", "SeparableConv2D", 1, 1, 96, 128), True),
+        (made_up("net/depthwise/kernel", "DepthwiseConv2D", 5, 5, 128, 1), False),
+        (made_up("net/norm/gamma", "LayerNormalization", 64, 64), False),
+        (made_up("net/prelu/alpha", "PReLU", 16, 16, 16), False),
+        (made_up("net/left/kernel", "unread", 64, 64), False),
+    ],
+    ids=lambda value: value.name if isinstance(value, Kernel) else "",
+)
+def test_which_kernels_are_prunable(subject, prunable):
+    assert masks.prunable_of([subject]) == ([subject] if prunable else [])
+
+
+def test_while_training_the_first_convolution_is_left_dense_whatever_comes_before_it():
+    dense = made_up("dense/kernel", "Dense", 64, 64)
+    small, first, second = (made_up(f"conv{i}/kernel", "Conv2D", 3, 3, i, 256) for i in (0, 1, 2))
+    line = made_up("line/kernel", "Conv1D", 9, 8, 64)
+    recurrent = made_up("memory/kernel", "ConvLSTM1DCell", 64, 64)  # of two axes
+    assert masks.prunable_while_training([dense, first, second]) == [dense, second]
+    assert masks.prunable_while_training([line, first]) == [first]
+    assert masks.prunable_while_training([recurrent, first, second]) == [recurrent, second]
+    assert masks.prunable_while_training([small, first]) == [first]  # it is too small anyway
+    assert masks.prunable_while_training([dense]) == [dense]
 
 
 # What --sparsity speaks of, in real models of both generations.

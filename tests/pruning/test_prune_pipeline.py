@@ -8,7 +8,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import InputError, OutputError, TfliteSparseError
-from tflite_sparse.pruning import checkpoint
+from tflite_sparse.pruning import checkpoint, repeatable, training
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
 from tools import run_cli
 
@@ -123,6 +123,42 @@ def test_a_seed_makes_a_run_repeatable(model, data, tmp_path):
     assert not np.array_equal(found[0], found[2])
 
 
+def batches(epochs, seed=3):
+    """The samples of each step, of ten in steps of four; a label is ten times its sample."""
+    x = np.arange(10, dtype=np.float32)[:, None]
+    return [
+        (a.numpy()[:, 0].tolist(), b.numpy().tolist()) for a, b in repeatable.batches(x, 10 * x[:, 0], 4, seed, epochs)
+    ]
+
+
+def test_every_epoch_has_an_order_of_its_own_that_a_seed_repeats():
+    found = batches(range(3))
+    assert [len(samples) for samples, _ in found] == [4, 4, 2] * 3
+    assert all(labels == [10 * sample for sample in samples] for samples, labels in found)
+    orders = [tuple(sample for samples, _ in found[start : start + 3] for sample in samples) for start in (0, 3, 6)]
+    assert [sorted(order) for order in orders] == [list(range(10))] * 3
+    assert len(set(orders)) == 3
+    assert batches(range(3)) == found
+    assert batches(range(1, 3)) == found[3:]  # a run that goes on after the first epoch
+    assert batches(range(1), seed=4) != found[:3]
+
+
+def test_dropout_of_every_epoch_and_layer_is_its_own_and_a_seed_repeats_it(keras):
+    with repeatable.seedable_layers(keras):
+        x = keras.layers.Input((64,))
+        model = keras.Model(x, [keras.layers.Dropout(0.5)(x) for _ in range(2)])
+
+    def dropped(epoch, seed=3):
+        reseed = repeatable.SeedEachEpoch(seed)
+        reseed.set_model(model)
+        reseed.on_epoch_begin(epoch)
+        return [tuple(np.asarray(output)[0].tolist()) for output in model(np.ones((1, 64), np.float32), training=True)]
+
+    found = [*dropped(0), *dropped(1), *dropped(0, seed=4)]
+    assert len(set(found)) == 6
+    assert [*dropped(0), *dropped(1)] == found[:4]
+
+
 def test_what_is_zero_already_stays_so(model, data, tmp_path):
     once, twice = tmp_path / "once.keras", tmp_path / "twice.keras"
     tflite_sparse.prune(model, data, once, **{**OPTIONS, "epochs": 1})
@@ -201,26 +237,38 @@ def test_a_schedule_against_the_learning_rate_is_warned_of(model, data, tmp_path
     assert "Warning: masks change until step 38" in result.stdout
 
 
-def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path):
-    keras = tensorflow_import.keras3()
+def test_a_loss_of_nan_in_the_first_epoch_leaves_nothing(data, tmp_path):
     model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
-    build(keras).save(model)
+    build(tensorflow_import.keras3()).save(model)
+    with pytest.raises(TfliteSparseError, match="NaN"):
+        tflite_sparse.prune(model, data, output, **OPTIONS, optimizer="sgd", learning_rate=1e30)
+    assert sorted(tmp_path.iterdir()) == [model]
+
+
+def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
+    """Masks do not change any more in the last epoch, so it is the loss alone that tells."""
+    model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
+    build(tensorflow_import.keras3()).save(model)
     state = checkpoint.path_beside(output)
-    original = checkpoint.write
-    written = []
+    train, write, trained = training.train_repeatably, checkpoint.write, []
 
-    def write(saved, path):
-        written.append(saved.epoch)
-        original(saved, path)
+    def train_watched(source, *arguments, **settings):
+        trained.append(source.model)
+        train(source, *arguments, **settings)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "write", write)
-        with pytest.raises(TfliteSparseError, match="NaN"):
-            tflite_sparse.prune(model, data, output, **OPTIONS, optimizer="sgd", learning_rate=1e30)
+    def write_and_spoil(saved, path):
+        write(saved, path)
+        if saved.epoch == 2:
+            trained[0].layers[-1].set_weights([np.full((48, 4), np.nan), np.zeros(4)])
+
+    monkeypatch.setattr(training, "train_repeatably", train_watched)
+    monkeypatch.setattr(checkpoint, "write", write_and_spoil)
+    with pytest.raises(TfliteSparseError, match="the loss is nan after epoch 3"):
+        tflite_sparse.prune(model, data, output, **OPTIONS)
     assert not output.exists()
-    assert state.exists() == bool(written)
-    if written:
-        assert np.isfinite(np.concatenate([w.reshape(-1) for w in checkpoint.read(state).weights])).all()
+    kept = checkpoint.read(state)
+    assert kept.epoch == 2
+    assert np.isfinite(np.concatenate([values.reshape(-1) for values in kept.weights])).all()
 
 
 @pytest.mark.parametrize(
@@ -292,6 +340,8 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model(changed, data, tm
     else:
         built.set_weights([values + 1 for values in built.get_weights()])
         built.save(model)
-    with pytest.raises(InputError, match="training data" if changed == "data" else "model"):
+    with pytest.raises(
+        InputError, match=f"is of a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
+    ):
         tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
     assert not output.exists()

@@ -116,6 +116,31 @@ def test_global_ranking_takes_from_the_kernel_of_small_weights():
     assert second.reshape(-1)[np.argmax(np.abs(small))]
 
 
+def test_of_blocks_that_are_alike_the_first_ones_go():
+    """Every other row is larger; one block of each row is cut, so that they are not all of one size."""
+    values = np.tile(np.array([[2.0], [1.0]], np.float32), (200, 5))
+    mask = masks.magnitude_mask(values, 0.2, structure.parse("1x2"), (-2, -1))
+    np.testing.assert_array_equal(np.flatnonzero(~mask.any(axis=1)), np.arange(1, 160, 2))
+    assert np.count_nonzero(~mask) == 400
+
+
+@pytest.mark.parametrize(("words", "height", "width"), [("1x1", 1, 1), ("1x4", 1, 4), ("2x2", 2, 2)])
+def test_of_a_kernel_whose_every_unit_is_among_the_smallest_the_largest_one_is_kept(words, height, width):
+    """Half of all weights are asked for, and those of the second kernel are the smallest: the first one helps out."""
+    rising = np.arange(1, 65, dtype=np.float32).reshape(8, 8)
+    kernels = [(values, structure.parse(words), (-2, -1)) for values in (rising + 1000, rising)]
+    first, second = masks.global_masks(kernels, 0.5)
+    expected = np.ones((8, 8), bool)
+    expected[:height, :width] = False
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, ~expected[::-1, ::-1])
+
+
+def test_of_kernels_of_one_unit_nothing_is_left_out_however_much_is_asked_for():
+    kernels = [(np.full((4, 4), value, np.float32), structure.parse("4x4"), (-1, -2)) for value in (0.0, 1.0, 2.0)]
+    assert all(mask.all() for mask in masks.global_masks(kernels, 1.0))
+
+
 def test_global_n_of_m_keeps_exactly_n():
     values = np.random.default_rng(0).normal(size=(16, 8))
     (mask,) = masks.global_masks([(values, structure.parse("2:4"), (-1, -2))], 0.5)

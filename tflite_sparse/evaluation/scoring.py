@@ -37,7 +37,10 @@ class Scored:
         return mean_score(list(self.evidence.values()))
 
     def drop_from(self, best: Scored) -> float:
-        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost."""
+        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost.
+
+        Rounded to 12 digits: 10 of 1,000 samples lost are 0.01 and not a little more, as 0.97 - 0.96 is to a computer.
+        """
         each = [best.evidence[name].gate_value() - mine.gate_value() for name, mine in self.evidence.items()]
         return round(sum(each) / len(each), _DECIMALS)
 

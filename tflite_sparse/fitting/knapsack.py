@@ -31,8 +31,23 @@ def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity:
     """
     if not losses:
         return [] if capacity >= 0 else None
-    if sum(float(np.min(each)) for each in weights) > capacity:
+    least = sum(float(np.min(each)) for each in weights)
+    if least > capacity:
         return None
+    limit = float(capacity)
+    while limit >= least:
+        chosen = _solved(losses, weights, limit)
+        excess = sum(float(each[place]) for each, place in zip(weights, chosen, strict=True)) - capacity
+        if excess <= 0:
+            return chosen
+        limit -= max(
+            excess, 1.0
+        )  # to the solver a millionth of the heaviest option is nothing, of megabytes some bytes
+    return [int(np.lexsort(each)[0]) for each in zip(losses, weights, strict=True)]
+
+
+def _solved(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity: float) -> list[int]:
+    """The same by the solver, which keeps to the capacity within its tolerance."""
     items = np.repeat(np.arange(len(losses)), [len(each) for each in losses])
     loss, weight = np.concatenate(losses), np.concatenate(weights)
     one_each = sparse.csr_array((np.ones(items.size), (items, np.arange(items.size))))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tflite_sparse.fitting.candidates import Choice
-from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning import masks, recipe
 from tflite_sparse.sources.source_model import Kernel
 
 
@@ -15,7 +15,7 @@ def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] 
     """The TOML.
 
     A rule for ``dense/kernel`` also speaks of ``encoder/dense/kernel``; so deeper kernels come later, and those that
-    are in no plan get a rule of their own where one of another would reach them.
+    are in no plan get a rule of their own where one of another would reach them, or ``prune`` would prune them.
 
     Args:
         choice: the plan.
@@ -25,9 +25,11 @@ def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] 
     lines = ["version = 1"]
     if schedule is not None:
         lines += ["", "[defaults]", *(f"{name} = {steps}" for name, steps in schedule.items())]
+    pruned_anyway = {kernel.name for kernel in masks.prunable_while_training(kernels)}
     for kernel in sorted(kernels, key=lambda each: each.name.count("/")):
         option = choice.get(kernel.name)
-        if option is None and choice.keys().isdisjoint(recipe.names_of(kernel)):
+        is_left_alone = kernel.name not in pruned_anyway and choice.keys().isdisjoint(recipe.names_of(kernel))
+        if option is None and is_left_alone:
             continue
         lines += ["", "[[rule]]", f"layers = {json.dumps(re.escape(kernel.name))}"]
         if option is None or option.sparsity is None:

@@ -1,0 +1,49 @@
+"""The state of a training on the disk, and which runs may go on from it."""
+
+import numpy as np
+import pytest
+
+from tflite_sparse.errors import InputError
+from tflite_sparse.pruning import checkpoint
+from tflite_sparse.pruning.checkpoint import Checkpoint
+
+SETTINGS = {"seed": 1, "recipe": None, "block": "1x16"}
+
+
+def state(settings=SETTINGS):
+    """Of two weights, of three variables of the optimizer and of masks whose names are not in the order of letters."""
+    weights = [np.full((2, 3), number, np.float32) for number in (1, 2)]
+    optimizer = [np.int64(7), *(np.full((2, 3), number, np.float32) for number in (3, 4))]
+    return Checkpoint(settings, 2, 14, weights, optimizer, {"b": np.eye(2, dtype=bool), "a": np.ones((1, 2), bool)})
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    written, path = state(), tmp_path / "model.keras.checkpoint"
+    checkpoint.write(written, path)
+    found = checkpoint.read(path)
+    assert (found.settings, found.epoch, found.step) == (SETTINGS, 2, 14)
+    assert list(found.masks) == ["b", "a"]
+    for one, other in (
+        (found.weights, written.weights),
+        (found.optimizer, written.optimizer),
+        (found.masks.values(), written.masks.values()),
+    ):
+        for values, wanted in zip(one, other, strict=True):
+            assert values.dtype == wanted.dtype
+            np.testing.assert_array_equal(values, wanted)
+    checkpoint.check_settings(found, SETTINGS, path)  # the same run goes on
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (SETTINGS | {"seed": 2}, "seed = 1, not 2"),
+        (SETTINGS | {"seed": 2, "block": "1x1"}, "block = '1x16', not '1x1'"),
+        (SETTINGS | {"recipe": "r.toml"}, "recipe = None, not 'r.toml'"),
+        (SETTINGS | {"scope": "global"}, "scope = None, not 'global'"),  # of a version that had no such setting
+        ({"seed": 1}, "block = '1x16', not None"),  # of one that had more
+    ],
+)
+def test_a_run_of_other_settings_is_refused_by_the_first_that_differs(settings, words, tmp_path):
+    with pytest.raises(InputError, match=rf"model\.keras\.checkpoint is of a run with {words}: resume with the same"):
+        checkpoint.check_settings(state(), settings, tmp_path / "model.keras.checkpoint")
