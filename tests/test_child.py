@@ -503,6 +503,7 @@ for function in ("tensorflow", "abort", "tensorflow", "nested"):
 """
 
 
+@pytest.mark.slow
 def test_forks_have_tensorflow_imported_and_not_begun(module_folder):
     """One import for all: the server is a fork of the process, made between the import and the first tensor."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path])}

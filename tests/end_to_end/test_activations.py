@@ -31,6 +31,7 @@ def test_float_activations_need_no_data(model3, tmp_path):
     assert report.models.sparse_int8.file_bytes < report.models.dense_float32.file_bytes / 4
 
 
+@pytest.mark.slow
 def test_the_ways_out_are_measured_when_the_gate_fails(uneven3, digits, tmp_path):
     report = tflite_sparse.export(uneven3, digits, int8=True, out=tmp_path)
     assert not report.gates.passed

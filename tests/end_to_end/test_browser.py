@@ -93,6 +93,7 @@ def page(site):
         browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["model.tflite", "dense-int8.tflite", "dense-float32.tflite"])
 def test_outputs_are_those_of_python(file, page, site):
     golden = json.loads((site[f"{SITE}/"] / "golden.json").read_text())

@@ -80,6 +80,7 @@ def test_failed_export_leaves_no_folder(model_files, tmp_path, monkeypatch):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["done load", "done convert dense float32", "done encode"])
 def test_killed_at_any_moment(moment, model_files, tmp_path):
     """SIGKILL leaves no file under a final name that is not whole, and no child behind."""
@@ -101,6 +102,7 @@ def test_killed_at_any_moment(moment, model_files, tmp_path):
     assert not _running_with(mark)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")])
 def test_interrupted(number, code, words, model_files, tmp_path):
     """Ctrl-C and an orderly end remove what is temporary and do not look like a failed gate."""

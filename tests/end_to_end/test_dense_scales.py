@@ -34,6 +34,7 @@ def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, dig
     assert found == {(16, 3, 3, 1): 16, (32, 3, 3, 16): 32, (16, 512): 1, (10, 16): 1}
 
 
+@pytest.mark.slow
 def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, digits, tmp_path):
     model = dense_net(units=512, epochs=4)
     several, one = (
@@ -46,6 +47,7 @@ def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, dig
     assert one.accuracy.drop - several.accuracy.drop < 0.02
 
 
+@pytest.mark.slow
 def test_fit_weighs_what_one_scale_leaves(model3, digits, tmp_path):
     report = tflite_sparse.fit(
         model3, digits, budget=8500, dense_scales="per-tensor", epochs=0, blocks=("1x1",), out=tmp_path
@@ -64,6 +66,7 @@ def test_it_needs_integer_kernels(options, model3, digits, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_gate_tells_what_several_scales_reach(uneven3, digits, tmp_path):
     report = tflite_sparse.export(uneven3, digits, int8=True, dense_scales="per-tensor", out=tmp_path)
     assert not report.gates.passed

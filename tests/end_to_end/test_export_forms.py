@@ -64,6 +64,7 @@ def test_missing_sparsity_is_added_to_a_pruned_model(model_files, tmp_path):
     assert words == "4 pruning masks applied; masked from 0.800 to 0.900 without fine-tuning"
 
 
+@pytest.mark.slow
 def test_finetuning_recovers_accuracy_under_the_masks(model_files, digits_npz, tmp_path):
     options = ["--sparsity", 0.95, "--int8", "--data", digits_npz, "--max-accuracy-drop", 1, "--json", "--quiet"]
     masked = run_cli("export", model_files["keras3.keras"], *options, "--out", tmp_path / "a").report
@@ -113,6 +114,7 @@ def test_unlabelled_data_measure_agreement(model_files, digits, tmp_path):
     assert run.report["models"]["dense_float32"]["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_gate_fails_with_1_and_keeps_the_files(model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(

@@ -17,6 +17,7 @@ def poisoned(data):
     return Dataset(data.name, data.x_train, data.y_train, x, generator.permutation(data.y_test), data.labels)
 
 
+@pytest.mark.slow
 def test_the_test_part_changes_nothing_but_scores(model3, digits, tmp_path):
     """Neither calibration nor fine-tuning sees it: the files are the same to the bit."""
     found = {}

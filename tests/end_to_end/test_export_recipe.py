@@ -66,6 +66,7 @@ def operators(path):
     return found
 
 
+@pytest.mark.slow
 def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     rules = write(
         """

@@ -49,6 +49,7 @@ def run(model, digits_npz, tmp_path_factory):
     return out, done.report
 
 
+@pytest.mark.slow
 def test_the_file_is_within_the_budget_and_uses_it(run):
     out, report = run
     size = (out / "model.tflite").stat().st_size
@@ -168,6 +169,7 @@ def test_the_gate_is_judged_on_samples_that_a_new_model_has_not_seen(digits_npz,
     assert of_gate == of_budget - round(of_budget / 10)
 
 
+@pytest.mark.slow
 def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path):
     out = tmp_path / "new" / "out"
     done = run_cli("fit", model, "--data", digits_npz, "--budget", "4kB", "--block", "1x1", "--out", out, "--quiet")

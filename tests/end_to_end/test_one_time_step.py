@@ -66,6 +66,7 @@ def exported(keras3, digits, long_data, tmp_path_factory):
     return out, report, notes.said
 
 
+@pytest.mark.slow
 def test_long_sequences_are_exported_as_one_step(exported):
     out, report, said = exported
     assert report.gates.passed, report.gates.failures
@@ -116,6 +117,7 @@ def short_data():
     return np.random.default_rng(0).standard_normal((12, 5, 6)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_keras_2_at_every_step_with_float32_inputs_by_command(keras2, short_data, tmp_path):
     keras2.utils.set_random_seed(2)
     layers = keras2.layers

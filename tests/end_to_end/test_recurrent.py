@@ -120,6 +120,7 @@ def test_any_number_of_steps_takes_that_of_the_data(keras3, sequences, tmp_path)
     assert found.signature == (1, STEPS, WIDTH)
 
 
+@pytest.mark.slow
 def test_a_wrong_conversion_fails_the_run(keras2, sequences, tmp_path):
     """TensorFlow 2.21 reads the output of a fused LSTM wrongly in the loop behind it."""
     report = export(model_of(keras2, "stacked"), sequences, tmp_path, sparsity=None, recurrent="loop")
@@ -137,6 +138,7 @@ def test_unrolling_the_baseline_takes_the_number_of_steps_from_the_data(keras2, 
     assert "WHILE" not in operators(tmp_path / "out" / "dense-float32.tflite")
 
 
+@pytest.mark.slow
 def test_layers_are_as_before(keras2, keras3, sequences, tmp_path):
     for keras in (keras2, keras3):
         model = model_of(keras, "lstm")
@@ -144,6 +146,7 @@ def test_layers_are_as_before(keras2, keras3, sequences, tmp_path):
         assert model.layers[1].unroll is False
 
 
+@pytest.mark.slow
 def test_savedmodel_with_a_loop(keras2, keras3, sequences, tmp_path):
     model_of(keras2, "lstm").export(str(tmp_path / "two"))
     report = export(tmp_path / "two", sequences, tmp_path, int8=True)

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 import tflite_sparse
 from tools import run_cli
 
 
+@pytest.mark.slow
 def test_measured_export_of_a_pruned_model(model_files, digits, tmp_path):
     pruned = tmp_path / "pruned.keras"
     tflite_sparse.prune(model_files["keras3.keras"], digits, pruned, sparsity=0.75, epochs=1)

@@ -48,6 +48,7 @@ def export(model, data, folder, **settings):
     return tflite_sparse.export(model, data, out=folder / "out", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "dict"])
 @pytest.mark.parametrize("generation", ["keras3", "keras2"])
 def test_finetuned_and_measured_by_output(generation, form, request, tmp_path):
@@ -148,6 +149,7 @@ def test_one_labelled_output_is_measured_alone(keras3, tmp_path):
     assert report.accuracy.outputs == []
 
 
+@pytest.mark.slow
 def test_tf_data(keras3, tmp_path):
     import tensorflow as tf
 
@@ -169,6 +171,7 @@ def test_one_tensor_by_two_names(keras3, tmp_path):
     assert not [failure for failure in report.gates.failures if "conversion" in failure]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("generation", "form"), [("keras3", "list"), ("keras3", "dict"), ("keras2", "list")])
 def test_pruned_while_training(generation, form, request, tmp_path):
     x, y = columns()
