@@ -133,6 +133,23 @@ def test_malformed_tables_raise_value_error(layout, change):
         csr.decode(from_table(table, ARRAY.shape, encoded.values))
 
 
+def test_a_block_map_that_does_not_ascend_raises_value_error():
+    """Where nothing else contradicts it: LiteRT loads it and rebuilds another tensor."""
+    array = tiny_models.sparse_weights((4, 4), density=0.4)
+    encoded = csr.encode(array, Layout((4, 4), (0, 1, 2, 3), (False, True, False, False), (0, 1), (2, 2)))
+    table = to_table(encoded)
+    assert same_bits(csr.decode(from_table(table, array.shape, encoded.values)), array)
+    for axes in ((1, 0), (0, 0), (1, 1)):
+        set_block_map(*axes)(table)
+        with pytest.raises(ValueError, match="does not name own axes, each once, in ascending order"):
+            from_table(table, array.shape, encoded.values)
+
+
+def test_a_table_without_levels_for_a_scalar_raises_value_error():
+    with pytest.raises(ValueError, match="0 levels and 0 level descriptions for a tensor of rank 0"):
+        from_table(schema.SparsityParametersT(), (), np.ones(1, np.int8))
+
+
 @pytest.mark.parametrize("shape", [(6, 4), (4, 5), (24,), (4, 6, 1), (), (3, 6)])
 def test_a_shape_that_is_not_the_tables_raises_value_error(shape):
     encoded = csr.encode(ARRAY, ROWS)

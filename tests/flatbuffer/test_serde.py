@@ -301,9 +301,10 @@ def test_an_offset_of_one_is_none():
     assert bytes(whole.data) == file[2:]
 
 
-def test_options_newer_than_the_schema_are_refused():
+@pytest.mark.parametrize("field", ["builtinOptionsType", "builtinOptions2Type"])
+def test_options_newer_than_the_schema_are_refused(field):
     model = tiny_models.conv2d()
-    model.subgraphs[0].operators[0].builtinOptionsType = 250
+    setattr(model.subgraphs[0].operators[0], field, 250)
     with pytest.raises(FlatbufferError, match=r"new\.tflite: operator 0 has options that this version does not know"):
         serde.parse(tiny_models.to_bytes(model), "new.tflite")
 
@@ -314,6 +315,11 @@ def test_custom_options_outside_the_flatbuffer_are_refused():
     operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize = 64, 8
     with pytest.raises(FlatbufferError, match="operator 0"):
         serde.parse(tiny_models.to_bytes(model))
+    operator.largeCustomOptionsOffset = 2
+    with pytest.raises(FlatbufferError, match="operator 0"):
+        serde.parse(tiny_models.to_bytes(model))
+    operator.largeCustomOptionsOffset = 1  # of the format: not set
+    assert len(serde.parse(tiny_models.to_bytes(model)).subgraphs[0].operators) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"TFL3", b"\x08\0\0\0TFL", b"PK\x03\x04" * 40, b"\x1c\0\0\0TFL2" + bytes(64)])
@@ -417,6 +423,9 @@ def test_files_beyond_the_size_limit_are_not_read(tmp_path):
         FlatbufferError, match=r"large\.tflite: 2,147,483,648 bytes, but a \.tflite file has under 2 GiB"
     ):
         serde.read(large)
+    os.truncate(large, 2**31 - 1)
+    with pytest.raises(FlatbufferError, match=r"large\.tflite is not a \.tflite file"):  # it was read
+        serde.read(large)
 
 
 def test_a_file_may_be_replaced_while_its_model_is_in_use(tmp_path):
@@ -502,10 +511,14 @@ def test_write_into_a_missing_folder_is_an_output_error(tmp_path):
         serde.write(MODELS["gather"], tmp_path / "absent" / "model.tflite")
 
 
-def test_a_model_beyond_the_size_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(serde, "MAX_FILE_BYTES", 1000)
-    with pytest.raises(FlatbufferError, match="2 GiB"):
-        serde.serialize(MODELS["conv"])
+def test_a_model_at_the_size_limit_is_written_and_one_beyond_it_refused(monkeypatch):
+    size = len(serde.serialize(MODELS["conv"]))
+    monkeypatch.setattr(serde, "MAX_FILE_BYTES", size)
+    assert len(serde.serialize(MODELS["conv"])) == size
+    for less in (size - 1, 1000):
+        monkeypatch.setattr(serde, "MAX_FILE_BYTES", less)
+        with pytest.raises(FlatbufferError, match="2 GiB"):
+            serde.serialize(MODELS["conv"])
 
 
 def test_packed_bytes_counts_equal_tables_once():
