@@ -441,6 +441,7 @@ def test_process_with_other_threads_is_not_forked():
 def test_large_process_is_not_forked(monkeypatch):
     """What it frees would stay in memory as long as the fork."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(fork_server, "MOST_BYTES_TO_FORK", 1 << 60)
     assert fork_server.may_fork_here()
     monkeypatch.setattr(fork_server, "MOST_BYTES_TO_FORK", 1_000_000)
     assert not fork_server.may_fork_here()
