@@ -10,6 +10,8 @@ from tflite_sparse.pruning.plan import frozen
 from tflite_sparse.pruning.schedule import ConstantSchedule, PolynomialSchedule
 from tflite_sparse.sources import tensorflow_import
 
+pytestmark = pytest.mark.slow  # it trains
+
 SCHEDULE = PolynomialSchedule(0.2, 0.8, 3, 15, 4)  # masks after steps 3, 7, 11 and 15
 PRUNED = (0, 2)  # of the weights of the network
 

@@ -10,6 +10,8 @@ from tflite_sparse.pruning.plan import KernelPlan, Plan
 from tflite_sparse.pruning.schedule import ConstantSchedule
 from tflite_sparse.sources import keras_model
 
+pytestmark = pytest.mark.slow  # it trains
+
 
 def stack(*layers):
     """Layers one after the other on an input, whose shape comes first."""

@@ -13,6 +13,8 @@ from tflite_sparse.pruning.plan import KernelPlan, Plan, Span
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources.source_model import Kernel
 
+pytestmark = pytest.mark.slow  # it trains
+
 SPAN = Span(1000, 100)
 
 

@@ -11,6 +11,8 @@ from tflite_sparse.pruning import masks, structure
 from tflite_sparse.sources import keras_model
 from tflite_sparse.targets import litert
 
+pytestmark = pytest.mark.slow  # it trains
+
 # Input, layer, and the shapes that its kernels have in the file.
 LAYERS = {
     "Dense": ((64,), lambda kinds: kinds.Dense(48), [(48, 64)]),

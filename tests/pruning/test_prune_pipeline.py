@@ -12,6 +12,8 @@ from tflite_sparse.pruning import checkpoint, repeatable, training
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
 from tools import run_cli
 
+pytestmark = pytest.mark.slow  # it trains
+
 SAMPLES, WIDTH = 320, 48
 OPTIONS = {"sparsity": 0.8, "epochs": 3, "batch_size": 32, "frequency": 2}
 
@@ -86,7 +88,6 @@ def test_the_pruned_model_is_written_with_its_report(model, data, tmp_path, kera
     assert keras_model.open_model(output).keras is keras
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypatch, stop_after):
     whole, parts = tmp_path / "whole.keras", tmp_path / "parts.keras"
@@ -114,7 +115,6 @@ def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypat
     assert not checkpoint.path_beside(parts).exists()
 
 
-@pytest.mark.slow
 def test_a_seed_makes_a_run_repeatable(model, data, tmp_path):
     found = []
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
@@ -227,7 +227,6 @@ def test_scan_writes_nothing_unless_asked(model, data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dense.keras", "s.scan.json", "s.scan.svg"]
 
 
-@pytest.mark.slow
 def test_a_schedule_against_the_learning_rate_is_warned_of(model, data, tmp_path):
     result = run_cli("prune", model, "--data", data, "--sparsity", 0.5, "--end", 24, "-o", tmp_path / "a.keras")
     # 256 training samples in steps of 64, ten epochs: 40 steps; the cosine is below a tenth from step 32 on

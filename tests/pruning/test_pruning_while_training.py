@@ -10,6 +10,8 @@ from tflite_sparse.pruning.plan import frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.sources import keras_model
 
+pytestmark = pytest.mark.slow  # it trains
+
 
 @pytest.fixture(scope="module")
 def data():
