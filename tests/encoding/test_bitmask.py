@@ -188,6 +188,30 @@ def test_a_header_that_is_not_known_is_refused(place, value, words):
         decodable.read(encoded.encoded, encoded.ancillary[:15])
 
 
+@pytest.mark.parametrize(
+    ("encoded", "used_bits", "is_clean"),
+    [
+        ([0xFF, 0b11000000], 10, True),
+        ([0xFF, 0b11100000], 10, False),
+        ([0xFF, 0b11000001], 10, False),
+        ([0xFF], 8, True),
+        ([0xFF, 0, 0], 8, True),
+        ([0xFF, 0b10000000], 8, False),
+        ([0xFF, 0, 1], 8, False),
+        ([0xFF, 0, 1], 9, False),
+        ([0xFF, 0, 0, 1], 9, False),
+        ([], 0, True),
+    ],
+)
+def test_bits_behind_the_last_value_are_zero(encoded, used_bits, is_clean):
+    vector = np.array(encoded, np.uint8)
+    if is_clean:
+        decodable.check_padding(vector, used_bits)
+    else:
+        with pytest.raises(ValueError, match="bits behind"):
+            decodable.check_padding(vector, used_bits)
+
+
 def drawn(generator, shape, dtype, density):
     size = int(np.prod(shape))
     bits = (

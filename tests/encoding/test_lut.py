@@ -89,6 +89,13 @@ def test_what_the_runtime_does_not_take_is_refused(array, channels, words):
             lut.decode(lut.encode(np.zeros(1, np.int8)), array.shape, array.dtype, channels)
 
 
+def test_minus_zero_and_nan_have_entries_of_their_own():
+    array = np.array([0.0, -0.0, np.nan, -np.nan, 0.0], np.float32)
+    encoded = lut.encode(array)
+    assert encoded.ancillary[6] == 4
+    assert same_bits(lut.decode(encoded, array.shape, array.dtype), array)
+
+
 def test_many_values_are_taken_where_no_channel_has_many():
     array = np.arange(256).reshape(4, 64).astype(np.uint8).view(np.int8)
     assert lut.refusal(array) is not None
