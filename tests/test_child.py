@@ -426,6 +426,15 @@ def test_idle_server_ends_and_is_replaced(forks, monkeypatch, module_folder):
     assert second != first
 
 
+def test_server_that_is_not_wanted_ends_while_it_imports(module_folder, monkeypatch, tmp_path):
+    """Else a command that fails at once would wait for an import of seconds."""
+    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(60)\nopen(__file__ + '.imported', 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    client = fork_server.start_beside(["slow_module"])
+    client.close()
+    assert not (tmp_path / "slow_module.py.imported").exists()
+
+
 def test_process_with_other_threads_is_not_forked():
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)

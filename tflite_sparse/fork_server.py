@@ -172,7 +172,12 @@ def start_beside(modules: Sequence[str]) -> Client | None:
             env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
             pass_fds=[theirs.fileno()],
         )
-    return Client(ours, modules, process.wait)
+
+    def end() -> None:
+        process.terminate()  # it may still be importing, and would not see before that nobody wants it
+        process.wait()
+
+    return Client(ours, modules, end)
 
 
 def main(descriptor: int, modules: list[str]) -> NoReturn:
