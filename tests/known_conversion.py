@@ -6,7 +6,7 @@ import numpy as np
 
 import tiny_models
 from tflite_sparse.conversion import convert
-from tflite_sparse.sources import keras_model
+from tflite_sparse.sources import keras_model, tensorflow_import
 from tflite_sparse.sources.source_model import InputSpec, Loops, OutputSpec
 
 SHAPE = (64, 600)  # outputs and inputs
@@ -62,6 +62,8 @@ def install(monkeypatch, pruned_float32=None):
     """
     float32 = tiny_models.to_bytes(model("float32"))
     files = iter([float32, pruned_float32 or float32])
+    monkeypatch.setattr(keras_model, "check_path", lambda _: None)
+    monkeypatch.setattr(tensorflow_import, "start", lambda _: None)
     monkeypatch.setattr(keras_model, "open_model", lambda *_, **__: Source(float32))
     monkeypatch.setattr(convert, "to_float32", lambda *_, **__: next(files))
     monkeypatch.setattr(convert, "to_int8", lambda *_, **__: tiny_models.to_bytes(model("int8")))

@@ -26,7 +26,7 @@ from tflite_sparse.progress import Silent
 from tflite_sparse.sources import tensorflow_import
 
 MODULE = """
-    import ctypes, os, signal, sys, time
+    import ctypes, os, signal, sys, tempfile, time
     from tflite_sparse import child, errors
 
     def echo(on_step, **values):
@@ -42,7 +42,7 @@ MODULE = """
         return os.getpid(), os.getppid(), child.call("tflite_sparse.for_tests:server")
 
     def surroundings(on_step):
-        return dict(os.environ), os.getcwd(), list(sys.path)
+        return dict(os.environ), os.getcwd(), list(sys.path), tempfile.gettempdir()
 
     def held(on_step):
         entries = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
@@ -128,6 +128,7 @@ def module_folder(tmp_path_factory):
     (folder / "more").mkdir()
     (folder / "more" / "for_tests.py").write_text(textwrap.dedent(MODULE))
     start = f"import tflite_sparse\ntflite_sparse.__path__.append({str(folder / 'more')!r})\n"
+    start += "import tempfile\ntempfile.gettempdir()\n"
     (folder / "sitecustomize.py").write_text(start)
     return folder
 
@@ -382,11 +383,12 @@ def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path / "anywhere"))
-    environment, folder, path = child.call(extra("surroundings"))
+    environment, folder, path, scratch = child.call(extra("surroundings"))
     assert environment["TFLITE_SPARSE_TEST"] == "ä = 1"
     assert "HOME" not in environment
     assert folder == str(tmp_path)
     assert str(tmp_path / "anywhere") in path
+    assert scratch == os.environ["TMPDIR"]  # not where the server found that temporary files belong
 
 
 def test_forks_have_imported_what_runs_files_and_hold_nothing_else(forks, tmp_path):

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -114,6 +115,7 @@ def _take_over(job: Job) -> None:
     for name in os.environ.keys() - job.environment.keys():
         del os.environ[name]
     os.environ.update(job.environment)
+    tempfile.tempdir = None  # found anew by the caller's TMPDIR: a fork has what its server found
     os.chdir(job.folder)
     sys.path[:] = job.path
 

@@ -52,7 +52,7 @@ def test_options_reach_every_process(threads, kernels, rounds, pair, monkeypatch
     assert name == "interleaved_here"
     files = [(str(path), kernels) for path in (pair.dense, pair.sparse)]
     assert (running["files"], running["threads"], running["rounds"]) == (files, threads, rounds)
-    assert loads == [("first_invoke_here", {"path": path, "threads": threads, "kernels": kernels})
+    assert loads == [("first_invoke_here", {"needs": "fresh", "path": path, "threads": threads, "kernels": kernels})
                      for path, _ in files] * 5  # fmt: skip
 
 
