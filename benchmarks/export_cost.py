@@ -61,6 +61,7 @@ class Case:
         commands: by name; the first is what the others are compared with.
         targets: for each other command, of ``cpu`` and ``wall``.
         most_cpu: CPU seconds that a command may take, where the target is no ratio.
+        words: what the commands do.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Case:
     commands: dict[str, list[str]]
     targets: dict[str, tuple[Target, ...]]
     most_cpu: dict[str, float]
+    words: str = ""
 
 
 def _script(*arguments: str) -> list[str]:
@@ -76,8 +78,12 @@ def _script(*arguments: str) -> list[str]:
 
 _EXPORT = [_PROGRAM, "export", "model.keras", "--data", "data.npz", "--int8", "--sparsity", _SPARSITY]
 _EXPORT += ["--max-accuracy-drop", _ANY_DROP, "--out", "out", "--quiet"]
-_BY_COMMAND = {"tflite-sparse export": _EXPORT}
-_ON_MODELS = {"plain script": _script("plain"), **_BY_COMMAND, "from Python, a live model": _script("live")}
+_ON_A_MODEL = {"plain script": _script("plain"), "tflite-sparse export": _EXPORT}
+_WORDS = (
+    f"The plain script loads the model, converts it to float32 and int8 with {_SAMPLES} samples and runs both files on "
+    "as many. The export also masks, encodes, compares with the source model, verifies in three runtimes, scores and "
+    "reports."
+)
 
 
 def _prepare_small(folder: Path) -> None:
@@ -153,22 +159,24 @@ _CASES = {
     "small": Case(
         "small CNN",
         _prepare_small,
-        _ON_MODELS,
+        {**_ON_A_MODEL, "from Python, a live model": _script("live")},
         {
             "tflite-sparse export": (Target("cpu", 1.3), Target("wall", 1.2)),
             "from Python, a live model": (Target("cpu", 1.9),),
         },
         {},
+        _WORDS,
     ),
     "mobilenet": Case(
         "MobileNet v2, 224x224",
         _prepare_mobilenet,
-        _ON_MODELS,
+        _ON_A_MODEL,
         {"tflite-sparse export": (Target("cpu", 1.2), Target("wall", 1.2))},
         {},
+        _WORDS,
     ),
     "demo": Case(
-        "demo (both train the network twice)",
+        "demo",
         _prepare_nothing,
         {
             "plain script": _script("plain-demo"),
@@ -176,6 +184,7 @@ _CASES = {
         },
         {"tflite-sparse export": ()},
         {},
+        "Both train the network twice, for 30 epochs each; the export prunes it the second time.",
     ),
     "file": Case(
         "a file of 13 kB, and help",
@@ -199,18 +208,14 @@ def main(context: click.Context, only: str, rounds: int, path: Path) -> None:
     """Measure the cases and replace their section of the results; fails only where a command does."""
     if context.invoked_subcommand is not None:
         return
-    rows: list[tuple[str, ...]] = []
-    verdicts: list[str] = []
     for name in only.split(","):
         case = _CASES[name]
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as folder:
             case.prepare(Path(folder))
             found = _measure(case, Path(folder), rounds)
-        rows += _rows(case, found)
-        verdicts += _verdicts(case, found)
-    results.write_section(path, _HEADING, _section(rows, verdicts, only, rounds))
-    click.echo("\n".join(" | ".join(row) for row in rows))
-    click.echo("\n".join(verdicts))
+        section = _section(name, case, found, rounds)
+        results.write_section(path, f"{_HEADING}, {case.title}", section)
+        click.echo(section)
 
 
 @main.command()
@@ -314,7 +319,7 @@ def _rows(case: Case, found: dict[str, list[Spent]]) -> Iterator[tuple[str, ...]
         ratios = [
             f"{_ratio(runs, base, of):.2f}x" if case.targets and runs is not base else "-" for of in ("cpu", "wall")
         ]
-        yield (case.title, name, f"{medians[0]:.2f}", ratios[0], f"{medians[1]:.2f}", ratios[1])
+        yield (name, f"{medians[0]:.2f}", ratios[0], f"{medians[1]:.2f}", ratios[1])
 
 
 def _verdicts(case: Case, found: dict[str, list[Spent]]) -> Iterator[str]:
@@ -330,24 +335,22 @@ def _verdicts(case: Case, found: dict[str, list[Spent]]) -> Iterator[str]:
         yield f"{'pass' if median <= most else 'FAIL'}: {name}: at most {most} CPU seconds: {median:.2f}"
 
 
-def _section(rows: Sequence[tuple[str, ...]], verdicts: Sequence[str], only: str, rounds: int) -> str:
+def _section(name: str, case: Case, found: dict[str, list[Spent]], rounds: int) -> str:
     packages = results.versions(("tflite-sparse", "tensorflow", "keras", "ai-edge-litert"))
     lines = [
-        f"## {_HEADING}",
+        f"## {_HEADING}, {case.title}",
         "",
         f"{datetime.datetime.now(tz=datetime.timezone.utc).date()}; {results.machine()}; {packages}.",
-        f"Reproduce: `python benchmarks/export_cost.py --only {only} --rounds {rounds}`",
+        f"Reproduce: `python benchmarks/export_cost.py --only {name} --rounds {rounds}`",
         "",
-        f"Whole processes, medians of {rounds} runs that take turns; ratios are medians over the turns. The plain "
-        f"script loads the model, converts it to float32 and int8 with {_SAMPLES} samples and runs both files on as "
-        "many. The export also masks, encodes, compares with the source model, verifies in three runtimes, scores and "
-        "reports.",
+        f"Whole processes, medians of {rounds} runs that take turns; ratios are medians over the turns."
+        + (f" {case.words}" if case.words else ""),
         "",
-        "| case | command | CPU s | beside plain | wall s | beside plain |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-        *("| " + " | ".join(row) + " |" for row in rows),
+        "| command | CPU s | beside plain | wall s | beside plain |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *("| " + " | ".join(row) + " |" for row in _rows(case, found)),
         "",
-        *(f"- {verdict}" for verdict in verdicts),
+        *(f"- {verdict}" for verdict in _verdicts(case, found)),
     ]
     return "\n".join(lines) + "\n"
 
