@@ -235,6 +235,8 @@ FOUND, ONE = 1 << 15, 1 << 11
         ({"tables": [0, FOUND | ONE], "byte5": 0}, "over one of them"),
         ({"tables": [2, FOUND | ONE, 15 * ONE | 2, FOUND | ONE], "byte5": 0}, "outside the others"),
         ({"byte5": 0x12}, "must be zero"),
+        ({"byte5": 0x14}, "must be zero"),
+        ({"byte5": 0x18}, "must be zero"),
         ({"byte6": 1}, "must be zero"),
         ({"byte5": 0x11}, "outside the others"),
         ({"tables": [FOUND | ONE] * 3, "byte5": 0x11}, "end inside an entry"),
@@ -246,10 +248,18 @@ def test_damage_is_refused(change, words):
         huffman.decode(changed(**change), (7,), np.dtype(np.int8))
 
 
-def test_tables_deeper_than_a_window_are_refused():
-    steps = [entry for _ in range(16) for entry in (FOUND | ONE, 1)]  # each table leads to the one behind it
+def one_bit_after_the_other(bits):
+    """Tables of a bit each, every one behind the one that leads to it; the codeword of ones stands for 5."""
+    steps = [entry for _ in range(bits - 1) for entry in (FOUND | ONE, 1)]
+    return changed(stream=[0xFF, 0xFF, 0, 0, 0, 0, 0, 0], tables=[*steps, FOUND | ONE, FOUND | ONE | 5], byte5=0)
+
+
+def test_tables_as_deep_as_a_window_are_read_and_deeper_ones_refused():
+    read = huffman.decode(one_bit_after_the_other(16), (1,), np.dtype(np.int8))
+    assert read.tolist() == [5]
+    assert same_bits(read, brute_force(one_bit_after_the_other(16), (1,), np.int8)[0])
     with pytest.raises(ValueError, match="more than 16 bits"):
-        huffman.decode(changed(tables=[*steps, FOUND | ONE, FOUND | ONE], byte5=0), (7,), np.dtype(np.int8))
+        huffman.decode(one_bit_after_the_other(17), (1,), np.dtype(np.int8))
 
 
 def test_a_stream_that_ends_inside_a_codeword_is_refused():
