@@ -1,4 +1,4 @@
-"""Random examples, counted by what came of them: a test that lets everything pass, or nothing, says nothing."""
+"""Random examples, counted by outcome: a test that lets everything pass, or nothing, says nothing."""
 
 from collections import Counter
 

@@ -318,6 +318,8 @@ class _Server:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
+        for channel in self._channels.values():  # those of children that are being killed are in no selector
+            channel.close()
         self._selector.close()
         self._told.close()
         nowhere = os.open(os.devnull, os.O_RDONLY)

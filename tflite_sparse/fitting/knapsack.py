@@ -40,9 +40,7 @@ def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity:
         excess = sum(float(each[place]) for each, place in zip(weights, chosen, strict=True)) - capacity
         if excess <= 0:
             return chosen
-        limit -= max(
-            excess, 1.0
-        )  # to the solver a millionth of the heaviest option is nothing, of megabytes some bytes
+        limit -= max(excess, 1.0)  # the solver overlooks a millionth of the heaviest option: of megabytes some bytes
     return [int(np.lexsort(each)[0]) for each in zip(losses, weights, strict=True)]
 
 
