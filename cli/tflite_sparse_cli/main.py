@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
 import signal
 import sys
 import traceback
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -31,6 +34,16 @@ _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
 
 class _Program(click.Group):
     """Imports a command when it is asked for, and turns whatever ends it early into one line and an exit code."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
+        """Run as the program: what ``tflite-sparse`` in a shell calls."""
+        ending = _Ending()
+        atexit.register(ending.now)  # first, to be called last
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            ending.status = end.code if isinstance(end.code, int) else None
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, in the order of help."""
@@ -66,6 +79,28 @@ class _Program(click.Group):
             message, code = _in_words(error)
             click.echo(f"error: {message}", err=True)
             sys.exit(code)
+
+
+class _Ending:
+    """Ends the process without the destructors of TensorFlow, which take over a second after all work is done.
+
+    Attributes:
+        status: to end with; None: the interpreter ends the process as it always does.
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+
+    def now(self) -> None:
+        """End the process, if its output can be written; else the interpreter says why it cannot."""
+        if self.status is None or "tensorflow" not in sys.modules:
+            return
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            return
+        os._exit(self.status)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -34,6 +34,7 @@ from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, SourceModel, Trace
+from tflite_sparse.sources.traced import TracedModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 from tflite_sparse.sources.user_code import load_module
 
@@ -55,6 +56,7 @@ class KerasSource:
         self.model = model
         self.keras = keras
         self.name = name
+        self._traced: dict[Trace, TracedModel] = {}
 
     def inputs(self) -> tuple[InputSpec, ...]:
         """See :class:`SourceModel`."""
@@ -109,6 +111,11 @@ class KerasSource:
 
     def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
         """See :class:`SourceModel`."""
+        if trace not in self._traced:
+            self._traced[trace] = self._trace(trace)
+        self._traced[trace].save(folder)
+
+    def _trace(self, trace: Trace) -> TracedModel:
         tf = tensorflow_import.tensorflow()
         specs = [
             tf.TensorSpec(trace.shapes.get(spec.name, spec.shape), spec.dtype, name=spec.name) for spec in self.inputs()
@@ -126,8 +133,7 @@ class KerasSource:
             recurrent.unrolled(flatten(model)) if trace.unrolled else nullcontext(),
             layers.named(model, tf) if trace.named else nullcontext(),
         ):
-            concrete = serve.get_concrete_function()
-        save_concrete(concrete, folder)
+            return TracedModel(serve.get_concrete_function())
 
     def fed(self, x: Arrays) -> Any:
         """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
@@ -148,14 +154,6 @@ class KerasSource:
         count = len(self.model.outputs)
         names = [_identifier(name) for name in given or ()]
         return names if len(set(names)) == count else [f"output_{i}" for i in range(count)]
-
-
-def save_concrete(function: Any, folder: Path) -> None:
-    """Write a concrete ``tf.function`` as a SavedModel with one signature, ``serving_default``."""
-    tf = tensorflow_import.tensorflow()
-    holder = tf.Module()
-    holder.captured = list(function.graph.variables)  # a SavedModel stores what hangs on its root
-    tf.saved_model.save(holder, str(folder), signatures=function)
 
 
 def check_path(path: Path) -> None:

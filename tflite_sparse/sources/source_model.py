@@ -98,7 +98,7 @@ class Trace:
         named: whether operators must be named after the layers that they are of.
     """
 
-    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict, hash=False)
     unrolled: bool = False
     named: bool = False
 

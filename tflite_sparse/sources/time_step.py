@@ -20,8 +20,9 @@ import numpy as np
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import arrays, layers, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.keras_model import KerasSource, flatten, save_concrete
+from tflite_sparse.sources.keras_model import KerasSource, flatten
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
+from tflite_sparse.sources.traced import TracedModel
 
 INPUT, OUTPUT = "x", "y"
 
@@ -174,7 +175,7 @@ class TimeStepSource:
         del trace
         tf = tensorflow_import.tensorflow()
         specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in self.inputs()]
-        save_concrete(tf.function(self._step, input_signature=specs).get_concrete_function(), folder)
+        TracedModel(tf.function(self._step, input_signature=specs).get_concrete_function()).save(folder)
 
     @cached_property
     def _compiled(self) -> Callable[..., Mapping[str, Any]]:
