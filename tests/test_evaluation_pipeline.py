@@ -7,7 +7,7 @@ import example_reports
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.evaluation import scoring
 from tflite_sparse.evaluation_pipeline import Evaluated, gate_failures
-from tflite_sparse.report.alternatives import Alternative, advice
+from tflite_sparse.report.alternatives import Alternative, Remedies, advice
 from tflite_sparse.report.model import Accuracy
 
 SETTINGS = ExportSettings(int8=True, max_accuracy_drop=0.01)
@@ -22,7 +22,7 @@ def failures(*, drop=0.0, found=(), **bytes_of):
     }
     accuracy = Accuracy(metric="top1", samples=100, drop=drop, max_drop=0.01)
     evaluated = Evaluated(models.model_copy(update=sized), accuracy, None, None)
-    return gate_failures(evaluated, SETTINGS, found, ())
+    return gate_failures(evaluated, SETTINGS, found, (), Remedies())
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_accuracy_that_is_not_a_number_fails_only_where_the_baseline_has_some():
     without = models.sparse_int8.model_copy(update={"accuracy": None})
     broken = models.model_copy(update={"sparse_int8": without})
     nan = ["accuracy: the sparse file yields NaN or infinity on test samples"]
-    assert gate_failures(Evaluated(broken, None, None, None), SETTINGS, (), ()) == nan
+    assert gate_failures(Evaluated(broken, None, None, None), SETTINGS, (), (), Remedies()) == nan
     no_data = broken.model_copy(update={"dense_float32": models.dense_float32.model_copy(update={"accuracy": None})})
-    assert gate_failures(Evaluated(no_data, None, None, None), SETTINGS, (), ()) == []
+    assert gate_failures(Evaluated(no_data, None, None, None), SETTINGS, (), (), Remedies()) == []
     undelivered = models.model_copy(update={"sparse_int8": None})
-    assert gate_failures(Evaluated(undelivered, None, None, None), SETTINGS, (), ()) == []
+    assert gate_failures(Evaluated(undelivered, None, None, None), SETTINGS, (), (), Remedies()) == []
 
 
 # Ways out of a drop that is too large
@@ -90,8 +90,8 @@ def way(option, drop, file_bytes=1000):
         ([way("a", 0.01, 900), way("b", 0.0, 901)], "Take a: the drop is 0.0100, in 900 bytes."),
         ([way("a", np.nextafter(0.01, 1), 900), way("b", 0.0, 901)], "Take b: the drop is 0.0000, in 901 bytes."),
         ([way("a", 0.02), way("b", 0.03)], "a comes nearest: the drop is 0.0200, in 1,000 bytes."),
-        ([way("a", 0.05)], "None of the ways out helps"),  # no better than what it is to cure
-        ([way("a", None)], "None of the ways out helps"),
+        ([way("a", 0.05)], "No other int8 file that was tried loses less."),  # no better than what it is to cure
+        ([way("a", None)], "No other int8 file that was tried loses less."),
     ],
 )
 def test_the_smallest_way_out_within_the_gate_is_advised(found, words):

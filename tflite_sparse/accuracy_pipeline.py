@@ -1,4 +1,4 @@
-"""How accurate the files of an export are on the test samples, and what other files would reach."""
+"""How accurate the files of an export are on the test samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse import decoder, encoder, tuning
-from tflite_sparse.config import ExportSettings, Optimize, Target
-from tflite_sparse.conversion_pipeline import Converter, outputs_of
-from tflite_sparse.errors import ConversionError, ExecutionError, ModelError
+from tflite_sparse import decoder
+from tflite_sparse.config import ExportSettings, Target
+from tflite_sparse.conversion_pipeline import outputs_of
+from tflite_sparse.errors import ModelError
 from tflite_sparse.evaluation import layer_errors as layer_comparison
 from tflite_sparse.evaluation import scoring, uncertainty
 from tflite_sparse.evaluation.accuracy import Metric, Name
@@ -22,39 +22,12 @@ from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Step, Timed
 from tflite_sparse.report import model as report_model
-from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import TimeStep
 
 _COMPARED_SAMPLES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """A way out of an int8 export that lost too much: the option, the settings that it changes, and what it costs."""
-
-    option: str
-    changes: Mapping[str, Any]
-    words: str
-
-
-_USUAL: dict[str, Any] = {"calibration": "min-max"}
-_WAYS = (
-    _Way("--bias-correction", {"bias_correction": True}, "nothing when it runs, and at most 4 bytes an output channel"),
-    _Way("--dense-scales per-channel", {"dense_scales": "per-channel"}, "as fast, up to 16 bytes an output"),
-    _Way("--calibration min-max", _USUAL, "as fast"),
-    _Way("--calibration percentile", {"calibration": "percentile"}, "as fast"),
-    _Way("--calibration mse", {"calibration": "mse"}, "as fast"),
-    _Way("--activations int16", _USUAL | {"activations": "int16"}, "many times slower: built-in kernels only"),
-    _Way(
-        "--activations float32",
-        _USUAL | {"activations": "float32", "bias_correction": False, "dense_scales": "per-channel"},
-        "the time and memory of a float32 model",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,46 +96,6 @@ class Evaluation:
                 decoder.decode_file(packed, path)
                 self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
         return outputs_of(path, self.samples.x_test, self.time_step, run, on_step)
-
-
-def alternatives(
-    pruned: SourceModel,
-    converter: Converter,
-    evaluation: Evaluation,
-    scorer: scoring.Scorer,
-    best: Scored,
-    optimize: Optimize,
-    folder: Path,
-) -> list[Alternative]:
-    """The ways out of an int8 export that lost too much, measured on sparse files for LiteRT.
-
-    Args:
-        pruned: the model that lost too much in int8.
-        converter: what made its int8 file.
-        evaluation: runs the files.
-        scorer: of the export.
-        best: the scores of the dense float32 file.
-        optimize: of the export.
-        folder: for the files; they are left there.
-    """
-    found = []
-    untried = [way for way in _WAYS if not way.changes.items() <= converter.settings.model_dump().items()]
-    for number, way in enumerate(untried):
-        dense, sparse = (folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
-        try:
-            converter.changed(way.changes).int8(pruned, dense)
-            encoder.encode_file(dense, sparse, tuning.target_for(optimize))
-            reached = evaluation.score(sparse, scorer)
-        except (ConversionError, ExecutionError) as error:  # told in its place
-            found.append(Alternative(option=way.option, words=str(error)))
-            continue
-        size = sparse.stat().st_size
-        if reached is None:
-            found.append(Alternative(option=way.option, file_bytes=size, words=way.words))
-            continue
-        drop = reached.drop_from(best)
-        found.append(Alternative(option=way.option, accuracy=reached.mean, drop=drop, file_bytes=size, words=way.words))
-    return found
 
 
 def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: Timed) -> layer_comparison.LayerErrors:

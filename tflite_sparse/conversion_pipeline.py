@@ -54,11 +54,11 @@ class Converter:
     float_layers: FloatLayers = field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> Converter:
-        """The same with these settings changed, and with inputs and outputs of the type of the activations unless
-        float32 was asked for.
+        """The same with these settings changed. Inputs and outputs are of the type of the activations, unless the
+        settings or ``changes`` ask for float32.
         """
         io = "float32" if self.settings.io == "float32" else None
-        return replace(self, settings=self.settings.model_copy(update={**changes, "io": io}))
+        return replace(self, settings=self.settings.model_copy(update={"io": io, **changes}))
 
     def in_form_of(self, source: SourceModel) -> Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for.

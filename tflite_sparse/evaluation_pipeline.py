@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tflite_sparse import accuracy_pipeline
+from tflite_sparse import accuracy_pipeline, alternatives_pipeline
 from tflite_sparse.accuracy_pipeline import Evaluation
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion_pipeline import Converter
@@ -22,13 +22,16 @@ from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.masking_pipeline import Pruned
 from tflite_sparse.progress import Timed
 from tflite_sparse.report import accuracy_words
+from tflite_sparse.report import alternatives as words
 from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
-from tflite_sparse.report.alternatives import Alternative, advice
+from tflite_sparse.report.alternatives import Alternative, Remedies
 from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
+from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 
+_DECIMALS = 12  # as drops have
 _ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 
@@ -110,22 +113,50 @@ class Measuring:
         named = [replace(each, path=Path(each.path.name)) for each in found]
         return BenchReport.of(named, threads=1, rounds=_ROUNDS, kernels="default")
 
+    def attributed(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, folder: Path) -> Evaluated:
+        """The same with what pruning and int8 cost each, if the accuracy gate fails: the pruned float32 file tells.
+
+        Args:
+            pruned: the model.
+            converter: what made its files.
+            evaluated: these files.
+            folder: for the pruned float32 file.
+        """
+        accuracy, best = evaluated.accuracy, evaluated.best
+        if accuracy is None or accuracy.passes:
+            return evaluated
+        if not self.settings.int8:
+            return replace(evaluated, accuracy=accuracy.model_copy(update={"drop_by_pruning": accuracy.drop}))
+        reference = self._pruned_float32(pruned, converter, folder)
+        by_pruning = 0.0
+        if reference is not None:
+            assert evaluated.scorer is not None
+            assert best is not None
+            reached = self._evaluation(converter).score(reference, evaluated.scorer)
+            if reached is None:  # NaN or infinity
+                return evaluated
+            by_pruning = reached.drop_from(best)
+        shares = {"drop_by_pruning": by_pruning, "drop_by_int8": round(accuracy.drop - by_pruning, _DECIMALS)}
+        return replace(evaluated, accuracy=accuracy.model_copy(update=shares))
+
     def alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: Evaluated, folder: Path
     ) -> list[Alternative]:
-        """The ways out of int8 activations, measured where their drop passes the gate."""
+        """Other int8 files, measured where the accuracy gate fails and one of them may pass it."""
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
-        leaves_choices = settings.int8 and settings.target == "litert" and settings.activations == "int8"
-        if not leaves_choices or accuracy is None or accuracy.passes:
+        if accuracy is None or accuracy.passes:
             return []
-        assert converter.samples is not None  # what was scored
+        if not alternatives_pipeline.may_help(settings, accuracy.drop_by_pruning):
+            return []
         assert evaluated.scorer is not None
         assert best is not None
-        evaluation = self._evaluation(converter)
-        found = accuracy_pipeline.alternatives(
-            pruned, converter, evaluation, evaluated.scorer, best, settings.optimize, folder
+        seconds = None if settings.alternatives == "all" else sum(self.progress.seconds.values())
+        limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
+        self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (--alternatives none tries none)")
+        trials = alternatives_pipeline.Trials(
+            pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
         )
-        return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in found]
+        return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
 
     def layers(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, paths: dict[str, Path]) -> LayerErrors:
         """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
@@ -133,12 +164,9 @@ class Measuring:
         fails = accuracy is not None and not accuracy.passes
         if not (self.settings.layer_errors or (fails and self.settings.int8)):
             return LayerErrors((), 0)
-        reference, folder = paths[DENSE_FLOAT32], paths[DENSE_INT8].parent
-        is_masked = pruned.pruning.after > pruned.pruning.before
+        folder = paths[DENSE_INT8].parent
         try:
-            if pruned.trained or is_masked or pruned.source.loops().any:
-                reference = folder / "pruned-float32.tflite"
-                converter.float32_beside_int8(pruned.source, reference)
+            reference = self._pruned_float32(pruned, converter, folder) or paths[DENSE_FLOAT32]
             x = converter.probes(pruned.source)
             assert x is not None  # checked before the work
             return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
@@ -148,17 +176,51 @@ class Measuring:
             self.progress.note(f"layers are not compared: {without(str(folder), str(error))}")
             return LayerErrors((), 0)
 
+    def _pruned_float32(self, pruned: Pruned, converter: Converter, folder: Path) -> Path | None:
+        """The float32 file of the model as it is now, with the operators of the int8 file; None: the dense one is it.
+
+        Raises:
+            ConversionError: the converter refused the model or crashed.
+        """
+        is_masked = pruned.pruning.after > pruned.pruning.before
+        if not (pruned.trained or is_masked or pruned.source.loops().any):
+            return None
+        path = folder / "pruned-float32.tflite"
+        if not path.exists():
+            converter.float32_beside_int8(pruned.source, path)
+        return path
+
+
+def remedies(pruned: Pruned, converter: Converter) -> Remedies:
+    """What is left to be done about a drop of accuracy."""
+    settings, samples = converter.settings, converter.samples
+    if samples is None:
+        return Remedies()
+    makes_zeros = pruned.pruning.after > pruned.pruning.before
+    trainable = makes_zeros and samples.y_train is not None and isinstance(pruned.source, KerasSource)
+    calibrated = settings.int8 and settings.activations != "float32"
+    return Remedies(
+        training=("more --finetune-epochs" if settings.finetune_epochs else "--finetune-epochs 5") if trainable else "",
+        lower_sparsity=makes_zeros,
+        calibration=calibrated and samples.train_samples > settings.calibration_samples,
+    )
+
 
 def gate_failures(
-    evaluated: Evaluated, settings: ExportSettings, found: Sequence[Alternative], layers: Sequence[LayerError]
+    evaluated: Evaluated,
+    settings: ExportSettings,
+    found: Sequence[Alternative],
+    layers: Sequence[LayerError],
+    open_to: Remedies,
 ) -> list[str]:
     """Why the run is no success, by accuracy and size.
 
     Args:
         evaluated: the files.
         settings: of the export.
-        found: the ways out that were measured.
+        found: the other int8 files that were measured.
         layers: the worst ones of the int8 file, if they were compared.
+        open_to: what is left to be done about the drop.
     """
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
@@ -166,12 +228,15 @@ def gate_failures(
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.passes:
-        failures.append(
-            f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop "
-            f"{settings.max_accuracy_drop:g}. Try a lower --sparsity, --finetune-epochs, more --calibration-samples"
-            + ("." if not found else f". {advice(found, accuracy.drop, settings.max_accuracy_drop)}")
-            + (f" int8 loses most at {layer_report.blame(layers)}." if layers else "")
-        )
+        shares = words.shares(accuracy)
+        sentences = [
+            f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop {settings.max_accuracy_drop:g}"
+            + (f": {shares}." if shares else "."),
+            "" if words.passes(found, settings.max_accuracy_drop) else words.cures(accuracy, open_to),
+            words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
+            f"int8 loses most at {layer_report.blame(layers)}." if layers else "",
+        ]
+        failures.append(" ".join(filter(None, sentences)))
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
         failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from tflite_sparse import description, encoder, prune_pipeline, source_pipeline, training_curve, tuning
 from tflite_sparse.accuracy_pipeline import Evaluation
-from tflite_sparse.config import FitSettings
+from tflite_sparse.config import ANY_DROP, FitSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.evaluation.accuracy import Name
 from tflite_sparse.evaluation.user_metric import UserMetric
@@ -281,7 +281,7 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "target": settings.target,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
-        "max_accuracy_drop": 1.0,  # the gate is fit's own: other options are the way out
+        "max_accuracy_drop": ANY_DROP,  # the gate is fit's own: other options are the way out
         "seed": settings.seed,
         "out": settings.out,
     }

@@ -20,7 +20,7 @@ from tflite_sparse.errors import ExecutionError, SettingsError
 from tflite_sparse.evaluation import user_metric
 from tflite_sparse.evaluation.accuracy import Name
 from tflite_sparse.evaluation.user_metric import UserMetric
-from tflite_sparse.evaluation_pipeline import Measuring, gate_failures, without
+from tflite_sparse.evaluation_pipeline import Measuring, gate_failures, remedies, without
 from tflite_sparse.masking_pipeline import Masking, Pruned, described, rules_of
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks
@@ -177,10 +177,15 @@ class _Export:
         measuring = Measuring(settings, self.metric, self.progress)
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
         measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
+        evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
         layers = layer_report.of(inside.layers)
-        failures = [*pruned.failures, *made.failures, *gate_failures(evaluated, settings, found, layers)]
+        failures = [
+            *pruned.failures,
+            *made.failures,
+            *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter)),
+        ]
         failures = [without(str(work), failure) for failure in failures]
 
         report = report_model.Report(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, ExportSettings
+from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, Alternatives, ExportSettings
 from tflite_sparse_cli.options import (
     builder_option,
     calibration_samples_option,
@@ -70,7 +70,8 @@ _DEFAULTS = ExportSettings()
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),
-    help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native): masks of their kernels, "
+    help="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native, float-normalization): "
+    "masks of their kernels, "
     "and which layers stay float32 in an int8 file.",
 )
 @recurrent_option(_DEFAULTS.recurrent)
@@ -104,7 +105,15 @@ _DEFAULTS = ExportSettings()
     default=_DEFAULTS.max_accuracy_drop,
     show_default=True,
     help="Exit with 1 if accuracy falls by more than this share against the dense float32 model. Of mse and psnr: if "
-    "outputs explain that share less of the spread of the labels.",
+    "outputs explain that share less of the spread of the labels. Of a function: in its units.",
+)
+@click.option(
+    "--alternatives",
+    type=click.Choice(get_args(Alternatives)),
+    default=_DEFAULTS.alternatives,
+    show_default=True,
+    help="With --int8, if accuracy falls too far: make and measure other int8 files that may pass (auto, for about as "
+    "long as the export took), all of them, or none.",
 )
 @click.option(
     "--layer-errors",

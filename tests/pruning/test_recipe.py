@@ -177,7 +177,7 @@ def test_a_target_is_built_upon(plan):
     assert found[POINTWISE.name].schedule.final == 0.875
 
 
-@pytest.mark.parametrize("name", recipe.PRESETS)
+@pytest.mark.parametrize("name", recipe.TARGETS)
 def test_presets(name):
     found = recipe.planner(recipe.preset(name), PruningSettings())(KERNELS, SPAN)
     blocks = {each.kernel.name: str(each.structure) for each in found.kernels}

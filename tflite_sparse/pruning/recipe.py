@@ -24,8 +24,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PRESETS = ("litert", "micro", "ethos-u", "native")
-"""One for each way in which sparse weights are stored."""
+TARGETS = ("litert", "micro", "ethos-u", "native")
+"""Presets that recipes build on: one for each way in which sparse weights are stored."""
+
+PRESETS = (*TARGETS, "float-normalization")
 
 _FIELDS = frozenset(PruningSettings.model_fields)
 _SCHEDULE_FIELDS = {"kind": "schedule"} | {
@@ -310,8 +312,8 @@ def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
     target = raw.get("target")
     if target is None:
         return None
-    if not isinstance(target, str) or target not in PRESETS:
-        raise SettingsError(f"{name}: target = {target!r}: there are {', '.join(PRESETS)}.")
+    if not isinstance(target, str) or target not in TARGETS:
+        raise SettingsError(f"{name}: target = {target!r}: there are {', '.join(TARGETS)}.")
     return preset(target)
 
 

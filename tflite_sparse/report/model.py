@@ -110,6 +110,8 @@ class Accuracy(_Part):
         samples: of the test part.
         drop: what the accuracy gate compares with ``max_drop``.
         max_drop: the gate.
+        drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
+        drop_by_int8: the rest; None: not measured, or the files are float32.
         drop_of: what ``drop`` is taken of: the score itself; ``r2`` of the metrics mse and psnr: the share of the
             labels' spread that the outputs explain.
         lower_is_better: whether a smaller score is a better one.
@@ -123,6 +125,8 @@ class Accuracy(_Part):
     samples: int
     drop: float
     max_drop: float
+    drop_by_pruning: float | None = None
+    drop_by_int8: float | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
     outputs: list[OutputAccuracy] = []

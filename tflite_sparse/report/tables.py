@@ -124,7 +124,7 @@ def verdicts(report: Report) -> list[str]:
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)
-    lines += alternatives.lines(report.alternatives)
+    lines += [alternatives.line(each) for each in report.alternatives]
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
 
