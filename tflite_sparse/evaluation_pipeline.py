@@ -234,7 +234,9 @@ def gate_failures(
             + (f": {shares}." if shares else "."),
             "" if words.passes(found, settings.max_accuracy_drop) else words.cures(accuracy, open_to),
             words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
-            f"int8 loses most at {layer_report.blame(layers)}." if layers else "",
+            f"int8 loses most at {layer_report.blame(layers)}."
+            if layers and words.matters(accuracy.drop_by_int8, accuracy)
+            else "",
         ]
         failures.append(" ".join(filter(None, sentences)))
     dense = models.dense_int8

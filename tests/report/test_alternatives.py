@@ -46,6 +46,7 @@ EVERYTHING = Remedies(training="--finetune-epochs 5", lower_sparsity=True, calib
         (0.1, 0.02, EVERYTHING, "Try --finetune-epochs 5, a lower --sparsity or more --calibration-samples."),
         (0.02, 0.1, EVERYTHING, "Try more --calibration-samples, --finetune-epochs 5 or a lower --sparsity."),
         (0.1, 0.0, EVERYTHING, "Try --finetune-epochs 5 or a lower --sparsity."),
+        (0.09, 0.01, EVERYTHING, "Try --finetune-epochs 5 or a lower --sparsity."),
         (-0.01, 0.1, EVERYTHING, "Try more --calibration-samples."),
         (0.1, None, Remedies(lower_sparsity=True), "Try a lower --sparsity."),
         (None, None, EVERYTHING, "Try --finetune-epochs 5, a lower --sparsity or more --calibration-samples."),

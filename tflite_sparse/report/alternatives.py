@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # whose reports hold alternatives
     from tflite_sparse.report.model import Accuracy
 
 
+_SMALL_SHARE = 0.1  # of a drop: to win this back alone changes nothing
+
+
 class Alternative(pydantic.BaseModel):
     """One way out.
 
@@ -61,6 +64,11 @@ def passes(found: Sequence[Alternative], max_drop: float) -> bool:
     return any(each.drop is not None and each.drop <= max_drop for each in found)
 
 
+def matters(part: float | None, accuracy: Accuracy) -> bool:
+    """Whether a part of a drop is worth a cure: unknown, or more than a tenth of it."""
+    return part is None or part > _SMALL_SHARE * accuracy.drop
+
+
 def shares(accuracy: Accuracy) -> str:
     """``pruning costs 0.1250, int8 0.0030``; empty where that is not known."""
     if accuracy.drop_by_pruning is None or accuracy.drop_by_int8 is None:
@@ -74,9 +82,9 @@ def cures(accuracy: Accuracy, open_to: Remedies) -> str:
     against_pruning = [open_to.training] if open_to.training else []
     against_pruning += ["a lower --sparsity"] if open_to.lower_sparsity else []
     against_int8 = ["more --calibration-samples"] if open_to.calibration else []
-    if by_pruning is not None and by_pruning <= 0:
+    if not matters(by_pruning, accuracy):
         against_pruning = []
-    if by_int8 is not None and by_int8 <= 0:
+    if not matters(by_int8, accuracy):
         against_int8 = []
     int8_first = by_int8 is not None and by_pruning is not None and by_int8 > by_pruning
     tries = against_int8 + against_pruning if int8_first else against_pruning + against_int8
