@@ -122,7 +122,11 @@ def interval(scored: Scored, seed: int) -> report_model.Interval | None:
 
 
 def summary(
-    scorer: scoring.Scorer, files: Mapping[str, Scored | None], sparse: str, samples: Dataset, settings: ExportSettings
+    scorer: scoring.Scorer,
+    files: Mapping[str, Scored | None],
+    sparse: str,
+    samples: Dataset,
+    settings: ExportSettings,
 ) -> report_model.Accuracy | None:
     """What the report says of the scores.
 
@@ -148,6 +152,7 @@ def summary(
         samples=samples.test_samples,
         drop=reached.drop_from(best),
         max_drop=settings.max_accuracy_drop,
+        dense_answers_alike=scorer.alike,
         drop_of="r2" if any(metric.is_gated_by_r2 for metric in metrics) else "score",
         lower_is_better=metrics[0].lower_is_better,
         outputs=_each_output(scorer.metrics, best.evidence, None if int8 is None else int8.evidence, reached.evidence)

@@ -11,9 +11,9 @@ import numpy as np
 
 from tflite_sparse import bias_pipeline
 from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion import convert, step_pairs, traces
+from tflite_sparse.conversion import convert, rounded_inputs, step_pairs, traces
 from tflite_sparse.conversion.float_operators import FloatLayers
-from tflite_sparse.errors import ModelError
+from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
@@ -28,6 +28,10 @@ from tflite_sparse.sources.time_step import OUTPUT, TimeStep, TimeStepSource
 BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
 
+_WITHOUT_MASK = (
+    "Keep float32 activations (--activations float32), or build the model without its mask, load the weights, and feed "
+    "only the steps that count."
+)
 _COMPARED_SAMPLES = 8
 _STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
 _ALLOWED_SHARE = 0.01  # of an output's range: float32 kernels add up in other orders
@@ -77,9 +81,25 @@ class Converter:
             self.progress.note(str(error))  # the other forms remain
             return self
         if time_step is None:
+            if calibrated:
+                self._tell_unrolled(traces.as_unrolled(source, like, settings.recurrent))
             return self
         self.progress.note(f"recurrent layers: one time step, {time_step.words}")
         return replace(self, time_step=time_step)
+
+    def _tell_unrolled(self, found: traces.Unrolled | None) -> None:
+        """Say before the work that the int8 file takes sequences of one length, and what they add to it."""
+        if found is None:
+            return
+        words = (
+            f"recurrent layers: the int8 file takes sequences of {found.steps} steps and of no other length, and its "
+            f"{found.steps} steps take about {found.bytes_of_steps / 1000:.0f} kB besides the weights. --activations "
+            "float32 keeps them as loops, of any length; --recurrent step writes one time step"
+        )
+        if found.is_open:
+            self.progress.warn(f"{words}.")
+        else:
+            self.progress.note(words)
 
     def float32(self, source: SourceModel, path: Path, stage: str = "convert dense float32") -> None:
         """The float32 file of a model.
@@ -111,20 +131,18 @@ class Converter:
             weight_only.apply(converted)
             serde.write(converted, path)
             return
-        with self.progress.stage(stage) as on_step:
-            converted = convert.to_int8(
-                self._form(source),
-                self._calibration_samples(source),
-                self.settings.io_or_default,
-                activations=self.settings.activations,
-                calibration=self.settings.calibration,
-                dense_scales=self.settings.dense_scales,
-                float_layers=self.float_layers if self.settings.activations == "int8" else {},
-                recurrent=self.settings.recurrent,
-                fixed_batch=self.settings.fixed_batch,
-                on_step=on_step,
-            )
-            _write(path, converted)
+        self._quantise(source, path, stage)
+        inexact = rounded_inputs.rounded(path)
+        if inexact:
+            words = "; ".join(f"input {name!r} {reason}" for name, reason in inexact.items())
+            if self.settings.io is not None:
+                raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave --io out.")
+            self.progress.note(f"{words}: inputs stay float32")
+            self._quantise(source, path, stage, input_io="float32")
+        self._check_masks(source, path)
+        if self.samples is not None:
+            for sentence in rounded_inputs.outside(path, self.samples.x_test):
+                self.progress.warn(sentence)
         if self.settings.bias_correction:
             self._correct_biases(source, path)
 
@@ -180,6 +198,47 @@ class Converter:
             return None if self.samples is None else self.samples.x_test
         (x,) = arrays.columns(arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES)))
         return step_pairs.spread(_one_step(source), x, self.settings.verification_samples, self.settings.seed)
+
+    def _quantise(self, source: SourceModel, path: Path, stage: str, *, input_io: convert.Io | None = None) -> None:
+        with self.progress.stage(stage) as on_step:
+            converted = convert.to_int8(
+                self._form(source),
+                self._calibration_samples(source),
+                self.settings.io_or_default,
+                input_io=input_io,
+                activations=self.settings.activations,
+                calibration=self.settings.calibration,
+                dense_scales=self.settings.dense_scales,
+                float_layers=self.float_layers if self.settings.activations == "int8" else {},
+                recurrent=self.settings.recurrent,
+                fixed_batch=self.settings.fixed_batch,
+                on_step=on_step,
+            )
+            _write(path, converted)
+
+    def _check_masks(self, source: SourceModel, path: Path) -> None:
+        """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.
+
+        Raises:
+            ConversionError: it is such a file.
+        """
+        lost = rounded_inputs.rounded_comparisons(path)
+        if lost:
+            raise ConversionError(
+                f"{source.name}: {lost[0]!r} masks steps by comparing quantised values, which are rounded, with a "
+                f"value that is not 0: no step would be masked. {_WITHOUT_MASK}"
+            )
+        if not rounded_inputs.compares(path):
+            return
+        x = self._calibration_samples(source)
+        try:
+            outputs_of(path, arrays.take(x, slice(0, 1)))
+        except ExecutionError as error:
+            reason = str(error).replace(str(path), path.name).rstrip(".")
+            raise ConversionError(
+                f"{source.name}: with masked steps the int8 file that the converter makes does not run: {reason}. "
+                f"{_WITHOUT_MASK}"
+            ) from error
 
     def _correct_biases(self, source: SourceModel, path: Path) -> None:
         reference = self.original

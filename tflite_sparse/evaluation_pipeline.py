@@ -239,6 +239,11 @@ def gate_failures(
             else "",
         ]
         failures.append(" ".join(filter(None, sentences)))
+    if accuracy is not None and accuracy.dense_answers_alike is not None and accuracy_words.is_gated(accuracy):
+        failures.append(
+            f"accuracy: the dense float32 model {accuracy.dense_answers_alike}: no loss could show. Is it trained, and "
+            "are the data as it expects them?"
+        )
     dense = models.dense_int8
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
         failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")

@@ -209,6 +209,7 @@ class _Export:
             measured=measured,
             training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),
+            warnings=list(self.progress.warnings),
             seconds=self.progress.seconds,
             cpu=self.spent(),
         )

@@ -45,11 +45,17 @@ class Timed:
     def __init__(self, listener: Progress) -> None:
         self._listener = listener
         self._seconds: dict[str, float] = {}
+        self._warnings: list[str] = []
 
     @property
     def seconds(self) -> dict[str, float]:
         """By name of the stage, in the order in which they were first entered."""
         return {name: round(value, 3) for name, value in self._seconds.items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What :meth:`warn` was told, once each."""
+        return tuple(dict.fromkeys(self._warnings))
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Step]:
@@ -62,3 +68,8 @@ class Timed:
     def note(self, text: str) -> None:
         """See :class:`Progress`."""
         self._listener.note(text)
+
+    def warn(self, text: str) -> None:
+        """Say something that speaks against the result, and keep it for the report."""
+        self._warnings.append(text)
+        self._listener.note(f"warning: {text}")

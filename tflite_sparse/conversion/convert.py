@@ -33,7 +33,8 @@ class _Quantisation:
     """
 
     samples: Arrays | None = None
-    io: Io = "float32"
+    input_io: Io = "float32"
+    output_io: Io = "float32"
     activations: Activations = "float32"
     calibration: Calibration = "min-max"
     dense_scales: DenseScales = "per-channel"
@@ -79,6 +80,7 @@ def to_int8(
     samples: Arrays,
     io: Io,
     *,
+    input_io: Io | None = None,
     activations: Activations = "int8",
     calibration: Calibration = "min-max",
     dense_scales: DenseScales = "per-channel",
@@ -94,6 +96,7 @@ def to_int8(
         samples: ``(n, *input shape)``, the data that the ranges of activations are taken from; of several
             inputs by their names.
         io: the type of inputs and outputs: float32 or that of the activations.
+        input_io: of inputs, if it is another one.
         activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
         calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
         dense_scales: whether FULLY_CONNECTED kernels have a scale for each output, or one; convolutions have several.
@@ -110,7 +113,7 @@ def to_int8(
     traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch)
     forms = [replace(form, named=bool(kept)) for form in traced]
     return _first_that_works(
-        model, forms, _Quantisation(samples, io, activations, calibration, dense_scales, kept), on_step
+        model, forms, _Quantisation(samples, input_io or io, io, activations, calibration, dense_scales, kept), on_step
     )
 
 
@@ -143,7 +146,8 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
                 needs="tensorflow",
                 folder=str(folder),
                 samples=quantisation.samples,
-                io=quantisation.io,
+                input_io=quantisation.input_io,
+                output_io=quantisation.output_io,
                 activations=quantisation.activations,
                 calibration=quantisation.calibration,
                 dense_scales=quantisation.dense_scales,

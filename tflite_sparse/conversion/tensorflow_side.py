@@ -16,7 +16,8 @@ from tflite_sparse.sources.arrays import Arrays, count, take
 def convert_saved_model(
     folder: str,
     samples: Arrays | None,
-    io: str,
+    input_io: str,
+    output_io: str,
     activations: str,
     calibration: str,
     dense_scales: str,
@@ -44,7 +45,7 @@ def convert_saved_model(
         "int16": sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
     }
     converter.target_spec.supported_ops = [integer[activations]]
-    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+    converter.inference_input_type, converter.inference_output_type = tf.as_dtype(input_io), tf.as_dtype(output_io)
     one_scale = dense_scales == "per-tensor"
     converter._experimental_disable_per_channel_quantization_for_dense_layers = one_scale
     if calibration == "min-max" and not float_layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from tflite_sparse.errors import ModelError
@@ -18,7 +19,10 @@ with the states as inputs and outputs; ``auto``: what works."""
 MOST_UNROLLED_STEPS = 256
 """Up to so many steps int8 models are unrolled. A loop cannot be calibrated at all. An LSTM could be fused, but its
 int8 kernel crashes on sparse weights, was ten times less exact in a trial, and corrupts memory on one released model
-(LiteRT 2.3.0). Each step costs about 4 kB of the file."""
+(LiteRT 2.3.0)."""
+
+_BYTES_OF_A_STEP = {"LSTM": 4000, "GRU": 4000, "ConvLSTM2D": 4000, "SimpleRNN": 1300}
+"""About what the operators of one step take in an int8 file, whatever their size, by the kind of the layer (2.21)."""
 
 
 def traces(
@@ -50,6 +54,39 @@ def traces(
     if steps > MOST_UNROLLED_STEPS:
         return [loop]
     return [unrolled, loop] if int8 else [loop, unrolled]
+
+
+@dataclass(frozen=True, slots=True)
+class Unrolled:
+    """How an int8 file holds loops over time steps that are written out.
+
+    Attributes:
+        steps: of each sequence; the file takes no other number.
+        is_open: whether the model takes any number.
+        bytes_of_steps: about what the operators of all steps take in the file.
+    """
+
+    steps: int
+    is_open: bool
+    bytes_of_steps: int
+
+
+def as_unrolled(model: SourceModel, like: Arrays | None, recurrent: Recurrent) -> Unrolled | None:
+    """What an int8 file with its loops written out is like; None where :func:`traces` does not begin with that form.
+
+    Args:
+        model: what is to be converted.
+        like: as in :func:`traces`.
+        recurrent: what the user wants.
+    """
+    first, *_ = traces(model, like, recurrent, int8=True)
+    if not first.unrolled:
+        return None
+    sizes = [spec.shape[1] for spec in model.inputs() if len(spec.shape) > 1]
+    kinds = model.layer_kinds()
+    a_step = sum(kinds[kind] * size for kind, size in _BYTES_OF_A_STEP.items())
+    steps = _steps(first.shapes)
+    return Unrolled(steps, None in sizes, steps * a_step)
 
 
 def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, calibrated: bool) -> TimeStep | None:

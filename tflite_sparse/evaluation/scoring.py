@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflite_sparse.evaluation import confusion
+from tflite_sparse.evaluation import confusion, constant_outputs
 from tflite_sparse.evaluation.accuracy import Metric, Name, choose_metric, joint_name, with_top5
 from tflite_sparse.evaluation.evidence import Evidence
 from tflite_sparse.evaluation.uncertainty import mean_score
@@ -53,11 +53,13 @@ class Scorer:
         metrics: of each output that is scored, by its name.
         top5: of those with many classes the second metric.
         references: labels, or the dense float32 model's outputs.
+        alike: what the dense float32 model answers to all samples alike, in words; None: its answers differ.
     """
 
     metrics: Mapping[str, Metric]
     top5: Mapping[str, Metric]
     references: Mapping[str, np.ndarray]
+    alike: str | None = None
 
     @property
     def metric(self) -> str:
@@ -100,5 +102,6 @@ def scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None, wanted: Nam
         for name, output in outputs.items()
         if name in references
     }
+    alike = constant_outputs.found(outputs, metrics)
     second = {name: with_top5(metric, outputs[name]) for name, metric in metrics.items()}
-    return Scorer(metrics, {name: metric for name, metric in second.items() if metric is not None}, references)
+    return Scorer(metrics, {name: metric for name, metric in second.items() if metric is not None}, references, alike)

@@ -60,6 +60,12 @@ def drop(accuracy: Accuracy) -> str:
     return f"{accuracy.metric} dropped by {accuracy.drop:.4f}"
 
 
+def is_gated(accuracy: Accuracy) -> bool:
+    """Whether there is a drop that fails the gate."""
+    all_of_it = 1 if accuracy.metric.startswith(_SHARES) else ANY_DROP
+    return accuracy.max_drop < all_of_it
+
+
 def is_same(found: Paired) -> bool:
     """Whether no sample parts the two files, as far as the score goes."""
     if found.lost is not None:
@@ -106,8 +112,7 @@ def _change(models: Models, accuracy: Accuracy) -> str:
 
 
 def _allowed(words: str, accuracy: Accuracy) -> str:
-    all_of_it = 1 if accuracy.metric.startswith(_SHARES) else ANY_DROP
-    return "" if accuracy.max_drop >= all_of_it else f"; {words} is allowed"
+    return f"; {words} is allowed" if is_gated(accuracy) else ""
 
 
 def _before_and_after(out: OutputAccuracy, accuracy: Accuracy | None) -> str:

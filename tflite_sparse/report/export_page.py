@@ -105,14 +105,18 @@ def _figures(report: Report) -> list[Figure]:
         return []
     found = [
         Figure("sparse file", f"{sparse.file_bytes:,} B", f"{sparse.gzip_bytes:,} B as gzip"),
-        Figure("smaller than float32", f"{ratios.vs_dense_float32:.2f}x"),
+        Figure(*_beside("float32", ratios.vs_dense_float32)),
     ]
     if ratios.vs_dense_int8 is not None:
-        found.append(Figure("smaller than int8", f"{ratios.vs_dense_int8:.2f}x"))
+        found.append(Figure(*_beside("int8", ratios.vs_dense_int8)))
     if report.accuracy is not None and sparse.accuracy is not None:
         interval = accuracy_words.interval(sparse.interval, report.accuracy) if sparse.interval else ""
         found.append(Figure(report.accuracy.metric, accuracy_words.score(sparse.accuracy, report.accuracy), interval))
     return [*found, Figure("zeros", f"{100 * sparse.sparsity:.1f} %", "of all weights")]
+
+
+def _beside(name: str, found: float) -> tuple[str, str]:
+    return (f"smaller than {name}", f"{found:.2f}x") if found >= 1 else (f"larger than {name}", f"{1 / found:.2f}x")
 
 
 def _sizes(report: Report) -> list[Bar]:

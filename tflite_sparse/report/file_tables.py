@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report import target_tables, verification_tables
+from tflite_sparse.report import ratio, target_tables, verification_tables
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
 from tflite_sparse.report.names import shortened
@@ -76,4 +76,4 @@ def decoding(report: DecodingReport) -> list[str]:
 def _change(now: int, then: int) -> str:
     if now == then:
         return ", as it is"
-    return f", {now / then:.2f}x smaller" if then < now else f", {then / now:.2f}x larger"
+    return f", {ratio.change(now / then)}"

@@ -112,6 +112,8 @@ class Accuracy(_Part):
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
         drop_by_int8: the rest; None: not measured, or the files are float32.
+        dense_answers_alike: what the dense float32 model answers to all test samples alike, in words: ``drop`` then
+            tells nothing, and a gate is not passed. None: its answers differ.
         drop_of: what ``drop`` is taken of: the score itself; ``r2`` of the metrics mse and psnr: the share of the
             labels' spread that the outputs explain.
         lower_is_better: whether a smaller score is a better one.
@@ -127,6 +129,7 @@ class Accuracy(_Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
     outputs: list[OutputAccuracy] = []
@@ -206,8 +209,9 @@ class Report(_Part):
 
     ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
     ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
-    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``seconds`` is
-    the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``warnings``
+    are what speaks against the result though all gates may have passed.
+    ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
@@ -231,5 +235,6 @@ class Report(_Part):
     measured: BenchReport | None = None
     training: Curve | None = None
     time_step: TimeStepReport | None = None
+    warnings: list[str] = []
     seconds: dict[str, float]
     cpu: Cpu | None = None

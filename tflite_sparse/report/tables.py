@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import accuracy_words, alternatives, target_tables, time_step
+from tflite_sparse.report import accuracy_words, alternatives, ratio, target_tables, time_step
 from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import LayerError
@@ -50,7 +50,7 @@ def files(report: Report) -> Table:
                     accuracy_words.FILE_NAMES[key],
                     entry.path,
                     f"{entry.file_bytes:,}",
-                    f"{base / entry.file_bytes:.2f}x",
+                    ratio.cell(base / entry.file_bytes),
                     f"{entry.gzip_bytes:,}",
                     accuracy_words.score_of(entry, report.accuracy),
                     f"{entry.sparsity:.3f}",
@@ -110,9 +110,9 @@ def verdicts(report: Report) -> list[str]:
     if report.float_layers:
         lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:
-        line = f"Size: {report.ratios.vs_dense_float32:.2f}x smaller than dense float32"
+        line = f"Size: {ratio.beside('dense float32', report.ratios.vs_dense_float32)}"
         if report.ratios.vs_dense_int8 is not None:
-            line += f", {report.ratios.vs_dense_int8:.2f}x smaller than dense int8"
+            line += f", {ratio.beside('dense int8', report.ratios.vs_dense_int8)}"
         lines.append(line + ".")
     if report.accuracy is not None:
         lines += accuracy_words.sentences(report.models, report.accuracy)
@@ -125,6 +125,7 @@ def verdicts(report: Report) -> list[str]:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)
     lines += [alternatives.line(each) for each in report.alternatives]
+    lines += [f"Warning: {sentence}" for sentence in report.warnings]
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
     return lines
 

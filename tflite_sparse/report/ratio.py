@@ -1,0 +1,24 @@
+"""How many times smaller or larger a file is, in words that follow the number."""
+
+from __future__ import annotations
+
+
+def change(ratio: float) -> str:
+    """``4.50x smaller`` for 4.5, ``4.50x larger`` for 1 / 4.5, ``as large`` for 1.
+
+    Args:
+        ratio: the bytes of the other file over the bytes of this one.
+    """
+    if ratio == 1:
+        return "as large"
+    return f"{ratio:.2f}x smaller" if ratio > 1 else f"{1 / ratio:.2f}x larger"
+
+
+def beside(name: str, ratio: float) -> str:
+    """``4.50x smaller than NAME``, ``as large as NAME``."""
+    return f"{change(ratio)} {'as' if ratio == 1 else 'than'} {name}"
+
+
+def cell(ratio: float) -> str:
+    """The same in a column that says ``smaller``: ``4.50x``, ``4.50x larger``, ``1.00x``."""
+    return f"{ratio:.2f}x" if ratio >= 1 else change(ratio)
