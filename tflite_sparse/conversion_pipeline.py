@@ -23,7 +23,7 @@ from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
-from tflite_sparse.sources.time_step import OUTPUT, TimeStep, TimeStepSource
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep, TimeStepSource
 
 BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
@@ -141,7 +141,9 @@ class Converter:
             self._quantise(source, path, stage, input_io="float32")
         self._check_masks(source, path)
         if self.samples is not None:
-            for sentence in rounded_inputs.outside(path, self.samples.x_test):
+            x = self.samples.x_test
+            given = x if self.time_step is None else {INPUT: arrays.columns(x)[0]}
+            for sentence in rounded_inputs.outside(path, given):
                 self.progress.warn(sentence)
         if self.settings.bias_correction:
             self._correct_biases(source, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, text
-from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.arrays import Arrays
 
 _COMPARISONS = ("EQUAL", "NOT_EQUAL")
 _FAR = 0.05  # outside the range by more than this share of it: a clipped outlier of that size changes little
@@ -68,13 +68,19 @@ def compares(path: Path) -> bool:
 def outside(path: Path, x: Arrays) -> list[str]:
     """A sentence for each quantised input whose range many of the samples ``x`` leave far behind.
 
+    An array alone is the first input.
+
     Raises:
         FlatbufferError: the file cannot be read.
     """
     graph = next(graphs(serde.read(path)))
     names = signature.names_of(path).inputs
     sentences = []
-    for name, index, samples in zip(names, indices(graph.subgraph.inputs), ordered(x, names), strict=True):
+    given = x if isinstance(x, Mapping) else {names[0]: x}
+    for name, index in zip(names, indices(graph.subgraph.inputs), strict=True):
+        if name not in given:  # a state, which starts as zeros
+            continue
+        samples = given[name]
         tensor = graph.tensor(index)
         (scale, zero_point), dtype = quantisation_of(tensor), dtype_of(tensor)
         if scale == 0 or dtype is None or samples.dtype == dtype or samples.dtype.kind not in "fiu":
