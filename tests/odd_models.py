@@ -27,6 +27,45 @@ def two_layers(hidden=24, outputs=10, dtype="int8", density=0.5):
     return tiny.finished([x], [y])
 
 
+def weight_behind_quantize():
+    """A weight as fake quantisation leaves it: float32, through QUANTIZE and DEQUANTIZE, its shape left to the runtime.
+
+    The runtime takes FULLY_CONNECTED with it.
+    """
+    tiny = Tiny()
+    values = tiny_models.sparse_weights((8, 16), "float32", 0.5)
+    x = tiny.activation("x", (1, 16), "float32")
+    w = tiny.constant("weight", values)
+    packed = tiny.tensor("weight_int8", (8, 16), "int8", tiny_models.quantization(0.05))
+    computed = tiny.tensor("weight_float32", (), "float32")
+    tiny.graph.tensors[computed].hasRank = False
+    bias = tiny.constant("bias", np.linspace(-1, 1, 8, dtype=np.float32))
+    y = tiny.activation("y", (1, 8), "float32")
+    tiny.operator(_BUILTIN.QUANTIZE, 1, [w], [packed], _OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    kind, options = _OPTIONS.DequantizeOptions, schema.DequantizeOptionsT()
+    tiny.operator(_BUILTIN.DEQUANTIZE, 2, [packed], [computed], kind, options)
+    options = schema.FullyConnectedOptionsT()
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 1, [x, computed, bias], [y], _OPTIONS.FullyConnectedOptions, options)
+    return tiny.finished([x], [y])
+
+
+def scalar_constant(dtype="float32"):
+    """FULLY_CONNECTED, then ADD of a constant of rank 0."""
+    tiny = Tiny()
+    x = tiny.activation("x", (1, 64), dtype)
+    w = tiny.weight(tiny_models.sparse_weights((32, 64), dtype), per_channel=False)
+    middle = tiny.activation("middle", (1, 32), dtype, tiny_models.output_scale(8), 5)
+    quantized = tiny_models.quantization(0.5) if dtype == "int8" else None
+    scalar = tiny.constant("scalar", np.array(-5, dtype), quantized)
+    y = tiny.activation("y", (1, 32), dtype, tiny_models.output_scale(8) * 2, 5)
+    int8 = dtype == "int8"
+    options = schema.FullyConnectedOptionsT()
+    inputs, kind = [x, w, -1], _OPTIONS.FullyConnectedOptions
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 4 if int8 else 1, inputs, [middle], kind, options)
+    tiny.operator(_BUILTIN.ADD, 2 if int8 else 1, [middle, scalar], [y], _OPTIONS.AddOptions, schema.AddOptionsT())
+    return tiny.finished([x], [y])
+
+
 def recurrent():
     """UNIDIRECTIONAL_SEQUENCE_RNN, whose hidden state is a variable tensor that lives from call to call."""
     tiny = Tiny()

@@ -19,10 +19,10 @@ from tflite_sparse.decoder import decode_model, is_sparse
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
-from tflite_sparse.encoding.layout import nonzero_mask
+from tflite_sparse.encoding.layout import kept_mask
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name
+from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name, zero_points_of
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
@@ -89,7 +89,8 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
             else:
                 continue
             stored = sum(_new_bytes(vector, seen) for vector in parts)
-            mask = None if values is None else nonzero_mask(values)
+            zeros = zero_points_of(tensor)
+            mask = None if values is None else kept_mask(values, zeros)
             yield Constant(
                 subgraph=graph.number,
                 tensor=index,
@@ -101,7 +102,7 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 layout=layout if stored else f"{layout}, shared",
                 dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,
                 stored_bytes=stored,
-                entropy_bytes=None if values is None else entropy_bytes(values),
+                entropy_bytes=None if values is None else entropy_bytes(values, zeros),
                 share=stored / file_bytes,
             )
 

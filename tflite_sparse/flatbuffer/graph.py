@@ -265,6 +265,21 @@ def quantisation_of(tensor: Any) -> tuple[float, int]:
     return float(quantization.scale[0]), next(iter(indices(quantization.zeroPoint)), 0)
 
 
+def zero_points_of(tensor: Any) -> np.ndarray:
+    """What stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
+
+    One value, or one for each entry of the dimension that has scales of its own; 0 without a scale.
+    """
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+        return np.zeros((), np.int64)
+    points = np.array(indices(quantization.zeroPoint) or [0], np.int64)
+    if points.size == 1:
+        return points.reshape(())
+    rank, axis = len(shape_of(tensor)), int(quantization.quantizedDimension)
+    return points.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
+
+
 def type_name(tensor: Any) -> str:
     """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
     return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()

@@ -21,12 +21,14 @@ class Constant(_Part):
         operator: the operators that read it, through a DENSIFY or not; empty if none does.
         shape: its shape.
         dtype: the schema's name of its type.
-        sparsity: its share of zeros; None where its type is no whole-byte number.
+        sparsity: its share of zeros, of a quantised constant of values at their zero point; None where its type is no
+            whole-byte number.
         layout: how it is stored, in words.
         dense_bytes: what it would take stored dense.
         stored_bytes: what its values, segments and indices take; 0 if they are another constant's as well, which comes
             first.
-        entropy_bytes: the zeroth-order bound; None where ``sparsity`` is.
+        entropy_bytes: the zeroth-order bound, of values wider than a byte with the list of those that occur; None where
+            ``sparsity`` is.
         share: ``stored_bytes`` over the bytes of the file.
     """
 
