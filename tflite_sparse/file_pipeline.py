@@ -80,6 +80,7 @@ def encode(
             )
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
+        archive_bytes = _check_archive(source, temporary, destination)
         report = EncodingReport(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             source=str(source),
@@ -87,6 +88,7 @@ def encode(
             settings=checked.model_dump(mode="json"),
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
+            archive_bytes=archive_bytes,
             tensors=[tensor_of(choice) for choice in choices],
             verification=verified.model_copy(update={"file": str(destination)}),
             micro=micro,
@@ -152,6 +154,7 @@ def decode(
             destination=str(destination),
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
+            archive_bytes=_check_archive(source, temporary, destination),
             constants=former.count,
             weights_checked=weights,
         )
@@ -195,6 +198,20 @@ def _verify(
 
 def _name(reference: Path, source: Path) -> str:
     return str(source) if reference == source else f"{source} (decoded)"
+
+
+def _check_archive(source: Path, temporary: Path, destination: Path) -> int:
+    """Read the archive of associated files back from the new file; return its bytes, 0 if ``source`` has none.
+
+    Raises:
+        VerificationError: it is not what ``source`` has.
+    """
+    wanted, found = serde.archive_of(source), serde.archive_of(temporary)
+    if wanted is None:
+        return 0
+    if found is None or found.behind(0) != wanted.behind(0):  # but for where it lies
+        raise _not_delivered([f"the archive behind the model is not that of {source}"], temporary, destination)
+    return wanted.nbytes
 
 
 def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) -> VerificationError:

@@ -46,28 +46,33 @@ def inspect(file: str | os.PathLike[str], *, progress: Progress | None = None) -
     path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size
+    archive = serde.archive_of(path)
+    archive_bytes = 0 if archive is None else archive.nbytes
     with progress.stage("read constants"):
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
     with progress.stage("load in each runtime"):
         answers = [*_litert_answers(path), _micro_answer(path, model)]
     with progress.stage("estimate sizes"):
-        estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
-        estimates.append(
-            Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes, loads=answers[0].loads is True))
-        )
-        for_micro = _bytes_for_micro(path)
-        if for_micro is not None:
-            estimates.append(Estimate(target=micro_target.NAME, file_bytes=for_micro))
+        estimates = {
+            "dense": _dense_bytes(path),
+            target.NAME: _bytes_for_litert(path, file_bytes - archive_bytes, loads=answers[0].loads is True),
+            micro_target.NAME: _bytes_for_micro(path),
+        }
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
         file_bytes=file_bytes,
+        archive_bytes=archive_bytes,
         constants=constants,
         totals=_totals(constants),
         operators=dict(sorted(operators.items())),
         runtimes=answers,
-        estimates=estimates,
+        estimates=[
+            Estimate(target=name, file_bytes=model_bytes + archive_bytes)
+            for name, model_bytes in estimates.items()
+            if model_bytes is not None
+        ],
     )
 
 
@@ -178,12 +183,12 @@ def _dense_bytes(path: Path) -> int:
     return len(serde.serialize(model))
 
 
-def _bytes_for_litert(path: Path, file_bytes: int, *, loads: bool) -> int:
+def _bytes_for_litert(path: Path, model_bytes: int, *, loads: bool) -> int:
     model = serde.read(path)
     keeps = loads or not is_sparse(model)  # as `encode`: what is sparse and refused becomes dense
     encode_model(model, target.answer, keep_refused=keeps)
     encoded = len(serde.serialize(model))
-    return min(encoded, file_bytes) if keeps else encoded
+    return min(encoded, model_bytes) if keeps else encoded
 
 
 def _bytes_for_micro(path: Path) -> int | None:

@@ -39,6 +39,7 @@ def summary(inspection: Inspection) -> list[str]:
     lines = [
         f"{inspection.path}: {inspection.file_bytes:,} bytes, of which {totals.constants} constants take "
         f"{totals.stored_bytes:,} (dense {totals.dense_bytes:,}, bound {totals.entropy_bytes:,}){zeros}.",
+        *_archive(inspection.archive_bytes),
         "Operators: " + ", ".join(f"{count} {name}" for name, count in inspection.operators.items()) + ".",
     ]
     for answer in inspection.runtimes:
@@ -54,9 +55,9 @@ def summary(inspection: Inspection) -> list[str]:
 def encoding(report: EncodingReport) -> list[str]:
     """Sentences: sizes and what was checked."""
     change = _change(report.source_bytes, report.file_bytes)
-    line = f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}."
     return [
-        line,
+        f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
+        *_archive(report.archive_bytes),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report.micro, report.ethos_u),
     ]
@@ -69,8 +70,15 @@ def decoding(report: DecodingReport) -> list[str]:
         sparse = "nothing sparse"
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes; the source held {sparse}.",
+        *_archive(report.archive_bytes),
         f"Verification: {report.weights_checked:,} weights equal to the source's bit for bit.",
     ]
+
+
+def _archive(archive_bytes: int) -> list[str]:
+    if archive_bytes == 0:
+        return []
+    return [f"An archive of associated files behind the model takes {archive_bytes:,} of these bytes, as it is."]
 
 
 def _change(now: int, then: int) -> str:

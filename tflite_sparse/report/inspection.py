@@ -75,12 +75,16 @@ class Estimate(_Part):
 
 
 class Inspection(_Part):
-    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name."""
+    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
+
+    ``archive_bytes`` of ``file_bytes`` are an archive of associated files behind the model, which all estimates keep.
+    """
 
     version: Literal[1] = 1
     tool: str
     path: str
     file_bytes: int
+    archive_bytes: int = 0
     constants: list[Constant]
     totals: Totals
     operators: dict[str, int]
