@@ -49,6 +49,46 @@ def weight_behind_quantize():
     return tiny.finished([x], [y])
 
 
+def open_image(kernel=40, stride=1, density=0.125, padding_same=False):
+    """CONV_2D over an image (1, height, width, 2) of open sizes, at least as large as the kernel."""
+    options = {"image": (kernel, kernel), "same": padding_same, "stride": stride, "density": density}
+    model = tiny_models.conv2d((8, kernel, kernel, 2), **options)
+    for tensor in (model.subgraphs[0].tensors[0], model.subgraphs[0].tensors[-1]):
+        tensor.shapeSignature = np.array([1, -1, -1, tensor.shape[3]], np.int32)
+    return model
+
+
+def open_length(length=37):
+    """``x`` (1, ?, 8) becomes (1, 8 * length) and passes FULLY_CONNECTED: it runs with this length and no other."""
+    tiny = Tiny()
+    x = tiny.activation("x", (1, 1, 8), "int8")
+    tiny.graph.tensors[x].shapeSignature = np.array([-1, -1, 8], np.int32)
+    shape = tiny.constant("shape", np.array([1, 8 * length], np.int32))
+    flat = tiny.activation("flat", (1, 8 * length), "int8")
+    kind, options = _OPTIONS.ReshapeOptions, schema.ReshapeOptionsT()
+    options.newShape = np.array([1, 8 * length], np.int32)
+    tiny.operator(_BUILTIN.RESHAPE, 1, [x, shape], [flat], kind, options)
+    values = tiny_models.sparse_weights((64, 8 * length))
+    w = tiny.weight(values)
+    bias = tiny.bias(64, values)
+    y = tiny.activation("y", (1, 64), "int8", tiny_models.output_scale(length), 5)
+    kind, options = _OPTIONS.FullyConnectedOptions, schema.FullyConnectedOptionsT()
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 12, [flat, w, bias], [y], kind, options)
+    return tiny.finished([x], [y])
+
+
+def with_custom_operator(model, name="UnheardOf"):
+    """The model with a custom operator, which no runtime has, behind its first output."""
+    tiny = Tiny()
+    tiny.model, tiny.graph = model, model.subgraphs[0]
+    inputs, (last, *_) = list(tiny.graph.inputs), list(tiny.graph.outputs)
+    shape = tiny.graph.tensors[last].shape
+    y = tiny.activation("made_by_custom", shape, "int8")
+    tiny.operator(_BUILTIN.CUSTOM, 1, [last], [y])
+    model.operatorCodes[-1].customCode = name
+    return tiny.finished(inputs, [y])
+
+
 def scalar_constant(dtype="float32"):
     """FULLY_CONNECTED, then ADD of a constant of rank 0."""
     tiny = Tiny()

@@ -187,6 +187,13 @@ def graphs(model: Any) -> Iterator[Graph]:
         yield Graph(model, subgraph)
 
 
+def custom_operators(model: Any) -> list[str]:
+    """The codes of the custom operators that any graph of a model has, each once."""
+    codes = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or ()}
+    custom = [model.operatorCodes[code].customCode for code in sorted(codes)]
+    return list(dict.fromkeys(text(name) for name in custom if name is not None))
+
+
 def drop_unread_buffers(model: Any) -> None:
     """Remove the buffers that no tensor and no metadata entry reads, and number the others in the order of these.
 

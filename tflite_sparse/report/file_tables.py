@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tflite_sparse.report import target_tables, verification_tables
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
@@ -42,10 +44,12 @@ def summary(inspection: Inspection) -> list[str]:
         *_archive(inspection.archive_bytes),
         "Operators: " + ", ".join(f"{count} {name}" for name, count in inspection.operators.items()) + ".",
     ]
-    for answer in inspection.runtimes:
-        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[answer.loads]
-        reason = f": {answer.reason.rstrip('.')}" if answer.reason else ""
-        lines.append(f"{answer.name}: {verdict}{reason}.")
+    for (loads, why), answers in itertools.groupby(inspection.runtimes, lambda each: (each.loads, each.reason)):
+        names = [answer.name for answer in answers]
+        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
+        reason = f": {why.rstrip('.')}" if why else ""
+        together = [", ".join(names)] if loads is None else names  # what is not known of several, is said once
+        lines += [f"{name}: {verdict}{reason}." for name in together]
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == "dense" else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
@@ -71,7 +75,7 @@ def decoding(report: DecodingReport) -> list[str]:
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes; the source held {sparse}.",
         *_archive(report.archive_bytes),
-        f"Verification: {report.weights_checked:,} weights equal to the source's bit for bit.",
+        *verification_tables.verdicts(report.verification, brief=True),
     ]
 
 

@@ -57,6 +57,7 @@ class DecodingReport(_Part):
         archive_bytes: as :class:`EncodingReport` has it.
         constants: how many were sparse.
         weights_checked: how many weights were compared with the source's.
+        verification: the comparison of the new file, read back from disk, with the source.
     """
 
     version: Literal[1] = 1
@@ -68,3 +69,4 @@ class DecodingReport(_Part):
     archive_bytes: int = 0
     constants: int
     weights_checked: int
+    verification: VerificationReport
