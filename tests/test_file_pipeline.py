@@ -17,6 +17,7 @@ from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, Tf
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
+from tflite_sparse.report import file_tables
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.targets import litert
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
@@ -230,6 +231,24 @@ def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch
         file_pipeline.encode(source, target)
     assert "weight" not in str(caught.value)
     assert list(source.parent.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("command_target", ["litert", "micro"])
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (lambda: conv2d(density=1.0), "No weights became sparse: 0.0% of them are zeros. Prune the model"),
+        (lambda: conv2d(density=0.96), "No weights became sparse: 4.0% of them are zeros. Prune the model"),
+        (lambda: odd_models.addition("float32"), "It holds no weights that could become sparse."),
+        (lambda: conv2d(density=0.9), None),  # the table tells why a tenth of zeros does not pay
+        (conv2d, None),
+    ],
+)
+def test_a_file_without_zeros_is_said_to_be_one(file, target, interpreters, model, line, command_target):
+    report = file_pipeline.encode(file(model()), target, target=command_target, verification_samples=1)
+    found = [each for each in file_tables.encoding(report) if "became sparse" in each or "become sparse" in each]
+    assert len(found) == (line is not None)
+    assert all(line in each for each in found)
 
 
 def test_outputs_of_a_decoded_file_are_compared_too(file, target, interpreters, monkeypatch):

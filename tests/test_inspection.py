@@ -159,6 +159,15 @@ def test_a_weight_that_is_computed_is_none_of_the_constants(file):
     assert file_pipeline.encode(path, path).verification.passed
 
 
+def test_outputs_that_a_signature_lists_otherwise_are_told(file):
+    model = fully_connected((4, 16), readers=2)
+    path = file(model)
+    assert inspect(path).orders == []
+    model.signatureDefs[0].outputs.reverse()
+    run = run_cli("inspect", file(model), "--quiet")
+    assert "Outputs of signature 'serving_default' are out_1, out_0; by index they are out_0, out_1." in run.stdout
+
+
 def test_equal_vectors_stored_once_are_counted_once(tmp_path):
     """Two constants of equal contents: the second points at the first one's bytes, and takes none."""
     path = tmp_path / "model.tflite"

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from tflite_sparse.encoding.layout import kept_mask
 from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name, zero_points_of
+from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.progress import Progress, Silent
-from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
+from tflite_sparse.report.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
@@ -82,6 +84,7 @@ def inspect(
             for name, model_bytes in estimates.items()
             if model_bytes is not None
         ],
+        orders=[Order(**asdict(order)) for order in differing_orders(model)],
     )
 
 

@@ -118,7 +118,7 @@ def test_a_source_that_a_runtime_refuses_is_not_written_unverified(written):
         ("x=1,0,8", "give an input"),
         ("x=1,-1,8", "give an input"),
         ("x=1;37", "give an input"),
-        ("z=1,37,8", "no input 'z' to give a shape to; it has in_0, x"),
+        ("z=1,37,8", "no input 'z' to give a shape to; it has 'in_0', 'x'"),
         ("x=1,37,9", "takes shapes (?, ?, 8), not (1, 37, 9)"),
     ],
 )

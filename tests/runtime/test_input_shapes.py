@@ -109,7 +109,7 @@ def test_what_is_given_is_taken(file):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"z": (1, 37, 8)}, r"model\.tflite has no input 'z' to give a shape to; it has in_0, x\."),
+        ({"z": (1, 37, 8)}, r"model\.tflite has no input 'z' to give a shape to; it has 'in_0', 'x'\."),
         ({"x": (1, 37, 9)}, r"input 'x' takes shapes \(\?, \?, 8\), not \(1, 37, 9\)"),
         ({"x": (37, 8)}, r"not \(37, 8\)"),
         ({"x": (1, 0, 8)}, r"not \(1, 0, 8\)"),
@@ -155,7 +155,7 @@ def test_a_size_that_runs_without_a_delegate_is_no_reason_of_the_delegate(file):
 
 def test_an_operator_that_nobody_has_is_no_matter_of_sizes(file):
     path = file(odd_models.with_custom_operator(odd_models.open_image()))
-    with pytest.raises(ExecutionError, match=r"refuses .*model\.tflite, with UnheardOf: ") as caught:
+    with pytest.raises(ExecutionError, match=r"refuses .*model\.tflite, with 'UnheardOf': ") as caught:
         input_shapes.inputs(path)
     assert not isinstance(caught.value, InputShapeError)
 

@@ -74,6 +74,19 @@ class Estimate(_Part):
     file_bytes: int
 
 
+class Order(_Part):
+    """Inputs or outputs (``of``) that a signature lists in another order than its graph does.
+
+    Apps that take them by number get another one in the interpreter (``by_index``) than in CompiledModel
+    (``by_signature``), silently where shapes and types are the same.
+    """
+
+    signature: str
+    of: Literal["inputs", "outputs"]
+    by_signature: tuple[str, ...]
+    by_index: tuple[str, ...]
+
+
 class Inspection(_Part):
     """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
@@ -90,6 +103,7 @@ class Inspection(_Part):
     operators: dict[str, int]
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
+    orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
         """Whether every runtime of ``"litert"`` that apps use, or that of ``"micro"``, loads the file."""

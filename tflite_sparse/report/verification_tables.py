@@ -44,7 +44,9 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
         if note is not None and not brief:
             lines.append(_sentence(f"Intermediate tensors in {check.where} tell nothing: {note}"))
     if report.input_shapes:
-        shapes = "; ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in report.input_shapes.items())
+        shapes = "; ".join(
+            f"{shortened(name)} ({', '.join(map(str, shape))})" for name, shape in report.input_shapes.items()
+        )
         lines.append(f"Inputs with open sizes were run as {shapes}.")
     constant = [check.where for check in report.runtimes if check.outputs_vary is False]
     if constant and not brief:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ _KERNELS: tuple[litert.Kernels, ...] = ("default", "builtin")
 
 _LARGEST_SIZE = 2**17
 _MOST_SIZES_OF_CONSTANTS = 64
+_MOST_CHARACTERS = 300
 _MOST_ELEMENTS = 2**20
 """Of one input with a size that is only tried: memory for what the model makes of it must suffice everywhere."""
 
@@ -66,7 +67,7 @@ def inputs(
     if isinstance(found, str):
         customs = custom_operators(serde.read(path))
         if customs:
-            raise ExecutionError(f"{litert.NAMES['default']} refuses {path}, with {', '.join(customs)}: {found}")
+            raise ExecutionError(f"{litert.NAMES['default']} refuses {path}, with {_listed(customs)}: {found}")
         raise InputShapeError(_not_found(path, details, sizes, found, signature))
     return tuple(dataclasses.replace(detail, shape=shape) for detail, shape in zip(details, found, strict=True))
 
@@ -101,7 +102,7 @@ def check(path: Path, given: Shapes | None) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise SettingsError(
-            f"{path} has no input {unknown[0]!r} to give a shape to; it has {', '.join(dict.fromkeys(known))}."
+            f"{path} has no input {unknown[0]!r} to give a shape to; it has {_listed(dict.fromkeys(known))}."
         )
 
 
@@ -277,6 +278,11 @@ def _not_found(
         f"{path}: no size of its input {name!r} ({in_words(detail.signature)}) was found that runs, of {len(sizes)} "
         f"from {min(sizes):,} to {max(sizes):,} ({reason.rstrip('.')}). Give one: --input-shape {name}={example}"
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names of a file for one line of an error, escaped."""
+    return ", ".join(map(repr, names))[:_MOST_CHARACTERS]
 
 
 def in_words(shape: Sequence[int]) -> str:
