@@ -119,6 +119,16 @@ def block_sparse(shape, dtype, block, density=0.2):
     return (full * kept[..., None]).astype(dtype).reshape(shape)
 
 
+def external(model, gap=0):
+    """The model with the constant of buffer 1 behind the FlatBuffer, ``gap`` bytes further than it lies."""
+    data = model.buffers[1].data
+    model.buffers[1].data, model.buffers[1].size, model.buffers[1].offset = None, len(data), 1 << 30
+    start = -(-len(tiny_models.to_bytes(model)) // 16) * 16
+    model.buffers[1].offset = start + gap
+    head = tiny_models.to_bytes(model)
+    return head.ljust(start, b"\0") + data.tobytes()
+
+
 def _levels(values, order, blocks):
     """The array with one axis for each level, in traversal order."""
     rank, shape, places = values.ndim, [], {}

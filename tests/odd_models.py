@@ -27,6 +27,85 @@ def two_layers(hidden=24, outputs=10, dtype="int8", density=0.5):
     return tiny.finished([x], [y])
 
 
+def weight_behind_quantize():
+    """A weight as fake quantisation leaves it: float32, through QUANTIZE and DEQUANTIZE, its shape left to the runtime.
+
+    The runtime takes FULLY_CONNECTED with it.
+    """
+    tiny = Tiny()
+    values = tiny_models.sparse_weights((8, 16), "float32", 0.5)
+    x = tiny.activation("x", (1, 16), "float32")
+    w = tiny.constant("weight", values)
+    packed = tiny.tensor("weight_int8", (8, 16), "int8", tiny_models.quantization(0.05))
+    computed = tiny.tensor("weight_float32", (), "float32")
+    tiny.graph.tensors[computed].hasRank = False
+    bias = tiny.constant("bias", np.linspace(-1, 1, 8, dtype=np.float32))
+    y = tiny.activation("y", (1, 8), "float32")
+    tiny.operator(_BUILTIN.QUANTIZE, 1, [w], [packed], _OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    kind, options = _OPTIONS.DequantizeOptions, schema.DequantizeOptionsT()
+    tiny.operator(_BUILTIN.DEQUANTIZE, 2, [packed], [computed], kind, options)
+    options = schema.FullyConnectedOptionsT()
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 1, [x, computed, bias], [y], _OPTIONS.FullyConnectedOptions, options)
+    return tiny.finished([x], [y])
+
+
+def open_image(kernel=40, stride=1, density=0.125, padding_same=False):
+    """CONV_2D over an image (1, height, width, 2) of open sizes, at least as large as the kernel."""
+    options = {"image": (kernel, kernel), "same": padding_same, "stride": stride, "density": density}
+    model = tiny_models.conv2d((8, kernel, kernel, 2), **options)
+    for tensor in (model.subgraphs[0].tensors[0], model.subgraphs[0].tensors[-1]):
+        tensor.shapeSignature = np.array([1, -1, -1, tensor.shape[3]], np.int32)
+    return model
+
+
+def open_length(length=37):
+    """``x`` (1, ?, 8) becomes (1, 8 * length) and passes FULLY_CONNECTED: it runs with this length and no other."""
+    tiny = Tiny()
+    x = tiny.activation("x", (1, 1, 8), "int8")
+    tiny.graph.tensors[x].shapeSignature = np.array([-1, -1, 8], np.int32)
+    shape = tiny.constant("shape", np.array([1, 8 * length], np.int32))
+    flat = tiny.activation("flat", (1, 8 * length), "int8")
+    kind, options = _OPTIONS.ReshapeOptions, schema.ReshapeOptionsT()
+    options.newShape = np.array([1, 8 * length], np.int32)
+    tiny.operator(_BUILTIN.RESHAPE, 1, [x, shape], [flat], kind, options)
+    values = tiny_models.sparse_weights((64, 8 * length))
+    w = tiny.weight(values)
+    bias = tiny.bias(64, values)
+    y = tiny.activation("y", (1, 64), "int8", tiny_models.output_scale(length), 5)
+    kind, options = _OPTIONS.FullyConnectedOptions, schema.FullyConnectedOptionsT()
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 12, [flat, w, bias], [y], kind, options)
+    return tiny.finished([x], [y])
+
+
+def with_custom_operator(model, name="UnheardOf"):
+    """The model with a custom operator, which no runtime has, behind its first output."""
+    tiny = Tiny()
+    tiny.model, tiny.graph = model, model.subgraphs[0]
+    inputs, (last, *_) = list(tiny.graph.inputs), list(tiny.graph.outputs)
+    shape = tiny.graph.tensors[last].shape
+    y = tiny.activation("made_by_custom", shape, "int8")
+    tiny.operator(_BUILTIN.CUSTOM, 1, [last], [y])
+    model.operatorCodes[-1].customCode = name
+    return tiny.finished(inputs, [y])
+
+
+def scalar_constant(dtype="float32"):
+    """FULLY_CONNECTED, then ADD of a constant of rank 0."""
+    tiny = Tiny()
+    x = tiny.activation("x", (1, 64), dtype)
+    w = tiny.weight(tiny_models.sparse_weights((32, 64), dtype), per_channel=False)
+    middle = tiny.activation("middle", (1, 32), dtype, tiny_models.output_scale(8), 5)
+    quantized = tiny_models.quantization(0.5) if dtype == "int8" else None
+    scalar = tiny.constant("scalar", np.array(-5, dtype), quantized)
+    y = tiny.activation("y", (1, 32), dtype, tiny_models.output_scale(8) * 2, 5)
+    int8 = dtype == "int8"
+    options = schema.FullyConnectedOptionsT()
+    inputs, kind = [x, w, -1], _OPTIONS.FullyConnectedOptions
+    tiny.operator(_BUILTIN.FULLY_CONNECTED, 4 if int8 else 1, inputs, [middle], kind, options)
+    tiny.operator(_BUILTIN.ADD, 2 if int8 else 1, [middle, scalar], [y], _OPTIONS.AddOptions, schema.AddOptionsT())
+    return tiny.finished([x], [y])
+
+
 def recurrent():
     """UNIDIRECTIONAL_SEQUENCE_RNN, whose hidden state is a variable tensor that lives from call to call."""
     tiny = Tiny()

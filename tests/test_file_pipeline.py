@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 
+import odd_models
 import tflite_sparse
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
@@ -17,6 +17,8 @@ from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, Tf
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
+from tflite_sparse.report import file_tables
+from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.targets import litert
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
@@ -68,17 +70,6 @@ def natively(dtype, block):
         fully_connected(NATIVE_SHAPE, **options), compressed={1}, blocks={1: block} if block > 1 else None
     )
     return read_natively(sparse), fully_connected(NATIVE_SHAPE, **options)
-
-
-def with_custom_operator(model):
-    """The model with an operator behind it that no runtime knows."""
-    tiny = tiny_models.Tiny()
-    tiny.model, tiny.graph = model, model.subgraphs[0]
-    end = int(tiny.graph.outputs[0])
-    y = tiny.activation("unheard_of", tiny.graph.tensors[end].shape, "int8")
-    tiny.operator(schema.BuiltinOperator.CUSTOM, 1, [end], [y])
-    model.operatorCodes[-1].customCode = "UnheardOf"
-    return tiny.finished([0], [y])
 
 
 def weights_in(model):
@@ -194,7 +185,7 @@ def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
 
 
 def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
-    source = file(with_custom_operator(conv2d()))
+    source = file(odd_models.with_custom_operator(conv2d()))
     progress = Listening()
     report = file_pipeline.encode(source, target, progress=progress)
     assert report.file_bytes < 0.75 * report.source_bytes
@@ -240,6 +231,67 @@ def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch
         file_pipeline.encode(source, target)
     assert "weight" not in str(caught.value)
     assert list(source.parent.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("command_target", ["litert", "micro"])
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (lambda: conv2d(density=1.0), "No weights became sparse: 0.0% of them are zeros. Prune the model"),
+        (lambda: conv2d(density=0.96), "No weights became sparse: 4.0% of them are zeros. Prune the model"),
+        (lambda: odd_models.addition("float32"), "It holds no weights that could become sparse."),
+        (lambda: conv2d(density=0.9), None),  # the table tells why a tenth of zeros does not pay
+        (conv2d, None),
+    ],
+)
+def test_a_file_without_zeros_is_said_to_be_one(file, target, interpreters, model, line, command_target):
+    report = file_pipeline.encode(file(model()), target, target=command_target, verification_samples=1)
+    found = [each for each in file_tables.encoding(report) if "became sparse" in each or "become sparse" in each]
+    assert len(found) == (line is not None)
+    assert all(line in each for each in found)
+
+
+def test_outputs_of_a_decoded_file_are_compared_too(file, target, interpreters, monkeypatch):
+    source = file(densified(store_sparse(conv2d())))
+    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
+    with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written"):
+        file_pipeline.decode(source, target)
+    assert list(source.parent.iterdir()) == [source]
+
+
+def test_a_decoded_file_is_compared_where_its_source_runs(file, target):
+    """The default interpreter and CompiledModel do not take DENSIFY in front of an int8 FULLY_CONNECTED."""
+    report = file_pipeline.decode(file(densified(store_sparse(fully_connected(), indices="uint16"))), target)
+    checks = {check.name: check for check in report.verification.runtimes}
+    assert "failed to delegate" in checks[runtime.NAMES["default"]].unavailable
+    assert checks[runtime.NAMES["builtin"]].outputs_bit_exact
+    assert report.verification.passed
+
+
+@pytest.mark.parametrize(("by", "passes"), [(0, True), (700, True), (9000, False)])
+def test_a_decoded_file_may_round_in_another_way_than_native_kernels(
+    file, target, by, passes, interpreters, monkeypatch
+):
+    source = file(natively("int8", 16)[0])
+    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(by)))
+    if passes:
+        assert file_pipeline.decode(source, target).verification.passed
+    else:
+        with pytest.raises(VerificationError, match="differs on"):
+            file_pipeline.decode(source, target)
+
+
+def test_a_file_for_micro_is_compared_there_when_it_is_decoded(file, target, monkeypatch):
+    source = file(conv2d())
+    file_pipeline.encode(source, source, target="micro")
+    verification = file_pipeline.decode(source, target).verification
+    assert verification.passed
+    assert (verification.file, verification.against) == (str(target), str(source))
+    assert all(check.name.startswith("TensorFlow Lite Micro") for check in verification.runtimes)
+    assert len(verification.runtimes) == 2
+    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
+    with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs"):
+        file_pipeline.decode(source, target)
 
 
 def two_percent_at_most(source, by):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import entropy as shannon
 
+import odd_models
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
-from tflite_sparse import file_pipeline
+from tflite_sparse import comparison, file_pipeline
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.inspection import inspect
@@ -50,11 +51,12 @@ def constant(found, name="weight"):
 
 
 def bound(values):
-    """Mask entropy plus entropy of the kept values, in bytes."""
+    """Mask entropy plus entropy of the kept values, in bytes; float32 values, all different, count as they are."""
     kept = values[values != 0]
     share = kept.size / values.size
     bits = values.size * shannon([share, 1 - share], base=2)
-    bits += kept.size * shannon(np.unique(kept, return_counts=True)[1], base=2)
+    counts = np.unique(kept, return_counts=True)[1]
+    bits += 32 * kept.size if values.dtype == np.float32 else kept.size * shannon(counts, base=2)
     return math.ceil(bits / 8)
 
 
@@ -119,6 +121,51 @@ def test_totals_of_sparsity_count_weights_and_no_biases(file):
     found = inspect(file(conv2d()))
     assert found.totals.sparsity == pytest.approx(0.875, abs=1e-3)
     assert constant(found, "bias").sparsity is not None
+
+
+def test_zeros_of_uint8_weights_are_their_zero_point(file):
+    generator = np.random.default_rng(0)
+    kept = generator.random((64, 128)) < 0.1
+    weights = np.where(kept, generator.integers(0, 131, kept.shape), 131).astype(np.uint8)
+    path = file(tiny_models.fully_connected_uint8(weights, 131))
+    found = inspect(path)
+    assert constant(found).sparsity == pytest.approx(1 - kept.mean())
+    assert found.totals.sparsity == pytest.approx(1 - kept.mean())
+    assert constant(found).entropy_bytes == pytest.approx(bound(np.where(kept, weights.astype(int) + 1, 0)), abs=1)
+    (choice,) = file_pipeline.encode(path, path).tensors
+    assert choice.sparsity == constant(found).sparsity
+    assert choice.entropy_bytes == constant(found).entropy_bytes
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_every_command_takes_a_constant_of_rank_0(file, dtype):
+    path = file(odd_models.scalar_constant(dtype))
+    found = inspect(path)
+    scalar = constant(found, "scalar")
+    assert (scalar.shape, scalar.sparsity, scalar.stored_bytes) == ((), 0, np.dtype(dtype).itemsize)
+    assert all(answer.loads for answer in found.runtimes)
+    sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
+    assert file_pipeline.encode(path, sparse).verification.passed
+    file_pipeline.decode(sparse, dense)
+    assert comparison.verify(dense, path, samples=2).passed
+    assert file_pipeline.encode(path, sparse, target="micro").verification.passed
+
+
+def test_a_weight_that_is_computed_is_none_of_the_constants(file):
+    path = file(odd_models.weight_behind_quantize())
+    found = inspect(path)
+    assert {(c.name, c.operator) for c in found.constants} == {("weight", "QUANTIZE"), ("bias", "FULLY_CONNECTED")}
+    assert [answer.loads for answer in found.runtimes[:3]] == [True, True, True]
+    assert file_pipeline.encode(path, path).verification.passed
+
+
+def test_outputs_that_a_signature_lists_otherwise_are_told(file):
+    model = fully_connected((4, 16), readers=2)
+    path = file(model)
+    assert inspect(path).orders == []
+    model.signatureDefs[0].outputs.reverse()
+    run = run_cli("inspect", file(model), "--quiet")
+    assert "Outputs of signature 'serving_default' are out_1, out_0; by index they are out_0, out_1." in run.stdout
 
 
 def test_equal_vectors_stored_once_are_counted_once(tmp_path):

@@ -18,6 +18,7 @@ INT16_FINER = 256  # int16 activations cover the same range in finer steps, with
 KINDS = {
     "bool": schema.TensorType.BOOL,
     "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
     "int16": schema.TensorType.INT16,
     "int64": schema.TensorType.INT64,
     "int32": schema.TensorType.INT32,
@@ -307,6 +308,18 @@ def fully_connected(
         kind = schema.BuiltinOptions.FullyConnectedOptions
         tiny.operator(schema.BuiltinOperator.FULLY_CONNECTED, version, [x, w, b], [ends[-1]], kind, options)
     return tiny.finished([x], ends)
+
+
+def fully_connected_uint8(weights, zero_point=131):
+    """FULLY_CONNECTED as older converters write it: uint8 throughout, one scale, each tensor with a zero point."""
+    outputs, inputs = weights.shape
+    tiny = Tiny()
+    x = tiny.tensor("x", (1, inputs), "uint8", quantization(INPUT_SCALE, 128))
+    w = tiny.constant("weight", weights, quantization(WEIGHT_SCALE, zero_point))
+    y = tiny.tensor("y", (1, outputs), "uint8", quantization(INPUT_SCALE, 120))
+    kind, options = schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT()
+    tiny.operator(schema.BuiltinOperator.FULLY_CONNECTED, 1, [x, w, -1], [y], kind, options)
+    return tiny.finished([x], [y])
 
 
 def batch_matmul(shape=(200, 64), dtype="int8", *, weight_first=False, data_dtype=None, rows=3):

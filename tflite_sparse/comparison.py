@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import text
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report import verification as report
+from tflite_sparse.runtime import input_shapes as shapes
 from tflite_sparse.runtime import litert
+from tflite_sparse.runtime.input_shapes import Shapes
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
 
@@ -31,6 +34,8 @@ def verify(
     tolerance: float = 0.0,
     share_of_range: float = 0.0,
     kernels: Sequence[litert.Kernels] = litert.KERNELS_TO_VERIFY,
+    input_shapes: Shapes | None = None,
+    default_must_run: bool = True,
     progress: Progress | None = None,
 ) -> report.VerificationReport:
     """Compare the weights of two files bit for bit, then their outputs in every runtime and signature.
@@ -44,6 +49,9 @@ def verify(
         tolerance: by how much outputs may differ, in units of their dtype (steps of an int8 output).
         share_of_range: the same as a share of the range of an output: of its integer dtype, or of its float values.
         kernels: the runtimes; none: only the weights are compared.
+        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
+        default_must_run: whether it is an error that the default interpreter refuses ``against``; if not, nothing is
+            compared there.
         progress: who listens.
 
     Returns:
@@ -52,7 +60,8 @@ def verify(
     Raises:
         FlatbufferError: a file cannot be read.
         ExecutionError: the default interpreter refuses ``against``, or an input takes no numbers.
-        SettingsError: a number is out of range.
+        InputShapeError: no size of an open input of ``against`` was found that runs.
+        SettingsError: a number is out of range, or a shape does not fit.
     """
     if samples < 0 or threads < 1 or not tolerance >= 0:
         raise SettingsError("samples must be 0 or more, threads 1 or more and the tolerance 0 or more.")
@@ -60,11 +69,14 @@ def verify(
     progress = progress or Silent()
     with progress.stage("compare weights") as on_step:
         weights = exactness.compare_weights(path, reference, on_step=on_step)
-    pair = _Pair(path, reference, threads, tolerance, share_of_range)
+    pair = _Pair(path, reference, threads, tolerance, share_of_range, default_must_run)
     checks: list[report.RuntimeCheck] = []
     inputs: list[probes.Sample] = []
+    run_with: dict[str, tuple[int, ...]] = {}
     for signature in _signatures(reference) if kernels else []:
-        inputs = probes.samples_for(litert.inputs(reference, signature), samples, seed, file=str(reference))
+        details = shapes.inputs(reference, input_shapes, signature=signature, progress=progress)
+        run_with |= {detail.name: detail.shape for detail in details if detail.shape is not None}
+        inputs = probes.samples_for(details, samples, seed, file=str(reference))
         for each in kernels:
             where = f" of signature {signature!r}" if signature else ""
             with progress.stage(f"compare outputs{where}: {litert.NAMES[each]}"):
@@ -78,6 +90,7 @@ def verify(
         samples=len(inputs),
         seed=seed,
         tolerance=tolerance,
+        input_shapes=run_with,
     )
 
 
@@ -91,6 +104,7 @@ def report_of(
     samples: int,
     seed: int,
     tolerance: float = 0.0,
+    input_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
 ) -> report.VerificationReport:
     """What a comparison found, as a report.
 
@@ -103,6 +117,7 @@ def report_of(
         samples: how many inputs were run.
         seed: of the random ones.
         tolerance: in units of the dtype of an output.
+        input_shapes: of inputs with open sizes, what they were run with.
     """
     failures = [
         *(f"weight {name!r} is missing" for name in weights.missing),
@@ -126,6 +141,7 @@ def report_of(
         runtimes=checks,
         passed=not failures,
         failures=failures,
+        input_shapes=dict(input_shapes),
     )
 
 
@@ -144,6 +160,7 @@ class _Pair:
     threads: int
     tolerance: float
     share_of_range: float
+    default_must_run: bool
 
     def check(self, inputs: list[probes.Sample], kernels: litert.Kernels, signature: str | None) -> report.RuntimeCheck:
         """Compare the outputs in one runtime, and find where they part."""
@@ -157,7 +174,7 @@ class _Pair:
         try:
             expected = self._run(self.reference, inputs, kernels, signature)
         except ExecutionError as error:
-            if kernels == "default":
+            if kernels == "default" and self.default_must_run:
                 raise
             return check.model_copy(update={"unavailable": str(error)})
         try:

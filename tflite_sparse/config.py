@@ -418,18 +418,6 @@ class SweepSettings(Settings):
         return self
 
 
-class EncodeSettings(TargetSettings):
-    """What :func:`tflite_sparse.encode` does.
-
-    Attributes:
-        verification_samples: how many random samples every runtime is compared on, beside three at the boundaries.
-        seed: of the random samples.
-    """
-
-    verification_samples: Annotated[int, Field(ge=0)] = 8
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-
 def _in_words(detail: Any) -> str:
     message = str(detail["msg"])
     own = message.removeprefix("Value error, ")

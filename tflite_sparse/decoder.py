@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
     drop_unread_buffers,
@@ -48,7 +47,8 @@ def decode_file(source: Path, destination: Path) -> Former:
     """Write the ``.tflite`` at ``source`` dense to ``destination``, which may be the same path.
 
     Sparse constants are stored whole, DENSIFY operators and the rewrites of this package undone. Every weight is what
-    it was, bit for bit; a file that holds nothing sparse comes out with the same contents.
+    it was, bit for bit; a file that holds nothing sparse comes out with the same contents. An archive of associated
+    files behind the model is kept.
 
     Raises:
         FlatbufferError: ``source`` cannot be read, or the result would pass the 2 GiB of a ``.tflite`` file.
@@ -56,7 +56,7 @@ def decode_file(source: Path, destination: Path) -> Former:
     """
     model = serde.read(source)
     former = decode_model(model)
-    write_bytes(destination, serde.serialize(model))
+    serde.write(model, destination, serde.archive_of(source))
     return former
 
 

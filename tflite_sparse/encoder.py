@@ -28,6 +28,8 @@ def encode_file(
 ) -> list[planner.Choice]:
     """Encode the ``.tflite`` at ``source`` and write it to ``destination``, which may be the same path.
 
+    An archive of associated files behind the model is kept.
+
     What is sparse in ``source`` is decoded first and encoded anew. The result is never larger than ``source``: should
     all edits together not pay, the file is written as it was.
 
@@ -48,11 +50,12 @@ def encode_file(
     """
     model = serde.read(source)
     choices = encode_model(model, target, keep_refused=keep_refused, on_step=on_step)
-    content = serde.serialize(model)
-    if len(content) > source.stat().st_size and keep_refused:
+    content, archive = serde.serialize(model), serde.archive_of(source)
+    if len(content) > (source.stat().st_size if archive is None else archive.start) and keep_refused:
         choices = [_left_alone(choice, serde.read(source)) for choice in choices]
-        content = memoryview(source.read_bytes())
-    write_bytes(destination, content)
+        write_bytes(destination, source.read_bytes())
+    else:
+        serde.write_content(content, destination, archive)
     return choices
 
 

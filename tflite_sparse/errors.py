@@ -11,6 +11,7 @@ The tree, with the exit code that the command line gives each branch::
     │   └── OutputError           the output folder or file cannot be written
     ├── ConversionError (2)       TensorFlow's converter failed or its process died
     ├── ExecutionError (2)        a runtime refused a model or its process died
+    │   └── InputShapeError       no size was found that an input with an open one runs with
     ├── VerificationError (1)     a written file is not what it must be; it was not delivered
     └── BudgetError (1)           no file of this model is as small as was asked for; nothing was written
 
@@ -54,6 +55,10 @@ class ConversionError(TfliteSparseError):
 
 class ExecutionError(TfliteSparseError):
     """A runtime refused to load or run a model, or the process it ran in died."""
+
+
+class InputShapeError(ExecutionError):
+    """No size was found that an input with an open one runs with."""
 
 
 class VerificationError(TfliteSparseError):

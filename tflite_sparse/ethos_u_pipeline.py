@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tflite_sparse import comparison, decoder, planner
 from tflite_sparse.errors import ExecutionError, OutputError
-from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.planner import Choice
@@ -69,7 +68,8 @@ def compile_beside(
                 before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
         except ExecutionError as error:
             raise ExecutionError(str(error).replace(str(copy), "the dense file")) from error
-        write_bytes(compiled, result.path.read_bytes())
+        # Vela writes the model alone.
+        serde.write_content(memoryview(result.path.read_bytes()), compiled, serde.archive_of(path))
     return EthosUReport(
         accelerator=accelerator, compiled=compiled.name, file=_file(result), baseline=before, warnings=warnings
     )

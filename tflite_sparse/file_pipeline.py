@@ -6,14 +6,12 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from tflite_sparse import child, comparison, cpu_clock, decoder, ethos_u_pipeline, micro_code, micro_pipeline, tuning
-from tflite_sparse.config import EncodeSettings
+from tflite_sparse import child, cpu_clock, decoder, ethos_u_pipeline, micro_code, micro_pipeline, output_check, tuning
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.file_config import DecodeSettings, EncodeSettings
 from tflite_sparse.files import replacing, write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planner import Choice
@@ -22,6 +20,7 @@ from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.verification import VerificationReport
+from tflite_sparse.runtime import input_shapes
 from tflite_sparse.runtime import litert as runtime
 
 _ARRAY_SUFFIXES = (".h", ".cc")
@@ -43,12 +42,13 @@ def encode(
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
         progress: who listens.
-        **settings: the fields of :class:`tflite_sparse.config.EncodeSettings`.
+        **settings: the fields of :class:`tflite_sparse.file_config.EncodeSettings`.
 
     Raises:
-        SettingsError: a setting is unknown or out of range.
+        SettingsError: a setting is unknown or out of range, or an input shape does not fit.
         FlatbufferError: ``source`` cannot be read or is damaged.
         OutputError: ``destination`` cannot be written.
+        ExecutionError: the runtime does not run ``source``; the new file was not delivered.
         VerificationError: the new file is not what it must be; it was not delivered.
     """
     source, destination = Path(source), Path(destination)
@@ -80,6 +80,7 @@ def encode(
             )
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
+        archive_bytes = _check_archive(source, temporary, destination)
         report = EncodingReport(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             source=str(source),
@@ -87,6 +88,7 @@ def encode(
             settings=checked.model_dump(mode="json"),
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
+            archive_bytes=archive_bytes,
             tensors=[tensor_of(choice) for choice in choices],
             verification=verified.model_copy(update={"file": str(destination)}),
             micro=micro,
@@ -111,62 +113,78 @@ def _for_litert(
     source: Path, temporary: Path, settings: EncodeSettings, timed: Timed
 ) -> tuple[list[Choice], VerificationReport]:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        reference = _reference(source, Path(folder) / "dense.tflite", timed)
+        reference = _reference(source, Path(folder) / "dense.tflite", settings, timed)
         with timed.stage("encode") as on_step:
             loads = reference == source
             chosen = tuning.target_for(settings.optimize)
             choices = encode_file(source, temporary, chosen, keep_refused=loads, on_step=on_step)
-        verified = _verify(temporary, reference, settings, tuning.allowed_difference(choices), timed)
+        verified = output_check.of_encoded(temporary, reference, settings, tuning.allowed_difference(choices), timed)
         return choices, verified.model_copy(update={"against": _name(reference, source)})
 
 
 def decode(
-    source: str | os.PathLike[str], destination: str | os.PathLike[str], *, progress: Progress | None = None
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    **settings: object,
 ) -> DecodingReport:
     """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
+
+    The new file is read back, its weights are compared bit for bit with those of ``source``, and its outputs in each
+    runtime that runs ``source``, before it gets its name.
 
     Args:
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
         progress: who listens.
+        **settings: the fields of :class:`tflite_sparse.file_config.DecodeSettings`.
 
     Raises:
+        SettingsError: a setting is unknown or out of range, or an input shape does not fit.
         FlatbufferError: ``source`` cannot be read or is damaged.
         OutputError: ``destination`` cannot be written.
-        VerificationError: the weights read back are not those of ``source``; the new file was not delivered.
+        ExecutionError: no runtime runs ``source``; the new file was not delivered.
+        VerificationError: the new file is not what it must be; it was not delivered.
     """
     source, destination = Path(source), Path(destination)
+    checked = DecodeSettings(**settings)
     timed = Timed(progress or Silent())
+    child.prepare()
     source_bytes = _size(source)
     with replacing(destination) as temporary:
         with timed.stage("decode"):
             former = decoder.decode_file(source, temporary)
-        with timed.stage("verify weights") as on_step:
-            try:
-                weights = exactness.check_weights(temporary, source, on_step=on_step)
-            except VerificationError as error:
-                raise _not_delivered([str(error)], temporary, destination) from error
+        verified = output_check.of_decoded(temporary, source, former, checked, timed)
+        if not verified.passed:
+            raise _not_delivered(verified.failures, temporary, destination)
         return DecodingReport(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             source=str(source),
             destination=str(destination),
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
+            archive_bytes=_check_archive(source, temporary, destination),
             constants=former.count,
-            weights_checked=weights,
+            weights_checked=verified.weights.values,
+            verification=verified.model_copy(update={"file": str(destination)}),
         )
 
 
-def _reference(source: Path, dense: Path, timed: Timed) -> Path:
+def _reference(source: Path, dense: Path, settings: EncodeSettings, timed: Timed) -> Path:
     """What the new file is compared with: the source, or its dense form if it is sparse in a way that is refused."""
     with timed.stage("read"):
         if not decoder.is_sparse(serde.read(source)):
             return source
-        refusal = runtime.refusal(source, "default")
+        try:
+            shapes = input_shapes.needed(source, settings.input_shapes)
+        except ExecutionError:
+            return source  # comparing the outputs will tell what is wrong
+        refusal = runtime.refusal(source, "default", shapes)
         if refusal is None:
             return source
         decoder.decode_file(source, dense)
-        if runtime.refusal(dense, "default") is not None:
+        if runtime.refusal(dense, "default", shapes) is not None:
             return source  # the reason lies elsewhere
     timed.note(
         f"LiteRT's default interpreter does not load {source}: {refusal.rstrip('.')}. What it refuses becomes dense."
@@ -174,27 +192,22 @@ def _reference(source: Path, dense: Path, timed: Timed) -> Path:
     return dense
 
 
-def _verify(
-    encoded: Path, reference: Path, settings: EncodeSettings, share_of_range: float, timed: Timed
-) -> VerificationReport:
-    run = partial(
-        comparison.verify,
-        encoded,
-        reference,
-        samples=settings.verification_samples,
-        seed=settings.seed,
-        share_of_range=share_of_range,
-        progress=timed,
-    )
-    try:
-        return run(kernels=runtime.ALL_KERNELS)
-    except ExecutionError as error:
-        timed.note(f"outputs were not compared: {error}")
-        return run(kernels=())
-
-
 def _name(reference: Path, source: Path) -> str:
     return str(source) if reference == source else f"{source} (decoded)"
+
+
+def _check_archive(source: Path, temporary: Path, destination: Path) -> int:
+    """Read the archive of associated files back from the new file; return its bytes, 0 if ``source`` has none.
+
+    Raises:
+        VerificationError: it is not what ``source`` has.
+    """
+    wanted, found = serde.archive_of(source), serde.archive_of(temporary)
+    if wanted is None:
+        return 0
+    if found is None or found.behind(0) != wanted.behind(0):  # but for where it lies
+        raise _not_delivered([f"the archive behind the model is not that of {source}"], temporary, destination)
+    return wanted.nbytes
 
 
 def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) -> VerificationError:

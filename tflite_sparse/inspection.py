@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,55 +20,71 @@ from tflite_sparse.decoder import decode_model, is_sparse
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
-from tflite_sparse.encoding.layout import nonzero_mask
-from tflite_sparse.errors import ExecutionError
+from tflite_sparse.encoding.layout import kept_mask
+from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name
+from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name, zero_points_of
+from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.progress import Progress, Silent
-from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
+from tflite_sparse.report.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
+from tflite_sparse.runtime.input_shapes import Shapes, needed
 from tflite_sparse.targets import litert as target
 from tflite_sparse.targets import micro as micro_target
 
 _SECONDS_IN_MICRO = 10
 
 
-def inspect(file: str | os.PathLike[str], *, progress: Progress | None = None) -> Inspection:
+def inspect(
+    file: str | os.PathLike[str], *, input_shapes: Shapes | None = None, progress: Progress | None = None
+) -> Inspection:
     """Inspect a ``.tflite`` file. Nothing is written.
 
     Each of LiteRT's runtimes loads it in a process of its own, and it is encoded and decoded in memory for the
     estimates.
 
+    Args:
+        file: the file.
+        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
+        progress: receives stages.
+
     Raises:
         FlatbufferError: it cannot be read or is damaged.
+        SettingsError: a shape does not fit.
     """
     path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size
+    archive = serde.archive_of(path)
+    archive_bytes = 0 if archive is None else archive.nbytes
     with progress.stage("read constants"):
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
     with progress.stage("load in each runtime"):
-        answers = [*_litert_answers(path), _micro_answer(path, model)]
+        answers = [*_litert_answers(path, input_shapes), _micro_answer(path, model)]
     with progress.stage("estimate sizes"):
-        estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
-        estimates.append(
-            Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes, loads=answers[0].loads is True))
-        )
-        for_micro = _bytes_for_micro(path)
-        if for_micro is not None:
-            estimates.append(Estimate(target=micro_target.NAME, file_bytes=for_micro))
+        estimates = {
+            "dense": _dense_bytes(path),
+            target.NAME: _bytes_for_litert(path, file_bytes - archive_bytes, refused=answers[0].loads is False),
+            micro_target.NAME: _bytes_for_micro(path),
+        }
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
         file_bytes=file_bytes,
+        archive_bytes=archive_bytes,
         constants=constants,
         totals=_totals(constants),
         operators=dict(sorted(operators.items())),
         runtimes=answers,
-        estimates=estimates,
+        estimates=[
+            Estimate(target=name, file_bytes=model_bytes + archive_bytes)
+            for name, model_bytes in estimates.items()
+            if model_bytes is not None
+        ],
+        orders=[Order(**asdict(order)) for order in differing_orders(model)],
     )
 
 
@@ -89,7 +106,8 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
             else:
                 continue
             stored = sum(_new_bytes(vector, seen) for vector in parts)
-            mask = None if values is None else nonzero_mask(values)
+            zeros = zero_points_of(tensor)
+            mask = None if values is None else kept_mask(values, zeros)
             yield Constant(
                 subgraph=graph.number,
                 tensor=index,
@@ -101,7 +119,7 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 layout=layout if stored else f"{layout}, shared",
                 dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,
                 stored_bytes=stored,
-                entropy_bytes=None if values is None else entropy_bytes(values),
+                entropy_bytes=None if values is None else entropy_bytes(values, zeros),
                 share=stored / file_bytes,
             )
 
@@ -144,9 +162,17 @@ def _totals(constants: list[Constant]) -> Totals:
     )
 
 
-def _litert_answers(path: Path) -> list[RuntimeAnswer]:
+def _litert_answers(path: Path, given: Shapes | None) -> list[RuntimeAnswer]:
+    shapes = None
+    try:
+        shapes = needed(path, given)
+    except InputShapeError as error:
+        names = [runtime.NAMES[kernels] for kernels in runtime.ALL_KERNELS]
+        return [RuntimeAnswer(name=name, loads=None, reason=str(error)) for name in names]
+    except ExecutionError:
+        pass  # of the refusal below, each runtime gives its own reason
     with ThreadPoolExecutor() as pool:  # each waits for a process of its own
-        refusals = list(pool.map(lambda kernels: runtime.refusal(path, kernels), runtime.ALL_KERNELS))
+        refusals = list(pool.map(lambda kernels: runtime.refusal(path, kernels, shapes), runtime.ALL_KERNELS))
     return [
         RuntimeAnswer(name=runtime.NAMES[kernels], loads=refusal is None, reason=refusal)
         for kernels, refusal in zip(runtime.ALL_KERNELS, refusals, strict=True)
@@ -177,12 +203,12 @@ def _dense_bytes(path: Path) -> int:
     return len(serde.serialize(model))
 
 
-def _bytes_for_litert(path: Path, file_bytes: int, *, loads: bool) -> int:
+def _bytes_for_litert(path: Path, model_bytes: int, *, refused: bool) -> int:
     model = serde.read(path)
-    keeps = loads or not is_sparse(model)  # as `encode`: what is sparse and refused becomes dense
+    keeps = not refused or not is_sparse(model)  # as `encode`: what is sparse and refused becomes dense
     encode_model(model, target.answer, keep_refused=keeps)
     encoded = len(serde.serialize(model))
-    return min(encoded, file_bytes) if keeps else encoded
+    return min(encoded, model_bytes) if keeps else encoded
 
 
 def _bytes_for_micro(path: Path) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.encoding.entropy import entropy_bytes
-from tflite_sparse.encoding.layout import Layout, nonzero_mask
+from tflite_sparse.encoding.layout import Layout, kept_mask, nonzero_mask
 from tflite_sparse.flatbuffer.graph import (
     Graph,
     Use,
@@ -17,6 +17,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_operator_codes,
     graphs,
     text,
+    zero_points_of,
 )
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.targets.form import Answer, Form, SparseForm
@@ -37,7 +38,7 @@ class Choice:
         tensor_index: its index there.
         operators: names of the operators that read it.
         shape: its shape before any edit.
-        sparsity: its share of zeros.
+        sparsity: its share of zeros; of a quantised constant, of values at their zero point.
         layout: how it will be stored; the dense layout if nothing else would be smaller or is taken, None where the
             target's format is not the sparse one.
         stored: the same in words.
@@ -99,18 +100,19 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
         target: what the runtime accepts.
     """
     kept = int(np.count_nonzero(nonzero_mask(values)))
+    zeros = zero_points_of(graph.tensor(index))
     dense = Choice(
         graph=graph,
         tensor_index=index,
         operators=tuple(graph.operator_name(use.operator) for use in uses),
         shape=values.shape,
-        sparsity=1 - kept / values.size,
+        sparsity=1 - np.count_nonzero(kept_mask(values, zeros)) / values.size,
         layout=Layout(values.shape),
         stored="dense",
         form=None,
         dense_bytes=values.nbytes,
         encoded_bytes=values.nbytes,
-        entropy_bytes=entropy_bytes(values),
+        entropy_bytes=entropy_bytes(values, zeros),
         reason="",
     )
     negative_zeros = _about_negative_zeros(values, kept)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_table
 
 
@@ -27,9 +27,18 @@ from tflite_sparse_cli.tables import print_table
     show_default=True,
     help="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",
 )
+@input_shape_option
 @json_option
 @quiet_option
-def bench(files: tuple[Path, ...], threads: int, rounds: int, kernels: str, as_json: bool, quiet: bool) -> None:
+def bench(
+    files: tuple[Path, ...],
+    threads: int,
+    rounds: int,
+    kernels: str,
+    input_shapes: dict[str, tuple[int, ...]],
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Measure .tflite files beside each other; ratios refer to the first.
 
     Load is loading the file and running it once, resident what that adds to the memory of a fresh process: medians of
@@ -42,7 +51,14 @@ def bench(files: tuple[Path, ...], threads: int, rounds: int, kernels: str, as_j
     from tflite_sparse.report import latency_tables
 
     with progress_for(quiet).stage("measure") as on_step:
-        measured = latency.compare(files, threads=threads, rounds=rounds, kernels=kernels, on_step=on_step)  # type: ignore[arg-type]
+        measured = latency.compare(
+            files,
+            threads=threads,
+            rounds=rounds,
+            kernels=kernels,  # type: ignore[arg-type]
+            input_shapes=input_shapes,
+            on_step=on_step,
+        )
     found = report.BenchReport.of(measured, threads=threads, rounds=rounds, kernels=kernels)
     if as_json:
         click.echo(found.model_dump_json(indent=2))

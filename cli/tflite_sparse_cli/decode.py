@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option
+from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option, written_file_options
 from tflite_sparse_cli.tables import print_lines
 
 
 @click.command()
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
+@written_file_options
 @json_option
 @quiet_option
-def decode(source: Path, destination: Path, as_json: bool, quiet: bool) -> None:
+def decode(source: Path, destination: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write IN.tflite as the dense file that it stands for, every weight bit for bit.
 
-    Sparse constants are stored whole; DENSIFY operators and the rewrites of `encode` are undone.
+    Sparse constants are stored whole; DENSIFY operators and the rewrites of `encode` are undone. An archive of
+    associated files behind the model is kept. The new file is read back and compared, weights, and outputs in each
+    runtime that runs IN.tflite, before it gets its name.
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
     from tflite_sparse.file_pipeline import decode as run
     from tflite_sparse.report import file_tables
 
-    report = run(source, destination, progress=progress_for(quiet))
+    report = run(source, destination, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return

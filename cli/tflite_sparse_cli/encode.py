@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from tflite_sparse.config import EncodeSettings
 from tflite_sparse_cli.options import (
     json_option,
     output_option,
@@ -15,35 +14,25 @@ from tflite_sparse_cli.options import (
     quiet_option,
     target_options,
     timings_option,
+    written_file_options,
 )
 from tflite_sparse_cli.tables import print_lines, print_table, show_timings
-
-_DEFAULTS = EncodeSettings()
 
 
 @click.command()
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
 @output_option
 @target_options
-@click.option(
-    "--samples",
-    "verification_samples",
-    type=click.IntRange(0),
-    default=_DEFAULTS.verification_samples,
-    show_default=True,
-    help="How many random inputs the new file is compared on with its source, beside three at the boundaries.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=_DEFAULTS.seed, show_default=True, help="Of the random inputs."
-)
+@written_file_options
 @timings_option
 @json_option
 @quiet_option
 def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Write IN.tflite as the smallest file that the target takes and that computes the same.
 
-    IN.tflite may come from any converter, dense or sparse already. The zeros must be in its weights. The new file is
-    read back and compared, weights and outputs (ethos-u: weights), before it gets its name; it may replace IN.tflite.
+    IN.tflite may come from any converter, dense or sparse already. The zeros must be in its weights. An archive of
+    associated files behind the model is kept. The new file is read back and compared, weights and outputs (ethos-u:
+    weights), before it gets its name; it may replace IN.tflite.
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """

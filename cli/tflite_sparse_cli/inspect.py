@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
 
@@ -18,9 +18,12 @@ from tflite_sparse_cli.tables import print_lines, print_table
     type=click.Choice(["litert", "micro"]),
     help="Exit with 1 if this runtime does not load FILE.",
 )
+@input_shape_option
 @json_option
 @quiet_option
-def inspect(file: Path, target: str | None, as_json: bool, quiet: bool) -> None:
+def inspect(
+    file: Path, target: str | None, input_shapes: dict[str, tuple[int, ...]], as_json: bool, quiet: bool
+) -> None:
     """Show what is in a .tflite FILE: every constant and how it is stored, who loads it, what it could take.
 
     Nothing is written. Exit code: 0 done, 1 the --target does not load FILE, 2 FILE cannot be read.
@@ -28,7 +31,7 @@ def inspect(file: Path, target: str | None, as_json: bool, quiet: bool) -> None:
     from tflite_sparse.inspection import inspect as run
     from tflite_sparse.report import file_tables
 
-    found = run(file, progress=progress_for(quiet))
+    found = run(file, input_shapes=input_shapes, progress=progress_for(quiet))
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:

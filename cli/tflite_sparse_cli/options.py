@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from rich.console import Console
 
 from tflite_sparse.config import DenseScales, FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
+from tflite_sparse.file_config import WrittenFileSettings
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse_cli.progress import TerminalProgress
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _DEFAULTS = TargetSettings()
+_WRITTEN_FILE_DEFAULTS = WrittenFileSettings()
 
 output_option = click.option(
     "-o",
@@ -39,6 +42,75 @@ timings_option = click.option(
     help="Also print where the time went: seconds of each stage, CPU seconds of each process. --json has them too.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no notes.")
+
+
+class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """The name of an input and its whole shape."""
+
+    name = "NAME=1,16000"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name, which may hold ``=`` itself, and the sizes."""
+        if not isinstance(value, str):
+            return value
+        name, _, sizes = value.rpartition("=")
+        if not name or not re.fullmatch(r"[1-9][0-9]*( *, *[1-9][0-9]*)*", sizes.strip()):
+            self.fail(f"{value!r}: give an input and its whole shape, batch included, as x=1,16000.", param, ctx)
+        return name, tuple(int(size) for size in sizes.split(","))
+
+
+def _by_name(
+    ctx: click.Context, param: click.Parameter, values: tuple[tuple[str, tuple[int, ...]], ...]
+) -> dict[str, tuple[int, ...]]:
+    names = [name for name, _ in values]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise click.BadParameter(f"{twice!r} is given twice.", ctx, param)
+    return dict(values)
+
+
+input_shape_option = click.option(
+    "--input-shape",
+    "input_shapes",
+    metavar="NAME=1,16000",
+    type=InputShape(),
+    multiple=True,
+    callback=_by_name,
+    help="Whole shape, batch included, that an input with open sizes is run with; for each such input once. Without it "
+    "a batch is 1, and a size that runs is looked for.",
+)
+
+_WRITTEN_FILE_OPTIONS = (
+    click.option(
+        "--samples",
+        "verification_samples",
+        type=click.IntRange(0),
+        default=_WRITTEN_FILE_DEFAULTS.verification_samples,
+        show_default=True,
+        help="How many random inputs the new file is compared on with its source, beside three at the boundaries.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31 - 1),
+        default=_WRITTEN_FILE_DEFAULTS.seed,
+        show_default=True,
+        help="Of the random inputs.",
+    ),
+    input_shape_option,
+    click.option(
+        "--unverified",
+        is_flag=True,
+        help="Write the new file even if its outputs cannot be compared with those of its source, as where no size of "
+        "an input is found that runs. Its weights are compared all the same.",
+    ),
+)
+
+
+def written_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of :class:`tflite_sparse.file_config.WrittenFileSettings`."""
+    for option in reversed(_WRITTEN_FILE_OPTIONS):
+        command = option(command)
+    return command
 
 
 builder_option = click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tflite_sparse_cli.options import json_option, progress_for, quiet_option
+from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
 
@@ -48,6 +48,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
     show_default=True,
     help="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be equal.",
 )
+@input_shape_option
 @json_option
 @quiet_option
 def verify(
@@ -58,6 +59,7 @@ def verify(
     seed: int,
     threads: int,
     tolerance: float,
+    input_shapes: dict[str, tuple[int, ...]],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -74,13 +76,20 @@ def verify(
 
     progress = progress_for(quiet)
     if target == "micro":
-        if threads != 1 or tolerance:
-            raise click.UsageError("--threads and --tolerance speak of the target litert.")
+        if threads != 1 or tolerance or input_shapes:
+            raise click.UsageError("--threads, --tolerance and --input-shape speak of the target litert.")
         micro_pipeline.check_available()
         report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
     else:
         report = comparison.verify(
-            file, against, samples=samples, seed=seed, threads=threads, tolerance=tolerance, progress=progress
+            file,
+            against,
+            samples=samples,
+            seed=seed,
+            threads=threads,
+            tolerance=tolerance,
+            input_shapes=input_shapes,
+            progress=progress,
         )
     if as_json:
         click.echo(report.model_dump_json(indent=2))

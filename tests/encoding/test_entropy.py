@@ -23,7 +23,10 @@ def by_brute_force(array):
     values = [value.tobytes() for value in array.reshape(-1)]  # by their bits: a NaN is a symbol like any other
     zero = bytes(array.itemsize)
     kept = [value for value in values if value != zero]
-    return (bits_of_a_perfect_code([value != zero for value in values]) + bits_of_a_perfect_code(kept)) / 8
+    coded = bits_of_a_perfect_code(kept)
+    if array.itemsize > 1:  # with the list of the values, or each as it is
+        coded = min(coded + 8 * array.itemsize * len(set(kept)), 8 * array.itemsize * len(kept))
+    return (bits_of_a_perfect_code([value != zero for value in values]) + coded) / 8
 
 
 @given(arrays())
@@ -52,6 +55,12 @@ def test_no_unstructured_layout_goes_below_it(dtype, density, seed):
         (np.array([5], np.int8), 0),
         (np.zeros(0, np.int8), 0),
         (np.zeros((3, 0), np.float32), 0),
+        (np.array(-5, np.int8), 0),
+        (np.array(0, np.int8), 0),
+        (np.array(-5, np.float32), 4),
+        (np.arange(1, 257, dtype=np.float32), 4 * 256),  # each value another one
+        (np.tile(np.array([0, 1.5], np.float32), 64), 16 + 4),  # the mask, and the one value there is
+        (np.tile(np.array([1, 2], np.int16), 64), 2 * 2 + 16),
     ],
 )
 def test_known_values(array, expected):
@@ -62,3 +71,12 @@ def test_does_not_depend_on_memory_order():
     array = tiny_models.sparse_weights((30, 40))
     assert entropy_bytes(array.T) == entropy_bytes(array)
     assert entropy_bytes(array[:, ::2]) == entropy_bytes(array[:, ::2].copy())
+
+
+def test_zeros_are_those_of_the_zero_point():
+    signed = tiny_models.sparse_weights((8, 32), density=0.25)
+    shifted = (signed.astype(np.int16) + 131).clip(0, 255).astype(np.uint8)
+    assert np.count_nonzero(shifted != 131) == np.count_nonzero(signed)
+    assert entropy_bytes(np.where(signed, 7, 131).astype(np.uint8), np.array(131)) == entropy_bytes(signed != 0)
+    moved = (shifted.astype(np.int16) - 131).astype(np.int8)  # modulo 256: other symbols, as often
+    assert entropy_bytes(shifted, np.array(131)) == entropy_bytes(moved)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 
 from random_layouts import arrays_with_layouts, same_bits
-from tflite_sparse.encoding.layout import Layout, element_count, narrowest_index_dtype, nonzero_mask
+from tflite_sparse.encoding.layout import Layout, element_count, kept_mask, narrowest_index_dtype, nonzero_mask
 
 
 @given(arrays_with_layouts())
@@ -106,6 +106,23 @@ def test_nonzero_mask_keeps_every_value_with_a_bit_set():
     assert nonzero_mask(floats.T).tolist() == nonzero_mask(floats).T.tolist()
     assert nonzero_mask(np.array([-128, 0, 1], np.int8)).tolist() == [True, False, True]
     assert nonzero_mask(np.array([True, False])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "bool"])
+def test_masks_of_rank_0_and_of_nothing(dtype):
+    for mask in (nonzero_mask, kept_mask):
+        assert [mask(np.array(value, dtype)).tolist() for value in (0, 1)] == [False, True]
+        assert mask(np.zeros((3, 0), dtype)).shape == (3, 0)
+
+
+def test_kept_is_what_differs_from_the_zero_point():
+    values = np.array([[0, 131, 5], [131, 131, 255]], np.uint8)
+    assert kept_mask(values).tolist() == [[False, True, True], [True, True, True]]
+    assert kept_mask(values, np.array(131)).tolist() == [[True, False, True], [False, False, True]]
+    assert kept_mask(values, np.array([[131], [255]])).tolist() == [[True, False, True], [True, True, False]]
+    assert kept_mask(values, np.array(2**40)).all()  # a zero point that no value can have
+    floats = np.array([0.0, -0.0, 131.0], np.float32)  # not quantised, whatever the file says
+    assert kept_mask(floats, np.array(131)).tolist() == [False, True, True]
 
 
 def test_element_count():

@@ -52,8 +52,9 @@ def test_options_reach_every_process(threads, kernels, rounds, pair, monkeypatch
     assert name == "interleaved_here"
     files = [(str(path), kernels) for path in (pair.dense, pair.sparse)]
     assert (running["files"], running["threads"], running["rounds"]) == (files, threads, rounds)
-    assert loads == [("first_invoke_here", {"needs": "fresh", "path": path, "threads": threads, "kernels": kernels})
-                     for path, _ in files] * 5  # fmt: skip
+    assert running["shapes"] == [None, None]
+    asked_of_all = {"needs": "fresh", "threads": threads, "kernels": kernels, "shapes": None}
+    assert loads == [("first_invoke_here", {"path": path, **asked_of_all}) for path, _ in files] * 5
 
 
 def test_words(pair):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import odd_models
 import tiny_models
 from foreign_models import densified, find, store_sparse
 from tflite_sparse.flatbuffer import serde
@@ -295,14 +296,8 @@ def test_an_unusual_name_of_the_result(dense, tmp_path):
 
 
 def test_a_source_that_no_runtime_runs(tmp_path, out):
-    model = tiny_models.conv2d()
-    tiny = tiny_models.Tiny()
-    tiny.model, tiny.graph = model, model.subgraphs[0]
-    y = tiny.activation("unheard_of", (1, 8, 8, 16), "int8")
-    tiny.operator(tiny_models.schema.BuiltinOperator.CUSTOM, 1, [3], [y])
-    model.operatorCodes[-1].customCode = "UnheardOf"
     source = tmp_path / "source.tflite"
-    source.write_bytes(tiny_models.to_bytes(tiny.finished([0], [y])))
+    source.write_bytes(tiny_models.to_bytes(odd_models.with_custom_operator(tiny_models.conv2d())))
     run = run_cli("encode", source, "-o", out)
     assert run.code == 0, run.stderr
     assert "outputs were not compared" in run.stderr

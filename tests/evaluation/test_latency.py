@@ -58,7 +58,9 @@ def test_median_ratio():
 
 def test_a_refused_file_is_named_before_anything_is_timed(paths, tmp_path):
     bad = tmp_path / "bad.tflite"
-    bad.write_bytes(b"garbage" * 50)
+    model = tiny_models.conv2d()
+    model.operatorCodes[0].version = 99
+    bad.write_bytes(tiny_models.to_bytes(model))
     seen = []
     with pytest.raises(ExecutionError, match=r"refuses .*bad\.tflite") as caught:
         latency.compare([*paths, bad], on_step=lambda *step: seen.append(step))

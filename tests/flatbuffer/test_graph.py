@@ -51,6 +51,28 @@ def test_operator_names(graph):
     assert graph.operator_name(graph.operators[1]) == "operator 9999"
 
 
+@pytest.mark.parametrize(
+    ("scales", "zero_points", "axis", "expected"),
+    [
+        (None, None, 0, 0),
+        ([], [7], 0, 0),  # not quantised
+        ([0.5], [7], 0, 7),
+        ([0.5], None, 0, 0),
+        ([0.5] * 3, [7], 1, 7),
+        ([0.5] * 3, [7, 8, 9], 1, [[[7], [8], [9]]]),
+        ([0.5] * 2, [7, 8], 0, [[[7]], [[8]]]),
+    ],
+)
+def test_zero_points_broadcast_over_the_values(scales, zero_points, axis, expected):
+    tensor = g.new_tensor((2, 3, 4), schema.TensorType.INT8)
+    if scales is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = np.array(scales, np.float32), zero_points
+        tensor.quantization.quantizedDimension = axis
+    assert g.zero_points_of(tensor).tolist() == expected
+    assert np.broadcast_shapes(g.zero_points_of(tensor).shape, (2, 3, 4)) == (2, 3, 4)
+
+
 @pytest.mark.parametrize(("new", "old", "code"), [(3, 3, 3), (0, 3, 3), (150, 127, 150), (3, 0, 3)])
 def test_builtin_code_reads_files_of_either_age(new, old, code):
     table = schema.OperatorCodeT()

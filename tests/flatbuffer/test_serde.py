@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import foreign_models
 import tiny_models
 from tally import tally
 from tflite_sparse.encoding import csr
@@ -235,18 +236,8 @@ def test_constants_are_views_of_the_file(content):
     assert np.shares_memory(model.buffers[1].data, np.frombuffer(content, np.uint8))
 
 
-def external(model, gap=0):
-    """The model with the constant of buffer 1 behind the FlatBuffer, ``gap`` bytes further than it lies."""
-    data = model.buffers[1].data
-    model.buffers[1].data, model.buffers[1].size, model.buffers[1].offset = None, len(data), 1 << 30
-    start = -(-len(tiny_models.to_bytes(model)) // 16) * 16
-    model.buffers[1].offset = start + gap
-    head = tiny_models.to_bytes(model)
-    return head.ljust(start, b"\0") + data.tobytes()
-
-
 def test_buffers_outside_the_flatbuffer_are_resolved():
-    file = external(tiny_models.conv2d())
+    file = foreign_models.external(tiny_models.conv2d())
     expected = tiny_models.conv2d()
     model = serde.parse(file)
     assert plain(model) == plain(expected)
@@ -258,7 +249,7 @@ def test_buffers_outside_the_flatbuffer_are_resolved():
 
 @pytest.mark.parametrize("gap", [1, 1000, 1 << 40, (1 << 63)])
 def test_buffers_outside_the_file_are_refused(gap):
-    file = external(tiny_models.conv2d(), gap)
+    file = foreign_models.external(tiny_models.conv2d(), gap)
     with pytest.raises(FlatbufferError, match="buffer 1 ends"):
         serde.parse(file, "some.tflite")
 

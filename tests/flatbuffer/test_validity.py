@@ -8,6 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import foreign_models
+import odd_models
 import tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.evaluation.exactness import weights_of
@@ -99,6 +100,25 @@ def test_one_wrong_value(path, value, words):
 
 
 INPUT = "subgraphs.0.tensors.0."
+
+
+def test_weights_that_are_computed_may_leave_their_shape_to_the_runtime():
+    accepted(odd_models.weight_behind_quantize())
+
+
+def test_weights_that_are_rebuilt_may_not():
+    """DENSIFY and DECODE yield constants, which this package edits by their shape."""
+    model = tiny_models.fully_connected((4, 40))
+    _, weight = foreign_models.find(model)
+    weight.shape, weight.quantization = ints(4, 1, 40), None
+    sparse = foreign_models.densified(foreign_models.store_sparse(model))
+    refused(sparse, r"weights of shape \(4, 1, 40\), which must be of rank 2")
+    decoded = odd_models.weight_behind_quantize()
+    dequantize = decoded.subgraphs[0].operators[1]
+    code = decoded.operatorCodes[dequantize.opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "TFLM_DECODE"
+    refused(decoded, r"weights of shape \(\), which must be of rank 2")
 
 
 def of_rank_16(model):

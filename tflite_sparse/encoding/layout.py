@@ -138,8 +138,21 @@ def nonzero_mask(array: np.ndarray) -> np.ndarray:
     """
     if array.dtype == np.bool_:
         return array
-    bits = array if array.dtype.kind in "iu" else np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+    bits = array if array.dtype.kind in "iu" else array.view(f"u{array.dtype.itemsize}")
     return np.asarray(bits != 0)
+
+
+def kept_mask(array: np.ndarray, zero_points: np.ndarray | int = 0) -> np.ndarray:
+    """Boolean mask, same shape: which values are not zero, where a quantised value equal to its zero point is zero.
+
+    Args:
+        array: values as they are stored, of any rank.
+        zero_points: integers that broadcast over ``array``, as
+            :func:`tflite_sparse.flatbuffer.graph.zero_points_of` gives them.
+    """
+    if array.dtype.kind not in "iu" or not np.any(zero_points):
+        return nonzero_mask(array)
+    return np.asarray(array != zero_points)
 
 
 def element_count(shape: tuple[int, ...]) -> int:

@@ -17,7 +17,7 @@ from tflite_sparse.evaluation.pairing import partners
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
 from tflite_sparse.progress import Step, ignore_steps
-from tflite_sparse.runtime import litert
+from tflite_sparse.runtime import input_shapes, litert
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +235,16 @@ def probe_inputs(
 
     The first three are the boundaries (all smallest, all largest, all at zero or the zero point), then real samples
     where there are any, else random values: over the whole range of a quantised input, standard normal for a float one.
-    Sizes that may change are those of the samples, else 32. Samples are one array for each input, in the file's order.
+    Sizes that may change are those of the samples, else such that run. Samples are one array for each input, in the
+    file's order.
     """
     generator = np.random.default_rng(seed)
     result = []
-    details = litert.inputs(path)
+    # Where there are samples, these tell the sizes.
+    details = input_shapes.inputs(path) if samples is None else litert.inputs(path)
     given = (samples,) if isinstance(samples, np.ndarray) else samples or (None,) * len(details)
     for detail, own in zip(details, given, strict=True):
-        shape = tuple(size if size > 0 else litert.UNKNOWN_SIZE for size in detail.signature[1:])
-        if own is not None:
-            shape = own.shape[1:]
+        shape = detail.example_shape[1:] if own is None else own.shape[1:]
         edges = probes.boundaries(detail, shape)
         if own is not None:
             rest = detail.quantised(own[: max(count - len(edges), 1)])

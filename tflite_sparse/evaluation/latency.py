@@ -10,7 +10,7 @@ import importlib
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.evaluation import probes
 from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.runtime import litert
+from tflite_sparse.runtime.input_shapes import Shape, Shapes, needed
 
 _SEED = 1
 _WARM_UP_RUNS = 3
@@ -73,6 +74,7 @@ def compare(
     rounds: int = 50,
     kernels: litert.Kernels = "default",
     processes: int = 5,
+    input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
 ) -> tuple[FileLatency, ...]:
     """Measure files beside each other.
@@ -83,6 +85,7 @@ def compare(
         rounds: of :func:`interleaved`.
         kernels: which runtime.
         processes: how many fresh ones load each file.
+        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         on_step: told (steps done, steps in all).
 
     Returns:
@@ -90,12 +93,14 @@ def compare(
 
     Raises:
         ExecutionError: the runtime refuses a file, which the message names.
+        InputShapeError: no size of an open input of a file was found that runs.
+        SettingsError: a shape does not fit.
     """
     steps = processes * len(paths) + rounds
     runs: list[list[Loading]] = [[] for _ in paths]
     for turn in range(processes):  # all files once before the first twice: a file that is refused is known early
         for position, path in enumerate(paths):
-            runs[position].append(first_invoke(path, threads=threads, kernels=kernels))
+            runs[position].append(first_invoke(path, threads=threads, kernels=kernels, input_shapes=input_shapes))
             on_step(turn * len(paths) + position + 1, steps)
     loadings = [_median(each) for each in runs]
     timings = interleaved(
@@ -103,6 +108,7 @@ def compare(
         threads=threads,
         rounds=rounds,
         kernels=kernels,
+        input_shapes=input_shapes,
         on_step=lambda done, _: on_step(steps - rounds + done, steps),
     )
     base, base_timings = loadings[0], timings[0]
@@ -128,6 +134,7 @@ def interleaved(
     rounds: int = 50,
     kernels: litert.Kernels | Sequence[litert.Kernels] = "default",
     block_ms: float = _BLOCK_MS,
+    input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
 ) -> np.ndarray:
     """Time single runs of files that are all loaded in one fresh process, on random inputs of a batch of 1.
@@ -142,6 +149,7 @@ def interleaved(
         rounds: how often each file has its turn.
         kernels: which runtime, or one for each file.
         block_ms: about how long a turn lasts.
+        input_shapes: as :func:`compare`.
         on_step: told (rounds done, rounds in all).
 
     Returns:
@@ -149,14 +157,17 @@ def interleaved(
 
     Raises:
         ExecutionError: the runtime refuses a file, which the message names, or the process died.
+        InputShapeError, SettingsError: as :func:`compare`.
     """
     each = [kernels] * len(paths) if isinstance(kernels, str) else list(kernels)
     files = [(str(path), kind) for path, kind in zip(paths, each, strict=True)]
+    shapes = [needed(path, input_shapes) for path in paths]
     try:
         return np.asarray(
             child.call(
                 f"{__name__}:interleaved_here",
                 files=files,
+                shapes=shapes,
                 threads=threads,
                 rounds=rounds,
                 block_ms=block_ms,
@@ -167,15 +178,24 @@ def interleaved(
         raise ExecutionError(f"the process {death.how} that ran {', '.join(map(str, paths))}.") from death
 
 
-def first_invoke(path: Path, *, threads: int = 1, kernels: litert.Kernels = "default") -> Loading:
+def first_invoke(
+    path: Path, *, threads: int = 1, kernels: litert.Kernels = "default", input_shapes: Shapes | None = None
+) -> Loading:
     """Load a file in a fresh process and run it once.
 
     Raises:
         ExecutionError: the runtime refuses the file, or the process died.
+        InputShapeError, SettingsError: as :func:`compare`.
     """
+    shapes = needed(path, input_shapes)
     try:
         return child.call(  # type: ignore[no-any-return]
-            f"{__name__}:first_invoke_here", needs="fresh", path=str(path), threads=threads, kernels=kernels
+            f"{__name__}:first_invoke_here",
+            needs="fresh",
+            path=str(path),
+            threads=threads,
+            kernels=kernels,
+            shapes=shapes,
         )
     except child.ChildDiedError as death:
         raise ExecutionError(f"{litert.NAMES[kernels]} {death.how} on {path}.") from death
@@ -188,13 +208,14 @@ def median_ratio(timings: np.ndarray, reference: np.ndarray) -> float:
 
 def interleaved_here(
     files: Sequence[tuple[str, litert.Kernels]],
+    shapes: Sequence[Sequence[Shape] | None],
     threads: int,
     rounds: int,
     block_ms: float,
     on_step: Step = ignore_steps,
 ) -> list[list[float]]:
     """:func:`interleaved` in this process."""
-    sessions = [_ready(path, kernels, threads) for path, kernels in files]
+    sessions = [_ready(*file, threads, wanted) for file, wanted in zip(files, shapes, strict=True)]
     blocks = [_runs_in_block(session, block_ms) for session in sessions]
     results: list[list[float]] = [[] for _ in files]
     for turn in range(rounds):
@@ -206,7 +227,13 @@ def interleaved_here(
     return results
 
 
-def first_invoke_here(path: str, threads: int, kernels: litert.Kernels, on_step: Step = ignore_steps) -> Loading:
+def first_invoke_here(
+    path: str,
+    threads: int,
+    kernels: litert.Kernels,
+    shapes: Sequence[Shape] | None = None,
+    on_step: Step = ignore_steps,
+) -> Loading:
     """:func:`first_invoke` in this process, which must be a fresh one."""
     del on_step
     import psutil
@@ -217,7 +244,7 @@ def first_invoke_here(path: str, threads: int, kernels: litert.Kernels, on_step:
     started = time.perf_counter()
     session = _open(path, kernels, threads)
     loaded = time.perf_counter()
-    inputs = _inputs(session, path)
+    inputs = _inputs(session, path, shapes)
     prepared = time.perf_counter()
     _run_first(session, inputs, path, kernels)
     ended = time.perf_counter()
@@ -240,9 +267,12 @@ def _open(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
         raise ExecutionError(f"{litert.NAMES[kernels]} refuses {path}: {one_line(error)}") from error
 
 
-def _inputs(session: litert.Session, path: str) -> probes.Sample:
+def _inputs(session: litert.Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
     """One sample of random values."""
-    return probes.samples_for(litert.with_counts(Path(path), session.inputs), 1, _SEED, file=path)[-1]
+    details = litert.with_counts(Path(path), session.inputs)
+    if shapes is not None:
+        details = tuple(replace(detail, shape=shape) for detail, shape in zip(details, shapes, strict=True))
+    return probes.samples_for(details, 1, _SEED, file=path)[-1]
 
 
 def _run_first(session: litert.Session, inputs: probes.Sample, path: str, kernels: litert.Kernels) -> None:
@@ -253,9 +283,9 @@ def _run_first(session: litert.Session, inputs: probes.Sample, path: str, kernel
         raise ExecutionError(f"{litert.NAMES[kernels]} does not run {path}: {one_line(error)}") from error
 
 
-def _ready(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
+def _ready(path: str, kernels: litert.Kernels, threads: int, shapes: Sequence[Shape] | None) -> litert.Session:
     session = _open(path, kernels, threads)
-    _run_first(session, _inputs(session, path), path, kernels)
+    _run_first(session, _inputs(session, path, shapes), path, kernels)
     return session
 
 

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.evaluation.observation import Observer, Origins, counterparts, graph_of, in_child, write_yielding
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, indices
+from tflite_sparse.flatbuffer.graph import Graph, indices, zero_points_of
 from tflite_sparse.progress import Step, ignore_steps
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -108,14 +108,18 @@ def _layers(graph: Graph, other: Graph) -> Iterator[_Layer]:
 
 
 def _real_constant(graph: Graph, index: int) -> np.ndarray | None:
-    """The numbers that a dense constant stands for, float64; it may have a scale for each entry of one axis."""
+    """The numbers that a dense constant stands for, float64: ``scale * (q - zero point)`` of a quantised one.
+
+    It may have a scale for each entry of one axis.
+    """
     values, quantization = graph.constant(index), graph.tensor(index).quantization
     if values is None or values.dtype == np.float32:
         return None if values is None else values.astype(np.float64)
     shape = [1] * values.ndim
     shape[quantization.quantizedDimension] = -1
     scales = np.asarray(quantization.scale, np.float64)
-    return values * (scales.reshape(shape) if scales.size > 1 else scales)
+    shifted = values - zero_points_of(graph.tensor(index))
+    return np.asarray(shifted * (scales.reshape(shape) if scales.size > 1 else scales))
 
 
 def _shift(graph: Graph, layer: _Layer, mean: np.ndarray) -> np.ndarray:

@@ -187,6 +187,13 @@ def graphs(model: Any) -> Iterator[Graph]:
         yield Graph(model, subgraph)
 
 
+def custom_operators(model: Any) -> list[str]:
+    """The codes of the custom operators that any graph of a model has, each once."""
+    codes = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or ()}
+    custom = [model.operatorCodes[code].customCode for code in sorted(codes)]
+    return list(dict.fromkeys(text(name) for name in custom if name is not None))
+
+
 def drop_unread_buffers(model: Any) -> None:
     """Remove the buffers that no tensor and no metadata entry reads, and number the others in the order of these.
 
@@ -263,6 +270,21 @@ def quantisation_of(tensor: Any) -> tuple[float, int]:
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return 0.0, 0
     return float(quantization.scale[0]), next(iter(indices(quantization.zeroPoint)), 0)
+
+
+def zero_points_of(tensor: Any) -> np.ndarray:
+    """What stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
+
+    One value, or one for each entry of the dimension that has scales of its own; 0 without a scale.
+    """
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+        return np.zeros((), np.int64)
+    points = np.array(indices(quantization.zeroPoint) or [0], np.int64)
+    if points.size == 1:
+        return points.reshape(())
+    rank, axis = len(shape_of(tensor)), int(quantization.quantizedDimension)
+    return points.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
 
 
 def type_name(tensor: Any) -> str:

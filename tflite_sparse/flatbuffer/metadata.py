@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import text
 
@@ -62,8 +61,8 @@ def describe(path: Path, labels: Sequence[str], input_range: tuple[float, float]
     model = serde.read(path)
     put(model, LABELS, "\n".join(labels).encode())
     put(model, INPUT_RANGE, np.array(input_range, "<f4").tobytes())
-    content = serde.serialize(model)
-    if len(content) > most_bytes:
+    content, archive = serde.serialize(model), serde.archive_of(path)
+    if len(content) + (0 if archive is None else archive.nbytes) > most_bytes:
         return False
-    write_bytes(path, content)
+    serde.write_content(content, path, archive)
     return True

@@ -20,6 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.files import write_bytes
+from tflite_sparse.flatbuffer import archive
+from tflite_sparse.flatbuffer.archive import Archive
 from tflite_sparse.flatbuffer.validity import check, normalise
 from tflite_sparse.flatbuffer.verifier import DamageError, verify
 
@@ -139,21 +141,25 @@ def parse(data: bytes | memoryview, name: str = "model") -> Any:
         FlatbufferError: it is not a ``.tflite`` file, it is damaged (:mod:`verifier` and :mod:`validity` tell what is
             checked), or it holds operators that the schema at hand does not know.
     """
-    data = memoryview(data)
+    return _parse(memoryview(data), name)[0]
+
+
+def _parse(data: memoryview, name: str) -> tuple[Any, int]:
+    """:func:`parse`, and where the model ends, external buffers included."""
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise FlatbufferError(f"{name} is not a .tflite file: bytes 4 to 8 are not 'TFL3'.")
     try:
-        verify(data)
+        end = verify(data)
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
         if model.version != 3 or not model.subgraphs or not model.buffers:
             raise DamageError(f"no graphs or buffers, or version {model.version} instead of 3")
-        _resolve_external_buffers(model, data)
+        end = max(end, _resolve_external_buffers(model, data))
         normalise(model)
         _refuse_unknown_options(model, name)
         check(model, len(data))
     except DamageError as damage:
         raise FlatbufferError(f"{name} is damaged: {damage}.") from damage
-    return model
+    return model, end
 
 
 def read(path: Path) -> Any:
@@ -162,6 +168,27 @@ def read(path: Path) -> Any:
     Raises:
         FlatbufferError: it cannot be read, is no regular file, or is larger than the format allows.
     """
+    return parse(_contents_of(path), str(path))
+
+
+def archive_of(path: Path) -> Archive | None:
+    """The archive of associated files behind the model of a ``.tflite`` file; None if it has none.
+
+    Raises:
+        FlatbufferError: the file cannot be read, or model or archive is damaged.
+    """
+    data = memoryview(_contents_of(path))
+    if not archive.may_have_one(data):
+        return None
+    _, end = _parse(data, str(path))
+    try:
+        return archive.find(data, end)
+    except DamageError as damage:
+        raise FlatbufferError(f"{path} is damaged: {damage}.") from damage
+
+
+def _contents_of(path: Path) -> bytes | memoryview:
+    """All of a file, if it may be a ``.tflite`` file."""
     try:
         # Opening a pipe would wait for its other end, and a device may have no end.
         status = path.stat()
@@ -169,13 +196,12 @@ def read(path: Path) -> Any:
             raise FlatbufferError(f"cannot read {path}: it is not a regular file.")
         if status.st_size > MAX_FILE_BYTES:
             raise FlatbufferError(f"cannot read {path}: {status.st_size:,} bytes, but a .tflite file has under 2 GiB.")
-        data = _contents(path)
+        return _mapped(path)
     except OSError as error:
         raise FlatbufferError(f"cannot read {path}: {error.strerror}.") from error
-    return parse(data, str(path))
 
 
-def _contents(path: Path) -> bytes | memoryview:
+def _mapped(path: Path) -> bytes | memoryview:
     """The bytes of a file, mapped: its pages then count once, however many models are read from it.
 
     Where the file is replaced by a rename, as this package does, a mapping keeps the old contents.
@@ -225,11 +251,30 @@ def _index_vectors(model: Any) -> Iterator[np.ndarray]:
                         yield table.values
 
 
-def write(model: Any, path: Path) -> int:
-    """Write ``model`` to ``path``, all or nothing, and return the number of bytes."""
+def write(model: Any, path: Path, behind: Archive | None = None) -> int:
+    """Write ``model`` to ``path``, all or nothing, and return its number of bytes; see :func:`write_content`."""
     content = serialize(model)
-    write_bytes(path, content)
+    write_content(content, path, behind)
     return len(content)
+
+
+def write_content(content: memoryview, path: Path, behind: Archive | None) -> None:
+    """Write what :func:`serialize` made to ``path``, all or nothing, and an archive of associated files behind it.
+
+    Raises:
+        FlatbufferError: together they would pass the format's 2 GiB.
+        OutputError: the file cannot be written.
+    """
+    if behind is None:
+        write_bytes(path, content)
+        return
+    if len(content) + behind.nbytes > MAX_FILE_BYTES:
+        raise FlatbufferError(f"{_TOO_LARGE[:-1]} together with its archive of associated files.")
+    try:
+        moved = behind.behind(len(content))
+    except DamageError as damage:
+        raise FlatbufferError(f"cannot write {path}: {damage}.") from damage
+    write_bytes(path, content, moved)
 
 
 def packed_bytes(*objects: Any) -> int:
@@ -240,7 +285,8 @@ def packed_bytes(*objects: Any) -> int:
     return int(builder.Offset())
 
 
-def _resolve_external_buffers(model: Any, data: memoryview) -> None:
+def _resolve_external_buffers(model: Any, data: memoryview) -> int:
+    """Read the buffers that lie outside of the FlatBuffer; return where the last one ends, 0 without any."""
     ranges = set()
     for index, buffer in enumerate(model.buffers):
         if buffer.offset <= 1:  # 0: none; 1: reserved by the format as "not set"
@@ -253,6 +299,7 @@ def _resolve_external_buffers(model: Any, data: memoryview) -> None:
         buffer.offset = buffer.size = 0
     if sum(size for _, size in ranges) > len(data):
         raise DamageError("its external buffers overlap: together they claim more bytes than the file has")
+    return max((start + size for start, size in ranges), default=0)
 
 
 def _refuse_unknown_options(model: Any, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import text
@@ -17,6 +17,41 @@ class Names:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Inputs or outputs that a signature lists in another order than its graph.
+
+    Attributes:
+        signature: its key.
+        of: ``"inputs"`` or ``"outputs"``.
+        by_signature: their names as the signature lists them; CompiledModel numbers them so.
+        by_index: the same as the graph lists them; the interpreter numbers them so.
+    """
+
+    signature: str
+    of: Literal["inputs", "outputs"]
+    by_signature: tuple[str, ...]
+    by_index: tuple[str, ...]
+
+
+def differing_orders(model: Any) -> list[Order]:
+    """The signatures of a parsed model that list inputs or outputs in another order than their graph."""
+    found: list[Order] = []
+    for signature in model.signatureDefs or ():
+        graph = model.subgraphs[signature.subgraphIndex]
+        sides: tuple[tuple[Literal["inputs", "outputs"], Any, Any], ...] = (
+            ("inputs", signature.inputs, graph.inputs),
+            ("outputs", signature.outputs, graph.outputs),
+        )
+        for of, entries, indices in sides:
+            if [int(entry.tensorIndex) for entry in entries or ()] != [int(index) for index in indices]:
+                listed = tuple(text(entry.name) for entry in entries or ())
+                by_index = _names(graph, indices, entries)
+                if listed != by_index:
+                    found.append(Order(text(signature.signatureKey), of, listed, by_index))
+    return found
 
 
 def names_of(path: Path) -> Names:

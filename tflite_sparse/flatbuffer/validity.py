@@ -63,7 +63,8 @@ class _Demand:
     Attributes:
         inputs: how many, from the first, must be given.
         options: the class of its options, None where they do not matter here.
-        rank: of input 1, where that holds the weights.
+        rank: of input 1, where that holds constant weights. Weights that are computed, as those of a model with fake
+            quantisation behind QUANTIZE and DEQUANTIZE, may leave their shape to the runtime.
         channels: the dimension of the weights that may have a scale, and input 2 a bias, for each of its entries; there
             are then no further inputs.
         at_least_one: options that divide or multiply and so must be positive.
@@ -137,14 +138,10 @@ def check(model: Any, file_bytes: int) -> None:
         if text(code.customCode) in _BUILTIN_NAMES:
             raise DamageError(f"it has a custom operator by the name of the builtin {text(code.customCode)}")
     room = DENSE_BYTES_IN_ANY_FILE + DENSE_BYTES_PER_BYTE * file_bytes
-    decodes = _decodes(model)
+    decodes, densifies = _decodes(model), _codes_of(model, schema.BuiltinOperator.DENSIFY)
     for number, graph in enumerate(model.subgraphs):
-        decoded = {
-            index
-            for operator in graph.operators
-            if operator.opcodeIndex in decodes
-            for index in _numbers(operator.outputs)
-        }
+        decoded = _results_of(graph, decodes)
+        rebuilt = decoded | _results_of(graph, densifies)
         for index, tensor in enumerate(graph.tensors):
             name = f"graph {number}, tensor {index} {text(tensor.name)!r}"
             room -= _check_tensor(tensor, model.buffers, name)
@@ -158,7 +155,7 @@ def check(model: Any, file_bytes: int) -> None:
         _check_range(graph.inputs, len(graph.tensors), f"the inputs of graph {number}", "tensors")
         _check_range(graph.outputs, len(graph.tensors), f"the outputs of graph {number}", "tensors")
         for place, operator in enumerate(graph.operators):
-            _check_operator(operator, graph.tensors, model, f"graph {number}, operator {place}")
+            _check_operator(operator, graph.tensors, model, rebuilt, f"graph {number}, operator {place}")
         _check_results(graph, model.buffers, number)
     _check_entries(model)
 
@@ -166,6 +163,21 @@ def check(model: Any, file_bytes: int) -> None:
 def _decodes(model: Any) -> set[int]:
     """The numbers of the operator codes by which LiteRT Micro rebuilds constants."""
     return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
+
+
+def _codes_of(model: Any, builtin: int) -> set[int]:
+    """The numbers of the operator codes of a builtin operator."""
+    return {number for number, code in enumerate(model.operatorCodes) if builtin_code(code) == builtin}
+
+
+def _is_constant(tensor: Any, buffers: list[Any]) -> bool:
+    return tensor.sparsity is not None or _length(buffers[tensor.buffer].data) > 0
+
+
+def _results_of(graph: Any, codes: set[int]) -> set[int]:
+    """The tensors that operators of these codes yield."""
+    found = (operator.outputs for operator in graph.operators if operator.opcodeIndex in codes)
+    return {index for outputs in found for index in _numbers(outputs)}
 
 
 def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:
@@ -220,7 +232,7 @@ def _check_quantization(quantization: Any, shape: tuple[int, ...], name: str) ->
         raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
 
 
-def _check_operator(operator: Any, tensors: list[Any], model: Any, name: str) -> None:
+def _check_operator(operator: Any, tensors: list[Any], model: Any, rebuilt: set[int], name: str) -> None:
     if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
         raise DamageError(f"{name} names operator code {operator.opcodeIndex} of {len(model.operatorCodes)}")
     _check_range(operator.inputs, len(tensors), f"the inputs of {name}", "tensors", lowest=_ABSENT)
@@ -233,31 +245,38 @@ def _check_operator(operator: Any, tensors: list[Any], model: Any, name: str) ->
     code = builtin_code(model.operatorCodes[operator.opcodeIndex])
     demand = _DEMANDS.get(code)
     if demand is not None:
-        _check_demand(operator, tensors, demand, name)
+        _check_demand(operator, demand, name)
+        if demand.rank is not None:
+            index = int(operator.inputs[1])
+            if index in rebuilt or _is_constant(tensors[index], model.buffers):
+                _check_weight(operator, tensors, demand, name)
     if code == schema.BuiltinOperator.DENSIFY:
         source, target = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
         if source.sparsity is None or source.type != target.type or shape_of(source) != shape_of(target):
             raise DamageError(f"{name} is a DENSIFY, but not of a sparse constant to one of the same type and shape")
 
 
-def _check_demand(operator: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
+def _check_demand(operator: Any, demand: _Demand, name: str) -> None:
     given = operator.inputs[: demand.inputs]
     if len(given) < demand.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
         raise DamageError(f"{name} lacks one of its {demand.inputs} inputs or its output")
     if demand.options is not None and not isinstance(operator.builtinOptions, demand.options):
         raise DamageError(f"{name} has no {demand.options.__name__.removesuffix('T')}")
-    if demand.rank is not None:
-        weight = tensors[operator.inputs[1]]
-        if len(shape_of(weight)) != demand.rank:
-            raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {demand.rank}")
-        per_channel = weight.quantization is not None and _length(weight.quantization.scale) > 1
-        if per_channel and demand.channels not in (None, weight.quantization.quantizedDimension):
-            raise DamageError(f"{name} reads weights with scales along another dimension than {demand.channels}")
-        if demand.channels is not None:
-            _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
     for field in demand.at_least_one:
         if getattr(operator.builtinOptions, field) < 1:
             raise DamageError(f"{name} has {field} {getattr(operator.builtinOptions, field)}")
+
+
+def _check_weight(operator: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
+    """Check input 1, constant weights or such as DENSIFY or DECODE rebuild, and the bias that goes with them."""
+    weight = tensors[operator.inputs[1]]
+    if len(shape_of(weight)) != demand.rank:
+        raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {demand.rank}")
+    per_channel = weight.quantization is not None and _length(weight.quantization.scale) > 1
+    if per_channel and demand.channels not in (None, weight.quantization.quantizedDimension):
+        raise DamageError(f"{name} reads weights with scales along another dimension than {demand.channels}")
+    if demand.channels is not None:
+        _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
 
 
 def _check_bias(inputs: np.ndarray, tensors: list[Any], channels: int, name: str) -> None:

@@ -48,7 +48,7 @@ class _Layout:
     references: tuple[tuple[int, Field], ...]
 
 
-def verify(data: memoryview) -> None:
+def verify(data: memoryview) -> int:
     """Check the structure of a FlatBuffer whose root is a ``Model``.
 
     Takes time and memory in proportion to the tables of the file, not to its constants.
@@ -56,13 +56,18 @@ def verify(data: memoryview) -> None:
     Args:
         data: the whole file, as bytes.
 
+    Returns:
+        Where the FlatBuffer ends: behind the last byte that a table, virtual table, vector or string takes.
+
     Raises:
         DamageError: an offset, virtual table or length leaves the file, vectors overlap, or it would unfold into more
             objects than a file of its size may.
     """
     if len(data) < 8:
         raise DamageError(f"it has only {len(data)} bytes")
-    _Verifier(data).table(_u32(data, 0)[0], "Model")
+    verifier = _Verifier(data)
+    verifier.table(_u32(data, 0)[0], "Model")
+    return verifier.end
 
 
 class _Verifier:
@@ -75,6 +80,7 @@ class _Verifier:
         self._vectors: dict[tuple[int, int], int] = {}
         self._lists: dict[tuple[int, str], int] = {}
         self._claimed = 0
+        self.end = 0
 
     def table(self, position: int, kind: str) -> int:
         """Check a table and all below it, once; return how many objects a reader makes of it."""
@@ -97,6 +103,7 @@ class _Verifier:
             layout = self._layouts[start, kind] = self._read_layout(start, kind)
         if position + layout.table_bytes > self._size:
             raise DamageError(f"the {kind} table at byte {position} passes the end of the file")
+        self.end = max(self.end, position + layout.table_bytes)
         return layout
 
     def _read_layout(self, start: int, kind: str) -> _Layout:
@@ -105,6 +112,7 @@ class _Verifier:
         length, table_bytes = _u16_pair(self._data, start)
         if length < 4 or length % 2 or start + length > self._size or table_bytes < 4:
             raise DamageError(f"the virtual table of a {kind} table has an impossible length")
+        self.end = max(self.end, start + length)
         scalars: dict[int, int] = {}
         references = []
         for field in fields(kind):
@@ -158,6 +166,7 @@ class _Verifier:
         self._claimed += length * element_width
         if self._claimed > self._size:
             raise DamageError("its vectors overlap: together they claim more bytes than the file has")
+        self.end = max(self.end, position + 4 + length * element_width)
         self._vectors[position, element_width] = length
         return length
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 from tflite_sparse.report import ratio, target_tables, verification_tables
 from tflite_sparse.report.files import DecodingReport, EncodingReport
 from tflite_sparse.report.inspection import Inspection
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.tables import Table
+
+_FEW_ZEROS = 0.05
+"""Share of zeros below which their number is why nothing is sparse. Rounding makes some (0.5 % of one int8 model)."""
 
 
 def constants(inspection: Inspection) -> Table:
@@ -39,12 +45,21 @@ def summary(inspection: Inspection) -> list[str]:
     lines = [
         f"{inspection.path}: {inspection.file_bytes:,} bytes, of which {totals.constants} constants take "
         f"{totals.stored_bytes:,} (dense {totals.dense_bytes:,}, bound {totals.entropy_bytes:,}){zeros}.",
+        *_archive(inspection.archive_bytes),
         "Operators: " + ", ".join(f"{count} {name}" for name, count in inspection.operators.items()) + ".",
     ]
-    for answer in inspection.runtimes:
-        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[answer.loads]
-        reason = f": {answer.reason.rstrip('.')}" if answer.reason else ""
-        lines.append(f"{answer.name}: {verdict}{reason}.")
+    for order in inspection.orders:
+        listed, numbered = (", ".join(map(shortened, names)) for names in (order.by_signature, order.by_index))
+        lines.append(
+            f"{order.of.capitalize()} of signature {order.signature!r} are {listed}; by index they are {numbered}. "
+            "Take them by name."
+        )
+    for (loads, why), answers in itertools.groupby(inspection.runtimes, lambda each: (each.loads, each.reason)):
+        names = [answer.name for answer in answers]
+        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
+        reason = f": {why.rstrip('.')}" if why else ""
+        together = [", ".join(names)] if loads is None else names  # what is not known of several, is said once
+        lines += [f"{name}: {verdict}{reason}." for name in together]
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == "dense" else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
@@ -54,9 +69,10 @@ def summary(inspection: Inspection) -> list[str]:
 def encoding(report: EncodingReport) -> list[str]:
     """Sentences: sizes and what was checked."""
     change = _change(report.source_bytes, report.file_bytes)
-    line = f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}."
     return [
-        line,
+        f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
+        *_archive(report.archive_bytes),
+        *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report.micro, report.ethos_u),
     ]
@@ -69,8 +85,28 @@ def decoding(report: DecodingReport) -> list[str]:
         sparse = "nothing sparse"
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes; the source held {sparse}.",
-        f"Verification: {report.weights_checked:,} weights equal to the source's bit for bit.",
+        *_archive(report.archive_bytes),
+        *verification_tables.verdicts(report.verification, brief=True),
     ]
+
+
+def _without_zeros(report: EncodingReport) -> list[str]:
+    """What to do about a file in which nothing was stored otherwise, for want of zeros."""
+    if report.ethos_u is not None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
+        return []
+    sizes = [math.prod(tensor.shape) for tensor in report.tensors]
+    zeros = sum(tensor.sparsity * size for tensor, size in zip(report.tensors, sizes, strict=True))
+    if not sum(sizes):
+        return ["It holds no weights that could become sparse."]
+    share = zeros / sum(sizes)
+    cure = "Prune the model before it is converted (tflite-sparse prune)."
+    return [f"No weights became sparse: {share:.1%} of them are zeros. {cure}"] if share < _FEW_ZEROS else []
+
+
+def _archive(archive_bytes: int) -> list[str]:
+    if archive_bytes == 0:
+        return []
+    return [f"An archive of associated files behind the model takes {archive_bytes:,} of these bytes, as it is."]
 
 
 def _change(now: int, then: int) -> str:

@@ -25,6 +25,7 @@ class EncodingReport(_Part):
         source_bytes: size of the former.
         settings: of the run.
         file_bytes: size of the new file.
+        archive_bytes: what an archive of associated files behind the model takes of either size; the rest is the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
         micro: of the target micro, what the file costs there.
@@ -40,6 +41,7 @@ class EncodingReport(_Part):
     settings: dict[str, Any]
     source_bytes: int
     file_bytes: int
+    archive_bytes: int = 0
     tensors: list[Tensor]
     verification: VerificationReport
     micro: MicroReport | None = None
@@ -52,8 +54,10 @@ class DecodingReport(_Part):
     """What ``decode`` did.
 
     Attributes:
+        archive_bytes: as :class:`EncodingReport` has it.
         constants: how many were sparse.
         weights_checked: how many weights were compared with the source's.
+        verification: the comparison of the new file, read back from disk, with the source.
     """
 
     version: Literal[1] = 1
@@ -62,5 +66,7 @@ class DecodingReport(_Part):
     destination: str
     source_bytes: int
     file_bytes: int
+    archive_bytes: int = 0
     constants: int
     weights_checked: int
+    verification: VerificationReport

@@ -21,12 +21,14 @@ class Constant(_Part):
         operator: the operators that read it, through a DENSIFY or not; empty if none does.
         shape: its shape.
         dtype: the schema's name of its type.
-        sparsity: its share of zeros; None where its type is no whole-byte number.
+        sparsity: its share of zeros, of a quantised constant of values at their zero point; None where its type is no
+            whole-byte number.
         layout: how it is stored, in words.
         dense_bytes: what it would take stored dense.
         stored_bytes: what its values, segments and indices take; 0 if they are another constant's as well, which comes
             first.
-        entropy_bytes: the zeroth-order bound; None where ``sparsity`` is.
+        entropy_bytes: the zeroth-order bound, of values wider than a byte with the list of those that occur; None where
+            ``sparsity`` is.
         share: ``stored_bytes`` over the bytes of the file.
     """
 
@@ -72,18 +74,36 @@ class Estimate(_Part):
     file_bytes: int
 
 
+class Order(_Part):
+    """Inputs or outputs (``of``) that a signature lists in another order than its graph does.
+
+    Apps that take them by number get another one in the interpreter (``by_index``) than in CompiledModel
+    (``by_signature``), silently where shapes and types are the same.
+    """
+
+    signature: str
+    of: Literal["inputs", "outputs"]
+    by_signature: tuple[str, ...]
+    by_index: tuple[str, ...]
+
+
 class Inspection(_Part):
-    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name."""
+    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
+
+    ``archive_bytes`` of ``file_bytes`` are an archive of associated files behind the model, which all estimates keep.
+    """
 
     version: Literal[1] = 1
     tool: str
     path: str
     file_bytes: int
+    archive_bytes: int = 0
     constants: list[Constant]
     totals: Totals
     operators: dict[str, int]
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
+    orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
         """Whether every runtime of ``"litert"`` that apps use, or that of ``"micro"``, loads the file."""

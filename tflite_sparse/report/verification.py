@@ -106,6 +106,8 @@ class VerificationReport(_Part):
         against: the reference.
         samples: how many were run in each runtime, boundaries included.
         tolerance: by how much outputs may differ.
+        input_shapes: of the reference's inputs with open sizes, by name, what they were run with.
+        not_compared: why outputs were compared in no runtime, where they were not.
         passed: whether every weight is equal, no runtime that takes the reference refuses the file, and every output
             that was compared in a runtime with ``gate`` is within the tolerance.
         failures: why not, one sentence each.
@@ -122,3 +124,5 @@ class VerificationReport(_Part):
     runtimes: list[RuntimeCheck]
     passed: bool
     failures: list[str]
+    input_shapes: dict[str, tuple[int, ...]] = {}
+    not_compared: str | None = None

@@ -43,6 +43,11 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
         note = None if check.first_difference is None else check.first_difference.note
         if note is not None and not brief:
             lines.append(_sentence(f"Intermediate tensors in {check.where} tell nothing: {note}"))
+    if report.input_shapes:
+        shapes = "; ".join(
+            f"{shortened(name)} ({', '.join(map(str, shape))})" for name, shape in report.input_shapes.items()
+        )
+        lines.append(f"Inputs with open sizes were run as {shapes}.")
     constant = [check.where for check in report.runtimes if check.outputs_vary is False]
     if constant and not brief:
         lines.append(
@@ -56,7 +61,8 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
             how = f"but for rounding (by up to {_largest(report):g})"
         good = [check.where for check in report.runtimes if check.within_tolerance]
         if not good:
-            return [*lines, "Outputs were not compared."]
+            why = "" if report.not_compared is None else f": {report.not_compared}"
+            return [*lines, _sentence(f"Outputs were not compared{why}")]
         lines.append(
             f"Verified: {report.file} computes what {report.against} does, {how}, on {report.samples} samples in: "
             + "; ".join(good)

@@ -84,7 +84,7 @@ class InputDetails:
     """One input of a file: name, shape with -1 for a size that may change, dtype, quantisation (scale 0: none).
 
     ``counts`` tells that all its readers first cast it to integers, as Keras's Embedding does with the float input that
-    is Keras's default: what they take is numbers of tokens.
+    is Keras's default: what they take is numbers of tokens. ``shape`` is one to run it with, where it is known.
     """
 
     name: str
@@ -93,10 +93,13 @@ class InputDetails:
     scale: float
     zero_point: int
     counts: bool = False
+    shape: tuple[int, ...] | None = None
 
     @property
     def example_shape(self) -> tuple[int, ...]:
-        """A shape that the input takes: of a batch that may change 1, of other sizes that may :data:`UNKNOWN_SIZE`."""
+        """:attr:`shape`, else of a batch that may change 1, of other sizes that may :data:`UNKNOWN_SIZE`."""
+        if self.shape is not None:
+            return self.shape
         batch, rest = self.signature[:1], self.signature[1:]
         return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
 
@@ -214,10 +217,10 @@ def _are_counts(graph: Graph, readers: Sequence[Use]) -> bool:
     )
 
 
-def refusal(path: Path, kernels: Kernels) -> str | None:
-    """Why a runtime does not load a file, in one line; None if it does."""
+def refusal(path: Path, kernels: Kernels, shapes: Sequence[tuple[int, ...]] | None = None) -> str | None:
+    """Why a runtime does not load a file, in one line; None if it does. ``shapes`` are those of its inputs."""
     try:
-        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels)
+        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels, shapes=shapes)
     except child.ChildDiedError as death:
         return f"it {death.how}. {_last_line(death.log)}".rstrip()
     except RuntimeError as error:
@@ -275,12 +278,15 @@ def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_
     return Session(path, "default", 1, signature).inputs
 
 
-def load_here(path: str, kernels: Kernels, on_step: Step = ignore_steps) -> None:
+def load_here(
+    path: str, kernels: Kernels, shapes: Sequence[tuple[int, ...]] | None = None, on_step: Step = ignore_steps
+) -> None:
     """Load a file in this process, ready to run."""
     del on_step
     session = Session(path, kernels, 1)
     if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
-        session.feed([np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs])
+        wanted = [detail.example_shape for detail in session.inputs] if shapes is None else shapes
+        session.feed([np.zeros(shape, each.dtype) for shape, each in zip(wanted, session.inputs, strict=True)])
 
 
 class Session:
@@ -431,7 +437,6 @@ class _SignatureRuntime:
     def __init__(self, interpreter: Any, signature: str) -> None:
         self.inputs, self.outputs_described = _describe(interpreter, signature)
         self._interpreter = interpreter
-        self._interpreter.allocate_tensors()
         self._runner = interpreter.get_signature_runner(signature)
         self._arrays: dict[str, np.ndarray] = {}
         self._results: dict[str, np.ndarray] = {}

@@ -1,0 +1,128 @@
+"""The archive of associated files that metadata tools append to a ``.tflite`` file: labels, vocabularies.
+
+It is a ZIP archive behind the FlatBuffer; ``TensorMetadata.associated_files`` of the metadata names its members. LiteRT
+does not look at it, apps open the model file as an archive. Where the model in front of it gets another size:
+
+* Offsets that count from the start of the archive, as in one that was made apart and then appended (TensorFlow Lite
+  Support's ``MetadataPopulator``), stay right: readers take what lies in front for a prefix. It moves byte for byte.
+* Offsets that count from the start of the file, as ``zipfile.ZipFile(path, "a")`` writes them, are moved along; all
+  else stays byte for byte.
+
+Format: PKWARE's APPNOTE.TXT, sections 4.3.7 (local header), 4.3.12 (central directory) and 4.3.16 (end record).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from tflite_sparse.flatbuffer.verifier import DamageError
+
+_LOCAL, _CENTRAL, _END, _LOCATOR_64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x07"
+_END_BYTES, _CENTRAL_BYTES, _LOCATOR_64_BYTES = 22, 46, 20
+_LONGEST_COMMENT = 2**16 - 1
+_LARGEST_OFFSET = 2**32 - 1
+
+_end_record = struct.Struct("<4x4H2IH").unpack_from  # disks and counts, bytes and offset of the directory, comment
+_central_lengths = struct.Struct("<3H").unpack_from  # of name, extra field and comment
+_AT_CENTRAL_LENGTHS, _AT_CENTRAL_OFFSET, _AT_END_OFFSET = 28, 42, 16
+_offset = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Archive:
+    """An archive behind a model.
+
+    Attributes:
+        content: its bytes, to the end of the file.
+        start: where they begin in the file, which is the size of the model in front.
+        files: how many members it has.
+        offsets: places in ``content`` of offsets (uint32) that count from ``base``; none if they count from ``start``.
+        base: of the file it was read from; 0: the start of the file.
+    """
+
+    content: memoryview
+    start: int
+    files: int
+    offsets: tuple[int, ...]
+    base: int
+
+    @property
+    def nbytes(self) -> int:
+        """Its size, which does not depend on where it lies."""
+        return len(self.content)
+
+    def behind(self, model_bytes: int) -> bytes | memoryview:
+        """Its bytes for a file whose model has another size, so that readers find every member.
+
+        Raises:
+            DamageError: an offset would leave its field.
+        """
+        if not self.offsets:
+            return self.content
+        moved = bytearray(self.content)
+        for place in self.offsets:
+            (old,) = _offset.unpack_from(moved, place)
+            new = old + self.base - self.start + model_bytes
+            if not 0 <= new <= _LARGEST_OFFSET:
+                raise DamageError(f"the ZIP archive behind the model has the offset {old}, which cannot be moved")
+            _offset.pack_into(moved, place, new)
+        return bytes(moved)
+
+
+def may_have_one(data: memoryview) -> bool:
+    """Whether an end record of an archive seems to lie at the end of a file."""
+    return _place_of_end_record(data) is not None
+
+
+def find(data: memoryview, model_end: int) -> Archive | None:
+    """The archive at the end of a file; None if there is none, or what looks like one is part of the model.
+
+    Takes time and memory in proportion to the directory of the archive; its members are not unpacked.
+
+    Args:
+        data: the whole file.
+        model_end: where the last byte of the model lies that anything in it points at.
+
+    Raises:
+        DamageError: its directory or an offset in it leads out of the archive, or it is a ZIP64 one.
+    """
+    end = _place_of_end_record(data)
+    if end is None or end < model_end:
+        return None
+    *_, count, directory_bytes, directory_offset, comment = _end_record(data, end)
+    if data[end - _LOCATOR_64_BYTES : end].tobytes().startswith(_LOCATOR_64) or directory_offset == _LARGEST_OFFSET:
+        raise DamageError("the archive behind the model is a ZIP64 one: append a plain ZIP archive instead")
+    directory = end - directory_bytes
+    if directory < model_end or end + _END_BYTES + comment > len(data):
+        raise DamageError("the directory of the ZIP archive behind the model leads out of it")
+    base = directory - directory_offset
+    places = _places_of_offsets(data, directory, end, count)
+    positions = [base + _offset.unpack_from(data, place)[0] for place in places]
+    for member, position in enumerate(positions):
+        if not model_end <= position < directory or data[position : position + 4] != _LOCAL:
+            raise DamageError(f"member {member} of the ZIP archive behind the model does not lie where it says")
+    start = min(positions, default=directory)
+    if model_end <= base <= start:
+        return Archive(data[base:], base, count, (), base)
+    offsets = tuple(place - start for place in (*places, end + _AT_END_OFFSET))
+    return Archive(data[start:], start, count, offsets, base)
+
+
+def _place_of_end_record(data: memoryview) -> int | None:
+    first = max(len(data) - _END_BYTES - _LONGEST_COMMENT, 0)
+    place = bytes(data[first:]).rfind(_END)  # as zipfile: the last one counts
+    return None if place < 0 or first + place + _END_BYTES > len(data) else first + place
+
+
+def _places_of_offsets(data: memoryview, start: int, end: int, count: int) -> list[int]:
+    """Where the entries of the directory hold the offsets of their members."""
+    places, position = [], start
+    for _ in range(count):
+        if position + _CENTRAL_BYTES > end or data[position : position + 4] != _CENTRAL:
+            raise DamageError(f"the directory of the ZIP archive behind the model does not hold its {count} members")
+        places.append(position + _AT_CENTRAL_OFFSET)
+        position += _CENTRAL_BYTES + sum(_central_lengths(data, position + _AT_CENTRAL_LENGTHS))
+    if position != end:
+        raise DamageError(f"the directory of the ZIP archive behind the model does not end after {count} members")
+    return places
