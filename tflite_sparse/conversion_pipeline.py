@@ -64,7 +64,8 @@ class Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for.
 
         Raises:
-            ModelError: one time step was asked for, and the model cannot be written so.
+            ModelError: one time step was asked for, and the model cannot be written so; or the target plans its memory
+                from sizes that neither the model nor the data fix.
         """
         settings = self.settings
         like = None if self.samples is None else self.samples.x_train
@@ -77,6 +78,8 @@ class Converter:
             self.progress.note(str(error))  # the other forms remain
             return self
         if time_step is None:
+            if settings.plans_memory_ahead:  # what sizes are missing is told before the work
+                traces.fixed_shapes(source, like)
             return self
         self.progress.note(f"recurrent layers: one time step, {time_step.words}")
         return replace(self, time_step=time_step)
@@ -122,6 +125,7 @@ class Converter:
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 fixed_batch=self.settings.fixed_batch,
+                fixed_sizes=self.settings.plans_memory_ahead,
                 on_step=on_step,
             )
             _write(path, converted)
@@ -205,6 +209,7 @@ class Converter:
                 as_int8=as_int8,
                 named=named,
                 fixed_batch=self.settings.fixed_batch,
+                fixed_sizes=self.settings.plans_memory_ahead,
             )
             _write(path, converted)
 
