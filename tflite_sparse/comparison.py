@@ -91,6 +91,7 @@ def report_of(
     samples: int,
     seed: int,
     tolerance: float = 0.0,
+    across: Sequence[report.AcrossRuntimes] = (),
 ) -> report.VerificationReport:
     """What a comparison found, as a report.
 
@@ -103,6 +104,7 @@ def report_of(
         samples: how many inputs were run.
         seed: of the random ones.
         tolerance: in units of the dtype of an output.
+        across: how the outputs of ``against`` compare in one runtime beside another.
     """
     failures = [
         *(f"weight {name!r} is missing" for name in weights.missing),
@@ -124,6 +126,7 @@ def report_of(
             different=list(weights.different),
         ),
         runtimes=checks,
+        across=list(across),
         passed=not failures,
         failures=failures,
     )
@@ -201,13 +204,7 @@ class _Pair:
             if not must_exist:
                 return None
             found = localise.FirstDifference(note=_VANISHED)
-        return report.FirstDifference(
-            sample=number,
-            tensor=found.tensor,
-            operator=found.operator,
-            largest_difference=found.largest,
-            note=found.note,
-        )
+        return place_in_report(found, number)
 
 
 def _range(outputs: litert.SeparateOutputs) -> float:
@@ -227,6 +224,17 @@ def difference_in_report(found: exactness.OutputDifference) -> report.OutputDiff
     """A difference of one output in the form of the report."""
     return report.OutputDifference(
         output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
+    )
+
+
+def place_in_report(found: localise.FirstDifference, sample: int) -> report.FirstDifference:
+    """Where files or runtimes part on a sample, by its number, in the form of the report."""
+    return report.FirstDifference(
+        sample=sample,
+        tensor=found.tensor,
+        operator=found.operator,
+        largest_difference=found.largest,
+        note=found.note,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import numpy as np
 
 from tflite_sparse import micro_code
 from tflite_sparse.config import TargetSettings
-from tflite_sparse.decoder import decode_model, is_sparse
+from tflite_sparse.decoder import decode_file, decode_model, is_sparse
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
@@ -26,8 +27,8 @@ from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_n
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
+from tflite_sparse.runtime import announced_shapes, micro
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert as target
 from tflite_sparse.targets import micro as micro_target
 
@@ -50,15 +51,16 @@ def inspect(file: str | os.PathLike[str], *, progress: Progress | None = None) -
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
     with progress.stage("load in each runtime"):
-        answers = [*_litert_answers(path), _micro_answer(path, model)]
+        answers = _litert_answers(path)
+        of_micro, micro_has_a_file = _micro_answers(path, model)
+        answers.append(of_micro)
     with progress.stage("estimate sizes"):
         estimates = [Estimate(target="dense", file_bytes=_dense_bytes(path))]
         estimates.append(
             Estimate(target=target.NAME, file_bytes=_bytes_for_litert(path, file_bytes, loads=answers[0].loads is True))
         )
-        for_micro = _bytes_for_micro(path)
-        if for_micro is not None:
-            estimates.append(Estimate(target=micro_target.NAME, file_bytes=for_micro))
+        if micro_has_a_file:
+            estimates.append(Estimate(target=micro_target.NAME, file_bytes=_bytes_for_micro(path)))
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -153,7 +155,19 @@ def _litert_answers(path: Path) -> list[RuntimeAnswer]:
     ]
 
 
-def _micro_answer(path: Path, model: Any) -> RuntimeAnswer:
+def _micro_answers(path: Path, model: Any) -> tuple[RuntimeAnswer, bool]:
+    """What TensorFlow Lite Micro says of a file, and whether ``encode``, which starts from its dense form, has one."""
+    if not is_sparse(model):
+        answer = _micro_answer(path, model, path)
+        return answer, answer.loads is not False
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        dense = Path(folder) / "dense.tflite"
+        decode_file(path, dense)
+        has_a_file = _micro_answer(dense, serde.read(dense), dense).loads is not False
+        return _micro_answer(path, model, dense), has_a_file
+
+
+def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
     count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
     if count:
         things = "constant" if count == 1 else "constants"
@@ -162,6 +176,9 @@ def _micro_answer(path: Path, model: Any) -> RuntimeAnswer:
     missing = micro_code.unsupported(model)
     if missing:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {', '.join(missing)}")
+    refusal = announced_shapes.refusal(dense)
+    if refusal is not None:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
     if not micro.is_available():
         return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
     try:
@@ -185,11 +202,8 @@ def _bytes_for_litert(path: Path, file_bytes: int, *, loads: bool) -> int:
     return min(encoded, file_bytes) if keeps else encoded
 
 
-def _bytes_for_micro(path: Path) -> int | None:
-    """None where TensorFlow Lite Micro does not have an operator of the model."""
+def _bytes_for_micro(path: Path) -> int:
     model = serde.read(path)
     decode_model(model)
-    if micro_code.unsupported(model):
-        return None
     encode_model(model, micro_target.Micro(least_saving_bytes=TargetSettings().micro_min_saving), keep_refused=False)
     return len(serde.serialize(model))

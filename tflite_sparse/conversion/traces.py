@@ -76,8 +76,8 @@ def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int
     axes = [str(axis) for axis, size in enumerate(spec.shape) if axis and size is None]
     which = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(axes[:-1])} and {axes[-1]}"
     raise ModelError(
-        f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves {which} open, and this target plans its memory "
-        "from fixed sizes. Give --data with samples of that size, or build the model with it."
+        f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves {which} open, and this target plans its "
+        "memory from fixed sizes. Give --data with samples of that size, or build the model with it."
     )
 
 

@@ -98,6 +98,32 @@ class RuntimeCheck(_Part):
         return self.name + (f", signature {self.signature!r}" if self.signature else "")
 
 
+class AcrossRuntimes(_Part):
+    """The reference, one file, in two runtimes: a fault that both files share shows here.
+
+    Attributes:
+        runtime: the one in question.
+        beside: the one that it is compared with.
+        samples: how many were run.
+        largest_difference: of an output, in units of its dtype; None where nothing was compared, or shapes or dtypes
+            differ, or infinity or NaN stand against something else.
+        explained: whether rounding explains it: each operator, given the same values, yields the same but for rounding;
+            None where nothing was compared.
+        differences: one entry for each output that differs.
+        first_difference: where rounding does not explain it: the first operator that computes something else.
+        unavailable: why nothing was compared.
+    """
+
+    runtime: str
+    beside: str
+    samples: int
+    largest_difference: float | None = None
+    explained: bool | None = None
+    differences: list[OutputDifference] = []
+    first_difference: FirstDifference | None = None
+    unavailable: str | None = None
+
+
 class VerificationReport(_Part):
     """All of it.
 
@@ -106,8 +132,10 @@ class VerificationReport(_Part):
         against: the reference.
         samples: how many were run in each runtime, boundaries included.
         tolerance: by how much outputs may differ.
+        across: the reference in one runtime beside another.
         passed: whether every weight is equal, no runtime that takes the reference refuses the file, and every output
-            that was compared in a runtime with ``gate`` is within the tolerance.
+            that was compared in a runtime with ``gate`` is within the tolerance; for TensorFlow Lite Micro also whether
+            rounding explains how it parts from LiteRT.
         failures: why not, one sentence each.
     """
 
@@ -120,5 +148,6 @@ class VerificationReport(_Part):
     tolerance: float
     weights: WeightsCheck
     runtimes: list[RuntimeCheck]
+    across: list[AcrossRuntimes] = []
     passed: bool
     failures: list[str]
