@@ -154,3 +154,21 @@ def dilated(announced_blocks=1, *, open_axes=(0,), zero_point=0):
     tiny.operator(_BUILTIN.CONV_2D, 3, inputs, [computed], _OPTIONS.Conv2DOptions, options)
     tiny.operator(_BUILTIN.BATCH_TO_SPACE_ND, 2, [computed, block, nothing], [y])
     return tiny.finished([x], [y])
+
+
+def custom():
+    """One operator that no runtime knows: ``Mine``, which yields ``net/mine/y``."""
+    tiny = Tiny()
+    x, y = tiny.activation("x", (1, 8), "int8"), tiny.activation("net/mine/y", (1, 8), "int8")
+    tiny.operator(_BUILTIN.CUSTOM, 1, [x], [y])
+    tiny.model.operatorCodes[0].customCode = "Mine"
+    return tiny.finished([x], [y])
+
+
+def endless():
+    """A WHILE that takes some days."""
+    return edited(tiny_models.conv2d_in_subgraph(image=(64, 64)), "limit", _to_the_end)
+
+
+def _to_the_end(tensor, model):
+    model.buffers[tensor.buffer].data = np.full(1, np.iinfo(np.int32).max, np.int32).view(np.uint8)

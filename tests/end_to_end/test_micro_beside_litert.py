@@ -1,4 +1,4 @@
-"""What a comparison within TensorFlow Lite Micro cannot show: a file that computes garbage there whatever is compared."""
+"""What a comparison within TensorFlow Lite Micro cannot show: that both files compute garbage there."""
 
 from pathlib import Path
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
@@ -75,13 +74,7 @@ def test_an_open_size_with_a_default_is_no_refusal(write):
 
 
 def test_nothing_is_known_of_a_file_that_does_not_run(write):
-    model = tiny_models.fully_connected()
-    model.operatorCodes[0].builtinCode = schema.BuiltinOperator.CUSTOM
-    model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-    model.operatorCodes[0].customCode = "Mine"
-    model.subgraphs[0].operators[0].builtinOptionsType = 0
-    model.subgraphs[0].operators[0].builtinOptions = None
-    path = write(model)
+    path = write(odd_models.custom())
     with pytest.raises(ExecutionError, match="Mine"):
         first_untrue(path)
     assert refusal(path) is None

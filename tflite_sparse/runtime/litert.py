@@ -18,7 +18,7 @@ from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
 from tflite_sparse.progress import Step, ignore_steps
-from tflite_sparse.runtime import over_time
+from tflite_sparse.runtime import over_time, time_limit
 from tflite_sparse.runtime.over_time import Feedback
 
 Kernels = Literal["default", "builtin", "reference", "compiled_model"]
@@ -49,6 +49,7 @@ UNKNOWN_SIZE = 32
 """Of a size that may change, other than the batch, where nothing tells a better one."""
 
 _BATCH = 32
+_SECONDS_TO_RUN = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +215,10 @@ def _are_counts(graph: Graph, readers: Sequence[Use]) -> bool:
     )
 
 
-def refusal(path: Path, kernels: Kernels) -> str | None:
-    """Why a runtime does not load a file, in one line; None if it does."""
+def refusal(path: Path, kernels: Kernels, *, seconds: int = _SECONDS_TO_RUN) -> str | None:
+    """Why a runtime does not load a file and run it once in so many seconds, in one line; None if it does."""
     try:
-        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels)
+        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels, seconds=seconds)
     except child.ChildDiedError as death:
         return f"it {death.how}. {_last_line(death.log)}".rstrip()
     except RuntimeError as error:
@@ -275,12 +276,13 @@ def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_
     return Session(path, "default", 1, signature).inputs
 
 
-def load_here(path: str, kernels: Kernels, on_step: Step = ignore_steps) -> None:
-    """Load a file in this process, ready to run."""
+def load_here(path: str, kernels: Kernels, seconds: int, on_step: Step = ignore_steps) -> None:
+    """Load a file in this process, and run it once on zeros: CompiledModel loads operators that it does not have."""
     del on_step
-    session = Session(path, kernels, 1)
-    if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
-        session.feed([np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs])
+    with time_limit.at_most(seconds):
+        session = Session(path, kernels, 1)
+        if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
+            session.run([np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs])
 
 
 class Session:
