@@ -17,7 +17,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import lstm_cell_clip, select_v2, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -128,7 +128,7 @@ class Converter:
                 fixed_sizes=self.settings.plans_memory_ahead,
                 on_step=on_step,
             )
-            _write(path, converted)
+            self._write(path, converted)
         if self.settings.bias_correction:
             self._correct_biases(source, path)
 
@@ -211,7 +211,16 @@ class Converter:
                 fixed_batch=self.settings.fixed_batch,
                 fixed_sizes=self.settings.plans_memory_ahead,
             )
-            _write(path, converted)
+            self._write(path, converted)
+
+    def _write(self, path: Path, converted: bytes) -> None:
+        """Write what was converted, mended where the converter errs and for a runtime with fewer operators."""
+        path.write_bytes(converted)
+        lstm_cell_clip.drop(path)
+        if self.settings.target == "micro":
+            model = serde.read(path)
+            if select_v2.apply(model):
+                serde.write(model, path)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)
@@ -261,11 +270,6 @@ def outputs_of(
 def _one_step(source: SourceModel) -> TimeStepSource:
     assert isinstance(source, KerasSource)  # where one time step was chosen
     return TimeStepSource(source)
-
-
-def _write(path: Path, converted: bytes) -> None:
-    path.write_bytes(converted)
-    lstm_cell_clip.drop(path)
 
 
 def _difference(name: str, found: np.ndarray, wanted: np.ndarray) -> str | None:

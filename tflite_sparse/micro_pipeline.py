@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflite_sparse import across_pipeline, comparison, decoder, micro_code
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import ExecutionError, VerificationError
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
 from tflite_sparse.evaluation import exactness, probes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
@@ -19,7 +19,7 @@ from tflite_sparse.report import verification as report
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
 from tflite_sparse.report.model import NOT_INSTALLED, Runtime, Verification
 from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import announced_shapes, litert
+from tflite_sparse.runtime import announced_shapes, litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
@@ -56,6 +56,7 @@ def encode(
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         dense = Path(name) / "dense.tflite"
         decoder.decode_file(source, dense)
+        _check_operators(dense, source)
         _check_shapes(dense, source)
         with timed.stage("encode") as on_step:
             choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
@@ -63,7 +64,7 @@ def encode(
             verified = _verified(destination, dense, dense, samples, seed, timed)
             found = _report(destination, dense, array_name, timed) if verified.passed else None
         except ExecutionError as error:
-            raise ExecutionError(str(error).replace(str(dense), str(source))) from error
+            raise error.renamed(dense, source) from error
     return choices, verified.model_copy(update={"against": str(source)}), found
 
 
@@ -138,6 +139,16 @@ def _verified(
     return comparison.report_of(
         file, against, weights, checks, failures, samples=len(inputs), seed=seed, across=[across]
     )
+
+
+def _check_operators(dense: Path, source: Path) -> None:
+    model = serde.read(dense)
+    missing = micro_refusals.missing(model, micro_code.unsupported(model))
+    if missing:
+        raise OperatorRefusedError(
+            f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
+            tuple(each.tensors for each in missing),
+        )
 
 
 def _check_shapes(dense: Path, source: Path) -> None:
