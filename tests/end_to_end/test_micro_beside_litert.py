@@ -110,6 +110,20 @@ def test_what_litert_does_not_run_is_not_compared(write):
     assert "ZEROS_LIKE" in report.across[0].unavailable
 
 
+def test_layers_that_the_runtime_does_not_have_are_named(keras3, tmp_path):
+    layers = keras3.layers
+    inputs = keras3.Input((16,))
+    hidden = layers.RepeatVector(5, name="copies")(layers.Dense(8, activation="gelu", name="smooth")(inputs))
+    model = keras3.Model(inputs, layers.Dense(3)(hidden), name="net")
+    with pytest.raises(ExecutionError) as caught:
+        tflite_sparse.export(model, target="micro", out=tmp_path / "out")
+    found = str(caught.value)
+    assert "TensorFlow Lite Micro does not have GELU, which yields" in found
+    assert "; nor TILE, which yields" in found
+    assert found.endswith("In the model: layer 'net/smooth' (Dense), layer 'net/copies' (RepeatVector).")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def dilated_export(keras3, tmp_path_factory):
     """Dilated in time, of a model that leaves batch and length open."""

@@ -16,6 +16,8 @@ from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, text, type_na
 _NODE = re.compile(r"Node (\S+) \(number (\d+)f?\) failed to")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
 _CUSTOM = "op code CUSTOM"
+_MEMORY = re.compile(r"Failed to allocate|Failed to resize|missing: \d+")
+_TYPES = re.compile(r"\b(?:types?|INT\d+|FLOAT\d+)\b")
 
 _REPLACEMENTS = {
     "REDUCE_PROD": "it works out sizes that the model leaves open: convert it with a batch of 1, as export does",
@@ -26,6 +28,7 @@ _REPLACEMENTS = {
 _REPLACEMENTS["SELECT_V2"] = _REPLACEMENTS["SELECT"]
 _WIDE = "it takes positions in int32: give the input dtype='int32', and tf.argmax output_type=tf.int32"
 _IN_FLOAT = 'keep its layer in float32, by a rule of precision = "float32" in the --recipe of export'
+_ONE_TYPE = "it takes data and weights of one type: convert with integer activations, as export --int8 does"
 _REPLACE = "replace its layer before the conversion"
 
 
@@ -36,7 +39,7 @@ class RefusedOperator:
     Attributes:
         name: of the operator in the schema, or the code of a custom one.
         tensors: names that tell which layer it is of: what it yields, then the constants that it reads.
-        way_out: what to do.
+        way_out: what to do; empty where that is not known.
     """
 
     name: str
@@ -44,7 +47,8 @@ class RefusedOperator:
     way_out: str
 
     def __str__(self) -> str:
-        return f"{self.name}, which yields {self.tensors[0].partition(';')[0]!r}: {self.way_out}"
+        where = f"{self.name}, which yields {self.tensors[0].partition(';')[0]!r}"
+        return f"{where}: {self.way_out}" if self.way_out else where
 
 
 def missing(model: Any, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
@@ -53,12 +57,15 @@ def missing(model: Any, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
 
 
 def in_log(log: str, model: Any) -> RefusedOperator | None:
-    """The operator that what the runtime printed is about; None if it tells none."""
+    """The operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
+    if _MEMORY.search(log):
+        return None
     node, code = _NODE.search(log), _MISSING.search(log)
     if node is not None:
         found = list(_named(model, node[1]))
         at_place = [pair for pair in found if pair[0].operators[int(node[2]) :][:1] == [pair[1]]]
-        return next((_described(graph, operator, has=True) for graph, operator in at_place or found), None)
+        told = _TYPES.search(log) is not None
+        return next((_described(*pair, has=True, types_told=told) for pair in at_place or found), None)
     if code is not None:
         return next((_described(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
     if _CUSTOM in log:
@@ -66,8 +73,8 @@ def in_log(log: str, model: Any) -> RefusedOperator | None:
     return None
 
 
-def _described(graph: Graph, operator: Any, *, has: bool) -> RefusedOperator:
-    """``has``: whether the runtime has the operator, and refuses its types or options."""
+def _described(graph: Graph, operator: Any, *, has: bool, types_told: bool = False) -> RefusedOperator:
+    """``has``: whether the runtime has the operator; ``types_told``: whether it said that types are the reason."""
     inputs, outputs = (
         [graph.tensor(i) for i in indices(each) if i >= 0] for each in (operator.inputs, operator.outputs)
     )
@@ -77,10 +84,10 @@ def _described(graph: Graph, operator: Any, *, has: bool) -> RefusedOperator:
         way_out = _WIDE
     elif name in _REPLACEMENTS and (not has or "int32" in types):
         way_out = _REPLACEMENTS[name]
-    elif has and types & {"int8", "int16"} and "float32" not in types:
-        way_out = _IN_FLOAT
+    elif types_told and types & {"int8", "int16"}:
+        way_out = _ONE_TYPE if "float32" in types else _IN_FLOAT
     else:
-        way_out = _REPLACE
+        way_out = "" if has and not types_told else _REPLACE  # an arena that is too small may be the reason
     names = tuple(text(tensor.name) for tensor in (*outputs, *constants))
     return RefusedOperator(name, names or ("",), way_out)
 
