@@ -9,7 +9,7 @@ from pathlib import Path
 from tflite_sparse import comparison
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.evaluation import across_runtimes
-from tflite_sparse.evaluation.each_operator import Run
+from tflite_sparse.evaluation.localise import Run
 from tflite_sparse.evaluation.probes import Sample
 from tflite_sparse.progress import Progress
 from tflite_sparse.report.verification import AcrossRuntimes

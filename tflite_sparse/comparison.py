@@ -74,7 +74,7 @@ def verify(
         reference,
         weights,
         checks,
-        [failure for check in checks for failure in _failures(check, len(inputs))],
+        [failure for check in checks for failure in failures_of(check, len(inputs))],
         samples=len(inputs),
         seed=seed,
         tolerance=tolerance,
@@ -170,7 +170,7 @@ class _Pair:
             refused = {"outputs_bit_exact": False, "within_tolerance": False, "refused": str(error)}
             return check.model_copy(update=refused)
         differences = exactness.differences(found, expected)
-        varies = _varies(expected)
+        varies = vary(expected)
         first = None
         if differences or not varies:
             number = min((each.first_sample for each in differences), default=len(inputs) - 1)
@@ -213,8 +213,8 @@ def _range(outputs: litert.SeparateOutputs) -> float:
     return min(exactness.range_of(np.concatenate([array.reshape(-1) for array in column])) for column in columns)
 
 
-def _varies(outputs: litert.SeparateOutputs) -> bool:
-    """Whether any output depends on the sample: of a constant, equality says little."""
+def vary(outputs: litert.SeparateOutputs) -> bool:
+    """Whether any output depends on the sample: of constants, equality says little."""
     return any(
         not exactness.same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True)
     )
@@ -238,7 +238,8 @@ def place_in_report(found: localise.FirstDifference, sample: int) -> report.Firs
     )
 
 
-def _failures(check: report.RuntimeCheck, samples: int) -> list[str]:
+def failures_of(check: report.RuntimeCheck, samples: int) -> list[str]:
+    """What is wrong in one runtime, as sentences; ``samples``: how many were run."""
     where = check.where
     if check.refused is not None:
         return [f"{where}: {check.refused}"]

@@ -27,7 +27,7 @@ from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_n
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
-from tflite_sparse.runtime import announced_shapes, micro
+from tflite_sparse.runtime import announced_shapes, micro, micro_refusals
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.targets import litert as target
 from tflite_sparse.targets import micro as micro_target
@@ -175,7 +175,8 @@ def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"{reason}; decode the file first")
     missing = micro_code.unsupported(model)
     if missing:
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {', '.join(missing)}")
+        told = "; nor ".join(map(str, micro_refusals.missing(model, missing)))
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {told}")
     refusal = announced_shapes.refusal(dense)
     if refusal is not None:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)

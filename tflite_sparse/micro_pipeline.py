@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from tflite_sparse import across_pipeline, comparison, decoder, micro_code
 from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
-from tflite_sparse.evaluation import exactness, probes
+from tflite_sparse.evaluation import exactness, localise, probes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
 from tflite_sparse.planner import Choice
@@ -126,14 +127,9 @@ def _verified(
     inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
     with progress.stage(f"compare outputs: {runtime.NAME}"):
         expected = runtime.run_separately(against, inputs)
-        checks = _compare(file, inputs, expected)
+        checks = _compare(file, against, inputs, expected)
     across = across_pipeline.micro_beside_litert(dense, inputs, expected, progress)
-    failures = [
-        f"{check.name}: output {each.output!r} ({each.index}) differs on {each.samples} of {len(inputs)} samples"
-        for check in checks
-        for each in check.differences
-    ]
-    failures += [f"{check.name}: {check.refused}" for check in checks if check.refused is not None]
+    failures = [failure for check in checks for failure in comparison.failures_of(check, len(inputs))]
     if across.explained is False:
         failures.append(across_words.in_words(across, "the dense file"))
     return comparison.report_of(
@@ -176,8 +172,14 @@ def _largest(check: report.RuntimeCheck) -> float:
     return max((each.largest_difference or 0.0 for each in check.differences), default=0.0)
 
 
-def _compare(file: Path, inputs: list[probes.Sample], expected: litert.SeparateOutputs) -> list[report.RuntimeCheck]:
-    """Run a file with decoded weights in the arena and in a memory of their own."""
+def _compare(
+    file: Path, against: Path, inputs: list[probes.Sample], expected: litert.SeparateOutputs
+) -> list[report.RuntimeCheck]:
+    """Run a file with decoded weights in the arena and in a memory of their own.
+
+    Where the outputs are the same for every sample, what lies inside is compared as well, on the last one.
+    """
+    varies = comparison.vary(expected)
     alternate = _alternate_bytes(file)
     memories = [(0, "weights decoded into the arena"), (alternate, "into a memory of their own")] if alternate else []
     checks = []
@@ -189,15 +191,19 @@ def _compare(file: Path, inputs: list[probes.Sample], expected: litert.SeparateO
             outputs_bit_exact=False,
             within_tolerance=False,
         )
+        run = partial(runtime.run_separately, alternate_memory_bytes=memory)
         try:
-            found = runtime.run_separately(file, inputs, alternate_memory_bytes=memory)
+            found = run(file, inputs)
             exactness.check_count(file, found, expected)
         except ExecutionError as error:
             checks.append(check.model_copy(update={"refused": str(error)}))
             continue
         differences = [comparison.difference_in_report(each) for each in exactness.differences(found, expected)]
-        exact = {"outputs_bit_exact": not differences, "within_tolerance": not differences}
-        checks.append(check.model_copy(update={**exact, "differences": differences}))
+        inside = None if varies else localise.first_difference_in(run, file, against, inputs[-1])
+        parts = bool(differences) or (inside is not None and inside.tensor is not None)
+        exact = {"outputs_bit_exact": not differences, "within_tolerance": not parts, "outputs_vary": varies}
+        first = None if inside is None else comparison.place_in_report(inside, len(inputs) - 1)
+        checks.append(check.model_copy(update={**exact, "differences": differences, "first_difference": first}))
     return checks
 
 

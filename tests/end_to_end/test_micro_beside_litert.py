@@ -88,6 +88,30 @@ def test_an_operator_that_errs_in_micro_is_named(write):
     assert "'net/conv/blocks' is apart by up to 3" in failure
 
 
+def test_weights_behind_outputs_that_never_vary_are_looked_at(write):
+    """All outputs lie at the end of their range, whatever the weights are."""
+
+    def at_the_end(tensor, model):
+        tensor.quantization.scale, tensor.quantization.zeroPoint = np.array([1e4], np.float32), np.array([127])
+
+    def spoil(tensor, model):
+        model.buffers[tensor.buffer].data = model.buffers[tensor.buffer].data ^ np.uint8(64)
+
+    def model():
+        return odd_models.edited(odd_models.two_layers(), "y", at_the_end)
+
+    dense = write(model(), "dense.tflite")
+    other = write(odd_models.edited(model(), "first weight", spoil), "other.tflite")
+    report = micro_pipeline.verify(other, dense, samples=2)
+    (check,) = report.runtimes
+    assert (check.outputs_bit_exact, check.outputs_vary, check.within_tolerance) == (True, False, False)
+    assert check.first_difference.tensor == "hidden"
+    assert any(
+        "all are the same for every sample; the first tensor to differ is 'hidden'" in line for line in report.failures
+    )
+    assert micro_pipeline.verify(dense, dense, samples=2).passed
+
+
 def test_what_was_found_is_told(write):
     source = write(odd_models.dilated(4))
     report = micro_pipeline.verify(source, source, samples=2)

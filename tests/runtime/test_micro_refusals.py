@@ -65,11 +65,11 @@ def test_an_arena_that_is_too_small_is_no_fault_of_an_operator(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected()))
     for arena in (1000, 1500):
-        with pytest.raises(ExecutionError, match="TensorFlow Lite Micro refuses .*missing: ") as caught:
+        with pytest.raises(ExecutionError, match=r"TensorFlow Lite Micro refuses .*missing: ") as caught:
             micro.run_separately(path, [[np.zeros((1, 600), np.int8)]], arena_bytes=arena)
         assert not isinstance(caught.value, OperatorRefusedError)
     with pytest.raises(
-        OperatorRefusedError, match="That is FULLY_CONNECTED, which yields 'y0'\\.$"
+        OperatorRefusedError, match=r"That is FULLY_CONNECTED, which yields 'y0'\.$"
     ):  # no word of memory
         micro.run_separately(path, [[np.zeros((1, 600), np.int8)]], arena_bytes=2000)
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflite_sparse.evaluation import each_operator
-from tflite_sparse.evaluation.each_operator import Run
 from tflite_sparse.evaluation.exactness import OutputDifference, differences
-from tflite_sparse.evaluation.localise import FirstDifference
+from tflite_sparse.evaluation.localise import FirstDifference, Run
 from tflite_sparse.evaluation.observation import graph_of
 from tflite_sparse.evaluation.probes import Sample
 from tflite_sparse.flatbuffer import serde

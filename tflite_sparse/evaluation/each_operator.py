@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,12 @@ import numpy as np
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.evaluation.exactness import largest_difference, range_of, same_bits
-from tflite_sparse.evaluation.localise import FirstDifference
+from tflite_sparse.evaluation.localise import FirstDifference, Run
 from tflite_sparse.evaluation.observation import activations, graph_of, write_yielding
 from tflite_sparse.evaluation.probes import Sample
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, text
 from tflite_sparse.runtime.litert import SeparateOutputs
-
-Run = Callable[[Path, Sequence[Sample]], SeparateOutputs]
-"""Runs samples through a file in one runtime."""
 
 _STEPS = 2  # each kernel may be one step off the exact value, in either direction
 _SHARE_OF_RANGE = 1e-3  # of float values: sums in other orders and approximations of functions part below 1e-5
