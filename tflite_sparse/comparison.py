@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse import across_pipeline
 from tflite_sparse.errors import ExecutionError, SettingsError
 from tflite_sparse.evaluation import exactness, localise, probes
 from tflite_sparse.flatbuffer import serde
@@ -63,12 +64,23 @@ def verify(
     pair = _Pair(path, reference, threads, tolerance, share_of_range)
     checks: list[report.RuntimeCheck] = []
     inputs: list[probes.Sample] = []
+    across: list[report.AcrossRuntimes] = []
     for signature in _signatures(reference) if kernels else []:
         inputs = probes.samples_for(litert.inputs(reference, signature), samples, seed, file=str(reference))
+        expected: dict[litert.Kernels, litert.SeparateOutputs] = {}
         for each in kernels:
             where = f" of signature {signature!r}" if signature else ""
             with progress.stage(f"compare outputs{where}: {litert.NAMES[each]}"):
-                checks.append(pair.check(inputs, each, signature))
+                try:
+                    expected[each] = pair.expected(inputs, each, signature)
+                except ExecutionError as error:
+                    if each == "default":
+                        raise
+                    checks.append(_check_in(each, signature).model_copy(update={"unavailable": str(error)}))
+                    continue
+                checks.append(pair.check(inputs, expected[each], each, signature))
+        if signature is None:
+            across += across_pipeline.among_litert(reference, inputs, expected)
     return report_of(
         path,
         reference,
@@ -78,6 +90,7 @@ def verify(
         samples=len(inputs),
         seed=seed,
         tolerance=tolerance,
+        across=across,
     )
 
 
@@ -148,21 +161,25 @@ class _Pair:
     tolerance: float
     share_of_range: float
 
-    def check(self, inputs: list[probes.Sample], kernels: litert.Kernels, signature: str | None) -> report.RuntimeCheck:
-        """Compare the outputs in one runtime, and find where they part."""
-        check = report.RuntimeCheck(
-            name=litert.NAMES[kernels],
-            gate=kernels in litert.ALL_KERNELS,
-            signature=signature,
-            outputs_bit_exact=None,
-            within_tolerance=None,
-        )
-        try:
-            expected = self._run(self.reference, inputs, kernels, signature)
-        except ExecutionError as error:
-            if kernels == "default":
-                raise
-            return check.model_copy(update={"unavailable": str(error)})
+    def expected(
+        self, inputs: list[probes.Sample], kernels: litert.Kernels, signature: str | None
+    ) -> litert.SeparateOutputs:
+        """What the reference yields in one runtime.
+
+        Raises:
+            ExecutionError: the runtime refuses it.
+        """
+        return self._run(self.reference, inputs, kernels, signature)
+
+    def check(
+        self,
+        inputs: list[probes.Sample],
+        expected: litert.SeparateOutputs,
+        kernels: litert.Kernels,
+        signature: str | None,
+    ) -> report.RuntimeCheck:
+        """Compare the outputs in one runtime with those expected, and find where they part."""
+        check = _check_in(kernels, signature)
         try:
             found = self._run(self.file, inputs, kernels, signature)
             exactness.check_count(self.file, found, expected)
@@ -184,7 +201,7 @@ class _Pair:
                 "outputs_bit_exact": not differences,
                 "outputs_vary": varies,
                 "within_tolerance": not any(_is_excessive(size, allowed) for size in sizes),
-                "differences": [difference_in_report(each) for each in differences],
+                "differences": [report.OutputDifference.of(each) for each in differences],
                 "first_difference": first,
             }
         )
@@ -204,7 +221,18 @@ class _Pair:
             if not must_exist:
                 return None
             found = localise.FirstDifference(note=_VANISHED)
-        return place_in_report(found, number)
+        return report.FirstDifference.of(found, number)
+
+
+def _check_in(kernels: litert.Kernels, signature: str | None) -> report.RuntimeCheck:
+    """Of one runtime, with nothing compared yet."""
+    return report.RuntimeCheck(
+        name=litert.NAMES[kernels],
+        gate=kernels in litert.ALL_KERNELS,
+        signature=signature,
+        outputs_bit_exact=None,
+        within_tolerance=None,
+    )
 
 
 def _range(outputs: litert.SeparateOutputs) -> float:
@@ -217,24 +245,6 @@ def vary(outputs: litert.SeparateOutputs) -> bool:
     """Whether any output depends on the sample: of constants, equality says little."""
     return any(
         not exactness.same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True)
-    )
-
-
-def difference_in_report(found: exactness.OutputDifference) -> report.OutputDifference:
-    """A difference of one output in the form of the report."""
-    return report.OutputDifference(
-        output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
-    )
-
-
-def place_in_report(found: localise.FirstDifference, sample: int) -> report.FirstDifference:
-    """Where files or runtimes part on a sample, by its number, in the form of the report."""
-    return report.FirstDifference(
-        sample=sample,
-        tensor=found.tensor,
-        operator=found.operator,
-        largest_difference=found.largest,
-        note=found.note,
     )
 
 

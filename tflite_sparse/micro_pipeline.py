@@ -198,11 +198,11 @@ def _compare(
         except ExecutionError as error:
             checks.append(check.model_copy(update={"refused": str(error)}))
             continue
-        differences = [comparison.difference_in_report(each) for each in exactness.differences(found, expected)]
+        differences = [report.OutputDifference.of(each) for each in exactness.differences(found, expected)]
         inside = None if varies else localise.first_difference_in(run, file, against, inputs[-1])
         parts = bool(differences) or (inside is not None and inside.tensor is not None)
         exact = {"outputs_bit_exact": not differences, "within_tolerance": not parts, "outputs_vary": varies}
-        first = None if inside is None else comparison.place_in_report(inside, len(inputs) - 1)
+        first = None if inside is None else report.FirstDifference.of(inside, len(inputs) - 1)
         checks.append(check.model_copy(update={**exact, "differences": differences, "first_difference": first}))
     return checks
 

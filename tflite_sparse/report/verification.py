@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
+
+if TYPE_CHECKING:
+    from tflite_sparse.evaluation import exactness, localise
 
 
 class _Part(pydantic.BaseModel):
@@ -44,6 +47,11 @@ class OutputDifference(_Part):
     samples: int
     largest_difference: float | None
 
+    @classmethod
+    def of(cls, found: exactness.OutputDifference) -> OutputDifference:
+        """What a comparison of outputs found."""
+        return cls(output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest)
+
 
 class FirstDifference(_Part):
     """The first tensor in execution order that differs, on the first sample on which an output does, if any.
@@ -61,6 +69,17 @@ class FirstDifference(_Part):
     operator: str | None
     largest_difference: float | None
     note: str | None
+
+    @classmethod
+    def of(cls, found: localise.FirstDifference, sample: int) -> FirstDifference:
+        """Where files or runtimes part on a sample, given by its number."""
+        return cls(
+            sample=sample,
+            tensor=found.tensor,
+            operator=found.operator,
+            largest_difference=found.largest,
+            note=found.note,
+        )
 
 
 class RuntimeCheck(_Part):
@@ -104,11 +123,13 @@ class AcrossRuntimes(_Part):
     Attributes:
         runtime: the one in question.
         beside: the one that it is compared with.
+        gate: whether what rounding does not explain is a failure. It is not among LiteRT's own runtimes: which of them
+            is wrong is not known, and whoever runs them cannot choose.
         samples: how many were run.
         largest_difference: of an output, in units of its dtype; None where nothing was compared, or shapes or dtypes
             differ, or infinity or NaN stand against something else.
         explained: whether rounding explains it: each operator, given the same values, yields the same but for rounding;
-            None where nothing was compared.
+            None where nothing was compared, or without ``gate`` if the operators could not be run one by one.
         differences: one entry for each output that differs.
         first_difference: where rounding does not explain it: the first operator that computes something else.
         unavailable: why nothing was compared.
@@ -116,6 +137,7 @@ class AcrossRuntimes(_Part):
 
     runtime: str
     beside: str
+    gate: bool
     samples: int
     largest_difference: float | None = None
     explained: bool | None = None

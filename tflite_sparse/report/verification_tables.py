@@ -50,7 +50,11 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
             "The outputs are the same for every sample, so that their equality says little; intermediate tensors were "
             f"compared as well, on one of them. This is so in: {'; '.join(constant)}."
         )
-    lines += [_sentence(across.in_words(each, report.against)) for each in report.across if each.explained is not False]
+    lines += [
+        _sentence(across.in_words(each, report.against))
+        for each in report.across
+        if each.gate != (each.explained is False)
+    ]
     lines += [_sentence(f"FAILED {failure}") for failure in report.failures]
     if report.passed:
         how = "bit for bit"
