@@ -205,3 +205,49 @@ def flip_bit(tensor, model, position=0):
     data = model.buffers[tensor.buffer].data.copy()
     data[position] ^= 1
     model.buffers[tensor.buffer].data = data
+
+
+def dilated(announced_blocks=1, *, open_axes=(0,), zero_point=0):
+    """CONV_2D of every second pixel, as converters write it: between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND.
+
+    Each sample becomes 4 blocks. With a free batch converters announce ``announced_blocks`` = 1 of them. ``zero_point``
+    is that of the input, which is padded.
+    """
+    values = tiny_models.sparse_weights((16, 3, 3, 16), density=0.5)
+    tiny = Tiny()
+    x = tiny.activation("x", (1, 8, 8, 16), "int8", zero_point=zero_point)
+    if open_axes:
+        signature = [-1 if axis in open_axes else size for axis, size in enumerate((1, 8, 8, 16))]
+        tiny.graph.tensors[x].shapeSignature = np.array(signature, np.int32)
+    block, nothing, around = (
+        tiny.constant(name, np.array(sizes, np.int32))
+        for name, sizes in (("block", [2, 2]), ("nothing", [[0, 0]] * 2), ("around", [[2, 2]] * 2))
+    )
+    blocks = tiny.activation("net/conv/blocks", (announced_blocks, 6, 6, 16), "int8", zero_point=zero_point)
+    scale = tiny_models.output_scale(9 * 16 * 0.5)
+    computed = tiny.activation("net/conv/computed", (announced_blocks, 4, 4, 16), "int8", scale, 5)
+    y = tiny.activation("y", (1, 8, 8, 16), "int8", scale, 5)
+    tiny.operator(_BUILTIN.SPACE_TO_BATCH_ND, 2, [x, block, around], [blocks])
+    inputs = [blocks, tiny.weight(values), tiny.bias(16, values)]
+    options = tiny_models.conv_options(same=False)
+    tiny.operator(_BUILTIN.CONV_2D, 3, inputs, [computed], _OPTIONS.Conv2DOptions, options)
+    tiny.operator(_BUILTIN.BATCH_TO_SPACE_ND, 2, [computed, block, nothing], [y])
+    return tiny.finished([x], [y])
+
+
+def custom():
+    """One operator that no runtime knows: ``Mine``, which yields ``net/mine/y``."""
+    tiny = Tiny()
+    x, y = tiny.activation("x", (1, 8), "int8"), tiny.activation("net/mine/y", (1, 8), "int8")
+    tiny.operator(_BUILTIN.CUSTOM, 1, [x], [y])
+    tiny.model.operatorCodes[0].customCode = "Mine"
+    return tiny.finished([x], [y])
+
+
+def endless():
+    """A WHILE that takes some days."""
+    return edited(tiny_models.conv2d_in_subgraph(image=(64, 64)), "limit", _to_the_end)
+
+
+def _to_the_end(tensor, model):
+    model.buffers[tensor.buffer].data = np.full(1, np.iinfo(np.int32).max, np.int32).view(np.uint8)

@@ -9,8 +9,9 @@ import odd_models
 import tiny_models
 from tflite_sparse import comparison
 from tflite_sparse.errors import ExecutionError, SettingsError
-from tflite_sparse.evaluation import localise
+from tflite_sparse.evaluation import each_operator, localise
 from tflite_sparse.evaluation.localise import FirstDifference
+from tflite_sparse.report import verification_tables
 from tflite_sparse.runtime import litert
 
 SAMPLES = 4  # one random, after those at the boundaries
@@ -70,6 +71,44 @@ def runtime(tmp_path, monkeypatch, in_this_process):
 def of(size, dtype="int8"):
     """Outputs that depend on the sample, moved by so much."""
     return lambda number, kernels: [np.array([number + size, 2 * number], dtype)]
+
+
+# One runtime beside another
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """What the operators, run one by one, are said to tell."""
+
+    def tell(found):
+        monkeypatch.setattr(each_operator, "first_unexplained", lambda *_: found)
+
+    return tell
+
+
+@pytest.mark.parametrize(("apart", "asked"), [(0, False), (1, False), (2, True)])
+def test_a_fault_that_both_files_share_is_told(apart, asked, runtime, named):
+    """LiteRT's runtimes are compared on the reference; a rounding is not worth a question."""
+    named(FirstDifference("hidden", "CONV_2D", 7.0))
+    runtime.yields(lambda number, kernels: [np.array([number + apart * (kernels == "builtin")], np.int8)])
+    report = runtime.verify()
+    assert report.passed  # which runtime is wrong is not known
+    assert [each.beside for each in report.across] == [
+        litert.NAMES[kernels] for kernels in ("default", "compiled_model")
+    ]
+    assert [each.largest_difference for each in report.across] == [apart] * 2
+    assert [each.explained for each in report.across] == [not asked] * 2
+    told = [line for line in verification_tables.verdicts(report) if "is the first to compute something else" in line]
+    assert len(told) == 2 * asked
+    assert all("CONV_2D" in line and "'hidden' is apart by up to 7" in line for line in told)
+
+
+def test_operators_that_do_not_run_one_by_one_tell_nothing(runtime, named):
+    named(FirstDifference(note="copies do not run"))
+    runtime.yields(lambda number, kernels: [np.array([9 * (kernels == "builtin")], np.int8)])
+    report = runtime.verify()
+    assert [each.explained for each in report.across] == [None] * 2
+    assert not [line for line in verification_tables.verdicts(report) if "beside" in line]
 
 
 # Tolerance

@@ -83,7 +83,7 @@ def test_estimates_are_what_is_written(file, name):
     }
     for_micro = estimates.pop("micro", None)
     assert estimates == written
-    if for_micro is not None and name not in ("in_while", "float16"):  # which TensorFlow Lite Micro does not run
+    if for_micro is not None:
         report = file_pipeline.encode(path, path.with_name("m.tflite"), target="micro")
         assert for_micro == report.file_bytes
 
@@ -220,6 +220,28 @@ def test_runtimes_of_a_dense_and_of_a_sparse_file(file):
     assert [runtime.loads for runtime in sparse] == [True, True, True, False]
     assert "1 constant" in sparse[-1].reason
     assert "decode" in sparse[-1].reason
+
+
+def test_what_micro_refuses_has_no_size_there(file):
+    """Neither for an operator that it does not run in this form, nor for shapes that are not true."""
+    for model, words in (
+        (fully_connected(data_dtype="float32"), "FULLY_CONNECTED"),
+        (odd_models.dilated(), "it leaves the batch open"),
+    ):
+        found = inspect(file(model))
+        assert found.runtimes[-1].loads is False
+        assert words in found.runtimes[-1].reason
+        assert {estimate.target for estimate in found.estimates} == {"dense", "litert"}
+
+
+def test_a_sparse_file_has_a_size_for_micro_if_its_dense_form_runs_there(file):
+    for model, runs in (
+        (densified(store_sparse(conv2d())), True),
+        (densified(store_sparse(odd_models.dilated())), False),
+    ):
+        found = inspect(file(model))
+        assert found.runtimes[-1].loads is False
+        assert ("micro" in {estimate.target for estimate in found.estimates}) == runs
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path):

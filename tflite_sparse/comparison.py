@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tflite_sparse import across_pipeline
 from tflite_sparse.errors import ExecutionError, SettingsError
 from tflite_sparse.evaluation import exactness, localise, probes
 from tflite_sparse.flatbuffer import serde
@@ -69,28 +70,40 @@ def verify(
     progress = progress or Silent()
     with progress.stage("compare weights") as on_step:
         weights = exactness.compare_weights(path, reference, on_step=on_step)
-    pair = _Pair(path, reference, threads, tolerance, share_of_range, default_must_run)
+    pair = _Pair(path, reference, threads, tolerance, share_of_range)
     checks: list[report.RuntimeCheck] = []
     inputs: list[probes.Sample] = []
     run_with: dict[str, tuple[int, ...]] = {}
+    across: list[report.AcrossRuntimes] = []
     for signature in _signatures(reference) if kernels else []:
         details = shapes.inputs(reference, input_shapes, signature=signature, progress=progress)
         run_with |= {detail.name: detail.shape for detail in details if detail.shape is not None}
         inputs = probes.samples_for(details, samples, seed, file=str(reference))
+        expected: dict[litert.Kernels, litert.SeparateOutputs] = {}
         for each in kernels:
             where = f" of signature {signature!r}" if signature else ""
             with progress.stage(f"compare outputs{where}: {litert.NAMES[each]}"):
-                checks.append(pair.check(inputs, each, signature))
+                try:
+                    expected[each] = pair.expected(inputs, each, signature)
+                except ExecutionError as error:
+                    if each == "default" and default_must_run:
+                        raise
+                    checks.append(_check_in(each, signature).model_copy(update={"unavailable": str(error)}))
+                    continue
+                checks.append(pair.check(inputs, expected[each], each, signature))
+        if signature is None:
+            across += across_pipeline.among_litert(reference, inputs, expected)
     return report_of(
         path,
         reference,
         weights,
         checks,
-        [failure for check in checks for failure in _failures(check, len(inputs))],
+        [failure for check in checks for failure in failures_of(check, len(inputs))],
         samples=len(inputs),
         seed=seed,
         tolerance=tolerance,
         input_shapes=run_with,
+        across=across,
     )
 
 
@@ -105,6 +118,7 @@ def report_of(
     seed: int,
     tolerance: float = 0.0,
     input_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    across: Sequence[report.AcrossRuntimes] = (),
 ) -> report.VerificationReport:
     """What a comparison found, as a report.
 
@@ -118,6 +132,7 @@ def report_of(
         seed: of the random ones.
         tolerance: in units of the dtype of an output.
         input_shapes: of inputs with open sizes, what they were run with.
+        across: how the outputs of ``against`` compare in one runtime beside another.
     """
     failures = [
         *(f"weight {name!r} is missing" for name in weights.missing),
@@ -139,6 +154,7 @@ def report_of(
             different=list(weights.different),
         ),
         runtimes=checks,
+        across=list(across),
         passed=not failures,
         failures=failures,
         input_shapes=dict(input_shapes),
@@ -160,23 +176,26 @@ class _Pair:
     threads: int
     tolerance: float
     share_of_range: float
-    default_must_run: bool
 
-    def check(self, inputs: list[probes.Sample], kernels: litert.Kernels, signature: str | None) -> report.RuntimeCheck:
-        """Compare the outputs in one runtime, and find where they part."""
-        check = report.RuntimeCheck(
-            name=litert.NAMES[kernels],
-            gate=kernels in litert.ALL_KERNELS,
-            signature=signature,
-            outputs_bit_exact=None,
-            within_tolerance=None,
-        )
-        try:
-            expected = self._run(self.reference, inputs, kernels, signature)
-        except ExecutionError as error:
-            if kernels == "default" and self.default_must_run:
-                raise
-            return check.model_copy(update={"unavailable": str(error)})
+    def expected(
+        self, inputs: list[probes.Sample], kernels: litert.Kernels, signature: str | None
+    ) -> litert.SeparateOutputs:
+        """What the reference yields in one runtime.
+
+        Raises:
+            ExecutionError: the runtime refuses it.
+        """
+        return self._run(self.reference, inputs, kernels, signature)
+
+    def check(
+        self,
+        inputs: list[probes.Sample],
+        expected: litert.SeparateOutputs,
+        kernels: litert.Kernels,
+        signature: str | None,
+    ) -> report.RuntimeCheck:
+        """Compare the outputs in one runtime with those expected, and find where they part."""
+        check = _check_in(kernels, signature)
         try:
             found = self._run(self.file, inputs, kernels, signature)
             exactness.check_count(self.file, found, expected)
@@ -184,7 +203,7 @@ class _Pair:
             refused = {"outputs_bit_exact": False, "within_tolerance": False, "refused": str(error)}
             return check.model_copy(update=refused)
         differences = exactness.differences(found, expected)
-        varies = _varies(expected)
+        varies = vary(expected)
         first = None
         if differences or not varies:
             number = min((each.first_sample for each in differences), default=len(inputs) - 1)
@@ -198,7 +217,7 @@ class _Pair:
                 "outputs_bit_exact": not differences,
                 "outputs_vary": varies,
                 "within_tolerance": not any(_is_excessive(size, allowed) for size in sizes),
-                "differences": [difference_in_report(each) for each in differences],
+                "differences": [report.OutputDifference.of(each) for each in differences],
                 "first_difference": first,
             }
         )
@@ -218,13 +237,18 @@ class _Pair:
             if not must_exist:
                 return None
             found = localise.FirstDifference(note=_VANISHED)
-        return report.FirstDifference(
-            sample=number,
-            tensor=found.tensor,
-            operator=found.operator,
-            largest_difference=found.largest,
-            note=found.note,
-        )
+        return report.FirstDifference.of(found, number)
+
+
+def _check_in(kernels: litert.Kernels, signature: str | None) -> report.RuntimeCheck:
+    """Of one runtime, with nothing compared yet."""
+    return report.RuntimeCheck(
+        name=litert.NAMES[kernels],
+        gate=kernels in litert.ALL_KERNELS,
+        signature=signature,
+        outputs_bit_exact=None,
+        within_tolerance=None,
+    )
 
 
 def _range(outputs: litert.SeparateOutputs) -> float:
@@ -233,21 +257,15 @@ def _range(outputs: litert.SeparateOutputs) -> float:
     return min(exactness.range_of(np.concatenate([array.reshape(-1) for array in column])) for column in columns)
 
 
-def _varies(outputs: litert.SeparateOutputs) -> bool:
-    """Whether any output depends on the sample: of a constant, equality says little."""
+def vary(outputs: litert.SeparateOutputs) -> bool:
+    """Whether any output depends on the sample: of constants, equality says little."""
     return any(
         not exactness.same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True)
     )
 
 
-def difference_in_report(found: exactness.OutputDifference) -> report.OutputDifference:
-    """A difference of one output in the form of the report."""
-    return report.OutputDifference(
-        output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
-    )
-
-
-def _failures(check: report.RuntimeCheck, samples: int) -> list[str]:
+def failures_of(check: report.RuntimeCheck, samples: int) -> list[str]:
+    """What is wrong in one runtime, as sentences; ``samples``: how many were run."""
     where = check.where
     if check.refused is not None:
         return [f"{where}: {check.refused}"]

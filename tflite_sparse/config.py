@@ -111,6 +111,14 @@ class TargetSettings(Settings):
                 raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
         return self
 
+    @property
+    def plans_memory_ahead(self) -> bool:
+        """Whether memory is laid out from the shapes in the file, before anything runs: they must be true as they are.
+
+        TensorFlow Lite Micro plans its arena so and Vela its memory map; LiteRT resizes tensors while it runs.
+        """
+        return self.target != "litert"
+
 
 class ExportSettings(TargetSettings):
     """What :func:`tflite_sparse.export` does.
@@ -130,7 +138,8 @@ class ExportSettings(TargetSettings):
         recurrent: how recurrent layers are written: ``"loop"``, as they are, LSTMs of Keras 2 as one fused operator;
             ``"unroll"``, step by step, so that int8 weights can be sparse; ``"step"``, the file computes one time step,
             with the states as inputs and outputs; ``"auto"``: what works.
-        fixed_batch: inputs take one sample and no other number, as LiteRT.js needs it.
+        fixed_batch: inputs take one sample and no other number, as LiteRT.js needs it; for targets other than litert
+            they always do, and no other size of an input stays open.
         finetune_epochs: epochs of training under the masks after they were made (needs labels).
         calibration_samples: how many training samples the quantiser sees.
         verification_samples: how many samples every runtime is compared on.

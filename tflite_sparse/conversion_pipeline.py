@@ -17,7 +17,7 @@ from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, Se
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import lstm_cell_clip, select_v2, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -68,7 +68,8 @@ class Converter:
         """The same, writing one time step where sequences are too long for other forms, or where that was asked for.
 
         Raises:
-            ModelError: one time step was asked for, and the model cannot be written so.
+            ModelError: one time step was asked for, and the model cannot be written so; or the target plans its memory
+                from sizes that neither the model nor the data fix.
         """
         settings = self.settings
         like = None if self.samples is None else self.samples.x_train
@@ -83,6 +84,8 @@ class Converter:
         if time_step is None:
             if calibrated:
                 self._tell_unrolled(traces.as_unrolled(source, like, settings.recurrent))
+            if settings.plans_memory_ahead:  # what sizes are missing is told before the work
+                traces.fixed_shapes(source, like)
             return self
         self.progress.note(f"recurrent layers: one time step, {time_step.words}")
         return replace(self, time_step=time_step)
@@ -214,9 +217,10 @@ class Converter:
                 float_layers=self.float_layers if self.settings.activations == "int8" else {},
                 recurrent=self.settings.recurrent,
                 fixed_batch=self.settings.fixed_batch,
+                fixed_sizes=self.settings.plans_memory_ahead,
                 on_step=on_step,
             )
-            _write(path, converted)
+            self._write(path, converted)
 
     def _check_masks(self, source: SourceModel, path: Path) -> None:
         """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.
@@ -266,8 +270,18 @@ class Converter:
                 as_int8=as_int8,
                 named=named,
                 fixed_batch=self.settings.fixed_batch,
+                fixed_sizes=self.settings.plans_memory_ahead,
             )
-            _write(path, converted)
+            self._write(path, converted)
+
+    def _write(self, path: Path, converted: bytes) -> None:
+        """Write what was converted, mended where the converter errs and for a runtime with fewer operators."""
+        path.write_bytes(converted)
+        lstm_cell_clip.drop(path)
+        if self.settings.target == "micro":
+            model = serde.read(path)
+            if select_v2.apply(model):
+                serde.write(model, path)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)
@@ -317,11 +331,6 @@ def outputs_of(
 def _one_step(source: SourceModel) -> TimeStepSource:
     assert isinstance(source, KerasSource)  # where one time step was chosen
     return TimeStepSource(source)
-
-
-def _write(path: Path, converted: bytes) -> None:
-    path.write_bytes(converted)
-    lstm_cell_clip.drop(path)
 
 
 def _difference(name: str, found: np.ndarray, wanted: np.ndarray) -> str | None:

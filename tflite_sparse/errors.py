@@ -11,12 +11,15 @@ The tree, with the exit code that the command line gives each branch::
     │   └── OutputError           the output folder or file cannot be written
     ├── ConversionError (2)       TensorFlow's converter failed or its process died
     ├── ExecutionError (2)        a runtime refused a model or its process died
-    │   └── InputShapeError       no size was found that an input with an open one runs with
+    │   ├── InputShapeError       no size was found that an input with an open one runs with
+    │   └── OperatorRefusedError  it refused operators, which are named
     ├── VerificationError (1)     a written file is not what it must be; it was not delivered
     └── BudgetError (1)           no file of this model is as small as was asked for; nothing was written
 
 A message is one or two lines: it names the file, tensor or layer, what was expected, and the cure.
 """
+
+from __future__ import annotations
 
 
 class TfliteSparseError(Exception):
@@ -55,6 +58,26 @@ class ConversionError(TfliteSparseError):
 
 class ExecutionError(TfliteSparseError):
     """A runtime refused to load or run a model, or the process it ran in died."""
+
+    def renamed(self, path: object, name: object) -> ExecutionError:
+        """The same error of a file under another name than its ``path``."""
+        return type(self)(str(self).replace(str(path), str(name)))
+
+
+class OperatorRefusedError(ExecutionError):
+    """A runtime refused operators of a model.
+
+    Attributes:
+        tensors: for each operator, names of tensors that tell which layer it is of.
+    """
+
+    def __init__(self, message: str, tensors: tuple[tuple[str, ...], ...]) -> None:
+        super().__init__(message)
+        self.tensors = tensors
+
+    def renamed(self, path: object, name: object) -> OperatorRefusedError:
+        """See :class:`ExecutionError`."""
+        return OperatorRefusedError(str(self).replace(str(path), str(name)), self.tensors)
 
 
 class InputShapeError(ExecutionError):

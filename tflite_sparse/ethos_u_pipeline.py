@@ -14,7 +14,7 @@ from tflite_sparse.planner import Choice
 from tflite_sparse.progress import Timed
 from tflite_sparse.report.micro import EthosUFile, EthosUReport
 from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import vela
+from tflite_sparse.runtime import announced_shapes, vela
 from tflite_sparse.targets import ethos_u
 from tflite_sparse.targets.form import Answer
 
@@ -26,13 +26,16 @@ def encode(
 
     Raises:
         FlatbufferError: ``source`` cannot be read.
-        ExecutionError: Vela is not installed, or refused the file.
+        ExecutionError: Vela is not installed, or refused the file; or the shapes that the file announces are not true.
         OutputError: the compiled file cannot be written, or would replace ``source``.
     """
     compiled = destination.with_name(f"{destination.stem}_vela.tflite")
     if compiled.resolve() == source.resolve():
         raise OutputError(f"cannot write {compiled}: the compiled file would replace the source. Choose another -o.")
     choices = write_dense(source, temporary)
+    refusal = announced_shapes.refusal(temporary)
+    if refusal is not None:  # Vela plans memory from them
+        raise ExecutionError(f"{source} is not for Arm Ethos-U: {refusal}.")
     with timed.stage("verify weights"):
         verified = comparison.verify(temporary, source, kernels=())
     if not verified.passed:
@@ -67,7 +70,7 @@ def compile_beside(
             if baseline is not None:
                 before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
         except ExecutionError as error:
-            raise ExecutionError(str(error).replace(str(copy), "the dense file")) from error
+            raise error.renamed(copy, "the dense file") from error
         # Vela writes the model alone.
         serde.write_content(memoryview(result.path.read_bytes()), compiled, serde.archive_of(path))
     return EthosUReport(

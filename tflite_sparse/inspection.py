@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import numpy as np
 
 from tflite_sparse import micro_code
 from tflite_sparse.config import TargetSettings
-from tflite_sparse.decoder import decode_model, is_sparse
+from tflite_sparse.decoder import decode_file, decode_model, is_sparse
 from tflite_sparse.encoder import encode_model
 from tflite_sparse.encoding.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.encoding.entropy import entropy_bytes
@@ -28,8 +29,8 @@ from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
 from tflite_sparse.rewrites import decode_op
+from tflite_sparse.runtime import announced_shapes, micro, micro_refusals
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.runtime import micro
 from tflite_sparse.runtime.input_shapes import Shapes, needed
 from tflite_sparse.targets import litert as target
 from tflite_sparse.targets import micro as micro_target
@@ -63,13 +64,16 @@ def inspect(
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
     with progress.stage("load in each runtime"):
-        answers = [*_litert_answers(path, input_shapes), _micro_answer(path, model)]
+        answers = _litert_answers(path, input_shapes)
+        of_micro, micro_has_a_file = _micro_answers(path, model)
+        answers.append(of_micro)
     with progress.stage("estimate sizes"):
         estimates = {
             "dense": _dense_bytes(path),
             target.NAME: _bytes_for_litert(path, file_bytes - archive_bytes, refused=answers[0].loads is False),
-            micro_target.NAME: _bytes_for_micro(path),
         }
+        if micro_has_a_file:
+            estimates[micro_target.NAME] = _bytes_for_micro(path)
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -80,9 +84,7 @@ def inspect(
         operators=dict(sorted(operators.items())),
         runtimes=answers,
         estimates=[
-            Estimate(target=name, file_bytes=model_bytes + archive_bytes)
-            for name, model_bytes in estimates.items()
-            if model_bytes is not None
+            Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
     )
@@ -179,7 +181,19 @@ def _litert_answers(path: Path, given: Shapes | None) -> list[RuntimeAnswer]:
     ]
 
 
-def _micro_answer(path: Path, model: Any) -> RuntimeAnswer:
+def _micro_answers(path: Path, model: Any) -> tuple[RuntimeAnswer, bool]:
+    """What TensorFlow Lite Micro says of a file, and whether ``encode``, which starts from its dense form, has one."""
+    if not is_sparse(model):
+        answer = _micro_answer(path, model, path)
+        return answer, answer.loads is not False
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        dense = Path(folder) / "dense.tflite"
+        decode_file(path, dense)
+        has_a_file = _micro_answer(dense, serde.read(dense), dense).loads is not False
+        return _micro_answer(path, model, dense), has_a_file
+
+
+def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
     count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
     if count:
         things = "constant" if count == 1 else "constants"
@@ -187,7 +201,11 @@ def _micro_answer(path: Path, model: Any) -> RuntimeAnswer:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"{reason}; decode the file first")
     missing = micro_code.unsupported(model)
     if missing:
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {', '.join(missing)}")
+        told = "; nor ".join(map(str, micro_refusals.missing(model, missing)))
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {told}")
+    refusal = announced_shapes.refusal(dense)
+    if refusal is not None:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
     if not micro.is_available():
         return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
     try:
@@ -211,11 +229,8 @@ def _bytes_for_litert(path: Path, model_bytes: int, *, refused: bool) -> int:
     return min(encoded, model_bytes) if keeps else encoded
 
 
-def _bytes_for_micro(path: Path) -> int | None:
-    """None where TensorFlow Lite Micro does not have an operator of the model."""
+def _bytes_for_micro(path: Path) -> int:
     model = serde.read(path)
     decode_model(model)
-    if micro_code.unsupported(model):
-        return None
     encode_model(model, micro_target.Micro(least_saving_bytes=TargetSettings().micro_min_saving), keep_refused=False)
     return len(serde.serialize(model))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from tflite_sparse import comparison, decoder, micro_code
+from tflite_sparse import across_pipeline, comparison, decoder, micro_code
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import ExecutionError, VerificationError
-from tflite_sparse.evaluation import exactness, probes
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
+from tflite_sparse.evaluation import exactness, localise, probes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
 from tflite_sparse.planner import Choice
 from tflite_sparse.progress import Progress, Silent, Timed
+from tflite_sparse.report import across as across_words
 from tflite_sparse.report import verification as report
 from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
 from tflite_sparse.report.model import NOT_INSTALLED, Runtime, Verification
 from tflite_sparse.report.verification import VerificationReport
+from tflite_sparse.runtime import announced_shapes, litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
@@ -49,18 +52,20 @@ def encode(
 
     Raises:
         FlatbufferError: ``source`` cannot be read.
-        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file.
+        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         dense = Path(name) / "dense.tflite"
         decoder.decode_file(source, dense)
+        _check_operators(dense, source)
+        _check_shapes(dense, source)
         with timed.stage("encode") as on_step:
             choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
         try:
-            verified = verify(destination, dense, samples=samples, seed=seed, progress=timed)
+            verified = _verified(destination, dense, dense, samples, seed, timed)
             found = _report(destination, dense, array_name, timed) if verified.passed else None
         except ExecutionError as error:
-            raise ExecutionError(str(error).replace(str(dense), str(source))) from error
+            raise error.renamed(dense, source) from error
     return choices, verified.model_copy(update={"against": str(source)}), found
 
 
@@ -79,6 +84,8 @@ def verify(
 ) -> VerificationReport:
     """Compare a file for TensorFlow Lite Micro with the dense one that it stands for, in that runtime.
 
+    The dense one is compared with itself in LiteRT as well: a fault that both files share shows there.
+
     Args:
         file: the file in question, compressed or not.
         against: the file that says how it must be.
@@ -88,7 +95,8 @@ def verify(
 
     Raises:
         FlatbufferError: a file cannot be read.
-        ExecutionError: the runtime is installed and does not run ``against``.
+        ExecutionError: the runtime is installed and does not run a file that ``against`` stands for; or the shapes that
+            a file announces are not true, so that it would compute garbage.
         VerificationError: ``file`` is sparse in LiteRT's format.
     """
     progress = progress or Silent()
@@ -97,19 +105,52 @@ def verify(
             f"{file} is not for {runtime.NAME}: its sparse tensors are LiteRT's, it would compute garbage. "
             "Decode it first, or encode it with --target micro."
         )
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, progress.stage("compare weights") as on_step:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         back, dense = Path(name) / "file.tflite", Path(name) / "against.tflite"
+        for path, decoded in ((file, back), (against, dense)):
+            decoder.decode_file(path, decoded)
+            _check_shapes(decoded, path)
+        return _verified(file, against, dense, samples, seed, progress)
+
+
+def _verified(
+    file: Path, against: Path, dense: Path, samples: int, seed: int, progress: Progress
+) -> VerificationReport:
+    """Compare ``file`` with ``against``, whose decoded form is ``dense``."""
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, progress.stage("compare weights") as on_step:
+        back = Path(name) / "file.tflite"
         decoder.decode_file(file, back)
-        decoder.decode_file(against, dense)
         weights = exactness.compare_weights(back, dense, on_step=on_step)
-    checks, count = _compare(file, against, samples, seed, progress)
-    failures = [
-        f"{check.name}: output {each.output!r} ({each.index}) differs on {each.samples} of {count} samples"
-        for check in checks
-        for each in check.differences
-    ]
-    failures += [f"{check.name}: {check.refused}" for check in checks if check.refused is not None]
-    return comparison.report_of(file, against, weights, checks, failures, samples=count, seed=seed)
+    if not runtime.is_available():
+        progress.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
+        return comparison.report_of(file, against, weights, [], [], samples=0, seed=seed)
+    inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
+    with progress.stage(f"compare outputs: {runtime.NAME}"):
+        expected = runtime.run_separately(against, inputs)
+        checks = _compare(file, against, inputs, expected)
+    across = across_pipeline.micro_beside_litert(dense, inputs, expected, progress)
+    failures = [failure for check in checks for failure in comparison.failures_of(check, len(inputs))]
+    if across.explained is False:
+        failures.append(across_words.in_words(across, "the dense file"))
+    return comparison.report_of(
+        file, against, weights, checks, failures, samples=len(inputs), seed=seed, across=[across]
+    )
+
+
+def _check_operators(dense: Path, source: Path) -> None:
+    model = serde.read(dense)
+    missing = micro_refusals.missing(model, micro_code.unsupported(model))
+    if missing:
+        raise OperatorRefusedError(
+            f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
+            tuple(each.tensors for each in missing),
+        )
+
+
+def _check_shapes(dense: Path, source: Path) -> None:
+    refusal = announced_shapes.refusal(dense)
+    if refusal is not None:
+        raise ExecutionError(f"{source} is not for {runtime.NAME}: {refusal}.")
 
 
 def summary(verified: VerificationReport) -> Verification:
@@ -118,6 +159,7 @@ def summary(verified: VerificationReport) -> Verification:
         weights_bit_exact=verified.weights.equal == verified.weights.compared,
         outputs_bit_exact=bool(verified.runtimes) and all(check.outputs_bit_exact for check in verified.runtimes),
         samples=verified.samples,
+        across=verified.across,
         runtimes=[
             Runtime(name=check.name, outputs_bit_exact=check.outputs_bit_exact, largest_difference=_largest(check))
             for check in verified.runtimes
@@ -131,36 +173,38 @@ def _largest(check: report.RuntimeCheck) -> float:
 
 
 def _compare(
-    file: Path, against: Path, samples: int, seed: int, progress: Progress
-) -> tuple[list[report.RuntimeCheck], int]:
-    """Run both files, the first one with decoded weights in the arena and in a memory of their own."""
-    if not runtime.is_available():
-        progress.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
-        return [], 0
-    inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
+    file: Path, against: Path, inputs: list[probes.Sample], expected: litert.SeparateOutputs
+) -> list[report.RuntimeCheck]:
+    """Run a file with decoded weights in the arena and in a memory of their own.
+
+    Where the outputs are the same for every sample, what lies inside is compared as well, on the last one.
+    """
+    varies = comparison.vary(expected)
     alternate = _alternate_bytes(file)
     memories = [(0, "weights decoded into the arena"), (alternate, "into a memory of their own")] if alternate else []
     checks = []
-    with progress.stage(f"compare outputs: {runtime.NAME}"):
-        expected = runtime.run_separately(against, inputs)
-        for memory, words in memories or [(0, "nothing decoded")]:
-            check = report.RuntimeCheck(
-                name=f"{runtime.NAME}, {words}",
-                gate=True,
-                signature=None,
-                outputs_bit_exact=False,
-                within_tolerance=False,
-            )
-            try:
-                found = runtime.run_separately(file, inputs, alternate_memory_bytes=memory)
-                exactness.check_count(file, found, expected)
-            except ExecutionError as error:
-                checks.append(check.model_copy(update={"refused": str(error)}))
-                continue
-            differences = [comparison.difference_in_report(each) for each in exactness.differences(found, expected)]
-            exact = {"outputs_bit_exact": not differences, "within_tolerance": not differences}
-            checks.append(check.model_copy(update={**exact, "differences": differences}))
-    return checks, len(inputs)
+    for memory, words in memories or [(0, "nothing decoded")]:
+        check = report.RuntimeCheck(
+            name=f"{runtime.NAME}, {words}",
+            gate=True,
+            signature=None,
+            outputs_bit_exact=False,
+            within_tolerance=False,
+        )
+        run = partial(runtime.run_separately, alternate_memory_bytes=memory)
+        try:
+            found = run(file, inputs)
+            exactness.check_count(file, found, expected)
+        except ExecutionError as error:
+            checks.append(check.model_copy(update={"refused": str(error)}))
+            continue
+        differences = [report.OutputDifference.of(each) for each in exactness.differences(found, expected)]
+        inside = None if varies else localise.first_difference_in(run, file, against, inputs[-1])
+        parts = bool(differences) or (inside is not None and inside.tensor is not None)
+        exact = {"outputs_bit_exact": not differences, "within_tolerance": not parts, "outputs_vary": varies}
+        first = None if inside is None else report.FirstDifference.of(inside, len(inputs) - 1)
+        checks.append(check.model_copy(update={**exact, "differences": differences, "first_difference": first}))
+    return checks
 
 
 def _decoded_sizes(path: Path) -> list[list[int]]:

@@ -13,10 +13,11 @@ from typing import Any
 
 from tflite_sparse import android, cpu_clock, delivery, source_pipeline
 from tflite_sparse.config import ExportSettings
+from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.delivery import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.encoding_pipeline import Encoding
-from tflite_sparse.errors import ExecutionError, SettingsError
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.evaluation import user_metric
 from tflite_sparse.evaluation.accuracy import Name
 from tflite_sparse.evaluation.user_metric import UserMetric
@@ -173,7 +174,10 @@ class _Export:
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+        try:
+            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+        except OperatorRefusedError as error:
+            raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
         measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
@@ -225,6 +229,15 @@ class _Export:
         assert samples is not None  # android.check()
         with self.progress.stage("run samples for the app"):
             return {folder / name: content for name, content in android.contents(paths, samples).items()}
+
+
+def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
+    """The layers whose operators were refused, as far as they are known, as a sentence to follow the error's."""
+    known = source.layers()
+    found = [layer for tensors in error.tensors if (layer := layer_of(tensors, known)) is not None]
+    if not found:
+        return ""
+    return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

@@ -13,13 +13,19 @@ import tensorflow as tf
 
 import tflite_sparse
 
-DENSE = {
-    "dense-float32.tflite": "7fc8e21c13c94dae20fe5943be55704b4e49bd4298423aa7b1264e4b270e12ae",
-    "dense-int8.tflite": "670b70809a4538da5efe339f3b9021707ddeca002b021923f12a60855c3e0cc6",
-}
-SPARSE = {
-    "litert": "ebb0238c42ecd24d120fefa9fbcdd926fc057855db8e07abe22ce653f227fe2a",
-    "micro": "fbe918d5117c5830e08d14263fbbbb13f3e57696fa4c5bc41347b0d2a227c071",
+FILES = {
+    "litert": {
+        "dense-float32.tflite": "7fc8e21c13c94dae20fe5943be55704b4e49bd4298423aa7b1264e4b270e12ae",
+        "dense-int8.tflite": "670b70809a4538da5efe339f3b9021707ddeca002b021923f12a60855c3e0cc6",
+        "model.tflite": "ebb0238c42ecd24d120fefa9fbcdd926fc057855db8e07abe22ce653f227fe2a",
+    },
+    # Of later date than the others: for this target models are traced with a batch of 1, which leaves out the
+    # operators that work out the batch in front of a RESHAPE.
+    "micro": {
+        "dense-float32.tflite": "581754d52a456343e7c7328ce456fa566695d12113e67fba97ccc5a41aae7b51",
+        "dense-int8.tflite": "47e42c331d1783e6c434ebafd5fc1709dfa12d13b7f36c54ecd31ed0d2faa12f",
+        "model.tflite": "e928fe231d3e496ca2091f218a84f3452464920a593d23a1600214ebd2738225",
+    },
 }
 
 
@@ -47,10 +53,10 @@ def integer_model(keras3):
     return model
 
 
-@pytest.mark.parametrize("target", ["litert", "micro"])
+@pytest.mark.parametrize("target", FILES)
 def test_files_have_the_bytes_that_they_always_had(target, integer_model, tmp_path):
     x = np.random.default_rng(1).integers(0, 4, (40, 8, 8, 1)).astype(np.float32)
     report = tflite_sparse.export(integer_model, x, int8=True, target=target, calibration_samples=20, out=tmp_path)
     assert report.gates.passed
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.glob("*.tflite")}
-    assert found == {**DENSE, "model.tflite": SPARSE[target]}, f"made with TensorFlow {tf.__version__}"
+    assert found == FILES[target], f"made with TensorFlow {tf.__version__}"

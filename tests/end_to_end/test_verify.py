@@ -342,7 +342,7 @@ def test_seed_and_samples_decide_what_is_run_in_micro(write, monkeypatch):
 
     def record(path, samples, **_):
         runs.append(np.concatenate([array for (array,) in samples]))
-        return litert.SeparateOutputs(("y",), (0,), tuple((sample[0],) for sample in samples))
+        return litert.run_separately(path, samples, "reference")
 
     monkeypatch.setattr(micro, "is_available", lambda: True)
     monkeypatch.setattr(micro, "run_separately", record)

@@ -1,10 +1,13 @@
 """Running files in each of LiteRT's runtimes."""
 
+import sys
+
 import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 from ai_edge_litert import schema_py_generated as schema
 
+import odd_models
 import tiny_models
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import litert
@@ -242,3 +245,15 @@ def test_truncated_file(kernels, write):
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(ExecutionError, match=r"model.tflite"):
         litert.run(path, tiny_models.samples(model), kernels)
+
+
+@every_runtime
+def test_what_loads_and_does_not_run_is_refused(kernels, write):
+    """CompiledModel of 2.3.0 takes an operator that it does not have, and fails when it runs."""
+    assert litert.refusal(write(odd_models.custom()), kernels) is not None
+    assert litert.refusal(write(tiny_models.fully_connected()), kernels) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="without SIGALRM nothing is limited")
+def test_a_file_that_does_not_end_is_refused(write):
+    assert litert.refusal(write(odd_models.endless()), "builtin", seconds=1) == "it took too long and was stopped."

@@ -54,24 +54,26 @@ def to_float32(
     as_int8: bool = False,
     named: bool = False,
     fixed_batch: bool = False,
+    fixed_sizes: bool = False,
 ) -> bytes:
     """The dense float32 ``.tflite`` of a model.
 
     Args:
         model: what to convert.
         recurrent: how recurrent layers are written.
-        like: samples ``(n, *input shape)``, of several inputs by their names; where recurrent layers are written step
-            by step they tell how many steps there are, if the model leaves that open.
+        like: samples ``(n, *input shape)``, of several inputs by their names; where sizes are fixed, or recurrent
+            layers are written step by step, they tell sizes that the model leaves open.
         as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
         named: name operators after their layers, as :func:`to_int8` does where layers stay float32.
         fixed_batch: whether inputs take one sample and no other number.
+        fixed_sizes: whether inputs leave no size open.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
+        ModelError: sizes must be fixed, and neither the model nor ``like`` tells one.
     """
-    forms = [
-        replace(form, named=named) for form in traces(model, like, recurrent, int8=as_int8, fixed_batch=fixed_batch)
-    ]
+    traced = traces(model, like, recurrent, int8=as_int8, fixed_batch=fixed_batch, fixed_sizes=fixed_sizes)
+    forms = [replace(form, named=named) for form in traced]
     return _first_that_works(model, forms, _Quantisation(), ignore_steps)
 
 
@@ -87,6 +89,7 @@ def to_int8(
     float_layers: FloatLayers | None = None,
     recurrent: Recurrent = "auto",
     fixed_batch: bool = False,
+    fixed_sizes: bool = False,
     on_step: Step = ignore_steps,
 ) -> bytes:
     """The dense ``.tflite`` with int8 weights (zero point 0) and integer activations.
@@ -103,6 +106,7 @@ def to_int8(
         float_layers: of int8 activations, the layers whose operators stay float32, by the rule that says so.
         recurrent: how recurrent layers are written.
         fixed_batch: whether inputs take one sample and no other number.
+        fixed_sizes: whether inputs leave no size open: what the model leaves open is as in ``samples``.
         on_step: told (samples seen, samples in all); what is not min-max sees each sample twice.
 
     Raises:
@@ -110,7 +114,7 @@ def to_int8(
         SettingsError: the ``float_layers`` of a rule have no operators of their own.
     """
     kept = float_layers or {}
-    traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch)
+    traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch, fixed_sizes=fixed_sizes)
     forms = [replace(form, named=bool(kept)) for form in traced]
     return _first_that_works(
         model, forms, _Quantisation(samples, input_io or io, io, activations, calibration, dense_scales, kept), on_step

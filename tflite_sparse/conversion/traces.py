@@ -26,7 +26,13 @@ _BYTES_OF_A_STEP = {"LSTM": 4000, "GRU": 4000, "ConvLSTM2D": 4000, "SimpleRNN": 
 
 
 def traces(
-    model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, int8: bool, fixed_batch: bool = False
+    model: SourceModel,
+    like: Arrays | None,
+    recurrent: Recurrent,
+    *,
+    int8: bool,
+    fixed_batch: bool = False,
+    fixed_sizes: bool = False,
 ) -> list[Trace]:
     """The forms to try, one after the other.
 
@@ -36,11 +42,15 @@ def traces(
         recurrent: what the user wants.
         int8: whether activations are calibrated.
         fixed_batch: whether inputs take one sample and no other number; where there are loops, they do so anyway.
+        fixed_sizes: whether inputs leave no size open: one sample, of the sizes of the model or of ``like``.
+
+    Raises:
+        ModelError: sizes must be fixed, and neither the model nor ``like`` tells one.
     """
     loops = model.loops()
-    one_sample = Trace({spec.name: (1, *spec.shape[1:]) for spec in model.inputs()})
+    one_sample = Trace(fixed_shapes(model, like) if fixed_sizes else _one_sample(model))
     if not loops.any:
-        return [one_sample] if fixed_batch else [AS_IT_IS]
+        return [one_sample] if fixed_batch or fixed_sizes else [AS_IT_IS]
     loop = one_sample
     shapes = _shapes(model, like)
     unrolled = Trace(shapes, unrolled=True)
@@ -89,6 +99,25 @@ def as_unrolled(model: SourceModel, like: Arrays | None, recurrent: Recurrent) -
     return Unrolled(steps, None in sizes, steps * a_step)
 
 
+def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each input by its name, without an open size: a batch of 1, what is open besides as in ``like``.
+
+    Raises:
+        ModelError: the model leaves a size open and there are no samples to take it from; names input and axes.
+    """
+    if all(None not in spec.shape[1:] for spec in model.inputs()):
+        return _one_sample(model)
+    if like is not None:
+        return _shapes(model, like)
+    spec = next(spec for spec in model.inputs() if None in spec.shape[1:])
+    axes = [str(axis) for axis, size in enumerate(spec.shape) if axis and size is None]
+    which = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(axes[:-1])} and {axes[-1]}"
+    raise ModelError(
+        f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves {which} open, and this target plans its "
+        "memory from fixed sizes. Give --data with samples of that size, or build the model with it."
+    )
+
+
 def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, calibrated: bool) -> TimeStep | None:
     """What a model is fed with as one time step, where it is converted so; else None.
 
@@ -121,11 +150,16 @@ def _described(model: TimeStepSource, steps: int, words: str) -> TimeStep:
 
 def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
     """Of one sample of each input, with a batch of 1; sizes that the model leaves open as in ``like``."""
-    shapes: dict[str, tuple[int | None, ...]] = {spec.name: (1, *spec.shape[1:]) for spec in model.inputs()}
+    shapes = _one_sample(model)
     if like is None:
         return shapes
     arrays = ordered(like, tuple(shapes))
     return {name: (1, *array.shape[1:]) for name, array in zip(shapes, arrays, strict=True)}
+
+
+def _one_sample(model: SourceModel) -> dict[str, tuple[int | None, ...]]:
+    """Of each input with a batch of 1; sizes that the model leaves open stay so."""
+    return {spec.name: (1, *spec.shape[1:]) for spec in model.inputs()}
 
 
 def _steps(shapes: Mapping[str, tuple[int | None, ...]]) -> int:

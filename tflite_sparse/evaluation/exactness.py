@@ -74,6 +74,7 @@ class OutputDifference:
         largest: the largest difference in units of the dtype; None where shapes or dtypes differ, or infinity or NaN
             stand against something else.
         first_sample: the first on which it differs.
+        worst_sample: the one on which it differs most: by no finite number, or by ``largest``.
     """
 
     name: str
@@ -81,6 +82,7 @@ class OutputDifference:
     samples: int
     largest: float | None
     first_sample: int
+    worst_sample: int
 
 
 WeightKey = tuple[int, int]
@@ -221,10 +223,10 @@ def differences(found: litert.SeparateOutputs, expected: litert.SeparateOutputs)
         pairs = [(a[index], b[index]) for a, b in zip(found.rows, expected.rows, strict=True)]
         places = [sample for sample, pair in enumerate(pairs) if not same_bits(*pair)]
         if places:
-            sizes = [largest_difference(*pairs[sample]) for sample in places]
-            known = [size for size in sizes if size is not None]
-            largest = max(known) if len(known) == len(sizes) else None
-            result.append(OutputDifference(name, index, len(places), largest, places[0]))
+            distances = [largest_difference(*pairs[sample]) for sample in places]
+            sizes = [math.inf if distance is None else distance for distance in distances]
+            worst = sizes.index(max(sizes))
+            result.append(OutputDifference(name, index, len(places), distances[worst], places[0], places[worst]))
     return tuple(result)
 
 

@@ -8,8 +8,9 @@ the files may vanish in the copies.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from tflite_sparse.evaluation.pairing import partners
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, signature_of, text
 from tflite_sparse.runtime import litert
+
+Run = Callable[[Path, Sequence[Sequence[np.ndarray]]], litert.SeparateOutputs]
+"""Runs samples, one array for each input, through a file in one runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def first_difference(
     signature: str | None = None,
     threads: int = 2,
 ) -> FirstDifference | None:
-    """Find the first tensor in execution order that differs between two files, in one runtime.
+    """Find the first tensor in execution order that differs between two files, in one of LiteRT's runtimes.
 
     Args:
         path: the file in question.
@@ -64,6 +68,14 @@ def first_difference(
     Returns:
         Where they part, or why that could not be found; None if all tensors that the files have in common are equal.
     """
+    run = partial(litert.run_separately, kernels=kernels, signature=signature, threads=threads)
+    return first_difference_in(run, path, reference, sample, signature=signature)
+
+
+def first_difference_in(
+    run: Run, path: Path, reference: Path, sample: Sequence[np.ndarray], *, signature: str | None = None
+) -> FirstDifference | None:
+    """Do as :func:`first_difference`, in the runtime that ``run`` stands for."""
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
         try:
@@ -71,8 +83,8 @@ def first_difference(
             graph, other = graph_of(second, signature), graph_of(first, signature)
             yielded = activations(graph)
             known = partners(yielded, graph, activations(other), other, _alike)
-            found = _observed(first, other, list(known.values()), folder, sample, kernels, signature, threads)
-            expected = _observed(second, graph, list(known), folder, sample, kernels, signature, threads)
+            found = _observed(first, other, list(known.values()), folder, sample, run)
+            expected = _observed(second, graph, list(known), folder, sample, run)
         except (ExecutionError, FlatbufferError) as error:
             reason = str(error).replace(f"{folder}/", "")
             return FirstDifference(note=f"copies that yield their intermediate tensors do not run: {reason}")
@@ -91,17 +103,10 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def _observed(
-    model: Any,
-    graph: Graph,
-    wanted: list[int],
-    folder: Path,
-    sample: Sequence[np.ndarray],
-    kernels: litert.Kernels,
-    signature: str | None,
-    threads: int,
+    model: Any, graph: Graph, wanted: list[int], folder: Path, sample: Sequence[np.ndarray], run: Run
 ) -> dict[int, np.ndarray]:
     """The values of these tensors (and of the graph's outputs) on a sample. Edits the model."""
     path = folder / "copy.tflite"
     write_yielding(model, graph, wanted, path)
-    result = litert.run_separately(path, [sample], kernels, signature=signature, threads=threads)
+    result = run(path, [sample])
     return dict(zip(result.indices, result.rows[0], strict=True))

@@ -16,6 +16,7 @@ from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport
+from tflite_sparse.report.verification import AcrossRuntimes
 
 
 class _Part(pydantic.BaseModel):
@@ -189,12 +190,14 @@ class Verification(_Part):
     """What was checked on the written file, read back from disk.
 
     ``outputs_bit_exact`` speaks of the runtimes that run the dense file; LiteRT's default one is always among them.
+    ``across`` is the dense file in one runtime beside another, where both files could share a fault.
     """
 
     weights_bit_exact: bool
     outputs_bit_exact: bool
     samples: int
     runtimes: list[Runtime]
+    across: list[AcrossRuntimes] = []
 
 
 class Gates(_Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import accuracy_words, alternatives, ratio, target_tables, time_step
+from tflite_sparse.report import accuracy_words, across, alternatives, ratio, target_tables, time_step
 from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import LayerError
@@ -154,4 +154,5 @@ def verification(found: Verification) -> str:
         line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
+    line += "".join(f"; {across.in_words(each, 'the dense file')}" for each in found.across)
     return line + "."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
+
+if TYPE_CHECKING:
+    from tflite_sparse.evaluation import exactness, localise
 
 
 class _Part(pydantic.BaseModel):
@@ -44,6 +47,11 @@ class OutputDifference(_Part):
     samples: int
     largest_difference: float | None
 
+    @classmethod
+    def of(cls, found: exactness.OutputDifference) -> OutputDifference:
+        """What a comparison of outputs found."""
+        return cls(output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest)
+
 
 class FirstDifference(_Part):
     """The first tensor in execution order that differs, on the first sample on which an output does, if any.
@@ -61,6 +69,17 @@ class FirstDifference(_Part):
     operator: str | None
     largest_difference: float | None
     note: str | None
+
+    @classmethod
+    def of(cls, found: localise.FirstDifference, sample: int) -> FirstDifference:
+        """Where files or runtimes part on a sample, given by its number."""
+        return cls(
+            sample=sample,
+            tensor=found.tensor,
+            operator=found.operator,
+            largest_difference=found.largest,
+            note=found.note,
+        )
 
 
 class RuntimeCheck(_Part):
@@ -98,6 +117,35 @@ class RuntimeCheck(_Part):
         return self.name + (f", signature {self.signature!r}" if self.signature else "")
 
 
+class AcrossRuntimes(_Part):
+    """The reference, one file, in two runtimes: a fault that both files share shows here.
+
+    Attributes:
+        runtime: the one in question.
+        beside: the one that it is compared with.
+        gate: whether what rounding does not explain is a failure. It is not among LiteRT's own runtimes: which of them
+            is wrong is not known, and whoever runs them cannot choose.
+        samples: how many were run.
+        largest_difference: of an output, in units of its dtype; None where nothing was compared, or shapes or dtypes
+            differ, or infinity or NaN stand against something else.
+        explained: whether rounding explains it: each operator, given the same values, yields the same but for rounding;
+            None where nothing was compared, or without ``gate`` if the operators could not be run one by one.
+        differences: one entry for each output that differs.
+        first_difference: where rounding does not explain it: the first operator that computes something else.
+        unavailable: why nothing was compared.
+    """
+
+    runtime: str
+    beside: str
+    gate: bool
+    samples: int
+    largest_difference: float | None = None
+    explained: bool | None = None
+    differences: list[OutputDifference] = []
+    first_difference: FirstDifference | None = None
+    unavailable: str | None = None
+
+
 class VerificationReport(_Part):
     """All of it.
 
@@ -108,8 +156,10 @@ class VerificationReport(_Part):
         tolerance: by how much outputs may differ.
         input_shapes: of the reference's inputs with open sizes, by name, what they were run with.
         not_compared: why outputs were compared in no runtime, where they were not.
+        across: the reference in one runtime beside another.
         passed: whether every weight is equal, no runtime that takes the reference refuses the file, and every output
-            that was compared in a runtime with ``gate`` is within the tolerance.
+            that was compared in a runtime with ``gate`` is within the tolerance; for TensorFlow Lite Micro also whether
+            rounding explains how it parts from LiteRT.
         failures: why not, one sentence each.
     """
 
@@ -122,6 +172,7 @@ class VerificationReport(_Part):
     tolerance: float
     weights: WeightsCheck
     runtimes: list[RuntimeCheck]
+    across: list[AcrossRuntimes] = []
     passed: bool
     failures: list[str]
     input_shapes: dict[str, tuple[int, ...]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report import across
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.tables import Table
 from tflite_sparse.report.verification import OutputDifference, RuntimeCheck, VerificationReport
@@ -54,6 +55,11 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
             "The outputs are the same for every sample, so that their equality says little; intermediate tensors were "
             f"compared as well, on one of them. This is so in: {'; '.join(constant)}."
         )
+    lines += [
+        _sentence(across.in_words(each, report.against))
+        for each in report.across
+        if each.gate != (each.explained is False)
+    ]
     lines += [_sentence(f"FAILED {failure}") for failure in report.failures]
     if report.passed:
         how = "bit for bit"

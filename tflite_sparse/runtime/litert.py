@@ -18,7 +18,7 @@ from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
 from tflite_sparse.progress import Step, ignore_steps
-from tflite_sparse.runtime import over_time
+from tflite_sparse.runtime import over_time, time_limit
 from tflite_sparse.runtime.over_time import Feedback
 
 Kernels = Literal["default", "builtin", "reference", "compiled_model"]
@@ -49,6 +49,7 @@ UNKNOWN_SIZE = 32
 """Of a size that may change, other than the batch, where nothing tells a better one."""
 
 _BATCH = 32
+_SECONDS_TO_RUN = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,10 +218,23 @@ def _are_counts(graph: Graph, readers: Sequence[Use]) -> bool:
     )
 
 
-def refusal(path: Path, kernels: Kernels, shapes: Sequence[tuple[int, ...]] | None = None) -> str | None:
-    """Why a runtime does not load a file, in one line; None if it does. ``shapes`` are those of its inputs."""
+def refusal(
+    path: Path,
+    kernels: Kernels,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+    *,
+    seconds: int = _SECONDS_TO_RUN,
+) -> str | None:
+    """Why a runtime does not load a file and run it once in so many seconds, in one line; None if it does.
+
+    Args:
+        path: the file.
+        kernels: which runtime.
+        shapes: of its inputs; None: with a batch of 1, and :data:`UNKNOWN_SIZE` for other open sizes.
+        seconds: of wall time.
+    """
     try:
-        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels, shapes=shapes)
+        child.call(f"{__name__}:load_here", path=str(path), kernels=kernels, shapes=shapes, seconds=seconds)
     except child.ChildDiedError as death:
         return f"it {death.how}. {_last_line(death.log)}".rstrip()
     except RuntimeError as error:
@@ -279,14 +293,19 @@ def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_
 
 
 def load_here(
-    path: str, kernels: Kernels, shapes: Sequence[tuple[int, ...]] | None = None, on_step: Step = ignore_steps
+    path: str,
+    kernels: Kernels,
+    shapes: Sequence[tuple[int, ...]] | None,
+    seconds: int,
+    on_step: Step = ignore_steps,
 ) -> None:
-    """Load a file in this process, ready to run."""
+    """Load a file in this process, and run it once on zeros: CompiledModel loads operators that it does not have."""
     del on_step
-    session = Session(path, kernels, 1)
-    if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
-        wanted = [detail.example_shape for detail in session.inputs] if shapes is None else shapes
-        session.feed([np.zeros(shape, each.dtype) for shape, each in zip(wanted, session.inputs, strict=True)])
+    with time_limit.at_most(seconds):
+        session = Session(path, kernels, 1)
+        if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
+            wanted = [detail.example_shape for detail in session.inputs] if shapes is None else shapes
+            session.run([np.zeros(shape, each.dtype) for shape, each in zip(wanted, session.inputs, strict=True)])
 
 
 class Session:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse import child
-from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
 from tflite_sparse.progress import Step, ignore_steps
-from tflite_sparse.runtime import over_time
+from tflite_sparse.runtime import micro_refusals, over_time
 from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
 
@@ -256,7 +256,14 @@ def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any
         except child.ChildDiedError as death:
             raise ExecutionError(f"{NAME} {death.how} on {path}. {_told(log)}".rstrip()) from death
         except RuntimeError as error:
-            raise ExecutionError(f"{NAME} refuses {path}: {_told(log) or one_line(error)}") from error
+            raise _refused(path, _told(log) or one_line(error)) from error
+
+
+def _refused(path: Path, words: str) -> ExecutionError:
+    found = micro_refusals.in_log(words, serde.read(path))
+    if found is None:
+        return ExecutionError(f"{NAME} refuses {path}: {words}")
+    return OperatorRefusedError(f"{NAME} refuses {path}: {words.rstrip('.')}. That is {found}.", (found.tensors,))
 
 
 def _told(log: Path) -> str:

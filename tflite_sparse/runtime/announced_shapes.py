@@ -1,0 +1,134 @@
+"""Whether the tensors of a file have the shapes that the file announces, once it runs.
+
+The converter writes a size that it does not know as 1. LiteRT works out the true shapes while it runs; TensorFlow Lite
+Micro and Vela lay out memory from what is written, and where that is too small they write past their buffers and
+report success. A dilated convolution of a model with a free batch is the usual case: SPACE_TO_BATCH_ND yields several
+blocks of each sample, and the file announces one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tflite_sparse import child
+from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, shape_of, signature_of, text
+from tflite_sparse.progress import Step
+from tflite_sparse.runtime import time_limit
+
+Shapes = dict[int, tuple[int, ...]]
+"""Of the tensors of one graph, by index."""
+
+_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class UntrueShape:
+    """A tensor that has another shape than the file announces.
+
+    Attributes:
+        tensor: its name.
+        operator: what yields it.
+        announced: its shape in the file.
+        computed: its shape in LiteRT, for inputs of the shapes that the file announces.
+    """
+
+    tensor: str
+    operator: str
+    announced: tuple[int, ...]
+    computed: tuple[int, ...]
+
+
+def first_untrue(path: Path) -> UntrueShape | None:
+    """The first tensor in execution order whose announced shape is not true; None if all are.
+
+    The file is run once in LiteRT's built-in kernels, on zeros, in a process of its own. Tensors of graphs that other
+    operators call are compared as well, as far as they were called.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+        ExecutionError: LiteRT does not run it, so that nothing is known.
+    """
+    found = _computed(path)
+    for graph, shapes in zip(graphs(serde.read(path)), found, strict=True):
+        for operator in graph.operators:
+            for index in indices(operator.outputs):
+                announced = shape_of(graph.tensor(index))
+                if shapes.get(index, announced) != announced:
+                    name = text(graph.tensor(index).name)
+                    return UntrueShape(name, graph.operator_name(operator), announced, shapes[index])
+    return None
+
+
+def refusal(path: Path) -> str | None:
+    """Why a runtime that plans memory ahead cannot run a file, and what to do, in one sentence; None if it can.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+    """
+    graph = next(graphs(serde.read(path)))
+    for index in indices(graph.subgraph.inputs):
+        axes = [axis for axis in _open_axes(graph, index) if axis > 0]
+        if axes:
+            name, axis = text(graph.tensor(index).name), axes[0]
+            return f"it leaves axis {axis} of input {name!r} open: convert it with the size that the app will feed"
+    try:
+        untrue = first_untrue(path)
+    except ExecutionError:
+        return None  # whoever runs it will tell
+    if untrue is None:
+        return None
+    what = (
+        f"{untrue.operator} yields {untrue.tensor!r} of shape {untrue.computed}, and the file announces "
+        f"{untrue.announced}, from which memory is planned"
+    )
+    if any(0 in _open_axes(graph, index) for index in indices(graph.subgraph.inputs)):
+        return f"it leaves the batch open: convert it with a batch of 1 ({what})"
+    return f"its shapes are known only while it runs: replace the layer ({what})"
+
+
+def computed_here(path: str, given: Shapes, on_step: Step) -> list[Shapes]:
+    """The shapes of all tensors, graph by graph, after one run in this process on inputs of these shapes."""
+    del on_step
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    try:
+        interpreter = Interpreter(
+            path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, num_threads=1
+        )
+    except ValueError as error:  # what the binding raises for a file that its verifier refuses
+        raise RuntimeError(str(error)) from error
+    with time_limit.at_most(_SECONDS):
+        interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], np.zeros(given[detail["index"]], detail["dtype"]))
+        interpreter.invoke()
+    return [
+        {int(each["index"]): tuple(map(int, each["shape"])) for each in interpreter.get_tensor_details(number)}
+        for number in range(interpreter.num_subgraphs())
+    ]
+
+
+def _computed(path: Path) -> list[Shapes]:
+    graph = next(graphs(serde.read(path)))
+    given = {index: shape_of(graph.tensor(index)) for index in indices(graph.subgraph.inputs)}
+    if any(dtype_of(graph.tensor(index)) is None for index in given):
+        raise ExecutionError(f"{path} has an input that takes no numbers; such values cannot be made up.")
+    try:
+        result: list[Shapes] = child.call(f"{__name__}:{computed_here.__name__}", path=str(path), given=given)
+    except child.ChildDiedError as death:
+        raise ExecutionError(f"LiteRT {death.how} on {path}.") from death
+    except RuntimeError as error:
+        raise ExecutionError(f"LiteRT refuses {path}: {one_line(error)}") from error
+    return result
+
+
+def _open_axes(graph: Graph, index: int) -> list[int]:
+    """The axes of a tensor that the caller may set and that the file announces no size of."""
+    tensor = graph.tensor(index)
+    sizes = zip(signature_of(tensor), shape_of(tensor), strict=False)
+    return [axis for axis, (size, announced) in enumerate(sizes) if size < 0 and announced <= 1]

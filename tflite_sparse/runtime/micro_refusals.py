@@ -1,0 +1,106 @@
+"""What TensorFlow Lite Micro refuses of a file: the operator, the tensors that tell its layer, and a way out.
+
+The runtime prints the operator (``Node SQRT (number 1) failed to invoke``) or its code (``Didn't find op for builtin
+opcode 'TILE'``) on the C level.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, text, type_name
+
+_NODE = re.compile(r"Node (\S+) \(number (\d+)f?\) failed to")
+_MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
+_CUSTOM = "op code CUSTOM"
+_MEMORY = re.compile(r"Failed to allocate|Failed to resize|missing: \d+")
+_TYPES = re.compile(r"\b(?:types?|INT\d+|FLOAT\d+)\b")
+
+_REPLACEMENTS = {
+    "REDUCE_PROD": "it works out sizes that the model leaves open: convert it with a batch of 1, as export does",
+    "GELU": "use relu, silu or hard_silu in place of gelu",
+    "SELECT": "Keras 3's Embedding makes it: take that of Keras 2 (tf_keras), or a layer of your own with tf.gather",
+    "TILE": "use Concatenate in place of RepeatVector, and Conv2DTranspose in place of UpSampling",
+}
+_REPLACEMENTS["SELECT_V2"] = _REPLACEMENTS["SELECT"]
+_WIDE = "it takes positions in int32: give the input dtype='int32', and tf.argmax output_type=tf.int32"
+_IN_FLOAT = 'keep its layer in float32, by a rule of precision = "float32" in the --recipe of export'
+_ONE_TYPE = "it takes data and weights of one type: convert with integer activations, as export --int8 does"
+_REPLACE = "replace its layer before the conversion"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedOperator:
+    """An operator that the runtime does not run.
+
+    Attributes:
+        name: of the operator in the schema, or the code of a custom one.
+        tensors: names that tell which layer it is of: what it yields, then the constants that it reads.
+        way_out: what to do; empty where that is not known.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    way_out: str
+
+    def __str__(self) -> str:
+        where = f"{self.name}, which yields {self.tensors[0].partition(';')[0]!r}"
+        return f"{where}: {self.way_out}" if self.way_out else where
+
+
+def missing(model: Any, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
+    """The first operator of each of these names, which the runtime does not have."""
+    return tuple(next(_described(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
+
+
+def in_log(log: str, model: Any) -> RefusedOperator | None:
+    """The operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
+    if _MEMORY.search(log):
+        return None
+    node, code = _NODE.search(log), _MISSING.search(log)
+    if node is not None:
+        found = list(_named(model, node[1]))
+        at_place = [pair for pair in found if pair[0].operators[int(node[2]) :][:1] == [pair[1]]]
+        told = _TYPES.search(log) is not None
+        return next((_described(*pair, has=True, types_told=told) for pair in at_place or found), None)
+    if code is not None:
+        return next((_described(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
+    if _CUSTOM in log:
+        return next((_described(graph, operator, has=False) for graph, operator in _custom(model)), None)
+    return None
+
+
+def _described(graph: Graph, operator: Any, *, has: bool, types_told: bool = False) -> RefusedOperator:
+    """``has``: whether the runtime has the operator; ``types_told``: whether it said that types are the reason."""
+    inputs, outputs = (
+        [graph.tensor(i) for i in indices(each) if i >= 0] for each in (operator.inputs, operator.outputs)
+    )
+    constants = [graph.tensor(index) for index in indices(operator.inputs) if index >= 0 and graph.is_constant(index)]
+    name, types = graph.operator_name(operator), {type_name(tensor) for tensor in (*inputs, *outputs)}
+    if "int64" in types:
+        way_out = _WIDE
+    elif name in _REPLACEMENTS and (not has or "int32" in types):
+        way_out = _REPLACEMENTS[name]
+    elif types_told and types & {"int8", "int16"}:
+        way_out = _ONE_TYPE if "float32" in types else _IN_FLOAT
+    else:
+        way_out = "" if has and not types_told else _REPLACE  # an arena that is too small may be the reason
+    names = tuple(text(tensor.name) for tensor in (*outputs, *constants))
+    return RefusedOperator(name, names or ("",), way_out)
+
+
+def _named(model: Any, name: str) -> Iterator[tuple[Graph, Any]]:
+    for graph in graphs(model):
+        for operator in graph.operators:
+            if graph.operator_name(operator) == name:
+                yield graph, operator
+
+
+def _custom(model: Any) -> Iterator[tuple[Graph, Any]]:
+    for graph in graphs(model):
+        for operator in graph.operators:
+            if model.operatorCodes[operator.opcodeIndex].customCode is not None:
+                yield graph, operator
