@@ -36,6 +36,7 @@ def verify(
     kernels: Sequence[litert.Kernels] = litert.KERNELS_TO_VERIFY,
     input_shapes: Shapes | None = None,
     default_must_run: bool = True,
+    not_compared: str | None = None,
     progress: Progress | None = None,
 ) -> report.VerificationReport:
     """Compare the weights of two files bit for bit, then their outputs in every runtime and signature.
@@ -52,6 +53,7 @@ def verify(
         input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         default_must_run: whether it is an error that the default interpreter refuses ``against``; if not, nothing is
             compared there.
+        not_compared: why there are no ``kernels``, for the report.
         progress: who listens.
 
     Returns:
@@ -91,6 +93,7 @@ def verify(
         seed=seed,
         tolerance=tolerance,
         input_shapes=run_with,
+        not_compared=not_compared,
     )
 
 
@@ -105,6 +108,7 @@ def report_of(
     seed: int,
     tolerance: float = 0.0,
     input_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    not_compared: str | None = None,
 ) -> report.VerificationReport:
     """What a comparison found, as a report.
 
@@ -118,6 +122,7 @@ def report_of(
         seed: of the random ones.
         tolerance: in units of the dtype of an output.
         input_shapes: of inputs with open sizes, what they were run with.
+        not_compared: why outputs were compared in no runtime.
     """
     failures = [
         *(f"weight {name!r} is missing" for name in weights.missing),
@@ -142,6 +147,7 @@ def report_of(
         passed=not failures,
         failures=failures,
         input_shapes=dict(input_shapes),
+        not_compared=not_compared,
     )
 
 

@@ -21,6 +21,7 @@ from tflite_sparse.report.verification import VerificationReport
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
+_MISSING = f"{runtime.NAME} needs pip install 'tflite-sparse[micro]'"
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
@@ -109,7 +110,10 @@ def verify(
         for each in check.differences
     ]
     failures += [f"{check.name}: {check.refused}" for check in checks if check.refused is not None]
-    return comparison.report_of(file, against, weights, checks, failures, samples=count, seed=seed)
+    missing = None if checks else _MISSING
+    return comparison.report_of(
+        file, against, weights, checks, failures, samples=count, seed=seed, not_compared=missing
+    )
 
 
 def summary(verified: VerificationReport) -> Verification:
@@ -135,7 +139,7 @@ def _compare(
 ) -> tuple[list[report.RuntimeCheck], int]:
     """Run both files, the first one with decoded weights in the arena and in a memory of their own."""
     if not runtime.is_available():
-        progress.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
+        progress.note(f"outputs were not compared: {_MISSING}")
         return [], 0
     inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
     alternate = _alternate_bytes(file)
