@@ -37,6 +37,7 @@ def verify(
     kernels: Sequence[litert.Kernels] = litert.KERNELS_TO_VERIFY,
     input_shapes: Shapes | None = None,
     default_must_run: bool = True,
+    not_compared: str | None = None,
     progress: Progress | None = None,
 ) -> report.VerificationReport:
     """Compare the weights of two files bit for bit, then their outputs in every runtime and signature.
@@ -53,6 +54,7 @@ def verify(
         input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         default_must_run: whether it is an error that the default interpreter refuses ``against``; if not, nothing is
             compared there.
+        not_compared: why there are no ``kernels``, for the report.
         progress: who listens.
 
     Returns:
@@ -104,6 +106,7 @@ def verify(
         tolerance=tolerance,
         input_shapes=run_with,
         across=across,
+        not_compared=not_compared,
     )
 
 
@@ -119,6 +122,7 @@ def report_of(
     tolerance: float = 0.0,
     input_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
     across: Sequence[report.AcrossRuntimes] = (),
+    not_compared: str | None = None,
 ) -> report.VerificationReport:
     """What a comparison found, as a report.
 
@@ -133,6 +137,7 @@ def report_of(
         tolerance: in units of the dtype of an output.
         input_shapes: of inputs with open sizes, what they were run with.
         across: how the outputs of ``against`` compare in one runtime beside another.
+        not_compared: why outputs were compared in no runtime.
     """
     failures = [
         *(f"weight {name!r} is missing" for name in weights.missing),
@@ -158,6 +163,7 @@ def report_of(
         passed=not failures,
         failures=failures,
         input_shapes=dict(input_shapes),
+        not_compared=not_compared,
     )
 
 

@@ -19,6 +19,7 @@ from tflite_sparse import (
 from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion_pipeline import BASELINE_INT8
 from tflite_sparse.delivery import C_HEADER, C_SOURCE, COMPILED
+from tflite_sparse.errors import InputShapeError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.progress import Timed
@@ -108,6 +109,10 @@ class Encoding:
         settings = self.settings
         failures = verification.verify_weights(sparse, dense, self.progress.stage)
         ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
-        probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
+        try:
+            probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
+        except InputShapeError as error:
+            cure = "Give data (--data), whose sizes are taken, or a fixed size in the model."
+            raise InputShapeError(error.problem, cure) from error
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong

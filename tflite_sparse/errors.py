@@ -81,7 +81,15 @@ class OperatorRefusedError(ExecutionError):
 
 
 class InputShapeError(ExecutionError):
-    """No size was found that an input with an open one runs with."""
+    """No size was found that an input with an open one runs with.
+
+    Attributes:
+        problem: the message without the cure, which depends on the command.
+    """
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        super().__init__(f"{problem} {cure}".rstrip())
+        self.problem = problem
 
 
 class VerificationError(TfliteSparseError):

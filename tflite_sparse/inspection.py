@@ -24,7 +24,16 @@ from tflite_sparse.encoding.entropy import entropy_bytes
 from tflite_sparse.encoding.layout import kept_mask
 from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text, type_name, zero_points_of
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    graphs,
+    indices,
+    shape_of,
+    signature_of,
+    text,
+    type_name,
+    zero_points_of,
+)
 from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.progress import Progress, Silent
 from tflite_sparse.report.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
@@ -212,7 +221,11 @@ def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
         arena = micro.arena(path, seconds_per_run=_SECONDS_IN_MICRO)
     except ExecutionError as error:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=str(error))
-    return RuntimeAnswer(name=micro.NAME, loads=True, reason=f"in an arena of {arena:,} bytes")
+    graph = next(graphs(model))
+    tensors = [graph.tensor(index) for index in indices(graph.subgraph.inputs)]
+    fixed = [shape_of(tensor) for tensor in tensors if any(size < 0 for size in signature_of(tensor)[1:])]
+    words = f", with the sizes that the file announces for open ones: {', '.join(map(str, fixed))}" if fixed else ""
+    return RuntimeAnswer(name=micro.NAME, loads=True, reason=f"in an arena of {arena:,} bytes{words}")
 
 
 def _dense_bytes(path: Path) -> int:

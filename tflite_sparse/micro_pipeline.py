@@ -24,6 +24,7 @@ from tflite_sparse.runtime import announced_shapes, litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.targets.micro import Micro, MicroCodec
 
+_MISSING = f"{runtime.NAME} needs pip install 'tflite-sparse[micro]'"
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
@@ -122,8 +123,8 @@ def _verified(
         decoder.decode_file(file, back)
         weights = exactness.compare_weights(back, dense, on_step=on_step)
     if not runtime.is_available():
-        progress.note(f"outputs were not compared: {runtime.NAME} needs pip install 'tflite-sparse[micro]'")
-        return comparison.report_of(file, against, weights, [], [], samples=0, seed=seed)
+        progress.note(f"outputs were not compared: {_MISSING}")
+        return comparison.report_of(file, against, weights, [], [], samples=0, seed=seed, not_compared=_MISSING)
     inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
     with progress.stage(f"compare outputs: {runtime.NAME}"):
         expected = runtime.run_separately(against, inputs)

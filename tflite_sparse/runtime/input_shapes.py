@@ -68,7 +68,7 @@ def inputs(
         customs = custom_operators(serde.read(path))
         if customs:
             raise ExecutionError(f"{litert.NAMES['default']} refuses {path}, with {_listed(customs)}: {found}")
-        raise InputShapeError(_not_found(path, details, sizes, found, signature))
+        raise _not_found(path, details, sizes, found, signature)
     return tuple(dataclasses.replace(detail, shape=shape) for detail, shape in zip(details, found, strict=True))
 
 
@@ -269,15 +269,16 @@ def _window(graph: Graph, operator: Any) -> list[tuple[int, int]]:
 
 def _not_found(
     path: Path, details: Sequence[InputDetails], sizes: Sequence[int], reason: str, signature: str | None
-) -> str:
+) -> InputShapeError:
     name, detail = next(
         each for each in zip(_names(path, details, signature), details, strict=True) if _is_open(each[1])
     )
     example = ",".join(str(size) if size >= 0 else "N" if place else "1" for place, size in enumerate(detail.signature))
-    return (
+    problem = (
         f"{path}: no size of its input {name!r} ({in_words(detail.signature)}) was found that runs, of {len(sizes)} "
-        f"from {min(sizes):,} to {max(sizes):,} ({reason.rstrip('.')}). Give one: --input-shape {name}={example}"
+        f"from {min(sizes):,} to {max(sizes):,} ({reason.rstrip('.')})."
     )
+    return InputShapeError(problem, f"Give one: --input-shape {name}={example}")
 
 
 def _listed(names: Iterable[str]) -> str:
