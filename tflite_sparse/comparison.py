@@ -100,7 +100,7 @@ def verify(
         reference,
         weights,
         checks,
-        [failure for check in checks for failure in failures_of(check, len(inputs))],
+        [failure for check in checks for failure in _failures(check, len(inputs))],
         samples=len(inputs),
         seed=seed,
         tolerance=tolerance,
@@ -270,8 +270,7 @@ def vary(outputs: litert.SeparateOutputs) -> bool:
     )
 
 
-def failures_of(check: report.RuntimeCheck, samples: int) -> list[str]:
-    """What is wrong in one runtime, as sentences; ``samples``: how many were run."""
+def _failures(check: report.RuntimeCheck, samples: int) -> list[str]:
     where = check.where
     if check.refused is not None:
         return [f"{where}: {check.refused}"]
@@ -282,11 +281,16 @@ def failures_of(check: report.RuntimeCheck, samples: int) -> list[str]:
         + ("no finite number" if each.largest_difference is None else f"up to {each.largest_difference:g}")
         for each in check.differences
     ]
+    return sentences + first_to_differ(check)
+
+
+def first_to_differ(check: report.RuntimeCheck) -> list[str]:
+    """The sentence on where the files part in one runtime, if that is known."""
     first = check.first_difference
-    if first is not None and first.tensor is not None:
-        also = "" if check.differences else "no output differs, but all are the same for every sample; "
-        sentences.append(f"{where}: {also}the first tensor to differ is {first.tensor!r}, of {first.operator}")
-    return sentences
+    if first is None or first.tensor is None:
+        return []
+    also = "" if check.differences else "no output differs, but all are the same for every sample; "
+    return [f"{check.where}: {also}the first tensor to differ is {first.tensor!r}, of {first.operator}"]
 
 
 def _is_excessive(difference: float | None, tolerance: float) -> bool:

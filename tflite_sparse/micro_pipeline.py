@@ -130,7 +130,7 @@ def _verified(
         expected = runtime.run_separately(against, inputs)
         checks = _compare(file, against, inputs, expected)
     across = across_pipeline.micro_beside_litert(dense, inputs, expected, progress)
-    failures = [failure for check in checks for failure in comparison.failures_of(check, len(inputs))]
+    failures = [failure for check in checks for failure in _failures(check, len(inputs))]
     if across.explained is False:
         failures.append(across_words.in_words(across, "the dense file"))
     return comparison.report_of(
@@ -206,6 +206,16 @@ def _compare(
         first = None if inside is None else report.FirstDifference.of(inside, len(inputs) - 1)
         checks.append(check.model_copy(update={**exact, "differences": differences, "first_difference": first}))
     return checks
+
+
+def _failures(check: report.RuntimeCheck, samples: int) -> list[str]:
+    sentences = [
+        f"{check.name}: output {each.output!r} ({each.index}) differs on {each.samples} of {samples} samples"
+        for each in check.differences
+    ]
+    if check.refused is not None:
+        sentences.append(f"{check.name}: {check.refused}")
+    return sentences + comparison.first_to_differ(check)
 
 
 def _decoded_sizes(path: Path) -> list[list[int]]:
