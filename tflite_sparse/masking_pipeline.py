@@ -6,21 +6,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse import training_curve
 from tflite_sparse.config import ExportSettings, PruningSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.errors import DataError, ModelError, SettingsError
 from tflite_sparse.progress import Timed
-from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning import left_dense, masks, plan, recipe, training
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import left_dense as left_dense_words
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Masking:
         failures = converter.baseline(plain, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        done = described(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        done = described(pruned, kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
         curve = None
         if by is not None:
             curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
@@ -116,7 +116,11 @@ class Masking:
                 )
             check_finite(stripped)
         self.progress.note(words)
-        done = described(kernels, applied, before, settings.finetune_epochs, words)
+        done = described(
+            stripped, kernels, applied, before, settings.finetune_epochs, words, by_rules=by_rules is not None
+        )
+        if done.left_dense is not None and done.left_dense.is_loud:
+            self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
         return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
 
 
@@ -134,9 +138,19 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     return rules
 
 
-def described(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
-    """What the report says of kernels that are masked now."""
+def described(
+    source: SourceModel,
+    kernels: Sequence[Kernel],
+    applied: int,
+    before: float,
+    epochs: int,
+    words: str,
+    *,
+    by_rules: bool = False,
+) -> report_model.Pruning:
+    """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones."""
     now = masks.sparsity_of(kernels)
+    dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules) if now.zeros else None
     return report_model.Pruning(
         prunable_kernels=len(kernels),
         prunable_weights=now.weights,
@@ -145,6 +159,7 @@ def described(kernels: Sequence[Any], applied: int, before: float, epochs: int, 
         after=now.share,
         epochs=epochs,
         words=words,
+        left_dense=dense,
     )
 
 

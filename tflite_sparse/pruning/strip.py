@@ -12,7 +12,8 @@ import numpy as np
 
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.keras_model import WRAPPER, KerasSource, flatten
+from tflite_sparse.sources.keras_model import WRAPPER, KerasSource
+from tflite_sparse.sources.kernels import flatten
 from tflite_sparse.sources.saved_model import SavedModelSource
 from tflite_sparse.sources.source_model import SourceModel
 

@@ -24,7 +24,6 @@ from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import (
     layers,
     mixed_precision,
-    orientation,
     recurrent,
     strings,
     tensorflow_import,
@@ -32,6 +31,7 @@ from tflite_sparse.sources import (
 )
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
+from tflite_sparse.sources.kernels import flatten, is_float, kernels_and_variables
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, SourceModel, Trace
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
@@ -69,7 +69,7 @@ class KerasSource:
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         """See :class:`SourceModel`."""
         for variable in self.model.weights:
-            if _is_float(variable):
+            if is_float(variable):
                 yield str(getattr(variable, "path", variable.name)).partition(":")[0], np.asarray(variable.numpy())
 
     def layers(self) -> list[Layer]:
@@ -243,25 +243,6 @@ def _generation(model: Any) -> ModuleType:
     return tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
 
 
-def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
-    """Every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable."""
-    found: dict[int, tuple[Any, Kernel]] = {}
-    names: Counter[str] = Counter()
-    for layer in flatten(model):
-        for variable in _own_variables(layer):
-            if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
-                name = _path(layer, variable)
-                names[name] += 1
-                unique = name if names[name] == 1 else f"{name} ({names[name]})"
-                found[id(variable)] = variable, _kernel(unique, layer, variable)
-    return list(found.values())
-
-
-def flatten(model: Any) -> Iterator[Any]:
-    """Every layer of a Keras model, the model itself, nested models and cells of recurrent layers included."""
-    yield from model._flatten_layers()  # both generations have it; neither has a public equal
-
-
 def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
     strings.refuse_layers(flatten(model), name)
     for what in ("input", "output"):
@@ -410,35 +391,6 @@ def _custom_objects(path: Path) -> dict[str, Any]:
         if isinstance(value, type)
         for package in [getattr(value, "_keras_package", "Custom")]
     }
-
-
-def _path(layer: Any, variable: Any) -> str:
-    """Where a variable is in the model. Keras 2 forgets all but the last part in some files."""
-    path = str(getattr(variable, "path", variable.name)).partition(":")[0]
-    return path if "/" in path else f"{layer.name}/{path}"
-
-
-def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
-    return Kernel(
-        name,
-        type(layer).__name__,
-        tuple(int(n) for n in variable.shape),
-        variable.numpy,
-        variable.assign,
-        orientation.axes(layer, len(variable.shape)),
-    )
-
-
-def _own_variables(layer: Any) -> list[Any]:
-    """The trainable-by-nature variables of a layer, those of its sublayers and frozen or not left aside."""
-    for attribute in ("_trainable_variables", "_trainable_weights"):  # Keras 3, Keras 2
-        if hasattr(layer, attribute):
-            return list(getattr(layer, attribute))
-    return []
-
-
-def _is_float(variable: Any) -> bool:
-    return "float" in str(getattr(variable.dtype, "name", variable.dtype))
 
 
 def _identifier(name: str) -> str:
