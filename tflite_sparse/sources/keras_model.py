@@ -270,17 +270,25 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
 
 
 def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
-    """Call a subclassed model of Keras 3 that was built but not called, as a file of one is after it was loaded.
+    """Call a subclassed model that was built but not called, as a ``.keras`` file of one is after it was loaded.
 
     Keras exports only what was called once; the shapes are those that it was built with.
     """
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
     try:
-        inputs = keras.tree.map_shape_structure(keras.KerasTensor, list(shapes.values()))
-        model(*inputs)
+        model(*(_symbols(shape, keras) for shape in shapes.values()))
     except Exception as error:
         raise ModelError(f"{name} is a subclassed model that cannot be called: {one_line(error)}") from error
+
+
+def _symbols(shapes: Any, keras: ModuleType) -> Any:
+    """A symbolic tensor in the place of each shape of a structure."""
+    if isinstance(shapes, Mapping):
+        return {key: _symbols(shape, keras) for key, shape in shapes.items()}
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return keras.Input(batch_shape=(None, *shapes[1:]))
+    return [_symbols(shape, keras) for shape in shapes]
 
 
 def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
@@ -313,6 +321,11 @@ def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | No
     if signature is not None or not metadata.is_file():
         return SavedModelSource.open(path, message, signature)
     configs = _keras_metadata(metadata)
+    root = configs[0] if configs else None
+    if not isinstance(root, dict) or not root.get(
+        "is_graph_network"
+    ):  # a subclassed model: its class is not in the file
+        return SavedModelSource.open(path, message)
     refuse_code_in_config(configs, path, custom)
     has_wrappers = WRAPPER in json.dumps(configs)
     return _load(path, tensorflow_import.keras2(), custom, "2", has_wrappers=has_wrappers)
