@@ -18,7 +18,7 @@ from tflite_sparse.config import PruneSettings
 from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.evaluation import masked_score, scoring
 from tflite_sparse.files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.progress import Progress, Silent, Timed
+from tflite_sparse.progress import Progress, Silent, Step, Timed, ignore_steps
 from tflite_sparse.pruning import (
     allocation,
     checkpoint,
@@ -160,9 +160,9 @@ def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> 
     Raises:
         InputError: model or data cannot be used for training.
     """
-    with progress.stage("load"):
+    with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        return source, samples_for(source, data, settings.seed), applied
+        return source, samples_for(source, data, settings.seed, on_step), applied
 
 
 def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
@@ -179,13 +179,13 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
         return source.copied(), applied
 
 
-def samples_for(source: KerasSource, data: Any, seed: int) -> Dataset:
+def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
     """Labelled data, fitted to a model that is to be trained on them.
 
     Raises:
         DataError: they do not fit or have no labels.
     """
-    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed)
+    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
     return samples
