@@ -162,7 +162,10 @@ def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> 
     """
     with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        return source, samples_for(source, data, settings.seed, on_step), applied
+        samples = samples_for(source, data, settings.seed, on_step)
+        if samples.is_cut:
+            progress.note(f"data: {samples.name}; it does not tell how many there are")
+        return source, samples, applied
 
 
 def trainable(opened: SourceModel) -> tuple[KerasSource, int]:

@@ -75,6 +75,8 @@ def load(
         if data is None:
             return source, None
         samples = dataset.of_model(data, named, seed=settings.seed, on_step=on_step)
+        if samples.is_cut:
+            progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
         return source, samples
 

@@ -114,6 +114,7 @@ def test_generator_without_end_is_stopped_and_the_name_says_so(monkeypatch):
     )
     assert len(data.x_train) + len(data.x_test) == 30
     assert data.name == "data (the first 30 samples)"
+    assert data.fitted_to_model(ONE).is_cut
     assert steps == [(done, 30) for done in range(1, 31)]
     assert not collect(iter(np.tile(X, (3, 1, 1)))).is_cut  # as many as are taken, and no more
     monkeypatch.setattr(streams, "MOST_BYTES", 5 * X[0].nbytes)

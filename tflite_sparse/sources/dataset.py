@@ -11,7 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Dataset:
         x_test: ``(m, *input shape)``.
         y_test: labels of ``x_test``, or None.
         labels: names of the classes, where the source has any.
+        is_cut: whether the source had more samples than were taken; the name says how many were.
 
     Raises:
         DataError: a part is empty, the lengths differ, or a value is NaN or infinite.
@@ -62,6 +63,7 @@ class Dataset:
     x_test: Any
     y_test: Any
     labels: tuple[str, ...] = ()
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -95,7 +97,7 @@ class Dataset:
             DataError: the shape is another one, or the values cannot become ``dtype`` without loss of kind.
         """
         x_train, x_test = _fitted(self.name, "x", (self.x_train, self.x_test), shape, dtype, "the model's input")
-        return Dataset(self.name, x_train, self.y_train, x_test, self.y_test, self.labels)
+        return replace(self, x_train=x_train, x_test=x_test)
 
     def fitted_to_model(self, signature: Signature) -> Dataset:
         """The same data by the names and in the dtypes of a model; of one input (output) the array (labels) alone.
@@ -107,13 +109,14 @@ class Dataset:
         y = [self._named(part, signature) for part in ("y_train", "y_test")]
         if len(signature.inputs) == 1:
             spec = signature.inputs[0]
-            return Dataset(self.name, x[0], y[0], x[1], y[1], self.labels).fitted_to(spec.shape, spec.dtype)
+            alone = replace(self, x_train=x[0], y_train=y[0], x_test=x[1], y_test=y[1])
+            return alone.fitted_to(spec.shape, spec.dtype)
         train, test = {}, {}
         for spec in signature.inputs:
             pair = (x[0][spec.name], x[1][spec.name])
             taker = f"the model's input {spec.name!r}"
             train[spec.name], test[spec.name] = _fitted(self.name, spec.name, pair, spec.shape, spec.dtype, taker)
-        return Dataset(self.name, train, y[0], test, y[1], self.labels)
+        return replace(self, x_train=train, y_train=y[0], x_test=test, y_test=y[1])
 
     def _named(self, part: str, signature: Signature) -> Any:
         """One part by the model's names, or alone where the model has one input or output."""
@@ -292,7 +295,8 @@ def _from_stream(value: Any, name: str, seed: int, signature: Signature, on_step
     found = streams.collect(value, signature, name, on_step)
     if found.is_cut:
         name = f"{name} (the first {found.count:,} samples)"
-    return _split(name, _checked(found.x, name), None if found.y is None else _checked(found.y, name), seed)
+    y = None if found.y is None else _checked(found.y, name)
+    return replace(_split(name, _checked(found.x, name), y, seed), is_cut=found.is_cut)
 
 
 def _checked(arrays: Arrays, name: str) -> Arrays:
