@@ -233,14 +233,14 @@ def _check_operator(operator: Any, tensors: list[Any], model: Any, name: str) ->
     code = builtin_code(model.operatorCodes[operator.opcodeIndex])
     demand = _DEMANDS.get(code)
     if demand is not None:
-        _check_demand(operator, tensors, demand, name)
+        _check_demand(operator, model, tensors, demand, name)
     if code == schema.BuiltinOperator.DENSIFY:
         source, target = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
         if source.sparsity is None or source.type != target.type or shape_of(source) != shape_of(target):
             raise DamageError(f"{name} is a DENSIFY, but not of a sparse constant to one of the same type and shape")
 
 
-def _check_demand(operator: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
+def _check_demand(operator: Any, model: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
     given = operator.inputs[: demand.inputs]
     if len(given) < demand.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
         raise DamageError(f"{name} lacks one of its {demand.inputs} inputs or its output")
@@ -248,12 +248,13 @@ def _check_demand(operator: Any, tensors: list[Any], demand: _Demand, name: str)
         raise DamageError(f"{name} has no {demand.options.__name__.removesuffix('T')}")
     if demand.rank is not None:
         weight = tensors[operator.inputs[1]]
-        if len(shape_of(weight)) != demand.rank:
+        is_known = weight.sparsity is not None or _length(model.buffers[weight.buffer].data) or shape_of(weight)
+        if is_known and len(shape_of(weight)) != demand.rank:  # the shape of what is computed may be missing
             raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {demand.rank}")
         per_channel = weight.quantization is not None and _length(weight.quantization.scale) > 1
         if per_channel and demand.channels not in (None, weight.quantization.quantizedDimension):
             raise DamageError(f"{name} reads weights with scales along another dimension than {demand.channels}")
-        if demand.channels is not None:
+        if demand.channels is not None and is_known:
             _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
     for field in demand.at_least_one:
         if getattr(operator.builtinOptions, field) < 1:

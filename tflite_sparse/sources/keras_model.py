@@ -24,6 +24,7 @@ from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import (
     layers,
     mixed_precision,
+    optimization_wrappers,
     recurrent,
     strings,
     tensorflow_import,
@@ -37,7 +38,6 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Laye
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 from tflite_sparse.sources.user_code import load_module
 
-WRAPPER = "PruneLowMagnitude"
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 
 _MAX_CONFIG_BYTES = 100 * 2**20
@@ -92,7 +92,8 @@ class KerasSource:
             ModelError: a layer cannot be made from its configuration.
         """
         try:
-            copy = self.keras.models.clone_model(self.model)
+            with optimization_wrappers.scopes(self.layer_kinds().keys()):
+                copy = self.keras.models.clone_model(self.model)
         except Exception as error:
             raise ModelError(f"{self.name} cannot be copied for training: {one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
@@ -209,7 +210,7 @@ def open_model(
     refuse_code_in_config(config, path, custom)
     is_keras2 = version.split(".")[0] in ("1", "2")
     keras = tensorflow_import.keras2() if is_keras2 else tensorflow_import.keras3()
-    return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
+    return _load(path, keras, custom, version, config)
 
 
 def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
@@ -291,10 +292,9 @@ def _symbols(shapes: Any, keras: ModuleType) -> Any:
     return [_symbols(shape, keras) for shape in shapes]
 
 
-def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
-    wrappers = tensorflow_import.model_optimization().sparsity.keras.prune_scope() if has_wrappers else nullcontext()
+def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, config: Any) -> SourceModel:
     try:
-        with wrappers:
+        with optimization_wrappers.scopes(optimization_wrappers.class_names(config)):
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
     except Exception as error:
         message = one_line(error)
@@ -327,8 +327,7 @@ def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | No
     ):  # a subclassed model: its class is not in the file
         return SavedModelSource.open(path, message)
     refuse_code_in_config(configs, path, custom)
-    has_wrappers = WRAPPER in json.dumps(configs)
-    return _load(path, tensorflow_import.keras2(), custom, "2", has_wrappers=has_wrappers)
+    return _load(path, tensorflow_import.keras2(), custom, "2", configs)
 
 
 def _keras_metadata(path: Path) -> list[Any]:

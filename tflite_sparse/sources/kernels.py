@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tflite_sparse.sources import orientation, tensorflow_import
+from tflite_sparse.sources.optimization_wrappers import is_quantising
 from tflite_sparse.sources.source_model import Kernel
 
 _ORDERED_BY_THEMSELVES = {"keras", "tf_keras", "tensorflow_model_optimization"}
@@ -40,12 +41,14 @@ def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
     names: Counter[str] = Counter()
     layers = list(flatten(model))
     for layer in layers:
+        # A wrapper that quantises a kernel before the layer inside takes it lists it in that one's place.
+        owner = getattr(layer, "layer", layer) if is_quantising(layer) else layer
         for variable in _own_variables(layer):
             if len(variable.shape) >= 2 and is_float(variable) and id(variable) not in found:
-                name = _path(layer, variable)
+                name = _path(owner, variable)
                 names[name] += 1
                 unique = name if names[name] == 1 else f"{name} ({names[name]})"
-                found[id(variable)] = variable, _kernel(unique, layer, variable)
+                found[id(variable)] = variable, _kernel(unique, owner, variable)
     if len(found) > 1 and any(map(_calls_in_its_own_order, layers)):
         places = _order_of_reading(model)
         return sorted(found.values(), key=lambda pair: places.get(_handle(pair[0]), len(places)))  # stable
