@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from tflite_sparse.conversion import open_sizes
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.keras_model import KerasSource
@@ -36,7 +37,8 @@ def traces(
     loops = model.loops()
     one_sample = Trace({spec.name: (1, *spec.shape[1:]) for spec in model.inputs()})
     if not loops.any:
-        return [one_sample] if fixed_batch else [AS_IT_IS]
+        plain = one_sample if fixed_batch else AS_IT_IS
+        return [plain] if like is None or not _leaves_sizes_open(model) else [plain, _sized(model, like, fixed_batch)]
     loop = one_sample
     shapes = _shapes(model, like)
     unrolled = Trace(shapes, unrolled=True)
@@ -80,6 +82,17 @@ def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, 
 
 def _described(model: TimeStepSource, steps: int, words: str) -> TimeStep:
     return TimeStep(steps or None, model.states, model.every_step, words)
+
+
+def _leaves_sizes_open(model: SourceModel) -> bool:
+    return any(open_sizes.are_in(spec.shape) for spec in model.inputs())
+
+
+def _sized(model: SourceModel, like: Arrays, fixed_batch: bool) -> Trace:
+    """With inputs of the sizes that the samples have, for layers that cannot be traced with open ones."""
+    shapes = _shapes(model, like)
+    batches = {spec.name: 1 if fixed_batch else spec.shape[0] for spec in model.inputs()}
+    return Trace({name: (batches[name], *shape[1:]) for name, shape in shapes.items()})
 
 
 def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
