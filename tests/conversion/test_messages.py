@@ -14,8 +14,8 @@ NOTES = f"<unknown>:0: note: {CALLS}: called from\n"
 
 CASES = {
     "one operator": (
-        f"Could not translate MLIR to FlatBuffer.<unknown>:0: error: {CALLS}: 'tf.Lgamma' op is neither a custom op nor "
-        f"a flex op\n{NOTES}<unknown>:0: error: failed while converting: 'main': \nSome ops are not supported",
+        f"Could not translate MLIR to FlatBuffer.<unknown>:0: error: {CALLS}: 'tf.Lgamma' op is neither a custom op "
+        f"nor a flex op\n{NOTES}<unknown>:0: error: failed while converting: 'main': \nSome ops are not supported",
         "'tf.Lgamma' op is neither a custom op nor a flex op (at net/own (1)/Lgamma).",
     ),
     "the operator comes first, and once": (

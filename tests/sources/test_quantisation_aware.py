@@ -28,7 +28,7 @@ def aware():
             layers.ReLU(),
             layers.SeparableConv2D(24, 3),
             layers.Flatten(),
-            layers.Dense(4),
+            layers.Dense(4, name="dense"),
         ]
     )
     made = tensorflow_import.model_optimization().quantization.keras.quantize_model(plain)

@@ -7,6 +7,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.sources import keras_model, tensorflow_import
+from tflite_sparse.sources.user_code import load_module
 
 X = np.random.default_rng(0).normal(size=(8, 9, 9, 2)).astype(np.float32)
 Y = np.arange(8) % 3
@@ -89,10 +90,7 @@ def test_keras_file_is_called_on_the_shapes_that_it_was_built_with(tmp_path):
         "    def call(self, x):\n"
         "        return self.classes(x)\n"
     )
-    keras_model.load_module(tmp_path / "net.py", ModelError)
-    import tflite_sparse_user_net as module
-
-    model = module.Net()
+    model = load_module(tmp_path / "net.py", ModelError).Net()
     expected = model(X).numpy()
     model.save(tmp_path / "net.keras")
     source = keras_model.open_model(tmp_path / "net.keras", tmp_path / "net.py")
