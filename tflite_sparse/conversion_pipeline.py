@@ -11,7 +11,7 @@ import numpy as np
 
 from tflite_sparse import bias_pipeline
 from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion import convert, rounded_inputs, step_pairs, traces
+from tflite_sparse.conversion import convert, open_sizes, rounded_inputs, step_pairs, traces
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.evaluation import exactness
@@ -161,6 +161,9 @@ class Converter:
             ConversionError: the converter refused the model or crashed.
         """
         self.float32(source, path)
+        fixed = None if self.time_step is not None else open_sizes.fixed_in(source, serde.read(path))
+        if fixed is not None:
+            self.progress.note(fixed)
         if self.settings.target == "ethos-u":  # the baseline of its report
             self.int8(source, path.with_name(BASELINE_INT8), "convert dense int8")
         return self.differences_from(source, path)

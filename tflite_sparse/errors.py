@@ -21,6 +21,8 @@ A message is one or two lines: it names the file, tensor or layer, what was expe
 
 from __future__ import annotations
 
+import re
+
 
 class TfliteSparseError(Exception):
     """Base of the tree. ``exit_code`` is what the command line returns for it."""
@@ -105,5 +107,10 @@ class BudgetError(TfliteSparseError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of somebody else's exception on one line, cut after 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """The message of somebody else's exception on one line, without colours, cut after 300 characters."""
+    return " ".join(without_colours(str(error)).split())[:300]
+
+
+def without_colours(text: str) -> str:
+    """A text without the escape sequences by which terminals colour it; Keras writes them into its messages."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -6,21 +6,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse import training_curve
 from tflite_sparse.config import ExportSettings, PruningSettings
 from tflite_sparse.conversion_pipeline import Converter
 from tflite_sparse.errors import DataError, ModelError, SettingsError
 from tflite_sparse.progress import Timed
-from tflite_sparse.pruning import masks, plan, recipe, training
+from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe, training
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report import left_dense as left_dense_words
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
+from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Masking:
         failures = converter.baseline(plain, dense_float32)
         kernels = masks.prunable(pruned)
         words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
-        done = described(kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        done = described(pruned, kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
         curve = None
         if by is not None:
             curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
@@ -82,6 +83,7 @@ class Masking:
         settings = self.settings
         with self.progress.stage("strip"):
             check_finite(source)
+            _check_quantisation(source, settings)
             stripped, applied = strip(source)
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
@@ -89,6 +91,7 @@ class Masking:
             by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
             kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
             before = masks.sparsity_of(kernels).share
+            about_clusters = clusters.words(clusters.clustered(stripped.kernels()), settings.target)
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
@@ -107,6 +110,11 @@ class Masking:
             words = _nothing_to_prune(stripped)
         if isinstance(source, keras_model.KerasSource) and source.was_mixed:
             words = f"built again in float32 from mixed precision; {words}"
+        if is_quantisation_aware(source.layer_kinds()):
+            how = "int8 files have the ranges of its training" if settings.int8 else "export it with --int8"
+            words = f"trained quantisation-aware: {how}; {words}"
+        if about_clusters is not None:
+            words = f"{words}; {about_clusters}"
         if trains:
             assert samples is not None
             assert isinstance(stripped, keras_model.KerasSource)
@@ -116,7 +124,11 @@ class Masking:
                 )
             check_finite(stripped)
         self.progress.note(words)
-        done = described(kernels, applied, before, settings.finetune_epochs, words)
+        done = described(
+            stripped, kernels, applied, before, settings.finetune_epochs, words, by_rules=by_rules is not None
+        )
+        if done.left_dense is not None and done.left_dense.is_loud:
+            self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
         return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
 
 
@@ -134,9 +146,19 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     return rules
 
 
-def described(kernels: Sequence[Any], applied: int, before: float, epochs: int, words: str) -> report_model.Pruning:
-    """What the report says of kernels that are masked now."""
+def described(
+    source: SourceModel,
+    kernels: Sequence[Kernel],
+    applied: int,
+    before: float,
+    epochs: int,
+    words: str,
+    *,
+    by_rules: bool = False,
+) -> report_model.Pruning:
+    """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones."""
     now = masks.sparsity_of(kernels)
+    dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules) if now.zeros else None
     return report_model.Pruning(
         prunable_kernels=len(kernels),
         prunable_weights=now.weights,
@@ -145,7 +167,21 @@ def described(kernels: Sequence[Any], applied: int, before: float, epochs: int, 
         after=now.share,
         epochs=epochs,
         words=words,
+        left_dense=dense,
     )
+
+
+def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
+    """A model that was trained for int8 activations has no other ones.
+
+    Raises:
+        SettingsError: others are asked for.
+    """
+    if settings.int8 and settings.activations != "int8" and is_quantisation_aware(source.layer_kinds()):
+        raise SettingsError(
+            f"activations = {settings.activations}: {source.name} was trained quantisation-aware, for int8 "
+            "activations: leave --activations out."
+        )
 
 
 def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:

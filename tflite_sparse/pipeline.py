@@ -149,7 +149,7 @@ class _Export:
             converter = Converter(self.settings, samples, self.progress).in_form_of(dense)
             failures = converter.baseline(dense, work / DENSE_FLOAT32)
             before = masks.sparsity_of(masks.prunable(dense)).share
-            about = described(masks.prunable(pruned), 0, before, epochs, words)
+            about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
             done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
             return self._finish(done, work / DENSE_INT8, work)

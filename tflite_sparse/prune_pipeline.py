@@ -18,10 +18,11 @@ from tflite_sparse.config import PruneSettings
 from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.evaluation import masked_score, scoring
 from tflite_sparse.files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.progress import Progress, Silent, Timed
+from tflite_sparse.progress import Progress, Silent, Step, Timed, ignore_steps
 from tflite_sparse.pruning import (
     allocation,
     checkpoint,
+    left_dense,
     masks,
     recipe,
     repeatable,
@@ -30,9 +31,11 @@ from tflite_sparse.pruning import (
 )
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
+from tflite_sparse.pruning.left_dense import LeftDense
 from tflite_sparse.pruning.plan import Planner, Span, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.report import left_dense as left_dense_words
 from tflite_sparse.report import plots
 from tflite_sparse.report.pruning import OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.report.sensitivity import Scan
@@ -157,9 +160,12 @@ def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> 
     Raises:
         InputError: model or data cannot be used for training.
     """
-    with progress.stage("load"):
+    with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        return source, samples_for(source, data, settings.seed), applied
+        samples = samples_for(source, data, settings.seed, on_step)
+        if samples.is_cut:
+            progress.note(f"data: {samples.name}; it does not tell how many there are")
+        return source, samples, applied
 
 
 def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
@@ -176,13 +182,13 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
         return source.copied(), applied
 
 
-def samples_for(source: KerasSource, data: Any, seed: int) -> Dataset:
+def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
     """Labelled data, fitted to a model that is to be trained on them.
 
     Raises:
         DataError: they do not fit or have no labels.
     """
-    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed)
+    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
     return samples
@@ -214,6 +220,7 @@ class _Prune:
     output: Path
     warnings: list[str] = field(default_factory=list)
     started_from: dict[str, str] = field(default_factory=dict)
+    left_dense: LeftDense | None = None
 
     def run(self, path: Path, data: Any) -> PruneReport:
         saved = self._check_output()
@@ -223,7 +230,14 @@ class _Prune:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = self.planner()
         span = self._span(samples)
-        planner(source.kernels(), span)  # what does not fit is told before the work
+        kernels = source.kernels()
+        planned = planner(kernels, span)  # what does not fit is told before the work
+        by_rules = self.settings.recipe is not None
+        self.left_dense = left_dense.while_training(
+            kernels, [each.kernel for each in planned.kernels], by_rules=by_rules
+        )
+        if self.left_dense.is_loud:
+            self.progress.note(f"warning: {left_dense_words.sentence(self.left_dense)}")
         if self.settings.allocate:
             planner = self._allocated(source, samples, planner)
         scorer, before = self._scored(source, samples)
@@ -351,6 +365,7 @@ class _Prune:
             before=scores.before.mean,
             after=scores.after.mean,
             outputs=scores.of_several_outputs(),
+            left_dense=self.left_dense,
             warnings=self.warnings,
             curve=training_curve.of(plan, source.model.optimizer, self._span(samples).steps),
             seconds=self.progress.seconds,

@@ -21,7 +21,9 @@ from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
-from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.source_model import InputSpec, SourceModel
+
+_DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
 
 
 def check_path(model: Any) -> None:
@@ -49,10 +51,14 @@ def load(
     Raises:
         InputError: model, data or settings cannot be used.
     """
-    with progress.stage("load"):
+    with progress.stage("load") as on_step:
         if model is None:
             samples = dataset.of_any(
-                DEMO_DATA if data is None else data, seed=settings.seed, image_shape=(None, 28, 28, 1)
+                DEMO_DATA if data is None else data,
+                seed=settings.seed,
+                image_shape=_DEMO_INPUT.shape,
+                signature=Signature((_DEMO_INPUT,)),
+                on_step=on_step,
             )
             return None, _check_demo_data(samples)
         path = Path(model) if isinstance(model, str | os.PathLike) else None
@@ -68,7 +74,9 @@ def load(
             android.check(named, data)
         if data is None:
             return source, None
-        samples = dataset.of_model(data, named, seed=settings.seed)
+        samples = dataset.of_model(data, named, seed=settings.seed, on_step=on_step)
+        if samples.is_cut:
+            progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
         return source, samples
 
@@ -107,7 +115,7 @@ def curve_of(model: Any) -> Curve | None:
 
 
 def _check_demo_data(samples: Dataset) -> Dataset:
-    fitted = samples.fitted_to((None, 28, 28, 1), np.dtype(np.float32))
+    fitted = samples.fitted_to(_DEMO_INPUT.shape, _DEMO_INPUT.dtype)
     labels = fitted.y_train
     if labels is None or not fitted.has_labels or labels.ndim != 1 or labels.min() < 0 or labels.max() > 9:
         raise DataError(f"{samples.name}: the demo network needs class numbers from 0 to 9 as labels; or give a MODEL.")

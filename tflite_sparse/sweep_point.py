@@ -26,7 +26,8 @@ from tflite_sparse.report.sweep import Measured
 from tflite_sparse.sources import arrays, dataset, keras_model, scalable, tensorflow_import, user_code
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.source_model import check_finite
+from tflite_sparse.sources.named_arrays import Signature
+from tflite_sparse.sources.source_model import InputSpec, check_finite
 
 _LEAST_CLASSES = 2
 # On Fashion-MNIST (0.22 GB) a training takes 1.0 GB, the converter that it then waits for 0.5 GB.
@@ -183,7 +184,8 @@ def _sources(
     keras = tensorflow_import.keras3()
     keras.backend.clear_session()
     if builder is None:
-        samples = dataset.of_any(data, seed=settings.seed)
+        images = InputSpec("x", (None, None, None, None), np.dtype(np.float32))
+        samples = dataset.of_any(data, seed=settings.seed, signature=Signature((images,)))
         keras.utils.set_random_seed(seed)
         model: Any = scalable.build(keras, width, *_shape_and_classes(samples))
     else:
@@ -202,7 +204,8 @@ def _sources(
     check_finite(source)
     shape = source.inputs()[0].shape
     if samples is None:
-        samples = dataset.of_any(data, seed=settings.seed, image_shape=shape)
+        signature = Signature(source.inputs(), source.outputs())
+        samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=signature)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: sweep needs some (y). --data takes {dataset.FORMS}.")
     return source, samples.fitted_to(shape, source.inputs()[0].dtype)

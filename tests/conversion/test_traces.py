@@ -62,8 +62,8 @@ def test_samples_are_not_asked_where_nothing_is_open():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (IMAGES, r"net: input 'image' of shape \(None, None, None, 3\) leaves axes 1 and 2 open"),
-        (TWO, r"net: input 'a' of shape \(None, None, 9\) leaves axis 1 open"),
+        (IMAGES, r"net: input 'image' of shape \(None, None, None, 3\) leaves its height and width open"),
+        (TWO, r"net: input 'a' of shape \(None, None, 9\) leaves its length open"),
     ],
 )
 def test_a_size_that_nothing_tells_is_asked_for(source, words):

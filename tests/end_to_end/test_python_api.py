@@ -35,13 +35,16 @@ def test_finetuning_leaves_a_live_model_and_its_optimizer_alone(model3, digits, 
     assert all(np.array_equal(a, b) for a, b in zip(before, model3.get_weights(), strict=True))
 
 
-def test_subclassed_model(keras3, digits, tmp_path):
-    class Subclassed(keras3.Model):
+@pytest.mark.parametrize("generation", ["keras3", "keras2"])
+def test_subclassed_model(generation, request, digits, tmp_path):
+    keras = request.getfixturevalue(generation)
+
+    class Subclassed(keras.Model):
         def __init__(self):
             super().__init__()
-            self.flatten = keras3.layers.Flatten()
-            self.hidden = keras3.layers.Dense(64, activation="relu")
-            self.classes = keras3.layers.Dense(10)
+            self.flatten = keras.layers.Flatten()
+            self.hidden = keras.layers.Dense(64, activation="relu")
+            self.classes = keras.layers.Dense(10)
 
         def call(self, inputs):
             return self.classes(self.hidden(self.flatten(inputs)))

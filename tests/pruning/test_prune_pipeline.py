@@ -70,6 +70,8 @@ def test_the_pruned_model_is_written_with_its_report(model, data, tmp_path, kera
     assert np.all(found["last"] != 0)  # 192 weights are too few
     assert report["sparsity"] == pytest.approx(0.8, abs=1e-3)
     assert [kernel["name"].split("/")[-2] for kernel in report["kernels"]] == ["first", "second"]
+    (dense,) = report["left_dense"]["kernels"]
+    assert (dense["name"].split("/")[-2], dense["reason"]) == ("last", "fewer than 2,048 weights")
     assert report["metric"] == "top1"
     samples = dataset.load(str(data))
     predicted = keras_model.open_model(output).model.predict(samples.x_test, verbose=0).argmax(-1)

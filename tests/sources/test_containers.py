@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import DataError, ModelError
-from tflite_sparse.sources import containers, dataset, keras_model, tensorflow_import
+from tflite_sparse.sources import containers, dataset, keras_model, model_files, tensorflow_import
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +145,11 @@ def test_weights_at_the_limits_of_their_size(size, most, tmp_path):
 def test_configurations_at_the_limit_of_their_size(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("config.json", b"0123456789")
-        monkeypatch.setattr(keras_model, "_MAX_CONFIG_BYTES", 10)
-        assert keras_model._member(archive, "config.json") == b"0123456789"
-        monkeypatch.setattr(keras_model, "_MAX_CONFIG_BYTES", 9)
+        monkeypatch.setattr(model_files, "_MAX_CONFIG_BYTES", 10)
+        assert model_files._member(archive, "config.json") == b"0123456789"
+        monkeypatch.setattr(model_files, "_MAX_CONFIG_BYTES", 9)
         with pytest.raises(ValueError, match=r"config\.json unpacks to more than"):
-            keras_model._member(archive, "config.json")
+            model_files._member(archive, "config.json")
 
 
 def linked_to_a_file(file, elsewhere):

@@ -11,7 +11,9 @@ from typing import Literal
 
 from tflite_sparse import child
 from tflite_sparse.config import Activations, Calibration, DenseScales
+from tflite_sparse.conversion import open_sizes
 from tflite_sparse.conversion.float_operators import FloatLayers
+from tflite_sparse.conversion.messages import in_short
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
@@ -122,14 +124,17 @@ def to_int8(
 
 
 def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation, on_step: Step) -> bytes:
-    """The file of the first form that the converter takes. Where it takes none, the first one's error tells most."""
+    """The file of the first form that the converter takes.
+
+    Where it takes none, the first one's error tells most, or of sizes that are open in one form the last one's.
+    """
     errors = []
     for form in forms:
         try:
             return _convert(model, form, quantisation, on_step)
         except ConversionError as error:
             errors.append(error)
-    raise errors[0]
+    raise errors[0 if model.loops().any else -1]
 
 
 def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_step: Step) -> bytes:
@@ -142,7 +147,10 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
                 f"cannot write to the temporary folder {folder.parent.parent}: {error.strerror}."
             ) from error
         except Exception as error:
-            raise ConversionError(f"{model.name} cannot be traced for conversion: {_one_line(error)}") from error
+            advice = open_sizes.cure(model, trace)
+            raise ConversionError(
+                f"{model.name} cannot be traced for conversion: {in_short(error)}" + (f" {advice}" if advice else "")
+            ) from error
         try:
             result: bytes = child.call(
                 f"{convert_saved_model.__module__}:{convert_saved_model.__name__}",
@@ -160,11 +168,11 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, quantisation.is_any)) from death
         except (RuntimeError, MemoryError) as error:
-            raise ConversionError(_refusal_message(model, error, quantisation.is_any)) from error
+            raise ConversionError(_refusal_message(model, trace, error, quantisation.is_any)) from error
     return result
 
 
-def _refusal_message(model: SourceModel, error: BaseException, quantising: bool) -> str:
+def _refusal_message(model: SourceModel, trace: Trace, error: BaseException, quantising: bool) -> str:
     kinds = model.layer_kinds()
     if "TensorListReserve" in str(error):  # what a loop over time steps leaves when the batch is free
         layer = next((kind for kind in kinds if kind in _RECURRENT), "a loop")
@@ -172,7 +180,8 @@ def _refusal_message(model: SourceModel, error: BaseException, quantising: bool)
             f"{model.name} cannot be converted: {layer} keeps a free batch in its loop. Export from the Keras model "
             "(.keras or .h5), or build it with a fixed batch (batch_size=1) or unroll=True."
         )
-    return f"{model.name} cannot be converted: {_one_line(error)} {_cure(kinds, quantising)}"
+    cure = open_sizes.cure(model, trace) or _cure(kinds, quantising)
+    return f"{model.name} cannot be converted: {in_short(error)} {cure}"
 
 
 def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: bool) -> str:
@@ -198,17 +207,3 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
     if quantising:
         return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
     return "Try a smaller part of the model to find the layer."
-
-
-def _one_line(error: BaseException) -> str:
-    """The message without AutoGraph's traceback, which comes first and would hide the cause."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if any("in user code:" in line for line in lines):
-        frames = {i for i, line in enumerate(lines) if line.lstrip().startswith('File "')}
-        lines = [
-            line
-            for i, line in enumerate(lines)
-            if i not in frames and i - 1 not in frames and "in user code:" not in line
-        ]
-    text = " ".join(" ".join(lines).split())
-    return text if len(text) <= 300 else text[:300] + " ..."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tflite_sparse.conversion import open_sizes
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.keras_model import KerasSource
@@ -50,7 +51,10 @@ def traces(
     loops = model.loops()
     one_sample = Trace(fixed_shapes(model, like) if fixed_sizes else _one_sample(model))
     if not loops.any:
-        return [one_sample] if fixed_batch or fixed_sizes else [AS_IT_IS]
+        plain = one_sample if fixed_batch or fixed_sizes else AS_IT_IS
+        if fixed_sizes or like is None or not _leaves_sizes_open(model):
+            return [plain]
+        return [plain, _sized(model, like, fixed_batch)]
     loop = one_sample
     shapes = _shapes(model, like)
     unrolled = Trace(shapes, unrolled=True)
@@ -110,11 +114,9 @@ def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int
     if like is not None:
         return _shapes(model, like)
     spec = next(spec for spec in model.inputs() if None in spec.shape[1:])
-    axes = [str(axis) for axis, size in enumerate(spec.shape) if axis and size is None]
-    which = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(axes[:-1])} and {axes[-1]}"
     raise ModelError(
-        f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves {which} open, and this target plans its "
-        "memory from fixed sizes. Give --data with samples of that size, or build the model with it."
+        f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves its {open_sizes.in_words(spec)} open, and this "
+        "target plans its memory from fixed sizes. Give --data with samples of that size, or build the model with it."
     )
 
 
@@ -146,6 +148,17 @@ def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, 
 
 def _described(model: TimeStepSource, steps: int, words: str) -> TimeStep:
     return TimeStep(steps or None, model.states, model.every_step, words)
+
+
+def _leaves_sizes_open(model: SourceModel) -> bool:
+    return any(open_sizes.are_in(spec.shape) for spec in model.inputs())
+
+
+def _sized(model: SourceModel, like: Arrays, fixed_batch: bool) -> Trace:
+    """With inputs of the sizes that the samples have, for layers that cannot be traced with open ones."""
+    shapes = _shapes(model, like)
+    batches = {spec.name: 1 if fixed_batch else spec.shape[0] for spec in model.inputs()}
+    return Trace({name: (batches[name], *shape[1:]) for name, shape in shapes.items()})
 
 
 def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:

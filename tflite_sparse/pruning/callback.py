@@ -16,7 +16,7 @@ from tflite_sparse.pruning import masks, stopped_gradients
 from tflite_sparse.pruning.hooks import Hooks
 from tflite_sparse.pruning.learning_rate import advice
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
-from tflite_sparse.sources import keras_model, tensorflow_import
+from tflite_sparse.sources import kernels, tensorflow_import
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ class MagnitudePruning(Hooks):
         return {id(each.variable): each.mask for each in self._masked}
 
     def _prepare(self) -> None:
-        found = keras_model.kernels_and_variables(self.model)
+        found = kernels.kernels_and_variables(self.model)
         variables = {kernel.name: variable for variable, kernel in found}
         with self._releasing_on_error():
             span = self._span()

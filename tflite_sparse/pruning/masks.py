@@ -15,8 +15,16 @@ from tflite_sparse.sources.source_model import Kernel, SourceModel
 LEAST_PRUNABLE_SIZE = 2048
 """Kernels with fewer weights are left alone: they are few bytes and, often first or last layers, matter most."""
 
-_OWNERS_LEFT_ALONE = ("Depthwise", "Normalization", "PReLU", "unread")
-_WEIGHTS_LEFT_ALONE = ("bias", "depthwise_kernel")  # of attention and GRU layers, a bias may have two axes
+_OWNERS_LEFT_ALONE = {
+    "Depthwise": "a depthwise kernel",
+    "Normalization": "of a normalisation",
+    "PReLU": "slopes of an activation",
+    "unread": "no operator reads it",
+}
+_WEIGHTS_LEFT_ALONE = {
+    "bias": "a bias",  # of attention and GRU layers, it may have two axes
+    "depthwise_kernel": "a depthwise kernel",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ def prunable(model: SourceModel) -> list[Kernel]:
 
 def prunable_of(kernels: Sequence[Kernel]) -> list[Kernel]:
     """Those of ``kernels`` that are prunable; see :func:`prunable`."""
-    return [kernel for kernel in kernels if _is_prunable(kernel)]
+    return [kernel for kernel in kernels if why_left_dense(kernel) is None]
 
 
 def prunable_while_training(kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -52,8 +60,21 @@ def prunable_while_training(kernels: Sequence[Kernel]) -> list[Kernel]:
 
     Zhu and Gupta (2017) leave it dense: it is small, reads the input, and every weight counts.
     """
-    first = next((kernel for kernel in kernels if _is_convolution(kernel)), None)
+    first = first_convolution(kernels)
     return [kernel for kernel in prunable_of(kernels) if kernel is not first]
+
+
+def first_convolution(kernels: Sequence[Kernel]) -> Kernel | None:
+    """The convolution that data meet first; ``kernels`` are in that order."""
+    return next((kernel for kernel in kernels if _is_convolution(kernel)), None)
+
+
+def why_left_dense(kernel: Kernel) -> str | None:
+    """Why a kernel is not prunable; None if it is."""
+    leaf = kernel.name.rpartition("/")[2].split(" ")[0]
+    by_owner = next((reason for word, reason in _OWNERS_LEFT_ALONE.items() if word in kernel.owner), None)
+    small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
+    return _WEIGHTS_LEFT_ALONE.get(leaf) or by_owner or small
 
 
 def magnitude_mask(
@@ -244,10 +265,3 @@ def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:
 
 def _is_convolution(kernel: Kernel) -> bool:
     return len(kernel.shape) >= 3 and "Conv" in kernel.owner
-
-
-def _is_prunable(kernel: Kernel) -> bool:
-    leaf = kernel.name.rpartition("/")[2].split(" ")[0]
-    if kernel.size < LEAST_PRUNABLE_SIZE or leaf in _WEIGHTS_LEFT_ALONE:
-        return False
-    return not any(word in kernel.owner for word in _OWNERS_LEFT_ALONE)

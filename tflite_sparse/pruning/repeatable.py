@@ -16,7 +16,7 @@ import numpy as np
 
 from tflite_sparse.pruning.hooks import Hooks
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.keras_model import flatten
+from tflite_sparse.sources.kernels import flatten
 
 
 def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:

@@ -1,4 +1,4 @@
-"""Taking pruning wrappers off with their masks applied.
+"""Taking wrappers of tensorflow-model-optimization off, with what they do to the weights done for good.
 
 tfmot's ``strip_pruning`` takes them off and leaves the weights as they are: after a last optimizer step, or in a
 checkpoint, these are no longer what the mask says.
@@ -10,28 +10,50 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.errors import ModelError
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.keras_model import WRAPPER, KerasSource, flatten
+from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.kernels import flatten
+from tflite_sparse.sources.optimization_wrappers import CLUSTERING, PRUNING
 from tflite_sparse.sources.saved_model import SavedModelSource
 from tflite_sparse.sources.source_model import SourceModel
 
 
 def strip(model: SourceModel) -> tuple[SourceModel, int]:
-    """The model without wrappers, and how many masks were applied.
+    """The model without wrappers that prune or cluster, and how many masks were applied.
 
-    The layers inside the wrappers are the same objects as before, so a live model's weights change with the masks.
+    The layers inside the wrappers that prune are the same objects as before, so a live model's weights change with the
+    masks. Clustered kernels become the centroids of their weights.
+
+    Raises:
+        ModelError: it is a SavedModel without its Keras model, and holds clustering wrappers.
     """
     if isinstance(model, SavedModelSource):
+        _refuse_clusters(model)
         return model, _mask_variables(model)
     if not isinstance(model, KerasSource):
         return model, 0
-    wrappers = [layer for layer in flatten(model.model) if type(layer).__name__ == WRAPPER]
-    if not wrappers:
+    stripped, applied = model.model, 0
+    pruning = [layer for layer in flatten(stripped) if type(layer).__name__ == PRUNING]
+    if pruning:
+        applied = sum(_mask_wrapped(wrapper) for wrapper in pruning)
+        stripped = tensorflow_import.model_optimization().sparsity.keras.strip_pruning(stripped)
+    if any(type(layer).__name__ in CLUSTERING for layer in flatten(stripped)):
+        stripped = tensorflow_import.model_optimization().clustering.keras.strip_clustering(stripped)
+    if stripped is model.model:
         return model, 0
-    applied = sum(_mask_wrapped(wrapper) for wrapper in wrappers)
-    tfmot = tensorflow_import.model_optimization()
-    return KerasSource(tfmot.sparsity.keras.strip_pruning(model.model), model.keras, model.name), applied
+    return KerasSource(stripped, model.keras, model.name, was_mixed=model.was_mixed), applied
+
+
+def _refuse_clusters(model: SavedModelSource) -> None:
+    """Such a model computes its kernels from centroids at every call: they are no weights of their operators."""
+    for name, _ in model.variables():
+        if name.rpartition("/")[2].startswith("cluster_centroids"):
+            raise ModelError(
+                f"{model.name} holds clustering wrappers ({name}): take them off with "
+                "tfmot.clustering.keras.strip_clustering(model), and export or save the result."
+            )
 
 
 def _mask_wrapped(wrapper: Any) -> int:

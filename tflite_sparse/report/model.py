@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.pruning.left_dense import LeftDense
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.report.cpu import Cpu
 from tflite_sparse.report.latency import BenchReport
@@ -145,7 +146,10 @@ class Accuracy(_Part):
 
 
 class Pruning(_Part):
-    """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them."""
+    """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
+
+    ``left_dense`` names the other kernels of a model that holds zeros, and those without zeros.
+    """
 
     prunable_kernels: int
     prunable_weights: int
@@ -154,6 +158,7 @@ class Pruning(_Part):
     after: float
     epochs: int
     words: str
+    left_dense: LeftDense | None = None
 
 
 class Tensor(_Part):

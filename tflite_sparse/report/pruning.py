@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import pydantic
 
+from tflite_sparse.pruning.left_dense import LeftDense
+
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -57,6 +59,7 @@ class PruneReport(_Part):
         before: of the model as it came.
         after: of the model as it was written.
         outputs: of several outputs, of which these are the mean, the scores of each; else empty.
+        left_dense: the kernels that were not pruned, and why.
         warnings: what spoke against the settings.
         curve: the schedule.
         seconds: time of each stage.
@@ -77,6 +80,7 @@ class PruneReport(_Part):
     before: float
     after: float
     outputs: list[OutputScores] = []
+    left_dense: LeftDense | None = None
     warnings: list[str]
     curve: Curve
     seconds: dict[str, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report import left_dense
 from tflite_sparse.report.names import shortened
 from tflite_sparse.report.pruning import PruneReport
 from tflite_sparse.report.sensitivity import Scan
@@ -34,6 +35,7 @@ def sentences(report: PruneReport) -> list[str]:
         f"Test samples: {report.metric} {report.before:.4f} as it came, {report.after:.4f} as written, on "
         f"{report.samples} samples.",
         *(f"{each.name}: {each.metric} {each.before:.4f}, {each.after:.4f}." for each in report.outputs),
+        *left_dense.lines(report.left_dense),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         f"Written: {report.output}.",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import accuracy_words, across, alternatives, ratio, target_tables, time_step
+from tflite_sparse.report import accuracy_words, across, alternatives, left_dense, ratio, target_tables, time_step
 from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import LayerError
@@ -107,6 +107,7 @@ def layers_compared(report: Report) -> str:
 def verdicts(report: Report) -> list[str]:
     """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    lines += left_dense.lines(report.pruning.left_dense)
     if report.float_layers:
         lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
     if report.ratios is not None:

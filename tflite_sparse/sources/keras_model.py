@@ -7,10 +7,7 @@ attribute ``keras_version``, a SavedModel of Keras 2 has a ``keras_metadata.pb``
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -24,24 +21,23 @@ from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import (
     layers,
     mixed_precision,
-    orientation,
+    model_files,
+    optimization_wrappers,
     recurrent,
     strings,
     tensorflow_import,
     weights_only,
 )
 from tflite_sparse.sources.arrays import Arrays, ordered
-from tflite_sparse.sources.containers import check_folder, check_hdf5, check_keras_archive
+from tflite_sparse.sources.containers import check_folder
+from tflite_sparse.sources.custom_objects import of_file as custom_objects_of
+from tflite_sparse.sources.kernels import flatten, is_float, kernels_and_variables
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, SourceModel, Trace
 from tflite_sparse.sources.traced import TracedModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
-from tflite_sparse.sources.user_code import load_module
 
-WRAPPER = "PruneLowMagnitude"
 _SUFFIXES = (".keras", ".h5", ".hdf5")
-
-_MAX_CONFIG_BYTES = 100 * 2**20
 
 
 class KerasSource:
@@ -71,7 +67,7 @@ class KerasSource:
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         """See :class:`SourceModel`."""
         for variable in self.model.weights:
-            if _is_float(variable):
+            if is_float(variable):
                 yield str(getattr(variable, "path", variable.name)).partition(":")[0], np.asarray(variable.numpy())
 
     def layers(self) -> list[Layer]:
@@ -94,7 +90,8 @@ class KerasSource:
             ModelError: a layer cannot be made from its configuration.
         """
         try:
-            copy = self.keras.models.clone_model(self.model)
+            with optimization_wrappers.scopes(self.layer_kinds().keys()):
+                copy = self.keras.models.clone_model(self.model)
         except Exception as error:
             raise ModelError(f"{self.name} cannot be copied for training: {one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
@@ -187,37 +184,38 @@ def open_model(
         ModelError: it is missing, unreadable, not a model, or needs what was not given.
     """
     check_path(path)
-    custom = {} if custom_objects is None else _custom_objects(custom_objects)
     suffix = path.suffix.lower()
     if builder is not None and (path.is_dir() or suffix == ".keras"):
         raise ModelError(_whole_model_message(path))
     if path.is_dir():
-        return _open_saved_model(path, custom, signature)
+        return _open_saved_model(path, custom_objects, signature)
     if signature is not None:
         raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
     if suffix == ".keras":
-        config, version = _read_keras_archive(path)
+        config, version = model_files.read_keras_archive(path)
     else:
-        whole = _read_hdf5(path)
+        whole = model_files.read_hdf5(path)
         if whole is None:
-            return _with_weights_of(path, builder, custom)
+            return _with_weights_of(path, builder, custom_objects)
         if builder is not None:
             raise ModelError(_whole_model_message(path))
         config, version = whole
-    refuse_code_in_config(config, path, custom)
     is_keras2 = version.split(".")[0] in ("1", "2")
     keras = tensorflow_import.keras2() if is_keras2 else tensorflow_import.keras3()
-    return _load(path, keras, custom, version, has_wrappers=WRAPPER in json.dumps(config))
+    custom = custom_objects_of(custom_objects, keras)
+    refuse_code_in_config(config, path, custom)
+    return _load(path, keras, custom, version, config)
 
 
-def _with_weights_of(path: Path, builder: str | None, custom: Mapping[str, Any]) -> SourceModel:
+def _with_weights_of(path: Path, builder: str | None, custom_objects: Path | None) -> SourceModel:
     if builder is None:
         raise ModelError(
             f"{path} holds weights only, and the architecture is needed: give --builder FILE.py:FUNCTION, a "
             "function of yours that returns the built model; or load them in Python and save it whole as .keras."
         )
     model = weights_only.build(path, builder)
-    return _as_source(model, _generation(model), str(path), custom)
+    keras = _generation(model)
+    return _as_source(model, keras, str(path), custom_objects_of(custom_objects, keras))
 
 
 def _whole_model_message(path: Path) -> str:
@@ -239,25 +237,6 @@ def _generation(model: Any) -> ModuleType:
     if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
     return tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
-
-
-def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
-    """Every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable."""
-    found: dict[int, tuple[Any, Kernel]] = {}
-    names: Counter[str] = Counter()
-    for layer in flatten(model):
-        for variable in _own_variables(layer):
-            if len(variable.shape) >= 2 and _is_float(variable) and id(variable) not in found:
-                name = _path(layer, variable)
-                names[name] += 1
-                unique = name if names[name] == 1 else f"{name} ({names[name]})"
-                found[id(variable)] = variable, _kernel(unique, layer, variable)
-    return list(found.values())
-
-
-def flatten(model: Any) -> Iterator[Any]:
-    """Every layer of a Keras model, the model itself, nested models and cells of recurrent layers included."""
-    yield from model._flatten_layers()  # both generations have it; neither has a public equal
 
 
 def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
@@ -287,23 +266,30 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
 
 
 def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
-    """Call a subclassed model of Keras 3 that was built but not called, as a file of one is after it was loaded.
+    """Call a subclassed model that was built but not called, as a ``.keras`` file of one is after it was loaded.
 
     Keras exports only what was called once; the shapes are those that it was built with.
     """
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
     try:
-        inputs = keras.tree.map_shape_structure(keras.KerasTensor, list(shapes.values()))
-        model(*inputs)
+        model(*(_symbols(shape, keras) for shape in shapes.values()))
     except Exception as error:
         raise ModelError(f"{name} is a subclassed model that cannot be called: {one_line(error)}") from error
 
 
-def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, *, has_wrappers: bool) -> SourceModel:
-    wrappers = tensorflow_import.model_optimization().sparsity.keras.prune_scope() if has_wrappers else nullcontext()
+def _symbols(shapes: Any, keras: ModuleType) -> Any:
+    """A symbolic tensor in the place of each shape of a structure."""
+    if isinstance(shapes, Mapping):
+        return {key: _symbols(shape, keras) for key, shape in shapes.items()}
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return keras.Input(batch_shape=(None, *shapes[1:]))
+    return [_symbols(shape, keras) for shape in shapes]
+
+
+def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, config: Any) -> SourceModel:
     try:
-        with wrappers:
+        with optimization_wrappers.scopes(optimization_wrappers.class_names(config)):
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
     except Exception as error:
         message = one_line(error)
@@ -320,7 +306,7 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str
     return _as_source(model, keras, str(path), custom)
 
 
-def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | None) -> SourceModel:
+def _open_saved_model(path: Path, custom_objects: Path | None, signature: str | None) -> SourceModel:
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"{path} is no SavedModel: it holds no saved_model.pb.")
     message = read_saved_model(path)
@@ -329,114 +315,16 @@ def _open_saved_model(path: Path, custom: Mapping[str, Any], signature: str | No
     metadata = path / "keras_metadata.pb"
     if signature is not None or not metadata.is_file():
         return SavedModelSource.open(path, message, signature)
-    configs = _keras_metadata(metadata)
-    refuse_code_in_config(configs, path, custom)
-    has_wrappers = WRAPPER in json.dumps(configs)
-    return _load(path, tensorflow_import.keras2(), custom, "2", has_wrappers=has_wrappers)
-
-
-def _keras_metadata(path: Path) -> list[Any]:
-    """The configurations of the layers of a SavedModel that Keras 2 wrote."""
+    configs = model_files.read_keras_metadata(metadata)
+    root = configs[0] if configs else None
+    if not isinstance(root, dict) or not root.get(
+        "is_graph_network"
+    ):  # a subclassed model: its class is not in the file
+        return SavedModelSource.open(path, message)
     keras = tensorflow_import.keras2()
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ModelError(f"{path} is larger than {_MAX_CONFIG_BYTES // 2**20} MiB.")
-    try:
-        nodes = keras.protobuf.saved_metadata_pb2.SavedMetadata.FromString(path.read_bytes()).nodes
-        return [json.loads(node.metadata) for node in nodes if node.metadata]
-    except Exception as error:
-        raise ModelError(f"{path} is damaged: {one_line(error)}") from error
-
-
-def _read_keras_archive(path: Path) -> tuple[Any, str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(_member(archive, "metadata.json"))
-            config = json.loads(_member(archive, "config.json"))
-            check_keras_archive(archive)
-            if not isinstance(metadata, dict) or not isinstance(config, dict):
-                raise ValueError("its metadata.json or config.json is no JSON object")
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
-        raise ModelError(f"{path} is no .keras model: {one_line(error)}") from error
-    return config, str(metadata.get("keras_version", "unknown"))
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _MAX_CONFIG_BYTES:
-        raise ValueError(f"{name} unpacks to more than {_MAX_CONFIG_BYTES // 2**20} MiB")
-    with archive.open(name) as stream:
-        content = stream.read(_MAX_CONFIG_BYTES + 1)
-    if len(content) > _MAX_CONFIG_BYTES:
-        raise ValueError(f"{name} unpacks to more than {_MAX_CONFIG_BYTES // 2**20} MiB")
-    return content
-
-
-def _read_hdf5(path: Path) -> tuple[Any, str] | None:
-    """Configuration and version of Keras; None: the file holds weights only."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            config = file.attrs.get("model_config")
-            version = file.attrs.get("keras_version", "unknown")
-            is_weights = config is None and weights_only.holds_weights(file)
-        if config is not None or is_weights:
-            check_hdf5(path, path.stat().st_size)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read as an HDF5 file: {error}") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is no model: {error}.") from error
-    if is_weights:
-        return None
-    if config is None:
-        raise ModelError(f"{path} is an HDF5 file but holds no Keras model (no attribute model_config).")
-    try:
-        return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path}: its model_config is no JSON: {one_line(error)}") from error
-
-
-def _custom_objects(path: Path) -> dict[str, Any]:
-    module = load_module(path, ModelError)
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__
-    } | {
-        # The names under which keras.saving.register_keras_serializable filed them.
-        f"{package}>{name}": value
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        for package in [getattr(value, "_keras_package", "Custom")]
-    }
-
-
-def _path(layer: Any, variable: Any) -> str:
-    """Where a variable is in the model. Keras 2 forgets all but the last part in some files."""
-    path = str(getattr(variable, "path", variable.name)).partition(":")[0]
-    return path if "/" in path else f"{layer.name}/{path}"
-
-
-def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
-    return Kernel(
-        name,
-        type(layer).__name__,
-        tuple(int(n) for n in variable.shape),
-        variable.numpy,
-        variable.assign,
-        orientation.axes(layer, len(variable.shape)),
-    )
-
-
-def _own_variables(layer: Any) -> list[Any]:
-    """The trainable-by-nature variables of a layer, those of its sublayers and frozen or not left aside."""
-    for attribute in ("_trainable_variables", "_trainable_weights"):  # Keras 3, Keras 2
-        if hasattr(layer, attribute):
-            return list(getattr(layer, attribute))
-    return []
-
-
-def _is_float(variable: Any) -> bool:
-    return "float" in str(getattr(variable.dtype, "name", variable.dtype))
+    custom = custom_objects_of(custom_objects, keras)
+    refuse_code_in_config(configs, path, custom)
+    return _load(path, keras, custom, "2", configs)
 
 
 def _identifier(name: str) -> str:

@@ -6,6 +6,8 @@ read it, found by following it through the function library of the graph.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 import tempfile
 import weakref
@@ -60,16 +62,19 @@ class SavedModelSource:
 
     @classmethod
     def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
-        """A subclassed Keras model, through Keras's own ``export``.
+        """A subclassed Keras model of either generation, through Keras's own ``export``.
 
         Raises:
             ModelError: Keras cannot export it.
         """
         tf = tensorflow_import.tensorflow()
         folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
+        exported = folder / "exported"
         try:
-            model.export(str(folder), verbose=False)
-            loaded = tf.saved_model.load(str(folder))
+            with contextlib.redirect_stdout(io.StringIO()):  # Keras 2 has no argument that keeps it silent
+                model.export(str(exported))
+            source = _without_mask_updates(exported, read_saved_model(exported), folder / "model")
+            loaded = tf.saved_model.load(str(source))
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(f"{name} is a subclassed model that Keras cannot export: {one_line(error)}") from error
@@ -123,20 +128,25 @@ class SavedModelSource:
     def masks(self) -> dict[str, np.ndarray]:
         """The masks of pruning wrappers, by the name of the kernel that each belongs to.
 
-        tfmot calls the mask of ``dense/kernel`` ``prune_low_magnitude_dense/mask``.
+        tfmot calls the mask of ``dense/kernel`` ``prune_low_magnitude_dense/mask``. In a subclassed model, where the
+        wrapper makes the variables of its layer, the kernel is ``prune_low_magnitude_dense/kernel``. Of several kernels
+        in one layer each takes the next mask of its shape.
         """
-        found = {}
+        masks: dict[str, list[np.ndarray]] = defaultdict(list)
         for variable in self._function.variables:
             layer, _, leaf = _bare(variable).rpartition("/")
             folder, _, name = layer.rpartition("/")
             if leaf == "mask" and name.startswith(_WRAPPER_PREFIX):
                 owner = name.removeprefix(_WRAPPER_PREFIX)
-                found[f"{folder}/{owner}".strip("/")] = variable.numpy()
-        return {
-            kernel.name: found[kernel.name.rpartition("/")[0]]
-            for kernel in self.kernels()
-            if kernel.name.rpartition("/")[0] in found
-        }
+                masks[f"{folder}/{owner}".strip("/")].append(variable.numpy())
+        found = {}
+        for kernel in self.kernels():
+            folder, _, name = kernel.name.rpartition("/")[0].rpartition("/")
+            waiting = masks.get(f"{folder}/{name.removeprefix(_WRAPPER_PREFIX)}".strip("/"), [])
+            place = next((i for i, mask in enumerate(waiting) if mask.shape == kernel.shape), None)
+            if place is not None:
+                found[kernel.name] = waiting.pop(place)
+        return found
 
     def layer_kinds(self) -> Counter[str]:
         """See :class:`SourceModel`."""

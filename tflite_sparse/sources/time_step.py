@@ -20,7 +20,8 @@ import numpy as np
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import arrays, layers, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.keras_model import KerasSource, flatten
+from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.kernels import flatten
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
 from tflite_sparse.sources.traced import TracedModel
 

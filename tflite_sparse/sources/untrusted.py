@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tflite_sparse.errors import ModelError
+from tflite_sparse.sources import optimization_wrappers
 
 # Modules whose classes a file may name. What they define is layers and their parts.
-_TRUSTED_MODULES = ("keras", "tf_keras", "tensorflow_model_optimization.python.core.sparsity.keras")
+_TRUSTED_MODULES = ("keras", "tf_keras", *optimization_wrappers.MODULES)
 _FUNCTION_MODULES = re.compile(
     r"(tf_)?keras(\.src|\.api)?(\.backend)?\.(activations|initializers|losses|metrics|regularizers|constraints)\b"
 )

@@ -1,0 +1,36 @@
+"""Kernels of few values, as clustering makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflite_sparse.pruning import masks
+from tflite_sparse.sources.source_model import Kernel
+
+MOST_VALUES = 64
+_LOOKED_AT_FIRST = 4096
+
+
+def clustered(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """The prunable ones that hold more than two values and :data:`MOST_VALUES` at most."""
+    return [kernel for kernel in masks.prunable_of(kernels) if _has_few_values(kernel.read())]
+
+
+def words(found: Sequence[Kernel], target: str) -> str | None:
+    """What a target makes of clustered kernels; None where there are none."""
+    if not found:
+        return None
+    how = (
+        "which the file holds as indices into a table"
+        if target == "micro"
+        else "which --target micro stores as indices into a table; a file for LiteRT holds every weight"
+    )
+    kernels = f"{len(found)} kernels are" if len(found) > 1 else "1 kernel is"
+    return f"{kernels} clustered, of {MOST_VALUES} values or fewer, {how}"
+
+
+def _has_few_values(values: np.ndarray) -> bool:
+    flat = values.reshape(-1)
+    return all(2 < np.unique(part).size <= MOST_VALUES for part in (flat[:_LOOKED_AT_FIRST], flat))

@@ -1,0 +1,122 @@
+"""Python files of the user with the layers of a model, run with the generation of Keras that the model is of.
+
+Since TensorFlow 2.16 ``tensorflow.keras`` is Keras 3, unless TF_USE_LEGACY_KERAS is set before the first import; files
+that were written for older ones derive their layers from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tflite_sparse.errors import ModelError
+from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.user_code import load_module
+
+_NAME = "tensorflow.keras"
+_MODULES = {"keras": "keras._tf_keras.keras", "tf_keras": "tf_keras.api._v2.keras"}
+"""What ``tensorflow/__init__.py`` of TensorFlow 2.16 to 2.21 takes for ``tensorflow.keras`` in either case."""
+
+
+def of_file(path: Path | None, keras: ModuleType) -> dict[str, Any]:
+    """What a file defines, by the names under which a model may ask for it. It is run.
+
+    Args:
+        path: of the file. None: there is none, and nothing is defined.
+        keras: that of the model; ``tensorflow.keras`` means it, while the file runs and when its functions are called.
+
+    Raises:
+        ModelError: there is no such file, it raised, or a class of it derives from the other generation of Keras.
+    """
+    if path is None:
+        return {}
+    module = _run(path, keras)
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    }
+    _check_generation(own, keras, path)
+    return own | {
+        # The names under which keras.saving.register_keras_serializable filed them.
+        f"{package}>{name}": value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        for package in [getattr(value, "_keras_package", "Custom")]
+    }
+
+
+def _run(path: Path, keras: ModuleType) -> ModuleType:
+    before = set(sys.modules)
+    with _meaning(keras) as meant:
+        module = load_module(path, ModelError)
+    folder = path.parent.resolve()
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and Path(file).resolve().is_relative_to(folder):  # what the file imports beside it
+            _bind(sys.modules[name], meant)
+    _bind(module, meant)  # it may have been run before
+    return module
+
+
+def _check_generation(classes: dict[str, Any], keras: ModuleType, path: Path) -> None:
+    others = set(_MODULES) - {keras.__name__}
+    for name, value in classes.items():
+        roots = {base.__module__.partition(".")[0] for base in getattr(value, "__mro__", ())}
+        found = roots & others
+        if found and keras.__name__ not in roots:
+            generation = "Keras 2" if keras.__name__ == "tf_keras" else "Keras 3"
+            raise ModelError(
+                f"{path}: {name} derives from {found.pop()}, and the model is one of {generation}: import "
+                f"{keras.__name__} there, or tensorflow.keras."
+            )
+
+
+@contextlib.contextmanager
+def _meaning(keras: ModuleType) -> Iterator[ModuleType]:
+    """Let imports and attributes of ``tensorflow.keras`` lead to ``keras`` inside of the block."""
+    tf: Any = tensorflow_import.tensorflow()
+    meant = importlib.import_module(_MODULES[keras.__name__])
+    modules, attributes = _taken_out(), dict(vars(tf))
+    sys.modules[_NAME] = meant
+    tf.keras = meant
+    try:
+        yield meant
+    finally:
+        _taken_out()
+        sys.modules.update(modules)
+        if "keras" in attributes:
+            tf.keras = attributes["keras"]
+        else:
+            del tf.keras
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    """The modules of ``tensorflow.keras``, which are then no longer known."""
+    names = [name for name in sys.modules if name == _NAME or name.startswith(f"{_NAME}.")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+class _View(ModuleType):
+    """TensorFlow as a module of the user sees it."""
+
+    def __init__(self, tf: ModuleType, keras: ModuleType) -> None:
+        super().__init__(tf.__name__)
+        self.keras = keras
+        self._tf = tf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tf, name)
+
+
+def _bind(module: ModuleType, keras: ModuleType) -> None:
+    """Let the names of TensorFlow in a module mean what they meant as it ran: its methods are called later."""
+    tf = tensorflow_import.tensorflow()
+    for name, value in list(vars(module).items()):
+        if value is tf:
+            setattr(module, name, _View(tf, keras))

@@ -1,0 +1,115 @@
+"""What tensorflow-model-optimization puts around layers of Keras 2: wrappers that prune, cluster, simulate integers."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Collection, Iterator, Set
+from typing import Any
+
+from tflite_sparse.sources import tensorflow_import
+
+PRUNING = "PruneLowMagnitude"
+CLUSTERING = ("ClusterWeights", "ClusterWeightsMHA")
+_QUANTISING = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer", "QuantizeAwareActivation", "QuantizeAnnotate")
+
+_SIMULATING = "FakeQuantWithMinMax"  # operators of TensorFlow
+
+_CORE = "tensorflow_model_optimization.python.core"
+MODULES = tuple(f"{_CORE}.{part}.keras" for part in ("sparsity", "clustering", "quantization"))
+"""Its classes, which a model file may name: they make layers out of their configurations and import nothing."""
+
+# Of models that were pruned or clustered before they were trained quantisation-aware; no scope of theirs has them.
+_PRESERVING = (
+    f"{_CORE}.quantization.keras.collab_opts.prune_preserve.prune_preserve_quantize_registry",
+    f"{_CORE}.quantization.keras.collab_opts.cluster_preserve.cluster_preserve_quantize_registry",
+)
+
+
+def is_quantising(layer: Any) -> bool:
+    """Whether a layer, or what is around it, simulates integers while it trains."""
+    return type(layer).__name__ in _QUANTISING
+
+
+def is_quantisation_aware(kinds: Collection[str]) -> bool:
+    """Whether a model of layers, or of operators, of these classes was trained to compute in integers."""
+    return any(kind in _QUANTISING or kind.startswith(_SIMULATING) for kind in kinds)
+
+
+@contextlib.contextmanager
+def scopes(names: Set[str]) -> Iterator[None]:
+    """Let Keras 2 know, inside of the block, what belongs to those of the wrappers whose classes are in ``names``.
+
+    Raises:
+        ModelError: there are some, and the package is not installed.
+    """
+    with contextlib.ExitStack() as stack:
+        if PRUNING in names:
+            stack.enter_context(tensorflow_import.model_optimization().sparsity.keras.prune_scope())
+        if not names.isdisjoint(CLUSTERING):
+            stack.enter_context(tensorflow_import.model_optimization().clustering.keras.cluster_scope())
+            wrappers = importlib.import_module(f"{_CORE}.clustering.keras.cluster_wrapper")
+            stack.enter_context(_known({name: getattr(wrappers, name) for name in CLUSTERING}))
+        if not names.isdisjoint(_QUANTISING):
+            stack.enter_context(tensorflow_import.model_optimization().quantization.keras.quantize_scope())
+            stack.enter_context(_known({k: v for name in _PRESERVING for k, v in _classes_of(name).items()}))
+            stack.enter_context(_readable())
+        yield
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Let Keras read ``.keras`` files with quantising layers, which list other variables than the layers then have."""
+    modules = (
+        importlib.import_module(f"{_CORE}.quantization.keras.{name}") for name in ("quantize_layer", "quantize_wrapper")
+    )
+    layer, wrapper = (
+        getattr(module, name) for module, name in zip(modules, ("QuantizeLayer", "QuantizeWrapper"), strict=True)
+    )
+    # Its ``build`` does not say that it was done: built as it is read and again as it is connected, it would have its
+    # variables twice.
+    layer.build_from_config = lambda self, config: None  # noqa: ARG005
+    wrapper.load_own_variables = _load_last_variables
+    try:
+        yield
+    finally:
+        del layer.build_from_config, wrapper.load_own_variables
+
+
+def _load_last_variables(wrapper: Any, store: Any) -> None:
+    """Read the variables of a wrapper, which are the last ones that it stored.
+
+    Around a layer that was built before, it lists the weights of that once more, in front of its own; they are stored
+    with the layer too.
+    """
+    variables = [*wrapper._trainable_weights, *wrapper._non_trainable_weights]
+    surplus = len(store.keys()) - len(variables)
+    if surplus < 0:
+        raise ValueError(f"layer {wrapper.name!r} stored {len(store.keys())} variables, it has {len(variables)}")
+    for place, variable in enumerate(variables, surplus):
+        variable.assign(store[str(place)])
+
+
+def _known(classes: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    scope: contextlib.AbstractContextManager[Any] = tensorflow_import.keras2().utils.custom_object_scope(classes)
+    return scope
+
+
+def _classes_of(module: str) -> dict[str, Any]:
+    found = vars(importlib.import_module(module))
+    return {name: value for name, value in found.items() if getattr(value, "__module__", None) == module}
+
+
+def class_names(config: Any) -> set[str]:
+    """Every ``class_name`` in a configuration, at any depth."""
+    found: set[str] = set()
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+            if isinstance(value.get("class_name"), str):
+                found.add(value["class_name"])
+    return found
