@@ -233,7 +233,12 @@ def test_errors_of_the_package_keep_their_type(extra):
 @pytest.mark.parametrize(
     "error",
     [
-        *(kind("some text") for kind in vars(errors).values() if isinstance(kind, type)),
+        *(
+            kind("some text")
+            for kind in vars(errors).values()
+            if isinstance(kind, type) and kind is not errors.OperatorRefusedError
+        ),
+        errors.OperatorRefusedError("some text", (("x", "y"),)),
         ChildDiedError("was killed", "the log"),
     ],
     ids=lambda error: type(error).__name__,

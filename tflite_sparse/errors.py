@@ -77,6 +77,9 @@ class OperatorRefusedError(ExecutionError):
         super().__init__(message)
         self.tensors = tensors
 
+    def __reduce__(self) -> tuple[type[OperatorRefusedError], tuple[str, tuple[tuple[str, ...], ...]]]:
+        return type(self), (str(self), self.tensors)
+
     def renamed(self, path: object, name: object) -> OperatorRefusedError:
         """See :class:`ExecutionError`."""
         return OperatorRefusedError(str(self).replace(str(path), str(name)), self.tensors)

@@ -70,4 +70,4 @@ def test_open_sizes_are_tried_first(source):
     ],
 )
 def test_words(shape, words):
-    assert open_sizes._in_words(InputSpec("x", shape, np.dtype(np.float32))) == words
+    assert open_sizes.in_words(InputSpec("x", shape, np.dtype(np.float32))) == words
