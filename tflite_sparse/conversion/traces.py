@@ -116,7 +116,8 @@ def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int
     spec = next(spec for spec in model.inputs() if None in spec.shape[1:])
     raise ModelError(
         f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves its {open_sizes.in_words(spec)} open, and "
-        "this target plans its memory from fixed sizes. Give --data with samples of that size, or build the model with it."
+        "this target plans its memory from fixed sizes. Give --data with samples of that size, or build the model with "
+        "it."
     )
 
 
