@@ -40,21 +40,24 @@ def micro_beside_litert(
         found: what TensorFlow Lite Micro yields for it.
         progress: receives the stage.
     """
-    with progress.stage("compare outputs: LiteRT"):
-        for kernels in _BESIDE_MICRO:
-            other = _litert(kernels)
-            try:
+    for kernels in _BESIDE_MICRO:
+        other = _litert(kernels)
+        try:
+            with progress.stage("compare outputs: LiteRT"):
                 expected = other.run(path, samples)
-            except ExecutionError as error:
-                refused = str(error)
-                continue
-            one = _Runtime(micro.NAME, micro.run_separately)
-            return _compared(path, samples, (one, found), (other, expected), gate=True)
+        except ExecutionError as error:
+            refused = str(error)
+            continue
+        one = _Runtime(micro.NAME, micro.run_separately)
+        return _compared(path, samples, (one, found), (other, expected), progress, gate=True)
     return AcrossRuntimes(runtime=micro.NAME, beside="LiteRT", gate=True, samples=0, unavailable=refused)
 
 
 def among_litert(
-    path: Path, samples: Sequence[Sample], found: Mapping[litert.Kernels, litert.SeparateOutputs]
+    path: Path,
+    samples: Sequence[Sample],
+    found: Mapping[litert.Kernels, litert.SeparateOutputs],
+    progress: Progress,
 ) -> list[AcrossRuntimes]:
     """A file in LiteRT's built-in kernels beside the runtimes of LiteRT that compute otherwise.
 
@@ -62,12 +65,13 @@ def among_litert(
         path: the file.
         samples: what was run, at least one.
         found: what each runtime yields for it; the built-in kernels must be among them for anything to be compared.
+        progress: receives a stage where operators are run.
     """
     if "builtin" not in found:
         return []
     one = _litert("builtin")
     return [
-        _compared(path, samples, (one, found["builtin"]), (_litert(kernels), found[kernels]), gate=False)
+        _compared(path, samples, (one, found["builtin"]), (_litert(kernels), found[kernels]), progress, gate=False)
         for kernels in _BESIDE_BUILTIN
         if kernels in found
     ]
@@ -82,11 +86,12 @@ def _compared(
     samples: Sequence[Sample],
     found: tuple[_Runtime, litert.SeparateOutputs],
     expected: tuple[_Runtime, litert.SeparateOutputs],
+    progress: Progress,
     *,
     gate: bool,
 ) -> AcrossRuntimes:
     (one, yielded), (other, wanted) = found, expected
-    parting = across_runtimes.compare(path, samples, yielded, wanted, one.run, other.run)
+    parting = across_runtimes.compare(path, samples, yielded, wanted, one.run, other.run, progress)
     sizes = [each.largest for each in parting.outputs]
     known = [size for size in sizes if size is not None]
     place = parting.unexplained

@@ -94,7 +94,7 @@ def verify(
                     continue
                 checks.append(pair.check(inputs, expected[each], each, signature))
         if signature is None:
-            across += across_pipeline.among_litert(reference, inputs, expected)
+            across += across_pipeline.among_litert(reference, inputs, expected, progress)
     return report_of(
         path,
         reference,

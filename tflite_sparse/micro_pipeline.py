@@ -96,8 +96,8 @@ def verify(
 
     Raises:
         FlatbufferError: a file cannot be read.
-        ExecutionError: the runtime is installed and does not run a file that ``against`` stands for; or the shapes that
-            a file announces are not true, so that it would compute garbage.
+        ExecutionError: the runtime is installed and does not run ``against``; or the shapes that a file announces are
+            not true, so that it would compute garbage.
         VerificationError: ``file`` is sparse in LiteRT's format.
     """
     progress = progress or Silent()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+import odd_models
 import tiny_models
+from tflite_sparse import file_pipeline
 from tflite_sparse.delivery import (
     COMPILED,
     DENSE_FLOAT32,
@@ -14,6 +16,7 @@ from tflite_sparse.delivery import (
     REPORT_MARKDOWN,
     SPARSE,
 )
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.model import Report
 from tflite_sparse.runtime import vela
@@ -175,3 +178,12 @@ def test_a_wrong_accelerator_is_told_without_temporary_names(source, tmp_path):
     assert "tflite-sparse-" not in run.stderr
     assert not out.exists()
     assert not (tmp_path / "out_vela.tflite").exists()
+
+
+def test_a_file_whose_shapes_are_not_true_is_refused(tmp_path):
+    """Vela plans memory from them."""
+    source = tmp_path / "open.tflite"
+    source.write_bytes(tiny_models.to_bytes(odd_models.dilated()))
+    with pytest.raises(ExecutionError, match=r"open\.tflite is not for Arm Ethos-U: it leaves the batch open"):
+        file_pipeline.encode(source, tmp_path / "out.tflite", target="ethos-u")
+    assert list(tmp_path.iterdir()) == [source]

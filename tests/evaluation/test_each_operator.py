@@ -12,6 +12,7 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.evaluation import across_runtimes
 from tflite_sparse.evaluation.each_operator import first_unexplained
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.progress import Silent
 from tflite_sparse.runtime import litert
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -96,7 +97,7 @@ def test_outputs_of_two_runtimes(steps, explained, path):
     samples = [SAMPLE, (SAMPLE[0][:, ::-1].copy(),)]
     run = off_by(steps, "y")
     yielded, expected = run(path, samples), LITERT(path, samples)
-    found = across_runtimes.compare(path, samples, yielded, expected, run, LITERT)
+    found = across_runtimes.compare(path, samples, yielded, expected, run, LITERT, Silent())
     apart = [
         np.abs(a.astype(int) - b.astype(int)).max() for (a,), (b,) in zip(yielded.rows, expected.rows, strict=True)
     ]

@@ -12,6 +12,7 @@ from tflite_sparse.evaluation.localise import FirstDifference, Run
 from tflite_sparse.evaluation.observation import graph_of
 from tflite_sparse.evaluation.probes import Sample
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.progress import Progress
 from tflite_sparse.runtime.litert import SeparateOutputs
 
 
@@ -32,7 +33,13 @@ class Parting:
 
 
 def compare(
-    path: Path, samples: Sequence[Sample], found: SeparateOutputs, expected: SeparateOutputs, run: Run, beside: Run
+    path: Path,
+    samples: Sequence[Sample],
+    found: SeparateOutputs,
+    expected: SeparateOutputs,
+    run: Run,
+    beside: Run,
+    progress: Progress,
 ) -> Parting:
     """Compare what a file yields in two runtimes.
 
@@ -45,6 +52,7 @@ def compare(
         expected: what the other one does; it has as many outputs.
         run: the runtime in question.
         beside: the other one.
+        progress: receives a stage where operators are run.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -61,5 +69,6 @@ def compare(
     if not larger:
         return Parting(parted)
     worst = max(larger, key=lambda each: float("inf") if each.largest is None else each.largest).worst_sample
-    unexplained = each_operator.first_unexplained(path, samples[worst], found.rows[worst], run, beside)
+    with progress.stage("run operators one by one"):
+        unexplained = each_operator.first_unexplained(path, samples[worst], found.rows[worst], run, beside)
     return Parting(parted, unexplained, worst)

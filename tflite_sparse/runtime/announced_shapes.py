@@ -122,7 +122,7 @@ def _computed(path: Path) -> list[Shapes]:
         result: list[Shapes] = child.call(f"{__name__}:{computed_here.__name__}", path=str(path), given=given)
     except child.ChildDiedError as death:
         raise ExecutionError(f"LiteRT {death.how} on {path}.") from death
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise ExecutionError(f"LiteRT refuses {path}: {one_line(error)}") from error
     return result
 
