@@ -19,6 +19,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
 from tflite_sparse.report import file_tables
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
@@ -292,6 +293,13 @@ def test_a_file_for_micro_is_compared_there_when_it_is_decoded(file, target, mon
     monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs"):
         file_pipeline.decode(source, target)
+
+
+def test_without_the_runtime_of_micro_the_report_says_so(file, target, monkeypatch):
+    monkeypatch.setattr(micro, "is_available", lambda: False)
+    report = file_pipeline.encode(file(conv2d()), target, target="micro")
+    assert "pip install 'tflite-sparse[micro]'" in report.verification.not_compared
+    assert any("Outputs were not compared: TensorFlow Lite Micro" in line for line in file_tables.encoding(report))
 
 
 def two_percent_at_most(source, by):
