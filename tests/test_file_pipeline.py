@@ -13,7 +13,14 @@ from spoiling import change_a_weight, change_the_biases, change_the_scales, spoi
 from tflite_sparse import file_pipeline
 from tflite_sparse.decoder import decode_file
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, TfliteSparseError, VerificationError
+from tflite_sparse.errors import (
+    ExecutionError,
+    FlatbufferError,
+    OutputError,
+    SettingsError,
+    TfliteSparseError,
+    VerificationError,
+)
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
@@ -183,6 +190,22 @@ def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
     values = tiny_models.samples(fully_connected(), 1)
     found = tiny_models.run_here(target.read_bytes(), values)[0]
     np.testing.assert_array_equal(found, tiny_models.run_here(tiny_models.to_bytes(fully_connected()), values)[0])
+
+
+def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, target, monkeypatch):
+    """Such as a dense file that XNNPACK does not take."""
+    run = runtime.run_separately
+
+    def refusing(path, samples, kernels="default", **options):
+        if kernels == "default":
+            raise ExecutionError(f"{runtime.NAMES[kernels]} refuses {path}: failed to delegate")
+        return run(path, samples, kernels, **options)
+
+    monkeypatch.setattr(runtime, "run_separately", refusing)
+    report = file_pipeline.encode(file(conv2d()), target)
+    exact = {check.name: check.outputs_bit_exact for check in report.verification.runtimes}
+    assert exact == {name: name != runtime.NAMES["default"] for name in exact} | {runtime.NAMES["default"]: None}
+    assert "failed to delegate" in report.verification.runtimes[0].unavailable
 
 
 def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):

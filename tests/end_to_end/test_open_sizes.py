@@ -138,6 +138,8 @@ def test_shapes_are_given_once_and_for_litert(written):
     assert "'x' is given twice" in run_cli("inspect", path, *shape, *shape).stderr
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", *shape)
     assert "input_shapes speaks of the target litert, not of micro" in run.stderr
+    run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", "--unverified")
+    assert "unverified speaks of the target litert, not of micro" in run.stderr
     run = run_cli("verify", path, "--against", path, "--target", "micro", *shape)
     assert "--input-shape speak of the target litert" in run.stderr
 
