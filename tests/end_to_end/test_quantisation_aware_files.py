@@ -1,4 +1,4 @@
-"""Files of models with fake quantisation: float with QUANTIZE and DEQUANTIZE, and int8, as the converter writes them."""
+"""Files of models with fake quantisation, as the converter writes them: in float32 and in int8."""
 
 import numpy as np
 import pytest
