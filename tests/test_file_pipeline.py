@@ -13,12 +13,20 @@ from spoiling import change_a_weight, change_the_biases, change_the_scales, spoi
 from tflite_sparse import file_pipeline
 from tflite_sparse.decoder import decode_file
 from tflite_sparse.encoder import encode_file
-from tflite_sparse.errors import FlatbufferError, OutputError, SettingsError, TfliteSparseError, VerificationError
+from tflite_sparse.errors import (
+    ExecutionError,
+    FlatbufferError,
+    OutputError,
+    SettingsError,
+    TfliteSparseError,
+    VerificationError,
+)
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.progress import Silent
 from tflite_sparse.report import file_tables
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
@@ -184,6 +192,22 @@ def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
     np.testing.assert_array_equal(found, tiny_models.run_here(tiny_models.to_bytes(fully_connected()), values)[0])
 
 
+def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, target, monkeypatch):
+    """Such as a dense file that XNNPACK does not take."""
+    run = runtime.run_separately
+
+    def refusing(path, samples, kernels="default", **options):
+        if kernels == "default":
+            raise ExecutionError(f"{runtime.NAMES[kernels]} refuses {path}: failed to delegate")
+        return run(path, samples, kernels, **options)
+
+    monkeypatch.setattr(runtime, "run_separately", refusing)
+    report = file_pipeline.encode(file(conv2d()), target)
+    exact = {check.name: check.outputs_bit_exact for check in report.verification.runtimes}
+    assert exact == {name: name != runtime.NAMES["default"] for name in exact} | {runtime.NAMES["default"]: None}
+    assert "failed to delegate" in report.verification.runtimes[0].unavailable
+
+
 def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
     source = file(odd_models.with_custom_operator(conv2d()))
     progress = Listening()
@@ -292,6 +316,13 @@ def test_a_file_for_micro_is_compared_there_when_it_is_decoded(file, target, mon
     monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs"):
         file_pipeline.decode(source, target)
+
+
+def test_without_the_runtime_of_micro_the_report_says_so(file, target, monkeypatch):
+    monkeypatch.setattr(micro, "is_available", lambda: False)
+    report = file_pipeline.encode(file(conv2d()), target, target="micro")
+    assert "pip install 'tflite-sparse[micro]'" in report.verification.not_compared
+    assert any("Outputs were not compared: TensorFlow Lite Micro" in line for line in file_tables.encoding(report))
 
 
 def two_percent_at_most(source, by):

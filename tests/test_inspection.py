@@ -159,6 +159,12 @@ def test_a_weight_that_is_computed_is_none_of_the_constants(file):
     assert file_pipeline.encode(path, path).verification.passed
 
 
+def test_micro_runs_open_sizes_as_the_file_announces_them(file):
+    answer = inspect(file(odd_models.open_image(kernel=40))).runtimes[-1]
+    assert answer.loads
+    assert answer.reason.endswith("with the sizes that the file announces for open ones: (1, 40, 40, 2)")
+
+
 def test_outputs_that_a_signature_lists_otherwise_are_told(file):
     model = fully_connected((4, 16), readers=2)
     path = file(model)

@@ -42,9 +42,10 @@ class EncodeSettings(TargetSettings, WrittenFileSettings):
     """What :func:`tflite_sparse.encode` does: for which target, and how the new file is compared."""
 
     @pydantic.model_validator(mode="after")
-    def _other_targets_run_one_shape(self) -> EncodeSettings:
-        if self.target != "litert" and self.input_shapes:
-            raise ValueError(f"input_shapes speaks of the target litert, not of {self.target}")
+    def _of_litert(self) -> EncodeSettings:
+        for name in ("input_shapes", "unverified"):
+            if self.target != "litert" and getattr(self, name):
+                raise ValueError(f"{name} speaks of the target litert, not of {self.target}")
         return self
 
 

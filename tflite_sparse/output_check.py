@@ -17,11 +17,11 @@ from tflite_sparse.runtime import litert as runtime
 def of_encoded(
     encoded: Path, reference: Path, settings: WrittenFileSettings, share_of_range: float, timed: Timed
 ) -> VerificationReport:
-    """Compare an encoded file with the one that it was made from in each of LiteRT's runtimes.
+    """Compare an encoded file in each of LiteRT's runtimes that runs the one that it was made from.
 
     Args:
         encoded: the new file.
-        reference: what LiteRT's default interpreter runs in its place.
+        reference: what it was made from, dense if the default interpreter refuses that.
         settings: of the comparison.
         share_of_range: by how much outputs may differ.
         timed: receives stages and notes.
@@ -58,25 +58,16 @@ def of_decoded(
     try:
         if former.decoded:
             return _in_micro(dense, source, settings, timed)
-        found = _in_litert(dense, source, settings, share_of_range, timed, default_must_run=False)
-        reasons = [check.unavailable for check in found.runtimes if check.unavailable is not None]
-        if len(reasons) == len(found.runtimes):
-            raise ExecutionError(reasons[0])
+        return _in_litert(dense, source, settings, share_of_range, timed)
     except ExecutionError as error:
         return _weights_only(dense, source, settings, error, timed)
-    return found
 
 
 def _in_litert(
-    file: Path,
-    reference: Path,
-    settings: WrittenFileSettings,
-    share_of_range: float,
-    timed: Timed,
-    *,
-    default_must_run: bool = True,
+    file: Path, reference: Path, settings: WrittenFileSettings, share_of_range: float, timed: Timed
 ) -> VerificationReport:
-    return comparison.verify(
+    """In each of LiteRT's runtimes that runs ``reference``; one must."""
+    found = comparison.verify(
         file,
         reference,
         samples=settings.verification_samples,
@@ -84,9 +75,13 @@ def _in_litert(
         share_of_range=share_of_range,
         kernels=runtime.ALL_KERNELS,
         input_shapes=settings.input_shapes,
-        default_must_run=default_must_run,
+        default_must_run=False,
         progress=timed,
     )
+    reasons = [check.unavailable for check in found.runtimes if check.unavailable is not None]
+    if len(reasons) == len(found.runtimes):
+        raise ExecutionError(reasons[0])
+    return found
 
 
 def _in_micro(dense: Path, source: Path, settings: WrittenFileSettings, timed: Timed) -> VerificationReport:

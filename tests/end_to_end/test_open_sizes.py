@@ -138,5 +138,24 @@ def test_shapes_are_given_once_and_for_litert(written):
     assert "'x' is given twice" in run_cli("inspect", path, *shape, *shape).stderr
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", *shape)
     assert "input_shapes speaks of the target litert, not of micro" in run.stderr
+    run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", "--unverified")
+    assert "unverified speaks of the target litert, not of micro" in run.stderr
     run = run_cli("verify", path, "--against", path, "--target", "micro", *shape)
     assert "--input-shape speak of the target litert" in run.stderr
+
+
+@pytest.mark.slow
+def test_an_export_without_data_finds_a_size_too_or_asks_for_data(keras3, tmp_path):
+    layers = keras3.layers
+    keras3.Sequential([keras3.Input((None, 1)), layers.Conv1D(8, 40)]).save(tmp_path / "any.keras")
+    run = run_cli("export", tmp_path / "any.keras", "--sparsity", 0.8, "--out", tmp_path / "out", "--json", "--quiet")
+    assert run.code == 0, run.stderr
+    assert run.report["verification"]["outputs_bit_exact"]
+    keras3.Sequential([keras3.Input((None, 8)), layers.Reshape((37 * 8,)), layers.Dense(4)]).save(
+        tmp_path / "one.keras"
+    )
+    run = run_cli("export", tmp_path / "one.keras", "--sparsity", 0.8, "--out", tmp_path / "none", "--quiet")
+    assert run.code == 2
+    assert "was found that runs" in run.stderr
+    assert "Give data (--data), whose sizes are taken" in run.stderr
+    assert "--input-shape" not in run.stderr
