@@ -17,7 +17,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
-from tflite_sparse.rewrites import lstm_cell_clip, weight_only
+from tflite_sparse.rewrites import io_order, lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -124,7 +124,7 @@ class Converter:
                 fixed_batch=self.settings.fixed_batch,
                 on_step=on_step,
             )
-            _write(path, converted)
+            self._write(path, converted, source)
         if self.settings.bias_correction:
             self._correct_biases(source, path)
 
@@ -209,7 +209,14 @@ class Converter:
                 named=named,
                 fixed_batch=self.settings.fixed_batch,
             )
-            _write(path, converted)
+            self._write(path, converted, source)
+
+    def _write(self, path: Path, converted: bytes, source: SourceModel) -> None:
+        path.write_bytes(converted)
+        lstm_cell_clip.drop(path)
+        if self.time_step is None:  # its inputs and outputs beside the first are states, told by their names
+            names = [[spec.name for spec in specs] for specs in (source.inputs(), source.outputs())]
+            io_order.restore(path, *names)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)
@@ -259,11 +266,6 @@ def outputs_of(
 def _one_step(source: SourceModel) -> TimeStepSource:
     assert isinstance(source, KerasSource)  # where one time step was chosen
     return TimeStepSource(source)
-
-
-def _write(path: Path, converted: bytes) -> None:
-    path.write_bytes(converted)
-    lstm_cell_clip.drop(path)
 
 
 def _difference(name: str, found: np.ndarray, wanted: np.ndarray) -> str | None:
