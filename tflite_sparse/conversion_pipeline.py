@@ -17,7 +17,7 @@ from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, Se
 from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.progress import Step, Timed, ignore_steps
-from tflite_sparse.rewrites import lstm_cell_clip, select_v2, weight_only
+from tflite_sparse.rewrites import io_order, lstm_cell_clip, select_v2, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
@@ -223,7 +223,7 @@ class Converter:
                 fixed_sizes=self.settings.plans_memory_ahead,
                 on_step=on_step,
             )
-            self._write(path, converted)
+            self._write(path, converted, source)
 
     def _check_masks(self, source: SourceModel, path: Path) -> None:
         """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.
@@ -275,12 +275,15 @@ class Converter:
                 fixed_batch=self.settings.fixed_batch,
                 fixed_sizes=self.settings.plans_memory_ahead,
             )
-            self._write(path, converted)
+            self._write(path, converted, source)
 
-    def _write(self, path: Path, converted: bytes) -> None:
+    def _write(self, path: Path, converted: bytes, source: SourceModel) -> None:
         """Write what was converted, mended where the converter errs and for a runtime with fewer operators."""
         path.write_bytes(converted)
         lstm_cell_clip.drop(path)
+        if self.time_step is None:  # its inputs and outputs beside the first are states, told by their names
+            names = [[spec.name for spec in specs] for specs in (source.inputs(), source.outputs())]
+            io_order.restore(path, *names)
         if self.settings.target == "micro":
             model = serde.read(path)
             if select_v2.apply(model):

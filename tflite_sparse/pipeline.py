@@ -22,6 +22,7 @@ from tflite_sparse.evaluation import user_metric
 from tflite_sparse.evaluation.accuracy import Name
 from tflite_sparse.evaluation.user_metric import UserMetric
 from tflite_sparse.evaluation_pipeline import Measuring, gate_failures, remedies, without
+from tflite_sparse.flatbuffer import signature
 from tflite_sparse.masking_pipeline import Masking, Pruned, described, rules_of
 from tflite_sparse.progress import Progress, Silent, Timed
 from tflite_sparse.pruning import masks
@@ -29,6 +30,7 @@ from tflite_sparse.report import layers as layer_report
 from tflite_sparse.report import model as report_model
 from tflite_sparse.report.choices import tensor_of
 from tflite_sparse.report.cpu import Cpu
+from tflite_sparse.report.io_order import IoOrder
 from tflite_sparse.report.pruning import Curve
 from tflite_sparse.report.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
@@ -214,6 +216,7 @@ class _Export:
             training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),
             warnings=list(self.progress.warnings),
+            io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
             seconds=self.progress.seconds,
             cpu=self.spent(),
         )
@@ -255,6 +258,18 @@ def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
         ],
         words=found.words,
     )
+
+
+def _io_order(source: SourceModel, file: Path) -> IoOrder | None:
+    """How ``file`` and the model that it was made of order several inputs or outputs."""
+    names = signature.names_of(file)
+    order = IoOrder(
+        file_inputs=names.inputs,
+        model_inputs=tuple(spec.name for spec in source.inputs()),
+        file_outputs=names.outputs,
+        model_outputs=tuple(spec.name for spec in source.outputs()),
+    )
+    return None if order.is_plain else order
 
 
 def _ratios(models: report_model.Models) -> report_model.Ratios | None:

@@ -60,7 +60,11 @@ def names_of(path: Path) -> Names:
     Raises:
         FlatbufferError: the file cannot be read.
     """
-    model = serde.read(path)
+    return names_in(serde.read(path))
+
+
+def names_in(model: Any) -> Names:
+    """The same of a model that was read."""
     graph = model.subgraphs[0]
     own = [each for each in model.signatureDefs or () if each.subgraphIndex == 0]
     entries = (own[0].inputs, own[0].outputs) if own else ((), ())

@@ -12,6 +12,7 @@ import pydantic
 from tflite_sparse.pruning.left_dense import LeftDense
 from tflite_sparse.report.alternatives import Alternative
 from tflite_sparse.report.cpu import Cpu
+from tflite_sparse.report.io_order import IoOrder
 from tflite_sparse.report.latency import BenchReport
 from tflite_sparse.report.layers import LayerError
 from tflite_sparse.report.micro import EthosUReport, MicroReport
@@ -217,9 +218,10 @@ class Report(_Part):
 
     ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
     ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
-    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``warnings``
-    are what speaks against the result though all gates may have passed.
-    ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``io_order`` is
+    there where there are several inputs or outputs. ``warnings`` are what speaks against the result though all gates may
+    have passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was
+    made.
     """
 
     version: Literal[1] = 1
@@ -244,5 +246,6 @@ class Report(_Part):
     training: Curve | None = None
     time_step: TimeStepReport | None = None
     warnings: list[str] = []
+    io_order: IoOrder | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tflite_sparse.report import accuracy_words, across, alternatives, left_dense, ratio, target_tables, time_step
+from tflite_sparse.report import (
+    accuracy_words,
+    across,
+    alternatives,
+    io_order,
+    left_dense,
+    ratio,
+    target_tables,
+    time_step,
+)
 from tflite_sparse.report import layers as layer_errors
 from tflite_sparse.report.files import EncodingReport
 from tflite_sparse.report.layers import LayerError
@@ -122,6 +131,7 @@ def verdicts(report: Report) -> list[str]:
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)
+    lines += io_order.lines(report.io_order)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report.micro, report.ethos_u)

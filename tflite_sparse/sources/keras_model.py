@@ -7,6 +7,7 @@ attribute ``keras_version``, a SavedModel of Keras 2 has a ``keras_metadata.pb``
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -332,9 +333,9 @@ def _identifier(name: str) -> str:
 
 
 def _parameter(name: str) -> str:
-    """The name of an input as ``tf.function`` takes it for a parameter: it begins with a letter."""
+    """The name of an input as ``tf.function`` takes it for a parameter: it begins with a letter and is no keyword."""
     name = _identifier(name)
-    return name if name[0].isalpha() else f"arg_{name}"
+    return name if name[0].isalpha() and not keyword.iskeyword(name) else f"arg_{name}"
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

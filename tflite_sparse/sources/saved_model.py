@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 import tempfile
 import weakref
@@ -85,7 +86,7 @@ class SavedModelSource:
         specs = self._function.structured_input_signature[1]
         return tuple(
             InputSpec(name, tuple(spec.shape.as_list()), np.dtype(spec.dtype.as_numpy_dtype))
-            for name, spec in sorted(specs.items())
+            for name, spec in _in_order(specs)
         )
 
     def kernels(self) -> list[Kernel]:
@@ -107,7 +108,7 @@ class SavedModelSource:
         """See :class:`SourceModel`."""
         return tuple(
             OutputSpec(name, tuple(spec.shape.as_list()) if spec.shape.rank is not None else ())
-            for name, spec in sorted(self._function.structured_outputs.items())
+            for name, spec in _in_order(self._function.structured_outputs)
         )
 
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -210,6 +211,11 @@ def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any
     found = "; ".join(f"{key}({_inputs_in_words(function)})" for key, function in sorted(signatures.items()))
     cure = " Choose one with --signature." if wanted is None else ""
     raise ModelError(f"{name} has no signature {chosen!r}, it has: {found}.{cure}")
+
+
+def _in_order(specs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """By name, ``output_2`` before ``output_10``: that is the order of the model, where Keras made the names."""
+    return sorted(specs.items(), key=lambda item: [part.zfill(9) for part in re.split(r"(\d+)", item[0])])
 
 
 def _inputs_in_words(function: Any) -> str:

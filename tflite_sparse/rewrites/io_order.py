@@ -1,0 +1,37 @@
+"""Inputs and outputs in the order that the model has them: TensorFlow's converter lists several ones in any order.
+
+Applications that read outputs by their index, and not by their names in the signature, would take one for another of
+the same shape. Precondition: the names of the graph are those of the model, each once. Effect: no operator and no entry
+of the signature changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tflite_sparse.flatbuffer import serde, signature
+
+
+def restore(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+    """Put inputs and outputs of the first graph of a file in the order of their names; return whether any moved.
+
+    Names that are not those of the file, as ones that the converter dropped, leave its order as it is. A file in which
+    nothing moves is not written again.
+
+    Raises:
+        FlatbufferError: the file cannot be read.
+    """
+    model = serde.read(path)
+    graph, names = model.subgraphs[0], signature.names_in(model)
+    moved = False
+    for attribute, found, wanted in (("inputs", names.inputs, inputs), ("outputs", names.outputs, outputs)):
+        if tuple(wanted) != found and sorted(wanted) == sorted(found) and len(set(found)) == len(found):
+            indices = np.asarray(getattr(graph, attribute), np.int32)
+            setattr(graph, attribute, indices[[found.index(name) for name in wanted]])
+            moved = True
+    if moved:
+        serde.write(model, path)
+    return moved
