@@ -220,8 +220,8 @@ class Report(_Part):
     ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
     the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``io_order`` is
     there where there are several inputs or outputs. ``warnings`` are what speaks against the result though all gates
-    may have passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was
-    made.
+    may have passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report
+    was made.
     """
 
     version: Literal[1] = 1
