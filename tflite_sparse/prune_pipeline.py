@@ -286,7 +286,8 @@ class _Prune:
         def resume() -> int:
             if saved is None:
                 return 0
-            _restore(model, pruning, saved, path)
+            checkpoint.restore(saved, model, path)
+            pruning.restore(saved.step, saved.masks)
             return saved.epoch
 
         def save(epoch: int, loss: float) -> None:
@@ -309,7 +310,7 @@ class _Prune:
             epoch,
             pruning.step,
             [np.asarray(values) for values in model.get_weights()],
-            [np.asarray(variable.numpy()) for variable in _variables(model.optimizer)],
+            [np.asarray(variable.numpy()) for variable in checkpoint.variables(model.optimizer)],
             pruning.masks(),
         )
 
@@ -406,26 +407,8 @@ class _Prune:
         checkpoint.path_beside(self.output).unlink(missing_ok=True)
 
 
-def _restore(model: Any, pruning: MagnitudePruning, saved: Checkpoint, path: Path) -> None:
-    variables = _variables(model.optimizer)
-    shapes = [tuple(variable.shape) for variable in variables]
-    if [values.shape for values in model.get_weights()] != [values.shape for values in saved.weights] or shapes != [
-        values.shape for values in saved.optimizer
-    ]:
-        raise ModelError(f"{path} is of another model: delete it and start again.")
-    model.set_weights(saved.weights)
-    for variable, values in zip(variables, saved.optimizer, strict=True):
-        variable.assign(values)
-    pruning.restore(saved.step, saved.masks)
-
-
 def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
     weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
     data = [*columns(samples.x_train), *columns(samples.y_train)]
     return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}
-
-
-def _variables(optimizer: Any) -> list[Any]:
-    found = optimizer.variables
-    return list(found() if callable(found) else found)

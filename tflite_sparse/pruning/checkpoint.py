@@ -99,6 +99,29 @@ def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path)
         )
 
 
+def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
+    """Give a model and its optimizer, which is built, the state of a checkpoint.
+
+    Raises:
+        ModelError: it is of another model; names the file at ``path``.
+    """
+    found = variables(model.optimizer)
+    shapes = [tuple(variable.shape) for variable in found]
+    if [values.shape for values in model.get_weights()] != [
+        values.shape for values in checkpoint.weights
+    ] or shapes != [values.shape for values in checkpoint.optimizer]:
+        raise ModelError(f"{path} is of another model: delete it and start again.")
+    model.set_weights(checkpoint.weights)
+    for variable, values in zip(found, checkpoint.optimizer, strict=True):
+        variable.assign(values)
+
+
+def variables(optimizer: Any) -> list[Any]:
+    """The variables of an optimizer of either generation."""
+    found = optimizer.variables
+    return list(found() if callable(found) else found)
+
+
 def _numbered(archive: Any, name: str) -> list[np.ndarray]:
     count = sum(key.startswith(name) and key[len(name) :].isdigit() for key in archive.files)
     return [archive[f"{name}{i}"] for i in range(count)]

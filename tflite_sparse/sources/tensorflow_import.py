@@ -103,7 +103,7 @@ def model_optimization() -> ModuleType:
             import tensorflow_model_optimization as tfmot
     except ImportError as error:
         raise ModelError(
-            "models with prune_low_magnitude wrappers need tensorflow-model-optimization: "
+            "models with wrappers that prune, cluster or quantise need tensorflow-model-optimization: "
             "pip install tensorflow-model-optimization."
         ) from error
     return tfmot  # type: ignore[no-any-return]
