@@ -51,6 +51,8 @@ def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
                 found[id(variable)] = variable, _kernel(unique, owner, variable)
     if len(found) > 1 and any(map(_calls_in_its_own_order, layers)):
         places = _order_of_reading(model)
+        if not places:  # the handles of a distributed variable are known within its strategy only
+            return list(found.values())
         return sorted(found.values(), key=lambda pair: places.get(_handle(pair[0]), len(places)))  # stable
     return list(found.values())
 
