@@ -135,18 +135,20 @@ class Converter:
             serde.write(converted, path)
             return
         self._quantise(source, path, stage)
-        inexact = rounded_inputs.rounded(path)
+        converted = serde.read(path)
+        inexact = rounded_inputs.rounded(converted)
         if inexact:
             words = "; ".join(f"input {name!r} {reason}" for name, reason in inexact.items())
             if self.settings.io is not None:
                 raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave --io out.")
             self.progress.note(f"{words}: inputs stay float32")
             self._quantise(source, path, stage, input_io="float32")
-        self._check_masks(source, path)
+            converted = serde.read(path)
+        self._check_masks(source, converted, path)
         if self.samples is not None:
             x = self.samples.x_test
             given = x if self.time_step is None else {INPUT: arrays.columns(x)[0]}
-            for sentence in rounded_inputs.outside(path, given):
+            for sentence in rounded_inputs.outside(converted, given):
                 self.progress.warn(sentence)
         if self.settings.bias_correction:
             self._correct_biases(source, path)
@@ -225,19 +227,19 @@ class Converter:
             )
             self._write(path, converted, source)
 
-    def _check_masks(self, source: SourceModel, path: Path) -> None:
+    def _check_masks(self, source: SourceModel, converted: Any, path: Path) -> None:
         """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.
 
         Raises:
             ConversionError: it is such a file.
         """
-        lost = rounded_inputs.rounded_comparisons(path)
+        lost = rounded_inputs.rounded_comparisons(converted)
         if lost:
             raise ConversionError(
                 f"{source.name}: {lost[0]!r} masks steps by comparing quantised values, which are rounded, with a "
                 f"value that is not 0: no step would be masked. {_WITHOUT_MASK}"
             )
-        if not rounded_inputs.compares(path):
+        if not rounded_inputs.compares(converted):
             return
         x = self._calibration_samples(source)
         try:
@@ -279,15 +281,17 @@ class Converter:
 
     def _write(self, path: Path, converted: bytes, source: SourceModel) -> None:
         """Write what was converted, mended where the converter errs and for a runtime with fewer operators."""
-        path.write_bytes(converted)
-        lstm_cell_clip.drop(path)
+        model = serde.parse(converted)
+        is_mended = lstm_cell_clip.drop(model) > 0
         if self.time_step is None:  # its inputs and outputs beside the first are states, told by their names
             names = [[spec.name for spec in specs] for specs in (source.inputs(), source.outputs())]
-            io_order.restore(path, *names)
+            is_mended |= io_order.restore(model, *names)
         if self.settings.target == "micro":
-            model = serde.read(path)
-            if select_v2.apply(model):
-                serde.write(model, path)
+            is_mended |= bool(select_v2.apply(model))
+        if is_mended:
+            serde.write(model, path)
+        else:
+            path.write_bytes(converted)
 
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)

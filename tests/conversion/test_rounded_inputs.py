@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
 from tflite_sparse.conversion import rounded_inputs
+from tflite_sparse.flatbuffer import serde
 
 OPERATORS = schema.BuiltinOperator
 
@@ -28,35 +29,30 @@ def _compared(constant, *, through_dequantize=False, operator="NOT_EQUAL"):
 
 
 @pytest.fixture
-def write(tmp_path):
-    def run(model):
-        path = tmp_path / "model.tflite"
-        path.write_bytes(tiny_models.to_bytes(model))
-        return path
-
-    return run
+def write():
+    return lambda model: serde.parse(tiny_models.to_bytes(model))
 
 
 @pytest.mark.parametrize("operator", ["EQUAL", "NOT_EQUAL"])
 def test_a_mask_by_a_value_that_is_not_zero_is_rounded_away(write, operator):
-    path = write(_compared(1, operator=operator))  # (1 - 3) * 0.5 = -1
-    assert list(rounded_inputs.rounded(path).values()) == ["is compared with a value that masks steps"]
-    assert rounded_inputs.rounded_comparisons(path) == ["found"]
-    assert rounded_inputs.compares(path)
+    model = write(_compared(1, operator=operator))  # (1 - 3) * 0.5 = -1
+    assert list(rounded_inputs.rounded(model).values()) == ["is compared with a value that masks steps"]
+    assert rounded_inputs.rounded_comparisons(model) == ["found"]
+    assert rounded_inputs.compares(model)
 
 
 def test_zero_survives_for_every_scale_holds_it(write):
-    path = write(_compared(3))
-    assert rounded_inputs.rounded(path) == {}
-    assert rounded_inputs.rounded_comparisons(path) == []
-    assert rounded_inputs.compares(path)
+    model = write(_compared(3))
+    assert rounded_inputs.rounded(model) == {}
+    assert rounded_inputs.rounded_comparisons(model) == []
+    assert rounded_inputs.compares(model)
 
 
 @pytest.mark.parametrize(("constant", "lost"), [(-1, True), (0, False)])
 def test_what_was_dequantised_is_as_coarse(write, constant, lost):
-    path = write(_compared(constant, through_dequantize=True))
-    assert bool(rounded_inputs.rounded(path)) is lost
-    assert bool(rounded_inputs.rounded_comparisons(path)) is lost
+    model = write(_compared(constant, through_dequantize=True))
+    assert bool(rounded_inputs.rounded(model)) is lost
+    assert bool(rounded_inputs.rounded_comparisons(model)) is lost
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.0])
@@ -65,22 +61,22 @@ def test_a_count_of_tokens_must_not_be_quantised(write, scale):
     x = tiny.activation("x", (1, 6), "int8", scale=scale) if scale else tiny.tensor("x", (1, 6), "float32")
     number = tiny.tensor("number", (1, 6), "int32")
     tiny.operator(OPERATORS.CAST, 1, [x], [number])
-    path = write(tiny.finished([x], [number]))
-    assert list(rounded_inputs.rounded(path).values()) == (
+    model = write(tiny.finished([x], [number]))
+    assert list(rounded_inputs.rounded(model).values()) == (
         ["is cast to integers, as an Embedding does"] if scale else []
     )
-    assert not rounded_inputs.compares(path)
+    assert not rounded_inputs.compares(model)
 
 
 def test_samples_far_outside_the_range_are_told(write):
-    path = write(_compared(3))  # from (-128 - 3) / 2 = -65.5 to 62
+    model = write(_compared(3))  # from (-128 - 3) / 2 = -65.5 to 62
     x = np.zeros((100, 6), np.float32)
     x[:, 0] = 62 + 6  # less than a twentieth of the range beyond it
-    assert rounded_inputs.outside(path, x) == []
+    assert rounded_inputs.outside(model, x) == []
     x[0, 1] = 70
-    (sentence,) = rounded_inputs.outside(path, x)
+    (sentence,) = rounded_inputs.outside(model, x)
     assert "1% of the samples hold values far outside the range -65.5 to 62 " in sentence
     x[:50, 1] = -4.2e6
-    assert "50% of the samples" in rounded_inputs.outside(path, x)[0]
-    assert rounded_inputs.outside(path, np.full((100, 6), 120, np.int8)) == []  # quantised already
-    assert rounded_inputs.outside(path, np.zeros((1000, 6), np.float32) + 70 * (np.arange(1000) < 9)[:, None]) == []
+    assert "50% of the samples" in rounded_inputs.outside(model, x)[0]
+    assert rounded_inputs.outside(model, np.full((100, 6), 120, np.int8)) == []  # quantised already
+    assert rounded_inputs.outside(model, np.zeros((1000, 6), np.float32) + 70 * (np.arange(1000) < 9)[:, None]) == []

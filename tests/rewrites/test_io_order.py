@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
-from tflite_sparse.flatbuffer import signature
+from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.report import io_order as words
 from tflite_sparse.rewrites import io_order
 from tflite_sparse.sources import keras_model, tensorflow_import
@@ -70,15 +70,15 @@ def test_the_report_shows_both_orders(exported):
     assert words.lines(other) == ["WARNING: outputs by index: 0 a, 1 z; the model has them in the order z, a."]
 
 
-def test_other_names_leave_the_order_as_it_is(exported, tmp_path):
-    path = tmp_path / "model.tflite"
-    path.write_bytes((exported[0] / "dense-float32.tflite").read_bytes())
-    before = signature.names_of(path)
-    assert not io_order.restore(path, before.inputs, before.outputs)
-    assert not io_order.restore(path, before.inputs[:1], (*before.outputs[1:], "another"))
-    assert signature.names_of(path) == before
-    assert io_order.restore(path, before.inputs[::-1], before.outputs[::-1])
-    assert signature.names_of(path) == signature.Names(before.inputs[::-1], before.outputs[::-1])
+def test_other_names_leave_the_order_as_it_is(exported):
+    model = serde.read(exported[0] / "dense-float32.tflite")
+    before = signature.names_in(model)
+    assert not io_order.restore(model, before.inputs, before.outputs)
+    assert not io_order.restore(model, before.inputs[:1], (*before.outputs[1:], "another"))
+    assert signature.names_in(model) == before
+    assert io_order.restore(model, before.inputs[::-1], before.outputs[::-1])
+    back = serde.parse(serde.serialize(model))
+    assert signature.names_in(back) == signature.Names(before.inputs[::-1], before.outputs[::-1])
 
 
 def test_numbered_outputs_of_a_saved_model(tmp_path):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, text
 from tflite_sparse.sources.arrays import Arrays
 
@@ -17,19 +16,16 @@ _FAR = 0.05  # outside the range by more than this share of it: a clipped outlie
 _NOTABLE_SHARE = 0.01  # of the samples
 
 
-def rounded(path: Path) -> dict[str, str]:
+def rounded(model: Any) -> dict[str, str]:
     """The quantised inputs of a file whose exact values matter, each with the reason in words.
 
     Keras's Embedding casts a float input to integers, and Masking compares it with a value. After quantisation a number
     of a token may be another one, and padding no longer equals the value (0 does, which every scale holds exactly).
-
-    Raises:
-        FlatbufferError: the file cannot be read.
     """
-    graph = next(graphs(serde.read(path)))
+    graph = next(graphs(model))
     uses = graph.uses()
     found = {}
-    for name, index in zip(signature.names_of(path).inputs, indices(graph.subgraph.inputs), strict=True):
+    for name, index in zip(signature.names_in(model).inputs, indices(graph.subgraph.inputs), strict=True):
         if quantisation_of(graph.tensor(index))[0] == 0:
             continue
         for reader in _readers(graph, uses, index):
@@ -41,40 +37,29 @@ def rounded(path: Path) -> dict[str, str]:
     return found
 
 
-def rounded_comparisons(path: Path) -> list[str]:
-    """The outputs of operators that compare quantised values with a constant other than 0 for equality.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
-    """
+def rounded_comparisons(model: Any) -> list[str]:
+    """The outputs of operators that compare quantised values with a constant other than 0 for equality."""
     return [
         text(graph.tensor(int(operator.outputs[0])).name)
-        for graph in graphs(serde.read(path))
+        for graph in graphs(model)
         for operator in graph.operators
         if graph.operator_name(operator) in _COMPARISONS and _compares_with_other_than_zero(graph, operator)
     ]
 
 
-def compares(path: Path) -> bool:
-    """Whether an operator compares values for equality, as masks of steps do.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
-    """
-    found = graphs(serde.read(path))
+def compares(model: Any) -> bool:
+    """Whether an operator compares values for equality, as masks of steps do."""
+    found = graphs(model)
     return any(graph.operator_name(operator) in _COMPARISONS for graph in found for operator in graph.operators)
 
 
-def outside(path: Path, x: Arrays) -> list[str]:
+def outside(model: Any, x: Arrays) -> list[str]:
     """A sentence for each quantised input whose range many of the samples ``x`` leave far behind.
 
     An array alone is the first input.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
     """
-    graph = next(graphs(serde.read(path)))
-    names = signature.names_of(path).inputs
+    graph = next(graphs(model))
+    names = signature.names_in(model).inputs
     sentences = []
     given = x if isinstance(x, Mapping) else {names[0]: x}
     for name, index in zip(names, indices(graph.subgraph.inputs), strict=True):

@@ -8,23 +8,18 @@ of the signature changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer import signature
 
 
-def restore(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
-    """Put inputs and outputs of the first graph of a file in the order of their names; return whether any moved.
+def restore(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+    """Put inputs and outputs of the first graph of a model in the order of their names; return whether any moved.
 
-    Names that are not those of the file, as ones that the converter dropped, leave its order as it is. A file in which
-    nothing moves is not written again.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
+    Names that are not those of the model, as ones that the converter dropped, leave its order as it is.
     """
-    model = serde.read(path)
     graph, names = model.subgraphs[0], signature.names_in(model)
     moved = False
     for attribute, found, wanted in (("inputs", names.inputs, inputs), ("outputs", names.outputs, outputs)):
@@ -32,6 +27,4 @@ def restore(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
             indices = np.asarray(getattr(graph, attribute), np.int32)
             setattr(graph, attribute, indices[[found.index(name) for name in wanted]])
             moved = True
-    if moved:
-        serde.write(model, path)
     return moved
