@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.encoding import csr, search
-from tflite_sparse.encoding.csr import CompressedLevel, Encoded
-from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.codecs import csr, search
+from tflite_sparse.codecs.csr import CompressedLevel, Encoded
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, drop_unread_buffers, dtype_of, graphs, shape_of, text
 from tflite_sparse.rewrites import densify, native_fully_connected

@@ -28,10 +28,10 @@ from architecture_models import ARCHITECTURES
 from contenders import Contender
 from models import EVERY_KERNEL
 from runtime_versions import Job
-from tflite_sparse import encoder
 from tflite_sparse.errors import TfliteSparseError
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.planning import encoder
 from tflite_sparse.targets.micro import Micro
+from tflite_sparse.verification import exactness
 
 _CACHE = Path.home() / ".cache" / "tflite-sparse-architectures"
 _RUNTIMES = Path.home() / ".cache" / "tflite-sparse-runtimes"

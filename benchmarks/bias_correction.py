@@ -16,14 +16,14 @@ import click
 import numpy as np
 
 import results
-from tflite_sparse import bias_pipeline
-from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion_pipeline import Converter
-from tflite_sparse.progress import Silent, Timed, ignore_steps
+from tflite_sparse.base.progress import Silent, Timed, ignore_steps
 from tflite_sparse.pruning import masks
 from tflite_sparse.runtime import litert
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays, dataset, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.stages import correct_biases as bias_pipeline
+from tflite_sparse.stages.convert import Converter
 
 _HEADING = "Bias correction"
 _SPARSITIES = (0.0, 0.5, 0.75, 0.875)

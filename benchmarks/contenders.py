@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 import children
-from tflite_sparse import encoder
 from tflite_sparse.conversion import convert
 from tflite_sparse.conversion.traces import Recurrent
 from tflite_sparse.errors import ExecutionError, VerificationError
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.planning import encoder
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.targets import litert as target
+from tflite_sparse.verification import exactness
 
 DENSE_FLOAT32 = "dense float32"
 DENSE_INT8 = "dense int8"
@@ -40,8 +40,8 @@ class Contender:
         label: which of the four.
         path: where it lies.
         conversion_seconds: from the Keras model to a ``.tflite``, the start of the converter's process included.
-        encoding_seconds: of :func:`tflite_sparse.encoder.encode_file`; None where there is none.
-        verification_seconds: of :func:`tflite_sparse.evaluation.exactness.check_weights`.
+        encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None where there is none.
+        verification_seconds: of :func:`tflite_sparse.verification.exactness.check_weights`.
     """
 
     label: str

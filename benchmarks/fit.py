@@ -32,14 +32,14 @@ import pydantic
 import results
 import tflite_sparse
 from results import Verdict
-from tflite_sparse.config import PruneSettings
-from tflite_sparse.files import write_bytes
-from tflite_sparse.fit_rounds import schedule_of
-from tflite_sparse.progress import ignore_steps
+from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.base.progress import ignore_steps
+from tflite_sparse.commands.fit.rounds import schedule_of
 from tflite_sparse.pruning import repeatable, training
-from tflite_sparse.report import markdown
-from tflite_sparse.report import sweep as report
-from tflite_sparse.report.tables import Table
+from tflite_sparse.report.text import markdown
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.results import sweep as report
+from tflite_sparse.settings import PruneSettings
 from tflite_sparse.sources import dataset, keras_model, scalable, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 

@@ -25,14 +25,14 @@ import numpy as np
 
 # Guided by the coverage of this package; that of the generated reader and NumPy would only slow it down.
 with atheris.instrument_imports(include=["tflite_sparse"]):
-    from tflite_sparse.decoder import decode_model
-    from tflite_sparse.encoder import encode_model
-    from tflite_sparse.encoding.constants import dense_values
+    from tflite_sparse.codecs.constants import dense_values
     from tflite_sparse.errors import FlatbufferError
-    from tflite_sparse.evaluation.exactness import weights_of
     from tflite_sparse.flatbuffer import serde, validity
     from tflite_sparse.flatbuffer.graph import graphs
+    from tflite_sparse.planning.decoder import decode_model
+    from tflite_sparse.planning.encoder import encode_model
     from tflite_sparse.targets import litert
+    from tflite_sparse.verification.exactness import weights_of
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import foreign_models

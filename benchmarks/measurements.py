@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from contenders import DENSE_INT8, Contender
-from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.evaluation import exactness, latency, size
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import latency, size
 from tflite_sparse.runtime.litert import Kernels
+from tflite_sparse.verification import exactness
 
 _SHOWN_CHARACTERS = 60
 

@@ -21,12 +21,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 import results
-from tflite_sparse import file_pipeline
-from tflite_sparse.evaluation import size
+from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import new_operator, new_tensor
-from tflite_sparse.report.files import EncodingReport
-from tflite_sparse.report.micro import MicroReport
+from tflite_sparse.measurement import size
+from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.results.micro import MicroReport
 from tflite_sparse.runtime import vela
 
 _HEADING = "Microcontrollers, CONV_2D and FULLY_CONNECTED"

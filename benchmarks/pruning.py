@@ -24,20 +24,20 @@ import numpy as np
 
 import results
 from results import Verdict
-from tflite_sparse.config import PruningSettings
+from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.conversion.convert import to_int8
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.evaluation import masked_score
-from tflite_sparse.evaluation.exactness import check_weights
-from tflite_sparse.files import write_bytes
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.pruning import MagnitudePruning, allocation, masks, repeatable, sensitivity, training
 from tflite_sparse.pruning.plan import of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.targets import litert as target
+from tflite_sparse.verification.exactness import check_weights
 
 _HEADING = "Pruning on Fashion-MNIST"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")

@@ -22,13 +22,12 @@ from sklearn.model_selection import train_test_split
 
 import results
 from results import Verdict
+from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.evaluation import mean_shift
-from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
-from tflite_sparse.progress import ignore_steps
+from tflite_sparse.measurement import mean_shift
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.pruning import MagnitudePruning, recipe
 from tflite_sparse.rewrites import bias_correction, weight_only
 from tflite_sparse.runtime import litert as runtime
@@ -36,6 +35,7 @@ from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Trace
 from tflite_sparse.targets import litert as target
+from tflite_sparse.verification.exactness import check_weights
 
 _HEADING = "Quantisation of a model with its normalisation inside"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert", "scikit-learn")

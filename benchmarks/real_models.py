@@ -29,8 +29,8 @@ import real_model_builders
 import real_model_data as data
 import results
 from packages import Package
-from tflite_sparse.delivery import DENSE_FLOAT32
 from tflite_sparse.runtime import litert
+from tflite_sparse.stages.deliver import DENSE_FLOAT32
 from tflite_sparse_cli.export import export
 
 CACHE = Path("~/.cache/tflite-sparse-models").expanduser()

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 
 import results
 from results import Verdict
-from tflite_sparse.sweep_pipeline import sweep
+from tflite_sparse.commands.sweep.command import sweep
 
 _HEADING = "Two Ray workers against one"
 _TARGET = 1.7

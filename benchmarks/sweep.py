@@ -22,11 +22,12 @@ import results
 import vowels
 import words
 from results import Verdict
-from tflite_sparse.evaluation import frontier
-from tflite_sparse.report import sweep_comparison, sweep_tables
-from tflite_sparse.report.markdown import table
-from tflite_sparse.report.sweep import SweepReport
-from tflite_sparse.sweep_pipeline import sweep
+from tflite_sparse.commands.sweep.command import sweep
+from tflite_sparse.report.text import sweep as sweep_tables
+from tflite_sparse.report.text import sweep_comparison
+from tflite_sparse.report.text.markdown import table
+from tflite_sparse.results.sweep import SweepReport
+from tflite_sparse.scoring import frontier
 from tflite_sparse_cli.progress import TerminalProgress
 
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert", "joblib")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import tflite_sparse
-from tflite_sparse.report import tables
+from tflite_sparse.report.text import export as tables
 from tflite_sparse.sources import dataset, tensorflow_import
 
 STEPS, SPARSITY = 560, 0.7

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tflite_sparse.encoding import bitmask, csr, entropy, huffman, search
-from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.codecs import bitmask, csr, entropy, huffman, search
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.rewrites.split_axis import groups_of_channels
 
 TARGET = Path(__file__).with_name("images")

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import Phase, settings
 
 import tiny_models
-from tflite_sparse import child, planner, tuning
-from tflite_sparse.encoder import encode_file
+from tflite_sparse.base import child
 from tflite_sparse.errors import TfliteSparseError
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import fastest as tuning
+from tflite_sparse.planning import planner
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert
 from tflite_sparse.targets import litert as litert_target
+from tflite_sparse.verification import exactness
 
 settings.register_profile("no_deadline", deadline=None)  # other work on the machine must not fail a test
 settings.load_profile("no_deadline")

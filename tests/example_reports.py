@@ -1,6 +1,6 @@
 """Reports whose numbers all differ, for what shows them."""
 
-from tflite_sparse.report.model import (
+from tflite_sparse.results.export import (
     Accuracy,
     Gates,
     ModelFile,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from tflite_sparse.encoding.decodable import WHOLE, Channels
+from tflite_sparse.codecs.decodable import WHOLE, Channels
 
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple) | st.integers(1, 300).map(lambda n: (n,))
 

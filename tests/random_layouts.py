@@ -7,7 +7,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.codecs.layout import Layout
 
 DTYPES = ("int8", "float32", "float16", "int32", "bool")
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32}

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from tflite_sparse import alternatives_pipeline
-from tflite_sparse.alternatives_pipeline import Trials, may_help
-from tflite_sparse.config import ExportSettings
-from tflite_sparse.conversion_pipeline import Converter
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ConversionError
-from tflite_sparse.progress import Silent, Timed
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.source_model import Layer
+from tflite_sparse.stages import alternatives as alternatives_pipeline
+from tflite_sparse.stages.alternatives import Trials, may_help
+from tflite_sparse.stages.convert import Converter
 
 ALL = {
     "--bias-correction",

@@ -20,14 +20,15 @@ import pytest
 
 import tflite_sparse
 import tiny_models
-from tflite_sparse import child, errors, fork_server
-from tflite_sparse.child import ChildDiedError
-from tflite_sparse.progress import Silent
+from tflite_sparse import errors
+from tflite_sparse.base import child, fork_server
+from tflite_sparse.base.child import ChildDiedError
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.sources import tensorflow_import
 
 MODULE = """
     import ctypes, os, signal, sys, tempfile, time
-    from tflite_sparse import child, errors
+    from tflite_sparse.base import child; from tflite_sparse import errors
 
     def echo(on_step, **values):
         return values
@@ -334,7 +335,7 @@ def test_child_ends_with_its_parent(forks_possible, tmp_path, module_folder):
     folder = tmp_path / "of_the_parent"
     folder.mkdir()
     script = (
-        f"from tflite_sparse import child, fork_server; fork_server.IS_POSSIBLE = {forks_possible}; "
+        f"from tflite_sparse.base import child, fork_server; fork_server.IS_POSSIBLE = {forks_possible}; "
         "child.call('tflite_sparse.for_tests:wait', on_step=lambda pid, _: print(pid, flush=1))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path]), "TMPDIR": str(folder)}
@@ -423,7 +424,7 @@ def test_idle_server_ends_and_is_replaced(forks, monkeypatch, module_folder):
     monkeypatch.setattr(
         fork_server,
         "_START",
-        "import tflite_sparse.fork_server as it; it.IDLE_SECONDS = 0.2\n" + textwrap.dedent(fork_server._START),
+        "import tflite_sparse.base.fork_server as it; it.IDLE_SECONDS = 0.2\n" + textwrap.dedent(fork_server._START),
     )
     monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0.2)  # for a fork of this process
     fork_server._clients[:] = []
@@ -465,7 +466,7 @@ def test_large_process_is_not_forked(monkeypatch):
 
 FORKED = """
 import os, sys, tempfile
-from tflite_sparse import child
+from tflite_sparse.base import child
 folder = tempfile.TemporaryDirectory()
 kept = open(os.path.join(folder.name, "open"), "w")
 child.prepare()
@@ -505,8 +506,8 @@ def test_time_of_children_is_accounted(extra):
 
 WITH_TENSORFLOW = """
 import os
-from tflite_sparse import child
-from tflite_sparse.progress import Silent
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.sources import tensorflow_import
 tensorflow_import.start(Silent())
 tf = tensorflow_import.tensorflow()

@@ -7,12 +7,12 @@ import pytest
 
 import odd_models
 import tiny_models
-from tflite_sparse import comparison
 from tflite_sparse.errors import ExecutionError, SettingsError
-from tflite_sparse.evaluation import each_operator, localise
-from tflite_sparse.evaluation.localise import FirstDifference
-from tflite_sparse.report import verification_tables
+from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification import compare_files as comparison
+from tflite_sparse.verification import each_operator, localise
+from tflite_sparse.verification.localise import FirstDifference
 
 SAMPLES = 4  # one random, after those at the boundaries
 EVERY = litert.KERNELS_TO_VERIFY

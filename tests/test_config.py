@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse.config import ExportSettings, FitSettings, SweepSettings
 from tflite_sparse.errors import InputError, SettingsError
+from tflite_sparse.settings import ExportSettings, FitSettings, SweepSettings
 
 
 def test_defaults_do_nothing_that_was_not_asked_for():

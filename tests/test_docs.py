@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from tflite_sparse.config import ExportSettings, FitSettings
+from tflite_sparse.settings import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 import tiny_models
 from tally import tally
-from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import FlatbufferError, OutputError
-from tflite_sparse.evaluation.exactness import check_weights
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.rewrites import densify
 from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, SparseForm
+from tflite_sparse.verification.exactness import check_weights
 
 SEVERAL = {
     "conv": tiny_models.conv2d(),

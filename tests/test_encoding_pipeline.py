@@ -12,15 +12,16 @@ from spoiling import (
     change_the_biases,
     spoiling,
 )
-from tflite_sparse import encoder, micro_pipeline
-from tflite_sparse.config import ExportSettings
-from tflite_sparse.delivery import C_HEADER, C_SOURCE
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.encoding_pipeline import Encoding
+from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.evaluation import exactness
-from tflite_sparse.progress import Silent, Timed
+from tflite_sparse.planning import encoder
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
+from tflite_sparse.settings import ExportSettings
+from tflite_sparse.stages.deliver import C_HEADER, C_SOURCE
+from tflite_sparse.stages.encode import Encoding
+from tflite_sparse.verification import exactness
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import example_reports
-from tflite_sparse.config import ExportSettings
-from tflite_sparse.evaluation import scoring
-from tflite_sparse.evaluation_pipeline import Evaluated, gate_failures
-from tflite_sparse.report.alternatives import Alternative, Remedies, advice
-from tflite_sparse.report.model import Accuracy
+from tflite_sparse.report.text.alternatives import Remedies, advice
+from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.export import Accuracy
+from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.settings import ExportSettings
+from tflite_sparse.stages.measure import Evaluated, gate_failures
 
 SETTINGS = ExportSettings(int8=True, max_accuracy_drop=0.01)
 

@@ -10,9 +10,8 @@ import tflite_sparse
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
 from spoiling import change_a_weight, change_the_biases, change_the_scales, spoiling
-from tflite_sparse import file_pipeline
-from tflite_sparse.decoder import decode_file
-from tflite_sparse.encoder import encode_file
+from tflite_sparse.base.progress import Silent
+from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import (
     ExecutionError,
     FlatbufferError,
@@ -21,13 +20,14 @@ from tflite_sparse.errors import (
     TfliteSparseError,
     VerificationError,
 )
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.progress import Silent
-from tflite_sparse.report import file_tables
+from tflite_sparse.planning.decoder import decode_file
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.report.text import files as file_tables
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
+from tflite_sparse.verification import exactness
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
 MODELS = {
@@ -228,8 +228,8 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
         model.operatorCodes[0].version = 99
         return former
 
-    monkeypatch.setattr("tflite_sparse.decoder.decode_model", spoil)
-    monkeypatch.setattr("tflite_sparse.encoder.decode_model", spoil)
+    monkeypatch.setattr("tflite_sparse.planning.decoder.decode_model", spoil)
+    monkeypatch.setattr("tflite_sparse.planning.encoder.decode_model", spoil)
     with pytest.raises(VerificationError, match=r"target\.tflite was not written"):
         file_pipeline.encode(source, target)
     assert list(source.parent.iterdir()) == [source]

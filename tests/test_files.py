@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse import files
+from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
 
 
@@ -121,7 +121,7 @@ def test_failure_leaves_what_was_there(error, existed, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tflite_sparse import files
+from tflite_sparse.base import atomic_files as files
 with files.replacing(Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

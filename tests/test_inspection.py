@@ -9,10 +9,11 @@ from scipy.stats import entropy as shannon
 import odd_models
 import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
-from tflite_sparse import comparison, file_pipeline
+from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.inspection import inspect
+from tflite_sparse.verification import compare_files as comparison
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
 from tools import run_cli
 

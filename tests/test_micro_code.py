@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
-from tflite_sparse import micro_code
+from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.errors import ExecutionError
 
 ARM = "arm-none-eabi-g++"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tflite_sparse import parallel
+from tflite_sparse.base import pool as parallel
 from tflite_sparse.errors import SettingsError
 
 

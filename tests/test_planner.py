@@ -4,14 +4,14 @@ from hypothesis import strategies as st
 
 import tiny_models
 from tally import tally
-from tflite_sparse import planner
-from tflite_sparse.encoding import search
-from tflite_sparse.encoding.entropy import entropy_bytes
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.evaluation.exactness import weights_of
+from tflite_sparse.codecs import search
+from tflite_sparse.codecs.entropy import entropy_bytes
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import planner
 from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, SparseForm
+from tflite_sparse.verification.exactness import weights_of
 
 MODELS = {
     "conv": tiny_models.conv2d(),

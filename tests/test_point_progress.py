@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tflite_sparse import point_progress
+from tflite_sparse.commands.sweep import point_progress
 
 WORKER = """
 import subprocess, sys
@@ -16,7 +16,7 @@ from pathlib import Path
 inner = '''
 import os, sys, time
 from pathlib import Path
-from tflite_sparse import point_progress
+from tflite_sparse.commands.sweep import point_progress
 with point_progress.of_point(Path(sys.argv[1]), "point"):
     print(os.getpid(), flush=True)
     time.sleep(120)

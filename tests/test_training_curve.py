@@ -1,7 +1,7 @@
 """Trainings one after the other, as one line."""
 
-from tflite_sparse import training_curve
-from tflite_sparse.report.pruning import Curve
+from tflite_sparse.pruning import curve as training_curve
+from tflite_sparse.results.prune import Curve
 
 
 def test_trainings_are_joined_in_order():

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 import tiny_models
-from tflite_sparse import planner, tuning
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.evaluation import latency
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.measurement import latency
+from tflite_sparse.planning import fastest as tuning
+from tflite_sparse.planning import planner
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
 from tools import run_cli
 

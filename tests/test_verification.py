@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tflite_sparse import verification
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.errors import VerificationError
-from tflite_sparse.evaluation import exactness
-from tflite_sparse.evaluation.exactness import OutputComparison
-from tflite_sparse.progress import Silent
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification import exactness
+from tflite_sparse.verification import export_check as verification
+from tflite_sparse.verification.exactness import OutputComparison
 
 EXACT = OutputComparison("one", 4, True, 0.0, share_of_range=0.0)
 

@@ -11,29 +11,29 @@ TensorFlow is imported when a model is loaded, not before.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tflite_sparse.comparison import verify as verify
-    from tflite_sparse.file_pipeline import decode as decode
-    from tflite_sparse.file_pipeline import encode as encode
-    from tflite_sparse.fit_pipeline import fit as fit
-    from tflite_sparse.inspection import inspect as inspect
-    from tflite_sparse.pipeline import export as export
-    from tflite_sparse.prune_pipeline import prune as prune
-    from tflite_sparse.report.model import Report as Report
+    from tflite_sparse.commands.encode import decode as decode
+    from tflite_sparse.commands.encode import encode as encode
+    from tflite_sparse.commands.export import export as export
+    from tflite_sparse.commands.fit.command import fit as fit
+    from tflite_sparse.commands.inspect import inspect as inspect
+    from tflite_sparse.commands.prune import prune as prune
+    from tflite_sparse.commands.sweep.command import sweep as sweep
+    from tflite_sparse.results.export import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
-    from tflite_sparse.sweep_pipeline import sweep as sweep
+    from tflite_sparse.verification.compare_files import verify as verify
 
 __all__ = ["Dataset", "Report", "decode", "encode", "export", "fit", "inspect", "prune", "sweep", "verify"]
 
 _HOMES = {
-    "decode": "tflite_sparse.file_pipeline",
-    "encode": "tflite_sparse.file_pipeline",
-    "export": "tflite_sparse.pipeline",
-    "fit": "tflite_sparse.fit_pipeline",
-    "inspect": "tflite_sparse.inspection",
-    "prune": "tflite_sparse.prune_pipeline",
-    "sweep": "tflite_sparse.sweep_pipeline",
-    "verify": "tflite_sparse.comparison",
-    "Report": "tflite_sparse.report.model",
+    "decode": "tflite_sparse.commands.encode",
+    "encode": "tflite_sparse.commands.encode",
+    "export": "tflite_sparse.commands.export",
+    "fit": "tflite_sparse.commands.fit.command",
+    "inspect": "tflite_sparse.commands.inspect",
+    "prune": "tflite_sparse.commands.prune",
+    "sweep": "tflite_sparse.commands.sweep.command",
+    "verify": "tflite_sparse.verification.compare_files",
+    "Report": "tflite_sparse.results.export",
     "Dataset": "tflite_sparse.sources.dataset",
 }
 

@@ -46,9 +46,8 @@ def bench(
 
     Exit code: 0 done, 2 a FILE cannot be read or the runtime refuses it.
     """
-    from tflite_sparse.evaluation import latency
-    from tflite_sparse.report import latency as report
-    from tflite_sparse.report import latency_tables
+    from tflite_sparse.measurement import latency
+    from tflite_sparse.report.text import latency as latency_tables
 
     with progress_for(quiet).stage("measure") as on_step:
         measured = latency.compare(
@@ -59,7 +58,7 @@ def bench(
             input_shapes=input_shapes,
             on_step=on_step,
         )
-    found = report.BenchReport.of(measured, threads=threads, rounds=rounds, kernels=kernels)
+    found = latency.in_report(measured, threads=threads, rounds=rounds, kernels=kernels)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:

@@ -26,8 +26,8 @@ def decode(source: Path, destination: Path, as_json: bool, quiet: bool, **settin
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
-    from tflite_sparse.file_pipeline import decode as run
-    from tflite_sparse.report import file_tables
+    from tflite_sparse.commands.encode import decode as run
+    from tflite_sparse.report.text import files as file_tables
 
     report = run(source, destination, progress=progress_for(quiet), **settings)
     if as_json:

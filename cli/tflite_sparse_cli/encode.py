@@ -36,8 +36,9 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
-    from tflite_sparse.file_pipeline import encode as run
-    from tflite_sparse.report import file_tables, tables
+    from tflite_sparse.commands.encode import encode as run
+    from tflite_sparse.report.text import export as tables
+    from tflite_sparse.report.text import files as file_tables
 
     report = run(source, destination, progress=progress_for(quiet), **settings)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from tflite_sparse.config import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, Alternatives, ExportSettings
+from tflite_sparse.settings import DEFAULT_OUT, DEMO_DATA, DEMO_SPARSITY, Alternatives, ExportSettings
 from tflite_sparse_cli.options import (
     builder_option,
     calibration_samples_option,
@@ -149,7 +149,7 @@ def export(model: Path | None, data: str | None, timings: bool, as_json: bool, q
 
     Exit code: 0 done, 1 a gate failed (accuracy, size, verification), 2 bad usage or input and nothing written.
     """
-    from tflite_sparse.pipeline import export as run
+    from tflite_sparse.commands.export import export as run
 
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         report = run(model, data, progress=progress_for(quiet), **settings)

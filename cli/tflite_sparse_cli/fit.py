@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tflite_sparse.config import DEFAULT_DROP, DEFAULT_OUT, DEMO_DATA, FitSettings
+from tflite_sparse.settings import DEFAULT_DROP, DEFAULT_OUT, DEMO_DATA, FitSettings
 from tflite_sparse_cli.options import (
     Listed,
     calibration_samples_option,
@@ -106,8 +106,8 @@ def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **sett
 
     Exit code: 0 done, 1 the budget or a gate cannot be met, 2 bad usage or input.
     """
-    from tflite_sparse.fit_pipeline import fit as run
-    from tflite_sparse.report import fit_tables
+    from tflite_sparse.commands.fit.command import fit as run
+    from tflite_sparse.report.text import fit as fit_tables
 
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         report = run(model, data, progress=progress_for(quiet), **settings)

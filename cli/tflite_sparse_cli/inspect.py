@@ -28,8 +28,8 @@ def inspect(
 
     Nothing is written. Exit code: 0 done, 1 the --target does not load FILE, 2 FILE cannot be read.
     """
-    from tflite_sparse.inspection import inspect as run
-    from tflite_sparse.report import file_tables
+    from tflite_sparse.commands.inspect import inspect as run
+    from tflite_sparse.report.text import files as file_tables
 
     found = run(file, input_shapes=input_shapes, progress=progress_for(quiet))
     if as_json:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from rich.console import Console
 
-from tflite_sparse.config import DenseScales, FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
-from tflite_sparse.file_config import WrittenFileSettings
-from tflite_sparse.progress import Progress, Silent
+from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.file_settings import WrittenFileSettings
+from tflite_sparse.settings import DenseScales, FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
 from tflite_sparse_cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from tflite_sparse.report.model import Gates
+    from tflite_sparse.results.export import Gates
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -107,7 +107,7 @@ _WRITTEN_FILE_OPTIONS = (
 
 
 def written_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of :class:`tflite_sparse.file_config.WrittenFileSettings`."""
+    """The options of :class:`tflite_sparse.file_settings.WrittenFileSettings`."""
     for option in reversed(_WRITTEN_FILE_OPTIONS):
         command = option(command)
     return command
@@ -274,7 +274,7 @@ _TARGET_OPTIONS = (
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of :class:`tflite_sparse.config.TargetSettings`."""
+    """The options of :class:`tflite_sparse.settings.TargetSettings`."""
     for option in reversed(_TARGET_OPTIONS):
         command = option(command)
     return command

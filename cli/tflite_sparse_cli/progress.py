@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import rich.progress
 from rich.console import Console
 
-from tflite_sparse.progress import Step
+from tflite_sparse.base.progress import Step
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_SAME_LINES = 60.0  # where the share in it is the same
@@ -24,14 +24,14 @@ class TerminalProgress:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Step]:
-        """See :class:`tflite_sparse.progress.Progress`."""
+        """See :class:`tflite_sparse.base.progress.Progress`."""
         started = time.perf_counter()
         with self._bar(name) if self._console.is_terminal else self._lines(name) as on_step:
             yield on_step
         self._print(f"done {name} ({time.perf_counter() - started:.1f} s)")
 
     def note(self, text: str) -> None:
-        """See :class:`tflite_sparse.progress.Progress`."""
+        """See :class:`tflite_sparse.base.progress.Progress`."""
         self._print(text)
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tflite_sparse.config import PruneSettings
+from tflite_sparse.settings import PruneSettings
 from tflite_sparse_cli.options import (
     builder_option,
     custom_objects_option,
@@ -102,8 +102,9 @@ def prune(
 
     Exit code: 0 done, 2 bad usage or input, or the training failed, and no model written.
     """
-    from tflite_sparse import prune_pipeline
-    from tflite_sparse.report import pruning_tables, sensitivity
+    from tflite_sparse.commands import prune as prune_pipeline
+    from tflite_sparse.report.text import prune as pruning_tables
+    from tflite_sparse.report.text import sensitivity
 
     progress = progress_for(quiet)
     default = click.core.ParameterSource.DEFAULT  # what was not given must not overrule a recipe

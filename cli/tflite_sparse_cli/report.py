@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tflite_sparse.config import DEFAULT_OUT
+from tflite_sparse.settings import DEFAULT_OUT
 
 
 @click.command()
@@ -21,7 +21,7 @@ def report(folder: Path, opens: bool) -> None:
 
     Exit code: 0 done, 2 there is no report in DIR.
     """
-    from tflite_sparse.report_pipeline import rebuild
+    from tflite_sparse.commands.report import rebuild
 
     page = rebuild(folder)
     click.echo(page)

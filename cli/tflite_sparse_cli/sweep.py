@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tflite_sparse.config import SweepSettings
+from tflite_sparse.settings import SweepSettings
 from tflite_sparse_cli.options import (
     Listed,
     calibration_samples_option,
@@ -102,8 +102,8 @@ def sweep(model: str | None, data: str, as_json: bool, quiet: bool, **settings: 
 
     Exit code: 0 done, 1 a point failed (the others are done), 2 bad usage or input and nothing trained.
     """
-    from tflite_sparse import sweep_pipeline
-    from tflite_sparse.report import sweep_tables
+    from tflite_sparse.commands.sweep import command as sweep_pipeline
+    from tflite_sparse.report.text import sweep as sweep_tables
 
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         report = sweep_pipeline.sweep(model, data, progress=progress_for(quiet), **settings)

@@ -10,10 +10,11 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
-from tflite_sparse.report import tables, timing_tables
-from tflite_sparse.report.files import EncodingReport
-from tflite_sparse.report.layers import WORST_SHOWN, worst
-from tflite_sparse.report.model import Report
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import timings as timing_tables
+from tflite_sparse.report.text.layers import WORST_SHOWN, worst
+from tflite_sparse.results.export import Report
+from tflite_sparse.results.files import EncodingReport
 
 _WIDTH_WITHOUT_TERMINAL = 250
 _GAP = 3

@@ -72,8 +72,9 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse import comparison, micro_pipeline
-    from tflite_sparse.report import verification_tables
+    from tflite_sparse.backends import micro as micro_pipeline
+    from tflite_sparse.report.text import verification as verification_tables
+    from tflite_sparse.verification import compare_files as comparison
 
     progress = progress_for(quiet)
     if target == "micro":

@@ -8,7 +8,7 @@ import tiny_models
 from acceptance import measure
 from acceptance_cases import CASES
 from runtime_versions import OLDER, Job, Runtime, installed, unpack
-from tflite_sparse.encoder import encode_file
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import acceptance
 from tflite_sparse.targets import litert as litert_target
 

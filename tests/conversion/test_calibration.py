@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tflite_sparse.config import ExportSettings
 from tflite_sparse.conversion import convert
 from tflite_sparse.conversion.calibration import Histogram, mse_range, percentile_range
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.runtime import litert
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import keras_model, tensorflow_import
 
 BIN = 1 / 64  # of a value: twice the greatest distance from the middle of its bin

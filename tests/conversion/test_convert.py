@@ -5,10 +5,10 @@ import pytest
 
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import ConversionError
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model, tensorflow_import
+from tflite_sparse.verification import exactness
 
 COUNT = 40
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification import exactness
 
 
 @pytest.mark.parametrize(("activations", "io"), [("int16", None), ("int16", "float32"), ("float32", None)])

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse import android
-from tflite_sparse.delivery import SPARSE
 from tflite_sparse.errors import DataError, ModelError, OutputError, SettingsError
 from tflite_sparse.flatbuffer import metadata, serde
 from tflite_sparse.runtime import litert
+from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages.deliver import SPARSE
 
 MODELS = ("dense-float32.tflite", "dense-int8.tflite", "model.tflite")
 OPTIONS = {"sparsity": 0.75, "int8": True, "max_accuracy_drop": 1.0}

@@ -4,9 +4,9 @@ import pytest
 
 import odd_models
 import tiny_models
-from tflite_sparse import child
-from tflite_sparse.evaluation.latency import Loading
-from tflite_sparse.report.latency import BenchReport
+from tflite_sparse.base import child
+from tflite_sparse.measurement.latency import Loading
+from tflite_sparse.results.latency import BenchReport
 from tools import run_cli
 
 SHORT = ("--rounds", 2)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tflite_sparse.delivery import ALL_FILES
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.stages.deliver import ALL_FILES
 from tools import run_cli
 
 

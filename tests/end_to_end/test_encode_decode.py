@@ -16,8 +16,8 @@ import odd_models
 import tiny_models
 from foreign_models import densified, find, store_sparse
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report.files import DecodingReport, EncodingReport
-from tflite_sparse.report.inspection import Inspection
+from tflite_sparse.results.files import DecodingReport, EncodingReport
+from tflite_sparse.results.inspection import Inspection
 from tflite_sparse.runtime import litert, micro
 from tools import run_cli, run_program
 
@@ -173,7 +173,7 @@ def test_a_read_only_folder(dense, out, command, monkeypatch):
     def refuse(**options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(options["dir"]))
 
-    monkeypatch.setattr("tflite_sparse.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("tflite_sparse.base.atomic_files.tempfile.mkstemp", refuse)
     message = error_of(run_cli(command, dense, "-o", out), 2)
     assert "out.tflite" in message
     assert "Read-only file system" in message

@@ -6,8 +6,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
-from tflite_sparse import file_pipeline
-from tflite_sparse.delivery import (
+from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.results.export import Report
+from tflite_sparse.runtime import vela
+from tflite_sparse.stages.deliver import (
     COMPILED,
     DENSE_FLOAT32,
     DENSE_INT8,
@@ -16,10 +20,6 @@ from tflite_sparse.delivery import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tflite_sparse.errors import ExecutionError
-from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report.model import Report
-from tflite_sparse.runtime import vela
 from tools import run_cli
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")

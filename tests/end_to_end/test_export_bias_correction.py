@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse.config import ExportSettings
 from tflite_sparse.errors import SettingsError
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
+from tflite_sparse.settings import ExportSettings
+from tflite_sparse.verification import exactness
 
 
 def outputs(path, data):

@@ -7,11 +7,11 @@ from sklearn import datasets
 import tflite_sparse
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import SettingsError
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, type_name
 from tflite_sparse.pruning import recipe
 from tflite_sparse.sources import keras_model
+from tflite_sparse.verification import exactness
 
 
 @pytest.fixture(scope="module")

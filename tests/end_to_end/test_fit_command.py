@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse import fit_rounds, prune_pipeline
+from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.errors import InputError, OutputError, SettingsError
 from tflite_sparse.fitting import costs
 from tflite_sparse.pruning import sensitivity
@@ -160,7 +161,7 @@ def test_the_gate_is_judged_on_samples_that_a_new_model_has_not_seen(digits_npz,
         raise StoppedError
 
     (tmp_path / "net.py").write_text(NETWORK)
-    monkeypatch.setattr("tflite_sparse.fit_pipeline.training.train_from_scratch", train)
+    monkeypatch.setattr("tflite_sparse.commands.fit.command.training.train_from_scratch", train)
     for aim in ({"gate": True}, {"budget": BUDGET}):
         with pytest.raises(StoppedError):
             tflite_sparse.fit(None, digits_npz, builder=f"{tmp_path / 'net.py'}:net", out=tmp_path / "out", **aim)

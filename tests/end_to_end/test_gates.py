@@ -9,8 +9,11 @@ import known_conversion
 import odd_models
 import tiny_models
 from spoiling import change_a_decoded_weight, change_a_weight, change_the_biases, grow, spoiling
-from tflite_sparse import encoder, micro_pipeline
-from tflite_sparse.delivery import (
+from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.planning import encoder
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.runtime import micro
+from tflite_sparse.stages.deliver import (
     C_HEADER,
     C_SOURCE,
     DENSE_FLOAT32,
@@ -20,8 +23,6 @@ from tflite_sparse.delivery import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.runtime import micro
 from tools import run_cli
 
 REPORTS = {REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}

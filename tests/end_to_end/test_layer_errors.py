@@ -7,13 +7,13 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import DataError
-from tflite_sparse.evaluation import layer_errors
-from tflite_sparse.evaluation.observation import graph_of
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report import tables
-from tflite_sparse.report.model import Report
-from tflite_sparse.report.names import shortened
+from tflite_sparse.measurement import layer_errors
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.results.export import Report
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification.observation import graph_of
 from tflite_sparse_cli.tables import show
 
 

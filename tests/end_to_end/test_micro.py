@@ -10,7 +10,14 @@ import pytest
 import micro_process
 import odd_models
 import tiny_models
-from tflite_sparse.delivery import (
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.results.export import Report
+from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE
+from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.runtime import litert, micro
+from tflite_sparse.stages.deliver import (
     C_HEADER,
     C_SOURCE,
     DENSE_FLOAT32,
@@ -20,13 +27,6 @@ from tflite_sparse.delivery import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tflite_sparse.errors import ExecutionError
-from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report.files import EncodingReport
-from tflite_sparse.report.micro import DECODER_FLASH_BYTES, TRADE
-from tflite_sparse.report.model import Report
-from tflite_sparse.report.verification import VerificationReport
-from tflite_sparse.runtime import litert, micro
 from tools import run_cli
 
 pytestmark = micro_process.needed

@@ -10,12 +10,14 @@ import micro_process
 import odd_models
 import tflite_sparse
 import tiny_models
-from tflite_sparse import file_pipeline, micro_pipeline
-from tflite_sparse.delivery import DENSE_INT8, SPARSE
+from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report import tables, verification_tables
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.runtime import announced_shapes, micro
+from tflite_sparse.stages.deliver import DENSE_INT8, SPARSE
 
 pytestmark = micro_process.needed
 

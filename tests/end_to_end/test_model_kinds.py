@@ -5,7 +5,7 @@ import pytest
 
 import tflite_sparse
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.evaluation import latency
+from tflite_sparse.measurement import latency
 from tflite_sparse.runtime import litert
 
 

@@ -8,10 +8,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.conversion import traces
 from tflite_sparse.errors import ModelError
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.progress import Silent
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import keras_model
 from tools import run_cli

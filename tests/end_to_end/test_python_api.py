@@ -92,8 +92,8 @@ def test_converter_that_dies_is_an_error_with_a_cure(keras3, tmp_path):
 def test_light_parts_import_neither_tensorflow_nor_keras():
     code = """
 import sys
-import tflite_sparse, tflite_sparse.encoder, tflite_sparse.targets.litert, tflite_sparse.runtime.litert
-import tflite_sparse.evaluation.exactness, tflite_sparse.evaluation.size, tflite_sparse_cli.main
+import tflite_sparse, tflite_sparse.planning.encoder, tflite_sparse.targets.litert, tflite_sparse.runtime.litert
+import tflite_sparse.verification.exactness, tflite_sparse.measurement.size, tflite_sparse_cli.main
 heavy = {"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization"} & set(sys.modules)
 assert not heavy, heavy
 """

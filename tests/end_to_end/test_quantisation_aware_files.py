@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tflite_sparse import file_pipeline
-from tflite_sparse.inspection import inspect
+from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.sources import tensorflow_import
 
 

@@ -5,12 +5,12 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from tflite_sparse.conversion import convert
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.evaluation import exactness
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.pruning import masks
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model, tensorflow_import
 from tflite_sparse.targets.litert import answer
+from tflite_sparse.verification import exactness
 
 pytestmark = pytest.mark.slow
 

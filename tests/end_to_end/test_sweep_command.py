@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse import sweep_pipeline
-from tflite_sparse.config import SweepSettings
+from tflite_sparse.base.progress import Silent
+from tflite_sparse.commands.sweep import command as sweep_pipeline
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.progress import Silent
-from tflite_sparse.report.sweep import PointFile, SweepReport
+from tflite_sparse.results.sweep import PointFile, SweepReport
+from tflite_sparse.settings import SweepSettings
 from tools import run_cli
 
 BUILDER = """

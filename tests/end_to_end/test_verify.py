@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
-from tflite_sparse.report.verification import VerificationReport
+from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert, micro
 from tools import run_cli
 

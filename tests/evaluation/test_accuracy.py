@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tflite_sparse.errors import DataError
-from tflite_sparse.evaluation.accuracy import Metric, choose_metric
+from tflite_sparse.scoring.metrics import Metric, choose_metric
 
 ROWS = np.array([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.3, 0.2, 0.5], [0.3, 0.6, 0.1]], np.float32)  # 1, 0, 2, 1
 

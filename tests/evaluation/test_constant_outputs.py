@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tflite_sparse.evaluation import scoring
+from tflite_sparse.scoring import scorer as scoring
 
 RNG = np.random.default_rng(0)
 ONE_CLASS = np.tile(np.float32([0.1, 0.7, 0.2]), (50, 1)) + RNG.uniform(0, 0.05, (50, 3)).astype(np.float32)

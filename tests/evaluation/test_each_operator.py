@@ -8,12 +8,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.evaluation import across_runtimes
-from tflite_sparse.evaluation.each_operator import first_unexplained
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.progress import Silent
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification import across_runtimes
+from tflite_sparse.verification.each_operator import first_unexplained
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 LITERT = partial(litert.run_separately, kernels="builtin", threads=1)

@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as hnp
 import odd_models
 import tiny_models
 from tflite_sparse.errors import ExecutionError, VerificationError
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.litert import SeparateOutputs
+from tflite_sparse.verification import exactness
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse.evaluation import frontier
-from tflite_sparse.evaluation.frontier import Curve, Trial
+from tflite_sparse.scoring import frontier
+from tflite_sparse.scoring.frontier import Curve, Trial
 
 COSTS = st.integers(1, 10**9)
 ACCURACIES = st.floats(0, 1)

@@ -6,7 +6,7 @@ import pytest
 import odd_models
 import tiny_models
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.evaluation import latency
+from tflite_sparse.measurement import latency
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 import odd_models
 import tiny_models
-from tflite_sparse.evaluation.localise import first_difference
 from tflite_sparse.runtime import litert
+from tflite_sparse.verification.localise import first_difference
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 every_runtime = pytest.mark.parametrize("kernels", litert.KERNELS_TO_VERIFY)

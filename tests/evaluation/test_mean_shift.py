@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tiny_models
-from tflite_sparse.evaluation import mean_shift
+from tflite_sparse.measurement import mean_shift
 from tflite_sparse.runtime import litert
 
 SHAPE = (8, 3, 3, 4)

@@ -5,9 +5,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tflite_sparse.errors import DataError
-from tflite_sparse.evaluation import scoring, user_metric
-from tflite_sparse.evaluation.accuracy import choose_metric
-from tflite_sparse.report.model import Accuracy
+from tflite_sparse.results.export import Accuracy
+from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring.metrics import choose_metric
 
 
 def score(metric, outputs, labels):

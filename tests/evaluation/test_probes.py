@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.evaluation import probes
 from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.verification import probes
 
 
 def details(dtype, scale=0.0, zero_point=0, signature=(1, 4)):

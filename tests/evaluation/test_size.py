@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tiny_models
 from tflite_sparse.errors import FlatbufferError
-from tflite_sparse.evaluation import size
+from tflite_sparse.measurement import size
 
 HEADER_SLACK = 16
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tflite_sparse.evaluation import uncertainty
-from tflite_sparse.evaluation.accuracy import choose_metric
-from tflite_sparse.evaluation.evidence import Evidence, mean
+from tflite_sparse.scoring import uncertainty
+from tflite_sparse.scoring.evidence import Evidence, mean
+from tflite_sparse.scoring.metrics import choose_metric
 
 
 def shares(right):

@@ -8,8 +8,8 @@ import pytest
 from tflite_sparse.fitting import candidates
 from tflite_sparse.fitting.candidates import SPARSITIES, Candidate, Option
 from tflite_sparse.pruning.allocation import Curve
-from tflite_sparse.pruning.scan import KernelScan, Point, Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.results.scan import KernelScan, Point, Scan
 from tflite_sparse.sources.source_model import Kernel
 
 ROWS = Structure((1, 16))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tiny_models
-from tflite_sparse.encoder import encode_file
 from tflite_sparse.fitting import costs
 from tflite_sparse.fitting.costs import Costs
-from tflite_sparse.fitting.pairing import Constant
+from tflite_sparse.fitting.kernels_in_file import Constant
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert as litert_target
 
 WEIGHTS = tiny_models.sparse_weights((64, 600), density=1.0)

@@ -5,8 +5,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse.fitting import pairing
-from tflite_sparse.fitting.pairing import Constant
+from tflite_sparse.fitting import kernels_in_file as pairing
+from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.sources.source_model import Kernel
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.fitting import plan_file
 from tflite_sparse.fitting.candidates import Option
 from tflite_sparse.pruning import recipe
 from tflite_sparse.pruning.plan import Span
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel
 
 NAMES = ("dense/kernel", "encoder/dense/kernel", "other/dense/kernel", "odd+name.1/kernel", "kept/kernel")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from example_reports import make
-from tflite_sparse import fit_pipeline, fit_rounds
-from tflite_sparse.config import FitSettings
-from tflite_sparse.fit_rounds import Carried, Rounds
+from tflite_sparse.base.progress import Silent, Timed
+from tflite_sparse.commands.fit import command as fit_pipeline
+from tflite_sparse.commands.fit import rounds as fit_rounds
+from tflite_sparse.commands.fit.rounds import Carried, Rounds
 from tflite_sparse.fitting.candidates import Candidate, Option
 from tflite_sparse.fitting.costs import Sizes
-from tflite_sparse.progress import Silent, Timed
 from tflite_sparse.pruning.structure import UNSTRUCTURED
+from tflite_sparse.settings import FitSettings
 from tflite_sparse.sources.source_model import Kernel
 
 REST = 500  # bytes of a file beside its kernels

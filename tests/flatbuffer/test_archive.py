@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import foreign_models
 import tiny_models
-from tflite_sparse import file_pipeline
+from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import FlatbufferError, VerificationError
 from tflite_sparse.flatbuffer import metadata, serde
 
@@ -90,7 +90,7 @@ def test_encode_and_decode_keep_it(written, form):
 
 @pytest.mark.parametrize("name", ["made apart", "appended in place"])
 def test_other_targets_and_the_estimates_of_inspect_keep_it(written, name):
-    from tflite_sparse.inspection import inspect
+    from tflite_sparse.commands.inspect import inspect
 
     path = written(FORMS[name])
     found = inspect(path)

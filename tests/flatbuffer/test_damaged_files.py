@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 import foreign_models
 import tiny_models
 from tally import tally
-from tflite_sparse.decoder import decode_model
-from tflite_sparse.encoder import encode_model
-from tflite_sparse.encoding.constants import dense_values
+from tflite_sparse.codecs.constants import dense_values
 from tflite_sparse.errors import FlatbufferError
-from tflite_sparse.evaluation.exactness import weights_of
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.planning.decoder import decode_model
+from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.targets import litert
+from tflite_sparse.verification.exactness import weights_of
 
 
 def encoded(model):

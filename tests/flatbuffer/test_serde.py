@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import foreign_models
 import tiny_models
 from tally import tally
-from tflite_sparse.encoding import csr
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.sparsity_parameters import to_table
+from tflite_sparse.codecs import csr
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.sparsity_parameters import to_table
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.flatbuffer import serde
 

@@ -11,8 +11,8 @@ import foreign_models
 import odd_models
 import tiny_models
 from tflite_sparse.errors import FlatbufferError
-from tflite_sparse.evaluation.exactness import weights_of
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.verification.exactness import weights_of
 
 CSR, DENSE = schema.DimensionType.SPARSE_CSR, schema.DimensionType.DENSE
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import allocation
 from tflite_sparse.pruning.allocation import allocate, curve_of
 from tflite_sparse.pruning.plan import Span, frozen, of_settings
 from tflite_sparse.pruning.schedule import PolynomialSchedule
-from tflite_sparse.report.sensitivity import KernelScan, Point, Scan
+from tflite_sparse.report.text.sensitivity import KernelScan, Point, Scan
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel
 
 ASKED = allocation.ALLOCATION_SPARSITIES

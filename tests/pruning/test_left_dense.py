@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tflite_sparse.pruning import left_dense, masks
-from tflite_sparse.report import left_dense as words
+from tflite_sparse.report.text import left_dense as words
 from tflite_sparse.sources.source_model import Kernel
 
 

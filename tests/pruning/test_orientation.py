@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tflite_sparse import planner
 from tflite_sparse.conversion import convert
 from tflite_sparse.flatbuffer import graph as graphs
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import planner
 from tflite_sparse.pruning import masks, structure
 from tflite_sparse.sources import keras_model
 from tflite_sparse.targets import litert

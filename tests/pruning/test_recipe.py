@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import recipe
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.plan import Span
 from tflite_sparse.pruning.schedule import ConstantSchedule, PolynomialSchedule
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.source_model import Kernel
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.evaluation import masked_score
 from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.sensitivity import Score, estimated_evaluations, held_out, scan
 from tflite_sparse.pruning.structure import parse
-from tflite_sparse.report.sensitivity import Scan, table
+from tflite_sparse.report.text.sensitivity import Scan, table
+from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tflite_sparse.report.alternatives import Alternative, Remedies, advice, cures, line, shares
-from tflite_sparse.report.model import Accuracy
+from tflite_sparse.report.text.alternatives import Remedies, advice, cures, line, shares
+from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.export import Accuracy
 
 
 def way(option, drop, size):

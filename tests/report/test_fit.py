@@ -1,8 +1,8 @@
 """What ``fit`` shows on a terminal."""
 
-from tflite_sparse.report import fit_tables
-from tflite_sparse.report.fit import FitKernel, FitReport, FitRound, FixedConstant
-from tflite_sparse.report.model import Accuracy, Gates, Interval, Paired
+from tflite_sparse.report.text import fit as fit_tables
+from tflite_sparse.results.export import Accuracy, Gates, Interval, Paired
+from tflite_sparse.results.fit import FitKernel, FitReport, FitRound, FixedConstant
 
 
 def kernel(name, **changes):

@@ -4,9 +4,9 @@ import pytest
 from test_fit import kernel, report
 
 from example_reports import make
-from tflite_sparse.report import export_page
-from tflite_sparse.report.fit import FitRound
-from tflite_sparse.report.model import Gates
+from tflite_sparse.report.page import export as export_page
+from tflite_sparse.results.export import Gates
+from tflite_sparse.results.fit import FitRound
 from tools import run_cli
 
 

@@ -9,14 +9,14 @@ import pytest
 
 import tiny_models
 from example_reports import make, undelivered, without_data
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.evaluation import exactness
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.report import export_page
-from tflite_sparse.report.latency import BenchedFile, BenchReport, Ratios
-from tflite_sparse.report.model import Confusion, Interval, OutputAccuracy, Paired
-from tflite_sparse.report.pruning import Curve
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.report.page import export as export_page
+from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired
+from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
+from tflite_sparse.results.prune import Curve
 from tflite_sparse.targets import litert
+from tflite_sparse.verification import exactness
 from tools import run_cli, run_program
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'--><svg/onload=alert(3)>&amp;{{7*7}}"""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import OutputError
-from tflite_sparse.report import plots
-from tflite_sparse.report.sensitivity import KernelScan, Point, Scan
+from tflite_sparse.report.page import plots
+from tflite_sparse.report.text.sensitivity import KernelScan, Point, Scan
 
 SCAN = Scan(
     model="net",
@@ -73,7 +73,7 @@ def test_another_ending(tmp_path):
 def test_neither_pyplot_nor_a_backend_is_chosen(tmp_path):
     program = (
         "import sys, pathlib, numpy as np\n"
-        "from tflite_sparse.report import plots\n"
+        "from tflite_sparse.report.page import plots\n"
         "assert 'matplotlib' not in sys.modules\n"
         "plots.schedule(np.arange(3), np.zeros(3), np.ones(3), pathlib.Path(sys.argv[1]))\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"

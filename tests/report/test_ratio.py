@@ -2,7 +2,7 @@
 
 import pytest
 
-from tflite_sparse.report import ratio
+from tflite_sparse.report.text import ratio
 
 
 @pytest.mark.parametrize(

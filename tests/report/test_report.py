@@ -7,8 +7,9 @@ import pydantic
 import pytest
 
 from example_reports import make, undelivered, without_data
-from tflite_sparse.report import markdown, tables
-from tflite_sparse.report.model import Accuracy, Interval, Paired, Report
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import markdown
+from tflite_sparse.results.export import Accuracy, Interval, Paired, Report
 
 # The contract: names of the fields of report.json, version 1
 

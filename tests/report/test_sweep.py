@@ -4,11 +4,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tflite_sparse.evaluation import frontier
-from tflite_sparse.evaluation.frontier import Lead
-from tflite_sparse.report import plots, sweep_comparison, sweep_tables
-from tflite_sparse.report.model import Interval
-from tflite_sparse.report.sweep import Measured, Point, SweepReport
+from tflite_sparse.report.page import plots
+from tflite_sparse.report.text import sweep as sweep_tables
+from tflite_sparse.report.text import sweep_comparison
+from tflite_sparse.results.export import Interval
+from tflite_sparse.results.sweep import Measured, Point, SweepReport
+from tflite_sparse.scoring import frontier
+from tflite_sparse.scoring.frontier import Lead
 
 DENSE = {0.25: (26_000, 0.86), 0.5: (80_000, 0.89), 1.0: (300_000, 0.92)}
 SPARSE = {0.75: (170_000, 0.918), 0.9: (80_000, 0.91), 0.97: (30_000, 0.88)}

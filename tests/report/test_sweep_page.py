@@ -3,7 +3,7 @@
 import pytest
 from test_sweep import grid, report
 
-from tflite_sparse.report import sweep_page
+from tflite_sparse.report.page import sweep as sweep_page
 from tools import run_cli
 
 

@@ -1,15 +1,16 @@
 """Where the time of a command went: gathered by task, shown on the terminal, and in JSON."""
 
 import tiny_models
-from tflite_sparse.child import Spent
-from tflite_sparse.report import timing_tables
-from tflite_sparse.report.cpu import ChildCpu, Cpu
+from tflite_sparse.base.child import Spent
+from tflite_sparse.base.cpu_clock import summed
+from tflite_sparse.report.text import timings as timing_tables
+from tflite_sparse.results.cpu import ChildCpu
 from tools import run_cli
 
 
 def test_children_are_gathered_by_task_in_the_order_of_their_first_runs():
     spent = [Spent("b:run", 0.25), Spent("a:run", 1.0), Spent("b:run", 0.5)]
-    found = Cpu.of(2.0, spent)
+    found = summed(2.0, spent)
     assert found.own_seconds == 2.0
     assert found.children == [
         ChildCpu(task="b:run", runs=2, seconds=0.75),
@@ -23,7 +24,7 @@ def test_tables_end_with_their_sums():
         ("encode", "1.25"),
         ("all stages", "1.75"),
     )
-    assert timing_tables.processes(Cpu.of(2.0, [Spent("a:run", 1.0), Spent("a:run", 0.5)])).rows == (
+    assert timing_tables.processes(summed(2.0, [Spent("a:run", 1.0), Spent("a:run", 0.5)])).rows == (
         ("this process", "", "2.00"),
         ("a:run", "2", "1.50"),
         ("all processes", "", "3.50"),

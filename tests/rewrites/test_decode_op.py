@@ -10,8 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 import micro_process
 import tiny_models
-from tflite_sparse.encoding import bitmask, codecs
-from tflite_sparse.encoding.decodable import WHOLE, Channels
+from tflite_sparse.codecs import bitmask, codecs
+from tflite_sparse.codecs.decodable import WHOLE, Channels
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (

@@ -5,12 +5,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse.encoding import csr, search
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.evaluation.exactness import weights_of
+from tflite_sparse.codecs import csr, search
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import drop_unread_buffers, graphs, text
 from tflite_sparse.rewrites import densify
+from tflite_sparse.verification.exactness import weights_of
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 

@@ -5,9 +5,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse.decoder import decode_file
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
+from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.rewrites import fully_connected_as_conv as rewrite
 from tflite_sparse.rewrites.split_axis import groups_of_channels
 

@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.report import io_order as words
+from tflite_sparse.report.text import io_order as words
 from tflite_sparse.rewrites import io_order
 from tflite_sparse.sources import keras_model, tensorflow_import
 

@@ -4,8 +4,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
 from foreign_models import block_sparse, find, read_natively, store_sparse
-from tflite_sparse.encoding import csr
-from tflite_sparse.encoding.layout import Layout
+from tflite_sparse.codecs import csr
+from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.rewrites import native_fully_connected as native

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 import odd_models
 import tiny_models
 from foreign_models import densified, store_sparse
-from tflite_sparse import child
+from tflite_sparse.base import child
 from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs

@@ -9,9 +9,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 import odd_models
 import tiny_models
-from tflite_sparse import child
-from tflite_sparse.encoder import encode_file
+from tflite_sparse.base import child
 from tflite_sparse.errors import ExecutionError, FlatbufferError
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.targets import litert as litert_target
 

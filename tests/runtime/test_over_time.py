@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.flatbuffer.signature import Names
-from tflite_sparse.progress import ignore_steps
 from tflite_sparse.runtime import over_time
 from tflite_sparse.runtime.litert import InputDetails
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.errors import DataError
-from tflite_sparse.progress import ignore_steps
 from tflite_sparse.sources import dataset, streams, tensorflow_import
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec

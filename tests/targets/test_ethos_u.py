@@ -8,9 +8,9 @@ import pytest
 
 import odd_models
 import tiny_models
-from tflite_sparse.encoder import encode_file
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import vela
 from tflite_sparse.targets import ethos_u
 from tflite_sparse.targets import litert as litert_target

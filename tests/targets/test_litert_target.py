@@ -5,10 +5,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import tiny_models
-from tflite_sparse import comparison, planner
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.planning import planner
 from tflite_sparse.targets import litert
+from tflite_sparse.verification import compare_files as comparison
 
 MODELS = {
     "CONV_2D": tiny_models.conv2d,

@@ -10,12 +10,12 @@ import pytest
 
 import micro_process
 import tiny_models
-from tflite_sparse import decoder
-from tflite_sparse.encoder import encode_file
-from tflite_sparse.encoding.entropy import entropy_bytes
+from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
-from tflite_sparse.planner import Choice
+from tflite_sparse.planning import decoder
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.planning.planner import Choice
 from tflite_sparse.targets.micro import Micro
 
 pytestmark = micro_process.needed

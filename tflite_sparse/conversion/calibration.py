@@ -90,7 +90,7 @@ def mse_range(histogram: Histogram) -> Range:
 
 
 RANGES: Mapping[str, Callable[[Histogram], Range]] = {"percentile": percentile_range, "mse": mse_range}
-"""By the names of :data:`tflite_sparse.config.Calibration`; ``min-max`` is what the converter does itself."""
+"""By the names of :data:`tflite_sparse.settings.Calibration`; ``min-max`` is what the converter does itself."""
 
 
 def _clipping(values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

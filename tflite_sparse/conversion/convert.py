@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tflite_sparse import child
-from tflite_sparse.config import Activations, Calibration, DenseScales
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.conversion import open_sizes
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.conversion.messages import in_short
 from tflite_sparse.conversion.tensorflow_side import convert_saved_model
 from tflite_sparse.conversion.traces import MOST_UNROLLED_STEPS, Recurrent, traces
 from tflite_sparse.errors import ConversionError
-from tflite_sparse.progress import Step, ignore_steps
+from tflite_sparse.settings import Activations, Calibration, DenseScales
 from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.source_model import SourceModel, Trace
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step
 from tflite_sparse.conversion.calibration import RANGES, Histogram, Range
 from tflite_sparse.conversion.float_operators import FloatLayers, names_in
-from tflite_sparse.progress import Step
 from tflite_sparse.sources.arrays import Arrays, count, take
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.fitting.costs import Costs
-from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
-from tflite_sparse.pruning.scan import Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.results.scan import Scan
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))

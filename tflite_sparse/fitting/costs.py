@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse import encoder, planner
-from tflite_sparse.fitting.pairing import Constant
+from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.planning import encoder, planner
 
 MakeTarget = Callable[[], planner.Target]
 """Makes what a runtime accepts, for one model: a target may remember what it has seen."""

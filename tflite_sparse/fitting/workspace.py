@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import InputError, OutputError
-from tflite_sparse.files import write_bytes
 from tflite_sparse.pruning.checkpoint import path_beside
 
 _FOLDER, _IDENTITY = "unfinished", "identity.json"

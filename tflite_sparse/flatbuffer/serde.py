@@ -18,8 +18,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import FlatbufferError
-from tflite_sparse.files import write_bytes
 from tflite_sparse.flatbuffer import archive
 from tflite_sparse.flatbuffer.archive import Archive
 from tflite_sparse.flatbuffer.validity import check, normalise

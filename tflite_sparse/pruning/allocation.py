@@ -9,8 +9,8 @@ import numpy as np
 
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span
-from tflite_sparse.pruning.scan import KernelScan, Scan
 from tflite_sparse.pruning.schedule import ConstantSchedule, PolynomialSchedule
+from tflite_sparse.results.scan import KernelScan, Scan
 from tflite_sparse.sources.source_model import Kernel
 
 ALLOCATION_SPARSITIES = (0.5, 0.75, 0.875, 0.95, 0.98, 0.99)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import ModelError, SettingsError
 from tflite_sparse.pruning import masks, stopped_gradients
 from tflite_sparse.pruning.hooks import Hooks
 from tflite_sparse.pruning.learning_rate import advice
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources import kernels, tensorflow_import
 
 
@@ -68,7 +68,7 @@ class MagnitudePruning(Hooks):
         planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
         warn: told what the learning rate says against the schedule, before training starts (of a model that its first
             step builds: after that).
-        **settings: the fields of :class:`tflite_sparse.config.PruningSettings`: ``block="1x16", end=2000``.
+        **settings: the fields of :class:`tflite_sparse.settings.PruningSettings`: ``block="1x16", end=2000``.
 
     Raises:
         SettingsError: a setting is unknown or out of range; in ``fit``: it does not fit the model or its training.

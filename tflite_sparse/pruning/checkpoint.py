@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base.atomic_files import replacing
 from tflite_sparse.errors import InputError, ModelError
-from tflite_sparse.files import replacing
 
 _SUFFIX = ".checkpoint"
 

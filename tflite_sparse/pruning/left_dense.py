@@ -4,39 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import pydantic
-
 from tflite_sparse.pruning import masks
+from tflite_sparse.results.left_dense import DenseKernel, LeftDense
 from tflite_sparse.sources.source_model import Kernel
 
-LOUD_FROM = 0.05
-"""The share of the weights from which on it is a warning that they are left dense."""
-
 _DENSE_BELOW = 0.01  # share of zeros; training alone makes hardly any
-
-
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class DenseKernel(_Part):
-    """One kernel, how many weights it has, and why they are left dense."""
-
-    name: str
-    weights: int
-    reason: str
-
-
-class LeftDense(_Part):
-    """The kernels that are left dense, the largest first, and their share of the weights of all kernels."""
-
-    share: float = 0.0
-    kernels: tuple[DenseKernel, ...] = ()
-
-    @property
-    def is_loud(self) -> bool:
-        """Whether so many weights are left dense that it must not be overlooked."""
-        return self.share > LOUD_FROM
 
 
 def while_training(kernels: Sequence[Kernel], pruned: Sequence[Kernel], *, by_rules: bool) -> LeftDense:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.schedule import ConstantSchedule, Frozen, PolynomialSchedule, Schedule
 from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel
 
 # Pruning starts once the weights mean something and ends while the rest can still recover (Zhu and Gupta 2017).

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import pydantic
 
-from tflite_sparse.config import PruningSettings
 from tflite_sparse.errors import SettingsError, one_line
 from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
+from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
 
 if sys.version_info >= (3, 11):
@@ -59,7 +59,7 @@ class Rule:
         place: how messages name it: ``"recipe.toml, rule 2"``.
         layers: matches the kernels that it speaks of; None: of any name.
         types: classes of their layers; empty: any.
-        changes: fields of :class:`tflite_sparse.config.PruningSettings` that it sets.
+        changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
         skip: True: they are left alone; False: they are pruned even if they are not by default; None: as before.
         precision: of the operators of the layers in an int8 file; None: as before.
         required: whether it must match and fit. Rules of a preset are passed over where they do not.

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.pruning import masks
-from tflite_sparse.pruning.scan import KernelScan, Point, Scan
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
+from tflite_sparse.results.scan import KernelScan, Point, Scan
 from tflite_sparse.sources.arrays import Arrays, take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import Kernel, SourceModel

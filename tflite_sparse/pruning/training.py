@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.config import PruneSettings
+from tflite_sparse.base.progress import Step
 from tflite_sparse.errors import DataError, ModelError, SettingsError, TfliteSparseError, one_line
-from tflite_sparse.progress import Step
 from tflite_sparse.pruning import masks, repeatable
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
+from tflite_sparse.settings import PruneSettings
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.arrays import take
 from tflite_sparse.sources.dataset import Dataset

@@ -1,1 +1,1 @@
-"""The typed report of a run, and its forms for people."""
+"""What people read, made of the results: text, tables, plots and pages."""

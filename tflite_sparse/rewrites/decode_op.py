@@ -2,7 +2,7 @@
 
 Format, from ``kernels/decode.cc`` and ``compression/decode_insert.py`` of tflite-micro: a custom operator
 ``TFLM_DECODE`` without options; its inputs are pairs of constants, encoded and ancillary (see
-:mod:`tflite_sparse.encoding.decodable`), its outputs the tensors that they stand for. Where the application gives
+:mod:`tflite_sparse.codecs.decodable`), its outputs the tensors that they stand for. Where the application gives
 decoding a memory of its own, every DECODE overwrites what the one before it left there. So there is one right before
 each operator that reads encoded constants, and it yields all of them.
 
@@ -23,8 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.encoding import codecs, decodable
-from tflite_sparse.encoding.decodable import WHOLE, Channels, Codec, Decodable
+from tflite_sparse.codecs import codecs, decodable
+from tflite_sparse.codecs.decodable import WHOLE, Channels, Codec, Decodable
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import (
     Graph,

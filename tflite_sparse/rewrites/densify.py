@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.encoding.constants import dense_values
-from tflite_sparse.encoding.csr import Encoded
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.sparsity_parameters import table_of_unique_vectors, to_table
+from tflite_sparse.codecs.constants import dense_values
+from tflite_sparse.codecs.csr import Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.sparsity_parameters import table_of_unique_vectors, to_table
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_operator, new_tensor, rewire, shape_of
 from tflite_sparse.flatbuffer.serde import packed_bytes
 

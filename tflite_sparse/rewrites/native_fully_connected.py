@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.encoding.constants import layout_of
-from tflite_sparse.encoding.csr import Encoded
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.sparsity_parameters import to_table
+from tflite_sparse.codecs.constants import layout_of
+from tflite_sparse.codecs.csr import Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.sparsity_parameters import to_table
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, shape_of
 from tflite_sparse.rewrites.densify import store_dense
 

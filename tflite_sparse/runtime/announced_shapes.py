@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse import child
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Step
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, shape_of, signature_of, text
-from tflite_sparse.progress import Step
 from tflite_sparse.runtime import time_limit
 
 Shapes = dict[int, tuple[int, ...]]

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse import child
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Progress, Silent, Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, custom_operators, graphs, indices, shape_of, signature_of, text
 from tflite_sparse.flatbuffer.signature import names_of
-from tflite_sparse.progress import Progress, Silent, Step, ignore_steps
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.litert import InputDetails
 

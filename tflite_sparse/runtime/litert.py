@@ -13,11 +13,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse import child
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
-from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.runtime import over_time, time_limit
 from tflite_sparse.runtime.over_time import Feedback
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse import child
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
-from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.runtime import micro_refusals, over_time
 from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback

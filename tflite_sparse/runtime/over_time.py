@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, quantisation_of
 from tflite_sparse.flatbuffer.signature import Names, names_of
-from tflite_sparse.progress import Step
 
 if TYPE_CHECKING:
     from tflite_sparse.runtime.litert import InputDetails

@@ -12,8 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import ExecutionError, one_line
-from tflite_sparse.files import write_bytes
 
 NAME = "Vela"
 

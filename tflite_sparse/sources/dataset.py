@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
-from tflite_sparse.progress import Step, ignore_steps
 from tflite_sparse.sources import built_in_data, image_folder, named_arrays, streams, user_code
 from tflite_sparse.sources.arrays import Arrays, columns, count, take
 from tflite_sparse.sources.containers import inflates

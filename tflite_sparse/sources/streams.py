@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step
 from tflite_sparse.errors import DataError, one_line
-from tflite_sparse.progress import Step
 from tflite_sparse.sources import named_arrays
 from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.named_arrays import Signature

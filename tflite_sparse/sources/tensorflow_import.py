@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from tflite_sparse import child
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ModelError, SettingsError
-from tflite_sparse.progress import Progress
 
 
 def start(progress: Progress) -> None:

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from tflite_sparse.encoding import csr, search
-from tflite_sparse.encoding.csr import Encoded
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.search import Cost
+from tflite_sparse.codecs import csr, search
+from tflite_sparse.codecs.csr import Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.search import Cost
 
 
 @dataclass(frozen=True, slots=True)

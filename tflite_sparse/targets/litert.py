@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tflite_sparse.encoding import csr, sparsity_parameters
-from tflite_sparse.encoding.csr import Encoded
-from tflite_sparse.encoding.layout import Layout
-from tflite_sparse.encoding.search import Cost
+from tflite_sparse.codecs import csr, sparsity_parameters
+from tflite_sparse.codecs.csr import Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.search import Cost
 from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_name
 from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
 from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from tflite_sparse.encoding import codecs
-from tflite_sparse.encoding.decodable import CODECS, Codec, Decodable
+from tflite_sparse.codecs import codecs
+from tflite_sparse.codecs.decodable import CODECS, Codec, Decodable
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.targets.form import Answer, Offer

@@ -1,0 +1,98 @@
+"""``encode`` for Arm Ethos-U: the dense file, whose zeros the hardware decodes, and the same compiled by Vela."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from tflite_sparse.base.progress import Timed
+from tflite_sparse.errors import ExecutionError, OutputError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.planning import decoder, planner
+from tflite_sparse.planning.planner import Choice
+from tflite_sparse.results.micro import EthosUFile, EthosUReport
+from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.runtime import announced_shapes, vela
+from tflite_sparse.targets import ethos_u
+from tflite_sparse.targets.form import Answer
+from tflite_sparse.verification import compare_files as comparison
+
+_NOT_COMPARED = "nothing here runs what Vela compiles"
+
+
+def encode(
+    source: Path, temporary: Path, destination: Path, accelerator: str, timed: Timed
+) -> tuple[list[Choice], VerificationReport, EthosUReport | None]:
+    """Write the dense form of ``source`` to ``temporary``, compile it, and put that beside ``destination``.
+
+    Raises:
+        FlatbufferError: ``source`` cannot be read.
+        ExecutionError: Vela is not installed, or refused the file; or the shapes that the file announces are not true.
+        OutputError: the compiled file cannot be written, or would replace ``source``.
+    """
+    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
+    if compiled.resolve() == source.resolve():
+        raise OutputError(f"cannot write {compiled}: the compiled file would replace the source. Choose another -o.")
+    choices = write_dense(source, temporary)
+    refusal = announced_shapes.refusal(temporary)
+    if refusal is not None:  # Vela plans memory from them
+        raise ExecutionError(f"{source} is not for Arm Ethos-U: {refusal}.")
+    with timed.stage("verify weights"):
+        verified = comparison.verify(temporary, source, kernels=(), not_compared=_NOT_COMPARED)
+    if not verified.passed:
+        return choices, verified, None
+    return choices, verified, compile_beside(temporary, compiled, accelerator, timed)
+
+
+def write_dense(source: Path, destination: Path) -> list[Choice]:
+    """Write the dense form of ``source``; return what was decided for each constant, which is nothing."""
+    decoder.decode_file(source, destination)
+    return planner.plan(serde.read(destination), _left_dense)
+
+
+def compile_beside(
+    path: Path, compiled: Path, accelerator: str, timed: Timed, *, baseline: Path | None = None
+) -> EthosUReport:
+    """Compile a dense file to ``compiled``, and ``baseline`` for comparison.
+
+    Raises:
+        ExecutionError: Vela is not installed, or refused a file.
+        OutputError: ``compiled`` cannot be written.
+    """
+    warnings = ethos_u.warnings_for(serde.read(path), accelerator)
+    for warning in warnings:
+        timed.note(f"warning: {warning}")
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, timed.stage(f"compile for {accelerator}"):
+        copy = Path(name) / "model.tflite"
+        shutil.copyfile(path, copy)
+        try:
+            result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
+            before = None
+            if baseline is not None:
+                before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
+        except ExecutionError as error:
+            raise error.renamed(copy, "the dense file") from error
+        # Vela writes the model alone.
+        serde.write_content(memoryview(result.path.read_bytes()), compiled, serde.archive_of(path))
+    return EthosUReport(
+        accelerator=accelerator, compiled=compiled.name, file=_file(result), baseline=before, warnings=warnings
+    )
+
+
+def _left_dense(graph: Graph, tensor_index: int, uses: object) -> Answer:
+    del graph, tensor_index, uses
+    return Answer((), "the hardware decodes dense weights itself, without loss")
+
+
+def _file(result: vela.VelaResult) -> EthosUFile:
+    return EthosUFile(
+        flash_bytes=result.flash_bytes,
+        sram_bytes=result.sram_bytes,
+        dram_bytes=result.dram_bytes,
+        encoded_weight_bytes=result.encoded_weight_bytes,
+        estimated_cycles=result.estimated_cycles,
+        inferences_per_second=result.inferences_per_second,
+        left_to_cpu=list(result.left_to_cpu),
+    )

@@ -1,0 +1,1 @@
+"""What every room stands on: progress, child processes, the process pool, atomic files, names of written files."""

@@ -1,0 +1,236 @@
+"""Run a function of this package in a process of its own.
+
+TensorFlow's converter and the runtimes are native code that a model can crash. In a child such a crash becomes an
+exception that tells what happened, and what they print on the C level can be shown or dropped.
+
+A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs. Where
+there are no forks, it is a fresh interpreter.
+ Neither runs the caller's script again. Job and result pass through files in a
+private temporary folder; steps are lines that the child writes. The child ends when the call does, and with its caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from tflite_sparse.base import child_job, fork_server
+from tflite_sparse.base.progress import Step, ignore_steps
+from tflite_sparse.errors import TfliteSparseError
+
+Needs = Literal["runtimes", "tensorflow", "fresh"]
+"""What a child must have imported: what runs files, that and TensorFlow, or nothing, in an interpreter of its own."""
+
+_MODULES: dict[Needs, tuple[str, ...]] = {
+    "runtimes": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert"),
+    "tensorflow": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert", "tensorflow"),
+}
+_KILLED = "was killed"
+_LOG_TAIL_CHARACTERS = 2000
+_TRIES = 2  # a server may end in the moment in which it is asked
+
+# Not ``-m``: that puts the current folder first on the path, and what lies there would be imported.
+_START = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+from tflite_sparse.base.child import main
+main(sys.argv[1])
+"""
+
+
+class ChildDiedError(TfliteSparseError):
+    """The child ended without a result.
+
+    Attributes:
+        how: in words: the signal or the exit status.
+        log: the last of what it wrote on standard error.
+    """
+
+    def __init__(self, how: str, log: str) -> None:
+        super().__init__(f"the child process {how}")
+        self.how = how
+        self.log = log
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it with SIGKILL, as systems do that run out of memory."""
+        return self.how == _KILLED
+
+    def __reduce__(self) -> tuple[type[ChildDiedError], tuple[str, str]]:
+        return type(self), (self.how, self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The CPU time, user and system, of a child that ended with a result.
+
+    Attributes:
+        function: that it ran, ``module:name``, without the name of this package.
+        cpu_seconds: of the child and of the processes that it waited for.
+    """
+
+    function: str
+    cpu_seconds: float
+
+
+_spent: ContextVar[list[Spent] | None] = ContextVar("_spent", default=None)
+
+
+@contextlib.contextmanager
+def accounted() -> Iterator[list[Spent]]:
+    """Gather what the children cost that are called inside, in the order in which they end."""
+    found: list[Spent] = []
+    token = _spent.set(found)
+    try:
+        yield found
+    finally:
+        _spent.reset(token)
+
+
+def prepare(needs: Needs = "runtimes") -> None:
+    """Make the children cheap that come, if possible: have a server ready that has imported what they need.
+
+    Called at the start of a command, before anything that makes threads: a small process with one thread that has not
+    imported TensorFlow becomes the parent of the server; any other starts one beside itself.
+    """
+    fork_server.ensure(_MODULES[needs], _start_server)
+
+
+def may_fork_here() -> bool:
+    """Whether :func:`fork_here` would work."""
+    return fork_server.may_fork_here()
+
+
+def import_modules(needs: Needs) -> None:
+    """Import here what children need."""
+    for module in _MODULES[needs]:
+        importlib.import_module(module)
+
+
+def fork_here(needs: Needs) -> None:
+    """Fork this process as the server that children come from, if that is possible and there is none yet.
+
+    Only for a process that has imported what they need and done nothing with it: they see it as it is now.
+    """
+    fork_server.ensure(_MODULES[needs], fork_server.fork_here)
+
+
+def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runtimes", **arguments: Any) -> Any:
+    """Call ``function`` ("package.module:name") of this package in a child and return what it returns.
+
+    The function gets ``arguments`` and, as ``on_step``, a callback whose calls reach the caller's ``on_step``.
+
+    Raises:
+        ChildDiedError: it crashed or was killed.
+        Exception: whatever the function raised, raised again here.
+    """
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        folder = Path(name)
+        child_job.write(child_job.Job(function, arguments), folder)
+        status = _run(folder, on_step, needs)
+        log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
+        outcome = child_job.read_outcome(folder)
+    if outcome is None:
+        raise ChildDiedError(_in_words(status), log)
+    spent = _spent.get()
+    if spent is not None:
+        spent.append(Spent(function.removeprefix("tflite_sparse."), outcome.cpu_seconds))
+    if outcome.succeeded:
+        return outcome.value
+    raise outcome.value
+
+
+def _start_server(modules: Sequence[str]) -> fork_server.Client | None:
+    if "tensorflow" not in modules and "tensorflow" not in sys.modules and fork_server.may_fork_here():
+        import_modules("runtimes")
+        return fork_server.fork_here(modules)
+    return fork_server.start_beside(modules)
+
+
+def _run(folder: Path, on_step: Step, needs: Needs) -> int:
+    """Do the job in ``folder``; the exit status, negative for a signal."""
+    with (folder / child_job.LOG).open("wb") as log:
+        for _ in range(_TRIES if needs != "fresh" else 0):
+            server = fork_server.ensure(_MODULES[needs], _start_server)
+            if server is None:
+                break
+            try:
+                return _in_fork(server, folder, log, on_step)
+            except fork_server.ServerGoneError:
+                fork_server.forget(server)
+        return _in_fresh_interpreter(folder, log, on_step)
+
+
+def _in_fork(server: fork_server.Client, folder: Path, log: BinaryIO, on_step: Step) -> int:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as steps:
+        try:
+            child = server.start(folder, writer, log.fileno())
+        finally:
+            os.close(writer)
+        with contextlib.closing(child):
+            _pass_on(steps, on_step)
+            return child.wait()
+
+
+def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step) -> int:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            _pass_on(process.stdout, on_step)
+            return process.wait()
+        finally:
+            process.kill()
+
+
+def _pass_on(steps: Any, on_step: Step) -> None:
+    for line in steps:
+        done, total = json.loads(line)
+        on_step(done, total)
+
+
+def _in_words(status: int) -> str:
+    if status < 0:
+        names = {
+            signal.SIGSEGV: "crashed (segmentation fault)",
+            signal.SIGABRT: "aborted",
+            signal.SIGKILL: _KILLED,
+            signal.SIGALRM: "took too long and was stopped",
+        }
+        return names.get(-status, f"was ended by signal {-status}")  # type: ignore[call-overload, no-any-return]
+    return f"ended with status {status}"
+
+
+def main(name: str) -> None:
+    """What a fresh interpreter does: the job in the folder ``name``."""
+    # Whatever native code prints on standard output must not mix with the progress lines.
+    steps = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    child_job.run(Path(name), steps)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):  # not through sys.stdin: a lock held by this thread would stop the interpreter from ending
+        continue
+    os._exit(1)

@@ -1,0 +1,70 @@
+"""A constant of a graph as a dense array, however it is stored."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from tflite_sparse.codecs import csr
+from tflite_sparse.codecs.csr import Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.sparsity_parameters import from_table
+from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, shape_of, text
+
+
+def dense_values(graph: Graph, index: int) -> np.ndarray | None:
+    """A constant as a dense array, decoded if it is stored sparse; None where the tensor is no constant.
+
+    Raises:
+        FlatbufferError: it is sparse and contradicts itself.
+    """
+    if graph.tensor(index).sparsity is None:
+        return graph.constant(index)
+    with _naming(graph, index):
+        return csr.decode(_encoded(graph, index))
+
+
+def layout_of(graph: Graph, index: int) -> Layout:
+    """How a constant is stored.
+
+    Raises:
+        FlatbufferError: it is sparse and contradicts itself.
+    """
+    tensor = graph.tensor(index)
+    if tensor.sparsity is None:
+        return Layout(shape_of(tensor))
+    with _naming(graph, index):
+        return _encoded(graph, index).layout
+
+
+def vectors(graph: Graph, index: int) -> list[np.ndarray]:
+    """The vectors in which a constant is stored: its values, then segments and indices of each compressed level."""
+    tensor = graph.tensor(index)
+    found = [graph.model.buffers[tensor.buffer].data]
+    for level in [] if tensor.sparsity is None else tensor.sparsity.dimMetadata or []:
+        tables = (level.arraySegments, level.arrayIndices)
+        found += [table.values for table in tables if table is not None]
+    return [np.asarray(vector) for vector in found if vector is not None]
+
+
+def stored_bytes(graph: Graph, index: int) -> int:
+    """What a constant takes as it is stored, without its tables."""
+    return sum(vector.nbytes for vector in vectors(graph, index))
+
+
+def _encoded(graph: Graph, index: int) -> Encoded:
+    tensor, values = graph.tensor(index), graph.stored_values(index)
+    empty = np.zeros(0, dtype_of(tensor) or np.dtype(np.int8))
+    return from_table(tensor.sparsity, shape_of(tensor), empty if values is None else values)
+
+
+@contextlib.contextmanager
+def _naming(graph: Graph, index: int) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        name = text(graph.tensor(index).name)
+        raise FlatbufferError(f"sparse tensor {name!r} is damaged: {error}.") from error

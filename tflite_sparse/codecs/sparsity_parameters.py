@@ -1,0 +1,99 @@
+"""An encoded tensor as the ``SparsityParameters`` table of a ``.tflite`` file, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.codecs.csr import CompressedLevel, Encoded
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.flatbuffer.serde import packed_bytes
+from tflite_sparse.flatbuffer.sparsity import index_vector, stored_value_count
+
+_VECTORS: dict[np.dtype[Any], tuple[int, Any]] = {
+    np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
+    np.dtype(np.uint16): (schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT),
+    np.dtype(np.int32): (schema.SparseIndexVector.Int32Vector, schema.Int32VectorT),
+}
+
+
+def to_table(encoded: Encoded) -> Any:
+    """The ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
+    layout = encoded.layout
+    table = schema.SparsityParametersT()
+    table.traversalOrder = np.array(layout.traversal_order, np.int32)
+    if layout.block_map:
+        table.blockMap = np.array(layout.block_map, np.int32)
+    table.dimMetadata = [
+        _level_table(size, level) for size, level in zip(layout.level_sizes, encoded.levels, strict=True)
+    ]
+    return table
+
+
+def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encoded:
+    """Read a ``SparsityParametersT``.
+
+    Args:
+        table: the table of a tensor.
+        shape: the tensor's own shape.
+        values: the tensor's stored values, one-dimensional.
+
+    Raises:
+        ValueError: the table contradicts itself, the shape or the number of values.
+    """
+    count = stored_value_count(table, shape)
+    if values.size != count:
+        raise ValueError(f"{values.size} values stored for {count} leaves")
+    order = tuple(int(v) for v in table.traversalOrder)
+    block_map = () if table.blockMap is None else tuple(int(v) for v in table.blockMap)
+    metadata = list(table.dimMetadata)
+    compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
+    sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
+    layout = Layout(shape, order, compressed, block_map, tuple(sizes[axis] for axis in range(len(shape), len(order))))
+    levels = tuple(_level(level) if flag else None for level, flag in zip(metadata, compressed, strict=True))
+    return Encoded(layout, values, levels)
+
+
+def overhead_bytes(layout: Layout) -> int:
+    """What the table of a layout takes in a file beside the contents of its vectors, in bytes."""
+    table, vectors = table_of_unique_vectors(layout)
+    return packed_bytes(table) - vectors
+
+
+def table_of_unique_vectors(layout: Layout) -> tuple[Any, int]:
+    """A table of this layout for measuring, and the bytes of its vectors, which are all different.
+
+    Equal vectors and their tables would be written, and so counted, once.
+    """
+    vectors = iter(np.arange(1, 8 * len(layout.compressed) + 1, dtype=np.uint8).reshape(-1, 4))
+    levels = tuple(CompressedLevel(next(vectors), next(vectors)) if flag else None for flag in layout.compressed)
+    encoded = Encoded(layout, np.zeros(0, np.uint8), levels)
+    return to_table(encoded), encoded.nbytes
+
+
+def _level_table(size: int, level: CompressedLevel | None) -> Any:
+    table = schema.DimensionMetadataT()
+    if level is None:
+        table.format = schema.DimensionType.DENSE
+        table.denseSize = size
+        return table
+    table.format = schema.DimensionType.SPARSE_CSR
+    table.arraySegmentsType, table.arraySegments = _vector_table(level.segments)
+    table.arrayIndicesType, table.arrayIndices = _vector_table(level.indices)
+    return table
+
+
+def _vector_table(values: np.ndarray) -> tuple[int, Any]:
+    kind, make = _VECTORS[values.dtype]
+    table = make()
+    table.values = values
+    return kind, table
+
+
+def _level(table: Any) -> CompressedLevel:
+    return CompressedLevel(
+        index_vector(table.arraySegmentsType, table.arraySegments),
+        index_vector(table.arrayIndicesType, table.arrayIndices),
+    )

@@ -1,0 +1,285 @@
+"""The stages of an export, in order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tflite_sparse.base import cpu_clock
+from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
+from tflite_sparse.flatbuffer import signature
+from tflite_sparse.measurement import layer_errors
+from tflite_sparse.planning.in_report import tensor_of
+from tflite_sparse.pruning import masks
+from tflite_sparse.results import export as report_model
+from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.io_order import IoOrder
+from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
+from tflite_sparse.runtime import over_time
+from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring.metrics import Name
+from tflite_sparse.scoring.user_metric import UserMetric
+from tflite_sparse.settings import ExportSettings
+from tflite_sparse.sources import dataset, tensorflow_import
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
+from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import load as source_pipeline
+from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.stages.encode import Encoding
+from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
+from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
+
+
+def export(
+    model: Any = None,
+    data: Any = None,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """Write a model as dense float32, dense int8 and sparse ``.tflite`` files and report what the sparse one cost.
+
+    Args:
+        model: a path (``.keras``, ``.h5``, ``.hdf5``, SavedModel folder), a Keras model of either generation (its
+            weights are as before when this returns), or None: the demo network is trained on ``data``.
+        data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
+            or None: float32 without accuracy (with the demo network: ``mnist-5k``).
+        progress: who listens.
+        **settings: the fields of :class:`tflite_sparse.settings.ExportSettings`, such as ``sparsity=0.875, int8=True``.
+
+    Returns:
+        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
+        sparse file could not be verified, it was not delivered.
+
+    Raises:
+        InputError: model, data, settings or output folder cannot be used; nothing was written.
+        ConversionError: the converter failed; nothing was written.
+        ExecutionError: a runtime refused a dense file; nothing was written.
+    """
+    checked = ExportSettings(**settings)
+    if checked.metric != "auto" and model is not None and data is None:
+        raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
+    with cpu_clock.started() as spent:
+        return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
+
+
+def export_pruned(
+    dense: SourceModel,
+    pruned: SourceModel,
+    converted: Path,
+    samples: Dataset,
+    words: str,
+    *,
+    epochs: int = 0,
+    curve: Curve | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> report_model.Report:
+    """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
+
+    Args:
+        dense: the baseline that size and accuracy are compared with.
+        pruned: what is written sparse.
+        converted: the dense int8 file of ``pruned``.
+        samples: fitted to both models.
+        words: what was done to ``pruned``, for the report.
+        epochs: how many it was trained for since.
+        curve: of that training.
+        progress: who listens.
+        **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
+    """
+    with cpu_clock.started() as spent:
+        run = _export(ExportSettings(**settings), progress, spent)
+        return run.of_pruned(dense, pruned, converted, samples, words, epochs, curve)
+
+
+def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
+    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()), spent)
+
+
+@dataclass(frozen=True)
+class _Export:
+    settings: ExportSettings
+    metric: Name | UserMetric
+    progress: Timed
+    spent: Callable[[], Cpu]
+
+    def run(self, model: Any, data: Any) -> report_model.Report:
+        settings = self.settings
+        self._check_folders()
+        rules = rules_of(settings)
+        source_pipeline.check_path(model)
+        tensorflow_import.start(self.progress)
+        with self._work() as work, source_pipeline.restored(model):
+            source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
+            source_pipeline.check_needs(settings, samples)
+            masking = Masking(settings, self.progress)
+            converter = Converter(settings, samples, self.progress)
+            if source is None:
+                assert samples is not None
+                pruned = masking.demo(samples, converter, work / DENSE_FLOAT32)
+            else:
+                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32)
+            if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
+                pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
+            pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
+            dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
+            return self._finish(pruned, dense, work)
+
+    def of_pruned(
+        self,
+        dense: SourceModel,
+        pruned: SourceModel,
+        converted: Path,
+        samples: Dataset,
+        words: str,
+        epochs: int,
+        curve: Curve | None,
+    ) -> report_model.Report:
+        self._check_folders()
+        with self._work() as work:
+            converter = Converter(self.settings, samples, self.progress).in_form_of(dense)
+            failures = converter.baseline(dense, work / DENSE_FLOAT32)
+            before = masks.sparsity_of(masks.prunable(dense)).share
+            about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
+            shutil.copyfile(converted, work / DENSE_INT8)
+            done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
+            return self._finish(done, work / DENSE_INT8, work)
+
+    def _check_folders(self) -> None:
+        """Find out before the work whether the files can be written."""
+        delivery.check_folder(self.settings.out)
+        if self.settings.android_assets is not None:
+            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """A folder for the files until they are delivered."""
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+            try:
+                yield Path(folder)
+            except ExecutionError as error:
+                raise ExecutionError(without(folder, str(error))) from error
+
+    def _finish(self, pruned: Pruned, dense: Path, work: Path) -> report_model.Report:
+        """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
+        settings, converter = self.settings, pruned.converter
+        samples = converter.samples
+        paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
+        try:
+            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+        except OperatorRefusedError as error:
+            raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
+        measuring = Measuring(settings, self.metric, self.progress)
+        evaluated = measuring.files(paths, converter, delivered=not made.failures)
+        measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
+        evaluated = measuring.attributed(pruned, converter, evaluated, work)
+        found = measuring.alternatives(pruned.source, converter, evaluated, work)
+        inside = measuring.layers(pruned, converter, evaluated, paths)
+        layers = layer_errors.in_report(inside.layers)
+        failures = [
+            *pruned.failures,
+            *made.failures,
+            *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter)),
+        ]
+        failures = [without(str(work), failure) for failure in failures]
+
+        report = report_model.Report(
+            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            model=pruned.source.name,
+            data=None if samples is None else samples.name,
+            settings=settings.model_dump(mode="json"),
+            models=evaluated.models,
+            ratios=_ratios(evaluated.models),
+            accuracy=evaluated.accuracy,
+            pruning=pruned.pruning,
+            tensors=[tensor_of(choice) for choice in made.choices],
+            verification=made.verification,
+            gates=report_model.Gates(passed=not failures, failures=failures),
+            float_layers=[name for names in converter.float_layers.values() for name in names],
+            alternatives=found,
+            layers=layers,
+            layer_tensors=inside.tensors,
+            micro=made.micro,
+            ethos_u=made.ethos_u,
+            measured=measured,
+            training=pruned.curve,
+            time_step=_time_step(converter.time_step, dense),
+            warnings=list(self.progress.warnings),
+            io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
+            seconds=self.progress.seconds,
+            cpu=self.spent(),
+        )
+        is_verified = SPARSE in delivery.delivered(report.models)
+        elsewhere = self._android_assets(paths, samples) if is_verified else {}
+        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
+        return report
+
+    def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
+        folder = self.settings.android_assets
+        if folder is None:
+            return {}
+        assert samples is not None  # android.check()
+        with self.progress.stage("run samples for the app"):
+            return {folder / name: content for name, content in android.contents(paths, samples).items()}
+
+
+def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
+    """The layers whose operators were refused, as far as they are known, as a sentence to follow the error's."""
+    known = source.layers()
+    found = [layer for tensors in error.tensors if (layer := layer_of(tensors, known)) is not None]
+    if not found:
+        return ""
+    return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
+
+
+def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:
+    """How the app runs ``file`` over a sequence, where it computes one time step."""
+    if found is None:
+        return None
+    rescaled = over_time.rescaled_states(file)
+    return TimeStepReport(
+        steps=found.steps,
+        input=INPUT,
+        output=OUTPUT,
+        every_step=found.every_step,
+        states=[
+            TimeStepState(name=state.name, units=state.units, rescaled=state.name in rescaled) for state in found.states
+        ],
+        words=found.words,
+    )
+
+
+def _io_order(source: SourceModel, file: Path) -> IoOrder | None:
+    """How ``file`` and the model that it was made of order several inputs or outputs."""
+    names = signature.names_of(file)
+    order = IoOrder(
+        file_inputs=names.inputs,
+        model_inputs=tuple(spec.name for spec in source.inputs()),
+        file_outputs=names.outputs,
+        model_outputs=tuple(spec.name for spec in source.outputs()),
+    )
+    return None if order.is_plain else order
+
+
+def _ratios(models: report_model.Models) -> report_model.Ratios | None:
+    sparse = models.sparse
+    if sparse is None:
+        return None
+    return report_model.Ratios(
+        vs_dense_float32=models.dense_float32.file_bytes / sparse.file_bytes,
+        vs_dense_int8=models.dense_int8.file_bytes / sparse.file_bytes if models.dense_int8 else None,
+    )

@@ -1,0 +1,310 @@
+"""The stages of ``fit``: the most accurate file under a budget, or the smallest one within an accuracy gate."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.commands import export as pipeline
+from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import report as report_pipeline
+from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
+from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
+from tflite_sparse.fitting import candidates, choosing, plan_file
+from tflite_sparse.fitting import kernels_in_file as pairing
+from tflite_sparse.fitting.costs import Costs, Sizes
+from tflite_sparse.fitting.workspace import Workspace
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.pruning import allocation, masks, structure, training
+from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.results import export as report_model
+from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
+from tflite_sparse.results.scan import Scan
+from tflite_sparse.scoring import user_metric
+from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitSettings
+from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.source_model import Kernel, SourceModel
+from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.deliver import FIT_JSON
+
+RECIPE, FITTED = "recipe.toml", "fitted.keras"
+
+
+def fit(
+    model: Any = None,
+    data: Any = None,
+    *,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> FitReport:
+    """Write the most accurate int8 file of a model that is within a budget of bytes, or the smallest within a gate.
+
+    Each kernel gets its sparsity and block, or stays dense: by what it loses when it alone is masked, measured on a
+    tenth of the training samples, and what it takes in the file, by the planner of the target. The model is then
+    pruned to that plan while it trains, converted and weighed; a file that came out too large is pruned further. The
+    test samples are used for the report only.
+
+    Beside the files of :func:`tflite_sparse.export` the output folder gets ``fit.json``, ``recipe.toml``, the plan as
+    ``prune --recipe`` takes it, and ``fitted.keras``, the pruned model. While the run goes on, what it has found lies
+    in the folder ``unfinished`` there.
+
+    Args:
+        model: a path or a live Keras model, as for :func:`tflite_sparse.prune`; None: the demo network, or what
+            ``builder`` returns, is trained first.
+        data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
+        progress: who listens.
+        **settings: the fields of :class:`tflite_sparse.settings.FitSettings`: ``budget="100kB"``.
+
+    Returns:
+        The report; ``report.gates`` says whether budget, accuracy and verification are as they must be.
+
+    Raises:
+        BudgetError: no file of this model is as small; nothing was written.
+        InputError: model, data, settings or output folder cannot be used.
+        ConversionError: the converter failed.
+    """
+    return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
+
+
+@dataclass
+class _Fit:
+    settings: FitSettings
+    progress: Timed
+
+    def run(self, model: Any, data: Any) -> FitReport:
+        settings = self.settings
+        self._check_out(model)
+        metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
+        blocks = [_block(words) for words in settings.blocks]
+        tensorflow_import.start(self.progress)
+        with self.progress.stage("load"):
+            given, is_new = self._open(model)
+            if len(given.inputs()) != 1 or len(given.outputs()) != 1:
+                raise ModelError(
+                    f"fit works on models with one input and one output; {given.name} has {len(given.inputs())} and "
+                    f"{len(given.outputs())}. Try prune --allocate, then export."
+                )
+            source, _ = prune_pipeline.trainable(given)
+            samples = prune_pipeline.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
+        work = Workspace.open(settings.out, resume=settings.resume)
+        about = settings.model_dump(mode="json", exclude={"resume", "out"})
+        work.check({**about, **prune_pipeline.fingerprints(source, samples)})
+        converter = Converter(ExportSettings(**export_settings(settings)), samples, self.progress).in_form_of(source)
+        rounds = Rounds(settings, work, self.progress, metric, converter)
+        path = self._dense(source, samples, work, is_new=is_new)
+        dense = self._known(opened(path, source.name, settings.custom_objects), path, samples, blocks, rounds)
+        floor = dense.sizes(choosing.lightest(dense.candidates))
+        if settings.budget is not None and floor.file_bytes > settings.budget:
+            work.undo()
+            raise BudgetError(_floor_words(dense, floor, settings.budget))
+        carried = rounds.within_gate(dense) if settings.gate else rounds.under_budget(dense)
+        exported = pipeline.export_pruned(
+            dense.source,
+            carried.source,
+            carried.converted,
+            samples,
+            self._words(carried, rounds),
+            epochs=carried.epochs,
+            curve=carried.curve,
+            progress=self.progress,
+            **export_settings(settings),
+        )
+        report = self._report(dense, carried, rounds, exported, floor)
+        self._deliver(report, dense, carried)
+        work.remove()
+        return report
+
+    def _check_out(self, model: Any) -> None:
+        """Find out before the work whether the result can be written."""
+        out = self.settings.out
+        delivery.check_folder(out)
+        fitted = out / FITTED
+        if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
+            raise OutputError(f"{model} would be replaced by what is made of it: choose another --out.")
+
+    def _open(self, model: Any) -> tuple[SourceModel, bool]:
+        """The model, and whether it is to be trained first."""
+        settings = self.settings
+        if model is not None:
+            if settings.builder is not None:
+                raise SettingsError("builder makes the model to train, and a MODEL was given: leave one of them out.")
+            if isinstance(model, str | os.PathLike):
+                return keras_model.open_model(Path(model), settings.custom_objects), False
+            return keras_model.from_memory(model), False
+        keras = tensorflow_import.keras3()
+        if settings.builder is None:
+            return KerasSource(demo.build(keras, settings.seed), keras, "demo CNN"), True
+        keras.utils.set_random_seed(settings.seed)
+        return keras_model.from_memory(weights_only.built_by(settings.builder)), True
+
+    def _dense(self, source: KerasSource, samples: Dataset, work: Workspace, *, is_new: bool) -> Path:
+        """Where the model to start from lies, trained if it is new."""
+        path = work.path("dense.keras")
+        if path.exists():
+            return path
+        if is_new:
+            epochs, seed = self.settings.train_epochs, self.settings.seed
+            with self.progress.stage("train dense model") as on_step:
+                # The gate is judged on samples that the model must not know by heart.
+                known = held_out(samples, seed) if self.settings.gate else samples
+                training.train_from_scratch(source, known, 0.0, seed=seed, epochs=epochs, on_step=on_step)
+        save(source, path)
+        return path
+
+    def _known(
+        self, source: KerasSource, path: Path, samples: Dataset, blocks: Sequence[Structure], rounds: Rounds
+    ) -> Dense:
+        """Convert the model, find its kernels in the file, scan and price them."""
+        converted = rounds.work.path("dense.tflite")
+        if not converted.exists():
+            rounds.convert(source, samples, converted)
+        constants = pairing.find(source.kernels(), serde.read(converted))
+        usual = masks.prunable_while_training(source.kernels())
+        kernels = [kernel for kernel in usual if kernel.name in constants]
+        if len(kernels) < len(usual):
+            lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)
+            rounds.warnings.append(f"not recognised in the file, and left as they are: {lost}")
+            self.progress.note(f"warning: {rounds.warnings[-1]}")
+        scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
+        costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
+        with self.progress.stage("price") as on_step:
+            done = {block: scan for block, scan in scans.items() if scan is not None}
+            return Dense(source, path, samples, costs, candidates.candidates(kernels, done, costs, on_step=on_step))
+
+    def _scan(
+        self, source: KerasSource, samples: Dataset, kernels: Sequence[Kernel], block: Structure, work: Workspace
+    ) -> Scan | None:
+        """What each kernel with room for the block loses; None where none has. Done once, it is read from disk."""
+        chosen = [kernel for kernel in kernels if candidates.has_room(kernel, block)]
+        if not chosen:
+            return None
+        path = work.path(f"scan-{block}.json")
+        if path.exists():
+            return Scan.model_validate_json(path.read_bytes())
+        found = prune_pipeline.scan_kernels(
+            source,
+            samples,
+            dict.fromkeys(chosen, block),
+            allocation.ALLOCATION_SPARSITIES,
+            self.settings.seed,
+            self.progress,
+            f"scan {block}",
+        )
+        write_bytes(path, (found.model_dump_json(indent=2) + "\n").encode())
+        return found
+
+    def _words(self, carried: Carried, rounds: Rounds) -> str:
+        aim = "an accuracy gate" if self.settings.gate else f"a budget of {self.settings.budget:,} bytes"
+        count = len(rounds.done)
+        return f"fitted to {aim} in {count} round{'s' * (count > 1)}, the last of {carried.epochs} epochs"
+
+    def _report(
+        self, dense: Dense, carried: Carried, rounds: Rounds, exported: report_model.Report, floor: Sizes
+    ) -> FitReport:
+        settings, models = self.settings, exported.models
+        written = carried.sizes.file_bytes if models.sparse is None else models.sparse.file_bytes
+        failures = list(exported.gates.failures)
+        if settings.budget is not None and written > settings.budget:
+            failures.append(
+                f"budget: the file has {written:,} bytes, {written - settings.budget:,} too many after "
+                f"{len(rounds.done)} rounds. Try more --rounds, or a larger --budget"
+            )
+        if exported.accuracy is not None and exported.accuracy.drop > settings.allowed_drop:
+            failures.append(
+                f"accuracy: {exported.accuracy.metric} dropped by {exported.accuracy.drop:.4f} on the test samples, "
+                f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
+                + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
+            )
+        untouched = dense.sizes(dense.untouched)
+        holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
+        kernels = [
+            FitKernel(
+                name=kernel.name,
+                type=kernel.owner,
+                shape=kernel.shape,
+                block=None if option.sparsity is None else str(option.block),
+                planned=option.sparsity,
+                sparsity=holds[kernel.name],
+                untouched_bytes=untouched.kernels[kernel.name],
+                predicted_bytes=carried.predicted.kernels[kernel.name],
+                file_bytes=carried.sizes.kernels.get(kernel.name),
+                predicted_rise=option.rise,
+            )
+            for kernel in (each.kernel for each in dense.candidates)
+            for option in [carried.choice[kernel.name]]
+        ]
+        return FitReport(
+            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            model=dense.source.name,
+            data=dense.samples.name,
+            settings=settings.model_dump(mode="json"),
+            mode="gate" if settings.gate else "budget",
+            budget_bytes=settings.budget,
+            floor_bytes=floor.file_bytes,
+            untouched_bytes=untouched.file_bytes,
+            rest_bytes=untouched.rest_bytes,
+            fixed=_fixed(dense, untouched),
+            kernels=kernels,
+            rounds=rounds.done,
+            predicted_bytes=carried.predicted.file_bytes,
+            file_bytes=written,
+            prediction_error=carried.predicted.file_bytes / written - 1,
+            metric=None if exported.accuracy is None else exported.accuracy.metric,
+            samples=dense.samples.test_samples,
+            dense_accuracy=models.dense_float32.accuracy,
+            accuracy=None if models.sparse is None else models.sparse.accuracy,
+            dense_interval=models.dense_float32.interval,
+            interval=None if models.sparse is None else models.sparse.interval,
+            compared=None if exported.accuracy is None else exported.accuracy.model_copy(update={"confusion": []}),
+            gates=report_model.Gates(passed=not failures, failures=failures),
+            warnings=rounds.warnings,
+            seconds=self.progress.seconds,
+        )
+
+    def _deliver(self, report: FitReport, dense: Dense, carried: Carried) -> None:
+        out = self.settings.out
+        write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
+        write_bytes(out / FITTED, carried.path.read_bytes())
+        write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
+        report_pipeline.rebuild(out)
+
+
+def _block(words: str) -> Structure:
+    block = structure.parse(words)
+    if block.sparsity is not None:
+        raise SettingsError(
+            f"blocks: {block} makes {block.sparsity:g} zeros, no more and no fewer: give outputs x inputs."
+        )
+    return block
+
+
+def _fixed(dense: Dense, sizes: Sizes) -> list[FixedConstant]:
+    """The constants of rank 2 and more that no plan changes, the largest first."""
+    pruned = {each.kernel.name for each in dense.candidates}
+    found = {name: size for name, size in sizes.kernels.items() if name not in pruned} | dict(sizes.others)
+    return [FixedConstant(name=name, bytes=size) for name, size in sorted(found.items(), key=lambda each: -each[1])]
+
+
+def _floor_words(dense: Dense, floor: Sizes, budget: int) -> str:
+    fixed = _fixed(dense, floor)
+    dense_bytes = sum(each.bytes for each in fixed)
+    named = ", ".join(f"{each.name} {each.bytes:,}" for each in fixed[:3])
+    pruned = floor.file_bytes - floor.rest_bytes - dense_bytes
+    kernels = f"{len(dense.candidates)} pruned kernel{'s' * (len(dense.candidates) != 1)}"
+    return (
+        f"budget = {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has {floor.file_bytes:,}: "
+        f"graph, biases and small constants {floor.rest_bytes:,}; weights that are not pruned {dense_bytes:,}"
+        f"{f' ({named})' if named else ''}; {kernels}, at up to "
+        f"{candidates.SPARSITIES[-1]:.0%} zeros, {pruned:,}.\n"
+        "Give a larger --budget, or a model of fewer or narrower layers."
+    )

@@ -1,0 +1,72 @@
+"""``report.html`` of an output folder, made again of what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+
+from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.errors import OutputError
+from tflite_sparse.measurement import mask_pictures
+from tflite_sparse.report.page import export as export_page
+from tflite_sparse.report.page import sweep as sweep_page
+from tflite_sparse.results.export import Report
+from tflite_sparse.results.fit import FitReport
+from tflite_sparse.results.sweep import SweepReport
+from tflite_sparse.stages.deliver import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON, SWEEP_POINTS
+
+_Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
+
+
+def rebuild(folder: Path) -> Path:
+    """Write ``report.html`` into the output folder of an export, a fit or a sweep; return its path.
+
+    All that it shows is in ``report.json``, ``fit.json`` or ``sweep.json``, but for the pictures of masks, which are
+    drawn if the sparse file lies beside it.
+
+    Raises:
+        OutputError: there is no report, it is none of this version, or the page cannot be written.
+        FlatbufferError: the sparse file is damaged.
+    """
+    of_sweep = folder / SWEEP_JSON
+    if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
+        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with sweep --resume.")
+    if of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
+        text = sweep_page.render(_read(of_sweep, SweepReport))
+    else:
+        report = _read(folder / REPORT_JSON, Report)
+        text = export_page.render(report, _pictures(report, folder), _fitted(report, folder / FIT_JSON))
+    page = folder / REPORT_HTML
+    write_bytes(page, text.encode())
+    return page
+
+
+def _read(source: Path, kind: type[_Kind]) -> _Kind:
+    try:
+        return kind.model_validate_json(source.read_bytes())
+    except OSError as error:
+        raise OutputError(
+            f"{source} cannot be read: {error.strerror}. Give the folder that export, fit or sweep wrote."
+        ) from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise OutputError(f"{source} is no report of version 1: {place}: {first['msg'].lower()}.") from error
+
+
+def _fitted(report: Report, source: Path) -> FitReport | None:
+    """What ``fit`` says of the files in its folder; None where an export wrote them."""
+    sparse = report.models.sparse
+    if not source.is_file() or sparse is None:
+        return None
+    found = _read(source, FitReport)
+    return found if (found.file_bytes, found.accuracy) == (sparse.file_bytes, sparse.accuracy) else None
+
+
+def _pictures(report: Report, folder: Path) -> list[mask_pictures.MaskPicture]:
+    sparse = report.models.sparse
+    if sparse is None or Path(sparse.path).name != sparse.path or not (folder / sparse.path).is_file():
+        return []
+    return mask_pictures.of_file(folder / sparse.path)

@@ -1,0 +1,1 @@
+"""Large sparse beside small dense models: many trainings in processes of their own."""

@@ -1,1 +1,0 @@
-"""What a file is worth: accuracy, size, exactness."""

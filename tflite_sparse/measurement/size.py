@@ -1,0 +1,46 @@
+"""What a file takes: on the disk, compressed for download, and how much of it is zeros."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.rewrites import decode_op
+from tflite_sparse.verification.exactness import weights_of
+
+_GZIP_LEVEL = 9
+_GZIP_WINDOW = 31  # zlib: a 32 KiB window, and a gzip header and trailer
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileSize:
+    """``file_bytes`` as it lies, ``gzip_bytes`` by ``gzip -9``, ``sparsity`` over weights of rank 2 and more."""
+
+    file_bytes: int
+    gzip_bytes: int
+    sparsity: float
+
+
+def measure(path: Path) -> FileSize:
+    """Measure a ``.tflite`` file on disk."""
+    model = serde.read(path)
+    for graph in graphs(model):
+        decode_op.undo(graph)
+    weights = weights_of(model)
+    total = sum(values.size for values in weights.values())
+    zeros = sum(int(values.size - (values != 0).sum()) for values in weights.values())
+    return FileSize(path.stat().st_size, gzip_bytes(path), zeros / total if total else 0.0)
+
+
+def gzip_bytes(path: Path) -> int:
+    """The size of ``gzip -9 path``, without writing it."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    size = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            size += len(compressor.compress(chunk))
+    return size + len(compressor.flush())

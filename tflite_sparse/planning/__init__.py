@@ -1,0 +1,1 @@
+"""The cheapest form of every constant, and the encoder and decoder that write it."""

@@ -1,0 +1,96 @@
+"""A sparse file in, the dense file that it stands for out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import (
+    drop_unread_buffers,
+    drop_unread_last_tensors,
+    drop_unread_operator_codes,
+    graphs,
+)
+from tflite_sparse.rewrites import decode_op, densify, factored_conv, fully_connected_as_conv, native_fully_connected
+
+TensorKey = tuple[int, int]
+"""A tensor: number of its subgraph, its index there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What was sparse before a model was decoded, as (subgraph, tensor index).
+
+    Attributes:
+        densified: constants that a DENSIFY rebuilt.
+        native: weights that their operator read sparse, and in which layout.
+        decoded: constants that a DECODE of TensorFlow Lite Micro rebuilt.
+    """
+
+    densified: frozenset[TensorKey]
+    native: Mapping[TensorKey, Layout]
+    decoded: frozenset[TensorKey] = frozenset()
+
+    @property
+    def count(self) -> int:
+        """How many constants were not stored dense."""
+        return len(self.densified) + len(self.native) + len(self.decoded)
+
+
+def decode_file(source: Path, destination: Path) -> Former:
+    """Write the ``.tflite`` at ``source`` dense to ``destination``, which may be the same path.
+
+    Sparse constants are stored whole, DENSIFY operators and the rewrites of this package undone. Every weight is what
+    it was, bit for bit; a file that holds nothing sparse comes out with the same contents. An archive of associated
+    files behind the model is kept.
+
+    Raises:
+        FlatbufferError: ``source`` cannot be read, or the result would pass the 2 GiB of a ``.tflite`` file.
+        OutputError: ``destination`` cannot be written.
+    """
+    model = serde.read(source)
+    former = decode_model(model)
+    serde.write(model, destination, serde.archive_of(source))
+    return former
+
+
+def is_sparse(model: Any) -> bool:
+    """Whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
+    if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
+        return True
+    return any(decode_op.is_present(graph) for graph in graphs(model))
+
+
+def decode_model(model: Any) -> Former:
+    """Edit a parsed model so that every constant in it is dense.
+
+    Tensors keep their indices; those at the end that only the sparse form needed are removed.
+
+    Raises:
+        FlatbufferError: a sparse constant is damaged or read by an operator that takes none.
+    """
+    decoded = frozenset((graph.number, index) for graph in graphs(model) for index in decode_op.undo(graph))
+    shapes = {
+        (graph.number, index): shape
+        for graph in graphs(model)
+        for undo in (fully_connected_as_conv.undo, factored_conv.undo)
+        for index, shape in undo(graph).items()
+    }
+    native = {
+        (graph.number, index): layout
+        for graph in graphs(model)
+        for index, layout in native_fully_connected.undo(graph).items()
+    }
+    densified = frozenset((graph.number, index) for graph in graphs(model) for index in densify.undo(graph))
+    for (number, index), shape in shapes.items():
+        model.subgraphs[number].tensors[index].shape = np.array(shape, np.int32)
+    drop_unread_operator_codes(model)
+    drop_unread_last_tensors(model)
+    drop_unread_buffers(model)
+    return Former(densified, native, decoded)

@@ -1,0 +1,94 @@
+"""A file in, the smallest file that the target takes and that computes the same out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.base.progress import Step, ignore_steps
+from tflite_sparse.codecs.constants import layout_of, stored_bytes
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, Use
+from tflite_sparse.planning import planner
+from tflite_sparse.planning.decoder import Former, decode_model
+from tflite_sparse.targets import litert
+from tflite_sparse.targets.form import Answer
+
+
+def encode_file(
+    source: Path,
+    destination: Path,
+    target: planner.Target,
+    *,
+    keep_refused: bool = True,
+    on_step: Step = ignore_steps,
+) -> list[planner.Choice]:
+    """Encode the ``.tflite`` at ``source`` and write it to ``destination``, which may be the same path.
+
+    An archive of associated files behind the model is kept.
+
+    What is sparse in ``source`` is decoded first and encoded anew. The result is never larger than ``source``: should
+    all edits together not pay, the file is written as it was.
+
+    Args:
+        source: the file to read.
+        destination: the file to write, all or nothing.
+        target: what its runtime accepts.
+        keep_refused: constants that are sparse in ``source`` in a form that ``target`` refuses stay so. If not, they
+            become dense, and the result may be larger than ``source``.
+        on_step: told how far it is: (steps done, steps in all).
+
+    Returns:
+        What was decided for each constant of rank 2 or more, in file order.
+
+    Raises:
+        FlatbufferError: ``source`` cannot be read.
+        OutputError: ``destination`` cannot be written.
+    """
+    model = serde.read(source)
+    choices = encode_model(model, target, keep_refused=keep_refused, on_step=on_step)
+    content, archive = serde.serialize(model), serde.archive_of(source)
+    if len(content) > (source.stat().st_size if archive is None else archive.start) and keep_refused:
+        choices = [_left_alone(choice, serde.read(source)) for choice in choices]
+        write_bytes(destination, source.read_bytes())
+    else:
+        serde.write_content(content, destination, archive)
+    return choices
+
+
+def encode_model(
+    model: Any, target: planner.Target, *, keep_refused: bool = True, on_step: Step = ignore_steps
+) -> list[planner.Choice]:
+    """Edit a parsed model; otherwise as :func:`encode_file`."""
+    former = decode_model(model)
+    chosen = _keeping(former, target) if keep_refused else target
+    choices = planner.plan(model, chosen, on_step=lambda done, total: on_step(done, 2 * total))
+    planner.apply(model, choices, on_step=lambda done, total: on_step(total + done, 2 * total))
+    return choices
+
+
+def _keeping(former: Former, target: planner.Target) -> planner.Target:
+    """``target``, and for what was sparse before and it refuses, the form that it had."""
+
+    def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+        key = (graph.number, tensor_index)
+        if key in former.native:  # another form would round differently from the source
+            return Answer((litert.native(graph, tensor_index, uses, former.native[key], exact=True),))
+        found = target(graph, tensor_index, uses)
+        if found.forms or key not in former.densified:
+            return found
+        return Answer((litert.densified(graph, tensor_index, uses),))
+
+    return answer
+
+
+def _left_alone(choice: planner.Choice, source: Any) -> planner.Choice:
+    graph = Graph(source, source.subgraphs[choice.graph.number])
+    index = choice.tensor_index
+    reason = choice.reason if choice.form is None else "all edits together would not make the file smaller"
+    layout, stored = layout_of(graph, index), stored_bytes(graph, index)
+    words = layout.in_words()
+    return replace(choice, layout=layout, stored=words, form=None, encoded_bytes=stored, reason=reason, edit=None)

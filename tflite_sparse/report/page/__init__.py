@@ -1,0 +1,1 @@
+"""report.html: plots and figures in one file."""

@@ -1,0 +1,261 @@
+"""``report.html`` of an export: what the template shows of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tflite_sparse.measurement.mask_pictures import MaskPicture
+from tflite_sparse.report.page import fit as fit_page
+from tflite_sparse.report.page import html
+from tflite_sparse.report.page.bars import Bar, bars
+from tflite_sparse.report.page.curves import Line, lines_of
+from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
+from tflite_sparse.results.fit import FitReport
+
+_LONGEST_LYING = 4  # letters of a class name above its column
+_MOST_SHADE = 55  # per cent of the accent colour behind a number that must stay readable
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that stands alone."""
+
+    label: str
+    text: str
+    small: str = ""
+
+
+def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport | None = None) -> str:
+    """The page as text.
+
+    Args:
+        report: all that it shows, but for the pictures.
+        masks: of the largest weights, see :func:`tflite_sparse.measurement.mask_pictures.of_file`.
+        fitted: of a ``fit``, whose gates are shown instead of the export's.
+    """
+    return html.render(
+        "export.html.j2",
+        title=report.model,
+        tool=report.tool,
+        report=report,
+        gates=report.gates if fitted is None else fitted.gates,
+        passed=_passed_words(report, fitted),
+        fitted=None if fitted is None else fit_page.of(fitted),
+        warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
+        figures=_figures(report),
+        verdicts=[line for line in tables.verdicts(report) if not line.startswith("FAILED ")],
+        sizes=_sizes(report),
+        scores=_scores(report),
+        more_scores=_more_scores(report.accuracy),
+        confusion=[]
+        if report.accuracy is None
+        else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
+        layers=_layers(report),
+        layer_errors=tables.layers(report.layers) if report.layers else None,
+        layers_compared=tables.layers_compared(report),
+        masks=[_mask(picture) for picture in masks],
+        bench=latency_tables.files(report.measured) if report.measured else None,
+        latencies=_latencies(report),
+        curves=_curves(report),
+        runtimes=_runtimes(report),
+        settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
+        seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
+    )
+
+
+def _passed_words(report: Report, fitted: FitReport | None) -> str:
+    """What it means that all gates passed."""
+    judged = (
+        report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
+    )
+    return "All gates passed." if judged else "All gates passed; none was set for accuracy."
+
+
+def _warnings(report: Report) -> list[str]:
+    found = []
+    if report.models.sparse is None:
+        found.append("The sparse file could not be verified and was not delivered.")
+    accuracy = report.accuracy
+    if accuracy is None:
+        found.append("Accuracy was not measured.")
+    else:
+        found += [accuracy_words.paired(each, accuracy) for each in accuracy.paired if _is_loss(each, accuracy)]
+    if report.verification is not None:
+        found += [
+            f"Not compared in {each.name}: {each.unavailable}"
+            for each in report.verification.runtimes
+            if each.unavailable
+        ]
+    if report.ethos_u is not None:
+        found += report.ethos_u.warnings
+    return found
+
+
+def _is_loss(paired: Any, accuracy: Accuracy) -> bool:
+    return accuracy_words.is_beyond_chance(paired) and (paired.difference > 0) == accuracy.lower_is_better
+
+
+def _figures(report: Report) -> list[Figure]:
+    sparse, ratios = report.models.sparse, report.ratios
+    if sparse is None or ratios is None:
+        return []
+    found = [
+        Figure("sparse file", f"{sparse.file_bytes:,} B", f"{sparse.gzip_bytes:,} B as gzip"),
+        Figure(*_beside("float32", ratios.vs_dense_float32)),
+    ]
+    if ratios.vs_dense_int8 is not None:
+        found.append(Figure(*_beside("int8", ratios.vs_dense_int8)))
+    if report.accuracy is not None and sparse.accuracy is not None:
+        interval = accuracy_words.interval(sparse.interval, report.accuracy) if sparse.interval else ""
+        found.append(Figure(report.accuracy.metric, accuracy_words.score(sparse.accuracy, report.accuracy), interval))
+    return [*found, Figure("zeros", f"{100 * sparse.sparsity:.1f} %", "of all weights")]
+
+
+def _beside(name: str, found: float) -> tuple[str, str]:
+    return (f"smaller than {name}", f"{found:.2f}x") if found >= 1 else (f"larger than {name}", f"{1 / found:.2f}x")
+
+
+def _sizes(report: Report) -> list[Bar]:
+    rows = []
+    for key, entry in report.models:
+        if isinstance(entry, ModelFile):
+            name = accuracy_words.FILE_NAMES[key]
+            rows += [(name, entry.file_bytes, False), (f"{name}, gzip", entry.gzip_bytes, True)]
+    if report.tensors:
+        rows.append(("bound of the weights", sum(tensor.entropy_bytes for tensor in report.tensors), True))
+    return bars(rows)
+
+
+def _scores(report: Report) -> dict[str, Any] | None:
+    """Scores and intervals on one scale, in per cent of its width."""
+    accuracy = report.accuracy
+    files = [
+        (key, entry) for key, entry in report.models if isinstance(entry, ModelFile) and entry.accuracy is not None
+    ]
+    if accuracy is None or not files:
+        return None
+    ends = [end for _, entry in files for end in _ends(entry)]
+    low, high = min(ends), max(ends)
+    margin = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
+    low, high = low - margin, high + margin
+
+    def place(value: float) -> float:
+        return round(100 * (value - low) / (high - low), 2)
+
+    rows = [
+        {
+            "label": accuracy_words.FILE_NAMES[key],
+            "text": accuracy_words.score_of(entry, accuracy),
+            "low": None if entry.interval is None else place(entry.interval.low),
+            "high": None if entry.interval is None else place(entry.interval.high),
+            "middle": place(entry.accuracy or 0.0) - 0.5,  # the mark is 1 wide
+        }
+        for key, entry in files
+    ]
+    return {"low": f"{low:.4g}", "high": f"{high:.4g}", "rows": rows}
+
+
+def _ends(entry: ModelFile) -> tuple[float, ...]:
+    score = entry.accuracy or 0.0
+    return (score,) if entry.interval is None else (entry.interval.low, score, entry.interval.high)
+
+
+def _more_scores(accuracy: Accuracy | None) -> list[dict[str, Any]]:
+    if accuracy is None:
+        return []
+    found = []
+    if accuracy.outputs:
+        found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
+    if accuracy.also:
+        found.append(
+            {"table": _of_outputs(accuracy.also, None), "caption": "By a second metric, which no gate looks at."}
+        )
+    return found
+
+
+def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) -> Table:
+    rows = tuple(
+        (
+            each.name,
+            each.metric,
+            *(
+                "" if value is None else accuracy_words.score(value, accuracy)
+                for value in (each.dense_float32, each.dense_int8, each.sparse)
+            ),
+        )
+        for each in entries
+    )
+    headings = ("output", "metric", "dense float32", "dense int8", "sparse")
+    return Table(headings, rows, frozenset({"output", "metric"}))
+
+
+def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
+    rows = []
+    for label, counts in zip(confusion.labels, confusion.counts, strict=True):
+        total = max(sum(counts), 1)
+        cells = [{"count": count, "percent": round(_MOST_SHADE * math.sqrt(count / total))} for count in counts]
+        rows.append({"label": label, "cells": cells})
+    output = confusion.output if len(accuracy.confusion) > 1 else ""
+    is_upright = max(map(len, confusion.labels)) > _LONGEST_LYING
+    return {"output": output, "labels": confusion.labels, "rows": rows, "is_upright": is_upright}
+
+
+def _layers(report: Report) -> list[dict[str, Any]]:
+    longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
+    return [
+        {
+            **tensor.model_dump(),
+            "name": shortened(tensor.name),
+            "shape": "x".join(map(str, tensor.shape)),
+            "how": ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
+            "dense_share": tensor.dense_bytes / longest,
+            "stored_share": tensor.encoded_bytes / longest,
+        }
+        for tensor in sorted(report.tensors, key=lambda each: -each.dense_bytes)
+    ]
+
+
+def _mask(picture: MaskPicture) -> dict[str, Any]:
+    shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
+    return {
+        "name": picture.name,
+        "shape": "x".join(map(str, picture.shape)),
+        "uri": html.data_uri(picture.png),
+        "rows": picture.rows,
+        "columns": picture.columns,
+        "words": f"kept weights in colour, the first axis downwards{shown}.",
+    }
+
+
+def _latencies(report: Report) -> list[Bar]:
+    if report.measured is None:
+        return []
+    return bars([(each.path, each.latency_ms_median, False) for each in report.measured.files], ".3f")
+
+
+def _curves(report: Report) -> list[Line]:
+    return [] if report.training is None else lines_of(report.training)
+
+
+def _runtimes(report: Report) -> Table | None:
+    if report.verification is None:
+        return None
+    answers = {True: "equal bit for bit", False: "NOT equal", None: "not compared"}
+    rows = tuple(
+        (
+            each.name,
+            answers[each.outputs_bit_exact],
+            "" if each.largest_difference is None else f"{each.largest_difference:g}",
+            each.unavailable or "",
+        )
+        for each in report.verification.runtimes
+    )
+    return Table(("runtime", "outputs", "largest difference", "why"), rows, frozenset({"runtime", "outputs", "why"}))

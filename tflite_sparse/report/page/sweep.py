@@ -1,0 +1,146 @@
+"""``report.html`` of a sweep: what the template shows of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.report.page import html
+from tflite_sparse.report.text import sweep as sweep_tables
+from tflite_sparse.report.text import sweep_comparison
+from tflite_sparse.results.sweep import Measured, Point, SweepReport
+
+_WIDTH, _HEIGHT, _LEFT, _BELOW, _MARGIN = 640, 320, 56, 40, 12  # of the plot, in units of its drawing
+_MOST_STEPS = 6  # between ticks of the upright axis
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A configuration in the plot: its mean, and the range over its seeds. ``kind`` says how it is drawn."""
+
+    kind: str
+    x: float
+    y: float
+    low: float
+    high: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Through the means of one family: ``x,y`` of each; ``name`` stands at ``at``, its upper end."""
+
+    kind: str
+    points: str
+    name: str
+    at: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A place on an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Accuracy over file bytes, whose axis is logarithmic."""
+
+    width: int
+    height: int
+    left: int
+    bottom: int
+    marks: tuple[Mark, ...]
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    metric: str
+
+
+def render(report: SweepReport) -> str:
+    """The page as text."""
+    return html.render(
+        "sweep.html.j2",
+        title=f"Sweep of {report.model}",
+        tool=report.tool,
+        report=report,
+        answers=sweep_tables.sentences(report)[: -len(report.failures) or None],
+        plot=_plot(report.measured) if report.measured else None,
+        points=sweep_tables.points(report),
+        comparisons=[
+            {"title": sweep_tables.title(each), "sentences": each.sentences, "margins": sweep_tables.margins(each)}
+            for each in report.comparisons
+        ],
+        settings=html.pairs("setting", report.settings),
+        seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
+    )
+
+
+def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
+    groups = sweep_comparison.by_configuration(points)
+    largest = max(point.width for point, _ in points)
+    sizes = [measured.file_bytes for _, measured in points]
+    scores = [measured.accuracy for _, measured in points]
+    x_low, x_high = math.log10(min(sizes)) - 0.05, math.log10(max(sizes)) + 0.05
+    margin = 0.05 * (max(scores) - min(scores)) or 0.05
+    y_low, y_high = min(scores) - margin, max(scores) + margin
+
+    def across(size: float) -> float:
+        return round(_LEFT + (_WIDTH - _MARGIN - _LEFT) * (math.log10(size) - x_low) / (x_high - x_low), 1)
+
+    def down(score: float) -> float:
+        return round(_MARGIN + (_HEIGHT - _BELOW - _MARGIN) * (y_high - score) / (y_high - y_low), 1)
+
+    marks: list[Mark] = []
+    lines: dict[str, list[Mark]] = {}
+    for name, entries in groups.items():
+        own = [measured.accuracy for _, measured in entries]
+        size, mean = float(np.mean([measured.file_bytes for _, measured in entries])), float(np.mean(own))
+        words = f"{name}: {mean:.4f} in {size:,.0f} bytes"
+        family = sweep_comparison.family(entries[0][0], largest)
+        marks.append(
+            Mark(_kind(entries[0][0], family), across(size), down(mean), down(min(own)), down(max(own)), words)
+        )
+        lines.setdefault(family, []).append(marks[-1])
+    return Plot(
+        width=_WIDTH,
+        height=_HEIGHT,
+        left=_LEFT,
+        bottom=_HEIGHT - _BELOW,
+        marks=tuple(marks),
+        lines=tuple(
+            Line(
+                found[0].kind,
+                " ".join(f"{mark.x},{mark.y}" for mark in sorted(found, key=lambda each: each.x)),
+                family.removeprefix("large sparse, "),
+                min(found, key=lambda each: each.y),
+            )
+            for family, found in lines.items()
+            if family != sweep_comparison.BETWEEN
+        ),
+        x_ticks=tuple(
+            Tick(across(size), f"{size / 1000:g} kB") for size in _ticks(10**x_low, 10**x_high, is_logarithmic=True)
+        ),
+        y_ticks=tuple(Tick(down(score), f"{score:.4g}") for score in _ticks(y_low, y_high, is_logarithmic=False)),
+        metric=points[0][1].metric,
+    )
+
+
+def _kind(point: Point, family: str) -> str:
+    """How a family is drawn."""
+    if family == sweep_comparison.BETWEEN:
+        return "between"
+    return "dense" if point.sparsity == 0 else "sparse" if point.block == "1x1" else "blocks"
+
+
+def _ticks(low: float, high: float, *, is_logarithmic: bool) -> list[float]:
+    """Round numbers from ``low`` to ``high``."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    locator = LogLocator(subs=(1, 2, 5)) if is_logarithmic else MaxNLocator(_MOST_STEPS)
+    return [float(value) for value in locator.tick_values(low, high) if low <= value <= high]

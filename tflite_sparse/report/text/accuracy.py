@@ -1,0 +1,119 @@
+"""Scores, their intervals and what the comparison of two files says, in words."""
+
+from __future__ import annotations
+
+from tflite_sparse.results.export import Accuracy, Interval, ModelFile, Models, OutputAccuracy, Paired
+from tflite_sparse.settings import ANY_DROP
+
+FILE_NAMES = {
+    "dense_float32": "dense float32",
+    "dense_int8": "dense int8",
+    "sparse_int8": "sparse int8",
+    "sparse_float32": "sparse float32",
+}
+"""As people read them, by the names of ``Models``."""
+
+_SHARES = ("top1", "top5", "auc", "mean")  # metrics that are between 0 and 1
+_CHANCE = 0.05  # a p-value below speaks against chance, as an interval of 95 % without zero does
+
+
+def score_of(file: ModelFile | None, accuracy: Accuracy | None) -> str:
+    """``0.9850 [0.975, 0.991]``: the score of a file and its interval."""
+    if file is None or file.accuracy is None:
+        return "unknown"
+    shown = score(file.accuracy, accuracy)
+    return shown if file.interval is None else f"{shown} {interval(file.interval, accuracy)}"
+
+
+def score(value: float, accuracy: Accuracy | None) -> str:
+    """A score: a share with four decimals; errors and decibels have any size."""
+    return f"{value:.4f}" if accuracy is None or accuracy.drop_of == "score" else f"{value:.4g}"
+
+
+def interval(found: Interval, accuracy: Accuracy | None) -> str:
+    """``[0.975, 0.991]``."""
+    form = ".3f" if accuracy is None or accuracy.drop_of == "score" else ".3g"
+    return f"[{found.low:{form}}, {found.high:{form}}]"
+
+
+def sentences(models: Models, accuracy: Accuracy) -> list[str]:
+    """What became of the score, and whether the test samples can tell the files apart."""
+    return [_change(models, accuracy), *(paired(each, accuracy) for each in accuracy.paired)]
+
+
+def paired(found: Paired, accuracy: Accuracy) -> str:
+    """``Against dense int8: no loss that 1,000 samples can show (p = 0.62; 5 samples lost, 7 gained)``."""
+    where = f"Against {FILE_NAMES[found.against]}: "
+    if is_same(found):
+        return f"{where}no difference on any of {accuracy.samples:,} samples."
+    if not is_beyond_chance(found):
+        return f"{where}no loss that {accuracy.samples:,} samples can show{_in_numbers(found, accuracy)}."
+    worse = (found.difference > 0) == accuracy.lower_is_better
+    kind = "loss" if worse else "gain"
+    return f"{where}a {kind} that {accuracy.samples:,} samples show{_in_numbers(found, accuracy)}."
+
+
+def drop(accuracy: Accuracy) -> str:
+    """How much was lost, for the sentence of the gate."""
+    if accuracy.drop_of == "r2":
+        return f"outputs explain {accuracy.drop:.4f} less of the labels' spread (gate of {accuracy.metric})"
+    return f"{accuracy.metric} dropped by {accuracy.drop:.4f}"
+
+
+def is_gated(accuracy: Accuracy) -> bool:
+    """Whether there is a drop that fails the gate."""
+    all_of_it = 1 if accuracy.metric.startswith(_SHARES) else ANY_DROP
+    return accuracy.max_drop < all_of_it
+
+
+def is_same(found: Paired) -> bool:
+    """Whether no sample parts the two files, as far as the score goes."""
+    if found.lost is not None:
+        return found.lost == found.gained == 0
+    return found.difference == 0 and found.interval is not None and found.interval.low == found.interval.high == 0
+
+
+def is_beyond_chance(found: Paired) -> bool:
+    """Whether the samples part the two files more than chance would."""
+    if found.p_value is not None:
+        return found.p_value < _CHANCE
+    return found.interval is not None and not found.interval.low <= 0 <= found.interval.high
+
+
+def _in_numbers(found: Paired, accuracy: Accuracy) -> str:
+    if found.p_value is not None:
+        return f" (p = {found.p_value:.2g}; {_samples(found.lost)} lost, {found.gained:,} gained)"
+    shown = f" (difference {score(found.difference, accuracy)}"
+    return f"{shown})" if found.interval is None else f"{shown} {interval(found.interval, accuracy)})"
+
+
+def _samples(count: int | None) -> str:
+    return "1 sample" if count == 1 else f"{count or 0:,} samples"
+
+
+def _change(models: Models, accuracy: Accuracy) -> str:
+    before, after = score_of(models.dense_float32, accuracy), score_of(models.sparse, accuracy)
+    where = f"from {before} (dense float32) to {after} (sparse), on {accuracy.samples} test samples"
+    each = "".join(f" {out.name}: {_before_and_after(out, accuracy)}" for out in accuracy.outputs)
+    for out in accuracy.also:
+        each += f" {f'{out.name}: ' if len(accuracy.outputs) > 1 else ''}{_before_and_after(out, None)}"
+    if accuracy.drop_of == "r2":
+        change = "less" if accuracy.drop > 0 else "more"
+        return (
+            f"Accuracy: {accuracy.metric} went {where}: of the labels' spread {abs(accuracy.drop):.4f} {change} is "
+            f"explained{_allowed(f'{accuracy.max_drop:g} less', accuracy)}.{each}"
+        )
+    change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
+    if accuracy.drop == 0:
+        change = "is unchanged"
+    return (
+        f"Accuracy: {accuracy.metric} {change}, {where}{_allowed(f'a fall of {accuracy.max_drop:g}', accuracy)}.{each}"
+    )
+
+
+def _allowed(words: str, accuracy: Accuracy) -> str:
+    return f"; {words} is allowed" if is_gated(accuracy) else ""
+
+
+def _before_and_after(out: OutputAccuracy, accuracy: Accuracy | None) -> str:
+    return f"{out.metric} {score(out.dense_float32, accuracy)}, {score(out.sparse, accuracy)}."

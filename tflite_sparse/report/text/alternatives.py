@@ -1,0 +1,82 @@
+"""Ways out of an int8 export that lost too much accuracy, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.export import Accuracy
+
+_SMALL_SHARE = 0.1  # of a drop: to win this back alone changes nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What is left to be done about a drop.
+
+    Attributes:
+        training: the option that trains the model under its masks, or trains it longer; empty: it cannot be trained.
+        lower_sparsity: whether this export made zeros.
+        calibration: whether there are training samples that the quantiser did not see.
+    """
+
+    training: str = ""
+    lower_sparsity: bool = False
+    calibration: bool = False
+
+
+def advice(found: Sequence[Alternative], drop: float, max_drop: float) -> str:
+    """Which to take: the smallest file within the gate, else the best if it is better than ``drop``; one sentence."""
+    measured = [(each.drop, each.file_bytes or 0, each) for each in found if each.drop is not None]
+    within = [entry for entry in measured if entry[0] <= max_drop]
+    if within:
+        best, size, chosen = min(within, key=lambda entry: entry[1])
+        return f"Take {chosen.option}: the drop is {best:.4f}, in {size:,} bytes."
+    if not measured or min(measured, key=lambda entry: entry[0])[0] >= drop:
+        return "No other int8 file that was tried loses less."
+    best, size, chosen = min(measured, key=lambda entry: (entry[0], entry[1]))
+    return f"{chosen.option} comes nearest: the drop is {best:.4f}, in {size:,} bytes."
+
+
+def passes(found: Sequence[Alternative], max_drop: float) -> bool:
+    """Whether one of them is within the gate."""
+    return any(each.drop is not None and each.drop <= max_drop for each in found)
+
+
+def matters(part: float | None, accuracy: Accuracy) -> bool:
+    """Whether a part of a drop is worth a cure: unknown, or more than a tenth of it."""
+    return part is None or part > _SMALL_SHARE * accuracy.drop
+
+
+def shares(accuracy: Accuracy) -> str:
+    """``pruning costs 0.1250, int8 0.0030``; empty where that is not known."""
+    if accuracy.drop_by_pruning is None or accuracy.drop_by_int8 is None:
+        return ""
+    return f"pruning costs {accuracy.drop_by_pruning:.4f}, int8 {accuracy.drop_by_int8:.4f}"
+
+
+def cures(accuracy: Accuracy, open_to: Remedies) -> str:
+    """What to try against a drop, the larger part of it first; one sentence, empty where nothing is left to try."""
+    by_pruning, by_int8 = accuracy.drop_by_pruning, accuracy.drop_by_int8
+    against_pruning = [open_to.training] if open_to.training else []
+    against_pruning += ["a lower --sparsity"] if open_to.lower_sparsity else []
+    against_int8 = ["more --calibration-samples"] if open_to.calibration else []
+    if not matters(by_pruning, accuracy):
+        against_pruning = []
+    if not matters(by_int8, accuracy):
+        against_int8 = []
+    int8_first = by_int8 is not None and by_pruning is not None and by_int8 > by_pruning
+    tries = against_int8 + against_pruning if int8_first else against_pruning + against_int8
+    *first, last = tries or [""]
+    return f"Try {', '.join(first) + ' or ' if first else ''}{last}." if tries else ""
+
+
+def line(each: Alternative) -> str:
+    """One sentence."""
+    if each.accuracy is None:
+        return f"Instead, {each.option}: {each.words}"
+    return (
+        f"Instead, {each.option}: accuracy {each.accuracy:.4f}, drop {each.drop:.4f}, {each.file_bytes:,} bytes; "
+        f"{each.words}."
+    )

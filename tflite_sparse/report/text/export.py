@@ -1,0 +1,162 @@
+"""The rows that every form of the report shows, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import across, alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import layers as layer_errors
+from tflite_sparse.report.text import targets as target_tables
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
+from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.results.layers import LayerError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        headings: of the columns.
+        rows: one cell for each heading.
+        left: headings of the columns that are aligned to the left; the others hold numbers.
+        may_be_cut: headings of the columns that may be shortened where there is no room.
+        may_be_dropped: headings of the columns that are left out, the first first, where that is not enough.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: frozenset[str]
+    may_be_cut: frozenset[str] = frozenset()
+    may_be_dropped: tuple[str, ...] = ()
+
+    def without(self, heading: str) -> Table:
+        """The table without one column."""
+        place = self.headings.index(heading)
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
+
+
+def files(report: Report) -> Table:
+    """One row for each file: size, size against the dense float32 one, gzip, accuracy with interval, sparsity."""
+    base = report.models.dense_float32.file_bytes
+    metric = report.accuracy.metric if report.accuracy else "accuracy"
+    rows = []
+    for key, entry in report.models:
+        if isinstance(entry, ModelFile):
+            rows.append(
+                (
+                    accuracy_words.FILE_NAMES[key],
+                    entry.path,
+                    f"{entry.file_bytes:,}",
+                    ratio.cell(base / entry.file_bytes),
+                    f"{entry.gzip_bytes:,}",
+                    accuracy_words.score_of(entry, report.accuracy),
+                    f"{entry.sparsity:.3f}",
+                )
+            )
+    headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
+    return Table(headings, tuple(rows), frozenset({"model", "file"}))
+
+
+def tensors(report: Report | EncodingReport) -> Table:
+    """One row for each weight: bytes dense, bytes now, the entropy bound, and why."""
+    rows = tuple(
+        (
+            shortened(tensor.name),
+            tensor.operator,
+            "x".join(map(str, tensor.shape)),
+            f"{tensor.sparsity:.3f}",
+            f"{tensor.dense_bytes:,}",
+            f"{tensor.encoded_bytes:,}",
+            f"{tensor.entropy_bytes:,}",
+            ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
+        )
+        for tensor in report.tensors
+    )
+    headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
+    cut = frozenset({"weight", "operator", "how"})
+    return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
+
+
+def layers(entries: Sequence[LayerError]) -> Table:
+    """One row for each tensor inside the int8 file: how far it is from the float32 file's."""
+    rows = tuple(
+        (
+            shortened(layer.name),
+            layer.operator,
+            "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
+            f"{layer.lost_db:.1f}",
+            f"{layer.cosine:.5f}",
+            f"{layer.largest_difference:.3g}",
+            f"{layer.share_of_range:.3f}",
+        )
+        for layer in entries
+    )
+    headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
+    cut = frozenset({"tensor", "operator"})
+    return Table(headings, rows, cut, cut, ("largest", "operator"))
+
+
+def layers_compared(report: Report) -> str:
+    """How many tensors the table of :func:`layers` speaks of."""
+    return f"{len(report.layers)} of {report.layer_tensors} tensors compared with float32"
+
+
+def verdicts(report: Report) -> list[str]:
+    """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
+    lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    lines += left_dense.lines(report.pruning.left_dense)
+    if report.float_layers:
+        lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
+    if report.ratios is not None:
+        line = f"Size: {ratio.beside('dense float32', report.ratios.vs_dense_float32)}"
+        if report.ratios.vs_dense_int8 is not None:
+            line += f", {ratio.beside('dense int8', report.ratios.vs_dense_int8)}"
+        lines.append(line + ".")
+    if report.accuracy is not None:
+        lines += accuracy_words.sentences(report.models, report.accuracy)
+    else:
+        lines.append("Accuracy: not measured; there were no data.")
+    if report.verification is not None:
+        lines.append(verification(report.verification))
+    lines += time_step.lines(report.time_step)
+    lines += io_order.lines(report.io_order)
+    if report.layers:
+        lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
+    lines += target_tables.of(report.micro, report.ethos_u)
+    lines += [alternatives.line(each) for each in report.alternatives]
+    lines += [f"Warning: {sentence}" for sentence in report.warnings]
+    lines += [f"FAILED {failure}" for failure in report.gates.failures]
+    return lines
+
+
+def _kernels(report: Report) -> str:
+    pruning = report.pruning
+    share = f"{pruning.after:.4f} of them zeros"
+    return f"{pruning.prunable_kernels} prunable kernels hold {pruning.prunable_weights:,} weights, {share}"
+
+
+def verification(found: Verification) -> str:
+    """What was checked on the written file, as a sentence."""
+    weights = "equal" if found.weights_bit_exact else "NOT equal"
+    good = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact]
+    bad = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact is False]
+    absent = [
+        runtime.name for runtime in found.runtimes if runtime.unavailable and runtime.unavailable != NOT_INSTALLED
+    ]
+    missing = [runtime.name for runtime in found.runtimes if runtime.unavailable == NOT_INSTALLED]
+    line = f"Verification: decoded weights {weights} to the dense ones bit for bit"
+    if good:
+        line += f"; outputs equal bit for bit on {found.samples} samples in {', '.join(good)}"
+    if bad:
+        line += f"; outputs NOT equal in {', '.join(bad)}"
+    if absent:
+        line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
+    if missing:
+        line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
+    line += "".join(f"; {across.in_words(each, 'the dense file')}" for each in found.across)
+    return line + "."

@@ -1,0 +1,117 @@
+"""The rows that ``inspect``, ``encode`` and ``decode`` show, as text."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from tflite_sparse.report.text import ratio
+from tflite_sparse.report.text import targets as target_tables
+from tflite_sparse.report.text import verification as verification_tables
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.results.files import DecodingReport, EncodingReport
+from tflite_sparse.results.inspection import Inspection
+
+_FEW_ZEROS = 0.05
+"""Share of zeros below which their number is why nothing is sparse. Rounding makes some (0.5 % of one int8 model)."""
+
+
+def constants(inspection: Inspection) -> Table:
+    """One row for each constant, the largest first."""
+    rows = tuple(
+        (
+            shortened(constant.name),
+            constant.operator,
+            "x".join(map(str, constant.shape)) or "scalar",
+            constant.dtype,
+            "" if constant.sparsity is None else f"{constant.sparsity:.3f}",
+            f"{constant.dense_bytes:,}",
+            f"{constant.stored_bytes:,}",
+            "" if constant.entropy_bytes is None else f"{constant.entropy_bytes:,}",
+            f"{constant.share:.1%}",
+            constant.layout,
+        )
+        for constant in inspection.constants
+    )
+    headings = ("constant", "operator", "shape", "type", "zeros", "dense B", "stored B", "bound B", "file", "layout")
+    left = frozenset({"constant", "operator", "shape", "type", "layout"})
+    cut = frozenset({"constant", "operator", "layout"})
+    return Table(headings, rows, left, cut, ("bound B", "type", "dense B", "operator"))
+
+
+def summary(inspection: Inspection) -> list[str]:
+    """Sentences: totals, operators, who loads the file, what it could take."""
+    totals = inspection.totals
+    zeros = "" if totals.sparsity is None else f"; {totals.sparsity:.3f} of the weights are zeros"
+    lines = [
+        f"{inspection.path}: {inspection.file_bytes:,} bytes, of which {totals.constants} constants take "
+        f"{totals.stored_bytes:,} (dense {totals.dense_bytes:,}, bound {totals.entropy_bytes:,}){zeros}.",
+        *_archive(inspection.archive_bytes),
+        "Operators: " + ", ".join(f"{count} {name}" for name, count in inspection.operators.items()) + ".",
+    ]
+    for order in inspection.orders:
+        listed, numbered = (", ".join(map(shortened, names)) for names in (order.by_signature, order.by_index))
+        lines.append(
+            f"{order.of.capitalize()} of signature {order.signature!r} are {listed}; by index they are {numbered}. "
+            "Take them by name."
+        )
+    for (loads, why), answers in itertools.groupby(inspection.runtimes, lambda each: (each.loads, each.reason)):
+        names = [answer.name for answer in answers]
+        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
+        reason = f": {why.rstrip('.')}" if why else ""
+        together = [", ".join(names)] if loads is None else names  # what is not known of several, is said once
+        lines += [f"{name}: {verdict}{reason}." for name in together]
+    for estimate in inspection.estimates:
+        name = "Decoded" if estimate.target == "dense" else f"Encoded for {estimate.target}"
+        lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
+    return lines
+
+
+def encoding(report: EncodingReport) -> list[str]:
+    """Sentences: sizes and what was checked."""
+    change = _change(report.source_bytes, report.file_bytes)
+    return [
+        f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
+        *_archive(report.archive_bytes),
+        *_without_zeros(report),
+        *verification_tables.verdicts(report.verification, brief=True),
+        *target_tables.of(report.micro, report.ethos_u),
+    ]
+
+
+def decoding(report: DecodingReport) -> list[str]:
+    """Sentences: sizes and what was checked."""
+    sparse = f"{report.constants} sparse constant{'' if report.constants == 1 else 's'}"
+    if report.constants == 0:
+        sparse = "nothing sparse"
+    return [
+        f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes; the source held {sparse}.",
+        *_archive(report.archive_bytes),
+        *verification_tables.verdicts(report.verification, brief=True),
+    ]
+
+
+def _without_zeros(report: EncodingReport) -> list[str]:
+    """What to do about a file in which nothing was stored otherwise, for want of zeros."""
+    if report.ethos_u is not None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
+        return []
+    sizes = [math.prod(tensor.shape) for tensor in report.tensors]
+    zeros = sum(tensor.sparsity * size for tensor, size in zip(report.tensors, sizes, strict=True))
+    if not sum(sizes):
+        return ["It holds no weights that could become sparse."]
+    share = zeros / sum(sizes)
+    cure = "Prune the model before it is converted (tflite-sparse prune)."
+    return [f"No weights became sparse: {share:.1%} of them are zeros. {cure}"] if share < _FEW_ZEROS else []
+
+
+def _archive(archive_bytes: int) -> list[str]:
+    if archive_bytes == 0:
+        return []
+    return [f"An archive of associated files behind the model takes {archive_bytes:,} of these bytes, as it is."]
+
+
+def _change(now: int, then: int) -> str:
+    if now == then:
+        return ", as it is"
+    return f", {ratio.change(now / then)}"

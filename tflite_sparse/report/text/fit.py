@@ -1,0 +1,108 @@
+"""The rows and sentences that ``fit`` shows, as text."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.results.export import Interval
+from tflite_sparse.results.fit import FitReport
+
+
+def kernels(report: FitReport) -> Table:
+    """One row for each kernel that could be pruned: what was chosen, and its bytes."""
+    rows = tuple(
+        (
+            shortened(kernel.name),
+            kernel.type,
+            "x".join(map(str, kernel.shape)),
+            kernel.block or "as it was",
+            f"{kernel.sparsity:.4f}",
+            f"{kernel.untouched_bytes:,}",
+            f"{kernel.predicted_bytes:,}",
+            "unknown" if kernel.file_bytes is None else f"{kernel.file_bytes:,}",
+            f"{kernel.predicted_rise:.4g}",
+        )
+        for kernel in report.kernels
+    )
+    headings = ("kernel", "type", "shape", "block", "zeros", "untouched B", "predicted B", "stored B", "loss alone")
+    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
+
+
+def rounds(report: FitReport) -> Table:
+    """One row for each plan that was carried out."""
+    rows = tuple(
+        (
+            str(each.number),
+            str(each.epochs),
+            f"{each.predicted_bytes:,}",
+            f"{each.file_bytes:,}",
+            "" if each.held_out_drop is None else f"{each.held_out_drop:.4f}",
+            "yes" if each.passed else "no",
+        )
+        for each in report.rounds
+    )
+    found = Table(
+        ("round", "epochs", "predicted B", "stored B", "held-out drop", "within"), rows, frozenset({"within"})
+    )
+    return found if report.mode == "gate" else found.without("held-out drop")
+
+
+def fixed(report: FitReport) -> Table:
+    """One row for each constant that no plan changes."""
+    rows = tuple((shortened(each.name), f"{each.bytes:,}") for each in report.fixed)
+    return Table(("constant", "stored B"), rows, frozenset({"constant"}), frozenset({"constant"}))
+
+
+def outcome(report: FitReport) -> tuple[str, ...]:
+    """What was aimed at and what came of it."""
+    beyond_plans = report.rest_bytes + sum(constant.bytes for constant in report.fixed)
+    aim = "" if report.budget_bytes is None else f", of {report.budget_bytes:,} allowed"
+    return (
+        f"Size: {report.file_bytes:,} bytes{aim}; predicted were {report.predicted_bytes:,} "
+        f"({report.prediction_error:+.2%}), in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}.",
+        f"Between {report.floor_bytes:,} bytes and {report.untouched_bytes:,} this model can be fitted; "
+        f"{beyond_plans:,} of them are fixed.",
+        _accuracy(report),
+    )
+
+
+def sentences(report: FitReport) -> list[str]:
+    """What was aimed at, what came of it, and whether it is as it must be."""
+    return [
+        *outcome(report),
+        *_paired(report),
+        *(f"Warning: {sentence}" for sentence in report.warnings),
+        *(f"FAILED {failure}" for failure in report.gates.failures),
+        f"Written to {report.settings['out']}: model.tflite, fit.json, recipe.toml, fitted.keras, report.html and what "
+        "else export writes.",
+    ]
+
+
+def _paired(report: FitReport) -> list[str]:
+    compared = report.compared
+    return [] if compared is None else [accuracy_words.paired(each, compared) for each in compared.paired]
+
+
+def _accuracy(report: FitReport) -> str:
+    if report.accuracy is None or report.dense_accuracy is None:
+        return "Accuracy: unknown; no file was delivered, or it yields NaN."
+    found = _with_interval(report.accuracy, report.interval)
+    before = _with_interval(report.dense_accuracy, report.dense_interval)
+    return (
+        f"Accuracy: {report.metric} {found}, dense float32 {before}, on {report.samples} test samples."
+        f"{_further_training(report)}"
+    )
+
+
+def _with_interval(score: float, found: Interval | None) -> str:
+    return f"{score:.4f}" + ("" if found is None else f" {accuracy_words.interval(found, None)}")
+
+
+def _further_training(report: FitReport) -> str:
+    """A dense model with as many epochs more may be better than the one that is compared with."""
+    rounds = report.rounds if report.mode == "budget" else report.rounds[-1:]  # those of a gate all begin anew
+    epochs = sum(each.epochs for each in rounds)
+    if not epochs:
+        return ""
+    return f" The sparse model had {epochs} epoch{'s' * (epochs > 1)} of training that the dense one had not."

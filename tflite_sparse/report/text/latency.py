@@ -1,0 +1,31 @@
+"""The rows that ``bench`` shows, as text."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.results.latency import BenchReport
+
+
+def files(report: BenchReport) -> Table:
+    """One row for each file, every figure with its ratio to that of the first."""
+    headings = ("file", "bytes", "ratio", "load ms", "ratio", "resident MB", "ratio", "median ms", "p90 ms", "ratio")
+    rows = tuple(
+        (
+            entry.path,
+            f"{entry.file_bytes:,}",
+            _ratio(entry.ratios.file_bytes),
+            f"{entry.load_ms:.1f}",
+            _ratio(entry.ratios.load),
+            f"{entry.resident_bytes / 1e6:.1f}",
+            _ratio(entry.ratios.resident),
+            f"{entry.latency_ms_median:.3f}",
+            f"{entry.latency_ms_p90:.3f}",
+            _ratio(entry.ratios.latency),
+        )
+        for entry in report.files
+    )
+    return Table(headings, rows, frozenset({"file"}), frozenset({"file"}))
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"

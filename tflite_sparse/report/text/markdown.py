@@ -1,0 +1,52 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.results.export import Report
+
+
+def render(report: Report) -> str:
+    """``report.md`` as text."""
+    verdict = "all gates passed" if report.gates.passed else "FAILED"
+    data = f" on {report.data}" if report.data else ""
+    parts = [
+        f"# {report.model}{data}: {verdict}",
+        "\n".join(f"- {line}" for line in tables.verdicts(report)),
+        "## Files",
+        table(tables.files(report)),
+        "`dense int8` holds the same pruned weights as the sparse file, stored dense. `gzip bytes` is what a download "
+        "takes; the runtime reads the uncompressed file."
+        if report.models.dense_int8
+        else "`gzip bytes` is what a download takes; the runtime reads the uncompressed file.",
+        "## Weights",
+        table(tables.tensors(report)),
+        "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
+        *_layers(report),
+        f"Made by {report.tool}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _layers(report: Report) -> list[str]:
+    if not report.layers:
+        return []
+    return [
+        "## Layers",
+        table(tables.layers(report.layers)),
+        f"In execution order; {tables.layers_compared(report)}. `SNR dB` holds the error of all operators up to this "
+        "one; `lost dB` is what it fell by here.",
+    ]
+
+
+def table(cells: Table) -> str:
+    """A table as Markdown."""
+    lines = [_row(cells.headings)]
+    lines.append(_row(tuple("---" if heading in cells.left else "---:" for heading in cells.headings)))
+    lines += [_row(row) for row in cells.rows]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

@@ -1,0 +1,50 @@
+"""The rows and sentences that ``prune`` shows, as text."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.text import left_dense
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.sensitivity import Scan
+from tflite_sparse.results.prune import PruneReport
+
+
+def kernels(report: PruneReport) -> Table:
+    """One row for each pruned kernel."""
+    rows = tuple(
+        (
+            shortened(kernel.name),
+            kernel.type,
+            "x".join(map(str, kernel.shape)),
+            kernel.block,
+            "" if kernel.asked is None else f"{kernel.asked:.3f}",
+            f"{kernel.sparsity:.3f}",
+        )
+        for kernel in report.kernels
+    )
+    headings = ("kernel", "type", "shape", "block", "asked", "zeros")
+    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}))
+
+
+def sentences(report: PruneReport) -> list[str]:
+    """What was done and what it cost."""
+    masks = f"; {report.masks_applied} pruning masks were applied first" if report.masks_applied else ""
+    return [
+        f"Sparsity: from {report.sparsity_before:.4f} to {report.sparsity:.4f} over {len(report.kernels)} "
+        f"kernels{masks}.",
+        f"Test samples: {report.metric} {report.before:.4f} as it came, {report.after:.4f} as written, on "
+        f"{report.samples} samples.",
+        *(f"{each.name}: {each.metric} {each.before:.4f}, {each.after:.4f}." for each in report.outputs),
+        *left_dense.lines(report.left_dense),
+        *(f"Warning: {sentence}" for sentence in report.warnings),
+        f"Written: {report.output}.",
+    ]
+
+
+def scan_sentences(scan: Scan) -> list[str]:
+    """What the numbers of a scan are."""
+    return [
+        f"As it came: metric {scan.baseline_metric:.4f}, loss {scan.baseline_loss:.4f}. The columns are the metric "
+        "with that share of one kernel masked and the rest as it came, without training after it, on held-out training "
+        "samples.",
+    ]

@@ -1,0 +1,120 @@
+"""The rows and sentences that ``sweep`` shows, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.markdown import table as as_markdown
+from tflite_sparse.report.text.sweep_comparison import amount, by_configuration
+from tflite_sparse.results.sweep import Comparison, Measured, Point, SweepReport
+from tflite_sparse.scoring.frontier import half_interval
+
+_TITLES = {
+    "file_bytes": "At equal file bytes",
+    "gzip_bytes": "At equal gzip bytes",
+    "nonzeros": "At equal non-zero weights",
+}
+
+
+def points(report: SweepReport) -> Table:
+    """One row for each configuration, means over the seeds; a star for those on the Pareto front."""
+    rows = []
+    for name, entries in by_configuration(report.measured).items():
+        point, values = entries[0][0], [measured for _, measured in entries]
+        rows.append(
+            (
+                f"{point.width:g}",
+                f"{point.sparsity:.4g}",
+                point.block if point.sparsity else "",
+                str(len(values)),
+                _mean(values, lambda m: m.file_bytes),
+                _mean(values, lambda m: m.gzip_bytes),
+                _mean(values, lambda m: m.nonzeros),
+                percent([m.accuracy for m in values]) + _of_samples(values),
+                percent([m.float32_accuracy for m in values]),
+                "*" if name in report.front else "",
+            )
+        )
+    headings = (
+        "width", "zeros", "block", "seeds", "file B", "gzip B", "non-zeros", "int8 %", "float32 %", "front"
+    )  # fmt: skip
+    return Table(headings, tuple(rows), frozenset({"block", "front"}), may_be_dropped=("float32 %", "non-zeros"))
+
+
+def margins(comparison: Comparison) -> Table:
+    """One row for each budget: both families there, and how far the large sparse one is ahead."""
+    rows = tuple(
+        (
+            amount(comparison.axis, each.budget),
+            f"{each.sparse:.2%}",
+            f"{each.dense:.2%}",
+            f"{each.points:+.2f}",
+            "" if each.interval is None else f"{each.interval:.2f}",
+        )
+        for each in comparison.margins
+    )
+    return Table(("budget", "large sparse", "small dense", "points ahead", "95 % +-"), rows, frozenset())
+
+
+def title(comparison: Comparison) -> str:
+    """What a comparison is of."""
+    return _TITLES[comparison.axis] + ("" if comparison.block == "1x1" else f", blocks {comparison.block}")
+
+
+def sentences(report: SweepReport) -> list[str]:
+    """The answer at equal file bytes, and what failed."""
+    found = [sentence for each in report.comparisons if each.axis == "file_bytes" for sentence in each.sentences] or [
+        "Nothing to compare: no large sparse model was measured."
+    ]
+    return [*found, *(f"FAILED {failure}" for failure in report.failures)]
+
+
+def point_in_words(point: Point) -> str:
+    """One point in half a line."""
+    if point.measured is None:
+        return f"{point.name} FAILED: {point.error}"
+    return f"{point.name}: {point.measured.accuracy:.4f}, {point.measured.file_bytes:,} bytes, {point.seconds:.0f} s"
+
+
+def markdown(report: SweepReport, plot: str) -> str:
+    """``sweep.md`` as text; ``plot`` is the name of the picture beside it."""
+    parts = [
+        f"# Sweep of {report.model} on {report.data}",
+        "\n".join(f"- {line}" for line in sentences(report)),
+        f"![Accuracy over file bytes]({plot})" if report.measured else "Nothing was measured.",
+        "## Points",
+        as_markdown(points(report)),
+        "Accuracies and sizes are means over the seeds, with the half width of the 95 % interval of the accuracy; of "
+        "one seed with the interval that the test samples leave. The file is the smaller of encoded and dense. A star: "
+        "no other is both smaller and more accurate.",
+    ]
+    for each in report.comparisons:
+        parts += [f"## {title(each)}", "\n".join(f"- {line}" for line in each.sentences)]
+        if each.margins:
+            parts.append(as_markdown(margins(each)))
+    parts += [
+        "Between the measured sizes accuracy is interpolated on the logarithm of the size; beyond what both families "
+        "reach nothing is said.",
+        f"Made by {report.tool}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def percent(shares: Sequence[float]) -> str:
+    """The mean of some shares, and half the width of its 95 % interval where there are several."""
+    interval = half_interval([100 * share for share in shares])
+    return f"{100 * float(np.mean(shares)):.2f}" + ("" if interval is None else f" +-{interval:.2f}")
+
+
+def _of_samples(values: Sequence[Measured]) -> str:
+    """Of a single seed: the interval that the test samples leave."""
+    if len(values) > 1 or values[0].interval is None:
+        return ""
+    return f" [{100 * values[0].interval.low:.2f}, {100 * values[0].interval.high:.2f}]"
+
+
+def _mean(values: Sequence[Measured], of: Callable[[Measured], float]) -> str:
+    return f"{np.mean([of(each) for each in values]):,.0f}"

@@ -1,0 +1,50 @@
+"""What reports say of microcontrollers, as sentences."""
+
+from __future__ import annotations
+
+from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroReport
+
+
+def of(for_micro: MicroReport | None, for_ethos_u: EthosUReport | None) -> list[str]:
+    """Sentences of the target that was asked for; none for LiteRT."""
+    lines = [] if for_micro is None else micro(for_micro)
+    return lines if for_ethos_u is None else [*lines, *ethos_u(for_ethos_u)]
+
+
+def micro(report: MicroReport) -> list[str]:
+    """Sentences on flash and memory, and the C++ lines of an app."""
+    lines = [
+        f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
+        f"{report.decoder_flash_bytes:,}.",
+    ]
+    if report.arena_dense_bytes is not None:
+        lines.append(
+            f"Arena: {report.arena_dense_bytes:,} bytes dense, {report.arena_decoded_bytes:,} decoded, "
+            f"{report.arena_with_alternate_bytes:,} and {report.alternate_memory_bytes:,} of decompression memory "
+            "(measured here, with 64-bit pointers and reference kernels)."
+        )
+    lines.append(
+        f"Decoded: {report.decoded_bytes_per_invoke:,} bytes at every invoke, the largest weight "
+        f"{report.largest_decoded_bytes:,}. {report.statement}"
+    )
+    if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
+        lines.append("On its own this file does not pay: the decoder takes more flash than it saves.")
+    return [*lines, "In the app:", *report.cpp.splitlines()]
+
+
+def ethos_u(report: EthosUReport) -> list[str]:
+    """Sentences on what Vela made of the file, beside the baseline."""
+    lines = [f"{report.accelerator}, as Vela estimates: {_in_words(report.file)}."]
+    if report.baseline is not None:
+        ratio = report.baseline.encoded_weight_bytes / max(report.file.encoded_weight_bytes, 1)
+        lines.append(f"The dense baseline: {_in_words(report.baseline)} ({ratio:.2f}x the weights).")
+    lines += [f"Warning: {warning}" for warning in report.warnings]
+    return [*lines, *(f"Left to the CPU: {each}" for each in report.file.left_to_cpu), f"Compiled: {report.compiled}."]
+
+
+def _in_words(file: EthosUFile) -> str:
+    speed = "" if file.inferences_per_second is None else f", {file.inferences_per_second:,.0f} inferences/s"
+    return (
+        f"{file.encoded_weight_bytes:,} bytes of encoded weights, flash {file.flash_bytes:,}, "
+        f"DRAM {file.dram_bytes:,}, SRAM {file.sram_bytes:,}, {file.estimated_cycles:,} cycles{speed}"
+    )

@@ -1,0 +1,1 @@
+"""What a command found: typed data without words, written as JSON."""

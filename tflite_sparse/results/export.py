@@ -1,0 +1,251 @@
+"""The report of a run: typed, versioned, the only source of every table and file that shows results.
+
+Sizes are bytes, shares are in [0, 1]. The JSON schema is ``Report.model_json_schema()``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.io_order import IoOrder
+from tflite_sparse.results.latency import BenchReport
+from tflite_sparse.results.layers import LayerError
+from tflite_sparse.results.left_dense import LeftDense
+from tflite_sparse.results.micro import EthosUReport, MicroReport
+from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.time_step import TimeStepReport
+from tflite_sparse.results.verification import AcrossRuntimes
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Interval(_Part):
+    """A 95 % confidence interval, from ``low`` to ``high``, and how it was made."""
+
+    low: float
+    high: float
+    method: Literal["wilson", "bootstrap"]
+
+
+class ModelFile(_Part):
+    """One written file. ``accuracy`` and its ``interval`` are None where there was nothing to measure it on."""
+
+    path: str
+    file_bytes: int
+    gzip_bytes: int
+    accuracy: float | None
+    interval: Interval | None = None
+    sparsity: float
+
+
+class Models(_Part):
+    """The files of a run; those that were not asked for are None."""
+
+    dense_float32: ModelFile
+    dense_int8: ModelFile | None = None
+    sparse_int8: ModelFile | None = None
+    sparse_float32: ModelFile | None = None
+
+    @property
+    def sparse(self) -> ModelFile | None:
+        """The file that the run was for; None if it was not delivered."""
+        return self.sparse_int8 or self.sparse_float32
+
+
+class Ratios(_Part):
+    """Dense bytes over sparse bytes."""
+
+    vs_dense_float32: float
+    vs_dense_int8: float | None = None
+
+
+class OutputAccuracy(_Part):
+    """Scores of one of several outputs; None where there is no such file."""
+
+    name: str
+    metric: str
+    dense_float32: float
+    dense_int8: float | None
+    sparse: float
+
+
+class Paired(_Part):
+    """The sparse file and another one on the same samples.
+
+    Attributes:
+        against: the other one.
+        difference: score of the sparse file minus that of the other.
+        interval: of the difference, each draw taking the same samples of both.
+        lost: samples that only the other one gets right; None, as the next two, where the score is no such share.
+        gained: samples that only the sparse file gets right.
+        p_value: of McNemar's exact test: how often chance alone would part as many samples as unevenly.
+    """
+
+    against: Literal["dense_float32", "dense_int8"]
+    difference: float
+    interval: Interval | None
+    lost: int | None = None
+    gained: int | None = None
+    p_value: float | None = None
+
+
+class Confusion(_Part):
+    """Of an output of the sparse file: ``counts[i][j]`` samples of class ``labels[i]`` were taken for ``labels[j]``."""
+
+    output: str
+    labels: list[str]
+    counts: list[list[int]]
+
+
+class Accuracy(_Part):
+    """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what.
+
+    Of several outputs both speak of the mean; ``outputs`` holds the scores of each (it is empty for one output).
+
+    Attributes:
+        metric: of every ``ModelFile.accuracy``.
+        samples: of the test part.
+        drop: what the accuracy gate compares with ``max_drop``.
+        max_drop: the gate.
+        drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
+        drop_by_int8: the rest; None: not measured, or the files are float32.
+        dense_answers_alike: what the dense float32 model answers to all test samples alike, in words: ``drop`` then
+            tells nothing, and a gate is not passed. None: its answers differ.
+        drop_of: what ``drop`` is taken of: the score itself; ``r2`` of the metrics mse and psnr: the share of the
+            labels' spread that the outputs explain.
+        lower_is_better: whether a smaller score is a better one.
+        outputs: the scores of each output.
+        also: scores by a second metric: top5 where there are more than 20 classes.
+        paired: the sparse file beside each dense one.
+        confusion: of the outputs that are classes, up to 100.
+    """
+
+    metric: str
+    samples: int
+    drop: float
+    max_drop: float
+    drop_by_pruning: float | None = None
+    drop_by_int8: float | None = None
+    dense_answers_alike: str | None = None
+    drop_of: Literal["score", "r2"] = "score"
+    lower_is_better: bool = False
+    outputs: list[OutputAccuracy] = []
+    also: list[OutputAccuracy] = []
+    paired: list[Paired] = []
+    confusion: list[Confusion] = []
+
+    @property
+    def passes(self) -> bool:
+        """Whether the drop is within the gate; NaN is not."""
+        return self.drop <= self.max_drop
+
+
+class Pruning(_Part):
+    """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
+
+    ``left_dense`` names the other kernels of a model that holds zeros, and those without zeros.
+    """
+
+    prunable_kernels: int
+    prunable_weights: int
+    masks_applied: int
+    before: float
+    after: float
+    epochs: int
+    words: str
+    left_dense: LeftDense | None = None
+
+
+class Tensor(_Part):
+    """One constant of rank 2 or more and how it was stored. ``entropy_bytes`` is the zeroth-order bound."""
+
+    name: str
+    operator: str
+    shape: tuple[int, ...]
+    sparsity: float
+    layout: str
+    dense_bytes: int
+    encoded_bytes: int
+    entropy_bytes: int
+    reason: str
+
+
+NOT_INSTALLED = "it is not installed"
+"""``Runtime.unavailable`` of a runtime that could not be asked."""
+
+
+class Runtime(_Part):
+    """The comparison of the sparse with the dense file in one runtime.
+
+    Where ``unavailable`` says why not even the dense file runs there, nothing was compared.
+    """
+
+    name: str
+    outputs_bit_exact: bool | None
+    largest_difference: float | None
+    unavailable: str | None = None
+
+
+class Verification(_Part):
+    """What was checked on the written file, read back from disk.
+
+    ``outputs_bit_exact`` speaks of the runtimes that run the dense file; LiteRT's default one is always among them.
+    ``across`` is the dense file in one runtime beside another, where both files could share a fault.
+    """
+
+    weights_bit_exact: bool
+    outputs_bit_exact: bool
+    samples: int
+    runtimes: list[Runtime]
+    across: list[AcrossRuntimes] = []
+
+
+class Gates(_Part):
+    """Whether the run is a success, and if not, why."""
+
+    passed: bool
+    failures: list[str]
+
+
+class Report(_Part):
+    """The report of one export.
+
+    ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
+    ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
+    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``io_order`` is
+    there where there are several inputs or outputs. ``warnings`` are what speaks against the result though all gates
+    may have passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report
+    was made.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    model: str
+    data: str | None
+    settings: dict[str, Any]
+    models: Models
+    ratios: Ratios | None
+    accuracy: Accuracy | None
+    pruning: Pruning
+    tensors: list[Tensor]
+    verification: Verification | None
+    gates: Gates
+    float_layers: list[str] = []
+    alternatives: list[Alternative] = []
+    layers: list[LayerError] = []
+    layer_tensors: int = 0
+    micro: MicroReport | None = None
+    ethos_u: EthosUReport | None = None
+    measured: BenchReport | None = None
+    training: Curve | None = None
+    time_step: TimeStepReport | None = None
+    warnings: list[str] = []
+    io_order: IoOrder | None = None
+    seconds: dict[str, float]
+    cpu: Cpu | None = None

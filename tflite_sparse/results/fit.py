@@ -1,0 +1,129 @@
+"""The report of ``fit``: typed, versioned. Sizes are bytes, shares are in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from tflite_sparse.results.export import Accuracy, Gates, Interval
+
+
+class _Part(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class FitKernel(_Part):
+    """One kernel and what was chosen for it.
+
+    Attributes:
+        name: its path in the model.
+        type: the class of its layer.
+        shape: as the model has it.
+        block: which weights became zero together; None: it was left as it was.
+        planned: share of zeros that it was pruned to; None: it was left as it was.
+        sparsity: share of zeros that it holds.
+        untouched_bytes: of its constant in the file, had it been left as it was.
+        predicted_bytes: of the same under the plan.
+        file_bytes: of the same in the file that was written; None where it was not recognised there.
+        predicted_rise: of the loss on held-out samples, were it alone pruned, without training after it.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    block: str | None
+    planned: float | None
+    sparsity: float
+    untouched_bytes: int
+    predicted_bytes: int
+    file_bytes: int | None
+    predicted_rise: float
+
+
+class FixedConstant(_Part):
+    """A constant of rank 2 or more that no plan changes: small, depthwise, the first convolution, or no kernel."""
+
+    name: str
+    bytes: int
+
+
+class FitRound(_Part):
+    """One plan that was carried out.
+
+    Attributes:
+        number: from 1.
+        epochs: of training under it.
+        predicted_bytes: of the file.
+        file_bytes: of the file, as it was then.
+        held_out_drop: with a gate, dense float32 minus sparse on samples that were not trained on.
+        passed: whether it was within budget or gate.
+    """
+
+    number: int
+    epochs: int
+    predicted_bytes: int
+    file_bytes: int
+    held_out_drop: float | None
+    passed: bool
+
+
+class FitReport(_Part):
+    """What ``fit`` did; ``report.json`` beside it is that of the export.
+
+    Attributes:
+        mode: ``"budget"``, the most accurate file of so many bytes, or ``"gate"``, the smallest of that accuracy.
+        budget_bytes: with a budget.
+        floor_bytes: of the file with every kernel at its fewest bytes.
+        untouched_bytes: of the file with every kernel as it was.
+        rest_bytes: of the file without constants of rank 2 and more: graph, biases, small constants.
+        fixed: constants of rank 2 and more that no plan changes, the largest first.
+        kernels: the others.
+        rounds: what was carried out.
+        predicted_bytes: of the file, by the last plan.
+        file_bytes: of the file that was written.
+        prediction_error: predicted over written bytes, minus 1.
+        metric: of ``dense_accuracy`` and ``accuracy``, on the test samples; None with ``accuracy``.
+        samples: how many these are.
+        dense_accuracy: of the dense float32 file.
+        accuracy: of the file that was written; None if it was not delivered or yields NaN.
+        dense_interval: of ``dense_accuracy``.
+        interval: of ``accuracy``.
+        compared: the file beside each dense one on the same samples, but for the confusion of classes, which is in
+            ``report.json``; None with ``accuracy``.
+        gates: whether budget, accuracy and verification are as they must be.
+        warnings: what spoke against the settings.
+        seconds: time of each stage.
+    """
+
+    version: Literal[1] = 1
+    tool: str
+    model: str
+    data: str
+    settings: dict[str, Any]
+    mode: Literal["budget", "gate"]
+    budget_bytes: int | None
+    floor_bytes: int
+    untouched_bytes: int
+    rest_bytes: int
+    fixed: list[FixedConstant]
+    kernels: list[FitKernel]
+    rounds: list[FitRound]
+    predicted_bytes: int
+    file_bytes: int
+    prediction_error: float
+    metric: str | None
+    samples: int
+    dense_accuracy: float | None
+    accuracy: float | None
+    dense_interval: Interval | None = None
+    interval: Interval | None = None
+    compared: Accuracy | None = None
+    gates: Gates
+    warnings: list[str]
+    seconds: dict[str, float]
+
+    @property
+    def has_accuracy_gate(self) -> bool:
+        """Whether accuracy was judged too."""
+        return self.mode == "gate" or self.settings.get("max_accuracy_drop") is not None

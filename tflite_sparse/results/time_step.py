@@ -1,0 +1,40 @@
+"""What reports say of a file that computes one time step of a recurrent model."""
+
+from __future__ import annotations
+
+import pydantic
+
+
+class TimeStepState(pydantic.BaseModel):
+    """One state: the name of its input, which is that of its output too.
+
+    ``rescaled``: its output has another scale or zero point than its input, so that the app must convert it.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    units: int
+    rescaled: bool
+
+
+class TimeStepReport(pydantic.BaseModel):
+    """How the app runs the file over a sequence.
+
+    Attributes:
+        steps: of the sequences that accuracy was measured on; None: there were none.
+        input: the name of the input that takes one step of the sequence.
+        output: the name of the output.
+        every_step: whether the output counts at every step, and not at the last alone.
+        states: of the recurrent layers.
+        words: why it was written so.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    steps: int | None
+    input: str
+    output: str
+    every_step: bool
+    states: list[TimeStepState]
+    words: str

@@ -1,0 +1,141 @@
+"""The files of an export in its folder: all of them or none, and nothing of an older run beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tflite_sparse.base import atomic_files as files
+from tflite_sparse.errors import OutputError
+from tflite_sparse.measurement import mask_pictures
+from tflite_sparse.report.page import export as export_page
+from tflite_sparse.report.text import markdown
+from tflite_sparse.results import export as report_model
+
+DENSE_FLOAT32 = "dense-float32.tflite"
+DENSE_INT8 = "dense-int8.tflite"
+SPARSE = "model.tflite"
+REPORT_JSON = "report.json"
+REPORT_MARKDOWN = "report.md"
+REPORT_HTML = "report.html"
+SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
+SWEEP_POINTS = "points"
+"""The folder of a sweep's points, beside its report."""
+C_HEADER, C_SOURCE = "model.h", "model.cc"
+COMPILED = "model_vela.tflite"
+ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
+
+
+def check_folder(folder: Path, option: str = "--out", names: Iterable[str] = ALL_FILES) -> None:
+    """Find out before the work whether files of these names can be written; leave nothing behind.
+
+    Args:
+        folder: where to.
+        option: how messages call it.
+        names: of the files that may be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if folder.is_symlink() and not folder.exists():
+        raise OutputError(f"{folder} is a link that leads nowhere; {option} takes a folder.")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; {option} takes a folder.")
+    for name in names:
+        if (folder / name).is_dir():
+            raise OutputError(
+                f"{folder / name} is a folder where a file is to be written; move it or choose another {option}."
+            )
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    try:
+        files.temporary_name_beside(nearest / "probe").unlink()
+    except OutputError as error:
+        raise OutputError(f"cannot write to {option} {folder}: {error.__cause__}.") from error
+
+
+def delivered(models: report_model.Models) -> list[str]:
+    """The names of the ``.tflite`` files that a report speaks of."""
+    return [entry.path for _, entry in models if entry is not None]
+
+
+def deliver(
+    report: report_model.Report,
+    paths: dict[str, Path],
+    more: Mapping[str, bytes | Path],
+    out: Path,
+    elsewhere: Mapping[Path, bytes | Path] | None = None,
+) -> None:
+    """Write every file beside its final name first, so that a full disk changes nothing; then rename them all.
+
+    Args:
+        report: of the export; its files and the report itself are written.
+        paths: where its ``.tflite`` files lie, by their names.
+        more: other files, by their names: contents, or where they lie.
+        out: the folder; it is made where it is missing.
+        elsewhere: files of other folders, by their paths; these folders are made too.
+
+    Raises:
+        OutputError: a file cannot be written; the folders are as they were.
+    """
+    contents: dict[Path, bytes | Path] = {out / name: paths[name] for name in delivered(report.models)}
+    contents |= {out / name: content for name, content in more.items()}
+    contents[out / REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
+    contents[out / REPORT_MARKDOWN] = markdown.render(report).encode()
+    pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else []
+    contents[out / REPORT_HTML] = export_page.render(report, pictures).encode()
+    left = {out / name for name in _left_by_an_earlier_run(out)}
+    contents |= elsewhere or {}
+    made: list[Path] = []
+    temporary: dict[Path, Path] = {}
+    try:
+        for folder in dict.fromkeys(path.parent for path in contents):
+            made += make_folder(folder)
+        for path, content in contents.items():
+            temporary[path] = files.temporary_name_beside(path)
+            try:
+                if isinstance(content, Path):
+                    shutil.copyfile(content, temporary[path])
+                else:
+                    temporary[path].write_bytes(content)
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+        for path, written in temporary.items():
+            files.publish(written, path)
+        for path in left - set(contents):
+            path.unlink(missing_ok=True)
+    finally:
+        for written in temporary.values():
+            written.unlink(missing_ok=True)
+        for folder in sorted(made, key=lambda each: len(each.parts), reverse=True):  # innermost first
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _left_by_an_earlier_run(out: Path) -> set[str]:
+    """Files that would mislead beside a new report. Without a report of ours they are somebody else's."""
+    try:
+        content = (out / REPORT_JSON).read_bytes()
+    except OSError:
+        return set()
+    names = {DENSE_FLOAT32, DENSE_INT8, SPARSE}
+    try:
+        settings = dict(json.loads(content)["settings"])
+    except (ValueError, KeyError, TypeError):
+        return names
+    if settings.get("c_array"):
+        names |= {C_HEADER, C_SOURCE}
+    if settings.get("target") == "ethos-u":
+        names.add(COMPILED)
+    return names
+
+
+def make_folder(out: Path) -> list[Path]:
+    """Make the folder and its parents; return those that were made, innermost first."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
+    return missing

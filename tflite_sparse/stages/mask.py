@@ -1,0 +1,215 @@
+"""What becomes zero in the model of an export, and what becomes of the model on the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tflite_sparse.base.progress import Timed
+from tflite_sparse.errors import DataError, ModelError, SettingsError
+from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe, training
+from tflite_sparse.pruning import curve as training_curve
+from tflite_sparse.pruning.recipe import Recipe
+from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report.text import left_dense as left_dense_words
+from tflite_sparse.results import export as report_model
+from tflite_sparse.results.prune import Curve
+from tflite_sparse.settings import ExportSettings, PruningSettings
+from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
+from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
+from tflite_sparse.stages.convert import Converter
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
+
+    ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
+    apart from it; ``curve`` is how a training made it sparse, where that is known.
+    """
+
+    source: SourceModel
+    converter: Converter
+    pruning: report_model.Pruning
+    failures: list[str]
+    trained: bool
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Makes the model of an export sparse.
+
+    Attributes:
+        settings: of the export.
+        progress: who listens.
+    """
+
+    settings: ExportSettings
+    progress: Timed
+
+    def demo(self, samples: Dataset, converter: Converter, dense_float32: Path) -> Pruned:
+        """Train the demo network twice from the same start, plainly and pruning it; convert the plain one."""
+        keras, seed = tensorflow_import.keras3(), self.settings.seed
+        sparsity = self.settings.sparsity
+        assert sparsity is not None  # for_demo() sets it
+        plain, pruned = (keras_model.KerasSource(demo.build(keras, seed), keras, "demo CNN") for _ in range(2))
+        with self.progress.stage("train dense baseline") as on_step:
+            training.train_from_scratch(plain, samples, 0.0, seed=seed, on_step=on_step)
+        with self.progress.stage("train and prune") as on_step:
+            by = training.train_from_scratch(pruned, samples, sparsity, seed=seed, on_step=on_step)
+        failures = converter.baseline(plain, dense_float32)
+        kernels = masks.prunable(pruned)
+        words = f"pruned while training to {sparsity:g}, in {training.SCRATCH_EPOCHS} epochs"
+        done = described(pruned, kernels, 0, 0.0, training.SCRATCH_EPOCHS, words)
+        curve = None
+        if by is not None:
+            curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
+        return Pruned(pruned, converter, done, failures, trained=True, curve=curve)
+
+    def model(
+        self,
+        source: SourceModel,
+        samples: Dataset | None,
+        converter: Converter,
+        rules: Recipe | None,
+        dense_float32: Path,
+    ) -> Pruned:
+        """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
+        settings = self.settings
+        with self.progress.stage("strip"):
+            check_finite(source)
+            _check_quantisation(source, settings)
+            stripped, applied = strip(source)
+            if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
+                stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
+            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
+            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
+            before = masks.sparsity_of(kernels).share
+            about_clusters = clusters.words(clusters.clustered(stripped.kernels()), settings.target)
+        trains = settings.finetune_epochs > 0
+        if trains and not isinstance(stripped, keras_model.KerasSource):
+            raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
+        if trains and samples is None:
+            raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+        converter = converter.in_form_of(stripped)
+        failures = converter.baseline(stripped, dense_float32)
+        with self.progress.stage("mask"):
+            if by_rules is None:
+                masks.mask_to(kernels, settings.sparsity or 0.0)
+            else:
+                plan.mask_at_once(by_rules)
+            after = masks.sparsity_of(kernels).share
+        words = _masking_words(before, after, applied, settings.finetune_epochs)
+        if not kernels:
+            words = _nothing_to_prune(stripped)
+        if isinstance(source, keras_model.KerasSource) and source.was_mixed:
+            words = f"built again in float32 from mixed precision; {words}"
+        if is_quantisation_aware(source.layer_kinds()):
+            how = "int8 files have the ranges of its training" if settings.int8 else "export it with --int8"
+            words = f"trained quantisation-aware: {how}; {words}"
+        if about_clusters is not None:
+            words = f"{words}; {about_clusters}"
+        if trains:
+            assert samples is not None
+            assert isinstance(stripped, keras_model.KerasSource)
+            with self.progress.stage("fine-tune under the masks") as on_step:
+                training.finetune(
+                    stripped, samples, settings.finetune_epochs, kernels, seed=settings.seed, on_step=on_step
+                )
+            check_finite(stripped)
+        self.progress.note(words)
+        done = described(
+            stripped, kernels, applied, before, settings.finetune_epochs, words, by_rules=by_rules is not None
+        )
+        if done.left_dense is not None and done.left_dense.is_loud:
+            self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
+        return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
+
+
+def rules_of(settings: ExportSettings) -> Recipe | None:
+    """The recipe, read before the work."""
+    if settings.recipe is None:
+        return None
+    rules = recipe.find(settings.recipe)
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
+    if rules.chooses_precision and not in_int8:
+        raise SettingsError(
+            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export "
+            "with --int8, and leave --activations out."
+        )
+    return rules
+
+
+def described(
+    source: SourceModel,
+    kernels: Sequence[Kernel],
+    applied: int,
+    before: float,
+    epochs: int,
+    words: str,
+    *,
+    by_rules: bool = False,
+) -> report_model.Pruning:
+    """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones."""
+    now = masks.sparsity_of(kernels)
+    dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules) if now.zeros else None
+    return report_model.Pruning(
+        prunable_kernels=len(kernels),
+        prunable_weights=now.weights,
+        masks_applied=applied,
+        before=before,
+        after=now.share,
+        epochs=epochs,
+        words=words,
+        left_dense=dense,
+    )
+
+
+def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
+    """A model that was trained for int8 activations has no other ones.
+
+    Raises:
+        SettingsError: others are asked for.
+    """
+    if settings.int8 and settings.activations != "int8" and is_quantisation_aware(source.layer_kinds()):
+        raise SettingsError(
+            f"activations = {settings.activations}: {source.name} was trained quantisation-aware, for int8 "
+            "activations: leave --activations out."
+        )
+
+
+def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
+
+
+def _masking_words(before: float, after: float, applied: int, epochs: int) -> str:
+    parts = [f"{applied} pruning masks applied"] if applied else []
+    if after > before:
+        how = f"then {_epochs(epochs)} of fine-tuning under the masks" if epochs else "without fine-tuning"
+        parts.append(f"masked from {before:.3f} to {after:.3f} {how}")
+    else:
+        parts.append(f"kept at sparsity {before:.3f}" + (f", {_epochs(epochs)} of fine-tuning" if epochs else ""))
+    return "; ".join(parts)
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" + ("s" if count > 1 else "")
+
+
+def _nothing_to_prune(source: SourceModel) -> str:
+    kernels = sorted(source.kernels(), key=lambda kernel: -kernel.size)
+    if not kernels:
+        return "nothing to prune: the model has no trainable weights of two axes or more"
+    largest = kernels[0]
+    return (
+        f"nothing to prune: no kernel has {masks.LEAST_PRUNABLE_SIZE:,} weights or more of a kind that is pruned; the "
+        f"largest is {largest.name} with {largest.size:,}"
+    )

@@ -1,0 +1,125 @@
+"""Whether the rounding of single operators explains that one file yields different outputs in two runtimes.
+
+Small differences grow on the way through a network, so that outputs alone do not tell. The file is therefore run in
+the first runtime with every activation as a further output, and then in the second runtime cut into its operators:
+each one reads what the first runtime computed, so that nothing adds up. An operator that differs by more than its own
+rounding is the fault. What the first runtime yields with all tensors kept must be what it yields without: else tensors
+lay on top of one another.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, text
+from tflite_sparse.runtime.litert import SeparateOutputs
+from tflite_sparse.verification.exactness import largest_difference, range_of, same_bits
+from tflite_sparse.verification.localise import FirstDifference, Run
+from tflite_sparse.verification.observation import activations, graph_of, write_yielding
+from tflite_sparse.verification.probes import Sample
+
+_STEPS = 2  # each kernel may be one step off the exact value, in either direction
+_SHARE_OF_RANGE = 1e-3  # of float values: sums in other orders and approximations of functions part below 1e-5
+
+_OVERLAP = "the outputs change when intermediate tensors are kept, so that some lie on top of others"
+
+
+def first_unexplained(
+    path: Path, sample: Sample, outputs: Sequence[np.ndarray], run: Run, beside: Run
+) -> FirstDifference | None:
+    """Find the first operator, in execution order, that computes something else in another runtime.
+
+    Args:
+        path: the file.
+        sample: one array for each input.
+        outputs: what the file yields for it in the runtime in question.
+        run: that runtime.
+        beside: the other one.
+
+    Returns:
+        The operator, or what else is wrong in the runtime in question; None where no operator differs by more than
+        rounding does.
+    """
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        kept, cut = Path(name) / "kept.tflite", Path(name) / "cut.tflite"
+        model = serde.read(path)
+        graph = graph_of(model)
+        wanted = activations(graph)
+        write_yielding(model, graph, wanted, kept)
+        try:
+            values = _by_index(run(kept, [sample]))
+            if not all(map(same_bits, (values[index] for index in _outputs(path)), outputs)):
+                return FirstDifference(note=_OVERLAP)
+            fed = _write_cut(path, cut, wanted)
+            given = (*sample, *(values[index] for index in fed))
+            expected = _by_index(beside(cut, [given]))
+        except ExecutionError as error:
+            reason = str(error).replace(f"{name}/", "")
+            return FirstDifference(note=f"copies that yield their intermediate tensors do not run: {reason}")
+        producers = graph.producers()
+        for index in wanted:
+            largest = largest_difference(values[index], expected[index])
+            if largest is None or largest > _allowed(graph.tensor(index), expected[index]):
+                operator = graph.operator_name(producers[index])
+                return FirstDifference(text(graph.tensor(index).name), operator, largest)
+    return None
+
+
+def is_rounding(graph: Graph, index: int, largest: float | None, values: np.ndarray) -> bool:
+    """Whether a difference of an output of a graph is no more than one rounding makes, of whatever operator.
+
+    Args:
+        graph: the graph.
+        index: of the output's tensor.
+        largest: the difference in units of the dtype; None: not finite, or of shapes.
+        values: the output.
+    """
+    producer = graph.producers().get(index)
+    if largest is not None and producer is not None and graph.operator_name(producer) == "DEQUANTIZE":
+        scale = graph.tensor(int(producer.inputs[0])).quantization
+        return scale is not None and scale.scale is not None and largest <= 1.001 * float(np.max(scale.scale))
+    return largest is not None and largest <= min(_allowed(graph.tensor(index), values), 1)
+
+
+def _allowed(tensor: Any, values: np.ndarray) -> float:
+    """By how much two kernels may part that are given the same, in units of the dtype."""
+    if values.dtype.kind == "f":
+        return _SHARE_OF_RANGE * range_of(values)
+    quantization = tensor.quantization
+    is_quantised = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
+    return _STEPS if is_quantised else 0  # counts, places and truth values are not rounded
+
+
+def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:
+    """Write a copy whose operators read activations from further inputs; return the tensors that those stand for."""
+    model = serde.read(path)
+    graph = graph_of(model)
+    uses = graph.uses()
+    fed = [index for index in wanted if index in uses]
+    stand_ins = []
+    for index in fed:
+        stand_in = graph.add_tensor(copy.copy(graph.tensor(index)))
+        stand_ins.append(stand_in)
+        for use in uses[index]:
+            rewire(use.operator, use.position, stand_in)
+    graph.subgraph.inputs = np.array(indices(graph.subgraph.inputs) + stand_ins, np.int32)
+    model.signatureDefs = []  # they would name the former inputs
+    write_yielding(model, graph, wanted, cut)
+    return fed
+
+
+def _outputs(path: Path) -> list[int]:
+    return indices(graph_of(serde.read(path)).subgraph.outputs)
+
+
+def _by_index(outputs: SeparateOutputs) -> dict[int, np.ndarray]:
+    (row,) = outputs.rows
+    return dict(zip(outputs.indices, row, strict=True))

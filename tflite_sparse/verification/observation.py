@@ -1,0 +1,199 @@
+"""Intermediate tensors of a file: which there are, which of another file they are, and what they hold.
+
+A file is copied with the tensors in question as further outputs of its graph. A tensor that must be kept can keep a
+runtime from fusing the operators around it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.base import child
+from tflite_sparse.base.progress import Step
+from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, signature_of, text
+from tflite_sparse.runtime import litert
+from tflite_sparse.verification.counterparts import partners
+
+_CASTS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def graph_of(model: Any, signature: str | None = None) -> Graph:
+    """The graph that a signature runs; the first for None."""
+    numbers = {text(definition.signatureKey): definition.subgraphIndex for definition in model.signatureDefs or ()}
+    return Graph(model, model.subgraphs[0 if signature is None else numbers[signature]])
+
+
+def activations(graph: Graph) -> list[int]:
+    """What operators yield from the inputs, in execution order: no rebuilt constants, no variables, only numbers."""
+    given = set(indices(graph.subgraph.inputs))
+    moving = given | {index for index, tensor in enumerate(graph.subgraph.tensors) if tensor.isVariable}
+    found = []
+    for operator in graph.operators:
+        sources = indices(operator.inputs)
+        if sources and not moving.intersection(sources):
+            continue
+        outputs = indices(operator.outputs)
+        moving.update(outputs)
+        found += [index for index in outputs if dtype_of(graph.tensor(index)) is not None]
+    return list(dict.fromkeys(found))
+
+
+def counterparts(graph: Graph, other: Graph) -> dict[int, int]:
+    """For each input and activation tensor of a float32 graph that holds real numbers: its own in the quantised graph.
+
+    Both graphs come from one converter and one model. Inputs are paired by their places; activations by names, where
+    operators of one kind yield both; and where names differ, as those of an operator with several outputs do, by what
+    they are computed from: an operator of the same kind that reads the counterparts of its inputs. QUANTIZE and
+    DEQUANTIZE, which only the one graph has, are looked through.
+
+    Args:
+        graph: the float32 one.
+        other: the quantised one.
+    """
+    origins, other_origins = Origins(graph), Origins(other)
+    found = dict(zip(indices(graph.subgraph.inputs), indices(other.subgraph.inputs), strict=True))
+    named = partners(activations(graph), graph, activations(other), other, _of_one_shape)
+    found |= {a: b for a, b in named.items() if origins.kind_of(a) == other_origins.kind_of(b)}
+    _pair_by_inputs(origins, other_origins, found)
+    return {a: b for a, b in found.items() if _hold_real_numbers(graph.tensor(a), other.tensor(b))}
+
+
+def write_yielding(model: Any, graph: Graph, wanted: Iterable[int], path: Path) -> None:
+    """Write a copy of a model whose graph yields these tensors behind its own outputs. Edits the model."""
+    outputs = indices(graph.subgraph.outputs)
+    added = [index for index in wanted if index not in outputs]
+    graph.subgraph.outputs = np.array(outputs + added, np.int32)
+    for definition in model.signatureDefs or ():
+        if model.subgraphs[definition.subgraphIndex] is graph.subgraph:
+            definition.outputs = [*(definition.outputs or ()), *map(_named, added)]
+    serde.write(model, path)
+
+
+class Observer:
+    """The first graph of a file of :func:`write_yielding`, loaded in this process.
+
+    Args:
+        path: the file.
+        threads: of the interpreter.
+
+    Raises:
+        RuntimeError: the runtime refuses the file.
+    """
+
+    def __init__(self, path: str, threads: int = 2) -> None:
+        self._graph = graph_of(serde.read(Path(path)))
+        self._session = litert.Session(path, "default", threads)
+
+    def values(self, sample: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+        """By tensor index what inputs and outputs hold for one sample, as real numbers.
+
+        Args:
+            sample: one array for each input, in its whole shape (batch included): real values, or the file's own dtype.
+
+        Returns:
+            Arrays of the shapes that the runtime gave, float32: ``scale * (q - zero point)`` of quantised tensors.
+        """
+        fed = [detail.quantised(array) for detail, array in zip(self._session.inputs, sample, strict=True)]
+        yielded = self._session.run(fed)
+        held = [*zip(indices(self._graph.subgraph.inputs), fed, strict=True)]
+        held += zip(self._session.output_indices, yielded, strict=True)
+        return {index: real(array, self._graph.tensor(index)) for index, array in held}
+
+
+def in_child(function: str, /, *, on_step: Step, **arguments: Any) -> Any:
+    """Call a function of this package that makes an :class:`Observer`, in a process of its own.
+
+    Raises:
+        ExecutionError: the runtime refused a file, or the process died.
+    """
+    try:
+        return child.call(function, on_step=on_step, **arguments)
+    except child.ChildDiedError as death:
+        raise ExecutionError(f"LiteRT {death.how} on a copy that yields its intermediate tensors.") from death
+    except RuntimeError as error:
+        message = one_line(error)
+        raise ExecutionError(f"LiteRT refuses a copy that yields its intermediate tensors: {message}") from error
+
+
+def real(array: np.ndarray, tensor: Any) -> np.ndarray:
+    """The numbers that an array of a tensor's own dtype stands for, float32; the tensor has one scale or none."""
+    scales = _scales(tensor)
+    if len(scales) == 0:
+        return array.astype(np.float32, copy=False)
+    shifted = array.astype(np.float32) - np.float32(tensor.quantization.zeroPoint[0])
+    return np.asarray(shifted * np.float32(scales[0]))
+
+
+def _pair_by_inputs(origins: Origins, other: Origins, found: dict[int, int]) -> None:
+    """Add the outputs of operators whose inputs have counterparts that exactly one operator of the same kind reads."""
+    candidates = defaultdict(list)
+    for operator in other.graph.operators:
+        key = (other.graph.operator_name(operator), len(operator.outputs), other.read_by(operator))
+        candidates[key].append(indices(operator.outputs))
+    taken = set(found.values())
+    for operator in origins.graph.operators:
+        outputs, sources = indices(operator.outputs), origins.read_by(operator)
+        if found.keys() >= set(outputs) or not found.keys() >= {index for index in sources if index is not None}:
+            continue
+        read = tuple(None if index is None else other.of(found[index]) for index in sources)
+        key = (origins.graph.operator_name(operator), len(outputs), read)
+        own = [each for each in candidates[key] if not taken & set(each)]
+        if len(own) == 1 and any(index is not None for index in read):
+            found |= zip(outputs, own[0], strict=True)
+            taken.update(own[0])
+
+
+class Origins:
+    """Where the tensors of a graph come from, QUANTIZE and DEQUANTIZE operators looked through.
+
+    Attributes:
+        graph: the graph.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self._producers = graph, graph.producers()
+        self._moving = self._producers.keys() | set(indices(graph.subgraph.inputs))
+
+    def of(self, index: int) -> int:
+        """The tensor that casts make this one of, or itself."""
+        while index in self._producers and self.graph.operator_name(self._producers[index]) in _CASTS:
+            index = int(self._producers[index].inputs[0])
+        return index
+
+    def kind_of(self, index: int) -> str | None:
+        """The name of the operator that yields the tensor, casts looked through; None of inputs and constants."""
+        producer = self._producers.get(self.of(index))
+        return None if producer is None else self.graph.operator_name(producer)
+
+    def read_by(self, operator: Any) -> tuple[int | None, ...]:
+        """The tensors that an operator reads, place by place; None of constants."""
+        return tuple(self.of(index) if index in self._moving else None for index in indices(operator.inputs))
+
+
+def _of_one_shape(a: Any, b: Any) -> bool:
+    return signature_of(a) == signature_of(b)
+
+
+def _hold_real_numbers(a: Any, b: Any) -> bool:
+    """Whether ``a`` is float32 and ``b`` is of its shape, and either float32 or quantised with one scale."""
+    is_float = b.type == schema.TensorType.FLOAT32
+    return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or len(_scales(b)) == 1))
+
+
+def _scales(tensor: Any) -> Sequence[float]:
+    quantization = tensor.quantization
+    return () if quantization is None or quantization.scale is None else quantization.scale
+
+
+def _named(index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = f"tflite_sparse_tensor_{index}", index
+    return entry
