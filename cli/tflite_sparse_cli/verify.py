@@ -79,7 +79,7 @@ def verify(
     progress = progress_for(quiet)
     if target == "micro":
         if threads != 1 or tolerance or input_shapes:
-            raise click.UsageError("--threads, --tolerance and --input-shape speak of the target litert.")
+            raise click.UsageError("--threads, --tolerance and --input-shape apply to the target litert.")
         micro_pipeline.check_available()
         report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
     else:

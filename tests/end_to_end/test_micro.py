@@ -290,7 +290,7 @@ def test_options_of_another_target_are_refused_by_verify(source):
     for options in (("--threads", 2), ("--tolerance", 1)):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert "speak of the target litert" in run.stderr
+        assert "apply to the target litert" in run.stderr
 
 
 # C arrays

@@ -52,7 +52,7 @@ def encode(
         least_saving_bytes: constants that would save less stay dense.
         samples: how many random inputs are compared, beside three at the boundaries.
         seed: of these.
-        timed: who listens.
+        timed: receives stages and notes.
 
     Raises:
         FlatbufferError: ``source`` cannot be read.
@@ -95,7 +95,7 @@ def verify(
         against: the file that says how it must be.
         samples: how many random inputs are run, after three at the boundaries.
         seed: of these.
-        progress: who listens.
+        progress: receives stages and notes.
 
     Raises:
         FlatbufferError: a file cannot be read.

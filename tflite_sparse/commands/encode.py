@@ -47,7 +47,7 @@ def encode(
     Args:
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.file_settings.EncodeSettings`.
 
     Raises:
@@ -143,7 +143,7 @@ def decode(
     Args:
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.file_settings.DecodeSettings`.
 
     Raises:

@@ -57,7 +57,7 @@ def export(
             weights are as before when this returns), or None: the demo network is trained on ``data``.
         data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
             or None: float32 without accuracy (with the demo network: ``mnist-5k``).
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.settings.ExportSettings`, such as ``sparsity=0.875, int8=True``.
 
     Returns:
@@ -98,7 +98,7 @@ def export_pruned(
         words: what was done to ``pruned``, for the report.
         epochs: how many it was trained for since.
         curve: of that training.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
     """
     with cpu_clock.started() as spent:

@@ -69,7 +69,7 @@ def prune(
             either generation; the output is of the same.
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the report only.
         output: the ``.keras`` file to write, all or nothing.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.settings.PruneSettings`.
 
     Raises:
@@ -95,7 +95,7 @@ def scan(
         data: as for :func:`prune`; the test part is not touched.
         output: a name ``NAME.keras``: the result is written as ``NAME.scan.json`` and ``NAME.scan.svg``. None: nothing
             is written.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: of :class:`tflite_sparse.settings.PruneSettings`, ``block``, ``recipe``, ``seed``, ``batch_size``,
             ``custom_objects`` and ``builder`` matter.
 
@@ -134,7 +134,7 @@ def scan_kernels(
         kernels: those that are masked, each with the shape of its masks.
         sparsities: of the masks.
         seed: of the choice of held-out samples.
-        progress: who listens.
+        progress: receives stages and notes.
         stage: how it is called.
     """
     _, _, x, y = sensitivity.held_out(samples, seed=seed)
@@ -156,7 +156,7 @@ def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> 
         path: as for :func:`prune`.
         data: as for :func:`prune`.
         settings: ``seed``, ``custom_objects`` and ``builder`` matter.
-        progress: who listens.
+        progress: receives stages and notes.
 
     Raises:
         InputError: model or data cannot be used for training.

@@ -44,7 +44,7 @@ class Converter:
     Attributes:
         settings: of the export.
         samples: the training part calibrates, and tells sizes that a model leaves open. None: float32 only.
-        progress: who listens.
+        progress: receives stages and notes.
         time_step: where recurrent models are written as one time step: what that is fed with.
         original: the float32 file whose weights the masks of the model were put on, where it was not trained since.
         float_layers: what stays float32 in files with int8 activations, by the rule that says so.

@@ -44,7 +44,7 @@ class Encoding:
 
     Attributes:
         settings: of the export.
-        progress: who listens.
+        progress: receives stages and notes.
     """
 
     settings: ExportSettings

@@ -46,7 +46,7 @@ def load(
         data: as for :func:`tflite_sparse.export`.
         settings: of the export.
         metric: labels must fit it.
-        progress: who listens.
+        progress: receives stages and notes.
 
     Raises:
         InputError: model, data or settings cannot be used.

@@ -46,7 +46,7 @@ class Masking:
 
     Attributes:
         settings: of the export.
-        progress: who listens.
+        progress: receives stages and notes.
     """
 
     settings: ExportSettings

@@ -55,7 +55,7 @@ class Measuring:
     Attributes:
         settings: of the export.
         metric: how outputs are scored.
-        progress: who listens.
+        progress: receives stages and notes.
     """
 
     settings: ExportSettings

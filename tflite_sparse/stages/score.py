@@ -38,7 +38,7 @@ class Evaluation:
     Attributes:
         samples: whose test part is run.
         metric: how outputs are scored.
-        progress: who listens.
+        progress: receives stages and notes.
         time_step: where the files compute one time step of the samples, which are sequences.
     """
 
@@ -106,7 +106,7 @@ def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: 
         x: samples of the files' inputs; some are taken, spread over all.
         reference: the float32 file.
         dense_int8: the int8 file.
-        progress: who listens.
+        progress: receives stages and notes.
 
     Raises:
         ExecutionError: LiteRT refuses a file that yields its intermediate tensors.

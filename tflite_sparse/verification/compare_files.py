@@ -55,7 +55,7 @@ def verify(
         default_must_run: whether it is an error that the default interpreter refuses ``against``; if not, nothing is
             compared there.
         not_compared: why there are no ``kernels``, for the report.
-        progress: who listens.
+        progress: receives stages and notes.
 
     Returns:
         The report. ``report.passed`` says whether the files are the same in every runtime that runs ``against``.

@@ -61,7 +61,7 @@ def fit(
         model: a path or a live Keras model, as for :func:`tflite_sparse.prune`; None: the demo network, or what
             ``builder`` returns, is trained first.
         data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.settings.FitSettings`: ``budget="100kB"``.
 
     Returns:

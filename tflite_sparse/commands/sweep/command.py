@@ -56,7 +56,7 @@ def sweep(
         model: ``path/to/module.py:function``, a function of the width that returns a Keras model; it is run. None: the
             built-in depthwise-separable network for images.
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the accuracies only.
-        progress: who listens.
+        progress: receives stages and notes.
         **settings: the fields of :class:`tflite_sparse.settings.SweepSettings`.
 
     Returns:
