@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,14 +60,15 @@ def encode(
         ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        dense = Path(name) / "dense.tflite"
+        dense, back = Path(name) / "dense.tflite", Path(name) / "file.tflite"
         decoder.decode_file(source, dense)
         _check_operators(dense, source)
         _check_shapes(dense, source)
         with timed.stage("encode") as on_step:
             choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
         try:
-            verified = _verified(destination, dense, dense, samples, seed, timed)
+            decoder.decode_file(destination, back)
+            verified = _verified(_Pair(destination, dense, back, dense), samples, seed, timed)
             found = _report(destination, dense, array_name, timed) if verified.passed else None
         except ExecutionError as error:
             raise error.renamed(dense, source) from error
@@ -114,17 +116,23 @@ def verify(
         for path, decoded in ((file, back), (against, dense)):
             decoder.decode_file(path, decoded)
             _check_shapes(decoded, path)
-        return _verified(file, against, dense, samples, seed, progress)
+        return _verified(_Pair(file, against, back, dense), samples, seed, progress)
 
 
-def _verified(
-    file: Path, against: Path, dense: Path, samples: int, seed: int, progress: Progress
-) -> VerificationReport:
-    """Compare ``file`` with ``against``, whose decoded form is ``dense``."""
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, progress.stage("compare weights") as on_step:
-        back = Path(name) / "file.tflite"
-        decoder.decode_file(file, back)
-        weights = exactness.compare_weights(back, dense, on_step=on_step)
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A file and the one that says how it must be, and the decoded form of each."""
+
+    file: Path
+    against: Path
+    back: Path
+    dense: Path
+
+
+def _verified(pair: _Pair, samples: int, seed: int, progress: Progress) -> VerificationReport:
+    file, against, dense = pair.file, pair.against, pair.dense
+    with progress.stage("compare weights") as on_step:
+        weights = exactness.compare_weights(pair.back, dense, on_step=on_step)
     if not runtime.is_available():
         progress.note(f"outputs were not compared: {_MISSING}")
         return comparison.report_of(file, against, weights, [], [], samples=0, seed=seed, not_compared=_MISSING)

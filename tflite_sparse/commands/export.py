@@ -99,7 +99,7 @@ def export_pruned(
         epochs: how many it was trained for since.
         curve: of that training.
         progress: receives stages and notes.
-        **settings: as for :func:`export`; those that speak of pruning or of a file to open do not matter.
+        **settings: as for :func:`export`; those of pruning and of files to open do not matter.
     """
     with cpu_clock.started() as spent:
         run = _export(ExportSettings(**settings), progress, spent)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class Alternative(pydantic.BaseModel):
+class Alternative(Part):
     """One way out.
 
     ``accuracy``, ``drop`` (against the dense float32 file) and ``file_bytes`` are those of the sparse file;
     None where it could not be made, and then ``words`` says why.
     """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     option: str
     accuracy: float | None = None

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class ChildCpu(_Part):
+class ChildCpu(Part):
     """What the children cost that ran one task.
 
     Attributes:
@@ -23,7 +19,7 @@ class ChildCpu(_Part):
     seconds: float
 
 
-class Cpu(_Part):
+class Cpu(Part):
     """Where the CPU time went.
 
     Attributes:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pydantic
-
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
@@ -16,16 +14,13 @@ from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.micro import EthosUReport, MicroReport
+from tflite_sparse.results.part import Part
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Interval(_Part):
+class Interval(Part):
     """A 95 % confidence interval, from ``low`` to ``high``, and how it was made."""
 
     low: float
@@ -33,7 +28,7 @@ class Interval(_Part):
     method: Literal["wilson", "bootstrap"]
 
 
-class ModelFile(_Part):
+class ModelFile(Part):
     """One written file. ``accuracy`` and its ``interval`` are None where there was nothing to measure it on."""
 
     path: str
@@ -44,7 +39,7 @@ class ModelFile(_Part):
     sparsity: float
 
 
-class Models(_Part):
+class Models(Part):
     """The files of a run; those that were not asked for are None."""
 
     dense_float32: ModelFile
@@ -58,14 +53,14 @@ class Models(_Part):
         return self.sparse_int8 or self.sparse_float32
 
 
-class Ratios(_Part):
+class Ratios(Part):
     """Dense bytes over sparse bytes."""
 
     vs_dense_float32: float
     vs_dense_int8: float | None = None
 
 
-class OutputAccuracy(_Part):
+class OutputAccuracy(Part):
     """Scores of one of several outputs; None where there is no such file."""
 
     name: str
@@ -75,7 +70,7 @@ class OutputAccuracy(_Part):
     sparse: float
 
 
-class Paired(_Part):
+class Paired(Part):
     """The sparse file and another one on the same samples.
 
     Attributes:
@@ -95,7 +90,7 @@ class Paired(_Part):
     p_value: float | None = None
 
 
-class Confusion(_Part):
+class Confusion(Part):
     """Of an output of the sparse file: ``counts[i][j]`` samples of class ``labels[i]`` were taken for ``labels[j]``."""
 
     output: str
@@ -103,7 +98,7 @@ class Confusion(_Part):
     counts: list[list[int]]
 
 
-class Accuracy(_Part):
+class Accuracy(Part):
     """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what.
 
     Of several outputs both speak of the mean; ``outputs`` holds the scores of each (it is empty for one output).
@@ -146,7 +141,7 @@ class Accuracy(_Part):
         return self.drop <= self.max_drop
 
 
-class Pruning(_Part):
+class Pruning(Part):
     """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
     ``left_dense`` names the other kernels of a model that holds zeros, and those without zeros.
@@ -162,7 +157,7 @@ class Pruning(_Part):
     left_dense: LeftDense | None = None
 
 
-class Tensor(_Part):
+class Tensor(Part):
     """One constant of rank 2 or more and how it was stored. ``entropy_bytes`` is the zeroth-order bound."""
 
     name: str
@@ -180,7 +175,7 @@ NOT_INSTALLED = "it is not installed"
 """``Runtime.unavailable`` of a runtime that could not be asked."""
 
 
-class Runtime(_Part):
+class Runtime(Part):
     """The comparison of the sparse with the dense file in one runtime.
 
     Where ``unavailable`` says why not even the dense file runs there, nothing was compared.
@@ -192,7 +187,7 @@ class Runtime(_Part):
     unavailable: str | None = None
 
 
-class Verification(_Part):
+class Verification(Part):
     """What was checked on the written file, read back from disk.
 
     ``outputs_bit_exact`` speaks of the runtimes that run the dense file; LiteRT's default one is always among them.
@@ -206,14 +201,14 @@ class Verification(_Part):
     across: list[AcrossRuntimes] = []
 
 
-class Gates(_Part):
+class Gates(Part):
     """Whether the run is a success, and if not, why."""
 
     passed: bool
     failures: list[str]
 
 
-class Report(_Part):
+class Report(Part):
     """The report of one export.
 
     ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.

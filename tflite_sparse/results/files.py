@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pydantic
-
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
+from tflite_sparse.results.part import Part
 from tflite_sparse.results.verification import VerificationReport
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class EncodingReport(_Part):
+class EncodingReport(Part):
     """What ``encode`` did.
 
     Attributes:
@@ -50,7 +45,7 @@ class EncodingReport(_Part):
     cpu: Cpu | None = None
 
 
-class DecodingReport(_Part):
+class DecodingReport(Part):
     """What ``decode`` did.
 
     Attributes:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pydantic
-
 from tflite_sparse.results.export import Accuracy, Gates, Interval
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class FitKernel(_Part):
+class FitKernel(Part):
     """One kernel and what was chosen for it.
 
     Attributes:
@@ -41,14 +36,14 @@ class FitKernel(_Part):
     predicted_rise: float
 
 
-class FixedConstant(_Part):
+class FixedConstant(Part):
     """A constant of rank 2 or more that no plan changes: small, depthwise, the first convolution, or no kernel."""
 
     name: str
     bytes: int
 
 
-class FitRound(_Part):
+class FitRound(Part):
     """One plan that was carried out.
 
     Attributes:
@@ -68,7 +63,7 @@ class FitRound(_Part):
     passed: bool
 
 
-class FitReport(_Part):
+class FitReport(Part):
     """What ``fit`` did; ``report.json`` beside it is that of the export.
 
     Attributes:

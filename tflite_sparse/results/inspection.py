@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Constant(_Part):
+class Constant(Part):
     """One constant.
 
     Attributes:
@@ -46,7 +42,7 @@ class Constant(_Part):
     share: float
 
 
-class Totals(_Part):
+class Totals(Part):
     """Over all constants, bytes that several share counted once.
 
     ``sparsity`` is over those of rank 2 and more; None where there are none.
@@ -59,7 +55,7 @@ class Totals(_Part):
     sparsity: float | None
 
 
-class RuntimeAnswer(_Part):
+class RuntimeAnswer(Part):
     """Whether a runtime loads the file; None: not tried. ``reason`` says why not, or what it needs."""
 
     name: str
@@ -67,14 +63,14 @@ class RuntimeAnswer(_Part):
     reason: str | None = None
 
 
-class Estimate(_Part):
+class Estimate(Part):
     """What the file would take, encoded for a target or decoded (``"dense"``), made in memory and not written."""
 
     target: str
     file_bytes: int
 
 
-class Order(_Part):
+class Order(Part):
     """Inputs or outputs (``of``) that a signature lists in another order than its graph does.
 
     Apps that take them by number get another one in the interpreter (``by_index``) than in CompiledModel
@@ -87,7 +83,7 @@ class Order(_Part):
     by_index: tuple[str, ...]
 
 
-class Inspection(_Part):
+class Inspection(Part):
     """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files behind the model, which all estimates keep.

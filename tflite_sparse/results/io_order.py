@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class IoOrder(pydantic.BaseModel):
+class IoOrder(Part):
     """Names by their index, in the file and in the model that it was made of."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     file_inputs: tuple[str, ...]
     model_inputs: tuple[str, ...]

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Ratios(_Part):
+class Ratios(Part):
     """This file over the first one, so that less than 1 is less. ``latency`` is the median of the rounds' ratios."""
 
     file_bytes: float
@@ -20,7 +16,7 @@ class Ratios(_Part):
     latency: float
 
 
-class BenchedFile(_Part):
+class BenchedFile(Part):
     """One file.
 
     Attributes:
@@ -39,7 +35,7 @@ class BenchedFile(_Part):
     ratios: Ratios
 
 
-class BenchReport(_Part):
+class BenchReport(Part):
     """All of it, the file that the ratios refer to first."""
 
     version: Literal[1] = 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class LayerError(pydantic.BaseModel):
+class LayerError(Part):
     """One tensor; the fields are those of :class:`tflite_sparse.measurement.layer_errors.LayerError`.
 
     ``snr_db`` is None where there is no difference.
     """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     operator: str

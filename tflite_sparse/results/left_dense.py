@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 LOUD_FROM = 0.05
 """The share of the weights from which on it is a warning that they are left dense."""
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class DenseKernel(_Part):
+class DenseKernel(Part):
     """One kernel, how many weights it has, and why they are left dense."""
 
     name: str
@@ -20,7 +16,7 @@ class DenseKernel(_Part):
     reason: str
 
 
-class LeftDense(_Part):
+class LeftDense(Part):
     """The kernels that are left dense, the largest first, and their share of the weights of all kernels."""
 
     share: float = 0.0

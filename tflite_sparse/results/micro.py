@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 DECODER_FLASH_BYTES = 8300
 """About what ``AddDecode()`` adds to an app: measured for a Cortex-M3 at -Os with tflite-micro of October 2026."""
@@ -10,11 +10,7 @@ DECODER_FLASH_BYTES = 8300
 TRADE = "DECODE saves flash and never time: every invoke decodes every compressed weight again."
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class MicroReport(_Part):
+class MicroReport(Part):
     """Flash, memory and code for TensorFlow Lite Micro.
 
     Attributes:
@@ -42,7 +38,7 @@ class MicroReport(_Part):
     cpp: str
 
 
-class EthosUFile(_Part):
+class EthosUFile(Part):
     """One file as Arm's compiler Vela sees it. ``left_to_cpu`` names what the NPU does not take."""
 
     flash_bytes: int
@@ -54,7 +50,7 @@ class EthosUFile(_Part):
     left_to_cpu: list[str]
 
 
-class EthosUReport(_Part):
+class EthosUReport(Part):
     """The file compiled for an Ethos-U NPU, beside a baseline if there is one.
 
     Attributes:

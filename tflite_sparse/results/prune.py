@@ -8,13 +8,10 @@ from typing import Any, Literal
 import pydantic
 
 from tflite_sparse.results.left_dense import LeftDense
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class PrunedKernel(_Part):
+class PrunedKernel(Part):
     """One kernel: what was asked for (None: nothing, its zeros were kept) and what it holds."""
 
     name: str
@@ -25,7 +22,7 @@ class PrunedKernel(_Part):
     sparsity: float
 
 
-class Curve(_Part):
+class Curve(Part):
     """Sparsity over all pruned kernels, as asked for, and learning rate over training steps."""
 
     steps: list[int]
@@ -33,7 +30,7 @@ class Curve(_Part):
     learning_rate: list[float]
 
 
-class OutputScores(_Part):
+class OutputScores(Part):
     """Scores of one of several outputs on the test samples."""
 
     name: str
@@ -42,7 +39,7 @@ class OutputScores(_Part):
     after: float
 
 
-class PruneReport(_Part):
+class PruneReport(Part):
     """What ``prune`` did.
 
     Attributes:

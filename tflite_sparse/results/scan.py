@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Point(_Part):
+class Point(Part):
     """The model with one kernel masked.
 
     Attributes:
@@ -27,7 +23,7 @@ class Point(_Part):
     loss: float
 
 
-class KernelScan(_Part):
+class KernelScan(Part):
     """One kernel.
 
     Attributes:
@@ -49,7 +45,7 @@ class KernelScan(_Part):
     points: tuple[Point, ...]
 
 
-class Scan(_Part):
+class Scan(Part):
     """All of it; ``baseline_metric`` and ``baseline_loss`` are of the model as it came."""
 
     version: Literal[1] = 1

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import pydantic
-
 from tflite_sparse.results.export import Interval
+from tflite_sparse.results.part import Part
 
 Axis = Literal["file_bytes", "gzip_bytes", "nonzeros"]
 """What two models have equally much of when they are compared."""
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Measured(_Part):
+class Measured(Part):
     """What one point came to.
 
     Attributes:
@@ -46,7 +41,7 @@ class Measured(_Part):
     interval: Interval | None = None
 
 
-class Point(_Part):
+class Point(Part):
     """One training. ``measured`` is None where it failed, ``error`` says why.
 
     Attributes:
@@ -70,7 +65,7 @@ class Point(_Part):
     seconds: float
 
 
-class PointFile(_Part):
+class PointFile(Part):
     """What lies on the disk for one point: it, and the settings that a sweep which goes on must share."""
 
     version: Literal[1] = 1
@@ -78,7 +73,7 @@ class PointFile(_Part):
     point: Point
 
 
-class Margin(_Part):
+class Margin(Part):
     """Large sparse against small dense at one budget, both interpolated.
 
     Attributes:
@@ -98,7 +93,7 @@ class Margin(_Part):
     seeds: int
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """The two families along one axis.
 
     Attributes:
@@ -120,7 +115,7 @@ class Comparison(_Part):
     sentences: list[str]
 
 
-class SweepReport(_Part):
+class SweepReport(Part):
     """The report of one sweep.
 
     Attributes:

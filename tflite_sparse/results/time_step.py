@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class TimeStepState(pydantic.BaseModel):
+class TimeStepState(Part):
     """One state: the name of its input, which is that of its output too.
 
     ``rescaled``: its output has another scale or zero point than its input, so that the app must convert it.
     """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     units: int
     rescaled: bool
 
 
-class TimeStepReport(pydantic.BaseModel):
+class TimeStepReport(Part):
     """How the app runs the file over a sequence.
 
     Attributes:
@@ -29,8 +27,6 @@ class TimeStepReport(pydantic.BaseModel):
         states: of the recurrent layers.
         words: why it was written so.
     """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     steps: int | None
     input: str

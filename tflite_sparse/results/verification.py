@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import pydantic
+from tflite_sparse.results.part import Part
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class WeightsCheck(_Part):
+class WeightsCheck(Part):
     """The constants of rank 2 and more of the reference, compared bit for bit.
 
     Attributes:
@@ -29,7 +25,7 @@ class WeightsCheck(_Part):
     different: list[str]
 
 
-class OutputDifference(_Part):
+class OutputDifference(Part):
     """An output that is not the same in both files.
 
     Attributes:
@@ -45,7 +41,7 @@ class OutputDifference(_Part):
     largest_difference: float | None
 
 
-class FirstDifference(_Part):
+class FirstDifference(Part):
     """The first tensor in execution order that differs, on the first sample on which an output does, if any.
 
     Attributes:
@@ -63,7 +59,7 @@ class FirstDifference(_Part):
     note: str | None
 
 
-class RuntimeCheck(_Part):
+class RuntimeCheck(Part):
     """The two files in one runtime.
 
     Attributes:
@@ -98,7 +94,7 @@ class RuntimeCheck(_Part):
         return self.name + (f", signature {self.signature!r}" if self.signature else "")
 
 
-class AcrossRuntimes(_Part):
+class AcrossRuntimes(Part):
     """The reference, one file, in two runtimes: a fault that both files share shows here.
 
     Attributes:
@@ -127,7 +123,7 @@ class AcrossRuntimes(_Part):
     unavailable: str | None = None
 
 
-class VerificationReport(_Part):
+class VerificationReport(Part):
     """All of it.
 
     Attributes:

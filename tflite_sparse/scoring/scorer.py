@@ -14,7 +14,8 @@ from tflite_sparse.scoring.uncertainty import mean_score
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.sources.arrays import Arrays
 
-_DECIMALS = 12  # of a drop: 0.99 - 0.98 is more than 0.01 in binary, and one sample of 100 must pass a gate of 0.01
+DECIMALS = 12
+"""Of a drop: 0.99 - 0.98 is more than 0.01 in binary, and one sample of 100 must pass a gate of 0.01."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,7 +43,7 @@ class Scored:
         Rounded to 12 digits: 10 of 1,000 samples lost are 0.01 and not a little more, as 0.97 - 0.96 is to a computer.
         """
         each = [best.evidence[name].gate_value() - mine.gate_value() for name, mine in self.evidence.items()]
-        return round(sum(each) / len(each), _DECIMALS)
+        return round(sum(each) / len(each), DECIMALS)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

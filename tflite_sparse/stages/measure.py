@@ -34,7 +34,6 @@ from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.mask import Pruned
 from tflite_sparse.stages.score import Evaluation
 
-_DECIMALS = 12  # as drops have
 _ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 
@@ -139,7 +138,7 @@ class Measuring:
             if reached is None:  # NaN or infinity
                 return evaluated
             by_pruning = reached.drop_from(best)
-        shares = {"drop_by_pruning": by_pruning, "drop_by_int8": round(accuracy.drop - by_pruning, _DECIMALS)}
+        shares = {"drop_by_pruning": by_pruning, "drop_by_int8": round(accuracy.drop - by_pruning, scoring.DECIMALS)}
         return replace(evaluated, accuracy=accuracy.model_copy(update=shares))
 
     def alternatives(

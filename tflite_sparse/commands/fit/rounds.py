@@ -77,7 +77,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Carried:
-    """A plan that was carried out, and what came of it.
+    """A plan that was carried out, and its file.
 
     Attributes:
         choice: the plan.
@@ -104,7 +104,7 @@ class Carried:
 
 @dataclass
 class Rounds:
-    """Carries plans out, one after the other, and remembers what came of each."""
+    """Carries plans out, one after the other, and keeps the result of each."""
 
     settings: FitSettings
     work: Workspace
