@@ -257,3 +257,14 @@ def test_what_loads_and_does_not_run_is_refused(kernels, write):
 @pytest.mark.skipif(sys.platform == "win32", reason="without SIGALRM nothing is limited")
 def test_a_file_that_does_not_end_is_refused(write):
     assert litert.refusal(write(odd_models.endless()), "builtin", seconds=1) == "it took too long and was stopped."
+
+
+def test_samples_of_any_number_and_shape_are_quantised_alike():
+    detail = litert.InputDetails("x", (1, 7), np.dtype(np.int8), 0.5, -3)
+    samples = np.linspace(-90, 90, 7 * 20_000, dtype=np.float32).reshape(-1, 7)  # more than are done at once
+    found = detail.quantised(samples)
+    assert (found.shape, found.dtype) == (samples.shape, np.int8)
+    np.testing.assert_array_equal(found, np.clip(np.rint(2 * samples) - 3, -128, 127))
+    assert detail.quantised(samples[::2].T).tolist() == found[::2].T.tolist()  # not contiguous
+    assert detail.quantised(samples[:0]).shape == (0, 7)
+    assert detail.quantised(np.float32(4)) == 5
