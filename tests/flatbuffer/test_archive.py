@@ -24,7 +24,7 @@ def zipped(front=b"", compression=zipfile.ZIP_STORED, comment=b"", members=None)
     stream.seek(0, io.SEEK_END)
     with zipfile.ZipFile(stream, "a", compression) as archive:
         for name, content in (MEMBERS if members is None else members).items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)  # of a fixed date: two calls give the same
         archive.comment = comment
     return stream.getvalue()
 
