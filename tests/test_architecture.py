@@ -11,7 +11,6 @@ ROOMS = [
     "results",
     "base",
     "settings",
-    "file_settings",
     "sources",
     "flatbuffer",
     "codecs",
