@@ -7,48 +7,22 @@ from pathlib import Path
 
 import click
 
-from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
+from tflite_sparse.settings import VerifySettings
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--against",
+_AGAINST = click.Option(
+    ["--against"],
     required=True,
     type=click.Path(path_type=Path),
     help="The dense .tflite file that says what FILE must compute.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro"]),
-    default="litert",
-    show_default=True,
-    help="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(0),
-    default=16,
-    show_default=True,
-    help="Random inputs, besides three at the boundaries: all smallest, all largest, all zero.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Of the interpreters; on several, float sums may differ in the last bit.",
-)
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    help="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be equal.",
-)
-@input_shape_option
+_ORDER = ("against", "target", "samples", "seed", "threads", "tolerance", "input_shapes")
+
+
+@click.command(params=options_of(VerifySettings, _AGAINST, order=_ORDER))
+@click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @quiet_option
 def verify(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from typing_extensions import Unpack
 
 from tflite_sparse.backends import ethos_u as ethos_u_backend
 from tflite_sparse.backends import micro as micro_backend
@@ -26,18 +27,20 @@ from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import input_shapes
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.settings import DecodeSettings, EncodeSettings
+from tflite_sparse.settings import AnyPath, DecodeOptions, DecodeSettings, EncodeOptions, EncodeSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.stages import check_outputs as output_check
 
 _ARRAY_SUFFIXES = (".h", ".cc")
 
 
+@takes(EncodeSettings, EncodeOptions)
 def encode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[EncodeOptions],
 ) -> EncodingReport:
     """Write the ``.tflite`` at ``source`` as the smallest file that LiteRT takes and that computes the same.
 
@@ -48,7 +51,7 @@ def encode(
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.EncodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.
@@ -128,12 +131,13 @@ def _for_litert(
         return choices, verified.model_copy(update={"against": _name(reference, source)})
 
 
+@takes(DecodeSettings, DecodeOptions)
 def decode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[DecodeOptions],
 ) -> DecodingReport:
     """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
 
@@ -144,7 +148,7 @@ def decode(
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.DecodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from tflite_sparse.base import cpu_clock
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.conversion.layer_of import layer_of
@@ -28,7 +30,8 @@ from tflite_sparse.runtime import over_time
 from tflite_sparse.scoring import user_metric
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
-from tflite_sparse.settings import ExportSettings
+from tflite_sparse.settings import ExportOptions, ExportSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
@@ -43,12 +46,13 @@ from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
 
 
+@takes(ExportSettings, ExportOptions)
 def export(
     model: Any = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[ExportOptions],
 ) -> report_model.Report:
     """Write a model as dense float32, dense int8 and sparse ``.tflite`` files and report what the sparse one cost.
 
@@ -58,7 +62,7 @@ def export(
         data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
             or None: float32 without accuracy (with the demo network: ``mnist-5k``).
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.ExportSettings`, such as ``sparsity=0.875, int8=True``.
+        **settings: see below; such as ``sparsity=0.875, int8=True``.
 
     Returns:
         The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
@@ -86,7 +90,7 @@ def export_pruned(
     epochs: int = 0,
     curve: Curve | None = None,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[ExportOptions],
 ) -> report_model.Report:
     """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
 

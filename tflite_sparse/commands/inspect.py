@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.base.progress import Progress, Silent
@@ -40,16 +40,16 @@ from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import announced_shapes, micro, micro_refusals
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime.input_shapes import Shapes, needed
-from tflite_sparse.settings import TargetSettings
+from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings, TargetSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.targets import litert as target
 from tflite_sparse.targets import micro as micro_target
 
 _SECONDS_IN_MICRO = 10
 
 
-def inspect(
-    file: str | os.PathLike[str], *, input_shapes: Shapes | None = None, progress: Progress | None = None
-) -> Inspection:
+@takes(InspectSettings, InspectOptions)
+def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpack[InspectOptions]) -> Inspection:
     """Inspect a ``.tflite`` file. Nothing is written.
 
     Each of LiteRT's runtimes loads it in a process of its own, and it is encoded and decoded in memory for the
@@ -57,13 +57,14 @@ def inspect(
 
     Args:
         file: the file.
-        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         progress: receives stages.
+        **settings: see below.
 
     Raises:
         FlatbufferError: it cannot be read or is damaged.
-        SettingsError: a shape does not fit.
+        SettingsError: a setting is unknown, or a shape does not fit.
     """
+    input_shapes = InspectSettings(**settings).input_shapes
     path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size

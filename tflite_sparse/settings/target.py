@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import pydantic
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import Optimize, Target
+from tflite_sparse.settings.kinds import CountFromZero, MicroCodec, Optimize, Target
+
+
+class TargetOptions(TypedDict, total=False):
+    """Keywords of :class:`TargetSettings`."""
+
+    target: Target
+    optimize: Optimize
+    micro_codec: MicroCodec
+    micro_min_saving: int
+    c_array: bool
+    accelerator_config: str
 
 
 class TargetSettings(Settings):
-    """What a file is made for.
+    """What a file is made for."""
 
-    Attributes:
-        target: ``"litert"``; ``"micro"``: TensorFlow Lite Micro, constants behind its DECODE operator; ``"ethos-u"``:
-            the dense file, and the same compiled by Vela.
-        optimize: of litert, the smallest file, every bit kept; or, of each operator's forms, the one that is fastest on
-            this machine: native kernels that round in their own way are among them.
-        micro_codec: of micro, how constants are compressed.
-        micro_min_saving: of micro, constants that would save fewer bytes stay dense.
-        c_array: of micro, also write the file as a C++ array.
-        accelerator_config: of ethos-u, what Vela compiles for.
-    """
-
-    target: Target = "litert"
-    optimize: Optimize = "size"
-    micro_codec: Literal["auto", "prune", "huffman", "lut", "dense"] = "auto"
-    micro_min_saving: Annotated[int, Field(ge=0)] = 64
-    c_array: bool = False
-    accelerator_config: str = "ethos-u55-128"
+    target: Target = Field(
+        "litert",
+        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the "
+        "dense file, and OUT_vela.tflite beside it, compiled by Vela.",
+    )
+    optimize: Optimize = Field(
+        "size",
+        description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
+        "machine, native sparse kernels included, which round in their own way.",
+    )
+    micro_codec: MicroCodec = Field("auto", description="Of the target micro: how constants are compressed.")
+    micro_min_saving: CountFromZero = Field(
+        64, description="Of the target micro: constants that would save fewer bytes stay dense."
+    )
+    c_array: bool = Field(False, description="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    accelerator_config: str = Field("ethos-u55-128", description="Of the target ethos-u: what Vela compiles for.")
 
     @pydantic.model_validator(mode="after")
-    def _each_speaks_of_its_target(self) -> TargetSettings:
+    def _each_applies_to_its_target(self) -> TargetSettings:
         homes = {
             "optimize": "litert",
             "micro_codec": "micro",
@@ -43,7 +52,7 @@ class TargetSettings(Settings):
         }
         for name, home in homes.items():
             if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
+                raise ValueError(f"`{name}` applies to the target {home}, not to {self.target}")
         return self
 
     @property

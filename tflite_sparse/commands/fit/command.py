@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
@@ -27,7 +29,8 @@ from tflite_sparse.results import export as report_model
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
-from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitSettings
+from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitOptions, FitSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
@@ -39,12 +42,13 @@ from tflite_sparse.stages.deliver import FIT_JSON
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
 
+@takes(FitSettings, FitOptions)
 def fit(
     model: Any = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[FitOptions],
 ) -> FitReport:
     """Write the most accurate int8 file of a model that is within a budget of bytes, or the smallest within a gate.
 
@@ -62,7 +66,7 @@ def fit(
             ``builder`` returns, is trained first.
         data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.FitSettings`: ``budget="100kB"``.
+        **settings: see below; ``budget="100kB"`` or ``gate=True``.
 
     Returns:
         The report; ``report.gates`` says whether budget, accuracy and verification are as they must be.
@@ -276,7 +280,7 @@ class _Fit:
         write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
-        report_pipeline.rebuild(out)
+        report_pipeline.rebuild_report(out)
 
 
 def _block(words: str) -> Structure:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
+from typing_extensions import Unpack
 
 from tflite_sparse.base import child
 from tflite_sparse.base import pool as parallel
@@ -27,7 +28,8 @@ from tflite_sparse.report.page import sweep as sweep_page
 from tflite_sparse.report.text import sweep as sweep_tables
 from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.sweep import Measured, Point, PointFile, SweepReport
-from tflite_sparse.settings import SweepSettings
+from tflite_sparse.settings import SweepOptions, SweepSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.stages import deliver as delivery
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
@@ -39,12 +41,13 @@ _WHERE_AND_HOW_FAST = {"jobs", "ray_address", "resume", "out"}
 _GRID = {"sparsity", "width", "block", "seeds", "grid"}
 
 
+@takes(SweepSettings, SweepOptions)
 def sweep(
     model: str | None = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[SweepOptions],
 ) -> SweepReport:
     """Train, prune, quantise, encode and measure every point of a grid, and compare large sparse with small dense.
 
@@ -57,7 +60,7 @@ def sweep(
             built-in depthwise-separable network for images.
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the accuracies only.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.SweepSettings`.
+        **settings: see below.
 
     Returns:
         The report. A point that failed is in it with its error; the rest went on.
