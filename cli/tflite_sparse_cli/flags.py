@@ -9,13 +9,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import click
 
-from tflite_sparse_cli.values import listed
-
-_SETTING = re.compile(r"`(?P<name>\w+)(?:=(?P<value>[^`]*))?`")
+_SETTING = re.compile(r"`(?P<name>\w+)(?:\.[\w.]+)?(?:=(?P<value>[^`]*))?`")
 
 
 def in_flags(text: str, names: Mapping[str, str]) -> str:
@@ -33,24 +30,38 @@ def in_flags(text: str, names: Mapping[str, str]) -> str:
     return _SETTING.sub(spelled, text)
 
 
+def as_typed(text: str) -> str:
+    """A text with the flags of the command that runs."""
+    context = click.get_current_context(silent=True)
+    return text if context is None else in_flags(text, names_of(context.command.params))
+
+
 def names_of(parameters: Iterable[click.Parameter]) -> dict[str, str]:
     """How the command line calls each parameter of a command."""
     return {each.name: _name(each) for each in parameters if each.name}
 
 
 def _name(parameter: click.Parameter) -> str:
-    return max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return parameter.human_readable_name.strip("[]")  # an optional argument has them
 
 
 def _value(text: str | None) -> str:
-    if text is None:
+    if text is None or text == "True":
         return ""
     try:
-        value: Any = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        return f" {_typed(ast.parse(text, mode='eval').body)}"
+    except SyntaxError:
         return f" {text}"
-    if value is True:
-        return ""
-    if isinstance(value, dict):
-        return " " + " ".join(f"{name}={listed(tuple(sizes))}" for name, sizes in value.items())
-    return f" {listed(value)}" if isinstance(value, tuple) else f" {value}"
+
+
+def _typed(node: ast.expr) -> str:
+    """A value of Python as it is typed behind an option; a name stands for a value that the user chooses."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.Tuple):
+        return ",".join(map(_typed, node.elts))
+    if isinstance(node, ast.Dict):
+        return " ".join(f"{_typed(name)}={_typed(value)}" for name, value in zip(node.keys, node.values) if name)
+    return ast.unparse(node)

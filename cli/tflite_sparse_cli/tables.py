@@ -15,6 +15,7 @@ from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
 _GAP = 3
@@ -50,7 +51,9 @@ def print_lines(lines: Iterable[str]) -> None:
     console = _console()
     for line in lines:
         style = "bold red" if line.startswith("FAILED") else ""
-        console.print(Text(line, style=style), soft_wrap=not console.is_terminal)  # a line for each sentence, for grep
+        console.print(
+            Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
+        )  # a line for each sentence, for grep
 
 
 def _console() -> Console:

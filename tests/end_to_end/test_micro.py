@@ -327,11 +327,11 @@ def test_c_array_is_written_with_the_file_or_not_at_all(source, tmp_path):
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("litert", ("--micro-codec", "prune"), "micro_codec speaks of the target micro, not of litert"),
-        ("litert", ("--micro-min-saving", 1), "micro_min_saving speaks of the target micro"),
-        ("ethos-u", ("--c-array",), "c_array speaks of the target micro, not of ethos-u"),
-        ("micro", ("--optimize", "latency"), "optimize speaks of the target litert, not of micro"),
-        ("micro", ("--accelerator-config", "ethos-u85-256"), "accelerator_config speaks of the target ethos-u"),
+        ("litert", ("--micro-codec", "prune"), "--micro-codec applies to the target micro, not to litert"),
+        ("litert", ("--micro-min-saving", 1), "--micro-min-saving applies to the target micro"),
+        ("ethos-u", ("--c-array",), "--c-array applies to the target micro, not to ethos-u"),
+        ("micro", ("--optimize", "latency"), "--optimize applies to the target litert, not to micro"),
+        ("micro", ("--accelerator-config", "ethos-u85-256"), "--accelerator-config applies to the target ethos-u"),
     ],
 )
 def test_options_of_another_target(target, options, words, source, tmp_path):

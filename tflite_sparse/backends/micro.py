@@ -109,7 +109,7 @@ def verify(
     if any(tensor.sparsity is not None for graph in graphs(serde.read(file)) for tensor in graph.subgraph.tensors):
         raise VerificationError(
             f"{file} is not for {runtime.NAME}: its sparse tensors are LiteRT's, it would compute garbage. "
-            "Decode it first, or encode it with --target micro."
+            "Decode it first, or encode it with `target='micro'`."
         )
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         back, dense = Path(name) / "file.tflite", Path(name) / "against.tflite"

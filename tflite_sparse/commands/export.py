@@ -75,7 +75,7 @@ def export(
     """
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
-        raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
+        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
     with cpu_clock.started() as spent:
         return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
@@ -167,7 +167,7 @@ class _Export:
         """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
         if self.settings.android_assets is not None:
-            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
+            delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
     @contextmanager
     def _work(self) -> Iterator[Path]:

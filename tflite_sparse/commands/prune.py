@@ -194,7 +194,7 @@ def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignor
     """
     samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
     if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
     return samples
 
 
@@ -297,7 +297,7 @@ class _Prune:
         def save(epoch: int, loss: float) -> None:
             if not math.isfinite(loss):
                 raise ModelError(
-                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower --learning-rate. "
+                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower `learning_rate`. "
                     f"The state before it is in {path}."
                 )
             checkpoint.write(self._state(model, pruning, epoch), path)
@@ -388,7 +388,7 @@ class _Prune:
             return checkpoint.read(path)
         if path.exists():
             raise OutputError(
-                f"{path} is the state of an interrupted run: go on with --resume, or delete it to start again."
+                f"{path} is the state of an interrupted run: go on with `resume=True`, or delete it to start again."
             )
         return None
 

@@ -34,7 +34,7 @@ def rebuild_report(folder: AnyPath) -> Path:
     folder = Path(folder)
     of_sweep = folder / SWEEP_JSON
     if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
-        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with sweep --resume.")
+        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with `resume=True` of sweep.")
     if of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
         text = sweep_page.render(_read(of_sweep, SweepReport))
     else:

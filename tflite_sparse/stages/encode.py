@@ -109,7 +109,7 @@ class Encoding:
         try:
             probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
         except InputShapeError as error:
-            cure = "Give data (--data), whose sizes are taken, or a fixed size in the model."
+            cure = "Give `data`, whose sizes are taken, or a fixed size in the model."
             raise InputShapeError(error.problem, cure) from error
         compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
         return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong

@@ -95,7 +95,7 @@ class _Fit:
             if len(given.inputs()) != 1 or len(given.outputs()) != 1:
                 raise ModelError(
                     f"fit works on models with one input and one output; {given.name} has {len(given.inputs())} and "
-                    f"{len(given.outputs())}. Try prune --allocate, then export."
+                    f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
             source, _ = prune_pipeline.trainable(given)
             samples = prune_pipeline.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
@@ -134,7 +134,7 @@ class _Fit:
         delivery.check_folder(out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
-            raise OutputError(f"{model} would be replaced by what is made of it: choose another --out.")
+            raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
 
     def _open(self, model: Any) -> tuple[SourceModel, bool]:
         """The model, and whether it is to be trained first."""
@@ -306,9 +306,10 @@ def _floor_words(dense: Dense, floor: Sizes, budget: int) -> str:
     pruned = floor.file_bytes - floor.rest_bytes - dense_bytes
     kernels = f"{len(dense.candidates)} pruned kernel{'s' * (len(dense.candidates) != 1)}"
     return (
-        f"budget = {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has {floor.file_bytes:,}: "
+        f"a `budget` of {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has "
+        f"{floor.file_bytes:,}: "
         f"graph, biases and small constants {floor.rest_bytes:,}; weights that are not pruned {dense_bytes:,}"
         f"{f' ({named})' if named else ''}; {kernels}, at up to "
         f"{candidates.SPARSITIES[-1]:.0%} zeros, {pruned:,}.\n"
-        "Give a larger --budget, or a model of fewer or narrower layers."
+        "Give a larger `budget`, or a model of fewer or narrower layers."
     )
