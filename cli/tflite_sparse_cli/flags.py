@@ -32,7 +32,7 @@ def in_flags(text: str, names: Mapping[str, str]) -> str:
 
 def as_typed(text: str) -> str:
     """A text with the flags of the command that runs."""
-    context = click.get_current_context(silent=True)
+    context = click.get_current_context(silent=True) if "`" in text else None
     return text if context is None else in_flags(text, names_of(context.command.params))
 
 
@@ -63,5 +63,6 @@ def _typed(node: ast.expr) -> str:
     if isinstance(node, ast.Tuple):
         return ",".join(map(_typed, node.elts))
     if isinstance(node, ast.Dict):
-        return " ".join(f"{_typed(name)}={_typed(value)}" for name, value in zip(node.keys, node.values) if name)
+        pairs = zip(node.keys, node.values, strict=True)
+        return " ".join(f"{_typed(key)}={_typed(value)}" for key, value in pairs if key is not None)
     return ast.unparse(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import rich.box
@@ -36,6 +37,7 @@ def show(report: Report, out: Path) -> None:
 def print_table(table: tables.Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
+    table = replace(table, rows=tuple(tuple(map(as_typed, row)) for row in table.rows))
     console.print(_rich(table, title, console.width))
 
 

@@ -55,7 +55,7 @@ def test_where_no_size_is_found_nothing_is_written_unless_asked_for(written):
     target = path.with_name("target.tflite")
     found = run_cli("inspect", path, "--json", "--quiet").report
     assert [answer["loads"] for answer in found["runtimes"][:3]] == [None] * 3
-    assert all("--input-shape in_0=1,N,8" in answer["reason"] for answer in found["runtimes"][:3])
+    assert all("`input_shapes={'in_0': (1, N, 8)}`" in answer["reason"] for answer in found["runtimes"][:3])
     assert run_cli("inspect", path, "--quiet").stdout.count("--input-shape") == 1
     assert run_cli("inspect", path, "--target", "litert", "--quiet").code == 1
     others = (("verify", path, "--against", path), ("bench", path))
