@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from tflite_sparse.settings import Flag, Settings
 from tflite_sparse_cli.flags import in_flags, names_of
-from tflite_sparse_cli.values import InputShape, Listed, by_name, listed
+from tflite_sparse_cli.values import InputShape, Listed, Number, WholeNumber, by_name, listed
 
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
@@ -104,7 +104,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         return {"type": click.Path(path_type=Path)}
     if any(isinstance(each, pydantic.BeforeValidator) for each in kind.narrowed) or kind.type is str:
         return {"type": click.STRING}
-    range_of, plain = {int: (click.IntRange, "INTEGER"), float: (click.FloatRange, "FLOAT")}[kind.type]
+    range_of, plain = {int: (WholeNumber, "INTEGER"), float: (Number, "FLOAT")}[kind.type]
     bounds: dict[str, Any] = {}
     for each in kind.narrowed:
         if isinstance(each, annotated_types.Ge):

@@ -9,6 +9,22 @@ from typing import Any
 import click
 
 
+class WholeNumber(click.IntRange):
+    """An int. Help shows its range; the settings check it, with the same error as in Python."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, in the range or not."""
+        return click.INT.convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A float. Help shows its range; the settings check it, with the same error as in Python."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, in the range or not."""
+        return click.FLOAT.convert(value, param, ctx)
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """The name of an input and its whole shape."""
 
