@@ -76,6 +76,15 @@ def test_functions_show_every_setting(name, taken):
     assert max(map(len, section.splitlines())) <= 120
 
 
+def test_the_callback_shows_every_setting():
+    shown = inspect.signature(tflite_sparse.pruning.MagnitudePruning).parameters
+    assert list(shown)[:3] == ["sparsity", "planner", "warn"]
+    assert shown.keys() >= settings.PruningSettings.model_fields.keys()
+    section = tflite_sparse.pruning.MagnitudePruning.__init__.__doc__
+    assert "    begin: Training step of the first mask. Default: a tenth of the steps.\n" in section
+    assert "    sparsity:" not in section
+
+
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "Settings"])
 def test_descriptions_name_only_what_exists(name):
     fields = CLASSES[name].model_fields
