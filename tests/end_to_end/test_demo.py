@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools import run_program
+from helpers.tools import run_program
 
 pytestmark = pytest.mark.slow
 
