@@ -23,15 +23,18 @@ import children
 import contenders
 import measurements
 import results
-import runtime_versions
 from architecture_models import ARCHITECTURES
 from contenders import Contender
 from models import EVERY_KERNEL
-from runtime_versions import Job
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.planning import encoder
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.verification import exactness
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from helpers import runtime_versions
+from helpers.runtime_versions import Job
 
 _CACHE = Path.home() / ".cache" / "tflite-sparse-architectures"
 _RUNTIMES = Path.home() / ".cache" / "tflite-sparse-runtimes"
