@@ -106,9 +106,7 @@ class Row:
 @click.option("--models", "keys", default=",".join(ARCHITECTURES), show_default=True)
 @click.option("--sparsity", "sparsities", default="0.75,0.875", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of the latency measurement.")
-@click.option(
-    "--results", "path", type=click.Path(dir_okay=False, path_type=Path), default=Path(__file__).with_name("results.md")
-)
+@results.results_option("architectures")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), default=_CACHE, show_default=True)
 @click.option("--runtimes", type=click.Path(file_okay=False, path_type=Path), default=_RUNTIMES, show_default=True)
 @click.option("--again", is_flag=True, help="Measure also what the cache holds.")
