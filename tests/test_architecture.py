@@ -8,13 +8,14 @@ import pytest
 LIBRARY = Path(__file__).resolve().parent.parent / "tflite_sparse"
 ROOMS = [
     "errors",
+    "target_registry",
     "results",
     "base",
+    "flatbuffer",
+    "codecs",
     "settings",
     "file_settings",
     "sources",
-    "flatbuffer",
-    "codecs",
     "runtime",
     "conversion",
     "pruning",

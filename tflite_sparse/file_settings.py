@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings import Settings, TargetSettings
@@ -40,13 +39,6 @@ class WrittenFileSettings(InputShapeSettings):
 
 class EncodeSettings(TargetSettings, WrittenFileSettings):
     """What :func:`tflite_sparse.encode` does: for which target, and how the new file is compared."""
-
-    @pydantic.model_validator(mode="after")
-    def _of_litert(self) -> EncodeSettings:
-        for name in ("input_shapes", "unverified"):
-            if self.target != "litert" and getattr(self, name):
-                raise ValueError(f"{name} speaks of the target litert, not of {self.target}")
-        return self
 
 
 class DecodeSettings(WrittenFileSettings):

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, Field
 
+from tflite_sparse import target_registry
+from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.errors import SettingsError
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS, FittedTarget, Target
 
 DEFAULT_OUT = Path("tflite-sparse-out")
 DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
@@ -19,7 +22,6 @@ DEFAULT_DROP = 0.01
 ANY_DROP = 1e9
 """An accuracy gate that every drop passes; that of the metrics mse and psnr may be more than 1."""
 
-Target = Literal["litert", "micro", "ethos-u"]
 Optimize = Literal["size", "latency"]
 Alternatives = Literal["auto", "all", "none"]
 Activations = Literal["int8", "int16", "float32"]
@@ -90,34 +92,35 @@ class TargetSettings(Settings):
         accelerator_config: of ethos-u, what Vela compiles for.
     """
 
-    target: Target = "litert"
+    target: Target = DEFAULT_TARGET
     optimize: Optimize = "size"
-    micro_codec: Literal["auto", "prune", "huffman", "lut", "dense"] = "auto"
+    micro_codec: MicroCodec = AUTO
     micro_min_saving: Annotated[int, Field(ge=0)] = 64
     c_array: bool = False
     accelerator_config: str = "ethos-u55-128"
 
     @pydantic.model_validator(mode="after")
     def _each_speaks_of_its_target(self) -> TargetSettings:
-        homes = {
-            "optimize": "litert",
-            "micro_codec": "micro",
-            "micro_min_saving": "micro",
-            "c_array": "micro",
-            "accelerator_config": "ethos-u",
-        }
-        for name, home in homes.items():
-            if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} speaks of the target {home}, not of {self.target}")
+        for name, field in type(self).model_fields.items():
+            homes = target_registry.homes_of(name)
+            if not homes or self.target in homes:
+                continue
+            if getattr(self, name) != field.get_default(call_default_factory=True):
+                raise ValueError(f"{name} speaks of {target_registry.listed(homes)}, not of {self.target}")
         return self
 
     @property
+    def traits(self) -> target_registry.Traits:
+        """What holds for the target."""
+        return TARGETS[self.target]
+
+    @property
     def plans_memory_ahead(self) -> bool:
-        """Whether memory is laid out from the shapes in the file, before anything runs: they must be true as they are.
+        """Whether the target lays memory out from the shapes in the file, before anything runs, so they must be true.
 
         TensorFlow Lite Micro plans its arena so and Vela its memory map; LiteRT resizes tensors while it runs.
         """
-        return self.target != "litert"
+        return self.traits.plans_memory_ahead
 
 
 class ExportSettings(TargetSettings):
@@ -192,8 +195,8 @@ class ExportSettings(TargetSettings):
     def _io_needs_int8(self) -> ExportSettings:
         if self.io is not None and not self.int8:
             raise ValueError("io is the type of inputs and outputs of int8 files: add int8 (--int8)")
-        if self.target == "ethos-u" and not self.int8:
-            raise ValueError("an Ethos-U computes in int8: add int8 (--int8)")
+        if self.traits.needs_int8 and not self.int8:
+            raise ValueError(f"the target {self.target} computes in int8: add int8 (--int8)")
         computes_in_integers = self.int8 and self.activations != "float32"
         if self.bias_correction and not computes_in_integers:
             raise ValueError("bias_correction speaks of integer biases: add int8 (--int8), without float32 activations")
@@ -207,12 +210,18 @@ class ExportSettings(TargetSettings):
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("activations speaks of int8 files: add int8 (--int8)")
-            if self.target != "litert":
-                raise ValueError(f"activations = {self.activations} speaks of the target litert, not of {self.target}")
-        if self.measure and self.target == "micro":
-            raise ValueError("measure runs files in LiteRT, which does not load those of the target micro")
-        if self.android_assets is not None and not (self.int8 and self.target == "litert"):
-            raise ValueError("android_assets speaks of int8 files for the target litert: add int8 (--int8)")
+            if self.activations not in self.traits.activations:
+                homes = target_registry.names_where(lambda traits: self.activations in traits.activations)
+                raise ValueError(
+                    f"activations = {self.activations} speaks of {target_registry.listed(homes)}, not of {self.target}"
+                )
+        if self.measure and not self.traits.loaded_by_litert:
+            raise ValueError(f"measure runs files in LiteRT, which does not load those of the target {self.target}")
+        if self.android_assets is not None and not (self.int8 and self.traits.takes_android_assets):
+            homes = target_registry.names_where(lambda traits: traits.takes_android_assets)
+            raise ValueError(
+                f"android_assets speaks of int8 files for {target_registry.listed(homes)}: add int8 (--int8)"
+            )
         if self.android_assets is not None and self.io_or_default == "int16":
             raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")
         if self.calibration != "min-max":
@@ -273,7 +282,7 @@ class FitSettings(Settings):
     budget: Bytes | None = None
     gate: bool = False
     max_accuracy_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    target: Literal["litert", "micro"] = "litert"
+    target: FittedTarget = DEFAULT_TARGET
     blocks: tuple[str, ...] = ("1x1", "1x4", "1x16")
     epochs: Annotated[int, Field(ge=0)] = 10
     train_epochs: Annotated[int, Field(ge=1)] = 30
@@ -394,7 +403,7 @@ class SweepSettings(Settings):
     seeds: Annotated[int, Field(ge=1)] = 3
     grid: Literal["full", "families"] = "full"
     scope: Literal["layer", "global"] = "global"
-    target: Literal["litert", "micro"] = "litert"
+    target: FittedTarget = DEFAULT_TARGET
     recurrent: Recurrent = "auto"
     dense_scales: DenseScales = "per-channel"
     epochs: Annotated[int, Field(ge=1)] = 10

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.codecs.names import MicroCodec
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
@@ -23,7 +24,7 @@ from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import announced_shapes, litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
-from tflite_sparse.targets.micro import Micro, MicroCodec
+from tflite_sparse.targets.micro import Micro
 from tflite_sparse.verification import across as side_by_side
 from tflite_sparse.verification import compare_files as comparison
 from tflite_sparse.verification import exactness, in_report, localise, probes

@@ -26,6 +26,8 @@ import numpy as np
 
 from tflite_sparse.codecs.decodable import (
     HEADER_BYTES,
+    WHOLE,
+    Channels,
     Decodable,
     as_bytes,
     bits_of,
@@ -35,6 +37,7 @@ from tflite_sparse.codecs.decodable import (
     with_header,
 )
 from tflite_sparse.codecs.layout import element_count
+from tflite_sparse.codecs.names import HUFFMAN
 
 DTYPES = frozenset(map(np.dtype, (np.int8, np.int16)))
 """What the runtime decodes."""
@@ -87,23 +90,26 @@ class _Code:
     nbytes: int
 
 
-def refusal(values: np.ndarray) -> str | None:
+def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take a tensor so, or None. Channels and zero points do not matter."""
+    del channels
     reason = _refusal_of_kind(values.shape, values.dtype)
     if reason is None and np.count_nonzero(_counts(bits_of(values).reshape(-1))) > 1 << LONGEST:
         reason = f"it has more than {1 << LONGEST} distinct values"
     return reason
 
 
-def encode(values: np.ndarray) -> Decodable:
+def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
     """Store the stream and the tables.
 
     Args:
         values: int8 or int16, at least one, of at most 32768 distinct values.
+        channels: does not matter, here and below: all channels share the tables.
 
     Raises:
         ValueError: it is something else.
     """
+    del channels
     bits = _checked(values)
     code = _best_code(bits)
     codewords = _codewords(code.lengths)
@@ -114,19 +120,22 @@ def encode(values: np.ndarray) -> Decodable:
     entries = _entries_for(values.dtype)
     first, tables = _tables(code, codewords, entries)
     parameters = ((first - 1) << 4) | (entries is _WIDE)
-    return with_header("huffman", parameters, as_bytes(stream.astype(">u4").view("<u4")), tables)
+    return with_header(HUFFMAN, parameters, as_bytes(stream.astype(">u4").view("<u4")), tables)
 
 
-def nbytes(values: np.ndarray) -> int:
+def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     """Bytes of what :func:`encode` returns, without the stream.
 
     Raises:
         ValueError: as :func:`encode`.
     """
+    del channels
     return _best_code(_checked(values)).nbytes
 
 
-def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+def decode(
+    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
+) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -134,6 +143,7 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -
             disagree, or whose value is none of the dtype, the stream ends early or late, or bits behind it are set.
             Nothing is allocated for more values than the stream has bits.
     """
+    del channels
     reason = _refusal_of_kind(shape, dtype)
     if reason is not None:
         raise ValueError(reason)

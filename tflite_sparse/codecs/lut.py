@@ -25,6 +25,7 @@ from tflite_sparse.codecs.decodable import (
     with_header,
 )
 from tflite_sparse.codecs.layout import element_count
+from tflite_sparse.codecs.names import LUT
 
 MOST_VALUES = 128
 """In a table: a place has at most 7 bits."""
@@ -60,7 +61,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
         places[number] = inverse.reshape(-1)
     width = _width(length)
     bits = np.unpackbits(_unrows(places, values.shape, channels).reshape(-1, 1), axis=1)[:, 8 - width :]
-    return with_header("lut", channels.nibble | width, np.packbits(bits), tables, stride=length)
+    return with_header(LUT, channels.nibble | width, np.packbits(bits), tables, stride=length)
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:

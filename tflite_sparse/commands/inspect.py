@@ -20,6 +20,7 @@ from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import kept_mask
+from tflite_sparse.codecs.names import CODECS
 from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
@@ -110,7 +111,7 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 result = decoded[index]
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
-                layout = f"DECODE, {micro_target.WORDS[result.codec]}"
+                layout = f"DECODE, {CODECS[result.codec].words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
                 layout = layout_of(graph, index).in_words()

@@ -24,7 +24,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.codecs import codecs, decodable
-from tflite_sparse.codecs.decodable import WHOLE, Channels, Codec, Decodable
+from tflite_sparse.codecs.decodable import WHOLE, Channels, Decodable
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import (
     Graph,
@@ -105,7 +105,7 @@ class Result:
     """
 
     values: np.ndarray
-    codec: Codec
+    codec: str
     vectors: tuple[np.ndarray, np.ndarray]
     pair: tuple[int, int]
 

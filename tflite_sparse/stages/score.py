@@ -22,11 +22,12 @@ from tflite_sparse.scoring.evidence import Evidence
 from tflite_sparse.scoring.metrics import Metric, Name
 from tflite_sparse.scoring.scorer import Scored
 from tflite_sparse.scoring.user_metric import UserMetric
-from tflite_sparse.settings import ExportSettings, Target
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.time_step import TimeStep
 from tflite_sparse.stages.convert import outputs_of
+from tflite_sparse.target_registry import Target
 
 _COMPARED_SAMPLES = 16
 
