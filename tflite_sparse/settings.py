@@ -106,7 +106,7 @@ class TargetSettings(Settings):
             if not homes or self.target in homes:
                 continue
             if getattr(self, name) != field.get_default(call_default_factory=True):
-                raise ValueError(f"{name} speaks of {target_registry.listed(homes)}, not of {self.target}")
+                raise ValueError(f"{name} speaks of the target {target_registry.listed(homes)}, not of {self.target}")
         return self
 
     @property
@@ -213,14 +213,15 @@ class ExportSettings(TargetSettings):
             if self.activations not in self.traits.activations:
                 homes = target_registry.names_where(lambda traits: self.activations in traits.activations)
                 raise ValueError(
-                    f"activations = {self.activations} speaks of {target_registry.listed(homes)}, not of {self.target}"
+                    f"activations = {self.activations} speaks of the target {target_registry.listed(homes)}, not of "
+                    f"{self.target}"
                 )
         if self.measure and not self.traits.loaded_by_litert:
             raise ValueError(f"measure runs files in LiteRT, which does not load those of the target {self.target}")
         if self.android_assets is not None and not (self.int8 and self.traits.takes_android_assets):
             homes = target_registry.names_where(lambda traits: traits.takes_android_assets)
             raise ValueError(
-                f"android_assets speaks of int8 files for {target_registry.listed(homes)}: add int8 (--int8)"
+                f"android_assets speaks of int8 files for the target {target_registry.listed(homes)}: add int8 (--int8)"
             )
         if self.android_assets is not None and self.io_or_default == "int16":
             raise ValueError("LiteRT's Kotlin API has no int16: add io = float32 (--io float32) to android_assets")

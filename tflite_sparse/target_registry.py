@@ -127,9 +127,9 @@ else:  # the choices of settings and of the command line
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Names of targets in a sentence: ``the target litert``, ``the targets litert and micro``."""
+    """Names of targets in a sentence: ``litert``, ``litert or micro``."""
     *first, last = names
-    return f"the targets {', '.join(first)} and {last}" if first else f"the target {last}"
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def extra_files(target: str, stem: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
