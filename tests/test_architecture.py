@@ -14,7 +14,6 @@ ROOMS = [
     "flatbuffer",
     "codecs",
     "settings",
-    "file_settings",
     "sources",
     "runtime",
     "conversion",

@@ -12,8 +12,15 @@ import click
 from rich.console import Console
 
 from tflite_sparse.base.progress import Progress, Silent
-from tflite_sparse.file_settings import WrittenFileSettings
-from tflite_sparse.settings import DenseScales, FitSettings, PruneSettings, Recurrent, SweepSettings, TargetSettings
+from tflite_sparse.settings import (
+    DenseScales,
+    FitSettings,
+    PruneSettings,
+    Recurrent,
+    SweepSettings,
+    TargetSettings,
+    WrittenFileSettings,
+)
 from tflite_sparse_cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -107,7 +114,7 @@ _WRITTEN_FILE_OPTIONS = (
 
 
 def written_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of :class:`tflite_sparse.file_settings.WrittenFileSettings`."""
+    """The options of :class:`tflite_sparse.settings.WrittenFileSettings`."""
     for option in reversed(_WRITTEN_FILE_OPTIONS):
         command = option(command)
     return command

@@ -15,7 +15,6 @@ from tflite_sparse.base import child, cpu_clock
 from tflite_sparse.base.atomic_files import replacing, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
-from tflite_sparse.file_settings import DecodeSettings, EncodeSettings
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning import fastest as tuning
@@ -27,6 +26,7 @@ from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import input_shapes
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.settings import DecodeSettings, EncodeSettings
 from tflite_sparse.stages import check_outputs as output_check
 
 _ARRAY_SUFFIXES = (".h", ".cc")
@@ -48,7 +48,7 @@ def encode(
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.file_settings.EncodeSettings`.
+        **settings: the fields of :class:`tflite_sparse.settings.EncodeSettings`.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.
@@ -144,7 +144,7 @@ def decode(
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.file_settings.DecodeSettings`.
+        **settings: the fields of :class:`tflite_sparse.settings.DecodeSettings`.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.

@@ -7,13 +7,13 @@ from pathlib import Path
 from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.file_settings import WrittenFileSettings
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
+from tflite_sparse.settings import WrittenFileSettings
 from tflite_sparse.verification import compare_files as comparison
 
 

@@ -1,4 +1,4 @@
-"""Settings of the commands that take ``.tflite`` files; see :mod:`tflite_sparse.settings` for the others."""
+"""Settings of the commands that take ``.tflite`` files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tflite_sparse.settings import Settings, TargetSettings
+from tflite_sparse.settings.base import Settings
+from tflite_sparse.settings.target import TargetSettings
 
 InputShapes = dict[str, tuple[Annotated[int, Field(ge=1)], ...]]
 """Whole shapes, batch included, by the name of an input."""
