@@ -8,8 +8,6 @@ change reads the axis of the channels from its upper half.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs.decodable import (
@@ -27,7 +25,7 @@ from tflite_sparse.codecs.decodable import (
 from tflite_sparse.codecs.layout import element_count
 
 
-def refusal(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE) -> str | None:
+def refusal(shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take a tensor so, or None."""
     if dtype not in DTYPES:
         return f"{dtype} cannot be pruned"
@@ -62,9 +60,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     return -(-values.size // 8) + HEADER_BYTES + kept * values.itemsize
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -90,13 +86,13 @@ def _kept(values: np.ndarray, channels: Channels) -> np.ndarray:
     return np.asarray(bits_of(values) != bits_of(_zeros(channels, values.ndim, values.dtype)))
 
 
-def _check(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> None:
+def _check(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> None:
     reason = refusal(shape, dtype, channels)
     if reason is not None:
         raise ValueError(reason)
 
 
-def _zeros(channels: Channels, rank: int, dtype: np.dtype[Any]) -> np.ndarray:
+def _zeros(channels: Channels, rank: int, dtype: np.dtype) -> np.ndarray:
     """What is not kept, so that it broadcasts to the tensor."""
     zeros = np.array(channels.zero_points, dtype)
     return zeros.reshape([-1 if axis == channels.axis else 1 for axis in range(rank)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs import bitmask, huffman, lut
@@ -45,9 +43,7 @@ def encode(codec: Codec, values: np.ndarray, channels: Channels = WHOLE) -> Deco
     return lut.encode(values, channels)
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:

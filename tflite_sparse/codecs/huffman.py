@@ -20,7 +20,6 @@ more for each of :data:`LOOK_UPS_PER_BYTE` values counts as a byte: the runtime 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -52,7 +51,7 @@ _PIECE = 1 << 22  # bits of the stream that are read at a time
 class _Entries:
     """How an entry of a table is put together."""
 
-    dtype: np.dtype[Any]
+    dtype: np.dtype
     count_shift: int
 
     @property
@@ -126,7 +125,7 @@ def nbytes(values: np.ndarray) -> int:
     return _best_code(_checked(values)).nbytes
 
 
-def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -157,12 +156,12 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     return values.view(dtype).reshape(shape)
 
 
-def _entries_for(dtype: np.dtype[Any]) -> _Entries:
+def _entries_for(dtype: np.dtype) -> _Entries:
     """int8 has narrow ones: tables for 256 values need not be further apart than these can tell."""
     return _NARROW if dtype.itemsize == 1 else _WIDE
 
 
-def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str | None:
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
     if dtype not in DTYPES:
         return f"{dtype} cannot be Huffman-coded"
     return shape_refusal(shape)
