@@ -1,12 +1,9 @@
-import heapq
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import micro_process
+from huffman_bound import bits_of_a_huffman_code
 from random_constants import constants, damaged
 from random_layouts import same_bits
 from tally import tally
@@ -68,34 +65,6 @@ def test_one_value_takes_a_bit_each(size):
     assert not encoded.encoded.any()
     assert encoded.contents.size == 4
     assert same_bits(huffman.decode(encoded, (size,), array.dtype), array)
-
-
-def bits_of_a_huffman_code(counts):
-    heap = sorted(int(count) for count in counts)
-    total = 0
-    while len(heap) > 1:
-        pair = heapq.heappop(heap) + heapq.heappop(heap)
-        total += pair
-        heapq.heappush(heap, pair)
-    return total
-
-
-@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=256).map(lambda counts: sorted(counts, reverse=True)))
-def test_no_code_is_shorter_where_the_limit_does_not_bind(counts):
-    lengths = huffman._lengths(np.array(counts), 40)
-    assert int(np.array(counts) @ lengths) == bits_of_a_huffman_code(counts)
-    assert sum(2.0**-length for length in lengths.tolist()) == 1
-
-
-@given(st.lists(st.integers(1, 1000), min_size=2, max_size=6), st.integers(3, 5))
-def test_no_code_within_the_limit_is_shorter(counts, limit):
-    counts = sorted(counts, reverse=True)
-    lengths = huffman._lengths(np.array(counts), limit)
-    assert lengths.max() <= limit
-    assert np.all(np.diff(lengths) >= 0)
-    every = itertools.combinations_with_replacement(range(1, limit + 1), len(counts))
-    feasible = [code for code in every if sum(2.0**-length for length in code) <= 1]
-    assert int(np.array(counts) @ lengths) == min(int(np.dot(counts, code)) for code in feasible)
 
 
 def fibonacci_array(letters=26):

@@ -8,8 +8,6 @@ change reads the axis of the channels from its upper half.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs.decodable import (
@@ -57,9 +55,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     return -(-values.size // 8) + HEADER_BYTES + kept * values.itemsize
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -85,7 +81,7 @@ def _kept(values: np.ndarray, channels: Channels) -> np.ndarray:
     return np.asarray(bits_of(values) != bits_of(_zeros(channels, values.ndim, values.dtype)))
 
 
-def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> str | None:
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> str | None:
     if dtype not in DTYPES:
         return f"{dtype} cannot be pruned"
     if dtype != np.int8 and any(channels.zero_points):
@@ -95,13 +91,13 @@ def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Cha
     return shape_refusal(shape) or channels.refusal(shape)
 
 
-def _check(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> None:
+def _check(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> None:
     reason = _refusal_of_kind(shape, dtype, channels)
     if reason is not None:
         raise ValueError(reason)
 
 
-def _zeros(channels: Channels, rank: int, dtype: np.dtype[Any]) -> np.ndarray:
+def _zeros(channels: Channels, rank: int, dtype: np.dtype) -> np.ndarray:
     """What is not kept, so that it broadcasts to the tensor."""
     zeros = np.array(channels.zero_points, dtype)
     return zeros.reshape([-1 if axis == channels.axis else 1 for axis in range(rank)])

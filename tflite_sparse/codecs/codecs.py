@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Codec(Protocol):
     def encode(self, values: np.ndarray, channels: Channels) -> Decodable: ...  # noqa: D102
 
     def decode(  # noqa: D102
-        self, decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels
+        self, decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels
     ) -> np.ndarray: ...
 
 
@@ -51,9 +51,7 @@ def encode(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> Decoda
     return _module(codec).encode(values, channels)
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:

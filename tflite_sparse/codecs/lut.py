@@ -8,8 +8,6 @@ channels in its upper half (15: one table) and the bits of a place in the lower 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs.decodable import (
@@ -76,9 +74,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     return -(-values.size * _width(length) // 8) + HEADER_BYTES + tables * length * values.itemsize
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -113,7 +109,7 @@ def _check(values: np.ndarray, channels: Channels) -> None:
         raise ValueError(reason)
 
 
-def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> str | None:
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> str | None:
     if dtype not in DTYPES:
         return f"{dtype} cannot be read through a table"
     return shape_refusal(shape) or channels.refusal(shape)
