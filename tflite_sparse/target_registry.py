@@ -43,7 +43,7 @@ class Traits:
         stores_tables: constants of few distinct values are stored as indices into a table.
         has_preset: there is a recipe of its name.
         takes_android_assets: its files can be bundled with an Android app.
-        tries_alternatives: other int8 files are tried where the accuracy gate fails.
+        tries_alternatives: other int8 files are tried, in LiteRT, where the accuracy gate fails.
         compares_int8_baseline: its report compares the file with the int8 file of the model before pruning.
     """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from tflite_sparse.target_registry import RunnableTarget
 from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
@@ -15,7 +17,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--target",
-    type=click.Choice(["litert", "micro"]),
+    type=click.Choice(get_args(RunnableTarget)),
     help="Exit with 1 if this runtime does not load FILE.",
 )
 @input_shape_option

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.codecs.names import MicroCodec
 from tflite_sparse.settings import (
     DenseScales,
     FitSettings,
@@ -21,6 +22,7 @@ from tflite_sparse.settings import (
     TargetSettings,
     WrittenFileSettings,
 )
+from tflite_sparse.target_registry import FittedTarget, Target
 from tflite_sparse_cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -224,9 +226,9 @@ def dense_scales_option(default: str, condition: str = "") -> Decorator:
 
 
 def runtime_option(default: str, words: str) -> Decorator:
-    """``--target`` where only LiteRT and TensorFlow Lite Micro can be asked for."""
+    """``--target`` of commands that make a file of a given size."""
     return click.option(
-        "--target", type=click.Choice(["litert", "micro"]), default=default, show_default=True, help=words
+        "--target", type=click.Choice(get_args(FittedTarget)), default=default, show_default=True, help=words
     )
 
 
@@ -240,7 +242,7 @@ def out_option(default: Path, words: str) -> Decorator:
 _TARGET_OPTIONS = (
     click.option(
         "--target",
-        type=click.Choice(["litert", "micro", "ethos-u"]),
+        type=click.Choice(get_args(Target)),
         default=_DEFAULTS.target,
         show_default=True,
         help="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the dense "
@@ -256,7 +258,7 @@ _TARGET_OPTIONS = (
     ),
     click.option(
         "--micro-codec",
-        type=click.Choice(["auto", "prune", "huffman", "lut", "dense"]),
+        type=click.Choice(get_args(MicroCodec)),
         default=_DEFAULTS.micro_codec,
         show_default=True,
         help="Of the target micro: how constants are compressed.",

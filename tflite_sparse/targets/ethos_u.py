@@ -9,8 +9,6 @@ from __future__ import annotations
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, text, type_name
 from tflite_sparse.flatbuffer.types import Model, Operator
 
-NAME = "ethos-u"
-
 _LISTED_FOR_U55_AND_U65 = """
     ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTHWISE_CONV_2D ELU EXP EXPAND_DIMS
     FULLY_CONNECTED GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MIRROR_PAD MUL

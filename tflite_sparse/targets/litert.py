@@ -20,8 +20,6 @@ from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
 from tflite_sparse.targets import acceptance
 from tflite_sparse.targets.form import Answer, Form, SparseForm
 
-NAME = "litert"
-
 _INT8 = np.dtype(np.int8)
 _SPARSE_TYPES: frozenset[np.dtype] = frozenset(map(np.dtype, (np.int8, np.float16, np.float32)))
 """What DENSIFY rebuilds."""

@@ -19,8 +19,6 @@ from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.targets.form import Answer, Offer
 
-NAME = "micro"
-
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
