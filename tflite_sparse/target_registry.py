@@ -16,7 +16,7 @@ class ExtraFile:
     """A file that a target writes beside the ``.tflite`` file.
 
     Attributes:
-        ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``.
+        ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
         option: the setting that asks for it. None: it is always written.
     """
 
@@ -44,6 +44,7 @@ class Traits:
         has_preset: there is a recipe of its name.
         takes_android_assets: its files can be bundled with an Android app.
         tries_alternatives: other int8 files are tried, in LiteRT, where the accuracy gate fails.
+        leaves_weights_dense: nothing is stored sparse in its file, whatever zeros there are.
         compares_int8_baseline: its report compares the file with the int8 file of the model before pruning.
     """
 
@@ -62,6 +63,7 @@ class Traits:
     has_preset: bool = False
     takes_android_assets: bool = False
     tries_alternatives: bool = False
+    leaves_weights_dense: bool = False
     compares_int8_baseline: bool = False
 
 
@@ -99,6 +101,7 @@ TARGETS: dict[str, Traits] = {
         needs_int8=True,
         loaded_by_litert=True,  # the file that Vela compiles, not what it yields
         has_preset=True,
+        leaves_weights_dense=True,  # the hardware decodes them
         compares_int8_baseline=True,
     ),
 }

@@ -98,7 +98,7 @@ class TensorFlowLiteMicro(Backend):
     def verify(self, job: VerifyJob) -> VerificationReport:
         """See the protocol."""
         if job.threads != 1 or job.tolerance or job.input_shapes:
-            raise SettingsError("--threads, --tolerance and --input-shape apply to the target litert.")
+            raise SettingsError("threads, tolerance and input_shapes apply to the target litert.")
         check_available()
         return verify(job.file, job.against, samples=job.samples, seed=job.seed, progress=job.progress)
 

@@ -23,6 +23,7 @@ from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.settings import DecodeSettings, EncodeSettings
+from tflite_sparse.stages.deliver import make_folder
 
 
 def encode(
@@ -81,14 +82,15 @@ def encode(
             seconds=timed.seconds,
             cpu=spent(),
         )
-        _publish({destination.with_name(name): content for name, content in made.files.items()})
+        _publish({destination.parent / name: content for name, content in made.files.items()})
     return report
 
 
 def _publish(files: Mapping[Path, bytes | Path]) -> None:
-    """Write files, all of them or none: contents, or copies of files that lie elsewhere."""
+    """Write files, all of them or none: contents, or copies of files that lie elsewhere. Folders are made."""
     with contextlib.ExitStack() as stack:
         for path, content in files.items():
+            make_folder(path.parent)
             temporary = stack.enter_context(replacing(path))
             temporary.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
 
