@@ -14,7 +14,7 @@ from tflite_sparse.backends import check_outputs as output_check
 from tflite_sparse.backends.protocol import FileJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import child, cpu_clock
-from tflite_sparse.base.atomic_files import replacing
+from tflite_sparse.base.atomic_files import make_folder, replacing
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
@@ -23,7 +23,6 @@ from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.settings import DecodeSettings, EncodeSettings
-from tflite_sparse.stages.deliver import make_folder
 
 
 def encode(

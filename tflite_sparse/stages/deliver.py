@@ -99,7 +99,7 @@ def deliver(
     temporary: dict[Path, Path] = {}
     try:
         for folder in dict.fromkeys(path.parent for path in contents):
-            made += make_folder(folder)
+            made += files.make_folder(folder)
         for path, content in contents.items():
             temporary[path] = files.temporary_name_beside(path)
             try:
@@ -133,13 +133,3 @@ def _left_by_an_earlier_run(out: Path) -> set[str]:
     except (ValueError, KeyError, TypeError):
         return names
     return names | set(target_registry.extra_files(str(settings.get("target")), _STEM, settings))
-
-
-def make_folder(out: Path) -> list[Path]:
-    """Make the folder and its parents; return those that were made, innermost first."""
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
-    return missing
