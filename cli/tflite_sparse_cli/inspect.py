@@ -9,14 +9,14 @@ from typing import Any, get_args
 import click
 
 import tflite_sparse
-from tflite_sparse.settings import InspectSettings, Runtime
+from tflite_sparse.settings import InspectSettings, RunnableTarget
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
 _TARGET = click.Option(
     ["--target"],
-    type=click.Choice(get_args(Runtime)),
+    type=click.Choice(get_args(RunnableTarget)),
     help="Exit with 1 if this runtime does not load FILE.",
 )
 

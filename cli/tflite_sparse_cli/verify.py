@@ -46,27 +46,13 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.backends import micro as micro_pipeline
+    from tflite_sparse.backends.protocol import VerifyJob
+    from tflite_sparse.backends.registry import backend
     from tflite_sparse.report.text import verification as verification_tables
-    from tflite_sparse.verification import compare_files as comparison
 
     progress = progress_for(quiet)
-    if target == "micro":
-        if threads != 1 or tolerance or input_shapes:
-            raise click.UsageError("--threads, --tolerance and --input-shape apply to the target litert.")
-        micro_pipeline.check_available()
-        report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
-    else:
-        report = comparison.verify(
-            file,
-            against,
-            samples=samples,
-            seed=seed,
-            threads=threads,
-            tolerance=tolerance,
-            input_shapes=input_shapes,
-            progress=progress,
-        )
+    job = VerifyJob(file, against, samples, seed, threads, tolerance, input_shapes, progress)
+    report = backend(target).verify(job)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

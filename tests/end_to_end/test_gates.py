@@ -13,8 +13,6 @@ from tflite_sparse.planning import encoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import micro
 from tflite_sparse.stages.deliver import (
-    C_HEADER,
-    C_SOURCE,
     DENSE_FLOAT32,
     DENSE_INT8,
     REPORT_HTML,
@@ -82,7 +80,7 @@ def test_a_sparse_file_that_is_not_the_dense_one_is_not_delivered(change, weight
 def test_a_micro_file_that_is_not_the_dense_one_is_not_delivered(folder, monkeypatch):
     code, _ = export(folder, "--int8", *FOR_MICRO)
     assert code == 0
-    assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, C_HEADER, C_SOURCE, *REPORTS}
+    assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, "model.h", "model.cc", *REPORTS}
 
     monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     known_conversion.install(monkeypatch)

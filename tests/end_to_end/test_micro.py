@@ -17,8 +17,6 @@ from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.stages.deliver import (
-    C_HEADER,
-    C_SOURCE,
     DENSE_FLOAT32,
     DENSE_INT8,
     REPORT_HTML,
@@ -379,7 +377,7 @@ def accuracy(path: Path, data):
 def test_export(keras_file, digits, tmp_path):
     plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
     report = export(keras_file, tmp_path, "--target", "micro", "--c-array")
-    assert set(contents(tmp_path)) == plain | {C_HEADER, C_SOURCE}
+    assert set(contents(tmp_path)) == plain | {"model.h", "model.cc"}
     found = report.micro
     dense, file = tmp_path / DENSE_INT8, tmp_path / SPARSE
     assert json.loads((tmp_path / REPORT_JSON).read_text("utf-8"))["micro"]["statement"] == TRADE
@@ -390,7 +388,7 @@ def test_export(keras_file, digits, tmp_path):
     assert report.verification.weights_bit_exact
     assert report.verification.outputs_bit_exact
     assert {runtime.name.partition(",")[0] for runtime in report.verification.runtimes} == {micro.NAME}
-    assert array_in((tmp_path / C_SOURCE).read_text(), "model") == file.read_bytes()
+    assert array_in((tmp_path / "model.cc").read_text(), "model") == file.read_bytes()
     assert "resolver.AddDecode()" in (tmp_path / REPORT_MARKDOWN).read_text("utf-8")
     for name in ("back.tflite", "canonical.tflite"):
         (tmp_path / name).unlink()

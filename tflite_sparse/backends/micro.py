@@ -1,4 +1,4 @@
-"""``encode`` for TensorFlow Lite Micro: constants behind DECODE, checked in that runtime against the dense file."""
+"""TensorFlow Lite Micro: constants behind DECODE, compared in that runtime with the dense file."""
 
 from __future__ import annotations
 
@@ -7,29 +7,130 @@ import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.backends import micro_inspection
+from tflite_sparse.backends.protocol import (
+    Backend,
+    Encoded,
+    Exported,
+    ExportJob,
+    FileJob,
+    Inspected,
+    InspectedFile,
+    Run,
+    VerifyJob,
+)
 from tflite_sparse.base.progress import Progress, Silent, Timed
-from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
+from tflite_sparse.codecs.names import MicroCodec
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
-from tflite_sparse.planning.encoder import encode_file
-from tflite_sparse.planning.planner import Choice
+from tflite_sparse.planning.encoder import encode_file, encode_model
+from tflite_sparse.planning.planner import Choice, Target
 from tflite_sparse.report.text import across as across_words
 from tflite_sparse.results import verification as report
 from tflite_sparse.results.export import NOT_INSTALLED, Runtime, Verification
 from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
 from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import announced_shapes, litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
-from tflite_sparse.targets.micro import Micro, MicroCodec
+from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.targets.micro import Micro
 from tflite_sparse.verification import across as side_by_side
 from tflite_sparse.verification import compare_files as comparison
 from tflite_sparse.verification import exactness, in_report, localise, probes
 
 _MISSING = f"{runtime.NAME} needs pip install 'tflite-sparse[micro]'"
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
+
+
+class TensorFlowLiteMicro(Backend):
+    """See :class:`tflite_sparse.backends.protocol.Backend`."""
+
+    def planned(self, settings: TargetSettings) -> Target:
+        """See the protocol."""
+        return Micro(settings.micro_codec, settings.micro_min_saving)
+
+    def mend(self, model: Model) -> bool:
+        """See the protocol."""
+        return bool(select_v2.apply(model))
+
+    def encode(self, job: FileJob) -> Encoded:
+        """See the protocol."""
+        choices, verified, part = self._encode(job, job.settings, Path(job.destination).stem)
+        return Encoded(choices, verified, part, _array(job.file, job.extra_files) if verified.passed else {})
+
+    def export(self, job: ExportJob) -> Exported:
+        """See the protocol."""
+        choices, verified, part = self._encode(job, job.settings, Path(job.name).stem)
+        failures = [f"verification: {failure}" for failure in verified.failures]
+        return Exported(choices, summary(verified), failures, part, _array(job.file, job.extra_files))
+
+    def _encode(
+        self, job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str
+    ) -> tuple[list[Choice], VerificationReport, MicroReport | None]:
+        return encode(
+            job.source,
+            job.file,
+            array_name=array_name,
+            codec=settings.micro_codec,
+            least_saving_bytes=settings.micro_min_saving,
+            samples=settings.verification_samples,
+            seed=settings.seed,
+            timed=job.progress,
+        )
+
+    def runner(self, progress: Progress) -> Run:
+        """See the protocol: where the runtime is not installed, LiteRT runs the decoded file.
+
+        The weights are the same; kernels may round in another way.
+        """
+        if runtime.is_available():
+            return runtime.run
+        progress.note(f"{runtime.NAME} is not installed: accuracy is that of LiteRT, decoded")
+        return _run_decoded
+
+    def verify(self, job: VerifyJob) -> VerificationReport:
+        """See the protocol."""
+        if job.threads != 1 or job.tolerance or job.input_shapes:
+            raise SettingsError("threads, tolerance and input_shapes apply to the target litert.")
+        check_available()
+        return verify(job.file, job.against, samples=job.samples, seed=job.seed, progress=job.progress)
+
+    def inspect(self, file: InspectedFile) -> Inspected:
+        """See the protocol."""
+        return micro_inspection.inspect(file)
+
+    def encoded_bytes(self, file: InspectedFile, found: Inspected) -> int | None:
+        """See the protocol."""
+        if not found.takes_file:
+            return None
+        model = serde.read(file.path)
+        decoder.decode_model(model)
+        encode_model(model, self.planned(TargetSettings()), keep_refused=False)
+        return len(serde.serialize(model))
+
+
+BACKEND = TensorFlowLiteMicro()
+
+
+def _array(file: Path, names: tuple[str, ...]) -> dict[str, bytes | Path]:
+    """The file as a C++ array, under the names of its header and its source; nothing where no names are given."""
+    if not names:
+        return {}
+    code = micro_code.c_array(file.read_bytes(), Path(names[0]).stem)
+    return {name: text.encode() for name, text in zip(names, code, strict=True)}
+
+
+def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
+    decoded = path.with_name("decoded.tflite")
+    decoder.decode_file(path, decoded)
+    return litert.run(decoded, *arguments, **options)
 
 
 def encode(

@@ -25,6 +25,7 @@ from tflite_sparse.results import export as report_model
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.scoring import user_metric
@@ -217,8 +218,7 @@ class _Export:
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
-            micro=made.micro,
-            ethos_u=made.ethos_u,
+            **as_field(made.part),
             measured=measured,
             training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),

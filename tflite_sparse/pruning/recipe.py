@@ -18,13 +18,14 @@ from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
+from tflite_sparse.target_registry import names_where
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-TARGETS = ("litert", "micro", "ethos-u", "native")
+TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
 """Presets that recipes build on: one for each way in which sparse weights are stored."""
 
 PRESETS = (*TARGETS, "float-normalization")

@@ -16,6 +16,7 @@ from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes
 
@@ -237,6 +238,7 @@ class Report(Part):
     layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    target_part: TargetPart | None = None
     measured: BenchReport | None = None
     training: Curve | None = None
     time_step: TimeStepReport | None = None

@@ -12,7 +12,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError,
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, custom_operators, graphs, indices, shape_of, signature_of, text
 from tflite_sparse.flatbuffer.signature import names_of
+from tflite_sparse.flatbuffer.types import ConvolutionOptions, Operator, Pool2DOptions
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.litert import InputDetails
 
@@ -253,17 +253,19 @@ def _sizes_of_constants(known: Sequence[Graph]) -> list[int]:
     return list(sizes)[:_MOST_SIZES_OF_CONSTANTS]
 
 
-def _window(graph: Graph, operator: Any) -> list[tuple[int, int]]:
+def _window(graph: Graph, operator: Operator) -> list[tuple[int, int]]:
     """Reach of the kernel and stride along height and width, of an operator that has them."""
-    name, options = graph.operator_name(operator), operator.builtinOptions
+    name = graph.operator_name(operator)
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(shape_of(graph.tensor(int(operator.inputs[1])))) == 4:
+        options: ConvolutionOptions = operator.builtinOptions
         _, height, width, _ = shape_of(graph.tensor(int(operator.inputs[1])))
         return [
             ((height - 1) * max(options.dilationHFactor, 1) + 1, options.strideH),
             ((width - 1) * max(options.dilationWFactor, 1) + 1, options.strideW),
         ]
-    if name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D") and options is not None:
-        return [(options.filterHeight, options.strideH), (options.filterWidth, options.strideW)]
+    if name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D") and operator.builtinOptions is not None:
+        pool: Pool2DOptions = operator.builtinOptions
+        return [(pool.filterHeight, pool.strideH), (pool.filterWidth, pool.strideW)]
     return []
 
 

@@ -91,7 +91,7 @@ class InputDetails:
 
     name: str
     signature: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype
     scale: float
     zero_point: int
     counts: bool = False

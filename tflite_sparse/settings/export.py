@@ -8,6 +8,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from tflite_sparse import target_registry
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import (
@@ -128,8 +129,8 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
     def _io_needs_int8(self) -> ExportSettings:
         if self.io is not None and not self.int8:
             raise ValueError("`io` is the type of inputs and outputs of int8 files: add `int8=True`")
-        if self.target == "ethos-u" and not self.int8:
-            raise ValueError("an Ethos-U computes in int8: add `int8=True`")
+        if self.traits.needs_int8 and not self.int8:
+            raise ValueError(f"the target {self.target} computes in int8: add `int8=True`")
         computes_in_integers = self.int8 and self.activations != "float32"
         if self.bias_correction and not computes_in_integers:
             raise ValueError(
@@ -145,14 +146,20 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("`activations` applies to int8 files: add `int8=True`")
-            if self.target != "litert":
+            if self.activations not in self.traits.activations:
+                homes = target_registry.names_where(lambda traits: self.activations in traits.activations)
                 raise ValueError(
-                    f"`activations={self.activations!r}` applies to the target litert, not to {self.target}"
+                    f"`activations={self.activations!r}` applies to the target {target_registry.listed(homes)}, not to "
+                    f"{self.target}"
                 )
-        if self.measure and self.target == "micro":
-            raise ValueError("`measure` runs files in LiteRT, which does not load those of the target micro")
-        if self.android_assets is not None and not (self.int8 and self.target == "litert"):
-            raise ValueError("`android_assets` applies to int8 files for the target litert: add `int8=True`")
+        if self.measure and not self.traits.loaded_by_litert:
+            raise ValueError(f"`measure` runs files in LiteRT, which does not load those of the target {self.target}")
+        if self.android_assets is not None and not (self.int8 and self.traits.takes_android_assets):
+            homes = target_registry.names_where(lambda traits: traits.takes_android_assets)
+            raise ValueError(
+                f"`android_assets` applies to int8 files for the target {target_registry.listed(homes)}: add "
+                "`int8=True`"
+            )
         if self.android_assets is not None and self.io_or_default == "int16":
             raise ValueError('LiteRT\'s Kotlin API has no int16: add `io="float32"` to `android_assets`')
         if self.calibration != "min-max":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings.base import Flag
-from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, Runtime, Seed
+from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
 from tflite_sparse.settings.target import TargetOptions, TargetSettings
+from tflite_sparse.target_registry import DEFAULT_TARGET
 
 
 class WrittenFileOptions(InputShapeOptions, total=False):
@@ -44,13 +44,6 @@ class EncodeOptions(TargetOptions, WrittenFileOptions, total=False):
 class EncodeSettings(TargetSettings, WrittenFileSettings):
     """What :func:`tflite_sparse.encode` does: for which target, and how the new file is compared."""
 
-    @pydantic.model_validator(mode="after")
-    def _of_litert(self) -> EncodeSettings:
-        for name in ("input_shapes", "unverified"):
-            if self.target != "litert" and getattr(self, name):
-                raise ValueError(f"`{name}` applies to the target litert, not to {self.target}")
-        return self
-
 
 class DecodeOptions(WrittenFileOptions, total=False):
     """Keywords of :func:`tflite_sparse.decode`."""
@@ -71,7 +64,7 @@ class InspectSettings(InputShapeSettings):
 class VerifyOptions(InputShapeOptions, total=False):
     """Keywords of :func:`tflite_sparse.verify`."""
 
-    target: Runtime
+    target: RunnableTarget
     samples: int
     seed: int
     threads: int
@@ -81,7 +74,9 @@ class VerifyOptions(InputShapeOptions, total=False):
 class VerifySettings(InputShapeSettings):
     """What :func:`tflite_sparse.verify` does."""
 
-    target: Runtime = Field("litert", description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro.")
+    target: RunnableTarget = Field(
+        DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
+    )
     samples: CountFromZero = Field(
         16, description="Random inputs, besides three at the boundaries: all smallest, all largest, all zero."
     )

@@ -16,7 +16,7 @@ from tflite_sparse.settings.kinds import (
     Count,
     CountFromZero,
     Drop,
-    Runtime,
+    FittedTarget,
     Seed,
 )
 from tflite_sparse.settings.shared import (
@@ -32,6 +32,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
+from tflite_sparse.target_registry import DEFAULT_TARGET
 
 
 class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
@@ -40,7 +41,7 @@ class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, Tra
     budget: int | str | None
     gate: bool
     max_accuracy_drop: float | None
-    target: Runtime
+    target: FittedTarget
     blocks: Sequence[str]
     epochs: int
     train_epochs: int
@@ -66,8 +67,8 @@ class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings
             description="The gate fails if accuracy falls by more than this share against the dense float32 model.",
         )
     )
-    target: Runtime = Field(
-        "litert",
+    target: FittedTarget = Field(
+        DEFAULT_TARGET,
         description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.",
     )
     blocks: Annotated[tuple[str, ...], Flag("block", metavar="BLOCKS")] = Field(

@@ -10,6 +10,11 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from tflite_sparse.codecs.names import MicroCodec as MicroCodec
+from tflite_sparse.target_registry import FittedTarget as FittedTarget
+from tflite_sparse.target_registry import RunnableTarget as RunnableTarget
+from tflite_sparse.target_registry import Target as Target
+
 DEFAULT_OUT = Path("tflite-sparse-out")
 DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
 DEMO_SPARSITY = 0.875
@@ -18,10 +23,7 @@ DEFAULT_DROP = 0.01
 ANY_DROP = 1e9
 """An accuracy gate that every drop passes; that of the metrics mse and psnr may be more than 1."""
 
-Target = Literal["litert", "micro", "ethos-u"]
-Runtime = Literal["litert", "micro"]
 Optimize = Literal["size", "latency"]
-MicroCodec = Literal["auto", "prune", "huffman", "lut", "dense"]
 Alternatives = Literal["auto", "all", "none"]
 Activations = Literal["int8", "int16", "float32"]
 Calibration = Literal["min-max", "percentile", "mse"]

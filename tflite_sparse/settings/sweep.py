@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings.base import Flag
-from tflite_sparse.settings.kinds import DEFAULT_SWEEP_OUT, Count, Grid, Runtime, Scope, Sparsity
+from tflite_sparse.settings.kinds import DEFAULT_SWEEP_OUT, Count, FittedTarget, Grid, Scope, Sparsity
 from tflite_sparse.settings.shared import (
     BatchSize,
     ConversionOptions,
@@ -23,6 +23,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
+from tflite_sparse.target_registry import DEFAULT_TARGET
 
 _Width = Annotated[float, Field(gt=0)]
 
@@ -36,7 +37,7 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
     seeds: int
     grid: Grid
     scope: Scope
-    target: Runtime
+    target: FittedTarget
     epochs: int
     seed: int
     jobs: int | None
@@ -69,7 +70,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
         description="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude, so that small "
         "ones keep more.",
     )
-    target: Runtime = Field("litert", description="The runtime of the files.")
+    target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
     epochs: Count = Field(10, description="Of training, for every point.")
     batch_size: BatchSize = 128
     learning_rate: PeakLearningRate = 2e-3

@@ -6,8 +6,11 @@ import pydantic
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from tflite_sparse import target_registry
+from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import CountFromZero, MicroCodec, Optimize, Target
+from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 
 class TargetOptions(TypedDict, total=False):
@@ -25,7 +28,7 @@ class TargetSettings(Settings):
     """What a file is made for."""
 
     target: Target = Field(
-        "litert",
+        DEFAULT_TARGET,
         description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the "
         "dense file, and OUT_vela.tflite beside it, compiled by Vela.",
     )
@@ -34,7 +37,7 @@ class TargetSettings(Settings):
         description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
         "machine, native sparse kernels included, which round in their own way.",
     )
-    micro_codec: MicroCodec = Field("auto", description="Of the target micro: how constants are compressed.")
+    micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
     micro_min_saving: CountFromZero = Field(
         64, description="Of the target micro: constants that would save fewer bytes stay dense."
     )
@@ -43,22 +46,25 @@ class TargetSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_target(self) -> TargetSettings:
-        homes = {
-            "optimize": "litert",
-            "micro_codec": "micro",
-            "micro_min_saving": "micro",
-            "c_array": "micro",
-            "accelerator_config": "ethos-u",
-        }
-        for name, home in homes.items():
-            if self.target != home and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"`{name}` applies to the target {home}, not to {self.target}")
+        for name, field in type(self).model_fields.items():
+            homes = target_registry.homes_of(name)
+            if not homes or self.target in homes:
+                continue
+            if getattr(self, name) != field.get_default(call_default_factory=True):
+                raise ValueError(
+                    f"`{name}` applies to the target {target_registry.listed(homes)}, not to {self.target}"
+                )
         return self
 
     @property
+    def traits(self) -> target_registry.Traits:
+        """What holds for the target."""
+        return TARGETS[self.target]
+
+    @property
     def plans_memory_ahead(self) -> bool:
-        """Whether memory is laid out from the shapes in the file, before anything runs: they must be true as they are.
+        """Whether the target lays memory out from the shapes in the file, before anything runs, so they must be true.
 
         TensorFlow Lite Micro plans its arena so and Vela its memory map; LiteRT resizes tensors while it runs.
         """
-        return self.target != "litert"
+        return self.traits.plans_memory_ahead

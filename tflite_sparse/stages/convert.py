@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Step, Timed, ignore_steps
 from tflite_sparse.conversion import convert, open_sizes, rounded_inputs, step_pairs, traces
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.rewrites import io_order, lstm_cell_clip, select_v2, weight_only
+from tflite_sparse.rewrites import io_order, lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
@@ -154,7 +155,7 @@ class Converter:
             self._correct_biases(source, path)
 
     def baseline(self, source: SourceModel, path: Path) -> list[str]:
-        """The float32 file of a model before it is masked, and for Ethos-U the int8 one beside it.
+        """The float32 file of a model before it is masked, and the int8 one beside it for targets that compare with it.
 
         Returns:
             Where the float32 one computes something else, as :meth:`differences_from`.
@@ -166,7 +167,7 @@ class Converter:
         fixed = None if self.time_step is not None else open_sizes.fixed_in(source, serde.read(path))
         if fixed is not None:
             self.progress.note(fixed)
-        if self.settings.target == "ethos-u":  # the baseline of its report
+        if self.settings.traits.compares_int8_baseline:
             self.int8(source, path.with_name(BASELINE_INT8), "convert dense int8")
         return self.differences_from(source, path)
 
@@ -286,8 +287,7 @@ class Converter:
         if self.time_step is None:  # its inputs and outputs beside the first are states, told by their names
             names = [[spec.name for spec in specs] for specs in (source.inputs(), source.outputs())]
             is_mended |= io_order.restore(model, *names)
-        if self.settings.target == "micro":
-            is_mended |= bool(select_v2.apply(model))
+        is_mended |= backend(self.settings.target).mend(model)
         if is_mended:
             serde.write(model, path)
         else:

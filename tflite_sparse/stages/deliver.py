@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tflite_sparse import target_registry
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
 from tflite_sparse.measurement import mask_pictures
@@ -23,9 +24,16 @@ REPORT_HTML = "report.html"
 SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
 SWEEP_POINTS = "points"
 """The folder of a sweep's points, beside its report."""
-C_HEADER, C_SOURCE = "model.h", "model.cc"
-COMPILED = "model_vela.tflite"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
+_STEM = Path(SPARSE).stem
+ALL_FILES = (
+    DENSE_FLOAT32,
+    DENSE_INT8,
+    SPARSE,
+    REPORT_JSON,
+    REPORT_MARKDOWN,
+    REPORT_HTML,
+    *target_registry.possible_extra_files(_STEM),
+)
 
 
 def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_FILES) -> None:
@@ -91,7 +99,7 @@ def deliver(
     temporary: dict[Path, Path] = {}
     try:
         for folder in dict.fromkeys(path.parent for path in contents):
-            made += make_folder(folder)
+            made += files.make_folder(folder)
         for path, content in contents.items():
             temporary[path] = files.temporary_name_beside(path)
             try:
@@ -124,18 +132,4 @@ def _left_by_an_earlier_run(out: Path) -> set[str]:
         settings = dict(json.loads(content)["settings"])
     except (ValueError, KeyError, TypeError):
         return names
-    if settings.get("c_array"):
-        names |= {C_HEADER, C_SOURCE}
-    if settings.get("target") == "ethos-u":
-        names.add(COMPILED)
-    return names
-
-
-def make_folder(out: Path) -> list[Path]:
-    """Make the folder and its parents; return those that were made, innermost first."""
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
-    return missing
+    return names | set(target_registry.extra_files(str(settings.get("target")), _STEM, settings))

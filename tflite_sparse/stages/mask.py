@@ -137,7 +137,7 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     if settings.recipe is None:
         return None
     rules = recipe.find(settings.recipe)
-    in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.traits.keeps_layers_float
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
             f"{rules.name}: precision = 'float32' applies to int8 files for LiteRT and TensorFlow Lite Micro: "

@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 
 from tflite_sparse.base import child
 from tflite_sparse.base import pool as parallel
-from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands.sweep import point_progress
 from tflite_sparse.commands.sweep.point import Facts, Job, Place
@@ -122,7 +122,7 @@ class _Sweep:
         missing = [place for place in grid if place.name not in done]
         workers = _workers(settings, len(missing), facts.bytes_per_point)
         self._warn(grid)
-        delivery.make_folder(settings.out / delivery.SWEEP_POINTS)
+        make_folder(settings.out / delivery.SWEEP_POINTS)
         done |= self._train(missing, shared, workers)
         report = self._report(facts, [done[place.name] for place in grid])
         self._write(report)

@@ -127,7 +127,7 @@ def verdicts(report: Report) -> list[str]:
     lines += io_order.lines(report.io_order)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
-    lines += target_tables.of(report.micro, report.ethos_u)
+    lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
     lines += [f"Warning: {sentence}" for sentence in report.warnings]
     lines += [f"FAILED {failure}" for failure in report.gates.failures]

@@ -9,7 +9,7 @@ import pytest
 from tflite_sparse_cli.flags import in_flags, names_of
 from tflite_sparse_cli.main import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = "On the device"
 GAP = "…"
 

@@ -19,7 +19,6 @@ from tflite_sparse.planning import encoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.settings import ExportSettings
-from tflite_sparse.stages.deliver import C_HEADER, C_SOURCE
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.verification import exactness
 
@@ -147,12 +146,12 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == []
     assert made.verification.weights_bit_exact
-    assert set(made.files) == {C_HEADER, C_SOURCE}
+    assert set(made.files) == {"model.h", "model.cc"}
     monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == ["verification: weight 'weight' differs"]
     assert not made.verification.weights_bit_exact
-    assert made.micro is None  # nothing is reported of a file that is not delivered
+    assert made.part is None  # nothing is reported of a file that is not delivered
 
 
 class Micro:

@@ -21,6 +21,7 @@ from tflite_sparse.errors import (
     VerificationError,
 )
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import encoder
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.text import files as file_tables
@@ -238,7 +239,7 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
 def test_wrong_weights_are_not_delivered(file, target, command, interpreters, monkeypatch):
     source = file(conv2d())
     target.write_bytes(b"old")
-    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_a_weight))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_a_weight))
     monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_a_weight))
     with pytest.raises(VerificationError, match="weight 'weight'"):
         getattr(file_pipeline, command)(source, target)
@@ -249,7 +250,7 @@ def test_wrong_weights_are_not_delivered(file, target, command, interpreters, mo
 def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch):
     """A mistake that no comparison of weights sees: another scale."""
     source = file(conv2d())
-    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_scales))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_scales))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written") as caught:
         file_pipeline.encode(source, target)
     assert "weight" not in str(caught.value)
@@ -345,7 +346,7 @@ def test_of_what_was_read_natively_before_not_the_smallest_difference_passes(
     """It is read so again: nothing rounds in another way than the source."""
     source = file(natively(dtype, block)[0])
     assert two_percent_at_most(source, by)
-    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs on \d+ of 11 samples"):
         file_pipeline.encode(source, target, optimize=optimize)
     assert list(source.parent.iterdir()) == [source]
@@ -358,7 +359,7 @@ def test_a_small_difference_passes_only_where_a_native_kernel_was_chosen(
 ):
     source = file(natively("int8", 16)[1])
     assert two_percent_at_most(source, by) is (by == 700)
-    monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     if passes:
         report = file_pipeline.encode(source, target, optimize=optimize)
         assert tiny_models.operator_names(serde.read(target)) == ["FULLY_CONNECTED"]
