@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tflite_sparse.commands.report import rebuild_report as rebuild_report
     from tflite_sparse.commands.scan import scan as scan
     from tflite_sparse.commands.sweep.command import sweep as sweep
+    from tflite_sparse.commands.verify import verify as verify
     from tflite_sparse.results.export import Report as Report
     from tflite_sparse.settings import BenchSettings as BenchSettings
     from tflite_sparse.settings import DecodeSettings as DecodeSettings
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tflite_sparse.settings import SweepSettings as SweepSettings
     from tflite_sparse.settings import VerifySettings as VerifySettings
     from tflite_sparse.sources.dataset import Dataset as Dataset
-    from tflite_sparse.verification.compare_files import verify as verify
 
     __version__: str
 
@@ -49,7 +49,7 @@ _HOMES = {
     "rebuild_report": "commands.report",
     "scan": "commands.scan",
     "sweep": "commands.sweep.command",
-    "verify": "verification.compare_files",
+    "verify": "commands.verify",
     "Dataset": "sources.dataset",
     "Report": "results.export",
     "BenchSettings": "settings",

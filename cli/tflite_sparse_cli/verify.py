@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+import tflite_sparse
 from tflite_sparse.settings import VerifySettings
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.options import json_option, progress_for, quiet_option
@@ -25,18 +27,7 @@ _ORDER = ("against", "target", "samples", "seed", "threads", "tolerance", "input
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @quiet_option
-def verify(
-    file: Path,
-    against: Path,
-    target: str,
-    samples: int,
-    seed: int,
-    threads: int,
-    tolerance: float,
-    input_shapes: dict[str, tuple[int, ...]],
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def verify(file: Path, against: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Check that the .tflite FILE computes what another file does.
 
     Every weight is read back from disk and compared bit for bit, then the outputs of every signature in LiteRT's
@@ -46,13 +37,9 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.backends.protocol import VerifyJob
-    from tflite_sparse.backends.registry import backend
     from tflite_sparse.report.text import verification as verification_tables
 
-    progress = progress_for(quiet)
-    job = VerifyJob(file, against, samples, seed, threads, tolerance, input_shapes, progress)
-    report = backend(target).verify(job)
+    report = tflite_sparse.verify(file, against, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

@@ -286,7 +286,7 @@ def test_options_of_another_target_are_refused_by_verify(source):
     for options in (("--threads", 2), ("--tolerance", 1)):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert "apply to the target litert" in run.stderr
+        assert f"{options[0]} applies to the target litert, not to micro" in run.stderr
 
 
 # C arrays

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "prune": settings.PruneSettings,
     "scan": settings.PruneSettings,
     "sweep": settings.SweepSettings,
+    "verify": settings.VerifySettings,
 }
 CLASSES = {name: value for name, value in vars(settings).items() if name.endswith("Settings")}
 

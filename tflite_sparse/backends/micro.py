@@ -24,7 +24,7 @@ from tflite_sparse.backends.protocol import (
 )
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.codecs.names import MicroCodec
-from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError, VerificationError
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
 from tflite_sparse.flatbuffer.types import Model
@@ -97,8 +97,6 @@ class TensorFlowLiteMicro(Backend):
 
     def verify(self, job: VerifyJob) -> VerificationReport:
         """See the protocol."""
-        if job.threads != 1 or job.tolerance or job.input_shapes:
-            raise SettingsError("threads, tolerance and input_shapes apply to the target litert.")
         check_available()
         return verify(job.file, job.against, samples=job.samples, seed=job.seed, progress=job.progress)
 

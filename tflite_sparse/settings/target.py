@@ -13,6 +13,18 @@ from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 
+def check_target(settings: Settings, target: str) -> None:
+    """Refuse settings that apply to other targets, where they are not what they are by default.
+
+    Raises:
+        ValueError: one does.
+    """
+    for name, field in type(settings).model_fields.items():
+        homes = target_registry.homes_of(name)
+        if homes and target not in homes and getattr(settings, name) != field.get_default(call_default_factory=True):
+            raise ValueError(f"`{name}` applies to the target {target_registry.listed(homes)}, not to {target}")
+
+
 class TargetOptions(TypedDict, total=False):
     """Keywords of :class:`TargetSettings`."""
 
@@ -46,14 +58,7 @@ class TargetSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_target(self) -> TargetSettings:
-        for name, field in type(self).model_fields.items():
-            homes = target_registry.homes_of(name)
-            if not homes or self.target in homes:
-                continue
-            if getattr(self, name) != field.get_default(call_default_factory=True):
-                raise ValueError(
-                    f"`{name}` applies to the target {target_registry.listed(homes)}, not to {self.target}"
-                )
+        check_target(self, self.target)
         return self
 
     @property
