@@ -19,7 +19,10 @@ def test_each_target_has_a_backend(name):
 @pytest.mark.parametrize("name", TARGETS)
 def test_options_and_types_that_it_names_are_there(name):
     """A name that is misspelt would let an option of another target pass."""
-    traits, fields = TARGETS[name], EncodeSettings.model_fields | ExportSettings.model_fields
+    traits, fields = (
+        TARGETS[name],
+        EncodeSettings.model_fields | ExportSettings.model_fields | VerifySettings.model_fields,
+    )
     assert traits.options <= set(fields)
     assert {each.option for each in traits.extra_files} - {None} <= traits.options
     assert set(traits.activations) <= set(get_args(Activations))
