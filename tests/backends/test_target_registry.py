@@ -7,7 +7,7 @@ import pytest
 from tflite_sparse import target_registry
 from tflite_sparse.backends.protocol import Backend
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings
+from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, VerifySettings
 from tflite_sparse.target_registry import TARGETS
 
 
@@ -19,10 +19,8 @@ def test_each_target_has_a_backend(name):
 @pytest.mark.parametrize("name", TARGETS)
 def test_options_and_types_that_it_names_are_there(name):
     """A name that is misspelt would let an option of another target pass."""
-    traits, fields = (
-        TARGETS[name],
-        EncodeSettings.model_fields | ExportSettings.model_fields | VerifySettings.model_fields,
-    )
+    traits = TARGETS[name]
+    fields = EncodeSettings.model_fields | ExportSettings.model_fields | VerifySettings.model_fields
     assert traits.options <= set(fields)
     assert {each.option for each in traits.extra_files} - {None} <= traits.options
     assert set(traits.activations) <= set(get_args(Activations))
