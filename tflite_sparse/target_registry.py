@@ -71,7 +71,7 @@ TARGETS: dict[str, Traits] = {
     "litert": Traits(
         module="tflite_sparse.backends.litert",
         runtime="LiteRT",
-        options=frozenset({"optimize", "input_shapes", "unverified"}),
+        options=frozenset({"optimize", "input_shapes", "unverified", "threads", "tolerance"}),
         activations=("int8", "int16", "float32"),
         plans_memory_ahead=False,  # LiteRT resizes tensors while it runs
         runs_here=True,

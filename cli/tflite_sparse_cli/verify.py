@@ -56,7 +56,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 def verify(
     file: Path,
     against: Path,
-    target: str,
+    target: RunnableTarget,
     samples: int,
     seed: int,
     threads: int,
@@ -74,13 +74,20 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.backends.protocol import VerifyJob
-    from tflite_sparse.backends.registry import backend
+    import tflite_sparse
     from tflite_sparse.report.text import verification as verification_tables
 
-    progress = progress_for(quiet)
-    job = VerifyJob(file, against, samples, seed, threads, tolerance, input_shapes, progress)
-    report = backend(target).verify(job)
+    report = tflite_sparse.verify(
+        file,
+        against,
+        target=target,
+        samples=samples,
+        seed=seed,
+        threads=threads,
+        tolerance=tolerance,
+        input_shapes=input_shapes,
+        progress=progress_for(quiet),
+    )
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

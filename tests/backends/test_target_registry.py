@@ -1,5 +1,6 @@
 """What the registry says of each target is true of the package."""
 
+import inspect
 from typing import get_args
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tflite_sparse import target_registry
 from tflite_sparse.backends.protocol import Backend
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.commands.verify import verify
 from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings
 from tflite_sparse.target_registry import TARGETS
 
@@ -19,8 +21,9 @@ def test_each_target_has_a_backend(name):
 @pytest.mark.parametrize("name", TARGETS)
 def test_options_and_types_that_it_names_are_there(name):
     """A name that is misspelt would let an option of another target pass."""
-    traits, fields = TARGETS[name], EncodeSettings.model_fields | ExportSettings.model_fields
-    assert traits.options <= set(fields)
+    traits = TARGETS[name]
+    of_verify = set(inspect.signature(verify).parameters)
+    assert traits.options <= {*EncodeSettings.model_fields, *ExportSettings.model_fields, *of_verify}
     assert {each.option for each in traits.extra_files} - {None} <= traits.options
     assert set(traits.activations) <= set(get_args(Activations))
 
