@@ -39,5 +39,5 @@ def test_outputs_come_nearer_to_those_of_the_unpruned_model(model3, digits, tmp_
 
 @pytest.mark.parametrize("settings", [{}, {"int8": True, "activations": "float32"}])
 def test_it_needs_integer_biases(settings):
-    with pytest.raises(SettingsError, match="bias_correction speaks of integer biases"):
+    with pytest.raises(SettingsError, match="`bias_correction` applies to integer biases"):
         ExportSettings(bias_correction=True, **settings)

@@ -157,8 +157,8 @@ def test_forms(form, model_files, digits, write, tmp_path):
             {},
             "rule 1: precision = 'float32' finds no operator of wines/dropped",
         ),
-        ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "speaks of int8 files for LiteRT"),
-        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "applies to int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "applies to int8 files for LiteRT"),
         ('layers = "first"\nprecision = "half"', {}, "rule 1: precision = 'half': input should be 'int8' or 'float32'"),
     ],
 )

@@ -288,7 +288,7 @@ def test_options_of_another_target_are_refused_by_verify(source):
     for options, name in ((("--threads", 2), "threads"), (("--tolerance", 1), "tolerance")):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert f"{name}: settings that apply to the target litert, not to micro" in run.stderr
+        assert f"--{name} applies to the target litert, not to micro" in run.stderr
 
 
 # C arrays
@@ -325,11 +325,11 @@ def test_c_array_is_written_with_the_file_or_not_at_all(source, tmp_path):
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("litert", ("--micro-codec", "prune"), "micro_codec speaks of the target micro, not of litert"),
-        ("litert", ("--micro-min-saving", 1), "micro_min_saving speaks of the target micro"),
-        ("ethos-u", ("--c-array",), "c_array speaks of the target micro, not of ethos-u"),
-        ("micro", ("--optimize", "latency"), "optimize speaks of the target litert, not of micro"),
-        ("micro", ("--accelerator-config", "ethos-u85-256"), "accelerator_config speaks of the target ethos-u"),
+        ("litert", ("--micro-codec", "prune"), "--micro-codec applies to the target micro, not to litert"),
+        ("litert", ("--micro-min-saving", 1), "--micro-min-saving applies to the target micro"),
+        ("ethos-u", ("--c-array",), "--c-array applies to the target micro, not to ethos-u"),
+        ("micro", ("--optimize", "latency"), "--optimize applies to the target litert, not to micro"),
+        ("micro", ("--accelerator-config", "ethos-u85-256"), "--accelerator-config applies to the target ethos-u"),
     ],
 )
 def test_options_of_another_target(target, options, words, source, tmp_path):

@@ -101,7 +101,7 @@ def _weights_only(
     if not settings.unverified and not _is_beyond_runtimes(reference):
         raise ExecutionError(
             f"outputs cannot be compared, so that nothing was written: {str(error).rstrip('.')}.\n"
-            "To have the file all the same, say --unverified."
+            "To have the file all the same, say `unverified=True`."
         ) from error
     return engine.verify(file, reference, Nowhere(str(error)), MadeUp(0), progress=timed)
 

@@ -112,7 +112,7 @@ def compare_with_dense(job: ExportJob, share_of_range: float) -> VerificationRep
             progress=job.progress,
         )
     except InputShapeError as error:
-        cure = "Give data (--data), whose sizes are taken, or a fixed size in the model."
+        cure = "Give `data`, whose sizes are taken, or a fixed size in the model."
         raise InputShapeError(error.problem, cure) from error
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from typing_extensions import Unpack
 
 from tflite_sparse import target_registry
 from tflite_sparse.backends import check_outputs as output_check
@@ -22,15 +23,17 @@ from tflite_sparse.planning import decoder
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
-from tflite_sparse.settings import DecodeSettings, EncodeSettings
+from tflite_sparse.settings import AnyPath, DecodeOptions, DecodeSettings, EncodeOptions, EncodeSettings
+from tflite_sparse.settings.keywords import takes
 
 
+@takes(EncodeSettings, EncodeOptions)
 def encode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[EncodeOptions],
 ) -> EncodingReport:
     """Write the ``.tflite`` at ``source`` as the smallest file that the target takes and that computes the same.
 
@@ -41,7 +44,7 @@ def encode(
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.EncodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.
@@ -94,12 +97,13 @@ def _publish(files: Mapping[Path, bytes | Path]) -> None:
             temporary.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
 
 
+@takes(DecodeSettings, DecodeOptions)
 def decode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[DecodeOptions],
 ) -> DecodingReport:
     """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
 
@@ -110,7 +114,7 @@ def decode(
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.DecodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.backends.protocol import InspectedFile
 from tflite_sparse.backends.registry import backend
@@ -33,26 +33,27 @@ from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op
-from tflite_sparse.runtime.input_shapes import Shapes
+from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
 
 
-def inspect(
-    file: str | os.PathLike[str], *, input_shapes: Shapes | None = None, progress: Progress | None = None
-) -> Inspection:
+@takes(InspectSettings, InspectOptions)
+def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpack[InspectOptions]) -> Inspection:
     """Inspect a ``.tflite`` file. Nothing is written.
 
     Each target's runtimes load it, and it is encoded and decoded in memory for the estimates.
 
     Args:
         file: the file.
-        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         progress: receives stages.
+        **settings: see below.
 
     Raises:
         FlatbufferError: it cannot be read or is damaged.
-        SettingsError: a shape does not fit.
+        SettingsError: a setting is unknown, or a shape does not fit.
     """
+    input_shapes = InspectSettings(**settings).input_shapes
     path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size

@@ -281,12 +281,14 @@ def _not_found(
     name, detail = next(
         each for each in zip(_names(path, details, signature), details, strict=True) if _is_open(each[1])
     )
-    example = ",".join(str(size) if size >= 0 else "N" if place else "1" for place, size in enumerate(detail.signature))
+    example = ", ".join(
+        str(size) if size >= 0 else "N" if place else "1" for place, size in enumerate(detail.signature)
+    )
     problem = (
         f"{path}: no size of its input {name!r} ({in_words(detail.signature)}) was found that runs, of {len(sizes)} "
         f"from {min(sizes):,} to {max(sizes):,} ({reason.rstrip('.')})."
     )
-    return InputShapeError(problem, f"Give one: --input-shape {name}={example}")
+    return InputShapeError(problem, f"Give one: `input_shapes={{{name!r}: ({example})}}`.")
 
 
 def _listed(names: Iterable[str]) -> str:

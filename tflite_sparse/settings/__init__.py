@@ -1,15 +1,34 @@
-"""Frozen, typed settings that refuse unknown keys and values out of range: one module a command, and shared parts."""
+"""Frozen, typed settings that refuse unknown keys and values out of range: one module a command, and shared parts.
 
-from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.export import ExportSettings
+``XOptions`` are the same as keywords: what the functions of :mod:`tflite_sparse` take, for editors and type checkers.
+"""
+
+from tflite_sparse.settings.base import (
+    Flag,
+    Settings,
+)
+from tflite_sparse.settings.export import (
+    ExportOptions,
+    ExportSettings,
+)
 from tflite_sparse.settings.files import (
+    BenchOptions,
+    BenchSettings,
+    DecodeOptions,
     DecodeSettings,
+    EncodeOptions,
     EncodeSettings,
-    InputShapes,
-    InputShapeSettings,
+    InspectOptions,
+    InspectSettings,
+    VerifyOptions,
+    VerifySettings,
+    WrittenFileOptions,
     WrittenFileSettings,
 )
-from tflite_sparse.settings.fit import FitSettings
+from tflite_sparse.settings.fit import (
+    FitOptions,
+    FitSettings,
+)
 from tflite_sparse.settings.kinds import (
     ANY_DROP,
     DEFAULT_DROP,
@@ -20,18 +39,48 @@ from tflite_sparse.settings.kinds import (
     METRICS,
     Activations,
     Alternatives,
+    AnyPath,
     Bytes,
     Calibration,
     DenseScales,
+    FittedTarget,
+    InputShapes,
     Metric,
     Optimize,
     Recurrent,
+    RunnableTarget,
     Sparsity,
     Target,
 )
-from tflite_sparse.settings.prune import PruneSettings, PruningSettings
-from tflite_sparse.settings.sweep import SweepSettings
-from tflite_sparse.settings.target import TargetSettings
+from tflite_sparse.settings.prune import (
+    PruneOptions,
+    PruneSettings,
+    PruningOptions,
+    PruningSettings,
+    ScheduleOptions,
+)
+from tflite_sparse.settings.shared import (
+    ConversionOptions,
+    ConversionSettings,
+    InputShapeOptions,
+    InputShapeSettings,
+    OutOptions,
+    OutSettings,
+    ScoreOptions,
+    ScoreSettings,
+    SourceOptions,
+    SourceSettings,
+    TrainingOptions,
+    TrainingSettings,
+)
+from tflite_sparse.settings.sweep import (
+    SweepOptions,
+    SweepSettings,
+)
+from tflite_sparse.settings.target import (
+    TargetOptions,
+    TargetSettings,
+)
 
 __all__ = [
     "ANY_DROP",
@@ -43,24 +92,55 @@ __all__ = [
     "METRICS",
     "Activations",
     "Alternatives",
+    "AnyPath",
+    "BenchOptions",
+    "BenchSettings",
     "Bytes",
     "Calibration",
+    "ConversionOptions",
+    "ConversionSettings",
+    "DecodeOptions",
     "DecodeSettings",
     "DenseScales",
+    "EncodeOptions",
     "EncodeSettings",
+    "ExportOptions",
     "ExportSettings",
+    "FitOptions",
     "FitSettings",
+    "FittedTarget",
+    "Flag",
+    "InputShapeOptions",
     "InputShapeSettings",
     "InputShapes",
+    "InspectOptions",
+    "InspectSettings",
     "Metric",
     "Optimize",
+    "OutOptions",
+    "OutSettings",
+    "PruneOptions",
     "PruneSettings",
+    "PruningOptions",
     "PruningSettings",
     "Recurrent",
+    "RunnableTarget",
+    "ScheduleOptions",
+    "ScoreOptions",
+    "ScoreSettings",
     "Settings",
+    "SourceOptions",
+    "SourceSettings",
     "Sparsity",
+    "SweepOptions",
     "SweepSettings",
     "Target",
+    "TargetOptions",
     "TargetSettings",
+    "TrainingOptions",
+    "TrainingSettings",
+    "VerifyOptions",
+    "VerifySettings",
+    "WrittenFileOptions",
     "WrittenFileSettings",
 ]

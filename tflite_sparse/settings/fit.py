@@ -2,80 +2,102 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from tflite_sparse.settings.base import Settings
+from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import (
     ANY_DROP,
     DEFAULT_DROP,
-    DEFAULT_OUT,
     Bytes,
-    DenseScales,
+    Count,
+    CountFromZero,
+    Drop,
     FittedTarget,
-    Metric,
-    Recurrent,
+    Seed,
+)
+from tflite_sparse.settings.shared import (
+    BUILDER,
+    ConversionOptions,
+    ConversionSettings,
+    OutOptions,
+    OutSettings,
+    ScoreOptions,
+    ScoreSettings,
+    SourceOptions,
+    SourceSettings,
+    TrainingOptions,
+    TrainingSettings,
 )
 from tflite_sparse.target_registry import DEFAULT_TARGET
 
 
-class FitSettings(Settings):
-    """What :func:`tflite_sparse.fit` does.
+class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
+    """Keywords of :func:`tflite_sparse.fit`."""
 
-    Attributes:
-        budget: bytes that the file may have, or the same in words (``"100kB"``).
-        gate: instead of a budget: the smallest file that loses no more than ``max_accuracy_drop``.
-        max_accuracy_drop: the accuracy gate, as a share: dense float32 minus sparse. None: 0.01 with ``gate``, no gate
-            with a budget.
-        target: the runtime of the file.
-        blocks: what may become zero together, outputs x inputs; each kernel gets the one that pays.
-        epochs: of training while a plan is pruned to. 0: masks only.
-        train_epochs: of a model that is trained here first: the demo network, or what ``builder`` returns.
-        batch_size: samples of one step.
-        learning_rate: the highest; it falls to zero along a cosine.
-        rounds: how many times at most the plan is tightened and trained again where the file came out too large.
-        io: type of inputs and outputs of the int8 files.
-        recurrent: how recurrent layers are written, as for an export.
-        dense_scales: of the kernels of Dense layers, as for an export.
-        calibration_samples: how many training samples the quantiser sees.
-        metric: how outputs are scored, as for an export. Kernels are chosen by the loss, whatever it is.
-        seed: of initialisation, order, dropout and the split.
-        resume: go on with an interrupted run.
-        out: folder for the files.
-        custom_objects: Python file that defines the model's own layers; it is run.
-        builder: ``path/to/module.py:function`` that returns the model to train, instead of a model; it is run.
-    """
+    budget: int | str | None
+    gate: bool
+    max_accuracy_drop: float | None
+    target: FittedTarget
+    blocks: Sequence[str]
+    epochs: int
+    train_epochs: int
+    rounds: int
+    io: Literal["int8", "float32"] | None
+    seed: int
+    resume: bool
 
-    budget: Bytes | None = None
-    gate: bool = False
-    max_accuracy_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    target: FittedTarget = DEFAULT_TARGET
-    blocks: tuple[str, ...] = ("1x1", "1x4", "1x16")
-    epochs: Annotated[int, Field(ge=0)] = 10
-    train_epochs: Annotated[int, Field(ge=1)] = 30
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    rounds: Annotated[int, Field(ge=1)] = 4
-    io: Literal["int8", "float32"] | None = None
-    recurrent: Recurrent = "auto"
-    dense_scales: DenseScales = "per-channel"
-    calibration_samples: Annotated[int, Field(ge=1)] = 200
-    metric: Metric = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    resume: bool = False
-    out: Path = DEFAULT_OUT
-    custom_objects: Path | None = None
-    builder: str | None = None
+
+class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+    """What :func:`tflite_sparse.fit` does."""
+
+    budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
+        None, description="What the file may have: 100kB (100,000), 100KiB, 1.5MB, 100000."
+    )
+    gate: bool = Field(
+        False,
+        description="Instead of a budget: the smallest file that loses no more than `max_accuracy_drop`.",
+    )
+    max_accuracy_drop: Annotated[Drop | None, Flag(default=f"{DEFAULT_DROP:g} with `gate`, none with `budget`")] = (
+        Field(
+            None,
+            description="The gate fails if accuracy falls by more than this share against the dense float32 model.",
+        )
+    )
+    target: FittedTarget = Field(
+        DEFAULT_TARGET,
+        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.",
+    )
+    blocks: Annotated[tuple[str, ...], Flag("block", metavar="BLOCKS")] = Field(
+        ("1x1", "1x4", "1x16"),
+        description="What may become zero together, outputs x inputs; each kernel gets the one that pays.",
+    )
+    epochs: CountFromZero = Field(10, description="Of training while a plan is pruned to; 0: masks only.")
+    train_epochs: Count = Field(30, description="Without `model`: of training the dense one first.")
+    rounds: Count = Field(
+        4,
+        description="How many times at most a plan is carried out, where the file comes out too large.",
+    )
+    io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
+        None, description="Type of inputs and outputs of the file."
+    )
+    seed: Seed = Field(0, description="Of initialisation, order, dropout and split.")
+    resume: bool = Field(False, description="Go on with an interrupted run.")
+    builder: Annotated[str | None, BUILDER] = Field(
+        None,
+        description="Instead of `model`: a function without arguments that returns the built Keras model to train. It "
+        "is run.",
+    )
 
     @pydantic.model_validator(mode="after")
     def _one_aim(self) -> FitSettings:
         if self.gate == (self.budget is not None):
-            raise ValueError("give a budget (--budget 100kB) or gate (--gate), one of the two")
+            raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
-            raise ValueError("blocks: give one or more, each once (--block 1x1,1x16)")
+            raise ValueError("give one or more blocks, each once, as `blocks=('1x1', '1x16')`")
         return self
 
     @property

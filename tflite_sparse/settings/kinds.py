@@ -1,7 +1,8 @@
-"""The types of settings that several commands share, and the defaults that are known by a name."""
+"""Types and named defaults of settings."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from tflite_sparse.codecs.names import MicroCodec as MicroCodec
 from tflite_sparse.target_registry import FittedTarget as FittedTarget
+from tflite_sparse.target_registry import RunnableTarget as RunnableTarget
 from tflite_sparse.target_registry import Target as Target
 
 DEFAULT_OUT = Path("tflite-sparse-out")
@@ -26,7 +29,20 @@ Activations = Literal["int8", "int16", "float32"]
 Calibration = Literal["min-max", "percentile", "mse"]
 DenseScales = Literal["per-channel", "per-tensor"]
 Recurrent = Literal["auto", "loop", "unroll", "step"]
+Schedule = Literal["polynomial", "constant"]
+Scope = Literal["layer", "global"]
+Grid = Literal["full", "families"]
+Kernels = Literal["default", "builtin"]
+
+Count = Annotated[int, Field(ge=1)]
+CountFromZero = Annotated[int, Field(ge=0)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0)]
+Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""How much accuracy may fall; see :data:`DEFAULT_DROP`."""
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+AnyPath = str | os.PathLike[str]
+"""A path as a caller gives it; settings hold a :class:`pathlib.Path`."""
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Beside ``path/to/module.py:function``."""
@@ -58,3 +74,6 @@ def _known_metric(value: str) -> str:
 
 Metric = Annotated[str, pydantic.AfterValidator(_known_metric)]
 """One of :data:`METRICS`, or ``path/to/module.py:function``."""
+
+InputShapes = dict[str, tuple[Count, ...]]
+"""Whole shapes, batch included, by the name of an input."""

@@ -3,62 +3,86 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import Sparsity
+from tflite_sparse.settings.base import Flag, Settings
+from tflite_sparse.settings.kinds import AnyPath, Count, CountFromZero, Schedule, Scope, Seed, Sparsity
+from tflite_sparse.settings.shared import SourceOptions, SourceSettings, TrainingOptions, TrainingSettings
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """Keywords of :class:`PruningSettings` but the sparsity."""
+
+    block: str
+    schedule: Schedule
+    initial_sparsity: float
+    begin: int | None
+    end: int | None
+    frequency: int
+    scope: Scope
+
+
+class PruningOptions(ScheduleOptions, total=False):
+    """Keywords of :class:`PruningSettings`."""
+
+    sparsity: float | None
 
 
 class PruningSettings(Settings):
-    """How kernels are pruned while a model trains.
+    """How kernels are pruned while a model trains."""
 
-    Attributes:
-        sparsity: share of zeros at the end, in [0, 1); may be left out for N:M.
-        block: which weights become zero together, outputs x inputs as the file will have them (``"1x16"``), or N:M
-            along the inputs (``"2:4"``).
-        schedule: ``"polynomial"``, rising along the cubic of Zhu and Gupta (2017); ``"constant"``, all at once.
-        initial_sparsity: of the polynomial schedule at ``begin``.
-        begin: training step of the first mask. None: after a tenth of the steps.
-        end: step of the last mask; they are frozen then. None: after 65 % of the steps.
-        frequency: steps between two masks.
-        scope: whether the sparsity is that of each kernel (``"layer"``) or of all together (``"global"``).
-    """
+    sparsity: Sparsity | None = Field(
+        None, description="Share of zeros in every pruned kernel, from 0 to below 1; N:M has its own."
+    )
+    block: str = Field(
+        "1x1",
+        description="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along "
+        "inputs (2:4).",
+    )
+    schedule: Schedule = Field(
+        "polynomial",
+        description="polynomial: rising along the cubic of Zhu and Gupta (2017); constant: all at once.",
+    )
+    initial_sparsity: Sparsity = Field(0.0, description="Of the polynomial schedule at `begin`.")
+    begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps")] = Field(
+        None, description="Training step of the first mask."
+    )
+    end: Annotated[Count | None, Flag(default="65 % of the steps")] = Field(
+        None, description="Training step of the last mask; it stays until the end."
+    )
+    frequency: Count = Field(100, description="Steps between two masks.")
+    scope: Scope = Field(
+        "layer",
+        description="Whether `sparsity` is that of each kernel, or of all together, ranked by magnitude.",
+    )
 
-    sparsity: Sparsity | None = None
-    block: str = "1x1"
-    schedule: Literal["polynomial", "constant"] = "polynomial"
-    initial_sparsity: Sparsity = 0.0
-    begin: Annotated[int, Field(ge=0)] | None = None
-    end: Annotated[int, Field(ge=1)] | None = None
-    frequency: Annotated[int, Field(ge=1)] = 100
-    scope: Literal["layer", "global"] = "layer"
+
+class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
+    """Keywords of :func:`tflite_sparse.prune`."""
+
+    epochs: int
+    optimizer: str
+    recipe: AnyPath | None
+    allocate: bool
+    resume: bool
+    seed: int
 
 
-class PruneSettings(PruningSettings):
-    """What :func:`tflite_sparse.prune` does.
+class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
+    """What :func:`tflite_sparse.prune` does."""
 
-    Attributes:
-        epochs: of training.
-        batch_size: samples of one step.
-        learning_rate: the highest; it falls to zero along a cosine.
-        optimizer: name of an optimizer of Keras.
-        recipe: TOML file of rules for single kernels, or the name of a preset.
-        allocate: scan how much each kernel loses, and spread the sparsity over the kernels accordingly.
-        resume: go on from the checkpoint of an interrupted run.
-        seed: of initialisation, order and dropout.
-        custom_objects: Python file that defines the model's own layers; it is run.
-        builder: as :class:`ExportSettings` has it.
-    """
-
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    optimizer: str = "adam"
-    recipe: Path | None = None
-    allocate: bool = False
-    resume: bool = False
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    custom_objects: Path | None = None
-    builder: str | None = None
+    epochs: Count = Field(10, description="Of training.")
+    optimizer: str = Field("adam", description="Name of an optimizer of Keras.")
+    recipe: Path | None = Field(
+        None,
+        description="TOML file of rules for single kernels, or a preset: litert, micro, ethos-u, native.",
+    )
+    allocate: bool = Field(
+        False,
+        description="Scan first, then spread `sparsity` over the kernels so that the least is lost.",
+    )
+    resume: bool = Field(False, description="Go on from the last full epoch of an interrupted run.")
+    seed: Seed = Field(0, description="Of initialisation, order, dropout and splits.")

@@ -30,8 +30,8 @@ BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
 
 _WITHOUT_MASK = (
-    "Keep float32 activations (--activations float32), or build the model without its mask, load the weights, and feed "
-    "only the steps that count."
+    "Keep float32 activations (`activations='float32'`), or build the model without its mask, load the weights, and "
+    "feed only the steps that count."
 )
 _COMPARED_SAMPLES = 8
 _STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
@@ -141,7 +141,7 @@ class Converter:
         if inexact:
             words = "; ".join(f"input {name!r} {reason}" for name, reason in inexact.items())
             if self.settings.io is not None:
-                raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave --io out.")
+                raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave `io` out.")
             self.progress.note(f"{words}: inputs stay float32")
             self._quantise(source, path, stage, input_io="float32")
             converted = serde.read(path)

@@ -36,31 +36,31 @@ ALL_FILES = (
 )
 
 
-def check_folder(folder: Path, option: str = "--out", names: Iterable[str] = ALL_FILES) -> None:
+def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_FILES) -> None:
     """Find out before the work whether files of these names can be written; leave nothing behind.
 
     Args:
         folder: where to.
-        option: how messages call it.
+        setting: the one that names it.
         names: of the files that may be written.
 
     Raises:
         OutputError: it cannot.
     """
     if folder.is_symlink() and not folder.exists():
-        raise OutputError(f"{folder} is a link that leads nowhere; {option} takes a folder.")
+        raise OutputError(f"{folder} is a link that leads nowhere; `{setting}` takes a folder.")
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; {option} takes a folder.")
+        raise OutputError(f"{folder} is a file; `{setting}` takes a folder.")
     for name in names:
         if (folder / name).is_dir():
             raise OutputError(
-                f"{folder / name} is a folder where a file is to be written; move it or choose another {option}."
+                f"{folder / name} is a folder where a file is to be written; move it or choose another `{setting}`."
             )
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     try:
         files.temporary_name_beside(nearest / "probe").unlink()
     except OutputError as error:
-        raise OutputError(f"cannot write to {option} {folder}: {error.__cause__}.") from error
+        raise OutputError(f"cannot write to `{setting}` {folder}: {error.__cause__}.") from error
 
 
 def delivered(models: report_model.Models) -> list[str]:

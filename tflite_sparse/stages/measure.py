@@ -156,7 +156,7 @@ class Measuring:
         assert best is not None
         seconds = None if settings.alternatives == "all" else sum(self.progress.seconds.values())
         limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
-        self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (--alternatives none tries none)")
+        self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (`alternatives='none'` tries none)")
         trials = alternatives_pipeline.Trials(
             pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
         )
