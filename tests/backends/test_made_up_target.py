@@ -9,7 +9,7 @@ from pathlib import Path
 import made_up_target
 import pytest
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.target_registry import TARGETS
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-import micro_process
-from huffman_bound import bits_of_a_huffman_code
-from random_constants import constants, damaged
-from random_layouts import same_bits
-from tally import tally
+from helpers import micro_process
+from helpers.huffman_bound import bits_of_a_huffman_code
+from helpers.random_constants import constants, damaged
+from helpers.random_layouts import same_bits
+from helpers.tally import tally
 from tflite_sparse.codecs import decodable, huffman, huffman_code, huffman_stream
 from tflite_sparse.codecs.decodable import WHOLE, Decodable
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huffman_bound import bits_of_a_huffman_code
+from helpers.huffman_bound import bits_of_a_huffman_code
 from tflite_sparse.codecs import huffman_code
 
 

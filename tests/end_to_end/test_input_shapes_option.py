@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-import odd_models
-import tiny_models
-from tools import run_cli
+from helpers import odd_models, tiny_models
+from helpers.tools import run_cli
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def test_shapes_are_given_once_and_for_litert(written):
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", "--unverified")
     assert "--unverified applies to the target litert, not to micro" in run.stderr
     run = run_cli("verify", path, "--against", path, "--target", "micro", *shape)
-    assert "--input-shape applies to the target litert" in run.stderr
+    assert "--input-shape applies to the target litert, not to micro" in run.stderr
 
 
 @pytest.mark.slow

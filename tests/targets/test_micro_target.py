@@ -10,8 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-import micro_process
-import tiny_models
+from helpers import micro_process, tiny_models
 from tflite_sparse.codecs import bitmask
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.names import CODECS, Named

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs

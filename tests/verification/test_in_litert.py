@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.in_litert import LiteRTRuntime

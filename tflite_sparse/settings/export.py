@@ -157,8 +157,8 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         if self.android_assets is not None and not (self.int8 and self.traits.takes_android_assets):
             homes = target_registry.names_where(lambda traits: traits.takes_android_assets)
             raise ValueError(
-                f"`android_assets` applies to int8 files for the target {target_registry.listed(homes)}: "
-                "add `int8=True`"
+                f"`android_assets` applies to int8 files for the target {target_registry.listed(homes)}: add "
+                "`int8=True`"
             )
         if self.android_assets is not None and self.io_or_default == "int16":
             raise ValueError('LiteRT\'s Kotlin API has no int16: add `io="float32"` to `android_assets`')

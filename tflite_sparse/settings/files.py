@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
-from tflite_sparse.settings.target import ForTarget, TargetOptions, TargetSettings
+from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET
 
 
@@ -71,7 +72,7 @@ class VerifyOptions(InputShapeOptions, total=False):
     tolerance: float
 
 
-class VerifySettings(ForTarget, InputShapeSettings):
+class VerifySettings(InputShapeSettings):
     """What :func:`tflite_sparse.verify` does."""
 
     target: RunnableTarget = Field(
@@ -87,6 +88,11 @@ class VerifySettings(ForTarget, InputShapeSettings):
         description="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be "
         "equal.",
     )
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> VerifySettings:
+        check_target(self, self.target)
+        return self
 
 
 class BenchOptions(InputShapeOptions, total=False):
