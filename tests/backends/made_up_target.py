@@ -32,12 +32,13 @@ if __name__ == "__main__":
     register()
     exec(sys.argv[1])  # noqa: S102 - of a test
 else:
-    from tflite_sparse.backends.protocol import Backend, Encoded, Exported
+    from tflite_sparse.backends.protocol import Backend, Made
     from tflite_sparse.planning import encoder
-    from tflite_sparse.results.export import Verification
     from tflite_sparse.results.target_part import TargetPart
     from tflite_sparse.targets.form import Answer
-    from tflite_sparse.verification import compare_files
+    from tflite_sparse.verification import engine
+    from tflite_sparse.verification.runtimes import Nowhere
+    from tflite_sparse.verification.samples import MadeUp as Samples
 
     class MadeUp(Backend):
         def planned(self, settings):
@@ -45,16 +46,10 @@ else:
 
         def encode(self, job):
             choices = encoder.encode_file(job.source, job.file, self.planned(job.settings))
-            verified = compare_files.verify(job.file, job.source, kernels=(), not_compared="it is made up")
-            return Encoded(choices, verified, *self._beside(job))
-
-        def export(self, job):
-            choices = encoder.encode_file(job.source, job.file, self.planned(job.settings))
-            verified = Verification(weights_bit_exact=True, outputs_bit_exact=False, samples=0, runtimes=[])
-            return Exported(choices, verified, [], *self._beside(job))
-
-        def _beside(self, job):
+            verified = engine.verify(job.file, job.source, Nowhere("it is made up"), Samples(0), progress=job.progress)
             part = TargetPart(numbers={"flash_bytes": 7}, sentences=["It takes 7 bytes of flash."])
-            return part, dict.fromkeys(job.extra_files, b"made up")
+            return Made(choices, verified, part, dict.fromkeys(job.extra_files, b"made up"))
+
+        export = encode
 
     BACKEND = MadeUp()

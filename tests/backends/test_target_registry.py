@@ -10,6 +10,8 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, VerifySettings
 from tflite_sparse.target_registry import TARGETS
 
+SETTINGS = (EncodeSettings, ExportSettings, VerifySettings)
+
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_each_target_has_a_backend(name):
@@ -20,8 +22,7 @@ def test_each_target_has_a_backend(name):
 def test_options_and_types_that_it_names_are_there(name):
     """A name that is misspelt would let an option of another target pass."""
     traits = TARGETS[name]
-    fields = EncodeSettings.model_fields | ExportSettings.model_fields | VerifySettings.model_fields
-    assert traits.options <= set(fields)
+    assert traits.options <= {name for each in SETTINGS for name in each.model_fields}
     assert {each.option for each in traits.extra_files} - {None} <= traits.options
     assert set(traits.activations) <= set(get_args(Activations))
 

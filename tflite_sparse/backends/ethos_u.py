@@ -7,13 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tflite_sparse.backends import litert
-from tflite_sparse.backends.protocol import (
-    Backend,
-    Encoded,
-    Exported,
-    ExportJob,
-    FileJob,
-)
+from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError, OutputError
 from tflite_sparse.flatbuffer import serde
@@ -25,7 +19,9 @@ from tflite_sparse.runtime import announced_shapes, vela
 from tflite_sparse.settings import TargetSettings
 from tflite_sparse.targets import ethos_u
 from tflite_sparse.targets.form import Answer
-from tflite_sparse.verification import compare_files as comparison
+from tflite_sparse.verification import engine
+from tflite_sparse.verification.runtimes import Nowhere
+from tflite_sparse.verification.samples import MadeUp
 
 _NOT_COMPARED = "nothing here runs what Vela compiles"
 
@@ -38,7 +34,7 @@ class EthosU(Backend):
         del settings
         return _left_dense
 
-    def encode(self, job: FileJob) -> Encoded:
+    def encode(self, job: FileJob) -> Made:
         """See the protocol."""
         (name,) = job.extra_files
         compiled = job.destination.with_name(name)
@@ -50,24 +46,23 @@ class EthosU(Backend):
         refusal = announced_shapes.refusal(job.file)
         if refusal is not None:  # Vela plans memory from them
             raise ExecutionError(f"{job.source} is not for Arm Ethos-U: {refusal}.")
-        with job.progress.stage("verify weights"):
-            verified = comparison.verify(job.file, job.source, kernels=(), not_compared=_NOT_COMPARED)
+        verified = engine.verify(job.file, job.source, Nowhere(_NOT_COMPARED), MadeUp(0), progress=job.progress)
         if not verified.passed:
-            return Encoded(choices, verified)
+            return Made(choices, verified)
         made = job.folder / name
         part = compile_beside(job.file, made, job.settings.accelerator_config, job.progress)
-        return Encoded(choices, verified, part, {name: made})
+        return Made(choices, verified, part, {name: made})
 
-    def export(self, job: ExportJob) -> Exported:
+    def export(self, job: ExportJob) -> Made:
         """See the protocol: the dense file is compared in LiteRT, for nothing here runs what Vela compiles."""
         (name,) = job.extra_files
         with job.progress.stage("encode"):
             choices = write_dense(job.source, job.file)
-        verified, failures = litert.compare_with_dense(job, 0.0)
+        verified = litert.compare_with_dense(job, 0.0)
         made = job.file.with_name(name)
         accelerator = job.settings.accelerator_config
         part = compile_beside(job.file, made, accelerator, job.progress, baseline=job.baseline)
-        return Exported(choices, verified, failures, part, {name: made})
+        return Made(choices, verified, part, {name: made})
 
 
 BACKEND = EthosU()

@@ -6,29 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tflite_sparse.backends import check_outputs, class_names
-from tflite_sparse.backends.protocol import (
-    Backend,
-    Encoded,
-    Exported,
-    ExportJob,
-    FileJob,
-    Inspected,
-    InspectedFile,
-    VerifyJob,
-)
+from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made
 from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.planning import decoder, encoder, fastest, planner
-from tflite_sparse.results.export import Verification
 from tflite_sparse.results.inspection import RuntimeAnswer
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
-from tflite_sparse.runtime.input_shapes import needed
+from tflite_sparse.runtime.input_shapes import Shapes, needed
 from tflite_sparse.settings import TargetSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.targets import litert as target
-from tflite_sparse.verification import compare_files, exactness, export_check
+from tflite_sparse.verification import engine, probes
+from tflite_sparse.verification.engine import Tolerance
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.runtimes import Runtimes
+from tflite_sparse.verification.samples import MadeUp, Real
 
 
 class LiteRT(Backend):
@@ -42,7 +36,7 @@ class LiteRT(Backend):
         """See the protocol: class names."""
         class_names.describe(file, dense, samples)
 
-    def encode(self, job: FileJob) -> Encoded:
+    def encode(self, job: FileJob) -> Made:
         """See the protocol."""
         reference = _reference(job)
         loads = reference == job.source
@@ -53,28 +47,18 @@ class LiteRT(Backend):
         share = fastest.allowed_difference(choices)
         verified = check_outputs.of_encoded(job.file, reference, job.settings, share, job.progress)
         name = str(job.source) if loads else f"{job.source} (decoded)"
-        return Encoded(choices, verified.model_copy(update={"against": name}))
+        return Made(choices, verified.model_copy(update={"against": name}))
 
-    def export(self, job: ExportJob) -> Exported:
+    def export(self, job: ExportJob) -> Made:
         """See the protocol."""
         with job.progress.stage("encode") as on_step:
             choices = encoder.encode_file(job.source, job.file, self.planned(job.settings), on_step=on_step)
             self.finish(job.file, job.source, job.samples)
-        verified, failures = compare_with_dense(job, fastest.allowed_difference(choices))
-        return Exported(choices, verified, failures)
+        return Made(choices, compare_with_dense(job, fastest.allowed_difference(choices)))
 
-    def verify(self, job: VerifyJob) -> VerificationReport:
+    def runtimes(self, threads: int, input_shapes: Shapes | None) -> Runtimes:
         """See the protocol."""
-        return compare_files.verify(
-            job.file,
-            job.against,
-            samples=job.samples,
-            seed=job.seed,
-            threads=job.threads,
-            tolerance=job.tolerance,
-            input_shapes=job.input_shapes,
-            progress=job.progress,
-        )
+        return LiteRTRuntimes(threads=threads, input_shapes=input_shapes)
 
     def inspect(self, file: InspectedFile) -> Inspected:
         """See the protocol: each of LiteRT's runtimes loads the file in a process of its own."""
@@ -108,26 +92,28 @@ class LiteRT(Backend):
 BACKEND = LiteRT()
 
 
-def compare_with_dense(job: ExportJob, share_of_range: float) -> tuple[Verification, list[str]]:
+def compare_with_dense(job: ExportJob, share_of_range: float) -> VerificationReport:
     """Compare the file of an export with the dense one in LiteRT's runtimes: every weight, and outputs on samples.
 
     Args:
         job: the export's.
         share_of_range: by how much outputs may differ.
-
-    Returns:
-        What the report holds of it, and what is wrong.
     """
-    settings, stage = job.settings, job.progress.stage
-    failures = export_check.verify_weights(job.file, job.source, stage)
+    count, seed = job.settings.verification_samples, job.settings.seed
     ordered = None if job.x is None else arrays.ordered(job.x, signature.names_of(job.source).inputs)
+    made_up = MadeUp(count - probes.BOUNDARIES, seed)
     try:
-        probes = exactness.probe_inputs(job.source, ordered, settings.verification_samples, settings.seed)
+        return engine.verify(
+            job.file,
+            job.source,
+            LiteRTRuntimes(litert.ALL_KERNELS, at_once=litert.BATCH, across=False),
+            made_up if ordered is None else Real(ordered, count, seed),
+            tolerance=Tolerance(share_of_range=share_of_range),
+            progress=job.progress,
+        )
     except InputShapeError as error:
         cure = "Give `data`, whose sizes are taken, or a fixed size in the model."
         raise InputShapeError(error.problem, cure) from error
-    compared, wrong = export_check.verify_outputs(job.file, job.source, probes, stage, share_of_range)
-    return export_check.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
 
 
 def _reference(job: FileJob) -> Path:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.errors import SettingsError
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import planner
-from tflite_sparse.results.export import Verification
 from tflite_sparse.results.inspection import RuntimeAnswer
 from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.results.verification import VerificationReport
@@ -24,6 +23,7 @@ from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.verification.runtimes import Runtimes
 
 Run = Callable[..., litert.Outputs]
 """Runs a file on samples, with the arguments of :func:`tflite_sparse.runtime.litert.run`."""
@@ -80,64 +80,20 @@ class ExportJob:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What a target made of a :class:`FileJob`.
+class Made:
+    """What a target made of a job.
 
     Attributes:
         choices: how each constant is stored.
         verification: the comparison of the new file with its source.
         part: what the report of the run shows of the target.
-        files: the extra files by name: contents, or where they lie. None are made of a file that failed the comparison.
+        files: the extra files by name: contents, or where they lie.
     """
 
     choices: list[planner.Choice]
     verification: VerificationReport
     part: AnyTargetPart | None = None
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What a target made of an :class:`ExportJob`.
-
-    Attributes:
-        choices: how each constant is stored.
-        verification: the comparison of the new file with the dense one.
-        failures: what is wrong with it, one sentence each; the file is delivered if there are none.
-        part: what the report of the export shows of the target.
-        files: the extra files by name: contents, or where they lie.
-    """
-
-    choices: list[planner.Choice]
-    verification: Verification
-    failures: list[str]
-    part: AnyTargetPart | None = None
-    files: Mapping[str, bytes | Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyJob:
-    """Two files that ``verify`` compares.
-
-    Attributes:
-        file: the file in question.
-        against: the file that says what it must compute.
-        samples: how many random inputs are run, beside three at the boundaries.
-        seed: of these.
-        threads: of the interpreters.
-        tolerance: by how much outputs may differ, in units of their type.
-        input_shapes: of inputs with open sizes, by name.
-        progress: receives stages and notes.
-    """
-
-    file: Path
-    against: Path
-    samples: int
-    seed: int
-    threads: int
-    tolerance: float
-    input_shapes: Shapes
-    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +137,7 @@ class Backend(Protocol):
         """The forms of constants that the runtime takes, as the planner asks for them; for one model."""
 
     @abstractmethod
-    def encode(self, job: FileJob) -> Encoded:
+    def encode(self, job: FileJob) -> Made:
         """Write the file of ``encode`` and compare it with its source.
 
         Raises:
@@ -191,7 +147,7 @@ class Backend(Protocol):
         """
 
     @abstractmethod
-    def export(self, job: ExportJob) -> Exported:
+    def export(self, job: ExportJob) -> Made:
         """Write the file of ``export`` and compare it with the dense one.
 
         Raises:
@@ -216,15 +172,18 @@ class Backend(Protocol):
         del progress
         return litert.run
 
-    def verify(self, job: VerifyJob) -> VerificationReport:
-        """Compare two files in the target's runtime, for ``verify``.
+    def runtimes(self, threads: int, input_shapes: Shapes | None) -> Runtimes:
+        """The runtimes that ``verify`` compares two files in.
+
+        Args:
+            threads: of interpreters.
+            input_shapes: of inputs with open sizes, by name.
 
         Raises:
-            SettingsError: the target has no runtime here, or does not take one of the settings.
-            ExecutionError: the runtime is not installed, or does not run ``job.against``.
-            FlatbufferError: a file cannot be read.
+            ExecutionError: there is none here.
         """
-        raise SettingsError(f"{job.file} cannot be compared in the runtime of its target: nothing here runs it.")
+        del threads, input_shapes
+        raise ExecutionError("outputs cannot be compared: nothing here runs the files of this target.")
 
     def inspect(self, file: InspectedFile) -> Inspected | None:
         """Load a file in the target's runtimes; None where nothing here has one."""

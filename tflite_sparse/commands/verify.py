@@ -6,12 +6,14 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from tflite_sparse.backends.protocol import VerifyJob
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.settings import AnyPath, VerifyOptions, VerifySettings
 from tflite_sparse.settings.keywords import takes
+from tflite_sparse.verification import engine
+from tflite_sparse.verification.engine import Tolerance
+from tflite_sparse.verification.samples import MadeUp
 
 
 @takes(VerifySettings, VerifyOptions)
@@ -21,8 +23,8 @@ def verify(
     """Compare the weights of two files bit for bit, then their outputs in every form of a runtime.
 
     In LiteRT that is every signature in the default interpreter, its built-in and reference kernels and CompiledModel;
-    in TensorFlow Lite Micro the first graph. Where outputs differ, the first tensor that does is looked for.
-    ``against`` is also compared with itself in one runtime beside another.
+    in TensorFlow Lite Micro the first graph, with each memory for decoded weights. Where outputs differ, the first
+    tensor that does is looked for. ``against`` is also compared with itself in one runtime beside another.
 
     Args:
         file: the file in question.
@@ -41,14 +43,11 @@ def verify(
         InputShapeError: no size of an open input of ``against`` was found that runs.
     """
     checked = VerifySettings(**settings)
-    job = VerifyJob(
-        file=Path(file),
-        against=Path(against),
-        samples=checked.samples,
-        seed=checked.seed,
-        threads=checked.threads,
-        tolerance=checked.tolerance,
-        input_shapes=checked.input_shapes,
-        progress=progress or Silent(),
+    return engine.verify(
+        Path(file),
+        Path(against),
+        backend(checked.target).runtimes(checked.threads, checked.input_shapes),
+        MadeUp(checked.samples, checked.seed),
+        tolerance=Tolerance(steps=checked.tolerance),
+        progress=progress,
     )
-    return backend(checked.target).verify(job)

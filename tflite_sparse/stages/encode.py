@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflite_sparse import target_registry
-from tflite_sparse.backends.protocol import Exported, ExportJob
+from tflite_sparse.backends.protocol import ExportJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
+from tflite_sparse.planning import planner
+from tflite_sparse.results.export import Verification
+from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.stages.convert import BASELINE_INT8
 from tflite_sparse.stages.deliver import SPARSE
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file for the target.
+
+    Attributes:
+        choices: how each constant is stored.
+        verification: the comparison with the dense file, as the report shows it.
+        failures: what is wrong with the file; it is delivered if there are none.
+        part: what the report shows of the target.
+        files: the target's extra files by name: contents, or where they lie.
+    """
+
+    choices: list[planner.Choice]
+    verification: Verification
+    failures: list[str]
+    part: AnyTargetPart | None
+    files: Mapping[str, bytes | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +75,11 @@ class Encoding:
             settings=settings,
             progress=self.progress,
         )
-        return backend(settings.target).export(job)
+        made = backend(settings.target).export(job)
+        return Exported(
+            made.choices,
+            Verification.of(made.verification, settings.traits.runtime),
+            [f"verification: {failure}" for failure in made.verification.failures],
+            made.part,
+            made.files,
+        )
