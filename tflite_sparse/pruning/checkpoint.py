@@ -94,7 +94,7 @@ def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path)
     if different:
         name = different[0]
         raise InputError(
-            f"{path} is of a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
+            f"{path} belongs to a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
             "resume with the same settings, or delete it and start again."
         )
 
