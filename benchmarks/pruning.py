@@ -134,7 +134,7 @@ class StepTime:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps models, files and measurements; a later run resumes from it.",
 )
-@results.results_option
+@results.results_option("pruning")
 def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
     """Train, measure, print and record; missed targets are reported and do not fail the run."""
     data = dataset.load("fashion-mnist")
