@@ -1,4 +1,4 @@
-"""The C++ for microcontroller apps: compiled, and its bytes read back."""
+"""Compile the C++ for microcontroller apps and read its bytes back."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tflite_sparse.errors import ExecutionError
 ARM = "arm-none-eabi-g++"
 STRICT = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
-# What the snippet takes from TensorFlow Lite Micro, declared as there.
+# Declarations of TensorFlow Lite Micro that the snippet uses.
 STAND_INS = {
     "tensorflow/lite/schema/schema_generated.h": """
 namespace tflite { struct Model {}; const Model* GetModel(const void* buffer); }
@@ -59,7 +59,7 @@ template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpRe
     + "};\n}\n",
 }
 
-# Tells which of the operators on its input ("code name" a line) the runtime does not know.
+# Prints the operators of its input ("code name" a line) that the runtime does not know.
 PROBE = """
 import os, sys
 from helpers import tiny_models
@@ -135,7 +135,7 @@ def test_the_array_compiles_for_arm_and_is_aligned_in_read_only_memory(arm, file
 
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 300])
 def test_an_app_reads_the_bytes_back(arm, size, files, tmp_path):
-    """Through the header, included twice; a program that fails to compile if the size were another."""
+    """Include the header twice; compiling fails if the size is wrong."""
     content = bytes(range(256))[-size:] * 2
     source = files(content[:size], "small")
     checks = "".join(f"  if (g_small[{i}] != {value}) return 1;\n" for i, value in enumerate(content[:size]))
@@ -239,7 +239,7 @@ def test_operators_that_the_runtime_does_not_have():
     model = with_decode()
     model.operatorCodes[-1].customCode = "Mine"
     assert micro_code.unsupported(model) == ("Mine",)
-    model.operatorCodes[-1].customCode = "ADD"  # a custom operator, whatever it is called
+    model.operatorCodes[-1].customCode = "ADD"  # a custom operator under a builtin's name
     assert micro_code.unsupported(model) == ("ADD",)
 
 
@@ -251,5 +251,5 @@ def test_the_tables_are_what_the_runtime_has():
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     missing = set(run(sys.executable, "-c", PROBE, input=lines, env=environment).split())
     assert set(builtin) - missing == set(micro_code.METHODS)
-    # "ethos-u" is in builds for chips that have one, and not here.
+    # "ethos-u" exists only in builds for chips with one.
     assert set(custom) - missing == set(micro_code.CUSTOM_METHODS) - {"ethos-u"}

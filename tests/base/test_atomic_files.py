@@ -1,4 +1,4 @@
-"""Files appear whole, with the permissions of a new file, or not at all."""
+"""Test that files appear whole, with the permissions of a new file, or not at all."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tflite_sparse.errors import OutputError
 
 @pytest.fixture
 def umask():
-    """Sets the umask; the old one comes back."""
+    """Set the umask; restore the old one afterwards."""
     old = os.umask(0)
     os.umask(old)
     yield os.umask
@@ -56,7 +56,7 @@ def test_permissions_follow_the_umask(mask, expected, tmp_path, umask):
     files.write_bytes(tmp_path / "ours", b"x")
     (tmp_path / "plain").write_bytes(b"x")
     assert permissions(tmp_path / "ours") == permissions(tmp_path / "plain") == expected
-    assert umask(mask) == mask  # and it is left as it was
+    assert umask(mask) == mask  # unchanged by the write
 
 
 def test_old_file_is_there_until_the_end(tmp_path):
@@ -75,7 +75,7 @@ def test_old_file_is_there_until_the_end(tmp_path):
 
 @pytest.mark.parametrize("existed", [True, False])
 def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(existed, tmp_path, monkeypatch):
-    """A crash in between must not leave the name on a file of which nothing was written yet."""
+    """A crash in between must not leave the name on an empty file."""
     path = tmp_path / "x"
     if existed:
         path.write_bytes(b"old")

@@ -1,4 +1,4 @@
-"""Jobs in many processes: results as they come, workers that die."""
+"""Run jobs in many processes: results in order of completion, workers that die."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ def square(number):
 
 
 def dies_once(marker):
-    """Ends its worker without a word, the first time."""
+    """End the worker silently, the first time."""
     if not Path(marker).exists():
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -40,7 +40,7 @@ def test_every_job_comes_back_from_another_process():
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
     jobs = [tmp_path / f"{number}" for number in range(3)]
-    jobs[1].touch()  # one that goes well, between two that kill their worker
+    jobs[1].touch()  # this job succeeds, between two that kill their worker
     assert dict(parallel.run(dies_once, jobs, parallel.Local(2, 3))) == dict.fromkeys(range(3), "done")
 
 
@@ -85,7 +85,7 @@ def test_points_that_need_much_memory_are_fewer_at_once(monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     monkeypatch.setattr(parallel, "free_bytes", lambda: 10 * 10**9)
     assert parallel.Local(None, 8, 4 * 10**9).workers == 2
-    assert parallel.Local(5, 8, 4 * 10**9).workers == 5  # as was asked for
+    assert parallel.Local(5, 8, 4 * 10**9).workers == 5  # the given number
 
 
 def test_no_ray_cluster(monkeypatch):

@@ -1,4 +1,4 @@
-"""``encode`` and ``decode`` as library functions: what they check before a file gets its name."""
+"""Test the checks of ``encode`` and ``decode`` before a file gets its name."""
 
 import math
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Listening(Silent):
-    """Keeps the notes."""
+    """Keep the notes."""
 
     def __init__(self):
         self.notes = []
@@ -64,14 +64,14 @@ def target(tmp_path):
 
 
 def is_exact(report):
-    """Whether weights and outputs were compared and equal to the bit in each of LiteRT's runtimes."""
+    """Return whether weights and outputs were compared and bit-exact in each of LiteRT's runtimes."""
     found = report.verification
     exact = [runtime.outputs_bit_exact for runtime in found.runtimes]
-    return found.passed and found.samples == 8 + 3 and exact == [True] * 3  # random ones and those at the boundaries
+    return found.passed and found.samples == 8 + 3 and exact == [True] * 3  # random samples and boundaries
 
 
 def natively(dtype, block):
-    """A model whose FULLY_CONNECTED reads its weight sparse, in blocks or (1) unstructured; and the dense one."""
+    """Return a model whose FULLY_CONNECTED reads a sparse weight, in blocks or (1) unstructured; and the dense one."""
     options = {"dtype": dtype, "per_channel": False, "weights": block_sparse(NATIVE_SHAPE, dtype, block)}
     sparse = store_sparse(
         fully_connected(NATIVE_SHAPE, **options), compressed={1}, blocks={1: block} if block > 1 else None
@@ -80,7 +80,7 @@ def natively(dtype, block):
 
 
 def weights_in(model):
-    """How many weights a hand-made model has."""
+    """Count the weights of a hand-made model."""
     return math.prod(find(model)[1].shape)
 
 
@@ -180,7 +180,7 @@ def test_what_is_read_natively_becomes_dense(file, target, dtype, block):
 
 
 def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
-    """DENSIFY in front of an int8 FULLY_CONNECTED, as TensorFlow writes it."""
+    """DENSIFY before an int8 FULLY_CONNECTED, as TensorFlow writes it."""
     source = file(densified(store_sparse(fully_connected(), indices="uint16")))
     with pytest.raises(RuntimeError, match="failed to delegate FULLY_CONNECTED"):
         tiny_models.run_here(source.read_bytes(), tiny_models.samples(fully_connected(), 1))
@@ -192,7 +192,7 @@ def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
 
 
 def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, target, monkeypatch):
-    """Such as a dense file that XNNPACK does not take."""
+    """An example is a dense file that XNNPACK refuses."""
     run = runtime.run_separately
 
     def refusing(path, samples, kernels="default", **options):
@@ -218,7 +218,7 @@ def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
 
 
 def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monkeypatch):
-    """The new file and what it is compared with may fail in the same way: the source still ran."""
+    """The new file and its reference may fail in the same way; the source did run."""
     source = file(densified(store_sparse(conv2d())))
     decode_model = file_pipeline.decoder.decode_model
 
@@ -247,7 +247,7 @@ def test_wrong_weights_are_not_delivered(file, target, command, interpreters, mo
 
 
 def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch):
-    """A mistake that no comparison of weights sees: another scale."""
+    """Change a scale, which no comparison of weights detects."""
     source = file(conv2d())
     monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_scales))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written") as caught:
@@ -263,7 +263,7 @@ def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch
         (lambda: conv2d(density=1.0), "No weights became sparse: 0.0% of them are zeros. Prune the model"),
         (lambda: conv2d(density=0.96), "No weights became sparse: 4.0% of them are zeros. Prune the model"),
         (lambda: odd_models.addition("float32"), "It holds no weights that could become sparse."),
-        (lambda: conv2d(density=0.9), None),  # the table tells why a tenth of zeros does not pay
+        (lambda: conv2d(density=0.9), None),  # the table tells why 10 % zeros are too few
         (conv2d, None),
     ],
 )
@@ -283,7 +283,7 @@ def test_outputs_of_a_decoded_file_are_compared_too(file, target, interpreters, 
 
 
 def test_a_decoded_file_is_compared_where_its_source_runs(file, target):
-    """The default interpreter and CompiledModel do not take DENSIFY in front of an int8 FULLY_CONNECTED."""
+    """The default interpreter and CompiledModel refuse DENSIFY before an int8 FULLY_CONNECTED."""
     report = file_pipeline.decode(file(densified(store_sparse(fully_connected(), indices="uint16"))), target)
     checks = {check.name: check for check in report.verification.runtimes}
     assert "failed to delegate" in checks[runtime.NAMES["default"]].unavailable
@@ -325,7 +325,7 @@ def test_without_the_runtime_of_micro_the_report_says_so(file, target, monkeypat
 
 
 def two_percent_at_most(source, by):
-    """Whether biases that are raised by so much change the outputs of a file, by no more than 2 % of their range."""
+    """Return whether raising the biases changes the outputs of a file, by at most 2 % of their range."""
     model = serde.read(source)
     change_the_biases(by)(model)
     values = tiny_models.samples(serde.read(source), 1)
@@ -342,7 +342,7 @@ def two_percent_at_most(source, by):
 def test_of_what_was_read_natively_before_not_the_smallest_difference_passes(
     file, target, dtype, block, by, optimize, interpreters, monkeypatch
 ):
-    """It is read so again: nothing rounds in another way than the source."""
+    """Its kernel stays the same, so no rounding differs from the source's."""
     source = file(natively(dtype, block)[0])
     assert two_percent_at_most(source, by)
     monkeypatch.setattr(file_pipeline, "encode_file", spoiling(encode_file, change_the_biases(by)))

@@ -1,4 +1,4 @@
-"""``inspect``: what it says about a file, found independently."""
+"""Check the results of ``inspect`` independently."""
 
 import math
 
@@ -51,7 +51,7 @@ def constant(found, name="weight"):
 
 
 def bound(values):
-    """Mask entropy plus entropy of the kept values, in bytes; float32 values, all different, count as they are."""
+    """Mask entropy plus entropy of the kept values, in bytes; float32 values, all different, count in full."""
     kept = values[values != 0]
     share = kept.size / values.size
     bits = values.size * shannon([share, 1 - share], base=2)
@@ -175,7 +175,7 @@ def test_outputs_that_a_signature_lists_otherwise_are_told(file):
 
 
 def test_equal_vectors_stored_once_are_counted_once(tmp_path):
-    """Two constants of equal contents: the second points at the first one's bytes, and takes none."""
+    """Two constants of equal contents: the second points at the first one's bytes and takes none."""
     path = tmp_path / "model.tflite"
     tiny = tiny_models.Tiny()
     values = tiny_models.sparse_weights((40, 40), "float32", 1.0)
@@ -210,7 +210,7 @@ def test_a_constant_in_another_subgraph(file):
 
 
 def test_every_weight_is_listed_also_one_of_zeros_only(file):
-    """Packed, nothing of it is left."""
+    """Packed, no bytes of it are left."""
     path = file(conv2d(weights=np.zeros((16, 3, 3, 64), np.int8)))
     file_pipeline.encode(path, path)
     found = constant(inspect(path))
@@ -229,7 +229,7 @@ def test_runtimes_of_a_dense_and_of_a_sparse_file(file):
 
 
 def test_what_micro_refuses_has_no_size_there(file):
-    """Neither for an operator that it does not run in this form, nor for shapes that are not true."""
+    """Reasons are an operator that it does not run in this form, and wrong shapes."""
     for model, words in (
         (fully_connected(data_dtype="float32"), "FULLY_CONNECTED"),
         (odd_models.dilated(), "it leaves the batch open"),

@@ -1,4 +1,4 @@
-"""What `export --android-assets` writes for an app, and when it writes nothing."""
+"""Test the files that `export --android-assets` writes for an app, and when it writes none."""
 
 import errno
 import json

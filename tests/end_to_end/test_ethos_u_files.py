@@ -1,4 +1,4 @@
-"""``--target ethos-u``: the dense int8 file, and the same compiled by Vela, from the command line."""
+"""Test ``--target ethos-u`` on the command line: the dense int8 file, and the same compiled by Vela."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_a_sparse_source_becomes_dense(source, tmp_path):
     assert out.read_bytes() == (tmp_path / "dense.tflite").read_bytes()
 
 
-def test_what_stays_on_the_cpu_is_told(source):
+def test_operators_left_to_the_cpu_are_reported(source):
     run, _ = encode(source(tiny_models.conv2d(dtype="float32")))
     assert run.code == 0, run.stderr
     (warning,) = run.report["ethos_u"]["warnings"]
@@ -89,7 +89,7 @@ def test_what_stays_on_the_cpu_is_told(source):
     assert run.report["ethos_u"]["file"]["inferences_per_second"] is None
 
 
-def test_words(source):
+def test_text(source):
     given = source(tiny_models.conv2d())
     run = run_cli("encode", given, "-o", given.with_name("out.tflite"), "--target", "ethos-u", "--quiet")
     words = " ".join(run.stdout.split())
@@ -128,7 +128,7 @@ def wide(keras3, tmp_path_factory):
     return path
 
 
-def test_export_puts_the_baseline_beside_it(wide, tmp_path):
+def test_export_compares_with_the_baseline(wide, tmp_path):
     run = run_cli(
         "export", wide, "--sparsity", 0.875, "--int8", "--data", "digits", "--calibration-samples", 20,
         "--max-accuracy-drop", 1, "--target", "ethos-u", "--accelerator-config", "ethos-u65-256",

@@ -1,4 +1,4 @@
-"""Accuracy in the report of an export: metrics, intervals, comparisons, and what the test samples are kept out of."""
+"""Test accuracy in the report of an export: metrics, intervals, comparisons, and uses of the test part."""
 
 import json
 
@@ -11,7 +11,7 @@ from tflite_sparse.sources.dataset import Dataset
 
 
 def poisoned(data):
-    """The same training part, and a test part that would ruin whatever looked at it."""
+    """The same training part, and a test part that would spoil anything that used it."""
     generator = np.random.default_rng(0)
     x = generator.normal(scale=1000, size=data.x_test.shape).astype(np.float32)
     return Dataset(data.name, data.x_train, data.y_train, x, generator.permutation(data.y_test), data.labels)
@@ -19,7 +19,7 @@ def poisoned(data):
 
 @pytest.mark.slow
 def test_the_test_part_changes_nothing_but_scores(model3, digits, tmp_path):
-    """Neither calibration nor fine-tuning sees it: the files are the same to the bit."""
+    """Neither calibration nor fine-tuning uses it: the files are bit-identical."""
     found = {}
     for name, data in (("clean", digits), ("poisoned", poisoned(digits))):
         report = tflite_sparse.export(

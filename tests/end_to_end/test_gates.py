@@ -1,4 +1,4 @@
-"""``export`` of what must not be delivered: the exit code, the sentence, and the files that are there."""
+"""Test ``export`` when a file must not be delivered: exit code, message, and remaining files."""
 
 import json
 
@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch, interpreters):
 
 
 def export(folder, *options):
-    """The exit code and the report on standard output, which is the one in the folder."""
+    """Return the exit code and the report on standard output, which equals the one in the folder."""
     run = run_cli(
         *("export", "model.keras", "--data", folder / "data.npz", "--max-accuracy-drop", 1),
         *("--out", folder / "out", "--json", "--quiet", *options),
@@ -105,7 +105,7 @@ def test_a_sparse_file_that_is_larger_than_the_dense_one_fails_and_is_kept(folde
 
 
 def test_a_sparse_file_that_yields_nan_fails_and_is_kept(folder, monkeypatch):
-    """It computes what the model does, to the bit; the masks made that worthless."""
+    """It computes the same as the model, bit for bit; the masks made that worthless."""
 
     def spoil(tensor, model):
         values = model.buffers[tensor.buffer].data.view(np.float32).copy()

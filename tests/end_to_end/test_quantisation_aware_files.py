@@ -1,4 +1,4 @@
-"""Files of models with fake quantisation, as the converter writes them: in float32 and in int8."""
+"""Inspect and encode files with fake quantisation as the converter writes them, in float32 and in int8."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tflite_sparse.sources import tensorflow_import
 
 @pytest.fixture(scope="module")
 def files(keras2, tmp_path_factory):
-    """By whether the weights are stored int8. Of the last kernel 90 % are zeros; nothing is trained."""
+    """Return files by whether weights are stored int8. The last kernel has 90 % zeros; nothing is trained."""
     import tensorflow_model_optimization as tfmot
 
     tf, layers, folder = tensorflow_import.tensorflow(), keras2.layers, tmp_path_factory.mktemp("aware")

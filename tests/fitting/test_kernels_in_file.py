@@ -1,4 +1,4 @@
-"""Which constant of a file a kernel became, told by its values alone."""
+"""Find the constant of a file that a kernel became, by its values alone."""
 
 import numpy as np
 import pytest
@@ -20,13 +20,13 @@ def weights(*shape, seed=0):
 
 
 def quantised(values, outputs=0):
-    """int8, each output channel by its largest."""
+    """Quantise to int8, each output channel by its largest value."""
     others = tuple(axis for axis in range(values.ndim) if axis != outputs)
     return np.round(values / np.abs(values).max(axis=others, keepdims=True) * 127).astype(np.int8)
 
 
 def file_of(*constants):
-    """A parsed model in which an operator reads each constant."""
+    """Return a parsed model in which an operator reads each constant."""
     tiny = tiny_models.Tiny()
     x = tiny.activation("x", (1, 4), "int8")
     for number, values in enumerate(constants):
@@ -38,7 +38,7 @@ def file_of(*constants):
 
 
 def places(found):
-    """By kernel, the number of the constant in :func:`file_of`."""
+    """Return by kernel the index of the constant in :func:`file_of`."""
     return {name: (constant.tensor - 1) // 2 for name, constant in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""The archive of associated files behind a model: found, kept and moved so that every reader still opens it."""
+"""Test the archive of associated files after a model: it is found, kept and moved, and every reader can open it."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ MODEL = tiny_models.to_bytes(tiny_models.conv2d())
 
 
 def zipped(front=b"", compression=zipfile.ZIP_STORED, comment=b"", members=None):
-    """``front`` and an archive behind it whose offsets count from the start of ``front``."""
+    """Return ``front`` followed by an archive whose offsets count from the start of ``front``."""
     stream = io.BytesIO(front)
     stream.seek(0, io.SEEK_END)
     with zipfile.ZipFile(stream, "a", compression) as archive:
@@ -43,7 +43,7 @@ FORMS = {
 
 
 def opened(content):
-    """The members, and whether a reader that knows no prefix finds them: by offsets from the file's start."""
+    """Return the members, and whether a reader that knows no prefix finds them: by offsets from the file's start."""
     end = content.rindex(b"PK\x05\x06")
     size, offset = struct.unpack_from("<2I", content, end + 12)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -113,7 +113,7 @@ def test_a_file_that_would_become_larger_stays_as_it_is(written):
 
 
 def test_an_archive_inside_the_model_is_part_of_it(written):
-    """A constant that is an archive lies at the very end of a file that a builder wrote from back to front."""
+    """A constant that is an archive lies at the end of a file that a builder wrote from back to front."""
     model = tiny_models.conv2d()
     content = zipped()
     metadata.put(model, "files", content)

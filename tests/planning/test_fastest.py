@@ -31,7 +31,7 @@ def model(dtype="float32", side=256, **options):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Let files take given times: {words that a form has: milliseconds}; dense takes 1."""
+    """Set times of files: {words in a form: milliseconds}; dense takes 1."""
 
     def pretend(**times):
         def interleaved(paths, **_):

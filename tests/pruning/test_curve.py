@@ -1,4 +1,4 @@
-"""Trainings one after the other, as one line."""
+"""Join successive trainings into one curve."""
 
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.results.prune import Curve

@@ -1,4 +1,4 @@
-"""The scan: one kernel masked at a time, every bit given back, and the test part never seen."""
+"""Test the scan: one kernel masked at a time, all bits restored, and the test part unused."""
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ def test_negative_zeros_and_zeros_held_come_back_too(source):
     assert [point.sparsity for point in found.kernels[0].points] == [0.5, 0.75]
 
 
-def test_blocks_are_masked_whole_and_what_n_of_m_reaches_is_told(source):
+def test_blocks_are_masked_whole_and_the_reach_of_n_of_m_is_reported(source):
     kernel, seen = masks.prunable(source)[0], []
 
     def evaluate():

@@ -1,4 +1,4 @@
-"""What ``fit`` shows on a terminal."""
+"""Test the terminal output of ``fit``."""
 
 from tflite_sparse.report.text import fit as fit_tables
 from tflite_sparse.results.export import Accuracy, Gates, Interval, Paired
@@ -87,7 +87,7 @@ def test_training_that_the_dense_model_had_not_is_told():
     ]
     words = "The sparse model was trained for {} epochs more than the dense one."
     assert words.format(4) in "\n".join(fit_tables.sentences(report(rounds=rounds)))
-    of_gate = report(mode="gate", budget_bytes=None, rounds=rounds[::-1])  # each of them began with the dense model
+    of_gate = report(mode="gate", budget_bytes=None, rounds=rounds[::-1])  # each of them started from the dense model
     assert words.format(3) in "\n".join(fit_tables.sentences(of_gate))
     untrained = [rounds[0].model_copy(update={"epochs": 0})]
     assert "The sparse model had" not in "\n".join(fit_tables.sentences(report(rounds=untrained)))

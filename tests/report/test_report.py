@@ -1,4 +1,4 @@
-"""The report: its names, its JSON, and what people read of it."""
+"""Test the report: names of fields, JSON, tables and sentences."""
 
 import json
 import re
@@ -264,12 +264,12 @@ def test_a_gate_that_lets_everything_pass_is_not_told(max_drop, said):
 
 
 def cells(line):
-    """The cells of a row, split as GitHub does: at pipes without a backslash before them."""
+    """Return the cells of a row, split as GitHub does: at pipes without a backslash before them."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def parsed(text):
-    """The tables of a Markdown text as lists of rows."""
+    """Return the tables of a Markdown text as lists of rows."""
     blocks = [block.splitlines() for block in text.split("\n\n")]
     return [[cells(line) for line in block] for block in blocks if block[0].startswith("|")]
 

@@ -1,4 +1,4 @@
-"""Models that answer all samples alike."""
+"""Test the detection of models that answer all samples alike."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SAME = np.tile(np.float32([2.0, 3.0]), (50, 1))
         (ONE_CLASS, None, "auto", "chooses class 1 for all 50 test samples (output 'y')"),
         (np.eye(3, dtype=np.float32)[[0] * 49 + [2]], np.arange(50) % 3, "auto", None),  # one answer differs
         (CLASSES, np.ones(50, int), "auto", None),  # that labels are all the same is another matter
-        (ONE_CLASS[:9], np.arange(9) % 3, "auto", None),  # nine may well be of one class
+        (ONE_CLASS[:9], np.arange(9) % 3, "auto", None),  # nine samples may well be of one class
         (RNG.uniform(0.5, 1, (50, 1)), np.arange(50) % 2, "auto", "says yes to all 50 test samples (output 'y')"),
         (RNG.uniform(0, 1, (50, 1)), np.arange(50) % 2, "auto", None),
         (SAME, np.float32(CLASSES[:, :2]), "mse", "yields the same for all 50 test samples (output 'y')"),

@@ -1,4 +1,4 @@
-"""The metrics that a user asks for, against numbers that were worked out by hand or by another library."""
+"""Compare the metrics that a user may choose with numbers computed by hand or by another library."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_top5_counts_the_five_largest():
 
 
 def test_of_equal_outputs_the_first_comes_first():
-    """As for top-1; outputs of an int8 file are often equal."""
+    """This is the same for top-1; outputs of an int8 file are often equal."""
     outputs = np.zeros((8, 8))
     assert score("top5", outputs, np.arange(8)) == 5 / 8
     assert score("top1", outputs, np.arange(8)) == 1 / 8
@@ -76,7 +76,7 @@ def test_a_metric_that_does_not_suit_is_refused(metric, outputs, labels, words):
 
 
 def test_the_gate_of_errors_has_no_unit():
-    """Metres or millimetres: the drop is the share of the spread that is no longer explained."""
+    """The drop is the share of the spread that is no longer explained, in metres or millimetres."""
     generator = np.random.default_rng(0)
     labels = generator.normal(size=(50, 1))
     best, worse = labels + 0.1, labels + 0.3
@@ -89,7 +89,7 @@ def test_the_gate_of_errors_has_no_unit():
 
 
 def test_samples_lost_of_exactly_the_gate_are_within_it():
-    """0.97 - 0.96 is more than 0.01 in binary fractions; so it is for most numbers of samples that are right."""
+    """0.97 - 0.96 exceeds 0.01 in binary fractions, as do most such differences."""
     labels = np.zeros(1000, np.int64)
     found = scoring.scorer({"y": np.eye(2)[labels]}, labels)
 

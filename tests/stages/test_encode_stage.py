@@ -1,4 +1,4 @@
-"""The file for the target of an export: what is wrong with it is found before it is delivered."""
+"""Test that faults of the target's file are found before it is delivered."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from tflite_sparse.verification import exactness
 
 @pytest.fixture
 def make(tmp_path, in_this_process):
-    """Encode a model as an export does."""
+    """Encode a model like an export."""
 
     def run(model, x=None, **settings):
         dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
@@ -127,7 +127,7 @@ def test_a_small_difference_passes_only_where_another_kernel_was_chosen(
     made = make(blocks(), optimize=optimize)
     assert made.choices[0].form.exact == (optimize == "size")
     assert (made.failures == []) == passes
-    assert not made.verification.outputs_bit_exact  # said, whether it is allowed or not
+    assert not made.verification.outputs_bit_exact  # reported, allowed or not
     largest = [each.largest_difference for each in made.verification.runtimes]
     assert (max(largest) <= 0.02 * 255) == (by == 600)
     assert min(largest) >= 1
@@ -142,7 +142,7 @@ def without_micro(monkeypatch):
 
 
 def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monkeypatch):
-    """Whether the runtime is installed or not."""
+    """This does not depend on the runtime being installed."""
     settings = {"target": "micro", "micro_codec": "prune", "c_array": True}
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == []
@@ -156,10 +156,10 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
 
 
 class Micro:
-    """TensorFlow Lite Micro that yields what LiteRT does for the dense file, moved by so much for the other one.
+    """A TensorFlow Lite Micro with LiteRT's outputs for the dense file, moved for the other one.
 
     Attributes:
-        moved: by what, with decoded weights in the arena and in a memory of their own; or what is raised.
+        moved: shift with decoded weights in the arena and in a memory of their own; or an exception to raise.
         seen: the inputs of each run.
     """
 
