@@ -21,7 +21,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 import results
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import new_operator, new_tensor
 from tflite_sparse.measurement import size
@@ -194,7 +194,7 @@ def _weights(
 def _stored(dense: Path, folder: Path) -> list[Stored]:
     paths = {codec: folder / f"{codec}.tflite" for codec in _CODECS}
     reports = {
-        codec: file_pipeline.encode(
+        codec: encode_command.encode(
             dense, path, target="micro", micro_codec=codec, verification_samples=_SAMPLES, seed=0
         )
         for codec, path in paths.items()

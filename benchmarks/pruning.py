@@ -31,7 +31,7 @@ from tflite_sparse.pruning import MagnitudePruning, allocation, masks, repeatabl
 from tflite_sparse.pruning.plan import of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
@@ -194,7 +194,7 @@ def _allocated(sparsity: float) -> Prepare:
         assert y is not None
         training.compile_for(dense, job.data, "sgd")  # the scan needs its loss
         kernels = masks.prunable_while_training(dense.kernels())
-        evaluate = masked_score.evaluator(dense, x, y)
+        evaluate = keras_score.evaluator(dense, x, y)
         scan = sensitivity.scan(dense, kernels, evaluate, allocation.ALLOCATION_SPARSITIES)
         sparsities = allocation.allocate(scan, sparsity).sparsities
         inner = of_settings(job.schedule.settings(sparsity=sparsity))

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.example_reports import make
 from tflite_sparse.base.progress import Silent, Timed
-from tflite_sparse.commands.fit import command as fit_pipeline
+from tflite_sparse.commands.fit import command as fit_command
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.commands.fit.rounds import Carried, Rounds
 from tflite_sparse.fitting.candidates import Candidate, Option
@@ -217,7 +217,7 @@ def test_the_search_ends_where_one_hundredth_of_the_bytes_is_left(monkeypatch):
 
 def failures(written, drop, **settings):
     """Return the failures of a run whose export had none."""
-    fit = fit_pipeline._Fit(FitSettings(**settings), Timed(Silent()))
+    fit = fit_command._Fit(FitSettings(**settings), Timed(Silent()))
     model = dense(candidate("k", (None, 9500, 0.0)), samples=SimpleNamespace(name="digits", test_samples=1000))
     sizes = Sizes(written, {"k": 9500}, {})
     carried = Carried(

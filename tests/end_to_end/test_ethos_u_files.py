@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
 from helpers.tools import run_cli
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.export import Report
@@ -185,5 +185,5 @@ def test_a_file_whose_shapes_are_not_true_is_refused(tmp_path):
     source = tmp_path / "open.tflite"
     source.write_bytes(tiny_models.to_bytes(odd_models.dilated()))
     with pytest.raises(ExecutionError, match=r"open\.tflite is not for Arm Ethos-U: it leaves the batch open"):
-        file_pipeline.encode(source, tmp_path / "out.tflite", target="ethos-u")
+        encode_command.encode(source, tmp_path / "out.tflite", target="ethos-u")
     assert list(tmp_path.iterdir()) == [source]

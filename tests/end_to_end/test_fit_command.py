@@ -8,7 +8,7 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
-from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import prune as prune_command
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.errors import InputError, OutputError, SettingsError
 from tflite_sparse.fitting import costs
@@ -220,7 +220,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
 
     options = {"data": digits, "out": tmp_path, "epochs": 1, "blocks": ("1x1",)}
     with monkeypatch.context() as patch:
-        patch.setattr(prune_pipeline, "prune", stop)
+        patch.setattr(prune_command, "prune", stop)
         with pytest.raises(KeyboardInterrupt):
             tflite_sparse.fit(model, budget=BUDGET, **options)
     found = {path.name for path in (tmp_path / "unfinished").iterdir()}

@@ -8,7 +8,7 @@ import pytest
 from helpers import known_conversion, odd_models, tiny_models
 from helpers.spoiling import change_a_decoded_weight, change_a_weight, change_the_biases, grow, spoiling
 from helpers.tools import run_cli
-from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.planning import encoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import micro
@@ -84,7 +84,7 @@ def test_a_micro_file_that_is_not_the_dense_one_is_not_delivered(folder, monkeyp
     assert code == 0
     assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, C_HEADER, C_SOURCE, *REPORTS}
 
-    monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
+    monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     known_conversion.install(monkeypatch)
     code, report = export(folder, "--int8", *FOR_MICRO)
     assert code == 1

@@ -9,7 +9,7 @@ from tflite_sparse.errors import DataError
 from tflite_sparse.flatbuffer.signature import names_of
 from tflite_sparse.pruning import training
 from tflite_sparse.runtime import litert
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.named_arrays import Signature
 
@@ -204,7 +204,7 @@ def test_a_scan_measures_the_mean_over_outputs(keras3):
     source = keras_model.from_memory(two_by_two(keras3))
     samples = dataset.of_model((x, y), Signature(source.inputs(), source.outputs()))
     training.compile_for(source, samples, "sgd")
-    found = masked_score.evaluator(source, x, y)()
+    found = keras_score.evaluator(source, x, y)()
     outputs = source.compute(x)
     top1 = np.mean(outputs["kind"].argmax(-1) == y["kind"])
     error = np.mean((outputs["size"] - y["size"]) ** 2)

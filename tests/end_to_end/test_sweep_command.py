@@ -14,7 +14,7 @@ import pytest
 import tflite_sparse
 from helpers.tools import run_cli
 from tflite_sparse.base.progress import Silent
-from tflite_sparse.commands.sweep import command as sweep_pipeline
+from tflite_sparse.commands.sweep import command as sweep_command
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.sweep import PointFile, SweepReport
@@ -239,7 +239,7 @@ def test_a_cluster_that_does_not_answer_leaves_no_folder(work, tmp_path, monkeyp
 )
 def test_builders_that_cannot_be_used(work, tmp_path, builder, message):
     with pytest.raises(InputError, match=message):
-        sweep_pipeline.sweep(str(work / builder), work / "data.npz", out=tmp_path / "out")
+        sweep_command.sweep(str(work / builder), work / "data.npz", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -257,7 +257,7 @@ def test_settings_that_cannot_be_used(work, tmp_path):
 
 
 def names(**settings):
-    return [place.name for place in sweep_pipeline.places(SweepSettings(**settings))]
+    return [place.name for place in sweep_command.places(SweepSettings(**settings))]
 
 
 def test_the_grid():

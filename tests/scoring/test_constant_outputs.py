@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import scorer
 
 RNG = np.random.default_rng(0)
 ONE_CLASS = np.tile(np.float32([0.1, 0.7, 0.2]), (50, 1)) + RNG.uniform(0, 0.05, (50, 3)).astype(np.float32)
@@ -29,11 +29,11 @@ SAME = np.tile(np.float32([2.0, 3.0]), (50, 1))
     ],
 )  # fmt: skip
 def test_what_all_answers_have_in_common(outputs, labels, metric, words):
-    assert scoring.scorer({"y": outputs}, labels, metric).alike == words
+    assert scorer.scorer({"y": outputs}, labels, metric).alike == words
 
 
 def test_one_output_that_varies_is_enough():
     labels = {"a": np.arange(50) % 3, "b": np.arange(50) % 3}
-    assert scoring.scorer({"a": ONE_CLASS, "b": CLASSES}, labels).alike is None
-    both = scoring.scorer({"a": ONE_CLASS, "b": ONE_CLASS}, labels).alike
+    assert scorer.scorer({"a": ONE_CLASS, "b": CLASSES}, labels).alike is None
+    both = scorer.scorer({"a": ONE_CLASS, "b": ONE_CLASS}, labels).alike
     assert both.count("chooses class 1") == 2

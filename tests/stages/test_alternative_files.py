@@ -12,7 +12,7 @@ from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.source_model import Layer
-from tflite_sparse.stages import alternatives as alternatives_pipeline
+from tflite_sparse.stages import alternatives
 from tflite_sparse.stages.alternatives import Trials, may_help
 from tflite_sparse.stages.convert import Converter
 
@@ -37,7 +37,7 @@ class Listener(Silent):
 def trials(monkeypatch, tmp_path):
     """Run the trials of settings; each takes a second of a clock that only trials advance."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(alternatives_pipeline.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(alternatives.time, "monotonic", lambda: clock.now)
     made = []
 
     def int8(converter, source, path, stage):
@@ -48,9 +48,7 @@ def trials(monkeypatch, tmp_path):
             raise ConversionError(f"{path}: no kernel")
 
     monkeypatch.setattr(Converter, "int8", int8)
-    monkeypatch.setattr(
-        alternatives_pipeline.encoder, "encode_file", lambda dense, sparse, _: sparse.write_bytes(b"12")
-    )
+    monkeypatch.setattr(alternatives.encoder, "encode_file", lambda dense, sparse, _: sparse.write_bytes(b"12"))
 
     def run(seconds=None, layers=(), listener=None, **settings):
         made.clear()

@@ -12,7 +12,7 @@ from helpers.spoiling import (
     change_the_biases,
     spoiling,
 )
-from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.planning import encoder
@@ -148,7 +148,7 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
     assert made.failures == []
     assert made.verification.weights_bit_exact
     assert set(made.files) == {C_HEADER, C_SOURCE}
-    monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
+    monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == ["verification: weight 'weight' differs"]
     assert not made.verification.weights_bit_exact

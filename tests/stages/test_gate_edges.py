@@ -7,7 +7,7 @@ from helpers import example_reports
 from tflite_sparse.report.text.alternatives import Remedies, advice
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.export import Accuracy
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import scorer
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.stages.measure import Evaluated, gate_failures
 
@@ -46,8 +46,8 @@ def test_a_sample_of_a_hundred_is_a_drop_of_one_hundredth(outputs):
     worse[0] = [0, 1]
     for right in range(1, 101):
         labels = (np.arange(100) >= right).astype(int)
-        scorer = scoring.scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
-        before, after = (scorer.scored(dict.fromkeys(names, each)) for each in (best, worse))
+        chosen = scorer.scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
+        before, after = (chosen.scored(dict.fromkeys(names, each)) for each in (best, worse))
         assert after.drop_from(before) == 0.01
         assert before.drop_from(after) == -0.01
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tflite_sparse.pruning.sensitivity import Score
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import scorer
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
 
@@ -39,15 +39,15 @@ def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
     Raises:
         DataError: the labels do not fit the outputs.
     """
-    scorer = scoring.scorer(predicted(source, x), y)
+    chosen = scorer.scorer(predicted(source, x), y)
     losses = tensorflow_import.tensorflow().nest.flatten(source.model.loss)  # in the order of the outputs
 
     def evaluate() -> Score:
         found = predicted(source, x)
         loss = sum(
-            float(each(scorer.references[name], outputs))
+            float(each(chosen.references[name], outputs))
             for each, (name, outputs) in zip(losses, found.items(), strict=True)
         )
-        return Score(scorer.scored(found).mean, loss)
+        return Score(chosen.scored(found).mean, loss)
 
     return evaluate
