@@ -1,4 +1,4 @@
-"""Settings: what they refuse, and in which words."""
+"""Test which settings are refused, and the messages."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tflite_sparse.errors import InputError, SettingsError
 from tflite_sparse.settings import EncodeSettings, ExportSettings, FitSettings, SweepSettings, VerifySettings
 
 
-def test_defaults_do_nothing_that_was_not_asked_for():
+def test_defaults_do_nothing_extra():
     settings = ExportSettings()
     assert settings.sparsity is None
     assert settings.int8 is False
@@ -129,6 +129,6 @@ def test_a_budget_in_words(words, count):
 
 
 @pytest.mark.parametrize("words", ["", "kB", "100 kilobytes", "-5kB", "1e3", "0.2B", "100mb", "NaN"])
-def test_a_budget_that_is_none(words):
+def test_malformed_budgets(words):
     with pytest.raises(SettingsError, match="budget"):
         FitSettings(budget=words)
