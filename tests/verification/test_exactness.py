@@ -12,7 +12,7 @@ import tiny_models
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.runtime.litert import SeparateOutputs
+from tflite_sparse.runtime.inputs_and_outputs import SeparateOutputs
 from tflite_sparse.verification import exactness
 
 

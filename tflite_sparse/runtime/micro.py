@@ -23,7 +23,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import micro_refusals, over_time
-from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
 
 NAME = "TensorFlow Lite Micro"
