@@ -7,7 +7,7 @@ from huffman_bound import bits_of_a_huffman_code
 from random_constants import constants, damaged
 from random_layouts import same_bits
 from tally import tally
-from tflite_sparse.codecs import decodable, huffman
+from tflite_sparse.codecs import decodable, huffman, huffman_code, huffman_stream
 from tflite_sparse.codecs.decodable import WHOLE, Decodable
 
 
@@ -106,7 +106,7 @@ def test_most_weights_are_found_at_the_first_look_up():
 
 def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
     """As they are with tens of millions of weights."""
-    monkeypatch.setattr(huffman, "LOOK_UPS_PER_BYTE", 1)
+    monkeypatch.setattr(huffman_code, "LOOK_UPS_PER_BYTE", 1)
     array = np.concatenate([gaussian(400_000, 0.5), np.arange(-128, 128).astype(np.int8)])
     encoded = huffman.encode(array)
     assert encoded.nbytes == huffman.nbytes(array)
@@ -118,7 +118,7 @@ def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch)
 def test_a_stream_is_read_in_pieces_as_in_one(monkeypatch, piece):
     array = gaussian(5000, 0.5)
     encoded = huffman.encode(array)
-    monkeypatch.setattr(huffman, "_PIECE", piece)
+    monkeypatch.setattr(huffman_stream, "_PIECE", piece)
     assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
 
 
