@@ -18,6 +18,7 @@ from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.planning import planner
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert
+from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.targets import litert as litert_target
 from tflite_sparse.verification import exactness
 
@@ -31,6 +32,12 @@ settings.register_profile(  # of mutation testing: the same examples each time, 
 def pytest_collection_modifyitems(items):
     """The longest test begins first: begun late, it is what all others wait for in the end."""
     items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
+@pytest.fixture(params=["keras3", "keras2"])
+def keras(request):
+    """Each generation of Keras."""
+    return getattr(tensorflow_import, request.param)()
 
 
 @dataclass

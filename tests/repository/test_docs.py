@@ -11,7 +11,7 @@ import pytest
 from tflite_sparse.settings import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def script(name):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).resolve().parent.parent / "tflite_sparse"
+LIBRARY = Path(__file__).resolve().parents[2] / "tflite_sparse"
 ROOMS = [
     "errors",
     "results",
