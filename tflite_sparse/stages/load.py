@@ -17,6 +17,7 @@ from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
 from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
@@ -116,7 +117,7 @@ def curve_of(model: Any) -> Curve | None:
 
 def _check_demo_data(samples: Dataset) -> Dataset:
     fitted = samples.fitted_to(_DEMO_INPUT.shape, _DEMO_INPUT.dtype)
-    labels = fitted.y_train
+    labels = None if fitted.y_train is None else alone(fitted.y_train)
     if labels is None or not fitted.has_labels or labels.ndim != 1 or labels.min() < 0 or labels.max() > 9:
         raise DataError(f"{samples.name}: the demo network needs class numbers from 0 to 9 as labels; or give a MODEL.")
     return fitted
