@@ -345,7 +345,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model(changed, data, tm
         built.set_weights([values + 1 for values in built.get_weights()])
         built.save(model)
     with pytest.raises(
-        InputError, match=f"is of a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
+        InputError, match=f"belongs to a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
     ):
         tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
     assert not output.exists()

@@ -29,7 +29,7 @@ def test_the_same_run_goes_on(tmp_path):
 )
 def test_a_run_about_something_else_is_refused_by_the_first_that_differs(identity, words, tmp_path):
     Workspace.open(tmp_path, resume=False).check(IDENTITY)
-    with pytest.raises(InputError, match=f"unfinished is of a run with {words}"):
+    with pytest.raises(InputError, match=f"unfinished belongs to a run with {words}"):
         Workspace.open(tmp_path, resume=True).check(identity)
 
 

@@ -45,5 +45,5 @@ def test_what_is_read_is_what_was_written(tmp_path):
     ],
 )
 def test_a_run_of_other_settings_is_refused_by_the_first_that_differs(settings, words, tmp_path):
-    with pytest.raises(InputError, match=rf"model\.keras\.checkpoint is of a run with {words}: resume with the same"):
+    with pytest.raises(InputError, match=rf"model\.keras\.checkpoint belongs to a run with {words}: resume"):
         checkpoint.check_settings(state(), settings, tmp_path / "model.keras.checkpoint")

@@ -295,7 +295,8 @@ def test_files_that_cannot_be_read(tmp_path):
         ),
         (
             "[[rule]]\nlayers = 'stem|classes'\nsparsity = 0.9",
-            r"rule 1 speaks only of what is left dense by default \(net/stem/kernel, net/classes/kernel\): add skip",
+            r"rule 1 applies only to kernels that are left dense by default \(net/stem/kernel, net/classes/kernel\): "
+            "add skip",
         ),
         ("[[rule]]\nlayers = '.*'\nskip = true", "recipe.toml: nothing to prune; its rules skip every kernel"),
         (

@@ -1,4 +1,4 @@
-"""How good a Keras model is while kernels of it are masked, on samples held out of training."""
+"""Score a Keras model with masked kernels on samples held out of training."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _BATCH_SIZE = 256
 
 
 def predicted(source: KerasSource, x: Arrays) -> dict[str, np.ndarray]:
-    """What a model yields for samples, each output ``(n, ...)`` by its name."""
+    """Return a model's outputs for samples, each ``(n, ...)``, by name."""
     outputs = source.model.predict(source.fed(x), batch_size=_BATCH_SIZE, verbose=0)
     arrays = tensorflow_import.tensorflow().nest.flatten(outputs)
     return {spec.name: np.asarray(array) for spec, array in zip(source.outputs(), arrays, strict=True)}
 
 
 def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
-    """What :func:`tflite_sparse.pruning.sensitivity.scan` calls: the score of a compiled model on held-out samples.
+    """Return a function for :func:`tflite_sparse.pruning.sensitivity.scan` that scores a compiled model.
+
+    The metrics are chosen by the present outputs, so that they are the same for every mask. With several outputs the
+    metric is the mean and the loss the sum, as in training.
 
     Args:
         source: the compiled model.
-        x: ``(n, *input shape)``, of several inputs by their names.
-        y: labels, of several outputs by their names.
-
-    The metrics are chosen by the model's outputs now, so that they are the same for every mask. Of several outputs the
-    metric is the mean, and the loss the sum, as in training.
+        x: held-out samples ``(n, *input shape)``, of several inputs by name.
+        y: labels, of several outputs by name.
 
     Raises:
         DataError: the labels do not fit the outputs.
