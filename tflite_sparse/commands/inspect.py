@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,6 +32,7 @@ from tflite_sparse.flatbuffer.graph import (
     zero_points_of,
 )
 from tflite_sparse.flatbuffer.signature import differing_orders
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning.decoder import decode_file, decode_model, is_sparse
 from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.results.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
@@ -99,7 +99,7 @@ def inspect(
     )
 
 
-def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
+def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
     seen: set[int] = set()
     for graph in graphs(model):
         readers = _readers(graph)
@@ -190,7 +190,7 @@ def _litert_answers(path: Path, given: Shapes | None) -> list[RuntimeAnswer]:
     ]
 
 
-def _micro_answers(path: Path, model: Any) -> tuple[RuntimeAnswer, bool]:
+def _micro_answers(path: Path, model: Model) -> tuple[RuntimeAnswer, bool]:
     """What TensorFlow Lite Micro says of a file, and whether ``encode``, which starts from its dense form, has one."""
     if not is_sparse(model):
         answer = _micro_answer(path, model, path)
@@ -202,7 +202,7 @@ def _micro_answers(path: Path, model: Any) -> tuple[RuntimeAnswer, bool]:
         return _micro_answer(path, model, dense), has_a_file
 
 
-def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
+def _micro_answer(path: Path, model: Model, dense: Path) -> RuntimeAnswer:
     count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
     if count:
         things = "constant" if count == 1 else "constants"

@@ -12,7 +12,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import micro_refusals, over_time
 from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
+
+if TYPE_CHECKING:
+    from tflite_micro.runtime import Interpreter
 
 NAME = "TensorFlow Lite Micro"
 
@@ -287,7 +290,7 @@ def _redirect_standard_error(path: str) -> None:
     os.close(handle)
 
 
-def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Any:
+def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Interpreter:
     try:
         from tflite_micro import runtime
     except ImportError as error:

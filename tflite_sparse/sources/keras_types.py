@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeGuard
+from typing import Protocol, SupportsFloat, TypeGuard
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Optimizer(Protocol):
     """An optimizer, also one that scales the loss."""
 
     iterations: Variable
+    learning_rate: SupportsFloat
     variables: Sequence[Variable] | Callable[[], Sequence[Variable]]
 
     def build(self, variables: Sequence[Variable], /) -> object:
