@@ -77,7 +77,7 @@ def run(
             died; or the file has sparse tensors, with which it would silently compute nonsense.
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-    return _in_child(  # type: ignore[no-any-return]
+    found: Outputs = _in_child(
         "run_here",
         path,
         on_step,
@@ -87,6 +87,7 @@ def run(
         seconds=seconds_per_sample,
         feedback=feedback,
     )
+    return found
 
 
 def run_separately(
@@ -104,7 +105,7 @@ def run_separately(
         FlatbufferError: as :func:`run`.
         ExecutionError: as :func:`run`.
     """
-    return _in_child(  # type: ignore[no-any-return]
+    found: SeparateOutputs = _in_child(
         "run_separately_here",
         path,
         on_step,
@@ -113,6 +114,7 @@ def run_separately(
         alternate_memory_bytes=alternate_memory_bytes,
         seconds=seconds_per_sample,
     )
+    return found
 
 
 def inputs(path: Path) -> tuple[InputDetails, ...]:
@@ -142,7 +144,8 @@ def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int =
         ExecutionError: as :func:`run`; also if :data:`MAX_ARENA_BYTES` are not enough.
     """
     arguments = {"alternate_memory_bytes": alternate_memory_bytes, "seconds": seconds_per_run}
-    return _in_child("arena_here", path, ignore_steps, **arguments)  # type: ignore[no-any-return]
+    found: int = _in_child("arena_here", path, ignore_steps, **arguments)
+    return found
 
 
 def run_here(
