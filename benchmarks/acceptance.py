@@ -1,4 +1,4 @@
-"""What each LiteRT takes sparse, measured: the table that ``tflite_sparse.targets.acceptance`` reads.
+"""Measure which sparse tensors each LiteRT accepts, and write the table of ``tflite_sparse.targets.acceptance``.
 
 python benchmarks/acceptance.py --versions 1.2.0,... --cache DIR -o tflite_sparse/targets/litert_acceptance.json
 """
@@ -21,7 +21,7 @@ _FEWEST_DIFFERENT_OUTPUTS = 10
 
 @click.command()
 @click.option(
-    "--versions", default=",".join(OLDER), show_default=True, help="Of ai-edge-litert, beside the one installed here."
+    "--versions", default=",".join(OLDER), show_default=True, help="Of ai-edge-litert, besides the installed one."
 )
 @click.option(
     "--cache",
@@ -45,10 +45,10 @@ def main(versions: str, cache: Path, output: Path) -> None:
 
 
 def measure(runtime: Runtime, cases: Sequence[Case]) -> list[dict[str, str]]:
-    """For each case, its outcome with each kind of kernels.
+    """Return for each case its outcome with each kind of kernels.
 
     ``exact``: the sparse file yields the dense file's bits; ``differs``; ``refused`` with an error; ``crashed``, with
-    the whole process; ``dense_refused``: the dense file does not run either, which says nothing.
+    the whole process; ``dense_refused``: not even the dense file runs, so that nothing is known.
     """
     jobs = [
         Job(content, case.calls_as_filed() if kernels == "compiled_model" else case.calls(), kernels, case.outputs())
@@ -66,7 +66,7 @@ def measure(runtime: Runtime, cases: Sequence[Case]) -> list[dict[str, str]]:
 
 
 def as_json(cases: Sequence[Case], outcomes: dict[str, list[dict[str, str]]]) -> str:
-    """The table: version, day, runtimes, and one line for each case."""
+    """Return the table: version, day, runtimes, and one line for each case."""
     head = {"version": 1, "measured": datetime.date.today().isoformat(), "runtimes": list(outcomes)}
     lines = [
         json.dumps(

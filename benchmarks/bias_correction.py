@@ -1,4 +1,4 @@
-"""Accuracy of int8 files with and without ``--bias-correction``, pruned without any training after it.
+"""Measure accuracy of int8 files with and without ``--bias-correction``, pruned without later training.
 
 python benchmarks/bias_correction.py [--results FILE]
 """
@@ -46,7 +46,7 @@ def _net(keras: ModuleType) -> Any:
 @click.command()
 @click.option("--results", "path", type=click.Path(path_type=Path), default=Path(__file__).with_name("results.md"))
 def main(path: Path) -> None:
-    """Train a network on Fashion-MNIST, prune it at once to each sparsity, and note the accuracy of every file."""
+    """Train a network on Fashion-MNIST, prune it at once to each sparsity, and record the accuracy of every file."""
     rows = list(_rows(dataset.load("fashion-mnist")))
     results.write_section(path, _HEADING, _section(rows))
 

@@ -108,7 +108,7 @@ def test_mse_is_gated_by_what_it_explains(regression, tmp_path):
     assert paired.p_value is None
     assert not mse.confusion
     text = (tmp_path / "mse" / "report.md").read_text()
-    assert f"of the labels' spread {mse.drop:.4f} less is explained; 0 less is allowed" in text
+    assert f"the outputs explain {mse.drop:.4f} less of the labels' spread; 0 less is allowed" in text
     assert f"(difference {paired.difference:.4g} [" in text
     assert any("less of the labels' spread (gate of mse)" in failure for failure in by_mse.gates.failures)
     drops = {each.option: each.drop for each in by_mse.alternatives}

@@ -60,7 +60,8 @@ def test_total_met_bounds_kept_and_never_worse_than_uniform(scan, total, ratio):
     assert total_of(scan, found.sparsities) == pytest.approx(total, abs=1e-9)
     for share in found.sparsities.values():
         assert 0 <= share <= 0.995
-        assert (1 - total) / ratio - 1e-12 <= 1 - share <= (1 - total) * ratio + 1e-12
+        # Rounding errors of the sum over all kernels may fall on one of a single weight.
+        assert (1 - total) / ratio - 1e-9 <= 1 - share <= (1 - total) * ratio + 1e-9
     assert found.loss <= found.uniform_loss + 1e-9
 
 
@@ -215,7 +216,7 @@ def test_either_schedule_ends_at_what_was_allocated(constant):
     ("inner", "sparsities", "message"),
     [
         (of_settings(PruningSettings(sparsity=0.9)), {"a/k": 0.7}, "b/k was not scanned"),
-        (of_settings(PruningSettings(block="2:4")), {"a/k": 0.7, "b/k": 0.7}, "a/k: 2:4 makes 0.5"),
+        (of_settings(PruningSettings(block="2:4")), {"a/k": 0.7, "b/k": 0.7}, "a/k: 2:4 makes exactly 0.5"),
         (of_settings(PruningSettings(sparsity=0.9, scope="global")), {"a/k": 0.7, "b/k": 0.7}, "scope = 'global'"),
         (frozen, {"a/k": 0.7, "b/k": 0.7}, "a/k keeps the zeros"),
     ],

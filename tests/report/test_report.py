@@ -241,7 +241,7 @@ def test_errors_of_any_size_keep_their_digits():
         accuracy=accuracy_with(metric="mse", drop_of="r2", lower_is_better=True, drop=0.25),
     )
     assert [row["mse"] for row in by_heading(tables.files(report))] == ["1.235e-07", "0.9812", "1.235e+05"]
-    assert "of the labels' spread 0.2500 less is explained; 0.01 less is allowed" in tables.verdicts(report)[2]
+    assert "the outputs explain 0.2500 less of the labels' spread; 0.01 less is allowed" in tables.verdicts(report)[2]
 
 
 @pytest.mark.parametrize("drop", [0.0, -0.0, -0.25])

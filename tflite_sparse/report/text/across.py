@@ -1,4 +1,4 @@
-"""How one file parts in two runtimes, in words."""
+"""Describe how one file differs between two runtimes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from tflite_sparse.results.verification import AcrossRuntimes
 
 
 def in_words(found: AcrossRuntimes, file: str) -> str:
-    """How one file parts in two runtimes, as a sentence without its full stop.
+    """Return how one file differs between two runtimes, as a sentence without its full stop.
 
     Args:
-        found: what was found.
-        file: how the sentence calls the file.
+        found: the comparison.
+        file: name of the file in the sentence.
     """
     where = f"{file} in {found.runtime} beside {found.beside}"
     if found.unavailable is not None:
