@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tflite_sparse.commands.inspect import inspect as inspect
     from tflite_sparse.commands.prune import prune as prune
     from tflite_sparse.commands.sweep.command import sweep as sweep
+    from tflite_sparse.commands.verify import verify as verify
     from tflite_sparse.results.export import Report as Report
     from tflite_sparse.sources.dataset import Dataset as Dataset
-    from tflite_sparse.verification.compare_files import verify as verify
 
 __all__ = ["Dataset", "Report", "decode", "encode", "export", "fit", "inspect", "prune", "sweep", "verify"]
 
@@ -32,7 +32,7 @@ _HOMES = {
     "inspect": "tflite_sparse.commands.inspect",
     "prune": "tflite_sparse.commands.prune",
     "sweep": "tflite_sparse.commands.sweep.command",
-    "verify": "tflite_sparse.verification.compare_files",
+    "verify": "tflite_sparse.commands.verify",
     "Report": "tflite_sparse.results.export",
     "Dataset": "tflite_sparse.sources.dataset",
 }

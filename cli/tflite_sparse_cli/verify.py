@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
+
+if TYPE_CHECKING:
+    from tflite_sparse.commands.verify import Target
 
 
 @click.command()
@@ -54,7 +58,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 def verify(
     file: Path,
     against: Path,
-    target: str,
+    target: Target,
     samples: int,
     seed: int,
     threads: int,
@@ -72,27 +76,20 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.backends import micro as micro_pipeline
+    import tflite_sparse
     from tflite_sparse.report.text import verification as verification_tables
-    from tflite_sparse.verification import compare_files as comparison
 
-    progress = progress_for(quiet)
-    if target == "micro":
-        if threads != 1 or tolerance or input_shapes:
-            raise click.UsageError("--threads, --tolerance and --input-shape apply to the target litert.")
-        micro_pipeline.check_available()
-        report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
-    else:
-        report = comparison.verify(
-            file,
-            against,
-            samples=samples,
-            seed=seed,
-            threads=threads,
-            tolerance=tolerance,
-            input_shapes=input_shapes,
-            progress=progress,
-        )
+    report = tflite_sparse.verify(
+        file,
+        against,
+        target=target,
+        samples=samples,
+        seed=seed,
+        threads=threads,
+        tolerance=tolerance,
+        input_shapes=input_shapes,
+        progress=progress_for(quiet),
+    )
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

@@ -27,7 +27,7 @@ from tflite_sparse.report.text import files as file_tables
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import check_weights
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
 MODELS = {
@@ -126,7 +126,7 @@ def test_in_place_there_and_back(file, target):
     file_pipeline.encode(path, path)
     assert path.stat().st_size < target.stat().st_size / 2
     file_pipeline.decode(path, path)
-    assert exactness.check_weights(path, target) == 64 * 600
+    assert check_weights(path, target) == 64 * 600
     assert sorted(p.name for p in path.parent.iterdir()) == ["source.tflite", "target.tflite"]
 
 
@@ -213,7 +213,7 @@ def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
     progress = Listening()
     report = file_pipeline.encode(source, target, progress=progress)
     assert report.file_bytes < 0.75 * report.source_bytes
-    assert exactness.check_weights(target, source) == weights_in(conv2d())
+    assert check_weights(target, source) == weights_in(conv2d())
     assert any("outputs were not compared" in note for note in progress.notes)
     assert (report.verification.samples, report.verification.runtimes) == (0, [])
 

@@ -11,9 +11,9 @@ import tiny_models
 from foreign_models import block_sparse, densified, find, read_natively, store_sparse
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.commands.inspect import inspect
+from tflite_sparse.commands.verify import verify
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.verification import compare_files as comparison
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
 from tools import run_cli
 
@@ -148,7 +148,7 @@ def test_every_command_takes_a_constant_of_rank_0(file, dtype):
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
     assert file_pipeline.encode(path, sparse).verification.passed
     file_pipeline.decode(sparse, dense)
-    assert comparison.verify(dense, path, samples=2).passed
+    assert verify(dense, path, samples=2).passed
     assert file_pipeline.encode(path, sparse, target="micro").verification.passed
 
 

@@ -6,7 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import check_weights
 from tools import run_cli
 
 ALL_FILES = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
@@ -164,7 +164,7 @@ def _check_files(out, report):
     assert report["verification"]["outputs_bit_exact"]
     assert len(report["verification"]["runtimes"]) == 3
     # What the report says is checked here once more, by other means than the report's.
-    assert exactness.check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
+    assert check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
     _check_interface(sparse, dense)
 
 

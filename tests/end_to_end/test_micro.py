@@ -264,11 +264,11 @@ def test_verify_names_a_weight_that_differs(source):
 def test_a_file_for_litert_is_not_for_micro(source):
     given = source(tiny_models.conv2d())
     sparse = sparse_for_litert(given)
-    run, _ = verify(sparse, given)
+    run, report = verify(sparse, given, "--json")
     assert run.code == 1
-    assert run.stdout == ""
-    assert f"{sparse} is not for TensorFlow Lite Micro" in run.stderr
-    assert "garbage" in run.stderr
+    (failure,) = report.failures
+    assert f"{sparse} is not for TensorFlow Lite Micro" in failure
+    assert "garbage" in failure
     answers = {answer["name"]: answer for answer in run_cli("inspect", sparse, "--quiet", "--json").report["runtimes"]}
     assert answers[micro.NAME]["loads"] is False
     assert "garbage" in answers[micro.NAME]["reason"]
@@ -287,10 +287,10 @@ def test_a_file_for_micro_is_not_for_litert(source):
 
 def test_options_of_another_target_are_refused_by_verify(source):
     given = source(tiny_models.conv2d())
-    for options in (("--threads", 2), ("--tolerance", 1)):
+    for options, name in ((("--threads", 2), "threads"), (("--tolerance", 1), "tolerance")):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert "apply to the target litert" in run.stderr
+        assert f"{name}: settings that apply to the target litert, not to micro" in run.stderr
 
 
 # C arrays

@@ -93,7 +93,7 @@ def test_light_parts_import_neither_tensorflow_nor_keras():
     code = """
 import sys
 import tflite_sparse, tflite_sparse.planning.encoder, tflite_sparse.targets.litert, tflite_sparse.runtime.litert
-import tflite_sparse.verification.exactness, tflite_sparse.measurement.size, tflite_sparse_cli.main
+import tflite_sparse.verification.weights, tflite_sparse.measurement.size, tflite_sparse_cli.main
 heavy = {"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization"} & set(sys.modules)
 assert not heavy, heavy
 """

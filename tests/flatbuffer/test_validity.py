@@ -12,7 +12,7 @@ import odd_models
 import tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 CSR, DENSE = schema.DimensionType.SPARSE_CSR, schema.DimensionType.DENSE
 

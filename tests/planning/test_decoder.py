@@ -11,7 +11,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")

@@ -17,7 +17,7 @@ from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.time_step import TimeStepReport
-from tflite_sparse.results.verification import AcrossRuntimes
+from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 
 
 class Interval(Part):
@@ -179,7 +179,12 @@ NOT_INSTALLED = "it is not installed"
 class Runtime(Part):
     """The comparison of the sparse with the dense file in one runtime.
 
-    If ``unavailable`` is set, nothing was compared; it tells why not even the dense file runs there.
+    Attributes:
+        name: of the runtime.
+        outputs_bit_exact: False where the runtime refuses the sparse file; None where nothing was compared.
+        largest_difference: of all outputs, in units of their dtype; None where nothing was compared, the sparse file is
+            refused, shapes or dtypes differ, or infinity or NaN stand against something else.
+        unavailable: why nothing was compared: not even the dense file runs there.
     """
 
     name: str
@@ -187,12 +192,30 @@ class Runtime(Part):
     largest_difference: float | None
     unavailable: str | None = None
 
+    @classmethod
+    def of(cls, check: RuntimeCheck) -> Runtime:
+        """What a comparison found in one runtime."""
+        sizes = [each.largest_difference for each in check.differences]
+        known = [size for size in sizes if size is not None]
+        is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
+        return cls(
+            name=check.name,
+            outputs_bit_exact=check.outputs_bit_exact,
+            largest_difference=max(known, default=0.0) if is_known else None,
+            unavailable=None if check.unavailable is None else f"the dense file does not run: {check.unavailable}",
+        )
+
 
 class Verification(Part):
     """The checks of the written file, read back from disk.
 
-    ``outputs_bit_exact`` applies to the runtimes that run the dense file; LiteRT's default one is always among them.
-    ``across`` compares the dense file in one runtime with another, because both files could share a fault.
+    Attributes:
+        weights_bit_exact: whether all weights are those of the dense file.
+        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False if none was asked.
+            LiteRT's default one is always among them.
+        samples: how many were run.
+        runtimes: one entry for each.
+        across: the dense file in one runtime beside another, where both files could share a fault.
     """
 
     weights_bit_exact: bool
@@ -200,6 +223,26 @@ class Verification(Part):
     samples: int
     runtimes: list[Runtime]
     across: list[AcrossRuntimes] = []
+
+    @classmethod
+    def of(cls, found: VerificationReport, runtime: str) -> Verification:
+        """What a comparison found, as this section of the report.
+
+        Args:
+            found: the comparison of the written file with the dense one.
+            runtime: the name of the runtime that is not installed, where ``found`` compares outputs in none.
+        """
+        asked = [check for check in found.runtimes if check.unavailable is None]
+        not_installed = Runtime(
+            name=runtime, outputs_bit_exact=None, largest_difference=None, unavailable=NOT_INSTALLED
+        )
+        return cls(
+            weights_bit_exact=found.weights.equal == found.weights.compared,
+            outputs_bit_exact=bool(asked) and all(check.outputs_bit_exact for check in asked),
+            samples=found.samples,
+            runtimes=[Runtime.of(check) for check in found.runtimes] or [not_installed],
+            across=found.across,
+        )
 
 
 class Gates(Part):

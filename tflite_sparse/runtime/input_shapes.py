@@ -21,7 +21,7 @@ from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError,
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, custom_operators, graphs, indices, shape_of, signature_of, text
 from tflite_sparse.flatbuffer.signature import names_of
-from tflite_sparse.flatbuffer.types import ConvolutionOptions, Operator, Pool2DOptions
+from tflite_sparse.flatbuffer.types import ConvolutionOptions, Model, Operator, Pool2DOptions
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.inputs_and_outputs import UNKNOWN_SIZE, InputDetails
 
@@ -41,7 +41,12 @@ _MOST_ELEMENTS = 2**20
 
 
 def inputs(
-    path: Path, given: Shapes | None = None, *, signature: str | None = None, progress: Progress | None = None
+    path: Path,
+    given: Shapes | None = None,
+    *,
+    signature: str | None = None,
+    model: Model | None = None,
+    progress: Progress | None = None,
 ) -> tuple[InputDetails, ...]:
     """The inputs of a file as :func:`tflite_sparse.runtime.litert.inputs` describes them, with a shape to run it with.
 
@@ -49,6 +54,7 @@ def inputs(
         path: the ``.tflite`` file.
         given: shapes that are taken as they are.
         signature: whose inputs; None: the first graph's.
+        model: the contents of the file; None: they are read.
         progress: receives the stage in which sizes are tried; there is none where no size is open.
 
     Raises:
@@ -58,7 +64,7 @@ def inputs(
         ExecutionError: LiteRT refuses the file, whatever the size.
     """
     check(path, given)
-    details = _with_given(path, litert.inputs(path, signature), given or {}, signature)
+    details = _with_given(path, litert.inputs(path, signature, model=model), given or {}, signature)
     if not any(map(_is_open, details)) or any(detail.dtype.kind not in "biuf" for detail in details):
         return details
     sizes = sizes_to_try(path, details)

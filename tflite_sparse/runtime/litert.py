@@ -14,6 +14,7 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import over_time, time_limit
 from tflite_sparse.runtime.inputs_and_outputs import UNKNOWN_SIZE, InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.litert_kernels import ALL_KERNELS, KERNELS_TO_VERIFY, NAMES, Kernels
@@ -22,6 +23,7 @@ from tflite_sparse.runtime.over_time import Feedback
 
 __all__ = [
     "ALL_KERNELS",
+    "BATCH",
     "KERNELS_TO_VERIFY",
     "NAMES",
     "UNKNOWN_SIZE",
@@ -41,7 +43,9 @@ __all__ = [
     "with_counts",
 ]
 
-_BATCH = 32
+BATCH = 32
+"""How many samples are run as one batch where a file leaves the batch open."""
+
 _SECONDS_TO_RUN = 60
 
 
@@ -82,6 +86,7 @@ def run_separately(
     *,
     signature: str | None = None,
     threads: int = 2,
+    at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
     """Run samples one by one, each from the state that a freshly loaded file has.
@@ -95,18 +100,31 @@ def run_separately(
         kernels: which runtime.
         signature: whose graph to run; None: the file's first graph, CompiledModel's first signature.
         threads: of the interpreter; CompiledModel uses one.
+        at_once: how many samples of a batch of 1 are run as one batch, in an interpreter of a file with one input that
+            leaves the batch open and with outputs that have a batch as well.
         on_step: told (samples done, samples in all).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
     """
-    arguments = {"samples": samples, "kernels": kernels, "signature": signature, "threads": threads}
+    arguments = {
+        "samples": samples,
+        "kernels": kernels,
+        "signature": signature,
+        "threads": threads,
+        "at_once": at_once,
+    }
     found: SeparateOutputs = _in_child("run_separately_here", path, NAMES[kernels], on_step, **arguments)
     return found
 
 
-def inputs(path: Path, signature: str | None = None) -> tuple[InputDetails, ...]:
+def inputs(path: Path, signature: str | None = None, *, model: Model | None = None) -> tuple[InputDetails, ...]:
     """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
+
+    Args:
+        path: the ``.tflite`` file.
+        signature: whose graph; None: the file's first.
+        model: the contents of the file; None: they are read.
 
     Raises:
         ExecutionError: the runtime refuses the file.
@@ -114,16 +132,12 @@ def inputs(path: Path, signature: str | None = None) -> tuple[InputDetails, ...]
     described: tuple[InputDetails, ...] = _in_child(
         "inputs_here", path, NAMES["default"], ignore_steps, signature=signature
     )
-    return described if signature is not None else with_counts(path, described)
+    return described if signature is not None else with_counts(model or serde.read(path), described)
 
 
-def with_counts(path: Path, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
-    """The inputs of the main graph of a file with :attr:`InputDetails.counts` as its operators tell.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
-    """
-    graph = next(graphs(serde.read(path)))
+def with_counts(model: Model, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
+    """The inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
+    graph = next(graphs(model))
     uses = graph.uses()
     return tuple(
         dataclasses.replace(detail, counts=_are_counts(graph, uses.get(index, [])))
@@ -180,7 +194,7 @@ def run_here(
     if len(session.inputs) != len(inputs):
         raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
     prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
-    batch = _BATCH if session.takes_batches else 1
+    batch = BATCH if session.takes_batches else 1
     count = len(prepared[0])
     rows: list[tuple[np.ndarray, ...]] = []
     for start in range(0, count, batch):
@@ -196,15 +210,26 @@ def run_separately_here(
     kernels: Kernels,
     signature: str | None,
     threads: int,
+    at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
     """:func:`run_separately` in this process."""
     session = Session(path, kernels, threads, signature)
-    rows = []
-    for done, sample in enumerate(samples, start=1):
-        rows.append(session.run(sample))
-        on_step(done, len(samples))
+    size = at_once if session.takes_batches else 1
+    rows: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(samples), size):
+        rows += _run_together(session, samples[start : start + size])
+        on_step(len(rows), len(samples))
     return SeparateOutputs(session.output_names, session.output_indices, tuple(rows))
+
+
+def _run_together(session: Session, samples: Sequence[Sequence[np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
+    """The outputs for each sample; several, which then have a batch of 1, are run as one batch, if outputs have it."""
+    if len(samples) > 1:
+        outputs = session.run([np.concatenate(column) for column in zip(*samples, strict=True)])
+        if all(output.shape[:1] == (len(samples),) for output in outputs):
+            return [tuple(output[at : at + 1] for output in outputs) for at in range(len(samples))]
+    return [session.run(sample) for sample in samples]
 
 
 def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:

@@ -72,9 +72,8 @@ class Session:
     @functools.cached_property
     def _keeps_resources(self) -> bool:
         """Whether there is state that no runtime can reset."""
-        kinds = (schema.TensorType.RESOURCE, schema.TensorType.VARIANT)
-        subgraphs = serde.read(Path(self._arguments[0])).subgraphs
-        return any(tensor.type in kinds for subgraph in subgraphs for tensor in subgraph.tensors or ())
+        kinds = {schema.TensorType.RESOURCE, schema.TensorType.VARIANT}
+        return not kinds.isdisjoint(serde.tensor_types(Path(self._arguments[0])))
 
 
 def _input_details(name: str, detail: TensorDetails) -> InputDetails:

@@ -23,7 +23,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep, TimeStepSource
 from tflite_sparse.stages import correct_biases as bias_pipeline
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification import outputs
 
 BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
@@ -351,7 +351,7 @@ def _difference(name: str, found: np.ndarray, wanted: np.ndarray) -> str | None:
         )
     if not np.isfinite(wanted).all():  # told where accuracy is measured
         return None
-    distance, span = float(np.max(np.abs(found - wanted), initial=0.0)), exactness.range_of(wanted)
+    distance, span = float(np.max(np.abs(found - wanted), initial=0.0)), outputs.range_of(wanted)
     if distance <= _ALLOWED_SHARE * span:
         return None
     return (

@@ -16,14 +16,17 @@ from tflite_sparse.planning import encoder, planner
 from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.micro import EthosUReport, MicroReport
+from tflite_sparse.runtime import litert, micro
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.stages import class_names as description
 from tflite_sparse.stages.convert import BASELINE_INT8
 from tflite_sparse.stages.deliver import C_HEADER, C_SOURCE, COMPILED
-from tflite_sparse.verification import exactness
-from tflite_sparse.verification import export_check as verification
+from tflite_sparse.verification import engine, in_litert, probes
+from tflite_sparse.verification.engine import Tolerance
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.samples import MadeUp, Real
 
 
 @dataclass(frozen=True)
@@ -98,18 +101,25 @@ class Encoding:
             header, code = micro_code.c_array(sparse.read_bytes(), Path(C_HEADER).stem)
             written = {C_HEADER: header.encode(), C_SOURCE: code.encode()}
         failures = [f"verification: {failure}" for failure in verified.failures]
-        return Made(choices, micro_backend.summary(verified), failures, micro=found, files=written)
+        return Made(choices, report_model.Verification.of(verified, micro.NAME), failures, micro=found, files=written)
 
     def _verify(
         self, sparse: Path, dense: Path, x: arrays.Arrays | None, share_of_range: float
     ) -> tuple[report_model.Verification, list[str]]:
-        settings = self.settings
-        failures = verification.verify_weights(sparse, dense, self.progress.stage)
+        count, seed = self.settings.verification_samples, self.settings.seed
         ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
+        made_up = MadeUp(count - probes.BOUNDARIES, seed)
         try:
-            probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
+            found = engine.verify(
+                sparse,
+                dense,
+                LiteRTRuntimes(litert.ALL_KERNELS, at_once=litert.BATCH, across=False),
+                made_up if ordered is None else Real(ordered, count, seed),
+                tolerance=Tolerance(share_of_range=share_of_range),
+                progress=self.progress,
+            )
         except InputShapeError as error:
             cure = "Give data (--data), whose sizes are taken, or a fixed size in the model."
             raise InputShapeError(error.problem, cure) from error
-        compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
-        return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong
+        failures = [f"verification: {failure}" for failure in found.failures]
+        return report_model.Verification.of(found, in_litert.NAME), failures
