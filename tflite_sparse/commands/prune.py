@@ -15,6 +15,7 @@ import numpy as np
 
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Step, Timed, ignore_steps
+from tflite_sparse.commands.prune_report import Scores, kernels_of
 from tflite_sparse.errors import DataError, ModelError, OutputError
 from tflite_sparse.pruning import (
     allocation,
@@ -36,7 +37,7 @@ from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.report.text.sensitivity import Scan
 from tflite_sparse.results.left_dense import LeftDense
-from tflite_sparse.results.prune import OutputScores, PrunedKernel, PruneReport, report_path
+from tflite_sparse.results.prune import PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.settings import PruneSettings
@@ -45,6 +46,7 @@ from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.arrays import count as count_samples
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import KerasModel
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 
@@ -149,7 +151,7 @@ def scan_kernels(
         return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
 
 
-def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+def load(path: Path, data: object, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
     """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
 
     Args:
@@ -183,7 +185,7 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
         return source.copied(), applied
 
 
-def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
+def samples_for(source: KerasSource, data: object, seed: int, on_step: Step = ignore_steps) -> Dataset:
     """Labelled data, fitted to a model that is to be trained on them.
 
     Raises:
@@ -195,25 +197,6 @@ def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignor
     return samples
 
 
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """On the test samples, before the training and after it."""
-
-    scorer: scoring.Scorer
-    before: scoring.Scored
-    after: scoring.Scored
-
-    def of_several_outputs(self) -> list[OutputScores]:
-        """One entry for each; none where there is one output only."""
-        if len(self.scorer.metrics) == 1:
-            return []
-        before, after = self.before.evidence, self.after.evidence
-        return [
-            OutputScores(name=name, metric=metric.name, before=before[name].score(), after=after[name].score())
-            for name, metric in self.scorer.metrics.items()
-        ]
-
-
 @dataclass
 class _Prune:
     settings: PruneSettings
@@ -223,7 +206,7 @@ class _Prune:
     started_from: dict[str, str] = field(default_factory=dict)
     left_dense: LeftDense | None = None
 
-    def run(self, path: Path, data: Any) -> PruneReport:
+    def run(self, path: Path, data: object) -> PruneReport:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = fingerprints(source, samples)
@@ -245,7 +228,7 @@ class _Prune:
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
         pruning = self._train(source, samples, planner, saved)
         _, after = self._scored(source, samples)
-        scores = _Scores(scorer, before, after)
+        scores = Scores(scorer, before, after)
         report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
         return report
@@ -305,7 +288,7 @@ class _Prune:
             )
         return pruning
 
-    def _state(self, model: Any, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
+    def _state(self, model: KerasModel, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
         return Checkpoint(
             self._identity(),
             epoch,
@@ -315,7 +298,7 @@ class _Prune:
             pruning.masks(),
         )
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """What a resumed run must have in common with the interrupted one."""
         settings = self.settings.model_dump(mode="json").items()
         return {**self.started_from, **{name: value for name, value in settings if name != "resume"}}
@@ -338,7 +321,7 @@ class _Prune:
         samples: Dataset,
         pruning: MagnitudePruning,
         applied: int,
-        scores: _Scores,
+        scores: Scores,
         started: float,
     ) -> PruneReport:
         plan = pruning.plan
@@ -349,17 +332,7 @@ class _Prune:
             output=str(self.output),
             settings=self.settings.model_dump(mode="json"),
             masks_applied=applied,
-            kernels=[
-                PrunedKernel(
-                    name=each.kernel.name,
-                    type=each.kernel.owner,
-                    shape=each.kernel.shape,
-                    block=str(each.structure),
-                    asked=each.schedule.final if plan.scope == "layer" else None,
-                    sparsity=masks.sparsity_of([each.kernel]).share,
-                )
-                for each in plan.kernels
-            ],
+            kernels=kernels_of(plan),
             sparsity_before=started,
             sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
             metric=scores.scorer.metric,
