@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import foreign_models
+import odd_models
 import tiny_models
 from tally import tally
 from tflite_sparse.codecs import csr
@@ -520,3 +521,11 @@ def test_packed_bytes_counts_equal_tables_once():
     assert (
         serde.packed_bytes(one) + 99 * 4 <= serde.packed_bytes(one, other) < 2 * serde.packed_bytes(one) - 99 * 8 + 64
     )
+
+
+def test_types_of_tensors_are_those_of_all_graphs(tmp_path):
+    path = tmp_path / "model.tflite"
+    for model in (odd_models.accumulator(), odd_models.two_signatures()):
+        path.write_bytes(tiny_models.to_bytes(model))
+        tensors = [tensor for graph in serde.read(path).subgraphs for tensor in graph.tensors]
+        assert serde.tensor_types(path) == {tensor.type for tensor in tensors}
