@@ -96,15 +96,12 @@ def _of(target: str, settings: list[str]) -> _Verifiable:
         SettingsError: there is none, or one of the settings does not apply to it.
     """
     if target not in _TARGETS:
-        raise SettingsError(f"target: {target!r} is none that verify knows: {', '.join(_TARGETS)}.")
+        raise SettingsError(f"target must be one of {', '.join(_TARGETS)}, not {target!r}.")
     found = _TARGETS[target]
     wrong = [name for name in settings if name not in found.settings]
     if wrong:
-        others = [name for name, other in _TARGETS.items() if other.settings.issuperset(wrong)]
-        raise SettingsError(
-            f"{', '.join(wrong)}: settings that apply to the target {', '.join(others)}, not to {target}. "
-            "Leave them out."
-        )
+        others = ", ".join(name for name, other in _TARGETS.items() if wrong[0] in other.settings)
+        raise SettingsError(f"{wrong[0]} does not apply to the target {target}, only to {others}: leave it out.")
     return found
 
 

@@ -98,7 +98,7 @@ def verify(
             folder.mkdir()
         subject, reference = runtimes.open(file, folders[0]), runtimes.open(against, folders[1])
         with progress.stage("compare weights") as on_step:
-            weights = compare_weights(subject.model, reference.model, on_step=on_step)
+            weights = in_report.weights(compare_weights(subject.model, reference.model, on_step=on_step))
         if runtimes.unavailable is not None:
             progress.note(f"outputs were not compared: {runtimes.unavailable}")
         checks: list[RuntimeCheck] = []
@@ -124,7 +124,7 @@ def verify(
         samples=count,
         seed=samples.seed,
         tolerance=tolerance.steps,
-        weights=in_report.weights(weights),
+        weights=weights,
         runtimes=checks,
         across=beside,
         passed=not failures,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck
-from tflite_sparse.verification.weights import WeightComparison
+from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, WeightsCheck
 
 
-def of_weights(found: WeightComparison) -> Iterator[str]:
+def of_weights(found: WeightsCheck) -> Iterator[str]:
     """The weights that fail, one by one."""
     yield from (f"weight {name!r} is missing" for name in found.missing)
     yield from (f"weight {name!r} differs" for name in found.different)
