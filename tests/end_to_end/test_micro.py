@@ -290,7 +290,7 @@ def test_options_of_another_target_are_refused_by_verify(source):
     for options, name in ((("--threads", 2), "threads"), (("--tolerance", 1), "tolerance")):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert f"{name} does not apply to the target micro, only to litert: leave it out." in run.stderr
+        assert f"{name} applies to the target litert, not to micro: leave it out." in run.stderr
 
 
 # C arrays

@@ -101,7 +101,7 @@ def _of(target: str, settings: list[str]) -> _Verifiable:
     wrong = [name for name in settings if name not in found.settings]
     if wrong:
         others = ", ".join(name for name, other in _TARGETS.items() if wrong[0] in other.settings)
-        raise SettingsError(f"{wrong[0]} does not apply to the target {target}, only to {others}: leave it out.")
+        raise SettingsError(f"{wrong[0]} applies to the target {others}, not to {target}: leave it out.")
     return found
 
 
