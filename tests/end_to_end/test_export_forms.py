@@ -1,4 +1,4 @@
-"""Every form in which a user has a model, through the command line, to files that run."""
+"""Export every form of a user's model through the command line to files that run."""
 
 import numpy as np
 import pytest

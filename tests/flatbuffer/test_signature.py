@@ -1,4 +1,4 @@
-"""Orders of inputs and outputs: that of a signature and that of its graph."""
+"""Test orders of inputs and outputs: that of a signature and that of its graph."""
 
 import pytest
 

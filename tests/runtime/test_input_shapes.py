@@ -1,4 +1,4 @@
-"""Shapes for inputs with open sizes: what the file tells, what is tried, what is given."""
+"""Test shapes for inputs with open sizes: from the file, by search, and from the user."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def file(tmp_path):
 
 
 def of_height_and_width(*windows):
-    """Operators on (1, 100, 100, 1) in a line: (kind, kernel, stride, dilation), of two numbers each."""
+    """Return operators on (1, 100, 100, 1) in a line: (kind, kernel, stride, dilation), of two numbers each."""
     tiny = tiny_models.Tiny()
     source = first = tiny.activation("x", (1, 100, 100, 1), "float32")
     for kind, kernel, stride, dilation in windows:
@@ -75,14 +75,14 @@ def test_the_reach_of_the_kernels_is_enough(file, kernel, stride):
 
 def test_only_open_sizes_need_a_shape(file):
     assert input_shapes.needed(file(tiny_models.conv2d())) is None
-    assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True))) is None  # a batch of 1 always will do
+    assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True))) is None  # a batch of 1 always runs
     (found,) = input_shapes.inputs(file(tiny_models.conv2d(dynamic=True)))
     assert found.shape is None
     assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True)), {"in_0": (3, 8, 8, 64)}) == ((3, 8, 8, 64),)
 
 
 def test_a_constant_tells_a_size(file):
-    """As a table of positions that is added to a sequence of its length."""
+    """Such a constant is a table of positions that is added to a sequence of its length."""
     tiny = tiny_models.Tiny()
     x, y = tiny.tensor("x", (1, 1, 8), "float32"), tiny.tensor("y", (1, 50, 8), "float32")
     tiny.graph.tensors[x].shapeSignature = np.array([1, -1, 8], np.int32)
@@ -98,11 +98,11 @@ def test_a_constant_tells_a_size(file):
     assert input_shapes.needed(file(tiny.finished([x], [z]))) == ((1, 50, 8),)
 
 
-def test_what_is_given_is_taken(file):
+def test_given_shapes_are_used(file):
     path = file(odd_models.open_length())
     for name in ("in_0", "x"):  # of the signature, of the tensor
         assert input_shapes.needed(path, {name: [1, 37, 8]}) == ((1, 37, 8),)
-    assert input_shapes.needed(path, {"x": (2, 5, 8)}) == ((2, 5, 8),)  # whether it runs, the runtime will tell
+    assert input_shapes.needed(path, {"x": (2, 5, 8)}) == ((2, 5, 8),)  # the runtime decides whether it runs
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused(file, given, words):
         input_shapes.needed(file(odd_models.open_length()), given)
 
 
-def test_where_none_runs_one_is_asked_for(file):
+def test_a_shape_is_demanded_if_no_size_runs(file):
     with pytest.raises(InputShapeError) as caught:
         input_shapes.inputs(file(odd_models.open_length()))
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Running files in TensorFlow Lite Micro."""
+"""Run files in TensorFlow Lite Micro."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ MODELS = {
 
 
 def test_the_runtime_is_installed():
-    """Else nothing here says anything."""
+    """Otherwise the other tests here would mean nothing."""
     assert micro.is_available(), "pip install 'tflite-sparse[micro]'"
 
 
@@ -127,7 +127,7 @@ def test_the_smallest_arena_is_enough_and_no_smaller_one(name, write):
 
 
 def test_what_is_needed_only_while_loading_counts(write):
-    """1000 scales, which the runtime's own figure leaves out."""
+    """These are 1000 scales, which the runtime's own figure does not include."""
     assert micro.arena(write(tiny_models.fully_connected((1000, 16)))) > 17_000
 
 

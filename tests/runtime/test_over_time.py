@@ -1,4 +1,4 @@
-"""Files of one time step over sequences: states are fed back as they come, or in the scale of their input."""
+"""Run files of one time step over sequences: states are fed back unchanged, or in the scale of their input."""
 
 import numpy as np
 import pytest

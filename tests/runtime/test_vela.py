@@ -1,4 +1,4 @@
-"""Compiling for Ethos-U with Arm's Vela."""
+"""Compile for Ethos-U with Arm's Vela."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_vectors_may_be_shared(write, tmp_path):
     assert shared.estimated_cycles == plain.estimated_cycles
 
 
-def test_what_the_npu_does_not_take_is_told(write, tmp_path):
+def test_operators_that_the_npu_does_not_run_are_reported(write, tmp_path):
     found = vela.compile_file(write(tiny_models.gather()), folder=tmp_path)
     assert found.left_to_cpu == ("GATHER 'y': Unsupported opType",)
     assert (found.encoded_weight_bytes, found.estimated_cycles, found.inferences_per_second) == (0, 0, None)
@@ -94,7 +94,7 @@ def test_what_the_npu_does_not_take_is_told(write, tmp_path):
 # What goes wrong
 
 
-def test_a_file_that_is_none(tmp_path):
+def test_an_invalid_file(tmp_path):
     path = tmp_path / "bad.tflite"
     path.write_bytes(np.arange(100, dtype=np.uint8).tobytes())
     with pytest.raises(ExecutionError, match=r"Vela refuses .*bad\.tflite: RuntimeError: Compilation failed") as caught:
@@ -105,7 +105,7 @@ def test_a_file_that_is_none(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_accelerator_that_is_none(write, tmp_path):
+def test_an_unknown_accelerator(write, tmp_path):
     with pytest.raises(ExecutionError, match="invalid choice: 'ethos-u99'"):
         vela.compile_file(write(tiny_models.conv2d()), folder=tmp_path, accelerator="ethos-u99")
 
@@ -117,7 +117,7 @@ def test_a_compilation_that_does_not_end(write, tmp_path):
 
 @pytest.mark.parametrize("change", ["sram_memory_used", "rows", "number"])
 def test_a_summary_that_is_not_as_expected(change, write, tmp_path, monkeypatch):
-    """As another version of Vela might write it."""
+    """Another version of Vela might write it."""
 
     def summary(path, scratch):
         found = real(path, scratch)

@@ -1,4 +1,4 @@
-"""Inputs that are made up."""
+"""Test made-up inputs."""
 
 from dataclasses import replace
 

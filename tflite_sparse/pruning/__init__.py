@@ -1,4 +1,4 @@
-"""What becomes zero: schedules, masks, and pruning inside ``model.fit``."""
+"""Choose the weights that become zero: schedules, masks, and pruning inside ``model.fit``."""
 
 from typing import TYPE_CHECKING, Any
 

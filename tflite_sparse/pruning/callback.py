@@ -1,4 +1,4 @@
-"""Magnitude pruning inside ``model.fit``, for Keras 2 and Keras 3 alike."""
+"""Prune by magnitude inside ``model.fit``, in Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class _Masked:
 
     Attributes:
         variable: the weight.
-        plan: what becomes of it.
+        plan: how it is pruned.
         mask: the mask as a variable that the training step reads.
-        origin: the mask that it came with; zeros in it stay, those within a block that is kept aside.
-        held: the share of weights in it whose unit (block) is zero throughout, which is kept at least.
+        origin: the weights that are not zero at the start; the others stay zero, also within a block that is kept.
+        held: the share of weights in units (blocks) that are zero at the start; the sparsity never falls below it.
     """
 
     variable: Any
@@ -40,11 +40,11 @@ class _Masked:
     held: float
 
     def read(self) -> np.ndarray:
-        """The mask, bool."""
+        """Return the mask, bool."""
         return np.asarray(self.mask.numpy())
 
     def values(self) -> np.ndarray:
-        """The weights.
+        """Return the weights.
 
         Raises:
             ModelError: one is NaN or infinite, so that they have no order.
@@ -52,16 +52,16 @@ class _Masked:
         return masks.finite(self.plan.kernel)
 
     def keep_origin(self, mask: np.ndarray) -> np.ndarray:
-        """``mask`` without the weights that were zero from the start."""
+        """Return ``mask`` without the weights that were zero from the start."""
         return mask & self.origin if self.plan.structure.block == (1, 1) else mask
 
 
 class MagnitudePruning(Hooks):
     """A callback that prunes a model while it trains, after Zhu and Gupta (2017).
 
-    Masks are made by absolute value along a schedule. Masked weights are zero and stay so: their gradients are stopped
-    inside the training step, and what the optimizer remembers of them is zero. When ``fit`` returns, model and
-    optimizer are as before, but for the zeros.
+    Masks follow a schedule and the absolute values of the weights. Masked weights are zero and stay zero: the training
+    step stops their gradients, and the optimizer's momenta for them are zero. When ``fit`` returns, model and optimizer
+    are as before, apart from the zeros.
 
         model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
 
@@ -99,30 +99,30 @@ class MagnitudePruning(Hooks):
 
     @property
     def plan(self) -> Plan:
-        """What is done to which kernel; empty before ``fit``."""
+        """The kernels that are pruned; empty before ``fit``."""
         return self._plan
 
     @property
     def step(self) -> int:
-        """How many training steps were done, earlier calls of ``fit`` included."""
+        """Number of training steps done, including earlier calls of ``fit``."""
         return self._step
 
     def masks(self) -> dict[str, np.ndarray]:
-        """The masks as they are, bool, by kernel name, in the shape of the kernel."""
+        """Return the present masks, bool, by kernel name, in the shape of the kernel."""
         return {each.plan.kernel.name: each.read() for each in self._masked}
 
     def restore(self, step: int, found: Mapping[str, np.ndarray]) -> None:
-        """Go on from a checkpoint: ``found`` as from :meth:`masks` after ``step`` steps. Before ``fit``."""
+        """Resume from a checkpoint, before ``fit``: ``found`` is the result of :meth:`masks` after ``step`` steps."""
         self._steps_before = self._step = step
         self._restored = dict(found)
 
     def set_model(self, model: Any) -> None:
         """See :class:`Hooks`."""
         super().set_model(model)
-        model.train_function = None  # what was traced before does not stop gradients
+        model.train_function = None  # an earlier trace does not stop gradients
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Prepare the optimizer, and say what speaks against the schedule."""
+        """Prepare the optimizer, and warn if the learning rate does not suit the schedule."""
         del logs
         self._masked = []
         self._undo = stopped_gradients.patch(self.model.optimizer, self._masks_by_variable)
@@ -131,16 +131,16 @@ class MagnitudePruning(Hooks):
             self._prepare()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where the epoch starts: batches are counted within it."""
+        """Record the step at which the epoch starts; Keras numbers batches within an epoch."""
         del epoch, logs
         self._steps_before = self._step
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Make masks anew where a schedule says so."""
+        """Make new masks where a schedule demands it."""
         del logs
         last, self._step = self._step, self._steps_before + batch + 1
         passed = range(last + 1, self._step + 1)
-        if not self._is_prepared:  # built by its first step, the model has no zeros that a mask would have kept
+        if not self._is_prepared:  # the first step built the model, so no zeros had to be kept in it
             self._is_prepared = True
             self._prepare()
             self.model.make_train_function(force=True)
@@ -150,7 +150,7 @@ class MagnitudePruning(Hooks):
                 self._update(due)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Check that training goes on and that what is masked is zero."""
+        """Check that the loss is finite and that masked weights are zero."""
         with self._releasing_on_error():
             loss = float(np.asarray((logs or {}).get("loss", 0.0)))
             if not np.isfinite(loss):
@@ -167,12 +167,12 @@ class MagnitudePruning(Hooks):
                     )
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Leave the optimizer as it was."""
+        """Restore the optimizer."""
         del logs
         self.release()
 
     def release(self) -> None:
-        """Leave the optimizer as it was; ``fit`` does so, unless it raised an exception of somebody else."""
+        """Restore the optimizer. ``fit`` does so itself, unless an exception from outside of this class ends it."""
         if self._undo is not None:
             self._undo()
             self._undo = None
@@ -180,7 +180,7 @@ class MagnitudePruning(Hooks):
 
     @contextlib.contextmanager
     def _releasing_on_error(self) -> Iterator[None]:
-        """``fit`` does not call ``on_train_end`` after an exception."""
+        """Release on an exception, after which ``fit`` does not call ``on_train_end``."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.release)
             yield
@@ -248,13 +248,13 @@ class MagnitudePruning(Hooks):
 
 
 def strategy_scope(model: Any) -> Any:
-    """Where variables of a model under ``tf.distribute`` are made."""
+    """Return the scope in which variables of a model under ``tf.distribute`` must be made."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 class AfterEachStep(Hooks):
-    """A callback that calls ``action`` with the number of training steps done, after each execution."""
+    """A callback that passes the number of training steps done to ``action`` after each execution."""
 
     def __init__(self, action: Callable[[int], None]) -> None:
         super().__init__()
@@ -262,12 +262,12 @@ class AfterEachStep(Hooks):
         self._steps_before = self._steps = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where the epoch starts."""
+        """Record the step at which the epoch starts."""
         del epoch, logs
         self._steps_before = self._steps
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Tell how many steps were done."""
+        """Call ``action``."""
         del logs
         self._steps = self._steps_before + batch + 1
         self._action(self._steps)

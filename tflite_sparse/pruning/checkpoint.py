@@ -1,4 +1,4 @@
-"""What a training is made of between two epochs, in one file beside the model that it will yield."""
+"""Save and restore the state of a training between two epochs, in one file beside the model to be written."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Checkpoint:
     """The state after some epochs.
 
     Attributes:
-        settings: what the run was started with; a run with others cannot go on from here.
-        epoch: how many epochs were done.
-        step: how many steps.
+        settings: of the run; a run with other settings cannot resume from it.
+        epoch: number of epochs done.
+        step: number of steps done.
         weights: of the model, in its order.
         optimizer: its variables, in their order.
         masks: bool, by kernel name.
@@ -38,15 +38,15 @@ class Checkpoint:
 
 
 def path_beside(output: Path) -> Path:
-    """Where the checkpoint of a run that writes ``output`` lies."""
+    """Return the path of the checkpoint of a run that writes ``output``."""
     return output.with_name(output.name + _SUFFIX)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it, all or nothing.
+    """Write a checkpoint, all or nothing.
 
     Raises:
-        OutputError: the disk refused.
+        OutputError: the file cannot be written.
     """
     names = list(checkpoint.masks)
     head = {"settings": checkpoint.settings, "epoch": checkpoint.epoch, "step": checkpoint.step, "kernels": names}
@@ -61,7 +61,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read what :func:`write` wrote; nothing in the file is run.
+    """Read a file of :func:`write` without running code from it.
 
     Raises:
         ModelError: there is none, or it is damaged.
@@ -94,16 +94,16 @@ def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path)
     if different:
         name = different[0]
         raise InputError(
-            f"{path} is of a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
+            f"{path} belongs to a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
             "resume with the same settings, or delete it and start again."
         )
 
 
 def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
-    """Give a model and its optimizer, which is built, the state of a checkpoint.
+    """Set a model and its built optimizer to the state of a checkpoint.
 
     Raises:
-        ModelError: it is of another model; names the file at ``path``.
+        ModelError: it belongs to another model; names the file at ``path``.
     """
     found = variables(model.optimizer)
     shapes = [tuple(variable.shape) for variable in found]
@@ -117,7 +117,7 @@ def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
 
 
 def variables(optimizer: Any) -> list[Any]:
-    """The variables of an optimizer of either generation."""
+    """Return the variables of an optimizer of either generation."""
     found = optimizer.variables
     return list(found() if callable(found) else found)
 

@@ -1,7 +1,7 @@
-"""Training that depends on its seed and the number of the epoch alone, so that it can go on where it stopped.
+"""Make training depend on its seed and the number of the epoch only, so that it can resume.
 
-Order of samples and dropout are drawn anew for each epoch from (seed, epoch); what else a training is made of, weights,
-optimizer and masks, is saved after each epoch.
+Order of samples and dropout are drawn for each epoch from (seed, epoch). The rest of the state, weights, optimizer and
+masks, is saved after each epoch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tflite_sparse.sources.kernels import flatten
 
 
 def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
-    """Data for ``fit`` of either generation, given with ``steps_per_epoch=steps(samples, batch_size)``.
+    """Return data for ``fit`` of either generation, to use with ``steps_per_epoch=steps(samples, batch_size)``.
 
-    Every epoch yields every sample once, in an order of ``(seed, epoch)``. All epochs are one sequence: what is fetched
-    ahead is right whenever it is asked for.
+    Every epoch yields every sample once, in an order given by ``(seed, epoch)``. All epochs form one sequence, so that
+    batches fetched in advance are right.
 
     Args:
         x: samples: an array, or a list or mapping of them, as the model takes them.
-        y: their labels, as the model yields its outputs.
+        y: their labels, in the structure of the model's outputs.
         batch_size: samples of one step; the last batch of an epoch may be smaller.
         seed: of the order.
         epochs: numbers of the epochs, from 0.
@@ -49,15 +49,15 @@ def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
 
 
 def steps(samples: int, batch_size: int) -> int:
-    """Steps of one epoch."""
+    """Return the number of steps of one epoch."""
     return math.ceil(samples / batch_size)
 
 
 @contextlib.contextmanager
 def seedable_layers(keras: ModuleType) -> Iterator[None]:
-    """Where models are made whose random layers can be seeded: those of Keras 2 draw from operators otherwise."""
+    """Make the random layers of models built inside of the block seedable; those of Keras 2 otherwise are not."""
     switches = getattr(keras.backend, "experimental", None)
-    if switches is None or not hasattr(switches, "enable_tf_random_generator"):  # Keras 3 always can
+    if switches is None or not hasattr(switches, "enable_tf_random_generator"):  # layers of Keras 3 always are
         yield
         return
     before = switches.is_tf_random_generator_enabled()
@@ -70,14 +70,14 @@ def seedable_layers(keras: ModuleType) -> Iterator[None]:
 
 
 class SeedEachEpoch(Hooks):
-    """Sets whatever layers draw random numbers from at the start of each epoch."""
+    """Sets the random generators of all layers at the start of each epoch."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Seed every generator from (seed, epoch, its place)."""
+        """Seed every generator from (seed, epoch, its index)."""
         del logs
         for place, reseed in enumerate(_generators(self.model)):
             reseed(np.random.SeedSequence([self._seed, epoch, place]).generate_state(2))

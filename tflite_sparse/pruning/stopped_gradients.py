@@ -1,9 +1,9 @@
-"""Stop the gradients of masked weights inside the training step, whatever the optimizer makes of them afterwards.
+"""Stop the gradients of masked weights inside the training step, for any optimizer.
 
-The optimizer of a compiled model is asked to apply gradients by one method: ``apply`` in Keras 3, ``apply_gradients``
-in Keras 2. While a model is pruned, that method of this one object applies the masks first. So clipping, momenta and
-several steps in one execution all see gradients that are zero where a weight is masked (Zhu and Gupta 2017, section 3),
-and a weight that is zero, with momenta that are, stays so.
+A compiled model applies gradients by one method of its optimizer: ``apply`` in Keras 3, ``apply_gradients`` in Keras 2.
+While a model is pruned, that method of this one object multiplies them by the masks first. So clipping, momenta and
+several steps in one execution all get gradients that are zero where a weight is masked (Zhu and Gupta 2017, section 3).
+A weight that is zero, with zero momenta, stays zero.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 from tflite_sparse.sources import tensorflow_import
 
 MasksOf = Callable[[], Mapping[int, Any]]
-"""Gives the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
+"""Returns the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
 
 _MARK = "stops_gradients_of_masked_weights"
 
 
 def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
-    """Make ``optimizer`` apply masked gradients; return what undoes it.
+    """Make ``optimizer`` apply masked gradients; return a function that undoes it.
 
-    What an earlier call left behind, of a training that raised an exception, is undone first.
+    A patch left by a training that raised an exception is undone first.
 
     Args:
         optimizer: of either generation of Keras, also one that scales the loss.
@@ -47,7 +47,7 @@ def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
 
     replacement = apply if is_keras3 else apply_gradients
     setattr(replacement, _MARK, True)
-    optimizer.__dict__[name] = replacement  # not setattr: Keras would track what it is given
+    optimizer.__dict__[name] = replacement  # with setattr, Keras would track the function
 
     def undo() -> None:
         if optimizer.__dict__.get(name) is replacement:
@@ -57,7 +57,7 @@ def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
 
 
 def clear_momenta(optimizer: Any, variable: Any, mask: np.ndarray) -> None:
-    """Set what an optimizer remembers of masked weights (momenta, moving averages) to zero.
+    """Set the optimizer's state of masked weights (momenta, moving averages) to zero.
 
     Args:
         optimizer: of either generation, also one that scales the loss; nothing happens before its first step.
@@ -78,7 +78,7 @@ def _where(mask: Any, gradient: Any) -> Any:
     if mask is None or gradient is None:
         return gradient
     tf = tensorflow_import.tensorflow()
-    if isinstance(gradient, tf.IndexedSlices):  # of an embedding: only the rows that were looked up
+    if isinstance(gradient, tf.IndexedSlices):  # an embedding's gradient: only the rows that were looked up
         rows = tf.gather(mask, gradient.indices)
         values = tf.where(rows, gradient.values, tf.zeros_like(gradient.values))
         return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
@@ -86,15 +86,15 @@ def _where(mask: Any, gradient: Any) -> Any:
 
 
 def _slots(optimizer: Any, variable: Any) -> list[Any]:
-    """The variables that an optimizer keeps for a weight: every list of its attributes that runs with the weights."""
-    if hasattr(optimizer, "inner_optimizer"):  # one that scales the loss
+    """Return the variables that an optimizer keeps for a weight, from every attribute with one for each weight."""
+    if hasattr(optimizer, "inner_optimizer"):  # it scales the loss
         return _slots(optimizer.inner_optimizer, variable)
     if hasattr(optimizer, "get_slot_names"):  # the legacy optimizers of Keras 2
         return list(optimizer._slots.get(_legacy_key(variable), {}).values())
     place, count = _place(optimizer, variable)
     if place is None:
         return []
-    if type(optimizer).__name__ == "Ftrl":  # divides by its accumulators, even where the gradient is zero
+    if type(optimizer).__name__ == "Ftrl":  # it divides by its accumulators, even where the gradient is zero
         return [optimizer._linears[place]]
     weights = getattr(optimizer, "_trainable_variables", None)
     lists = [value for value in vars(optimizer).values() if isinstance(value, list) and value is not weights]

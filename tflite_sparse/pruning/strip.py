@@ -1,7 +1,7 @@
-"""Taking wrappers of tensorflow-model-optimization off, with what they do to the weights done for good.
+"""Remove wrappers of tensorflow-model-optimization and make their effect on the weights permanent.
 
-tfmot's ``strip_pruning`` takes them off and leaves the weights as they are: after a last optimizer step, or in a
-checkpoint, these are no longer what the mask says.
+tfmot's ``strip_pruning`` leaves the weights unchanged. After a last optimizer step, or in a checkpoint, these no longer
+follow the mask.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tflite_sparse.sources.source_model import SourceModel
 
 
 def strip(model: SourceModel) -> tuple[SourceModel, int]:
-    """The model without wrappers that prune or cluster, and how many masks were applied.
+    """Return the model without wrappers that prune or cluster, and the number of masks applied.
 
-    The layers inside the wrappers that prune are the same objects as before, so a live model's weights change with the
-    masks. Clustered kernels become the centroids of their weights.
+    The layers inside of pruning wrappers are the same objects as before, so the weights of a model in memory change
+    with the masks. Clustered kernels become the centroids of their weights.
 
     Raises:
-        ModelError: it is a SavedModel without its Keras model, and holds clustering wrappers.
+        ModelError: the model is a SavedModel without its Keras model, and holds clustering wrappers.
     """
     if isinstance(model, SavedModelSource):
         _refuse_clusters(model)
@@ -47,7 +47,7 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
 
 
 def _refuse_clusters(model: SavedModelSource) -> None:
-    """Such a model computes its kernels from centroids at every call: they are no weights of their operators."""
+    """Refuse a SavedModel that computes its kernels from centroids at every call: no operator reads them as weights."""
     for name, _ in model.variables():
         if name.rpartition("/")[2].startswith("cluster_centroids"):
             raise ModelError(

@@ -1,4 +1,4 @@
-"""The reports of commands that make one ``.tflite`` file of another: typed, versioned. Sizes are bytes."""
+"""The reports of commands that make one ``.tflite`` file from another: typed, versioned. Sizes are bytes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tflite_sparse.results.verification import VerificationReport
 
 
 class EncodingReport(Part):
-    """What ``encode`` did.
+    """The report of ``encode``.
 
     Attributes:
         source: the file that was read.
         destination: the file that was written.
-        source_bytes: size of the former.
+        source_bytes: size of the source.
         settings: of the run.
         file_bytes: size of the new file.
-        archive_bytes: what an archive of associated files behind the model takes of either size; the rest is the model.
+        archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
         micro: of the target micro, what the file costs there.
@@ -49,12 +49,12 @@ class EncodingReport(Part):
 
 
 class DecodingReport(Part):
-    """What ``decode`` did.
+    """The report of ``decode``.
 
     Attributes:
-        archive_bytes: as :class:`EncodingReport` has it.
-        constants: how many were sparse.
-        weights_checked: how many weights were compared with the source's.
+        archive_bytes: as in :class:`EncodingReport`.
+        constants: number of sparse constants.
+        weights_checked: number of weights compared with the source's.
         verification: the comparison of the new file, read back from disk, with the source.
     """
 

@@ -48,12 +48,14 @@ class TargetSettings(Settings):
         description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
         "machine, native sparse kernels included, which round in their own way.",
     )
-    micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
+    micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
-        64, description="Of the target micro: constants that would save fewer bytes stay dense."
+        64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
     )
-    c_array: bool = Field(False, description="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
-    accelerator_config: str = Field("ethos-u55-128", description="Of the target ethos-u: what Vela compiles for.")
+    c_array: bool = Field(False, description="For the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    accelerator_config: str = Field(
+        "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
+    )
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_target(self) -> TargetSettings:

@@ -1,4 +1,4 @@
-"""``report.html`` of an export: what the template shows of the report."""
+"""Make ``report.html`` of an export."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
 from tflite_sparse.results.fit import FitReport
 
-_LONGEST_LYING = 4  # letters of a class name above its column
-_MOST_SHADE = 55  # per cent of the accent colour behind a number that must stay readable
+_LONGEST_LYING = 4  # longest class name, in letters, that is written horizontally
+_MOST_SHADE = 55  # per cent of the accent colour; the number on it stays readable
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that stands alone."""
+    """A number with its label."""
 
     label: str
     text: str
@@ -34,12 +34,12 @@ class Figure:
 
 
 def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport | None = None) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
-        report: all that it shows, but for the pictures.
+        report: the report to show.
         masks: of the largest weights, see :func:`tflite_sparse.measurement.mask_pictures.of_file`.
-        fitted: of a ``fit``, whose gates are shown instead of the export's.
+        fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
     return html.render(
         "export.html.j2",
@@ -72,7 +72,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
 
 
 def _passed_words(report: Report, fitted: FitReport | None) -> str:
-    """What it means that all gates passed."""
+    """Return the sentence for passed gates."""
     judged = (
         report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
     )
@@ -135,7 +135,7 @@ def _sizes(report: Report) -> list[Bar]:
 
 
 def _scores(report: Report) -> dict[str, Any] | None:
-    """Scores and intervals on one scale, in per cent of its width."""
+    """Return scores and intervals on a common scale, in per cent of its width."""
     accuracy = report.accuracy
     files = [
         (key, entry) for key, entry in report.models if isinstance(entry, ModelFile) and entry.accuracy is not None
@@ -175,9 +175,7 @@ def _more_scores(accuracy: Accuracy | None) -> list[dict[str, Any]]:
     if accuracy.outputs:
         found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
     if accuracy.also:
-        found.append(
-            {"table": _of_outputs(accuracy.also, None), "caption": "By a second metric, which no gate looks at."}
-        )
+        found.append({"table": _of_outputs(accuracy.also, None), "caption": "A second metric, without a gate."})
     return found
 
 
@@ -231,7 +229,7 @@ def _mask(picture: MaskPicture) -> dict[str, Any]:
         "uri": html.data_uri(picture.png),
         "rows": picture.rows,
         "columns": picture.columns,
-        "words": f"kept weights in colour, the first axis downwards{shown}.",
+        "words": f"kept weights in colour, the first axis vertically{shown}.",
     }
 
 

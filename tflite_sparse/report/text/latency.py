@@ -1,4 +1,4 @@
-"""The rows that ``bench`` shows, as text."""
+"""Make the table of ``bench``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tflite_sparse.results.latency import BenchReport
 
 
 def files(report: BenchReport) -> Table:
-    """One row for each file, every figure with its ratio to that of the first."""
+    """Return a row for each file, every figure with its ratio to that of the first."""
     headings = ("file", "bytes", "ratio", "load ms", "ratio", "resident MB", "ratio", "median ms", "p90 ms", "ratio")
     rows = tuple(
         (

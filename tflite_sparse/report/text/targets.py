@@ -1,4 +1,4 @@
-"""What reports say of microcontrollers, as sentences."""
+"""Describe the costs of a file on microcontrollers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def of(report: Report | EncodingReport) -> list[str]:
 
 
 def micro(report: MicroReport) -> list[str]:
-    """Sentences on flash and memory, and the C++ lines of an app."""
+    """Return sentences on flash and memory, and the C++ lines of an app."""
     lines = [
         f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
         f"{report.decoder_flash_bytes:,}.",
@@ -31,12 +31,12 @@ def micro(report: MicroReport) -> list[str]:
         f"{report.largest_decoded_bytes:,}. {report.statement}"
     )
     if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
-        lines.append("On its own this file does not pay: the decoder takes more flash than it saves.")
+        lines.append("This file alone saves no flash: the decoder takes more than the file saves.")
     return [*lines, "In the app:", *report.cpp.splitlines()]
 
 
 def ethos_u(report: EthosUReport) -> list[str]:
-    """Sentences on what Vela made of the file, beside the baseline."""
+    """Return sentences on Vela's estimate for the file, with the baseline."""
     lines = [f"{report.accelerator}, as Vela estimates: {_in_words(report.file)}."]
     if report.baseline is not None:
         ratio = report.baseline.encoded_weight_bytes / max(report.file.encoded_weight_bytes, 1)
