@@ -214,7 +214,7 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
 
 
 def _in_every_version(ours: Contender, dense: Contender, samples: object, cache: Path) -> tuple[list[str], list[str]]:
-    """Where a supported runtime runs the dense file and not ours to the same bits; where it runs not even that one."""
+    """Return runtimes in which our file differs from the dense one, and those that do not run the dense one."""
     columns = (samples,) if isinstance(samples, np.ndarray) else samples
     real = Real(columns, _PROBES)  # type: ignore[arg-type]
     calls = tuple(real.draw(LiteRTRuntimes(), Subject.of(dense.path), None, Silent()).samples)

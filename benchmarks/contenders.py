@@ -42,9 +42,9 @@ class Contender:
 
     Attributes:
         label: which of the four.
-        path: where it lies.
-        conversion_seconds: from the Keras model to a ``.tflite``, the start of the converter's process included.
-        encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None where there is none.
+        path: of the file.
+        conversion_seconds: from the Keras model to a ``.tflite``, including the start of the converter's process.
+        encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None if there is none.
         verification_seconds: of :func:`tflite_sparse.verification.weights.check_weights`.
     """
 
@@ -136,7 +136,7 @@ def compare(ours: Contender, dense: Contender) -> Exactness:
 
 
 def _compiles(dense: Contender) -> bool:
-    """Whether CompiledModel gives the outputs of a dense file.
+    """Return whether CompiledModel yields the outputs of a dense file.
 
     In LiteRT 2.3.0 it does not if the last operator is a RESHAPE to a computed shape (MobileNet without softmax): the
     output buffer is unchanged, and the second run fails with "Failed to set custom allocation for output".

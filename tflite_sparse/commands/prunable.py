@@ -77,5 +77,6 @@ def planner_of(settings: PruneSettings) -> Planner:
 def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
     weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
+    assert samples.y_train is not None  # samples_for() asks for labels
     data = [*columns(samples.x_train), *columns(samples.y_train)]
     return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}

@@ -37,7 +37,7 @@ class Constant:
 
 
 def find(kernels: Sequence[Kernel], model: Model) -> dict[str, Constant]:
-    """The constant of each kernel by its name; those that cannot be told are left out.
+    """Return the constant of each kernel by name, without kernels that cannot be identified.
 
     A constant is recognised by its values: in some order of the axes they are the kernel's, with a factor for each
     output channel. So a kernel is found under any name, transposed, quantised, or with a batch normalisation folded

@@ -44,7 +44,7 @@ class Workspace:
         return cls(folder, fresh)
 
     def check(self, identity: dict[str, object]) -> None:
-        """Remember what the run is about, or compare it with what an interrupted one was.
+        """Store the inputs and settings of the run, or compare them with those of an interrupted one.
 
         Raises:
             InputError: they differ.

@@ -140,7 +140,7 @@ def _shift(graph: Graph, layer: _Layer, mean: np.ndarray) -> np.ndarray:
 
 
 def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOptions) -> np.ndarray:
-    """What each place of a convolution's kernel meets on average over all places of its output.
+    """Return the mean input at each position of a convolution's kernel over all positions of its output.
 
     Args:
         image: the input, ``(height, width, channels)``, padded with zeros according to ``options``.
