@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def extra_files(target: str, stem: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple[str, ...]:
     """The names of the files that a target writes beside its ``.tflite`` file; none for a target that is not known.
 
     Args:
