@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def help_of(names: Iterable[str]) -> str:
     return " ".join(f"{name}: {TARGETS[name].help}." for name in names if TARGETS[name].help)
 
 
-def extra_files(target: str, stem: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple[str, ...]:
     """The names of the files that a target writes beside its ``.tflite`` file; none for a target that is not known.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing_extensions import TypedDict
-
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 
@@ -22,19 +20,9 @@ class TargetPart(Part):
 
 AnyTargetPart = MicroReport | EthosUReport | TargetPart
 
-
-class TargetFields(TypedDict, total=False):
-    """The fields of reports that hold what a target adds."""
-
-    micro: MicroReport
-    ethos_u: EthosUReport
-    target_part: TargetPart
+_FIELDS = {MicroReport: "micro", EthosUReport: "ethos_u", TargetPart: "target_part"}
 
 
-def as_field(part: AnyTargetPart | None) -> TargetFields:
-    """The field of a report that holds the part; nothing where there is no part."""
-    if isinstance(part, MicroReport):
-        return TargetFields(micro=part)
-    if isinstance(part, EthosUReport):
-        return TargetFields(ethos_u=part)
-    return TargetFields() if part is None else TargetFields(target_part=part)
+def as_field(part: AnyTargetPart | None) -> dict[str, AnyTargetPart]:
+    """The field of a report that holds the part, with its name; nothing where there is no part."""
+    return {} if part is None else {_FIELDS[type(part)]: part}
