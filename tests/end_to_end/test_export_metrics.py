@@ -131,7 +131,7 @@ def test_a_metric_of_the_user(model_files, tmp_path):
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        ("accuracy", "metric = 'accuracy': it takes auto, top1, top5, mse, psnr, auc or FILE.py:FUNCTION"),
+        ("accuracy", "--metric accuracy: it takes auto, top1, top5, mse, psnr, auc or FILE.py:FUNCTION"),
         ("nowhere.py:score", "nowhere.py: no such Python file"),
         ("mse", "--metric mse compares numbers"),
         ("auc", "--metric auc needs one yes or no"),
