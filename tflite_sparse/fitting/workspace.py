@@ -35,7 +35,9 @@ class Workspace:
         """
         folder = out / _FOLDER
         if folder.exists() and not resume:
-            raise OutputError(f"{folder} is what an interrupted run found: go on with `resume=True`, or delete it.")
+            raise OutputError(
+                f"{folder} holds the results of an interrupted run: go on with `resume=True`, or delete it."
+            )
         fresh = next((path for path in (*reversed(folder.parents), folder) if not path.exists()), folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
