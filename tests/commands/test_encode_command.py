@@ -21,13 +21,14 @@ from tflite_sparse.errors import (
     VerificationError,
 )
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import encoder
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.text import files as file_tables
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import check_weights
 
 MODELS = {
     f"{make.__name__}_{dtype}": make(dtype=dtype)
@@ -125,7 +126,7 @@ def test_in_place_there_and_back(file, target):
     encode_command.encode(path, path)
     assert path.stat().st_size < target.stat().st_size / 2
     encode_command.decode(path, path)
-    assert exactness.check_weights(path, target) == 64 * 600
+    assert check_weights(path, target) == 64 * 600
     assert sorted(p.name for p in path.parent.iterdir()) == ["source.tflite", "target.tflite"]
 
 
@@ -212,7 +213,7 @@ def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
     progress = Listening()
     report = encode_command.encode(source, target, progress=progress)
     assert report.file_bytes < 0.75 * report.source_bytes
-    assert exactness.check_weights(target, source) == weights_in(conv2d())
+    assert check_weights(target, source) == weights_in(conv2d())
     assert any("outputs were not compared" in note for note in progress.notes)
     assert (report.verification.samples, report.verification.runtimes) == (0, [])
 
@@ -238,7 +239,7 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
 def test_wrong_weights_are_not_delivered(file, target, command, interpreters, monkeypatch):
     source = file(conv2d())
     target.write_bytes(b"old")
-    monkeypatch.setattr(encode_command, "encode_file", spoiling(encode_file, change_a_weight))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_a_weight))
     monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_a_weight))
     with pytest.raises(VerificationError, match="weight 'weight'"):
         getattr(encode_command, command)(source, target)
@@ -249,7 +250,7 @@ def test_wrong_weights_are_not_delivered(file, target, command, interpreters, mo
 def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch):
     """Change a scale, which no comparison of weights detects."""
     source = file(conv2d())
-    monkeypatch.setattr(encode_command, "encode_file", spoiling(encode_file, change_the_scales))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_scales))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written") as caught:
         encode_command.encode(source, target)
     assert "weight" not in str(caught.value)
@@ -345,7 +346,7 @@ def test_of_what_was_read_natively_before_not_the_smallest_difference_passes(
     """Its kernel stays the same, so no rounding differs from the source's."""
     source = file(natively(dtype, block)[0])
     assert two_percent_at_most(source, by)
-    monkeypatch.setattr(encode_command, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs on \d+ of 11 samples"):
         encode_command.encode(source, target, optimize=optimize)
     assert list(source.parent.iterdir()) == [source]
@@ -358,7 +359,7 @@ def test_a_small_difference_passes_only_where_a_native_kernel_was_chosen(
 ):
     source = file(natively("int8", 16)[1])
     assert two_percent_at_most(source, by) is (by == 700)
-    monkeypatch.setattr(encode_command, "encode_file", spoiling(encode_file, change_the_biases(by)))
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     if passes:
         report = encode_command.encode(source, target, optimize=optimize)
         assert tiny_models.operator_names(serde.read(target)) == ["FULLY_CONNECTED"]

@@ -12,9 +12,9 @@ from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gathe
 from helpers.tools import run_cli
 from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.commands.inspect import inspect
+from tflite_sparse.commands.verify import verify
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.verification import compare_files as comparison
 
 MODELS = {
     "conv": conv2d(),
@@ -147,7 +147,7 @@ def test_every_command_takes_a_constant_of_rank_0(file, dtype):
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
     assert encode_command.encode(path, sparse).verification.passed
     encode_command.decode(sparse, dense)
-    assert comparison.verify(dense, path, samples=2).passed
+    assert verify(dense, path, samples=2).passed
     assert encode_command.encode(path, sparse, target="micro").verification.passed
 
 

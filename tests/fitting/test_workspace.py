@@ -35,7 +35,7 @@ def test_a_run_with_another_identity_is_refused_by_the_first_difference(identity
 
 def test_results_are_not_deleted_without_resume(tmp_path):
     Workspace.open(tmp_path, resume=False)
-    with pytest.raises(OutputError, match="go on with --resume, or delete it"):
+    with pytest.raises(OutputError, match="go on with `resume=True`, or delete it"):
         Workspace.open(tmp_path, resume=False)
 
 

@@ -12,7 +12,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 INT8_VERSION, INT8_VERSION_THAT_KEEPS_DIMENSIONS = 4, 5  # of FULLY_CONNECTED, as TensorFlow's converter writes it

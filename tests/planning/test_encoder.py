@@ -12,7 +12,7 @@ from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.rewrites import densify
 from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, SparseForm
-from tflite_sparse.verification.exactness import check_weights
+from tflite_sparse.verification.weights import check_weights
 
 SEVERAL = {
     "conv": tiny_models.conv2d(),

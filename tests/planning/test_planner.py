@@ -11,7 +11,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import planner
 from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, SparseForm
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 MODELS = {
     "conv": tiny_models.conv2d(),

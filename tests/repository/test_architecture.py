@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from tflite_sparse.target_registry import TARGETS
+
 LIBRARY = Path(__file__).resolve().parents[2] / "tflite_sparse"
+PROGRAM = LIBRARY.parent / "cli" / "tflite_sparse_cli"
 ROOMS = [
     "errors",
+    "target_registry",
     "results",
     "base",
-    "settings",
-    "file_settings",
-    "sources",
     "flatbuffer",
     "codecs",
+    "settings",
+    "sources",
     "runtime",
     "conversion",
     "pruning",
@@ -30,6 +33,7 @@ ROOMS = [
     "stages",
     "commands",
 ]
+KNOW_TARGETS = {"target_registry", "backends"}
 WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets", "planning", "runtime"}
 
 
@@ -53,3 +57,42 @@ def test_imports_go_to_the_left(path):
     allowed = ROOMS[: ROOMS.index(room) + 1]
     rooms = {name.split(".")[1] for name in names if name.startswith("tflite_sparse.")}
     assert rooms <= set(allowed), f"{room} may import {', '.join(allowed)}"
+
+
+def compared_texts(code):
+    """The texts that code compares something with, that it matches, or that are keys of a dictionary it writes."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        elif isinstance(node, ast.Dict):
+            parts = [key for key in node.keys if key is not None]
+        else:
+            continue
+        leaves = (leaf for part in parts for leaf in ast.walk(part))
+        yield from (leaf.value for leaf in leaves if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str))
+
+
+ALL_MODULES = [*sorted(LIBRARY.rglob("*.py")), *sorted(PROGRAM.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", ALL_MODULES, ids=lambda path: str(path.relative_to(LIBRARY.parent)))
+def test_only_the_registry_and_the_backends_ask_which_target_it_is(path):
+    if path.is_relative_to(LIBRARY) and path.relative_to(LIBRARY).parts[0].removesuffix(".py") in KNOW_TARGETS:
+        return
+    assert not set(compared_texts(path.read_text(encoding="utf-8"))) & set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if target == 'micro': pass",
+        "if 'ethos-u' != settings.target: pass",
+        "if target in ('litert', 'micro'): pass",
+        "match target:\n    case 'micro' | 'litert':\n        pass",
+        "found = {'micro': 1}[target]",
+    ],
+)
+def test_the_probe_sees_such_a_question(code):
+    assert set(compared_texts(code)) & set(TARGETS)

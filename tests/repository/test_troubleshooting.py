@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tflite_sparse_cli.flags import in_flags, names_of
+from tflite_sparse_cli.main import cli
+
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = "On the device"
 GAP = "…"
@@ -22,13 +25,25 @@ def text_of(node):
     return GAP
 
 
+FLAGS = {
+    name: flag
+    for command in reversed(cli.list_commands(None))  # of two that have one name, the first
+    for name, flag in names_of(cli.get_command(None, command).params).items()
+}
+
+
+def as_shown(text):
+    """A message of the library as the command line shows it."""
+    return in_flags(text, FLAGS).replace(f"`{GAP}`", GAP)
+
+
 def messages():
     found = []
     for path in sorted((ROOT / "tflite_sparse").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         found += [
-            re.sub(f"{GAP}+", GAP, text_of(node).replace(f"'{GAP}'", GAP))
+            as_shown(re.sub(f"{GAP}+", GAP, text_of(node).replace(f"'{GAP}'", GAP)))
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp) and id(node) not in documentation
         ]

@@ -21,26 +21,26 @@ def test_defaults_do_nothing_extra():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"sparsity": 1.0}, "sparsity = 1.0: .*less than 1"),
-        ({"sparsity": -0.01}, "sparsity = -0.01"),
-        ({"sparsity": float("nan")}, "sparsity = nan"),
-        ({"sparsity": "much"}, "sparsity = 'much'"),
-        ({"io": "uint8"}, "io = 'uint8': .*int8.*int16.*float32"),
-        ({"int8": True, "io": "int16"}, "io = int16 does not go with int8 activations"),
-        ({"int8": True, "activations": "float32", "io": "int8"}, "io = int8 does not go with float32"),
-        ({"activations": "int16"}, "add int8"),
-        ({"int8": True, "activations": "int16", "target": "micro"}, "target litert, not of micro"),
-        ({"finetune_epochs": -1}, "finetune_epochs = -1"),
-        ({"finetune_epochs": 1.5}, "finetune_epochs = 1.5"),
-        ({"calibration_samples": 0}, "calibration_samples = 0"),
-        ({"verification_samples": 3}, "verification_samples = 3"),
-        ({"max_accuracy_drop": -0.01}, "max_accuracy_drop = -0.01"),
-        ({"max_accuracy_drop": float("inf")}, "max_accuracy_drop = inf"),
-        ({"seed": -1}, "seed = -1"),
-        ({"seed": 2**31}, "seed = 2147483648"),
-        ({"metric": "speed"}, "metric = 'speed': it takes auto, .* or FILE.py:FUNCTION"),
-        ({"sparsety": 0.5}, "sparsety = 0.5: .*not permitted"),
-        ({"sparsity": 2, "seed": -1}, "sparsity = 2: .*; seed = -1: "),
+        ({"sparsity": 1.0}, "`sparsity=1.0`: .*less than 1"),
+        ({"sparsity": -0.01}, "`sparsity=-0.01`"),
+        ({"sparsity": float("nan")}, "`sparsity=nan`"),
+        ({"sparsity": "much"}, "`sparsity='much'`"),
+        ({"io": "uint8"}, "`io='uint8'`: .*int8.*int16.*float32"),
+        ({"int8": True, "io": "int16"}, "`io='int16'` does not go with int8 activations"),
+        ({"int8": True, "activations": "float32", "io": "int8"}, "`io='int8'` does not go with float32"),
+        ({"activations": "int16"}, "add `int8=True`"),
+        ({"int8": True, "activations": "int16", "target": "micro"}, "target litert, not to micro"),
+        ({"finetune_epochs": -1}, "`finetune_epochs=-1`"),
+        ({"finetune_epochs": 1.5}, "`finetune_epochs=1.5`"),
+        ({"calibration_samples": 0}, "`calibration_samples=0`"),
+        ({"verification_samples": 3}, "`verification_samples=3`"),
+        ({"max_accuracy_drop": -0.01}, "`max_accuracy_drop=-0.01`"),
+        ({"max_accuracy_drop": float("inf")}, "`max_accuracy_drop=inf`"),
+        ({"seed": -1}, "`seed=-1`"),
+        ({"seed": 2**31}, "`seed=2147483648`"),
+        ({"metric": "speed"}, "`metric='speed'`: it takes auto, .* or FILE.py:FUNCTION"),
+        ({"sparsety": 0.5}, "unknown setting 'sparsety': did you mean `sparsity`"),
+        ({"sparsity": 2, "seed": -1}, "`sparsity=2`: .*; `seed=-1`: "),
     ],
 )
 def test_refuses(values, words):
@@ -53,7 +53,7 @@ def test_refuses(values, words):
 
 @pytest.mark.parametrize("metric", ["mse", "psnr"])
 def test_a_sweep_refuses_scores_without_points(metric):
-    with pytest.raises(SettingsError, match=f"metric = {metric}: a sweep tells margins in points"):
+    with pytest.raises(SettingsError, match=f"`metric='{metric}'`: a sweep tells margins in points"):
         SweepSettings(metric=metric)
 
 

@@ -16,12 +16,11 @@ from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.planning import encoder
+from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.settings import ExportSettings
-from tflite_sparse.stages.deliver import C_HEADER, C_SOURCE
 from tflite_sparse.stages.encode import Encoding
-from tflite_sparse.verification import exactness
 
 
 @pytest.fixture
@@ -55,18 +54,19 @@ def test_a_right_file_has_no_failures(make, interpreters):
 def test_a_weight_of_another_value_is_a_failure(make, interpreters, monkeypatch):
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_a_weight))
     made = make(layer())
-    assert made.failures[0].startswith("verification: ")
-    assert "weight 'weight' is not what" in made.failures[0]
+    assert made.failures[0] == "verification: weight 'weight' differs"
     assert not made.verification.weights_bit_exact
 
 
 def test_outputs_of_another_value_are_a_failure_in_every_runtime(make, interpreters, monkeypatch):
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(9000)))
     made = make(layer())
-    assert len(made.failures) == len(interpreters) == 2
-    for failure, name in zip(made.failures, interpreters, strict=True):
-        assert failure.startswith("verification: outputs differ from the dense file's by up to ")
-        assert failure.endswith(f" in {name}")
+    assert len(made.failures) == 2 * len(interpreters) == 4
+    for (outputs, place), name in zip(
+        zip(made.failures[::2], made.failures[1::2], strict=True), interpreters, strict=True
+    ):
+        assert outputs.startswith(f"verification: {name}: output 'y0' (0) differs on 6 of 6 samples, by up to ")
+        assert place == f"verification: {name}: the first tensor to differ is 'y0', of FULLY_CONNECTED"
     found = made.verification
     assert (found.weights_bit_exact, found.outputs_bit_exact) == (True, False)
     assert [each.outputs_bit_exact for each in found.runtimes] == [False, False]
@@ -76,32 +76,39 @@ def test_outputs_of_another_value_are_a_failure_in_every_runtime(make, interpret
 def test_a_file_that_no_longer_runs_is_a_failure(make, interpreters, monkeypatch):
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, ask_for_an_unknown_version))
     made = make(layer())
-    words = "verification: the dense file runs, the sparse one does not: "
-    assert [failure.startswith(words) for failure in made.failures] == [True, True]
-    assert not made.verification.outputs_bit_exact
+    assert len(made.failures) == 2
+    for failure, name in zip(made.failures, interpreters, strict=True):
+        assert failure.startswith(f"verification: {name}: {name} refuses ")
+        assert "model.tflite" not in failure
+    found = made.verification
+    assert [(each.outputs_bit_exact, each.largest_difference) for each in found.runtimes] == [(False, None)] * 2
+    assert not found.outputs_bit_exact
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_samples_and_seed_of_the_settings_reach_the_runtime(seed, make, interpreters, monkeypatch):
     seen = []
 
-    def compare(sparse, dense, samples, kernels):
-        seen.append(samples)
-        return exactness.OutputComparison(kernels, len(samples[0]), True, 0.0, share_of_range=0.0)
+    def run(path, samples, kernels, *, signature, threads, at_once):
+        assert (signature, threads, at_once) == (None, 1, litert.BATCH)
+        seen.append(np.concatenate([array for (array,) in samples]))
+        rows = tuple((array,) for (array,) in samples)
+        return litert.SeparateOutputs(("y",), (len(rows),), rows)
 
-    monkeypatch.setattr(exactness, "compare_outputs", compare)
+    monkeypatch.setattr(litert, "run_separately", run)
     model = tiny_models.fully_connected((64, 128), dtype="float32")
     made = make(model, verification_samples=9, seed=seed)
-    ((first,), (second,)) = seen
+    first, *others = seen
     assert first.shape == (9, 128)
     assert made.verification.samples == 9
-    assert np.array_equal(first, second)
+    assert len(others) == 3  # two files in two runtimes
+    assert all(np.array_equal(first, other) for other in others)
     if seed > 1:
         make(model, verification_samples=9, seed=1)
-        assert not np.array_equal(first, seen[-1][0])
+        assert not np.array_equal(first, seen[-1])
     x = np.arange(256, dtype=np.float32).reshape(2, 128)
     make(model, x, verification_samples=9, seed=seed)
-    assert np.array_equal(seen[-1][0][3:], x)
+    assert np.array_equal(seen[-1][3:], x)
 
 
 # Two per cent of the range are allowed where a kernel of another rounding was chosen, and nowhere else
@@ -147,16 +154,16 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == []
     assert made.verification.weights_bit_exact
-    assert set(made.files) == {C_HEADER, C_SOURCE}
+    assert set(made.files) == {"model.h", "model.cc"}
     monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == ["verification: weight 'weight' differs"]
     assert not made.verification.weights_bit_exact
-    assert made.micro is None  # nothing is reported of a file that is not delivered
+    assert made.part is None  # nothing is reported of a file that is not delivered
 
 
 class Micro:
-    """A TensorFlow Lite Micro with LiteRT's outputs for the dense file, moved for the other one.
+    """A TensorFlow Lite Micro with LiteRT's outputs for a decoded file, moved for the encoded one.
 
     Attributes:
         moved: shift with decoded weights in the arena and in a memory of their own; or an exception to raise.
@@ -164,27 +171,34 @@ class Micro:
     """
 
     def __init__(self, in_arena=0, in_own_memory=0):
-        self.moved, self.seen, self.dense = (in_arena, in_own_memory), [], None
+        self.moved, self.seen = (in_arena, in_own_memory), []
 
     def run_separately(self, path, inputs, *, alternate_memory_bytes=0):
         self.seen.append(np.concatenate([array for (array,) in inputs]))
-        if path.name == "dense.tflite":
-            self.dense = litert.run_separately(path, inputs, "reference")
-            return self.dense
-        by = self.moved[alternate_memory_bytes > 0]
+        decoded = path.with_name(f"decoded-{path.name}")
+        decode_file(path, decoded)
+        found = litert.run_separately(decoded, inputs, "reference")
+        decoded.unlink()
+        by = 0 if path.name in ("dense.tflite", "reference.tflite") else self.moved[alternate_memory_bytes > 0]
         if isinstance(by, Exception):
             raise by
-        rows = tuple((np.where(array > 0, array - np.int8(by), array + np.int8(by)),) for (array,) in self.dense.rows)
-        return litert.SeparateOutputs(self.dense.names, self.dense.indices, rows)
+        rows = tuple((np.where(array > 0, array - np.int8(by), array + np.int8(by)),) for (array,) in found.rows)
+        return litert.SeparateOutputs(found.names, found.indices, rows)
+
+
+DIFFERS = [
+    "output 'y0' (0) differs on 9 of 9 samples, by up to 7",
+    "the first tensor to differ is 'y0', of CONV_2D",
+]
 
 
 @pytest.mark.parametrize(
     ("in_arena", "in_own_memory", "words"),
     [
-        (7, 7, ["output 'y0' (0) differs on 9 of 9 samples"] * 2),
-        (7, 0, ["output 'y0' (0) differs on 9 of 9 samples", None]),
-        (0, 7, [None, "output 'y0' (0) differs on 9 of 9 samples"]),
-        (0, ExecutionError("no room"), [None, "no room"]),
+        (7, 7, [DIFFERS] * 2),
+        (7, 0, [DIFFERS, []]),
+        (0, 7, [[], DIFFERS]),
+        (0, ExecutionError("no room"), [[], ["no room"]]),
     ],
 )
 def test_micro_outputs_of_another_value_are_a_failure(in_arena, in_own_memory, words, make, monkeypatch):
@@ -193,13 +207,13 @@ def test_micro_outputs_of_another_value_are_a_failure(in_arena, in_own_memory, w
     made = make(tiny_models.conv2d(), target="micro")
     names = [f"{micro.NAME}, weights decoded into the arena", f"{micro.NAME}, into a memory of their own"]
     assert made.failures == [
-        f"verification: {name}: {failure}" for name, failure in zip(names, words, strict=True) if failure
+        f"verification: {name}: {failure}" for name, each in zip(names, words, strict=True) for failure in each
     ]
     found = made.verification
     assert (found.weights_bit_exact, found.outputs_bit_exact, found.samples) == (True, False, 9)
+    largest = {0: 0, 1: None, 2: 7}  # by the number of sentences: the same, refused, another value
     assert [(each.name, each.outputs_bit_exact, each.largest_difference) for each in found.runtimes] == [
-        (name, failure is None, 7 if failure and "differs" in failure else 0)
-        for name, failure in zip(names, words, strict=True)
+        (name, not each, largest[len(each)]) for name, each in zip(names, words, strict=True)
     ]
 
 

@@ -72,6 +72,20 @@ def write_bytes(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
             stream.write(chunk)
 
 
+def make_folder(folder: Path) -> list[Path]:
+    """Make the folder and its parents; return those that were made, innermost first.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror or error}.") from error
+    return missing
+
+
 def _umask() -> int:
     # There is no way to read the mask without setting it.
     mask = os.umask(0o022)

@@ -87,7 +87,7 @@ class Ray:
                 ray.init(address=address, log_to_driver=False, logging_level="WARNING")
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise SettingsError(
-                    f"ray_address = {address}: no Ray cluster answers there ({one_line(error)}). "
+                    f"`ray_address={address!r}`: no Ray cluster answers there ({one_line(error)}). "
                     "Start one with: ray start --head."
                 ) from error
         joblib.register_parallel_backend(_RAY, Backend)

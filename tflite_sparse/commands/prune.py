@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Step, Timed, ignore_steps
@@ -39,7 +39,8 @@ from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.prune import OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.scoring import scorer as scoring
-from tflite_sparse.settings import PruneSettings
+from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.arrays import count as count_samples
@@ -51,13 +52,14 @@ from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 _ANY_SPARSITY = 0.5  # a scan masks to its own
 
 
+@takes(PruneSettings, PruneOptions)
 def prune(
-    model: str | os.PathLike[str],
+    model: AnyPath,
     data: Any,
-    output: str | os.PathLike[str],
+    output: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[PruneOptions],
 ) -> PruneReport:
     """Train a Keras model while its kernels become sparse, after Zhu and Gupta (2017), and write it.
 
@@ -70,7 +72,7 @@ def prune(
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the report only.
         output: the ``.keras`` file to write, all or nothing.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.PruneSettings`.
+        **settings: see below.
 
     Raises:
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
@@ -80,13 +82,14 @@ def prune(
     return run.run(Path(model), data)
 
 
+@takes(PruneSettings, PruneOptions)
 def scan(
-    model: str | os.PathLike[str],
+    model: AnyPath,
     data: Any,
     *,
-    output: str | os.PathLike[str] | None = None,
+    output: AnyPath | None = None,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[PruneOptions],
 ) -> Scan:
     """Mask one kernel at a time and evaluate on held-out training samples. Nothing is trained.
 
@@ -96,8 +99,8 @@ def scan(
         output: a name ``NAME.keras``: the result is written as ``NAME.scan.json`` and ``NAME.scan.svg``. None: nothing
             is written.
         progress: receives stages and notes.
-        **settings: of :class:`tflite_sparse.settings.PruneSettings`, ``block``, ``recipe``, ``seed``, ``batch_size``,
-            ``custom_objects`` and ``builder`` matter.
+        **settings: see below. Of them ``block``, ``recipe``, ``seed``, ``batch_size``, ``custom_objects`` and
+            ``builder`` matter.
 
     Raises:
         InputError: model, data or settings cannot be used.
@@ -191,7 +194,7 @@ def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignor
     """
     samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
     if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
     return samples
 
 
@@ -294,7 +297,7 @@ class _Prune:
         def save(epoch: int, loss: float) -> None:
             if not math.isfinite(loss):
                 raise ModelError(
-                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower --learning-rate. "
+                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower `learning_rate`. "
                     f"The state before it is in {path}."
                 )
             checkpoint.write(self._state(model, pruning, epoch), path)
@@ -385,7 +388,7 @@ class _Prune:
             return checkpoint.read(path)
         if path.exists():
             raise OutputError(
-                f"{path} is the state of an interrupted run: go on with --resume, or delete it to start again."
+                f"{path} is the state of an interrupted run: go on with `resume=True`, or delete it to start again."
             )
         return None
 

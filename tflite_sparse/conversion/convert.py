@@ -198,11 +198,11 @@ def _cure(kinds: Counter[str], quantising: bool) -> str:
     if recurrent and quantising:
         return (
             f"{recurrent[0]} is a loop over many time steps, which cannot be calibrated. Shorten the sequences to "
-            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll) or as one time step "
-            "(--recurrent step), both from a Keras model and no SavedModel, or leave --int8 out."
+            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (`recurrent='unroll'`) or as one time step "
+            "(`recurrent='step'`), both from a Keras model and no SavedModel, or leave `int8` out."
         )
     if recurrent:
-        return f"{recurrent[0]}: give the model a fixed number of time steps and try --recurrent unroll."
+        return f"{recurrent[0]}: give the model a fixed number of time steps and try `recurrent='unroll'`."
     if quantising:
-        return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
+        return "Try without `int8` to see whether quantisation is the cause; if so, an operator has no int8 kernel."
     return "Try a smaller part of the model to find the layer."

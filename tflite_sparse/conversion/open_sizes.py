@@ -22,7 +22,7 @@ def cure(model: SourceModel, trace: Trace) -> str | None:
         if are_in(trace.shapes.get(spec.name, spec.shape)):
             shape = ", ".join(str(_EXAMPLE if size is None else size) for size in spec.shape[1:])
             return (
-                f"Its input {spec.name!r} is of any {in_words(spec)}: give --data, whose sizes are taken, or fix "
+                f"Its input {spec.name!r} is of any {in_words(spec)}: give `data`, whose sizes are taken, or fix "
                 f"{'it' if spec.shape[1:].count(None) == 1 else 'them'}: "
                 f"keras.Input(({shape}{',' if len(spec.shape) == 2 else ''}))."
             )

@@ -116,7 +116,7 @@ def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int
     spec = next(spec for spec in model.inputs() if None in spec.shape[1:])
     raise ModelError(
         f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves its {open_sizes.in_words(spec)} open, and "
-        "this target plans its memory from fixed sizes. Give --data with samples of that size, or build the model with "
+        "this target plans its memory from fixed sizes. Give `data` with samples of that size, or build the model with "
         "it."
     )
 
@@ -137,7 +137,7 @@ def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, 
     steps = _steps(_shapes(model, like))
     if recurrent == "step":
         if not isinstance(model, KerasSource):
-            raise ModelError(f"{model.name} is a SavedModel without its Keras model: --recurrent step needs that.")
+            raise ModelError(f"{model.name} is a SavedModel without its Keras model: `recurrent='step'` needs that.")
         return _described(TimeStepSource(model), steps, "as was asked for")
     if recurrent != "auto" or not calibrated or steps <= MOST_UNROLLED_STEPS:
         return None

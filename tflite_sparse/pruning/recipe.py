@@ -18,13 +18,14 @@ from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
+from tflite_sparse.target_registry import names_where
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-TARGETS = ("litert", "micro", "ethos-u", "native")
+TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
 """Base presets of recipes: one for each way of storing sparse weights."""
 
 PRESETS = (*TARGETS, "float-normalization")
@@ -357,7 +358,8 @@ def _fields(
         checked = form(**flat)
         structure.parse(checked.block)
     except SettingsError as error:
-        raise SettingsError(f"{place}: {str(error).rstrip('.')}.") from error
+        in_toml = re.sub(r"`([\w.]+)=([^`]*)`", r"\1 = \2", str(error)).rstrip(".")
+        raise SettingsError(f"{place}: {in_toml}.") from error
     return {name: getattr(checked, name) for name in checked.model_fields_set}
 
 

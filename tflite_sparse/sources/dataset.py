@@ -203,7 +203,7 @@ def load(
         return Dataset(spec, *found.train, *found.test, found.labels)
     if path.suffix == ".npz":
         return _from_npz(path, seed, signature)
-    raise DataError(f"{spec!r} is no data set: --data takes {FORMS}.")
+    raise DataError(f"{spec!r} is no data set: `data` takes {FORMS}.")
 
 
 def from_arrays(

@@ -191,7 +191,7 @@ def open_model(
     if path.is_dir():
         return _open_saved_model(path, custom_objects, signature)
     if signature is not None:
-        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
+        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave `signature` out.")
     if suffix == ".keras":
         config, version = model_files.read_keras_archive(path)
     else:
@@ -211,7 +211,7 @@ def open_model(
 def _with_weights_of(path: Path, builder: str | None, custom_objects: Path | None) -> SourceModel:
     if builder is None:
         raise ModelError(
-            f"{path} holds weights only, and the architecture is needed: give --builder FILE.py:FUNCTION, a "
+            f"{path} holds weights only, and the architecture is needed: give `builder='FILE.py:FUNCTION'`, a "
             "function of yours that returns the built model; or load them in Python and save it whole as .keras."
         )
     model = weights_only.build(path, builder)
@@ -220,7 +220,7 @@ def _with_weights_of(path: Path, builder: str | None, custom_objects: Path | Non
 
 
 def _whole_model_message(path: Path) -> str:
-    return f"{path} holds a whole model: leave --builder out; it is for .h5 files with weights only."
+    return f"{path} holds a whole model: leave `builder` out; it is for .h5 files with weights only."
 
 
 def from_memory(model: Any) -> SourceModel:

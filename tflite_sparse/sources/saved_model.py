@@ -209,7 +209,7 @@ def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any
     if not signatures:
         raise ModelError(f"{name} has no signatures. Save it with one: tf.saved_model.save(..., signatures=...).")
     found = "; ".join(f"{key}({_inputs_in_words(function)})" for key, function in sorted(signatures.items()))
-    cure = " Choose one with --signature." if wanted is None else ""
+    cure = " Choose one with `signature`." if wanted is None else ""
     raise ModelError(f"{name} has no signature {chosen!r}, it has: {found}.{cure}")
 
 

@@ -48,7 +48,7 @@ _OF_ONE_STEP = frozenset(
     )
 )
 _OVER_LAST_AXIS = frozenset(("BatchNormalization", "LayerNormalization", "Normalization", "Softmax"))
-_CURE = "shorten the sequences, take the layer out, or leave --int8 and --recurrent step out"
+_CURE = "shorten the sequences, take the layer out, or leave `int8` and `recurrent='step'` out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ def _pieces(source: KerasSource) -> list[_Piece]:
         )
         found.append(_Piece(layer, tuple(states), over_time))
     if not any(piece.states for piece in found):
-        raise _refusal(source, "it has no recurrent layer", "leave --recurrent out")
+        raise _refusal(source, "it has no recurrent layer", "leave `recurrent` out")
     return found
 
 

@@ -126,7 +126,7 @@ def custom_object_message(path: Path, name: str) -> str:
     """Return the message for a model that needs a class or function that Keras does not have."""
     return (
         f"{path} uses {name!r}, which Keras does not know. "
-        "Pass the Python file that defines it: --custom-objects FILE.py."
+        "Pass the Python file that defines it: `custom_objects='FILE.py'`."
     )
 
 
@@ -219,7 +219,7 @@ def _refuse_impure(config: Any, path: Path) -> None:
         return
     raise ModelError(
         f"{path} calls the TensorFlow function {function!r} in a layer; only plain mathematics is allowed, because a "
-        "file could name any function. Make it a layer class in a file of yours and pass --custom-objects FILE.py."
+        "file could name any function. Make it a layer class in a file of yours and pass `custom_objects='FILE.py'`."
     )
 
 
@@ -238,5 +238,5 @@ def _lambda_message(path: Path, config: Any) -> str:
     layer = repr(config.get("name", "lambda")) if isinstance(config, dict) else "a layer"
     return (
         f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "
-        "Make it a layer class in a file of yours, save the model again and pass --custom-objects FILE.py."
+        "Make it a layer class in a file of yours, save the model again and pass `custom_objects='FILE.py'`."
     )

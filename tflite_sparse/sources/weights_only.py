@@ -42,7 +42,7 @@ def built_by(builder: str) -> Any:
     """
     named = user_code.address(builder)
     if named is None:
-        raise ModelError(f"--builder takes FILE.py:FUNCTION, not {builder!r}.")
+        raise ModelError(f"`builder` takes FILE.py:FUNCTION, not {builder!r}.")
     return user_code.call(*named, ModelError)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tflite_sparse.backends import micro as micro_backend
+from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.file_settings import WrittenFileSettings
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.verification import compare_files as comparison
+from tflite_sparse.settings import WrittenFileSettings
+from tflite_sparse.verification import engine
+from tflite_sparse.verification.engine import Tolerance
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.runtimes import Nowhere
+from tflite_sparse.verification.samples import MadeUp
 
 
 def of_encoded(
@@ -70,15 +74,12 @@ def _in_litert(
     file: Path, reference: Path, settings: WrittenFileSettings, share_of_range: float, timed: Timed
 ) -> VerificationReport:
     """In each of LiteRT's runtimes that runs ``reference``; one must."""
-    found = comparison.verify(
+    found = engine.verify(
         file,
         reference,
-        samples=settings.verification_samples,
-        seed=settings.seed,
-        share_of_range=share_of_range,
-        kernels=runtime.ALL_KERNELS,
-        input_shapes=settings.input_shapes,
-        default_must_run=False,
+        LiteRTRuntimes(runtime.ALL_KERNELS, input_shapes=settings.input_shapes, default_must_run=False),
+        MadeUp(settings.verification_samples, settings.seed),
+        tolerance=Tolerance(share_of_range=share_of_range),
         progress=timed,
     )
     reasons = [check.unavailable for check in found.runtimes if check.unavailable is not None]
@@ -89,8 +90,8 @@ def _in_litert(
 
 def _in_micro(dense: Path, source: Path, settings: WrittenFileSettings, timed: Timed) -> VerificationReport:
     """In TensorFlow Lite Micro, the runtime of ``source``; which of the two is compared with which does not matter."""
-    samples, seed = settings.verification_samples, settings.seed
-    found = micro_backend.verify(source, dense, samples=samples, seed=seed, progress=timed)
+    samples = MadeUp(settings.verification_samples, settings.seed)
+    found = engine.verify(source, dense, MicroRuntimes(), samples, progress=timed)
     return found.model_copy(update={"file": str(dense), "against": str(source)})
 
 
@@ -100,10 +101,9 @@ def _weights_only(
     if not settings.unverified and not _is_beyond_runtimes(reference):
         raise ExecutionError(
             f"outputs cannot be compared, so that nothing was written: {str(error).rstrip('.')}.\n"
-            "To have the file all the same, say --unverified."
+            "To have the file all the same, say `unverified=True`."
         ) from error
-    timed.note(f"outputs were not compared: {error}")
-    return comparison.verify(file, reference, kernels=(), not_compared=str(error), progress=timed)
+    return engine.verify(file, reference, Nowhere(str(error)), MadeUp(0), progress=timed)
 
 
 def _is_beyond_runtimes(path: Path) -> bool:
