@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tflite_sparse.commands.fit.command import fit as fit
     from tflite_sparse.commands.inspect import inspect as inspect
     from tflite_sparse.commands.prune import prune as prune
-    from tflite_sparse.commands.prune import scan as scan
     from tflite_sparse.commands.report import rebuild_report as rebuild_report
+    from tflite_sparse.commands.scan import scan as scan
     from tflite_sparse.commands.sweep.command import sweep as sweep
     from tflite_sparse.commands.verify import verify as verify
     from tflite_sparse.results.export import Report as Report
@@ -47,7 +47,7 @@ _HOMES = {
     "inspect": "commands.inspect",
     "prune": "commands.prune",
     "rebuild_report": "commands.report",
-    "scan": "commands.prune",
+    "scan": "commands.scan",
     "sweep": "commands.sweep.command",
     "verify": "commands.verify",
     "Dataset": "sources.dataset",

@@ -127,7 +127,7 @@ def test_numbers_name_the_classes_where_the_data_do_not(model3, digits, tmp_path
     [
         ({}, "`android_assets` applies to int8 files for the target litert: add `int8=True`"),
         ({"int8": True, "target": "micro"}, "`android_assets` applies to int8 files for the target litert"),
-        ({"int8": True, "activations": "int16"}, "no int16: add io = float32"),
+        ({"int8": True, "activations": "int16"}, 'no int16: add `io="float32"`'),
     ],
 )
 def test_settings_that_no_app_can_use(settings, words, tmp_path):

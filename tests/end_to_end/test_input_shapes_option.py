@@ -140,7 +140,7 @@ def test_shapes_are_given_once_and_for_litert(written):
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", "--unverified")
     assert "--unverified applies to the target litert, not to micro" in run.stderr
     run = run_cli("verify", path, "--against", path, "--target", "micro", *shape)
-    assert "--input-shape applies to the target litert" in run.stderr
+    assert "--input-shape applies to the target litert, not to micro" in run.stderr
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from helpers import foreign_models, tiny_models
+from helpers import foreign_models, odd_models, tiny_models
 from helpers.tally import tally
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
@@ -519,3 +519,12 @@ def test_packed_bytes_counts_equal_tables_once():
     assert (
         serde.packed_bytes(one) + 99 * 4 <= serde.packed_bytes(one, other) < 2 * serde.packed_bytes(one) - 99 * 8 + 64
     )
+
+
+def test_types_of_tensors_are_those_of_all_graphs(tmp_path):
+    model = odd_models.two_signatures()
+    types = {tensor.type for graph in model.subgraphs for tensor in graph.tensors}
+    model.subgraphs[-1].tensors[0].type = schema.TensorType.RESOURCE
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_models.to_bytes(model))
+    assert serde.tensor_types(path) == types | {schema.TensorType.RESOURCE}

@@ -76,6 +76,12 @@ def test_the_program_says_so(said, heading):
     assert quoted[1] in said
 
 
+def test_settings_that_messages_name_exist(said):
+    """What is left between backticks is not known to the command line."""
+    assert "add --int8" in said
+    assert not re.findall(r"(?<!`)`(\w+)(?:=[^`\n]*)?`(?!`)", said)
+
+
 def test_messages_of_others_are_in_their_own_section(said):
     theirs = [quoted for heading in headings()[NOT_OURS] for quoted in re.findall("`([^`]+)`", heading)]
     assert theirs

@@ -11,6 +11,7 @@ from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.runtime import input_shapes, litert
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
 
 @pytest.fixture
@@ -135,9 +136,9 @@ def test_sizes_that_are_tried(file):
     powers = [2**n for n in range(6, 18)]
     sizes = input_shapes.sizes_to_try(path, [detail])
     assert sizes == [32, *powers, 16, 8, 4, 2, 1, 8 * 296]
-    wide = litert.InputDetails("x", (1, -1, -1, 3), np.dtype(np.float32), 0.0, 0)
+    wide = InputDetails("x", (1, -1, -1, 3), np.dtype(np.float32), 0.0, 0)
     assert max(input_shapes.sizes_to_try(path, [wide])) == 512  # 1024 x 1024 x 3 are more than 2^20
-    huge = litert.InputDetails("x", (1, -1, 2**20), np.dtype(np.float32), 0.0, 0)
+    huge = InputDetails("x", (1, -1, 2**20), np.dtype(np.float32), 0.0, 0)
     assert input_shapes.sizes_to_try(path, [huge]) == [32, 1]
 
 

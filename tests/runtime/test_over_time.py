@@ -6,7 +6,7 @@ import pytest
 from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.flatbuffer.signature import Names
 from tflite_sparse.runtime import over_time
-from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
 NAMES = Names(("sum", "x"), ("y", "sum"))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tflite_sparse.errors import InputError, SettingsError
-from tflite_sparse.settings import ExportSettings, FitSettings, SweepSettings
+from tflite_sparse.settings import EncodeSettings, ExportSettings, FitSettings, SweepSettings, VerifySettings
 
 
 def test_defaults_do_nothing_extra():
@@ -72,6 +72,22 @@ def test_a_sweep_refuses_scores_without_points(metric):
 def test_takes_the_ends_of_a_range(values):
     settings = ExportSettings(**values)
     assert {name: getattr(settings, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (EncodeSettings, {"target": "micro", "optimize": "latency"}, "`optimize` applies to the target litert, not to"),
+        (EncodeSettings, {"target": "ethos-u", "input_shapes": {"x": (1, 2)}}, "`input_shapes` applies to the target"),
+        (EncodeSettings, {"c_array": True}, "`c_array` applies to the target micro, not to litert"),
+        (VerifySettings, {"target": "micro", "threads": 2}, "`threads` applies to the target litert, not to micro"),
+        (VerifySettings, {"target": "micro", "tolerance": 1}, "`tolerance` applies to the target litert"),
+    ],
+)
+def test_a_setting_of_another_target(kind, values, words):
+    with pytest.raises(SettingsError, match=words):
+        kind(**values)
+    assert kind(target="micro").target == "micro"
 
 
 def test_a_path_may_be_text():

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import announced_shapes, micro
@@ -145,7 +145,7 @@ def refuse_untrue_shapes(plain: Path, source: Path) -> None:
         raise ExecutionError(f"{source} is not for {micro.NAME}: {refusal}.")
 
 
-def decoded_sizes(model: Any) -> list[list[int]]:
+def decoded_sizes(model: Model) -> list[list[int]]:
     """For each DECODE of a parsed model, the bytes of each constant that it yields."""
     found = []
     for graph in graphs(model):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import joblib
 import psutil
@@ -58,7 +58,7 @@ class Local:
         self.threads = max(1, int(joblib.cpu_count()) // self.workers)
         self.smallest_pool = _SMALLEST_POOL
         self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
-        self.options: dict[str, Any] = {"backend": "loky"}
+        self.options: dict[str, object] = {"backend": "loky"}
 
 
 class Ray:
@@ -96,7 +96,7 @@ class Ray:
         self.threads = max(1, cores // self.workers)
         self.smallest_pool = min(_SMALLEST_POOL, cores)  # Ray's pool must fit its cluster
         self.lost: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
-        self.options: dict[str, Any] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
+        self.options: dict[str, object] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
 
 
 def run(
@@ -137,5 +137,5 @@ def run(
         alone = len(left) == before
 
 
-def _placed(function: Callable[[Any], Any], place: int, job: Any) -> tuple[int, Any]:
+def _placed(function: Callable[[Job], Result], place: int, job: Job) -> tuple[int, Result]:
     return place, function(job)

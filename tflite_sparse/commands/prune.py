@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,42 +13,33 @@ import numpy as np
 from typing_extensions import Unpack
 
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Step, Timed, ignore_steps
-from tflite_sparse.errors import DataError, ModelError, OutputError
+from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.commands.prunable import fingerprints, load, planner_of
+from tflite_sparse.commands.prune_report import Scores, kernels_of
+from tflite_sparse.commands.scan import scan_kernels
+from tflite_sparse.errors import ModelError, OutputError
 from tflite_sparse.pruning import (
     allocation,
     checkpoint,
     left_dense,
     masks,
-    recipe,
-    repeatable,
-    sensitivity,
     training,
 )
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
-from tflite_sparse.pruning.plan import Planner, Span, of_settings
-from tflite_sparse.pruning.strip import strip
-from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.pruning.plan import Planner, Span
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
-from tflite_sparse.report.text.sensitivity import Scan
 from tflite_sparse.results.left_dense import LeftDense
-from tflite_sparse.results.prune import OutputScores, PrunedKernel, PruneReport, report_path
+from tflite_sparse.results.prune import PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
 from tflite_sparse.settings.keywords import takes
-from tflite_sparse.sources import dataset, keras_model
-from tflite_sparse.sources.arrays import checksum, columns
-from tflite_sparse.sources.arrays import count as count_samples
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.named_arrays import Signature
-from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
-
-_ANY_SPARSITY = 0.5  # a scan masks to its own
+from tflite_sparse.sources.keras_types import KerasModel
 
 
 @takes(PruneSettings, PruneOptions)
@@ -82,141 +72,6 @@ def prune(
     return run.run(Path(model), data)
 
 
-@takes(PruneSettings, PruneOptions)
-def scan(
-    model: AnyPath,
-    data: Any,
-    *,
-    output: AnyPath | None = None,
-    progress: Progress | None = None,
-    **settings: Unpack[PruneOptions],
-) -> Scan:
-    """Mask one kernel at a time and evaluate on held-out training samples. Nothing is trained.
-
-    Args:
-        model: as for :func:`prune`.
-        data: as for :func:`prune`; the test part is not touched.
-        output: a name ``NAME.keras``: the result is written as ``NAME.scan.json`` and ``NAME.scan.svg``. None: nothing
-            is written.
-        progress: receives stages and notes.
-        **settings: see below. Of them ``block``, ``recipe``, ``seed``, ``batch_size``, ``custom_objects`` and
-            ``builder`` matter.
-
-    Raises:
-        InputError: model, data or settings cannot be used.
-    """
-    checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
-    run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
-    if output is not None:
-        temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
-    source, samples, _ = load(Path(model), data, run.settings, run.progress)
-    found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
-    if output is not None:
-        write_bytes(run.output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
-        with tempfile.TemporaryDirectory(dir=run.output.parent, prefix=f".{run.output.name}.") as folder:
-            drawing = Path(folder) / "scan.svg"
-            plots.sensitivity(found, drawing)
-            publish(drawing, run.output.with_suffix(".scan.svg"))
-    return found
-
-
-def scan_kernels(
-    source: KerasSource,
-    samples: Dataset,
-    kernels: Mapping[Kernel, Structure],
-    sparsities: Sequence[float],
-    seed: int,
-    progress: Timed,
-    stage: str = "scan",
-) -> Scan:
-    """Mask one kernel at a time and evaluate on held-out training samples; the test part is not touched.
-
-    Args:
-        source: the model; it is compiled here, and has its weights back at the end.
-        samples: with labels.
-        kernels: those that are masked, each with the shape of its masks.
-        sparsities: of the masks.
-        seed: of the choice of held-out samples.
-        progress: receives stages and notes.
-        stage: how it is called.
-    """
-    _, _, x, y = sensitivity.held_out(samples, seed=seed)
-    assert y is not None  # samples_for() asks for labels
-    masked = list(kernels)
-    count = sensitivity.estimated_evaluations(masked, sparsities)
-    progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
-    with progress.stage(stage) as on_step:
-        training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-        evaluate = masked_score.evaluator(source, x, y)
-        shapes = list(kernels.values())
-        return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
-
-
-def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
-    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
-
-    Args:
-        path: as for :func:`prune`.
-        data: as for :func:`prune`.
-        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
-        progress: receives stages and notes.
-
-    Raises:
-        InputError: model or data cannot be used for training.
-    """
-    with progress.stage("load") as on_step:
-        source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        samples = samples_for(source, data, settings.seed, on_step)
-        if samples.is_cut:
-            progress.note(f"data: {samples.name}; it does not tell how many there are")
-        return source, samples, applied
-
-
-def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
-    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
-
-    Raises:
-        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
-    """
-    check_finite(opened)
-    source, applied = strip(opened)
-    if not isinstance(source, KerasSource):
-        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-    with repeatable.seedable_layers(source.keras):
-        return source.copied(), applied
-
-
-def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
-    """Labelled data, fitted to a model that is to be trained on them.
-
-    Raises:
-        DataError: they do not fit or have no labels.
-    """
-    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
-    if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
-    return samples
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """On the test samples, before the training and after it."""
-
-    scorer: scoring.Scorer
-    before: scoring.Scored
-    after: scoring.Scored
-
-    def of_several_outputs(self) -> list[OutputScores]:
-        """One entry for each; none where there is one output only."""
-        if len(self.scorer.metrics) == 1:
-            return []
-        before, after = self.before.evidence, self.after.evidence
-        return [
-            OutputScores(name=name, metric=metric.name, before=before[name].score(), after=after[name].score())
-            for name, metric in self.scorer.metrics.items()
-        ]
-
-
 @dataclass
 class _Prune:
     settings: PruneSettings
@@ -226,13 +81,13 @@ class _Prune:
     started_from: dict[str, str] = field(default_factory=dict)
     left_dense: LeftDense | None = None
 
-    def run(self, path: Path, data: Any) -> PruneReport:
+    def run(self, path: Path, data: object) -> PruneReport:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
-        planner = self.planner()
+        planner = planner_of(self.settings)
         span = self._span(samples)
         kernels = source.kernels()
         planned = planner(kernels, span)  # what does not fit is told before the work
@@ -248,29 +103,19 @@ class _Prune:
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
         pruning = self._train(source, samples, planner, saved)
         _, after = self._scored(source, samples)
-        scores = _Scores(scorer, before, after)
+        scores = Scores(scorer, before, after)
         report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
         return report
-
-    def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
-        """Mask one kernel of the plan at a time; the test part is not touched."""
-        plan = planner(source.kernels(), self._span(samples))
-        shapes = {each.kernel: each.structure for each in plan.kernels}
-        return scan_kernels(source, samples, shapes, sparsities, self.settings.seed, self.progress)
-
-    def planner(self) -> Planner:
-        """What becomes of which kernel, by the recipe if there is one."""
-        if self.settings.recipe is None:
-            return of_settings(self.settings)
-        return recipe.planner(recipe.find(self.settings.recipe), self.settings)
 
     def _allocated(self, source: KerasSource, samples: Dataset, planner: Planner) -> Planner:
         """The same kernels, the sparsity over all of them spread so that the least is lost."""
         plan = planner(source.kernels(), self._span(samples))
         allocation.check(plan)
         total = sum(each.schedule.final * each.kernel.size for each in plan.kernels) / plan.weights
-        found = self.scan(source, samples, planner, allocation.ALLOCATION_SPARSITIES)
+        shapes = {each.kernel: each.structure for each in plan.kernels}
+        seed = self.settings.seed
+        found = scan_kernels(source, samples, shapes, allocation.ALLOCATION_SPARSITIES, seed, self.progress)
         spread = allocation.allocate(found, total)
         self.progress.note(
             f"allocation: the loss is predicted to rise by {spread.loss:.3g}, uniform by {spread.uniform_loss:.3g}"
@@ -308,7 +153,7 @@ class _Prune:
             )
         return pruning
 
-    def _state(self, model: Any, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
+    def _state(self, model: KerasModel, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
         return Checkpoint(
             self._identity(),
             epoch,
@@ -318,7 +163,7 @@ class _Prune:
             pruning.masks(),
         )
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """What a resumed run must have in common with the interrupted one."""
         settings = self.settings.model_dump(mode="json").items()
         return {**self.started_from, **{name: value for name, value in settings if name != "resume"}}
@@ -341,7 +186,7 @@ class _Prune:
         samples: Dataset,
         pruning: MagnitudePruning,
         applied: int,
-        scores: _Scores,
+        scores: Scores,
         started: float,
     ) -> PruneReport:
         plan = pruning.plan
@@ -352,17 +197,7 @@ class _Prune:
             output=str(self.output),
             settings=self.settings.model_dump(mode="json"),
             masks_applied=applied,
-            kernels=[
-                PrunedKernel(
-                    name=each.kernel.name,
-                    type=each.kernel.owner,
-                    shape=each.kernel.shape,
-                    block=str(each.structure),
-                    asked=each.schedule.final if plan.scope == "layer" else None,
-                    sparsity=masks.sparsity_of([each.kernel]).share,
-                )
-                for each in plan.kernels
-            ],
+            kernels=kernels_of(plan),
             sparsity_before=started,
             sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
             metric=scores.scorer.metric,
@@ -409,10 +244,3 @@ class _Prune:
             publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)
         checkpoint.path_beside(self.output).unlink(missing_ok=True)
-
-
-def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
-    """Model and training data in short: a run that goes on with others ends as neither would."""
-    weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
-    data = [*columns(samples.x_train), *columns(samples.y_train)]
-    return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}

@@ -18,11 +18,7 @@ from tflite_sparse.verification.samples import MadeUp
 
 @takes(VerifySettings, VerifyOptions)
 def verify(
-    file: AnyPath,
-    against: AnyPath,
-    *,
-    progress: Progress | None = None,
-    **settings: Unpack[VerifyOptions],
+    file: AnyPath, against: AnyPath, *, progress: Progress | None = None, **settings: Unpack[VerifyOptions]
 ) -> VerificationReport:
     """Compare the weights of two files bit for bit, then their outputs in every form of a runtime.
 

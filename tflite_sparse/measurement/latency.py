@@ -22,6 +22,8 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shape, Shapes, needed
+from tflite_sparse.runtime.litert_kernels import NAMES, Kernels
+from tflite_sparse.runtime.litert_session import Session
 from tflite_sparse.verification import probes
 
 _SEED = 1
@@ -74,7 +76,7 @@ def compare(
     *,
     threads: int = 1,
     rounds: int = 50,
-    kernels: litert.Kernels = "default",
+    kernels: Kernels = "default",
     processes: int = 5,
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
@@ -134,7 +136,7 @@ def interleaved(
     *,
     threads: int = 1,
     rounds: int = 50,
-    kernels: litert.Kernels | Sequence[litert.Kernels] = "default",
+    kernels: Kernels | Sequence[Kernels] = "default",
     block_ms: float = _BLOCK_MS,
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
@@ -181,7 +183,7 @@ def interleaved(
 
 
 def first_invoke(
-    path: Path, *, threads: int = 1, kernels: litert.Kernels = "default", input_shapes: Shapes | None = None
+    path: Path, *, threads: int = 1, kernels: Kernels = "default", input_shapes: Shapes | None = None
 ) -> Loading:
     """Load a file in a fresh process and run it once.
 
@@ -200,7 +202,7 @@ def first_invoke(
             shapes=shapes,
         )
     except child.ChildDiedError as death:
-        raise ExecutionError(f"{litert.NAMES[kernels]} {death.how} on {path}.") from death
+        raise ExecutionError(f"{NAMES[kernels]} {death.how} on {path}.") from death
 
 
 def median_ratio(timings: np.ndarray, reference: np.ndarray) -> float:
@@ -209,7 +211,7 @@ def median_ratio(timings: np.ndarray, reference: np.ndarray) -> float:
 
 
 def interleaved_here(
-    files: Sequence[tuple[str, litert.Kernels]],
+    files: Sequence[tuple[str, Kernels]],
     shapes: Sequence[Sequence[Shape] | None],
     threads: int,
     rounds: int,
@@ -232,7 +234,7 @@ def interleaved_here(
 def first_invoke_here(
     path: str,
     threads: int,
-    kernels: litert.Kernels,
+    kernels: Kernels,
     shapes: Sequence[Shape] | None = None,
     on_step: Step = ignore_steps,
 ) -> Loading:
@@ -254,7 +256,7 @@ def first_invoke_here(
     return Loading(1e3 * (loaded - started + ended - prepared), after - before)
 
 
-def _import_runtime(kernels: litert.Kernels) -> None:
+def _import_runtime(kernels: Kernels) -> None:
     """Import everything that a session needs, so that only the file itself is measured."""
     importlib.import_module("ai_edge_litert.interpreter")
     if kernels == "compiled_model":
@@ -262,14 +264,14 @@ def _import_runtime(kernels: litert.Kernels) -> None:
     np.random.default_rng(_SEED).standard_normal(1, np.float32)
 
 
-def _open(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
+def _open(path: str, kernels: Kernels, threads: int) -> Session:
     try:
-        return litert.Session(path, kernels, threads)
+        return Session(path, kernels, threads)
     except RuntimeError as error:
-        raise ExecutionError(f"{litert.NAMES[kernels]} refuses {path}: {one_line(error)}") from error
+        raise ExecutionError(f"{NAMES[kernels]} refuses {path}: {one_line(error)}") from error
 
 
-def _inputs(session: litert.Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
+def _inputs(session: Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
     """Return one sample of random values."""
     details = litert.with_counts(serde.read(Path(path)), session.inputs)
     if shapes is not None:
@@ -277,27 +279,27 @@ def _inputs(session: litert.Session, path: str, shapes: Sequence[Shape] | None) 
     return probes.samples_for(details, 1, _SEED, file=path)[-1]
 
 
-def _run_first(session: litert.Session, inputs: probes.Sample, path: str, kernels: litert.Kernels) -> None:
+def _run_first(session: Session, inputs: probes.Sample, path: str, kernels: Kernels) -> None:
     try:
         session.feed(inputs)
         session.invoke()
     except (RuntimeError, ValueError) as error:
-        raise ExecutionError(f"{litert.NAMES[kernels]} does not run {path}: {one_line(error)}") from error
+        raise ExecutionError(f"{NAMES[kernels]} does not run {path}: {one_line(error)}") from error
 
 
-def _ready(path: str, kernels: litert.Kernels, threads: int, shapes: Sequence[Shape] | None) -> litert.Session:
+def _ready(path: str, kernels: Kernels, threads: int, shapes: Sequence[Shape] | None) -> Session:
     session = _open(path, kernels, threads)
     _run_first(session, _inputs(session, path, shapes), path, kernels)
     return session
 
 
-def _runs_in_block(session: litert.Session, block_ms: float) -> int:
+def _runs_in_block(session: Session, block_ms: float) -> int:
     for _ in range(_WARM_UP_RUNS):
         session.invoke()
     return min(max(round(block_ms / _mean_ms(session, 1)), 1), _MOST_RUNS_IN_BLOCK)
 
 
-def _mean_ms(session: litert.Session, runs: int) -> float:
+def _mean_ms(session: Session, runs: int) -> float:
     started = time.perf_counter()
     for _ in range(runs):
         session.invoke()

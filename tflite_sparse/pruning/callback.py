@@ -6,17 +6,19 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.errors import ModelError, SettingsError
 from tflite_sparse.pruning import masks, stopped_gradients
-from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.pruning.hooks import Hooks, Logs
 from tflite_sparse.pruning.learning_rate import advice
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
-from tflite_sparse.settings import PruningSettings
+from tflite_sparse.settings import PruningOptions, PruningSettings, ScheduleOptions
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import kernels, tensorflow_import
+from tflite_sparse.sources.keras_types import KerasModel, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,9 @@ class _Masked:
         held: the share of weights in units (blocks) that are zero at the start; the sparsity never falls below it.
     """
 
-    variable: Any
+    variable: Variable
     plan: KernelPlan
-    mask: Any
+    mask: Variable
     origin: np.ndarray
     held: float
 
@@ -64,24 +66,25 @@ class MagnitudePruning(Hooks):
         model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
 
     Args:
-        sparsity: share of zeros of every pruned kernel, in [0, 1).
-        planner: plans which kernels are pruned and how, instead of ``sparsity`` and ``settings``.
-        warn: receives a sentence if the learning rate does not suit the schedule, before training starts (after the
-            first step, if that builds the model).
-        **settings: the fields of :class:`tflite_sparse.settings.PruningSettings`: ``block="1x16", end=2000``.
+        sparsity: share of zeros that every pruned kernel gets, in [0, 1).
+        planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
+        warn: told what the learning rate says against the schedule, before training starts (of a model that its first
+            step builds: after that).
+        **settings: see the constructor; ``block="1x16", end=2000``.
 
     Raises:
         SettingsError: a setting is unknown or out of range; in ``fit``: it does not fit the model or its training.
         ModelError: in ``fit``: the loss or a weight became NaN, or masked weights do not stay zero.
     """
 
+    @takes(PruningSettings, PruningOptions)
     def __init__(
         self,
         sparsity: float | None = None,
         *,
         planner: Planner | None = None,
         warn: Callable[[str], None] = warnings.warn,
-        **settings: Any,
+        **settings: Unpack[ScheduleOptions],
     ) -> None:
         super().__init__()
         self._planner = planner or of_settings(PruningSettings(sparsity=sparsity, **settings))
@@ -113,12 +116,12 @@ class MagnitudePruning(Hooks):
         self._steps_before = self._step = step
         self._restored = dict(found)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: KerasModel) -> None:
         """See :class:`Hooks`."""
         super().set_model(model)
         model.train_function = None  # an earlier trace does not stop gradients
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Prepare the optimizer, and warn if the learning rate does not suit the schedule."""
         del logs
         self._masked = []
@@ -127,12 +130,12 @@ class MagnitudePruning(Hooks):
         if self._is_prepared:
             self._prepare()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Record the step at which the epoch starts; Keras numbers batches within an epoch."""
         del epoch, logs
         self._steps_before = self._step
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Make new masks where a schedule demands it."""
         del logs
         last, self._step = self._step, self._steps_before + batch + 1
@@ -146,7 +149,7 @@ class MagnitudePruning(Hooks):
             with self._releasing_on_error():
                 self._update(due)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Check that the loss is finite and that masked weights are zero."""
         with self._releasing_on_error():
             loss = float(np.asarray((logs or {}).get("loss", 0.0)))
@@ -163,7 +166,7 @@ class MagnitudePruning(Hooks):
                         "weights whose gradient is zero. Use Adam, SGD or another that works weight by weight."
                     )
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Restore the optimizer."""
         del logs
         self.release()
@@ -183,7 +186,7 @@ class MagnitudePruning(Hooks):
             yield
             stack.pop_all()
 
-    def _masks_by_variable(self) -> dict[int, Any]:
+    def _masks_by_variable(self) -> dict[int, Variable]:
         return {id(each.variable): each.mask for each in self._masked}
 
     def _prepare(self) -> None:
@@ -199,7 +202,7 @@ class MagnitudePruning(Hooks):
         for each in self._masked:
             self._apply(each, each.read())
 
-    def _start(self, variable: Any, plan: KernelPlan) -> _Masked:
+    def _start(self, variable: Variable, plan: KernelPlan) -> _Masked:
         values = masks.finite(plan.kernel)
         origin = masks.trained_mask(values)
         units = masks.unit_scores(origin, plan.structure, plan.kernel.axes)
@@ -244,7 +247,7 @@ class MagnitudePruning(Hooks):
         return Span(epochs * steps, steps)
 
 
-def strategy_scope(model: Any) -> Any:
+def strategy_scope(model: KerasModel) -> contextlib.AbstractContextManager[object]:
     """Return the scope in which variables of a model under ``tf.distribute`` must be made."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
@@ -258,12 +261,12 @@ class AfterEachStep(Hooks):
         self._action = action
         self._steps_before = self._steps = 0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Record the step at which the epoch starts."""
         del epoch, logs
         self._steps_before = self._steps
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Call ``action``."""
         del logs
         self._steps = self._steps_before + batch + 1

@@ -6,12 +6,12 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.base.atomic_files import replacing
 from tflite_sparse.errors import InputError, ModelError
+from tflite_sparse.sources.keras_types import KerasModel, Optimizer, Variable
 
 _SUFFIX = ".checkpoint"
 
@@ -29,7 +29,7 @@ class Checkpoint:
         masks: bool, by kernel name.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, object]
     epoch: int
     step: int
     weights: list[np.ndarray]
@@ -83,7 +83,7 @@ def read(path: Path) -> Checkpoint:
         raise ModelError(f"{path} is no checkpoint of prune: delete it and start again.") from error
 
 
-def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path) -> None:
+def check_settings(checkpoint: Checkpoint, settings: dict[str, object], path: Path) -> None:
     """Refuse a checkpoint of a run with other settings.
 
     Raises:
@@ -99,7 +99,7 @@ def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path)
         )
 
 
-def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
+def restore(checkpoint: Checkpoint, model: KerasModel, path: Path) -> None:
     """Set a model and its built optimizer to the state of a checkpoint.
 
     Raises:
@@ -116,12 +116,12 @@ def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
         variable.assign(values)
 
 
-def variables(optimizer: Any) -> list[Any]:
+def variables(optimizer: Optimizer) -> list[Variable]:
     """Return the variables of an optimizer of either generation."""
     found = optimizer.variables
     return list(found() if callable(found) else found)
 
 
-def _numbered(archive: Any, name: str) -> list[np.ndarray]:
+def _numbered(archive: np.lib.npyio.NpzFile, name: str) -> list[np.ndarray]:
     count = sum(key.startswith(name) and key[len(name) :].isdigit() for key in archive.files)
     return [archive[f"{name}{i}"] for i in range(count)]

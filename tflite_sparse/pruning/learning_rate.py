@@ -7,11 +7,11 @@ end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.pruning.plan import Plan, Span
+from tflite_sparse.sources.keras_types import Optimizer
 
 LOW = 0.1
 """Share of its peak below which the rate is too low to recover."""
@@ -20,7 +20,7 @@ _POINTS = 250
 _ONE_EPOCH = 0.65
 
 
-def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def rates(optimizer: Optimizer, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return steps from 0 to ``steps``, in at most 250 intervals, and the learning rate at each.
 
     Changes of the rate by callbacks are not included.
@@ -35,7 +35,7 @@ def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.nd
     return at, np.array([rate_at(first + int(step)) for step in at])
 
 
-def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
+def advice(optimizer: Optimizer, plan: Plan, span: Span, done: int = 0) -> list[str]:
     """Return warnings about the end of the schedule; none if the learning rate suits it.
 
     Args:
@@ -63,7 +63,7 @@ def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
     return [f"masks change until step {plan.end}{comma}{reason}: what is pruned then is not compensated. {cure}"]
 
 
-def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
+def _first_low_step(optimizer: Optimizer, steps: int, first: int) -> int | None:
     """Return the first step after the peak from which on the rate stays low; None if there is none."""
     at, found = rates(optimizer, steps, first)
     peak = int(np.argmax(found))
@@ -79,7 +79,7 @@ def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
     return below
 
 
-def _rate_of(optimizer: Any) -> Callable[[int], float]:
+def _rate_of(optimizer: Optimizer) -> Callable[[int], float]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     legacy = getattr(inner, "_hyper", {})
     schedule = legacy.get("learning_rate", getattr(inner, "_learning_rate", None))

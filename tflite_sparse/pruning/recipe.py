@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import pydantic
 
@@ -52,6 +52,9 @@ class _RuleForm(_Defaults):
     precision: Literal["int8", "float32"] | None = None
 
 
+_Form = TypeVar("_Form", bound=_Defaults)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule.
@@ -69,7 +72,7 @@ class Rule:
     place: str
     layers: re.Pattern[str] | None = None
     types: tuple[str, ...] = ()
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, object] = field(default_factory=dict)
     skip: bool | None = None
     precision: Literal["int8", "float32"] | None = None
     required: bool = True
@@ -97,7 +100,7 @@ class Recipe:
     """A parsed recipe: fields for all kernels, then rules. Later rules take precedence."""
 
     name: str
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     rules: tuple[Rule, ...]
 
     @property
@@ -169,8 +172,8 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
         SettingsError: when called: a rule matches or changes nothing, a block is larger than a kernel, the steps are
             out of order, N:M implies another sparsity than the settings, or nothing is left to prune.
     """
-    given = {name: getattr(settings, name) for name in settings.model_fields_set & _FIELDS}
-    defaults = {**recipe.defaults, **{name: value for name, value in given.items() if value is not None}}
+    given = {name: value for name, value in _given(settings).items() if value is not None}
+    defaults = {**recipe.defaults, **given}
 
     def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
         scope = PruningSettings(**defaults).scope
@@ -214,7 +217,9 @@ def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]
     return result
 
 
-def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Span, included: bool) -> KernelPlan | None:
+def _plan(
+    kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], span: Span, included: bool
+) -> KernelPlan | None:
     values, applied = dict(defaults), []
     for rule in recipe.rules:
         if not rule.matches(kernel) or not (rule.required or _fits(rule, kernel)):
@@ -273,12 +278,12 @@ def _is_no_kernel(kernel: Kernel) -> bool:
 
 
 def _fits(rule: Rule, kernel: Kernel) -> bool:
-    shape = structure.parse(rule.changes.get("block", "1x1"))
+    shape = structure.parse(str(rule.changes.get("block", "1x1")))
     return structure.fits(shape, *(kernel.shape[axis] for axis in kernel.axes))
 
 
-def _makes_sparsity(changes: Mapping[str, Any]) -> bool:
-    return "block" in changes and structure.parse(changes["block"]).sparsity is not None
+def _makes_sparsity(changes: Mapping[str, object]) -> bool:
+    return "block" in changes and structure.parse(str(changes["block"])).sparsity is not None
 
 
 def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
@@ -303,13 +308,13 @@ def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
         name,
         {
             **(base.defaults if base else {}),
-            **_fields(defaults, f"{name}, [defaults]", tuple(sorted(_FIELDS)), _Defaults),
+            **_given(_checked(defaults, f"{name}, [defaults]", tuple(sorted(_FIELDS)), _Defaults)),
         },
         (*(base.rules if base else ()), *rules),
     )
 
 
-def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
+def _target(raw: Mapping[str, object], name: str) -> Recipe | None:
     target = raw.get("target")
     if target is None:
         return None
@@ -318,16 +323,16 @@ def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
     return preset(target)
 
 
-def _rule(table: dict[str, Any], place: str, required: bool) -> Rule:
-    values = _fields(table, place, _RULE_KEYS, _RuleForm)
-    layers, types, skip, precision = (values.pop(key, None) for key in ("layers", "types", "skip", "precision"))
-    if layers is None and not types:
+def _rule(table: dict[str, object], place: str, required: bool) -> Rule:
+    form = _checked(table, place, _RULE_KEYS, _RuleForm)
+    values, skip, precision = _given(form), form.skip, form.precision
+    if form.layers is None and not form.types:
         raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
     if not values and skip is None and precision is None:
         raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
     if skip and values:
         raise SettingsError(f"{place}: skip = true leaves kernels alone: remove {', '.join(sorted(values))}, or skip.")
-    return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, precision, required)
+    return Rule(place, _pattern(form.layers, place), tuple(form.types or ()), values, skip, precision, required)
 
 
 def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:
@@ -339,9 +344,7 @@ def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:
         raise SettingsError(f"{place}: layers = {layers!r} is no regular expression: {error}.") from error
 
 
-def _fields(
-    table: dict[str, Any], place: str, keys: Sequence[str], form: Callable[..., PruningSettings]
-) -> dict[str, Any]:
+def _checked(table: dict[str, object], place: str, keys: Sequence[str], form: Callable[..., _Form]) -> _Form:
     """Return the checked fields that ``table`` sets, including those of a schedule table."""
     _refuse_unknown(table, keys, place)
     flat = dict(table)
@@ -360,16 +363,21 @@ def _fields(
     except SettingsError as error:
         in_toml = re.sub(r"`([\w.]+)=([^`]*)`", r"\1 = \2", str(error)).rstrip(".")
         raise SettingsError(f"{place}: {in_toml}.") from error
-    return {name: getattr(checked, name) for name in checked.model_fields_set}
+    return checked
 
 
-def _table(value: Any, place: str) -> dict[str, Any]:
+def _given(settings: PruningSettings) -> dict[str, object]:
+    """The fields of a recipe that were set."""
+    return {name: getattr(settings, name) for name in settings.model_fields_set & _FIELDS}
+
+
+def _table(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise SettingsError(f"{place} is no table.")
     return value
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], place: str) -> None:
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

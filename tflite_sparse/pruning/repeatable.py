@@ -10,16 +10,16 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.pruning.hooks import Hooks, Logs
 from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.keras_types import KerasModel, Variable
 from tflite_sparse.sources.kernels import flatten
 
 
-def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
+def batches(x: object, y: object, batch_size: int, seed: int, epochs: range) -> object:
     """Return data for ``fit`` of either generation, to use with ``steps_per_epoch=steps(samples, batch_size)``.
 
     Every epoch yields every sample once, in an order given by ``(seed, epoch)``. All epochs form one sequence, so that
@@ -37,7 +37,7 @@ def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
     data = tuple(tuple(part) if isinstance(part, list) else part for part in (x, y))  # a list would become one tensor
     count = len(tf.nest.flatten(data)[0])
 
-    def generate() -> Iterator[Any]:
+    def generate() -> Iterator[object]:
         for epoch in epochs:
             order = np.random.default_rng([seed, epoch]).permutation(count)
             for start in range(0, count, batch_size):
@@ -76,7 +76,7 @@ class SeedEachEpoch(Hooks):
         super().__init__()
         self._seed = seed
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Seed every generator from (seed, epoch, its index)."""
         del logs
         for place, reseed in enumerate(_generators(self.model)):
@@ -90,24 +90,25 @@ class AfterEachEpoch(Hooks):
         super().__init__()
         self._action = action
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """See the class."""
         self._action(epoch + 1, float((logs or {}).get("loss", np.nan)))
 
 
-def _generators(model: Any) -> list[Callable[[np.ndarray], None]]:
+def _generators(model: KerasModel) -> list[Callable[[np.ndarray], object]]:
     states = [v for v in model.variables if str(getattr(v, "path", "")).endswith("seed_generator_state")]
-    found: list[Callable[[np.ndarray], None]] = [_assign_state(state) for state in states]
+    found: list[Callable[[np.ndarray], object]] = [_assign_state(state) for state in states]
     for layer in flatten(model):  # Keras 2
         generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
-        if hasattr(generator, "reset_from_seed"):
-            found.append(_reset(generator))
+        reset_from_seed = getattr(generator, "reset_from_seed", None)
+        if reset_from_seed is not None:
+            found.append(_reset(reset_from_seed))
     return found
 
 
-def _assign_state(state: Any) -> Callable[[np.ndarray], None]:
+def _assign_state(state: Variable) -> Callable[[np.ndarray], object]:
     return lambda words: state.assign(words.astype(np.uint32))
 
 
-def _reset(generator: Any) -> Callable[[np.ndarray], None]:
-    return lambda words: generator.reset_from_seed(int(words[0]))
+def _reset(reset_from_seed: Callable[[int], object]) -> Callable[[np.ndarray], object]:
+    return lambda words: reset_from_seed(int(words[0]))

@@ -6,7 +6,8 @@ follow the mask.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import KerasLayer, Variable
 from tflite_sparse.sources.kernels import flatten
 from tflite_sparse.sources.optimization_wrappers import CLUSTERING, PRUNING
 from tflite_sparse.sources.saved_model import SavedModelSource
@@ -35,7 +37,7 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
     if not isinstance(model, KerasSource):
         return model, 0
     stripped, applied = model.model, 0
-    pruning = [layer for layer in flatten(stripped) if type(layer).__name__ == PRUNING]
+    pruning = [layer for layer in flatten(stripped) if _prunes(layer)]
     if pruning:
         applied = sum(_mask_wrapped(wrapper) for wrapper in pruning)
         stripped = tensorflow_import.model_optimization().sparsity.keras.strip_pruning(stripped)
@@ -44,6 +46,10 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
     if stripped is model.model:
         return model, 0
     return KerasSource(stripped, model.keras, model.name, was_mixed=model.was_mixed), applied
+
+
+def _prunes(layer: KerasLayer) -> TypeGuard[_PruningWrapper]:
+    return type(layer).__name__ == PRUNING
 
 
 def _refuse_clusters(model: SavedModelSource) -> None:
@@ -56,7 +62,13 @@ def _refuse_clusters(model: SavedModelSource) -> None:
             )
 
 
-def _mask_wrapped(wrapper: Any) -> int:
+class _PruningWrapper(KerasLayer, Protocol):
+    """What tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
+
+    pruning_vars: Sequence[tuple[Variable, Variable, Variable]]
+
+
+def _mask_wrapped(wrapper: _PruningWrapper) -> int:
     for weight, mask, _ in wrapper.pruning_vars:
         values = weight.numpy()
         weight.assign(np.where(mask.numpy() != 0, values, np.zeros((), values.dtype)))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.settings import PruneSettings
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.arrays import take
+from tflite_sparse.sources.arrays import Arrays, take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import Optimizer
 from tflite_sparse.sources.labels import Kind, check_labels
 from tflite_sparse.sources.source_model import Kernel, check_finite
 
@@ -128,7 +128,7 @@ def train_repeatably(
         AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
     ]
     epochs = range(first, settings.epochs)
-    x, y = source.fed(data.x_train), source.labelled(data.y_train)
+    x, y = source.fed(data.x_train), source.labelled(_labels(data))
     try:
         with _naming_model_and_data(source, data):
             model.fit(
@@ -146,15 +146,13 @@ def train_repeatably(
     check_finite(source)
 
 
-def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
+def compile_for(source: KerasSource, data: Dataset, optimizer: Optimizer | str) -> None:
     """Compile a model with the loss that suits its outputs and the labels of ``data``.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
     """
-    labels = data.y_train
-    if labels is None:
-        raise DataError(f"{data.name} has no labels: training needs some (y).")
+    labels = _labels(data)
     outputs = tensorflow_import.tensorflow().nest.flatten(
         source.model(source.fed(take(data.x_train, slice(BATCH_SIZE))), training=False)
     )
@@ -175,6 +173,12 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
     source.model.compile(optimizer=optimizer, loss=loss)
 
 
+def _labels(data: Dataset) -> Arrays:
+    if data.y_train is None:
+        raise DataError(f"{data.name} has no labels: training needs some (y).")
+    return data.y_train
+
+
 def _fit(
     source: KerasSource,
     data: Dataset,
@@ -193,7 +197,7 @@ def _fit(
     with _naming_model_and_data(source, data):
         history = model.fit(
             source.fed(data.x_train),
-            source.labelled(data.y_train),
+            source.labelled(_labels(data)),
             batch_size=BATCH_SIZE,
             epochs=epochs,
             verbose=0,
@@ -214,7 +218,7 @@ def _naming_model_and_data(source: KerasSource, data: Dataset) -> Iterator[None]
         raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
 
 
-def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
+def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
     try:
         optimizer = keras.optimizers.get({"class_name": settings.optimizer, "config": {}})
@@ -223,10 +227,11 @@ def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
             f"`optimizer={settings.optimizer!r}`: Keras has none of that name; try adam or sgd."
         ) from error
     config = optimizer.get_config() | {"learning_rate": rate}
-    return type(optimizer).from_config(config)
+    made: Optimizer = type(optimizer).from_config(config)
+    return made
 
 
-def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray) -> Any:
+def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray) -> object:
     """Return the loss that suits a model's outputs, with or without a final activation."""
     if kind == "r2":
         return keras.losses.MeanSquaredError()

@@ -5,7 +5,7 @@ Sizes are bytes, shares are in [0, 1]. The JSON schema is ``Report.model_json_sc
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.cpu import Cpu
@@ -267,7 +267,7 @@ class Report(Part):
     tool: str
     model: str
     data: str | None
-    settings: dict[str, Any]
+    settings: dict[str, object]
     models: Models
     ratios: Ratios | None
     accuracy: Accuracy | None

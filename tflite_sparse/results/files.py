@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
@@ -35,7 +35,7 @@ class EncodingReport(Part):
     tool: str
     source: str
     destination: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     source_bytes: int
     file_bytes: int
     archive_bytes: int = 0

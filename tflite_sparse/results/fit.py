@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.export import Accuracy, Gates, Interval
 from tflite_sparse.results.part import Part
@@ -95,7 +95,7 @@ class FitReport(Part):
     tool: str
     model: str
     data: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     mode: Literal["budget", "gate"]
     budget_bytes: int | None
     floor_bytes: int

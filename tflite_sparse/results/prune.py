@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 
@@ -67,7 +67,7 @@ class PruneReport(Part):
     model: str
     data: str
     output: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     masks_applied: int
     kernels: list[PrunedKernel]
     sparsity_before: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.part import Part
@@ -69,7 +69,7 @@ class PointFile(Part):
     """The file of one point on disk: the point, and the settings that a resumed sweep must share."""
 
     version: Literal[1] = 1
-    settings: dict[str, Any]
+    settings: dict[str, object]
     point: Point
 
 
@@ -133,7 +133,7 @@ class SweepReport(Part):
     tool: str
     model: str
     data: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     points: list[Point]
     comparisons: list[Comparison]
     front: list[str]

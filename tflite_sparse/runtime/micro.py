@@ -12,7 +12,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,11 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import micro_refusals, over_time
-from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
+
+if TYPE_CHECKING:
+    from tflite_micro.runtime import Interpreter
 
 NAME = "TensorFlow Lite Micro"
 
@@ -74,7 +77,7 @@ def run(
             died; or the file has sparse tensors, with which it would silently compute nonsense.
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-    return _in_child(  # type: ignore[no-any-return]
+    found: Outputs = _in_child(
         "run_here",
         path,
         on_step,
@@ -84,6 +87,7 @@ def run(
         seconds=seconds_per_sample,
         feedback=feedback,
     )
+    return found
 
 
 def run_separately(
@@ -101,7 +105,7 @@ def run_separately(
         FlatbufferError: as :func:`run`.
         ExecutionError: as :func:`run`.
     """
-    return _in_child(  # type: ignore[no-any-return]
+    found: SeparateOutputs = _in_child(
         "run_separately_here",
         path,
         on_step,
@@ -110,6 +114,7 @@ def run_separately(
         alternate_memory_bytes=alternate_memory_bytes,
         seconds=seconds_per_sample,
     )
+    return found
 
 
 def inputs(path: Path) -> tuple[InputDetails, ...]:
@@ -139,7 +144,8 @@ def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int =
         ExecutionError: as :func:`run`; also if :data:`MAX_ARENA_BYTES` are not enough.
     """
     arguments = {"alternate_memory_bytes": alternate_memory_bytes, "seconds": seconds_per_run}
-    return _in_child("arena_here", path, ignore_steps, **arguments)  # type: ignore[no-any-return]
+    found: int = _in_child("arena_here", path, ignore_steps, **arguments)
+    return found
 
 
 def run_here(
@@ -287,7 +293,7 @@ def _redirect_standard_error(path: str) -> None:
     os.close(handle)
 
 
-def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Any:
+def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Interpreter:
     try:
         from tflite_micro import runtime
     except ImportError as error:

@@ -28,7 +28,7 @@ class UserMetric:
     """
 
     spec: str
-    function: Callable[[np.ndarray, np.ndarray], Any]
+    function: Callable[[np.ndarray, np.ndarray], object]
 
     @property
     def name(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
-from tflite_sparse.settings.target import ForTarget, TargetOptions, TargetSettings
+from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET
 
 
@@ -26,10 +27,10 @@ class WrittenFileSettings(InputShapeSettings):
 
     verification_samples: Annotated[CountFromZero, Flag("samples")] = Field(
         8,
-        description="How many random inputs the new file is compared on with its source, beside three at the "
+        description="Number of random inputs that the new file is compared on with its source, besides three at the "
         "boundaries.",
     )
-    seed: Seed = Field(0, description="Of the random inputs.")
+    seed: Seed = Field(0, description="Seed of the random inputs.")
     unverified: bool = Field(
         False,
         description="Write the new file even if its outputs cannot be compared with those of its source, as where no "
@@ -71,22 +72,29 @@ class VerifyOptions(InputShapeOptions, total=False):
     tolerance: float
 
 
-class VerifySettings(ForTarget, InputShapeSettings):
+class VerifySettings(InputShapeSettings):
     """What :func:`tflite_sparse.verify` does."""
 
     target: RunnableTarget = Field(
         DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
     )
     samples: CountFromZero = Field(
-        16, description="Random inputs, besides three at the boundaries: all smallest, all largest, all zero."
+        16, description="Number of random inputs, besides three at the boundaries: all smallest, all largest, all zero."
     )
-    seed: CountFromZero = Field(0, description="Of the random inputs.")
-    threads: Count = Field(1, description="Of the interpreters; on several, float sums may differ in the last bit.")
+    seed: CountFromZero = Field(0, description="Seed of the random inputs.")
+    threads: Count = Field(
+        1, description="Number of threads of the interpreters; with several, float sums may differ in the last bit."
+    )
     tolerance: Annotated[float, Field(ge=0)] = Field(
         0.0,
-        description="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be "
-        "equal.",
+        description="Largest difference of outputs that passes, in units of their type: steps of an int8 output. "
+        "Weights must be equal.",
     )
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> VerifySettings:
+        check_target(self, self.target)
+        return self
 
 
 class BenchOptions(InputShapeOptions, total=False):
@@ -100,8 +108,8 @@ class BenchOptions(InputShapeOptions, total=False):
 class BenchSettings(InputShapeSettings):
     """What :func:`tflite_sparse.bench` does."""
 
-    threads: Count = Field(1, description="Of the interpreters.")
-    rounds: Count = Field(50, description="How often each file has its turn of about 10 ms.")
+    threads: Count = Field(1, description="Number of threads of the interpreters.")
+    rounds: Count = Field(50, description="Number of turns of each file, of about 10 ms each.")
     kernels: Kernels = Field(
         "default",
         description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -24,7 +24,7 @@ def takes(settings: type[Settings], options: type) -> Callable[[_Function], _Fun
     docstring, as ``help`` shows it, gets a section of them. Type checkers read ``**settings: Unpack[...]`` instead.
 
     Args:
-        settings: what the function checks its keywords with.
+        settings: what the function checks its keywords with; a field that it has as a parameter is not shown twice.
         options: the ``TypedDict`` of the same names: the types that callers give.
     """
 
@@ -32,13 +32,14 @@ def takes(settings: type[Settings], options: type) -> Callable[[_Function], _Fun
         signature = inspect.signature(function)
         types = get_type_hints(options)
         own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        fields = {name: field for name, field in settings.model_fields.items() if name not in signature.parameters}
         keywords = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(field), annotation=types[name])
-            for name, field in settings.model_fields.items()
+            for name, field in fields.items()
         ]
         shown = signature.replace(parameters=[*own, *keywords])
         function.__signature__ = shown  # type: ignore[attr-defined]
-        text = "\n".join(_section(settings))
+        text = "\n".join(_section(fields))
         function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}\n"
         return function
 
@@ -50,9 +51,9 @@ def in_python(description: str) -> str:
     return re.sub(r"`([^`]+)`", r"``\1``", description)
 
 
-def _section(settings: type[Settings]) -> Iterator[str]:
+def _section(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
     yield "Settings:"
-    for name, field in settings.model_fields.items():
+    for name, field in fields.items():
         text = f"{name}: {in_python(field.description or '')} Default: {_default_in_words(field)}."
         yield textwrap.fill(text, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False)
 

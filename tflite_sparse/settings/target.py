@@ -7,10 +7,22 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from tflite_sparse import target_registry
-from tflite_sparse.codecs.names import AUTO
+from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import CountFromZero, MicroCodec, Optimize, Target
-from tflite_sparse.target_registry import DEFAULT_TARGET
+from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
+
+
+def check_target(settings: Settings, target: str) -> None:
+    """Refuse settings that apply to other targets, where they are not what they are by default.
+
+    Raises:
+        ValueError: one does.
+    """
+    for name, field in type(settings).model_fields.items():
+        homes = target_registry.homes_of(name)
+        if homes and target not in homes and getattr(settings, name) != field.get_default(call_default_factory=True):
+            raise ValueError(f"`{name}` applies to the target {target_registry.listed(homes)}, not to {target}")
 
 
 class TargetOptions(TypedDict, total=False):
@@ -24,30 +36,7 @@ class TargetOptions(TypedDict, total=False):
     accelerator_config: str
 
 
-class ForTarget(Settings):
-    """Settings of which some apply to one target only, as the registry tells."""
-
-    target: Target = DEFAULT_TARGET
-
-    @pydantic.model_validator(mode="after")
-    def _each_applies_to_its_target(self) -> ForTarget:
-        for name, field in type(self).model_fields.items():
-            homes = target_registry.homes_of(name)
-            if not homes or self.target in homes:
-                continue
-            if getattr(self, name) != field.get_default(call_default_factory=True):
-                raise ValueError(
-                    f"`{name}` applies to the target {target_registry.listed(homes)}, not to {self.target}"
-                )
-        return self
-
-    @property
-    def traits(self) -> target_registry.Traits:
-        """What holds for the target."""
-        return target_registry.TARGETS[self.target]
-
-
-class TargetSettings(ForTarget):
+class TargetSettings(Settings):
     """What a file is made for."""
 
     target: Target = Field(
@@ -60,12 +49,24 @@ class TargetSettings(ForTarget):
         description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
         "machine, native sparse kernels included, which round in their own way.",
     )
-    micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
+    micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
-        64, description="Of the target micro: constants that would save fewer bytes stay dense."
+        64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
     )
-    c_array: bool = Field(False, description="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
-    accelerator_config: str = Field("ethos-u55-128", description="Of the target ethos-u: what Vela compiles for.")
+    c_array: bool = Field(False, description="For the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    accelerator_config: str = Field(
+        "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> TargetSettings:
+        check_target(self, self.target)
+        return self
+
+    @property
+    def traits(self) -> target_registry.Traits:
+        """What holds for the target."""
+        return TARGETS[self.target]
 
     @property
     def plans_memory_ahead(self) -> bool:

@@ -14,9 +14,10 @@ from typing_extensions import Unpack
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
-from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as report_pipeline
 from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
+from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
 from tflite_sparse.fitting import candidates, choosing, plan_file
 from tflite_sparse.fitting import kernels_in_file as pairing
@@ -97,12 +98,12 @@ class _Fit:
                     f"fit works on models with one input and one output; {given.name} has {len(given.inputs())} and "
                     f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
-            source, _ = prune_pipeline.trainable(given)
-            samples = prune_pipeline.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            source, _ = prunable.trainable(given)
+            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
-        work.check({**about, **prune_pipeline.fingerprints(source, samples)})
+        work.check({**about, **prunable.fingerprints(source, samples)})
         converter = Converter(ExportSettings(**export_settings(settings)), samples, self.progress).in_form_of(source)
         rounds = Rounds(settings, work, self.progress, metric, converter)
         path = self._dense(source, samples, work, is_new=is_new)
@@ -195,7 +196,7 @@ class _Fit:
         path = work.path(f"scan-{block}.json")
         if path.exists():
             return Scan.model_validate_json(path.read_bytes())
-        found = prune_pipeline.scan_kernels(
+        found = scan_kernels(
             source,
             samples,
             dict.fromkeys(chosen, block),

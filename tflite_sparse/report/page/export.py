@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tflite_sparse.measurement.mask_pictures import MaskPicture
 from tflite_sparse.report.page import fit as fit_page
@@ -17,7 +16,7 @@ from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
-from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
+from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 
 _LONGEST_LYING = 4  # longest class name, in letters, that is written horizontally
@@ -99,7 +98,7 @@ def _warnings(report: Report) -> list[str]:
     return found
 
 
-def _is_loss(paired: Any, accuracy: Accuracy) -> bool:
+def _is_loss(paired: Paired, accuracy: Accuracy) -> bool:
     return accuracy_words.is_beyond_chance(paired) and (paired.difference > 0) == accuracy.lower_is_better
 
 
@@ -134,7 +133,7 @@ def _sizes(report: Report) -> list[Bar]:
     return bars(rows)
 
 
-def _scores(report: Report) -> dict[str, Any] | None:
+def _scores(report: Report) -> dict[str, object] | None:
     """Return scores and intervals on a common scale, in per cent of its width."""
     accuracy = report.accuracy
     files = [
@@ -168,7 +167,7 @@ def _ends(entry: ModelFile) -> tuple[float, ...]:
     return (score,) if entry.interval is None else (entry.interval.low, score, entry.interval.high)
 
 
-def _more_scores(accuracy: Accuracy | None) -> list[dict[str, Any]]:
+def _more_scores(accuracy: Accuracy | None) -> list[dict[str, object]]:
     if accuracy is None:
         return []
     found = []
@@ -195,7 +194,7 @@ def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) ->
     return Table(headings, rows, frozenset({"output", "metric"}))
 
 
-def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
+def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, object]:
     rows = []
     for label, counts in zip(confusion.labels, confusion.counts, strict=True):
         total = max(sum(counts), 1)
@@ -206,7 +205,7 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
     return {"output": output, "labels": confusion.labels, "rows": rows, "is_upright": is_upright}
 
 
-def _layers(report: Report) -> list[dict[str, Any]]:
+def _layers(report: Report) -> list[dict[str, object]]:
     longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
     return [
         {
@@ -221,7 +220,7 @@ def _layers(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _mask(picture: MaskPicture) -> dict[str, Any]:
+def _mask(picture: MaskPicture) -> dict[str, object]:
     shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
     return {
         "name": picture.name,

@@ -10,7 +10,7 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tflite_sparse.report.text.export import Table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def render(template: str, **view: Any) -> str:
+def render(template: str, **view: object) -> str:
     """Render a template of this package.
 
     Args:
@@ -36,7 +36,7 @@ def data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def pairs(heading: str, values: Mapping[str, Any]) -> Table:
+def pairs(heading: str, values: Mapping[str, object]) -> Table:
     """Return a table of names and values without those that are None."""
     rows = tuple((name, str(value)) for name, value in values.items() if value is not None)
     return Table((heading, "value"), rows, frozenset({heading}))
