@@ -195,7 +195,7 @@ class Runtime(Part):
 
     @classmethod
     def of(cls, check: RuntimeCheck) -> Runtime:
-        """What a comparison found in one runtime."""
+        """Make this entry from a comparison in one runtime."""
         sizes = [each.largest_difference for each in check.differences]
         known = [size for size in sizes if size is not None]
         is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
@@ -227,7 +227,7 @@ class Verification(Part):
 
     @classmethod
     def of(cls, found: VerificationReport, runtime: str) -> Verification:
-        """What a comparison found, as this section of the report.
+        """Make this section of the report from a comparison.
 
         Args:
             found: the comparison of the written file with the dense one.
