@@ -275,6 +275,13 @@ def test_a_file_without_zeros_is_said_to_be_one(file, target, interpreters, mode
     assert all(line in each for each in found)
 
 
+def test_no_zeros_are_asked_for_where_the_target_leaves_weights_dense(file, target, interpreters):
+    report = encode_command.encode(file(conv2d(density=1.0)), target, verification_samples=1)
+    assert any("became sparse" in line for line in file_tables.encoding(report))
+    report = report.model_copy(update={"settings": {**report.settings, "target": "ethos-u"}})
+    assert not any("became sparse" in line for line in file_tables.encoding(report))
+
+
 def test_outputs_of_a_decoded_file_are_compared_too(file, target, interpreters, monkeypatch):
     source = file(densified(store_sparse(conv2d())))
     monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))

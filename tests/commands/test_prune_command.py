@@ -278,7 +278,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sparsity", "1"], "sparsity = 1.0"),
+        (["--sparsity", "1"], "--sparsity 1.0"),
         (["--sparsity", "0.5", "--begin", "30", "--end", "20"], "begin must come before end"),
         (["--sparsity", "0.5", "--end", "4000"], "the training has only"),
         (["--sparsity", "0.5", "--block", "1x4096"], "has only"),

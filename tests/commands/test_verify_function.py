@@ -51,7 +51,7 @@ def test_numbers_out_of_range(wrong, asked):
 @pytest.mark.parametrize("setting", [{"threads": 2}, {"tolerance": 1.0}, {"input_shapes": {"x": (1, 4)}}], ids=str)
 def test_a_setting_of_another_target_is_named(setting, asked):
     (name,) = setting
-    with pytest.raises(SettingsError, match=f"^{name} does not apply to the target micro, only to litert"):
+    with pytest.raises(SettingsError, match=f"^{name} applies to the target litert, not to micro"):
         tflite_sparse.verify("file", "dense", target="micro", **setting)
     assert asked == []
 

@@ -1,6 +1,7 @@
 """Test the comparison of outputs: tolerances at their limits, forms that count and forms that do not."""
 
 import math
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -423,6 +424,26 @@ def test_forms_of_one_reference_share_its_run(runtime, monkeypatch):
         (runtime.file.name, "two"),
     ]
     assert [(check.name, check.outputs_bit_exact) for check in report.runtimes] == [("one", True), ("two", False)]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_outputs_of_the_reference_are_kept_only_where_they_are_asked_for_again(beside, runtime):
+    """Those of a large model take a gigabyte."""
+    if beside:
+        runtime.beside = [Beside(runtime.run("second"), (runtime.run("last"),), "others", gate=False)]
+    made, alive = {}, []
+
+    def outputs(number, form):
+        if number == 0 and form not in made:
+            alive.append({other for other, array in made.items() if array() is not None})
+        array = np.array([number])
+        made.setdefault(form, weakref.ref(array))
+        return [array]
+
+    runtime.yields(zeros, outputs)
+    runtime.verify()
+    kept = {"second"} if beside else set()
+    assert alive == [set(), set(), kept, kept]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(1, 2), (2, 1)])

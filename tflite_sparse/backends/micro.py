@@ -11,15 +11,13 @@ from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.codecs.names import MicroCodec
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
-from tflite_sparse.planning.planner import Choice, Target
+from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
-from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
@@ -46,24 +44,11 @@ class TensorFlowLiteMicro(Backend):
 
     def encode(self, job: FileJob) -> Made:
         """See the protocol."""
-        return self._made(job, job.settings, job.destination.stem)
+        return _made(job, job.settings, job.destination.stem)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
-        return self._made(job, job.settings, Path(job.name).stem)
-
-    def _made(self, job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
-        choices, verified, part = encode(
-            job.source,
-            job.file,
-            array_name=array_name,
-            codec=settings.micro_codec,
-            least_saving_bytes=settings.micro_min_saving,
-            samples=settings.verification_samples,
-            seed=settings.seed,
-            timed=job.progress,
-        )
-        return Made(choices, verified, part, _array(job.file, job.extra_files) if verified.passed else {})
+        return _made(job, job.settings, Path(job.name).stem)
 
     def runner(self, progress: Progress) -> Run:
         """See the protocol: where the runtime is not installed, LiteRT runs the decoded file.
@@ -98,6 +83,36 @@ class TensorFlowLiteMicro(Backend):
 BACKEND = TensorFlowLiteMicro()
 
 
+def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
+    """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
+
+    Args:
+        job: the job.
+        settings: of the job.
+        array_name: of the file as a C++ array.
+
+    Raises:
+        FlatbufferError: the source cannot be read.
+        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
+    """
+    target = Micro(settings.micro_codec, settings.micro_min_saving)
+    samples = MadeUp(settings.verification_samples, settings.seed)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        dense = Path(name) / "dense.tflite"
+        decoder.decode_file(job.source, dense)
+        _check_operators(dense, job.source)
+        in_micro.refuse_untrue_shapes(dense, job.source)
+        with job.progress.stage("encode") as on_step:
+            choices = encode_file(dense, job.file, target, on_step=on_step)
+        try:
+            verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
+            part = _report(job.file, dense, array_name, job.progress) if verified.passed else None
+        except ExecutionError as error:
+            raise error.renamed(dense, job.source) from error
+    files = _array(job.file, job.extra_files) if verified.passed else {}
+    return Made(choices, verified.model_copy(update={"against": str(job.source)}), part, files)
+
+
 def _array(file: Path, names: tuple[str, ...]) -> dict[str, bytes | Path]:
     """The file as a C++ array, under the names of its header and its source; nothing where no names are given."""
     if not names:
@@ -110,50 +125,6 @@ def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
     decoded = path.with_name("decoded.tflite")
     decoder.decode_file(path, decoded)
     return litert.run(decoded, *arguments, **options)
-
-
-def encode(
-    source: Path,
-    destination: Path,
-    *,
-    array_name: str,
-    codec: MicroCodec,
-    least_saving_bytes: int,
-    samples: int,
-    seed: int,
-    timed: Timed,
-) -> tuple[list[Choice], VerificationReport, MicroReport | None]:
-    """Write the ``.tflite`` at ``source``, dense or compressed in any way, for TensorFlow Lite Micro.
-
-    Args:
-        source: the file to read.
-        destination: the file to write.
-        array_name: of the file as a C++ array.
-        codec: of all constants, or ``"auto"``.
-        least_saving_bytes: constants that would save less stay dense.
-        samples: how many random inputs are compared, beside three at the boundaries.
-        seed: of these.
-        timed: receives stages and notes.
-
-    Raises:
-        FlatbufferError: ``source`` cannot be read.
-        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
-    """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        dense = Path(name) / "dense.tflite"
-        decoder.decode_file(source, dense)
-        _check_operators(dense, source)
-        in_micro.refuse_untrue_shapes(dense, source)
-        with timed.stage("encode") as on_step:
-            choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
-        try:
-            verified = engine.verify(
-                destination, dense, MicroRuntimes(check_shapes=False), MadeUp(samples, seed), progress=timed
-            )
-            found = _report(destination, dense, array_name, timed) if verified.passed else None
-        except ExecutionError as error:
-            raise error.renamed(dense, source) from error
-    return choices, verified.model_copy(update={"against": str(source)}), found
 
 
 def _check_operators(dense: Path, source: Path) -> None:

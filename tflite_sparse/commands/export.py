@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
@@ -49,8 +48,8 @@ from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, wit
 
 @takes(ExportSettings, ExportOptions)
 def export(
-    model: Any = None,
-    data: Any = None,
+    model: object = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[ExportOptions],
@@ -122,7 +121,7 @@ class _Export:
     progress: Timed
     spent: Callable[[], Cpu]
 
-    def run(self, model: Any, data: Any) -> report_model.Report:
+    def run(self, model: object, data: object) -> report_model.Report:
         settings = self.settings
         self._check_folders()
         rules = rules_of(settings)

@@ -7,7 +7,6 @@ import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack
@@ -45,7 +44,7 @@ from tflite_sparse.sources.keras_types import KerasModel
 @takes(PruneSettings, PruneOptions)
 def prune(
     model: AnyPath,
-    data: Any,
+    data: object,
     output: AnyPath,
     *,
     progress: Progress | None = None,

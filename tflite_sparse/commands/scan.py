@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
@@ -30,7 +29,7 @@ _ANY_SPARSITY = 0.5  # a scan masks to its own
 @takes(PruneSettings, PruneOptions)
 def scan(
     model: AnyPath,
-    data: Any,
+    data: object,
     *,
     output: AnyPath | None = None,
     progress: Progress | None = None,

@@ -106,5 +106,6 @@ class Inspection(Part):
     orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
-        """Return whether every runtime of a target loads the file."""
-        return all(answer.loads for answer in self.runtimes if answer.target == target)
+        """Return whether every runtime of a target loads the file; False if none was tried."""
+        answers = [answer.loads for answer in self.runtimes if answer.target == target]
+        return bool(answers) and all(answers)

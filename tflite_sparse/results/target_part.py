@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 
@@ -25,6 +23,6 @@ AnyTargetPart = MicroReport | EthosUReport | TargetPart
 _FIELDS = {MicroReport: "micro", EthosUReport: "ethos_u", TargetPart: "target_part"}
 
 
-def as_field(part: AnyTargetPart | None) -> dict[str, Any]:
+def as_field(part: AnyTargetPart | None) -> dict[str, AnyTargetPart]:
     """Return the report field of the part by name; empty if there is no part."""
     return {} if part is None else {_FIELDS[type(part)]: part}

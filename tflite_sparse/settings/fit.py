@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 from pydantic import Field
@@ -32,7 +32,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
-from tflite_sparse.target_registry import DEFAULT_TARGET
+from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
 class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
@@ -69,7 +69,7 @@ class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings
     )
     target: FittedTarget = Field(
         DEFAULT_TARGET,
-        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.",
+        description=f"The runtime. {help_of(get_args(FittedTarget))}",
     )
     blocks: Annotated[tuple[str, ...], Flag("block", metavar="BLOCKS")] = Field(
         ("1x1", "1x4", "1x16"),

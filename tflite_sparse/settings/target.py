@@ -41,8 +41,7 @@ class TargetSettings(Settings):
 
     target: Target = Field(
         DEFAULT_TARGET,
-        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the "
-        "dense file, and OUT_vela.tflite beside it, compiled by Vela.",
+        description=f"The runtime. {target_registry.help_of(TARGETS)}",
     )
     optimize: Optimize = Field(
         "size",

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
@@ -45,8 +44,8 @@ RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
 @takes(FitSettings, FitOptions)
 def fit(
-    model: Any = None,
-    data: Any = None,
+    model: object = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[FitOptions],
@@ -85,7 +84,7 @@ class _Fit:
     settings: FitSettings
     progress: Timed
 
-    def run(self, model: Any, data: Any) -> FitReport:
+    def run(self, model: object, data: object) -> FitReport:
         settings = self.settings
         self._check_out(model)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
@@ -129,7 +128,7 @@ class _Fit:
         work.remove()
         return report
 
-    def _check_out(self, model: Any) -> None:
+    def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
         delivery.check_folder(out)
@@ -137,7 +136,7 @@ class _Fit:
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
 
-    def _open(self, model: Any) -> tuple[SourceModel, bool]:
+    def _open(self, model: object) -> tuple[SourceModel, bool]:
         """The model, and whether it is to be trained first."""
         settings = self.settings
         if model is not None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pydantic
 from typing_extensions import Unpack
@@ -44,7 +43,7 @@ _GRID = {"sparsity", "width", "block", "seeds", "grid"}
 @takes(SweepSettings, SweepOptions)
 def sweep(
     model: str | None = None,
-    data: Any = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[SweepOptions],
@@ -101,7 +100,7 @@ class _Sweep:
     settings: SweepSettings
     progress: Timed
     builder: str | None
-    data: Any
+    data: object
 
     def run(self) -> SweepReport:
         settings, grid = self.settings, places(self.settings)
@@ -128,7 +127,7 @@ class _Sweep:
         self._write(report)
         return report
 
-    def _shared(self, facts: Facts) -> dict[str, Any]:
+    def _shared(self, facts: Facts) -> dict[str, object]:
         """What a point that is done must have in common with this sweep to be one of it."""
         settings = self.settings.model_dump(mode="json", exclude=_WHERE_AND_HOW_FAST | _GRID)
         return {
@@ -139,7 +138,7 @@ class _Sweep:
             **settings,
         }
 
-    def _done(self, shared: dict[str, Any]) -> dict[str, Point]:
+    def _done(self, shared: dict[str, object]) -> dict[str, Point]:
         """The points on the disk that were measured; with ``resume`` there may be some."""
         folder = self.settings.out / delivery.SWEEP_POINTS
         files = sorted(folder.glob("*.json"))
@@ -171,7 +170,7 @@ class _Sweep:
             self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among `sparsity`")
 
     def _train(
-        self, missing: Sequence[Place], shared: dict[str, Any], workers: parallel.Local | parallel.Ray
+        self, missing: Sequence[Place], shared: dict[str, object], workers: parallel.Local | parallel.Ray
     ) -> dict[str, Point]:
         folder = self.settings.out / delivery.SWEEP_POINTS
         found: dict[str, Point] = {}

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -63,7 +62,7 @@ class Job:
     place: Place
     settings: SweepSettings
     builder: str | None
-    data: Any
+    data: object
     threads: int
     scratch: Path | None = None
 
@@ -81,7 +80,9 @@ class Facts:
     bytes_per_point: int
 
 
-def check(places: Sequence[Place], settings: SweepSettings, builder: str | None, data: Any, *, on_step: Step) -> Facts:
+def check(
+    places: Sequence[Place], settings: SweepSettings, builder: str | None, data: object, *, on_step: Step
+) -> Facts:
     """Find out before the work whether data, builder and metric can be used: build and compile every width.
 
     Raises:
@@ -183,7 +184,7 @@ def _measured(report: report_model.Report, content: bytes) -> Measured:
 
 
 def _sources(
-    width: float, seed: int, settings: SweepSettings, builder: str | None, data: Any
+    width: float, seed: int, settings: SweepSettings, builder: str | None, data: object
 ) -> tuple[KerasSource, Dataset]:
     """A freshly built model and the data fitted to it."""
     keras = tensorflow_import.keras3()
@@ -192,7 +193,7 @@ def _sources(
         images = InputSpec("x", (None, None, None, None), np.dtype(np.float32))
         samples = dataset.of_any(data, seed=settings.seed, signature=Signature((images,)))
         keras.utils.set_random_seed(seed)
-        model: Any = scalable.build(keras, width, *_shape_and_classes(samples))
+        model: object = scalable.build(keras, width, *_shape_and_classes(samples))
     else:
         samples = None
         keras.utils.set_random_seed(seed)
