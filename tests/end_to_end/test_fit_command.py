@@ -288,12 +288,12 @@ def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "give a budget"),
+        ({}, "give `budget"),
         ({"budget": 1000, "gate": True}, "one of the two"),
         ({"budget": "10 apples"}, "units are"),
         ({"budget": 0}, "greater than"),
         ({"budget": "1kB", "blocks": ("2:4",)}, "give outputs x inputs"),
-        ({"budget": "1kB", "metric": "speed"}, "metric = 'speed': it takes auto, top1"),
+        ({"budget": "1kB", "metric": "speed"}, "`metric='speed'`: it takes auto, top1"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message, model, digits, tmp_path):
