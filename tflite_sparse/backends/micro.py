@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.base import extras
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, VerificationError
 from tflite_sparse.flatbuffer import serde
@@ -28,7 +29,7 @@ from tflite_sparse.verification import across as side_by_side
 from tflite_sparse.verification import compare_files as comparison
 from tflite_sparse.verification import exactness, in_report, localise, probes
 
-_MISSING = f"{runtime.NAME} needs pip install 'tflite-sparse[micro]'"
+_MISSING = f"{runtime.NAME} is not installed here"
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
@@ -82,7 +83,7 @@ def check_available() -> None:
         ExecutionError: it is not installed.
     """
     if not runtime.is_available():
-        raise ExecutionError(f"{runtime.NAME} is not installed here: pip install 'tflite-sparse[micro]'.")
+        raise ExecutionError(f"{_MISSING}: {extras.install_command('micro')}")
 
 
 def verify(
@@ -134,7 +135,7 @@ def _verified(pair: _Pair, samples: int, seed: int, progress: Progress) -> Verif
     with progress.stage("compare weights") as on_step:
         weights = exactness.compare_weights(pair.back, dense, on_step=on_step)
     if not runtime.is_available():
-        progress.note(f"outputs were not compared: {_MISSING}")
+        progress.note(f"outputs were not compared: {_MISSING}: {extras.install_command('micro')}")
         return comparison.report_of(file, against, weights, [], [], samples=0, seed=seed, not_compared=_MISSING)
     inputs = probes.samples_for(runtime.inputs(against), samples, seed, file=str(against))
     with progress.stage(f"compare outputs: {runtime.NAME}"):

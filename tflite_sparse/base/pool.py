@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import joblib
 import psutil
-from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from tflite_sparse.base import extras
 from tflite_sparse.errors import SettingsError, one_line
 
 BYTES_PER_WORKER = 1_500_000_000
@@ -35,7 +34,7 @@ Result = TypeVar("Result")
 def room(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
     """How many workers this machine has room for: cores, free memory and the number of jobs are the limits."""
     fit = free_bytes() // bytes_per_worker
-    return max(1, min(int(joblib.cpu_count()), fit, jobs))
+    return max(1, min(_cores(), fit, jobs))
 
 
 def free_bytes() -> int:
@@ -54,8 +53,10 @@ class Local:
     is_here = True
 
     def __init__(self, workers: int | None, jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> None:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
         self.workers = workers or room(jobs, bytes_per_worker)
-        self.threads = max(1, int(joblib.cpu_count()) // self.workers)
+        self.threads = max(1, _cores() // self.workers)
         self.smallest_pool = _SMALLEST_POOL
         self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
         self.options: dict[str, Any] = {"backend": "loky"}
@@ -71,11 +72,13 @@ class Ray:
     is_here = False
 
     def __init__(self, address: str, workers: int | None, jobs: int) -> None:
+        import joblib
+
         try:
             import ray
             from ray.util.joblib.ray_backend import RayBackend
         except ImportError as error:
-            raise SettingsError("Ray is not installed: pip install 'tflite-sparse[ray]'.") from error
+            raise SettingsError(f"Ray is not installed: {extras.install_command('ray')}") from error
 
         class Backend(RayBackend):  # type: ignore[misc]
             """Its pool calls back with each result, which is all that a generator needs."""
@@ -114,6 +117,8 @@ def run(
     Raises:
         Exception: whatever ``function`` raised; the rest is given up.
     """
+    import joblib
+
     left = dict(enumerate(jobs))
     alone = False
     while left:
@@ -137,6 +142,12 @@ def run(
                 del left[place]
                 yield place, None
         alone = len(left) == before
+
+
+def _cores() -> int:
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def _placed(function: Callable[[Any], Any], place: int, job: Any) -> tuple[int, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.base import cpu_clock
+from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
@@ -69,6 +69,7 @@ def export(
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
+    extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.base import extras
 from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
@@ -216,7 +217,7 @@ def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
     if refusal is not None:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
     if not micro.is_available():
-        return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
+        return RuntimeAnswer(name=micro.NAME, loads=None, reason=f"{extras.install_command('micro')} to try it")
     try:
         arena = micro.arena(path, seconds_per_run=_SECONDS_IN_MICRO)
     except ExecutionError as error:

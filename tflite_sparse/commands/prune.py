@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Step, Timed, ignore_steps
 from tflite_sparse.errors import DataError, ModelError, OutputError
@@ -76,6 +77,7 @@ def prune(
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
             the last full epoch yielded is in the checkpoint.
     """
+    extras.require_keras("prune")
     run = _Prune(PruneSettings(**settings), Timed(progress or Silent()), Path(output))
     return run.run(Path(model), data)
 
@@ -102,6 +104,7 @@ def scan(
     Raises:
         InputError: model, data or settings cannot be used.
     """
+    extras.require_keras("prune")
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
     run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
     if output is not None:

@@ -19,11 +19,6 @@ from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_ker
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 TARGETS = ("litert", "micro", "ethos-u", "native")
 """Presets that recipes build on: one for each way in which sparse weights are stored."""
 
@@ -281,6 +276,11 @@ def _makes_sparsity(changes: Mapping[str, Any]) -> bool:
 
 
 def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import h5py
+from typing import TYPE_CHECKING, Any
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import user_code
+
+if TYPE_CHECKING:
+    import h5py
 
 _ROOTS_OF_WEIGHTS = {"model_weights", "layers", "vars", "_layer_checkpoint_dependencies"}
 _SHAPES = (  # how Keras 3 and Keras 2 tell that shapes differ
@@ -53,6 +54,8 @@ def build(path: Path, builder: str) -> Any:
         ModelError: there is no such function, it raised or returned no built Keras model, or the weights in ``path``
             are those of another model.
     """
+    import h5py
+
     model = built_by(builder)
     if not hasattr(model, "load_weights"):
         raise ModelError(f"{builder} returned an object of type {type(model).__name__}; it must return a Keras model.")
@@ -93,6 +96,8 @@ def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
 
 def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
     """Name and shape of every array of a layer; what optimizers, metrics and random numbers have is left aside."""
+    import h5py
+
     found: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, entry: Any) -> None:

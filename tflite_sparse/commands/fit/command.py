@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
@@ -72,6 +73,7 @@ def fit(
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """
+    extras.require_keras("fit")
     return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
 
 

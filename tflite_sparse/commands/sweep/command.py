@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
@@ -66,6 +66,7 @@ def sweep(
         InputError: builder, data, settings or output folder cannot be used, or what is in the folder was made with
             other settings; no point was trained.
     """
+    extras.require_keras("sweep")
     return _Sweep(SweepSettings(**settings), Timed(progress or Silent()), model, data).run()
 
 
