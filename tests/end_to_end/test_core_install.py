@@ -92,25 +92,20 @@ def test_files_are_inspected_and_measured(core, files):
 
 
 @pytest.mark.parametrize(
-    ("command", "package", "extra"),
+    ("command", "package"),
     [
-        ("export", "TensorFlow", "keras"),
-        ("export model.keras --int8", "TensorFlow", "keras"),
-        ("prune model.keras --data data.npz -o pruned.keras", "TensorFlow", "keras"),
-        ("prune model.keras --data data.npz --scan", "TensorFlow", "keras"),
-        ("fit model.keras --data data.npz --budget 10kB", "TensorFlow", "keras"),
-        ("sweep --data digits", "TensorFlow", "keras"),
-        ("report .", "Jinja2", "keras"),
-        ("verify dense.tflite --against dense.tflite --target micro", "TensorFlow Lite Micro", "micro"),
-        ("encode dense.tflite -o ethos.tflite --target ethos-u", "Vela", "ethos-u"),
+        ("export", "TensorFlow"),
+        ("prune model.keras --data data.npz -o pruned.keras", "TensorFlow"),
+        ("prune model.keras --data data.npz --scan", "TensorFlow"),
+        ("fit model.keras --data data.npz --budget 10kB", "TensorFlow"),
+        ("sweep --data digits", "TensorFlow"),
+        ("report .", "Jinja2"),
     ],
 )
-def test_a_command_names_its_extra(core, files, command, package, extra):
+def test_a_command_names_its_extra(core, command, package):
     done = core.run("tflite-sparse", *command.split())
     assert done.returncode == 2
     assert not done.stdout
     said, cure = done.stderr.removesuffix("\n").rsplit(": ", 1)
-    assert said.startswith("error: ")
-    assert package in said
-    assert "\n" not in said
-    assert shlex.split(cure) == ["pip", "install", f"{core.wheel}[{extra}]"]
+    assert said == f"error: {command.split()[0]} needs {package}"
+    assert shlex.split(cure) == ["pip", "install", f"{core.wheel}[keras]"]

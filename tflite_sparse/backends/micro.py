@@ -29,7 +29,7 @@ from tflite_sparse.verification import across as side_by_side
 from tflite_sparse.verification import compare_files as comparison
 from tflite_sparse.verification import exactness, in_report, localise, probes
 
-_MISSING = f"{runtime.NAME} is not installed here"
+_MISSING = f"{runtime.NAME} is not installed here (extra micro)"
 _NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
