@@ -261,9 +261,16 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
         return KerasSource(model, keras, name)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
-    if not getattr(model, "_called", True):
+    if not _was_called(model):
         _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
+
+
+def _was_called(model: Any) -> bool:
+    """Whether a subclassed model knows the inputs that Keras exports it for. It learns them when it is called."""
+    if hasattr(model, "_get_save_spec"):  # Keras 2, which has `_called` since tf_keras 2.20 only
+        return model._get_save_spec() is not None
+    return bool(getattr(model, "_called", True))
 
 
 def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
