@@ -267,10 +267,10 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
 
 
 def _was_called(model: Any) -> bool:
-    """Whether a subclassed model knows the inputs that Keras exports it for. It learns them when it is called."""
-    if hasattr(model, "_get_save_spec"):  # Keras 2, which has `_called` since tf_keras 2.20 only
-        return model._get_save_spec() is not None
-    return bool(getattr(model, "_called", True))
+    """Whether a subclassed model was called, which Keras has to know its inputs for an export."""
+    if hasattr(model, "_called"):
+        return bool(model._called)
+    return model._get_save_spec() is not None  # tf_keras before 2.20
 
 
 def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
