@@ -65,6 +65,7 @@ def export(
         sparse file could not be verified, it was not delivered.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used; nothing was written.
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.

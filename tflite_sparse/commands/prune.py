@@ -74,6 +74,7 @@ def prune(
         **settings: the fields of :class:`tflite_sparse.settings.PruneSettings`.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
             the last full epoch yielded is in the checkpoint.
     """
@@ -102,6 +103,7 @@ def scan(
             ``custom_objects`` and ``builder`` matter.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data or settings cannot be used.
     """
     extras.require_keras("prune")

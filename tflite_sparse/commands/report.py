@@ -28,6 +28,7 @@ def rebuild(folder: Path) -> Path:
     drawn if the sparse file lies beside it.
 
     Raises:
+        MissingPackageError: a package that pages need is not installed.
         OutputError: there is no report, it is none of this version, or the page cannot be written.
         FlatbufferError: the sparse file is damaged.
     """

@@ -70,6 +70,7 @@ def fit(
 
     Raises:
         BudgetError: no file of this model is as small; nothing was written.
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """

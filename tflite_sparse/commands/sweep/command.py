@@ -63,6 +63,7 @@ def sweep(
         The report. A point that failed is in it with its error; the rest went on.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: builder, data, settings or output folder cannot be used, or what is in the folder was made with
             other settings; no point was trained.
     """
