@@ -12,7 +12,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from tflite_sparse.base import cpu_clock
+from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
@@ -69,10 +69,12 @@ def export(
         sparse file could not be verified, it was not delivered.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used; nothing was written.
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
+    extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")

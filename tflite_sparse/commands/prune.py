@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands.prunable import fingerprints, load, planner_of
@@ -64,9 +65,11 @@ def prune(
         **settings: see below.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
             the last full epoch yielded is in the checkpoint.
     """
+    extras.require_keras("prune")
     run = _Prune(PruneSettings(**settings), Timed(progress or Silent()), Path(output))
     return run.run(Path(model), data)
 

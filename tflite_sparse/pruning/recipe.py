@@ -20,11 +20,6 @@ from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
 from tflite_sparse.target_registry import names_where
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
 """Base presets of recipes: one for each way of storing sparse weights."""
 
@@ -287,6 +282,11 @@ def _makes_sparsity(changes: Mapping[str, object]) -> bool:
 
 
 def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
@@ -37,7 +37,6 @@ MAX_ARENA_BYTES = 64 * 2**20
 ARENA_ALIGNMENT = 16
 """TFLM aligns what it puts into an arena to 16 bytes (micro_arena_constants.h)."""
 
-_CURE = "pip install 'tflite-sparse[micro]'"
 _SMALLEST_TRIED = 256
 _SECONDS = 60
 _TRIAL_FAILED = 3
@@ -297,7 +296,9 @@ def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Inte
     try:
         from tflite_micro import runtime
     except ImportError as error:
-        raise ExecutionError(f"{NAME} cannot be loaded ({one_line(error)}): {_CURE}") from error
+        raise ExecutionError(
+            f"{NAME} cannot be loaded ({one_line(error)}): {extras.install_command('micro')}"
+        ) from error
     return runtime.Interpreter.from_bytes(
         content, arena_size=arena_bytes, alt_decompression_memory_size=alternate_memory_bytes
     )

@@ -82,7 +82,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     ray_address: Annotated[str | None, Flag(metavar="auto|HOST:PORT")] = Field(
         None,
-        description="Run on this Ray cluster instead of on this machine alone (pip install 'tflite-sparse[ray]').",
+        description="Run on this Ray cluster instead of on this machine alone (extra ray).",
     )
     resume: bool = Field(False, description="Skip the points that are done in `out`; those that failed are run again.")
     out: Path = Field(

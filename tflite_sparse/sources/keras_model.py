@@ -262,9 +262,16 @@ def _as_source(
         return KerasSource(model, keras, name)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
-    if not getattr(model, "_called", True):
+    if not _was_called(model):
         _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
+
+
+def _was_called(model: KerasModel) -> bool:
+    """Whether a subclassed model was called, which Keras has to know its inputs for an export."""
+    if hasattr(model, "_called"):
+        return bool(model._called)
+    return model._get_save_spec() is not None  # tf_keras before 2.20
 
 
 def _call_on_symbols(model: KerasModel, keras: ModuleType, name: str) -> None:

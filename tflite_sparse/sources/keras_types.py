@@ -112,6 +112,9 @@ class KerasModel(KerasLayer, Protocol):
     def get_build_config(self) -> Mapping[str, object] | None:
         """Return the shapes that it was built with."""
 
+    def _get_save_spec(self) -> object:
+        """Return the signature that it was called with, or None (tf_keras)."""
+
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of all weights."""
 

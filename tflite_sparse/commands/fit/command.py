@@ -10,6 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
@@ -73,9 +74,11 @@ def fit(
 
     Raises:
         BudgetError: no file of this model is as small; nothing was written.
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """
+    extras.require_keras("fit")
     return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
 
 
