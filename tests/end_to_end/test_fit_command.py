@@ -288,7 +288,7 @@ def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "give a budget"),
+        ({}, "give `budget="),
         ({"budget": 1000, "gate": True}, "one of the two"),
         ({"budget": "10 apples"}, "units are"),
         ({"budget": 0}, "greater than"),
