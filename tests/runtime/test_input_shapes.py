@@ -126,7 +126,7 @@ def test_a_shape_is_demanded_if_no_size_runs(file):
         input_shapes.inputs(file(odd_models.open_length()))
     message = str(caught.value)
     assert "no size of its input 'in_0' (?, ?, 8) was found that runs, of 19 from 1 to 131,072" in message
-    assert "Give one: --input-shape in_0=1,N,8" in message
+    assert "Give one: `input_shapes={'in_0': (1, N, 8)}`" in message
     assert "\n" not in message
 
 

@@ -163,7 +163,7 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
 
 
 class Micro:
-    """TensorFlow Lite Micro that yields what LiteRT does for a decoded file, moved by so much for the encoded one.
+    """A TensorFlow Lite Micro with LiteRT's outputs for a decoded file, moved for the encoded one.
 
     Attributes:
         moved: shift with decoded weights in the arena and in a memory of their own; or an exception to raise.

@@ -26,7 +26,7 @@ else:
     import tomli as tomllib
 
 TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
-"""Presets that recipes build on: one for each way in which sparse weights are stored."""
+"""Base presets of recipes: one for each way of storing sparse weights."""
 
 PRESETS = (*TARGETS, "float-normalization")
 
@@ -60,8 +60,8 @@ class Rule:
     """One rule.
 
     Attributes:
-        place: how messages name it: ``"recipe.toml, rule 2"``.
-        layers: matches the kernels that it applies to; None: of any name.
+        place: its name in messages: ``"recipe.toml, rule 2"``.
+        layers: matches the names of the kernels it applies to; None: any name.
         types: classes of their layers; empty: any.
         changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
         skip: True: do not prune them; False: prune them even if they are not by default; None: no change.

@@ -63,7 +63,7 @@ def _refuse_clusters(model: SavedModelSource) -> None:
 
 
 class _PruningWrapper(KerasLayer, Protocol):
-    """What tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
+    """Variables that tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
 
     pruning_vars: Sequence[tuple[Variable, Variable, Variable]]
 

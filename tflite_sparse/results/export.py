@@ -182,9 +182,9 @@ class Runtime(Part):
 
     Attributes:
         name: of the runtime.
-        outputs_bit_exact: False where the runtime refuses the sparse file; None where nothing was compared.
-        largest_difference: of all outputs, in units of their dtype; None where nothing was compared, the sparse file is
-            refused, shapes or dtypes differ, or infinity or NaN stand against something else.
+        outputs_bit_exact: False if the runtime refuses the sparse file; None if nothing was compared.
+        largest_difference: of all outputs, in units of their dtype; None if nothing was compared, the sparse file is
+            refused, shapes or dtypes differ, or only one file yields infinity or NaN.
         unavailable: why nothing was compared: not even the dense file runs there.
     """
 
@@ -195,7 +195,7 @@ class Runtime(Part):
 
     @classmethod
     def of(cls, check: RuntimeCheck) -> Runtime:
-        """What a comparison found in one runtime."""
+        """Make this entry from a comparison in one runtime."""
         sizes = [each.largest_difference for each in check.differences]
         known = [size for size in sizes if size is not None]
         is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
@@ -212,11 +212,11 @@ class Verification(Part):
 
     Attributes:
         weights_bit_exact: whether all weights are those of the dense file.
-        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False if none was asked.
+        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False without a runtime.
             LiteRT's default one is always among them.
-        samples: how many were run.
+        samples: number of samples.
         runtimes: one entry for each.
-        across: the dense file in one runtime beside another, where both files could share a fault.
+        across: the dense file in one runtime compared with another, because both files could share a fault.
     """
 
     weights_bit_exact: bool
@@ -227,7 +227,7 @@ class Verification(Part):
 
     @classmethod
     def of(cls, found: VerificationReport, runtime: str) -> Verification:
-        """What a comparison found, as this section of the report.
+        """Make this section of the report from a comparison.
 
         Args:
             found: the comparison of the written file with the dense one.

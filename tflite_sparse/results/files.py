@@ -24,10 +24,10 @@ class EncodingReport(Part):
         archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
-        micro: of the target micro, what the file costs there.
-        ethos_u: of the target ethos-u, the same.
-        target_part: of other targets, the same.
-        seconds: how long each stage took.
+        micro: costs of the file, for the target micro.
+        ethos_u: the same for the target ethos-u.
+        target_part: the same for other targets.
+        seconds: wall time of each stage.
         cpu: CPU time of each process until the report was made.
     """
 

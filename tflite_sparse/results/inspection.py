@@ -55,7 +55,7 @@ class Totals(Part):
 
 
 class RuntimeAnswer(Part):
-    """Whether a runtime loads the file; None: not tried. ``reason`` tells why not, or what it needs."""
+    """Whether a runtime of ``target`` loads the file; None: not tried. ``reason`` tells why not, or what it needs."""
 
     name: str
     loads: bool | None
@@ -68,7 +68,7 @@ DENSE = "dense"
 
 
 class Estimate(Part):
-    """The size of the file encoded for a target or decoded (``"dense"``), made in memory and not written."""
+    """The size of the file, encoded for a target or decoded (:data:`DENSE`), made in memory and not written."""
 
     target: str
     file_bytes: int
@@ -106,6 +106,6 @@ class Inspection(Part):
     orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
-        """Whether every runtime of a target loads the file; False where no runtime of it was asked."""
+        """Return whether every runtime of a target loads the file; False if none was tried."""
         answers = [answer.loads for answer in self.runtimes if answer.target == target]
         return bool(answers) and all(answers)

@@ -1,4 +1,4 @@
-"""What this package uses of Keras objects: attributes that both generations have, unless a comment names one.
+"""Protocols of Keras objects, with attributes that both generations have, unless a comment names one.
 
 Attributes of single classes are looked up where they are used, with ``hasattr`` or ``getattr``.
 """
@@ -64,7 +64,7 @@ class RecurrentLayer(KerasLayer, Protocol):
 
 
 class Cell(Protocol):
-    """What a recurrent layer computes at each time step."""
+    """The computation of a recurrent layer at each time step."""
 
     state_size: object
     activation: object
@@ -81,11 +81,11 @@ class Optimizer(Protocol):
     variables: Sequence[Variable] | Callable[[], Sequence[Variable]]
 
     def build(self, variables: Sequence[Variable], /) -> object:
-        """Make what it keeps for each of these weights."""
+        """Make its variables for each of these weights."""
 
 
 class History(Protocol):
-    """What ``fit`` returns."""
+    """The result of ``fit``."""
 
     history: Mapping[str, Sequence[float]]
 

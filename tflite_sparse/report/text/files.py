@@ -94,7 +94,7 @@ def decoding(report: DecodingReport) -> list[str]:
 
 
 def _without_zeros(report: EncodingReport) -> list[str]:
-    """What to do about a file in which nothing was stored otherwise, for want of zeros."""
+    """Return advice on a file in which nothing was encoded for lack of zeros."""
     leaves_dense = TARGETS[str(report.settings["target"])].leaves_weights_dense
     if leaves_dense or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return []

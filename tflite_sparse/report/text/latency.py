@@ -28,7 +28,7 @@ def files(report: BenchReport) -> Table:
 
 
 def title(report: BenchReport) -> str:
-    """How the files were run."""
+    """Describe how the files were run."""
     many = "s" if report.threads > 1 else ""
     return f"{report.threads} thread{many}, {report.rounds} rounds, {report.kernels} kernels"
 

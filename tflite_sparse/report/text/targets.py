@@ -8,7 +8,7 @@ from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroReport
 
 
 def of(report: Report | EncodingReport) -> list[str]:
-    """Sentences of the target that was asked for; none for LiteRT."""
+    """Return sentences for the target of the run; none for LiteRT."""
     lines = [] if report.micro is None else micro(report.micro)
     lines += [] if report.ethos_u is None else ethos_u(report.ethos_u)
     return lines + ([] if report.target_part is None else report.target_part.sentences)
