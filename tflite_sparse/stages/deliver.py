@@ -64,7 +64,7 @@ def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_
 
 
 def delivered(models: report_model.Models) -> list[str]:
-    """The names of the ``.tflite`` files that a report speaks of."""
+    """Return the names of the ``.tflite`` files in a report."""
     return [entry.path for _, entry in models if entry is not None]
 
 

@@ -185,7 +185,7 @@ def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
 
 
 def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
-    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    """Apply the recipe to each kernel. Its schedules are not followed: nothing is trained."""
     given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
     return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 
