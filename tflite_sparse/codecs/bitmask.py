@@ -27,7 +27,7 @@ from tflite_sparse.codecs.names import PRUNE
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None."""
+    """Return why the runtime does not take a tensor so, or None."""
     return _refusal_of_kind(values.shape, values.dtype, channels)
 
 
@@ -46,7 +46,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns.
+    """Return bytes of what :func:`encode` returns.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -56,7 +56,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
         ValueError: the runtime would not take it, a length is wrong, or bits behind the mask are set. Nothing is
@@ -98,6 +98,6 @@ def _check(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> None:
 
 
 def _zeros(channels: Channels, rank: int, dtype: np.dtype) -> np.ndarray:
-    """What is not kept, so that it broadcasts to the tensor."""
+    """Return what is not kept, so that it broadcasts to the tensor."""
     zeros = np.array(channels.zero_points, dtype)
     return zeros.reshape([-1 if axis == channels.axis else 1 for axis in range(rank)])

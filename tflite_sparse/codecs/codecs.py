@@ -29,12 +29,12 @@ class Codec(Protocol):
 
 
 def refusal(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take an array in this codec, or None."""
+    """Return why the runtime does not take an array in this codec, or None."""
     return _module(codec).refusal(values, channels)
 
 
 def nbytes(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns, without encoding.
+    """Return bytes of what :func:`encode` returns, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -52,7 +52,7 @@ def encode(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> Decoda
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
         ValueError: it is damaged, or the runtime would not take it.

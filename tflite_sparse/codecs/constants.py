@@ -17,7 +17,7 @@ from tflite_sparse.flatbuffer.types import SparsityParameters
 
 
 def dense_values(graph: Graph, index: int) -> np.ndarray | None:
-    """A constant as a dense array, decoded if it is stored sparse; None where the tensor is no constant.
+    """Return a constant as a dense array, decoded if it is stored sparse; None where the tensor is no constant.
 
     Raises:
         FlatbufferError: it is sparse and contradicts itself.
@@ -30,7 +30,7 @@ def dense_values(graph: Graph, index: int) -> np.ndarray | None:
 
 
 def layout_of(graph: Graph, index: int) -> Layout:
-    """How a constant is stored.
+    """Return how a constant is stored.
 
     Raises:
         FlatbufferError: it is sparse and contradicts itself.
@@ -53,7 +53,7 @@ def vectors(graph: Graph, index: int) -> list[np.ndarray]:
 
 
 def stored_bytes(graph: Graph, index: int) -> int:
-    """What a constant takes as it is stored, without its tables."""
+    """Return what a constant takes as it is stored, without its tables."""
     return sum(vector.nbytes for vector in vectors(graph, index))
 
 

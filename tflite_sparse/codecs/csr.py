@@ -81,7 +81,7 @@ def encode(array: np.ndarray, layout: Layout) -> Encoded:
 
 
 def decode(encoded: Encoded) -> np.ndarray:
-    """The dense array, of ``encoded.layout.shape`` and the dtype of the values.
+    """Return the dense array, of ``encoded.layout.shape`` and the dtype of the values.
 
     Raises:
         ValueError: a segment decreases or does not end at the number of indices, an index lies outside its level, or

@@ -112,20 +112,20 @@ def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
 
 
 def shape_refusal(shape: tuple[int, ...]) -> str | None:
-    """Why no codec takes a tensor of this shape, or None."""
+    """Return why no codec takes a tensor of this shape, or None."""
     if not shape:
         return "it is a scalar"
     return None if element_count(shape) else "it has no values"
 
 
 def as_bytes(values: np.ndarray) -> np.ndarray:
-    """The bytes of an array, row-major and little-endian, uint8."""
+    """Return the bytes of an array, row-major and little-endian, uint8."""
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     return values.reshape(-1).view(np.uint8)
 
 
 def bits_of(values: np.ndarray) -> np.ndarray:
-    """The values as unsigned integers of their width, so that equal means equal to the bit."""
+    """Return the values as unsigned integers of their width, so that equal means equal to the bit."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
 
 

@@ -31,7 +31,7 @@ def entropy_bytes(array: np.ndarray, zero_points: np.ndarray | int = 0) -> int:
 
 
 def _bits_of_values(kept: np.ndarray) -> float:
-    """What kept values, in one dimension, take at least, with the list of those that occur where it matters."""
+    """Return what kept values, in one dimension, take at least, with the list of those that occur where it matters."""
     frequencies = _frequencies(kept)
     coded = kept.size * _entropy(frequencies)
     if kept.itemsize == 1:

@@ -30,7 +30,7 @@ DTYPES = frozenset(map(np.dtype, (np.int8, np.int16)))
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None. Channels and zero points do not matter."""
+    """Return why the runtime does not take a tensor so, or None. Channels and zero points do not matter."""
     del channels
     reason = _refusal_of_kind(values.shape, values.dtype)
     if reason is None and np.count_nonzero(huffman_code.counts_of(bits_of(values).reshape(-1))) > 1 << LONGEST:
@@ -63,7 +63,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns, without the stream.
+    """Return bytes of what :func:`encode` returns, without the stream.
 
     Raises:
         ValueError: as :func:`encode`.
@@ -73,7 +73,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
         ValueError: the runtime would not take it, a table is cut off, has entries that no codeword reaches, that
@@ -111,7 +111,7 @@ def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
-    """The values as bits, one-dimensional."""
+    """Return the values as bits, one-dimensional."""
     reason = refusal(values)
     if reason is not None:
         raise ValueError(reason)

@@ -39,12 +39,12 @@ class Code:
 
 
 def counts_of(bits: np.ndarray) -> np.ndarray:
-    """How often each value that the dtype has occurs."""
+    """Return how often each value that the dtype has occurs."""
     return np.bincount(bits, minlength=1 << (8 * bits.itemsize))
 
 
 def best(bits: np.ndarray) -> Code:
-    """The code of least cost for values, given as bits: uint8 or uint16, one-dimensional, at least one."""
+    """Return the code of least cost for values, given as bits: uint8 or uint16, one-dimensional, at least one."""
     counts = counts_of(bits)
     symbols = np.flatnonzero(counts)
     symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
@@ -107,7 +107,7 @@ def codewords(lengths: np.ndarray) -> np.ndarray:
 
 
 def leaf_counts(lengths: np.ndarray) -> np.ndarray:
-    """How many codewords end at each depth of the tree; a tree of one codeword has its twin beside it."""
+    """Return how many codewords end at each depth of the tree; a tree of one codeword has its twin beside it."""
     leaves = np.bincount(lengths)
     if lengths.size == 1:
         leaves[1] = 2

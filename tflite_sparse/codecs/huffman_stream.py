@@ -68,7 +68,7 @@ def follow(stream: np.ndarray, lengths: np.ndarray, values: np.ndarray, size: in
 
 
 def _windows(stream: np.ndarray) -> np.ndarray:
-    """The :data:`WINDOW` bits that begin at each bit of these bytes, the last two bytes excepted."""
+    """Return the :data:`WINDOW` bits that begin at each bit of these bytes, the last two bytes excepted."""
     wide = stream.astype(np.uint32)
     three = (wide[:-2] << 16) | (wide[1:-1] << 8) | wide[2:]
     return (three[:, None] >> np.arange(8, 0, -1, dtype=np.uint32)).astype(np.uint16).reshape(-1)

@@ -9,7 +9,7 @@ from tflite_sparse.codecs.huffman_format import WINDOW, Entries
 
 
 def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.ndarray]:
-    """The tables of a code.
+    """Return the tables of a code.
 
     Args:
         code: the code.
@@ -56,7 +56,7 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
 
 
 def _skipped(leaves: np.ndarray, depth: int) -> int:
-    """How many prefixes of ``depth`` bits begin with a shorter codeword."""
+    """Return how many prefixes of ``depth`` bits begin with a shorter codeword."""
     return sum(int(count) << (depth - level) for level, count in enumerate(leaves[:depth]))
 
 

@@ -81,7 +81,7 @@ class Layout:
         return self._split_blocks(array).transpose(self.traversal_order)
 
     def from_levels(self, array: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`to_levels`: an array of ``shape``."""
+        """Return the inverse of :meth:`to_levels`: an array of ``shape``."""
         expanded = array.reshape(self.level_sizes).transpose(np.argsort(self.traversal_order))
         rank = len(self.shape)
         order: list[int] = []
@@ -106,7 +106,7 @@ class Layout:
         return array.reshape(split).transpose([position[i] for i in range(rank + len(self.block_map))])
 
     def in_words(self) -> str:
-        """The layout for people: ``"CSR over axis 3, order 0,1,2,3"``."""
+        """Return the layout for people: ``"CSR over axis 3, order 0,1,2,3"``."""
         if self.is_dense:
             return "dense"
         rank = len(self.shape)
@@ -123,7 +123,7 @@ class Layout:
 
 
 def narrowest_index_dtype(largest: int) -> np.dtype[np.uint8] | np.dtype[np.uint16] | np.dtype[np.int32]:
-    """The narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
+    """Return the narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
     if largest <= np.iinfo(np.uint8).max:
         return np.dtype(np.uint8)
     if largest <= np.iinfo(np.uint16).max:
@@ -156,5 +156,5 @@ def kept_mask(array: np.ndarray, zero_points: np.ndarray | int = 0) -> np.ndarra
 
 
 def element_count(shape: tuple[int, ...]) -> int:
-    """Number of values in a tensor of this shape."""
+    """Return number of values in a tensor of this shape."""
     return math.prod(shape)

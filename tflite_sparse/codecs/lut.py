@@ -30,7 +30,7 @@ MOST_VALUES = 128
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None."""
+    """Return why the runtime does not take a tensor so, or None."""
     reason = _refusal_of_kind(values.shape, values.dtype, channels)
     if reason is None and _distinct(values, channels) > MOST_VALUES:
         where = "" if channels.axis is None else " in a channel"
@@ -63,7 +63,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns.
+    """Return bytes of what :func:`encode` returns.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -75,7 +75,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
         ValueError: the runtime would not take it, the header contradicts itself or the channels, a length is wrong, a
@@ -116,7 +116,7 @@ def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels
 
 
 def _distinct(values: np.ndarray, channels: Channels) -> int:
-    """The most distinct values in one channel."""
+    """Return the most distinct values in one channel."""
     rows = _rows(bits_of(values), channels)
     if rows.itemsize == 1:
         seen = np.zeros((rows.shape[0], 256), np.bool_)
@@ -132,14 +132,14 @@ def _width(length: int) -> int:
 
 
 def _rows(array: np.ndarray, channels: Channels) -> np.ndarray:
-    """One row for each channel."""
+    """Return one row for each channel."""
     if channels.axis is None:
         return array.reshape(1, -1)
     return np.ascontiguousarray(np.moveaxis(array, channels.axis, 0)).reshape(array.shape[channels.axis], -1)
 
 
 def _unrows(rows: np.ndarray, shape: tuple[int, ...], channels: Channels) -> np.ndarray:
-    """The inverse of :func:`_rows`."""
+    """Return the inverse of :func:`_rows`."""
     if channels.axis is None:
         return rows.reshape(shape)
     moved = (shape[channels.axis], *shape[: channels.axis], *shape[channels.axis + 1 :])

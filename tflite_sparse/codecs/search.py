@@ -33,7 +33,7 @@ class Cost:
 
 
 def cheapest(array: np.ndarray) -> Cost | None:
-    """The layout of least bytes: over every traversal order, every choice of compressed levels, and blocks.
+    """Return the layout of least bytes: over every traversal order, every choice of compressed levels, and blocks.
 
     Blocks have 2, 4, 8 or 16 values along one axis or along two, where that divides the shape. The simplest of equals
     is taken. None where no axis is longer than 1, or more than :data:`MOST_AXES` are.
@@ -53,7 +53,7 @@ def cheapest(array: np.ndarray) -> Cost | None:
 
 
 def costs(array: np.ndarray) -> Iterator[Cost]:
-    """The exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
+    """Return the exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
 
     The number of indices of a compressed level is the number of non-empty cells in the projection of the mask on the
     axes down to that level, whatever their order, so ``2^rank`` projections price all layouts without encoding one.
@@ -97,7 +97,7 @@ def _nbytes(
 
 
 def _projections(mask: np.ndarray) -> _OCCUPANCY:
-    """For each set of axes, the number of cells that are non-empty when the mask is projected on these axes."""
+    """Return for each set of axes, the number of cells that are non-empty when the mask is projected on these axes."""
     counts: _OCCUPANCY = {}
     pending: dict[frozenset[int], np.ndarray] = {frozenset(range(mask.ndim)): mask}
     while pending:
@@ -113,7 +113,7 @@ def _projections(mask: np.ndarray) -> _OCCUPANCY:
 
 
 def _block_grids(mask: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """For each block shape that divides the mask's: the shape, and which blocks of the grid hold a value."""
+    """Yield for each block shape that divides the mask's: the shape, and which blocks of the grid hold a value."""
     axes = [axis for axis, size in enumerate(mask.shape) if size > 1]
     if len(axes) > MOST_AXES:
         return
@@ -126,7 +126,7 @@ def _block_grids(mask: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray
 
 
 def _merged(mask: np.ndarray, axis: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The mask with 2, 4, 8, 16 neighbours along an axis made one, as long as that divides it."""
+    """Yield the mask with 2, 4, 8, 16 neighbours along an axis made one, as long as that divides it."""
     for size in _BLOCK_SIZES:
         if mask.shape[axis] % 2:
             return
@@ -147,7 +147,7 @@ def _block_shape(rank: int, sizes: dict[int, int]) -> tuple[int, ...]:
 
 
 def _in_blocks(cost: Cost, shape: tuple[int, ...], block: tuple[int, ...]) -> Cost:
-    """The cost of a layout of the grid of blocks as that of the tensor's layout in such blocks."""
+    """Return the cost of a layout of the grid of blocks as that of the tensor's layout in such blocks."""
     split = tuple(axis for axis, size in enumerate(block) if size > 1)
     grid = cost.layout
     inner = range(len(shape), len(shape) + len(split))

@@ -20,7 +20,7 @@ _VECTORS: dict[np.dtype, tuple[int, type[IndexVector]]] = {
 
 
 def to_table(encoded: Encoded) -> SparsityParameters:
-    """The ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
+    """Return the ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
     layout = encoded.layout
     table: SparsityParameters = schema.SparsityParametersT()
     table.traversalOrder = np.array(layout.traversal_order, np.int32)
@@ -57,13 +57,13 @@ def from_table(table: SparsityParameters, shape: tuple[int, ...], values: np.nda
 
 
 def overhead_bytes(layout: Layout) -> int:
-    """What the table of a layout takes in a file beside the contents of its vectors, in bytes."""
+    """Return what the table of a layout takes in a file beside the contents of its vectors, in bytes."""
     table, vectors = table_of_unique_vectors(layout)
     return packed_bytes(table) - vectors
 
 
 def table_of_unique_vectors(layout: Layout) -> tuple[SparsityParameters, int]:
-    """A table of this layout for measuring, and the bytes of its vectors, which are all different.
+    """Return a table of this layout for measuring, and the bytes of its vectors, which are all different.
 
     Equal vectors and their tables would be written, and so counted, once.
     """

@@ -71,12 +71,12 @@ class Archive:
 
 
 def may_have_one(data: memoryview) -> bool:
-    """Whether an end record of an archive seems to lie at the end of a file."""
+    """Return whether an end record of an archive seems to lie at the end of a file."""
     return _place_of_end_record(data) is not None
 
 
 def find(data: memoryview, model_end: int) -> Archive | None:
-    """The archive at the end of a file; None if there is none, or what looks like one is part of the model.
+    """Return the archive at the end of a file; None if there is none, or what looks like one is part of the model.
 
     Takes time and memory in proportion to the directory of the archive; its members are not unpacked.
 
@@ -116,7 +116,7 @@ def _place_of_end_record(data: memoryview) -> int | None:
 
 
 def _places_of_offsets(data: memoryview, start: int, end: int, count: int) -> list[int]:
-    """Where the entries of the directory hold the offsets of their members."""
+    """Return where the entries of the directory hold the offsets of their members."""
     places, position = [], start
     for _ in range(count):
         if position + _CENTRAL_BYTES > end or data[position : position + 4] != _CENTRAL:

@@ -14,7 +14,7 @@ _EMPTY_BUFFER = 0
 
 
 def one_operator_model(graph: Graph, operator: Operator) -> Model:
-    """A model that consists of ``operator``: its activations are inputs and outputs, its constants are the same.
+    """Return a model that consists of ``operator``: its activations are inputs and outputs, its constants are the same.
 
     Tensors that are shared with the model that it was taken from are copied; constants' values are not.
 

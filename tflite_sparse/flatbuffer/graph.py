@@ -70,7 +70,7 @@ class Graph:
         return next(i for i, candidate in enumerate(self.model.subgraphs) if candidate is self.subgraph)
 
     def tensor(self, index: int) -> Tensor:
-        """The ``TensorT`` of that index."""
+        """Return the ``TensorT`` of that index."""
         return self.subgraph.tensors[index]
 
     @property
@@ -79,7 +79,7 @@ class Graph:
         return list(self.subgraph.operators or ())
 
     def uses(self) -> dict[int, list[Use]]:
-        """For every tensor index, the operator inputs that read it, in execution order."""
+        """Return for every tensor index, the operator inputs that read it, in execution order."""
         found: dict[int, list[Use]] = defaultdict(list)
         for operator in self.operators:
             for position, index in enumerate(indices(operator.inputs)):
@@ -88,22 +88,22 @@ class Graph:
         return dict(found)
 
     def producers(self) -> dict[int, Operator]:
-        """For every tensor index that an operator yields, that operator."""
+        """Return for every tensor index that an operator yields, that operator."""
         return {index: operator for operator in self.operators for index in indices(operator.outputs)}
 
     def yields(self, index: int) -> bool:
-        """Whether the tensor is an output of the graph."""
+        """Return whether the tensor is an output of the graph."""
         return index in indices(self.subgraph.outputs)
 
     def operator_name(self, operator: Operator) -> str:
-        """The builtin operator's name in the schema, or the custom operator's code."""
+        """Return the builtin operator's name in the schema, or the custom operator's code."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         if code.customCode is not None:
             return text(code.customCode)
         return _OPERATOR_NAMES.get(builtin_code(code), f"operator {builtin_code(code)}")
 
     def is_constant(self, index: int) -> bool:
-        """Whether the file holds values for the tensor, dense or sparse.
+        """Return whether the file holds values for the tensor, dense or sparse.
 
         Activations may have an empty buffer each; a sparse tensor of zeros only has one as well.
         """
@@ -112,7 +112,7 @@ class Graph:
         return tensor.sparsity is not None or (data is not None and len(data) > 0)
 
     def constant(self, index: int) -> np.ndarray | None:
-        """The dense constant of a tensor, shape as stored, or None where it has none (or a sparse one).
+        """Return the dense constant of a tensor, shape as stored, or None where it has none (or a sparse one).
 
         Raises:
             FlatbufferError: the buffer does not hold what shape and type announce.
@@ -162,7 +162,7 @@ class Graph:
         tensor.buffer = len(self.model.buffers) - 1
 
     def operator_code(self, builtin: int, version: int) -> int:
-        """Index of an operator code, appended to the model if it has none of this kind and version."""
+        """Return index of an operator code, appended to the model if it has none of this kind and version."""
         for index, code in enumerate(self.model.operatorCodes):
             if builtin_code(code) == builtin and code.version == version and code.customCode is None:
                 return index
@@ -192,13 +192,13 @@ class Graph:
 
 
 def graphs(model: Model) -> Iterator[Graph]:
-    """Every subgraph of a model."""
+    """Yield every subgraph of a model."""
     for subgraph in model.subgraphs or ():
         yield Graph(model, subgraph)
 
 
 def custom_operators(model: Model) -> list[str]:
-    """The codes of the custom operators that any graph of a model has, each once."""
+    """Return the codes of the custom operators that any graph of a model has, each once."""
     codes = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or ()}
     custom = [model.operatorCodes[code].customCode for code in sorted(codes)]
     return list(dict.fromkeys(text(name) for name in custom if name is not None))
@@ -254,23 +254,23 @@ def builtin_code(code: OperatorCode) -> int:
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Shape of a tensor, () for a scalar."""
+    """Return shape of a tensor, () for a scalar."""
     return tuple(indices(tensor.shape))
 
 
 def signature_of(tensor: Tensor) -> tuple[int, ...]:
-    """Shape with -1 for each dimension that the caller may set at run time."""
+    """Return shape with -1 for each dimension that the caller may set at run time."""
     signature = tuple(indices(tensor.shapeSignature))
     return signature or shape_of(tensor)
 
 
 def is_dynamic(tensor: Tensor) -> bool:
-    """Whether the caller may set a dimension of the tensor at run time."""
+    """Return whether the caller may set a dimension of the tensor at run time."""
     return any(size < 0 for size in signature_of(tensor))
 
 
 def dtype_of(tensor: Tensor) -> np.dtype | None:
-    """The NumPy type of a tensor's values, None for types that are not whole-byte numbers."""
+    """Return the NumPy type of a tensor's values, None for types that are not whole-byte numbers."""
     return _DTYPES.get(tensor.type)
 
 
@@ -281,7 +281,7 @@ def scales_of(tensor: Tensor) -> np.ndarray:
 
 
 def quantisation_of(tensor: Tensor) -> tuple[float, int]:
-    """Scale and zero point of a tensor that has one of each; else (0, 0)."""
+    """Return scale and zero point of a tensor that has one of each; else (0, 0)."""
     scales = scales_of(tensor)
     if tensor.quantization is None or scales.size != 1:
         return 0.0, 0
@@ -289,7 +289,7 @@ def quantisation_of(tensor: Tensor) -> tuple[float, int]:
 
 
 def zero_points_of(tensor: Tensor) -> np.ndarray:
-    """What stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
+    """Return what stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
 
     One value, or one for each entry of the dimension that has scales of its own; 0 without a scale.
     """
@@ -304,7 +304,7 @@ def zero_points_of(tensor: Tensor) -> np.ndarray:
 
 
 def type_name(tensor: Tensor) -> str:
-    """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
+    """Return the schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
     return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()
 
 
@@ -318,7 +318,7 @@ def rewire(operator: Operator, position: int, tensor: int) -> None:
 def new_operator(
     code: int, inputs: Sequence[int], outputs: Sequence[int], options_type: int = 0, options: object | None = None
 ) -> Operator:
-    """An operator that is not in a graph yet."""
+    """Return an operator that is not in a graph yet."""
     operator: Operator = schema.OperatorT()
     operator.opcodeIndex = code
     operator.inputs = np.array(inputs, np.int32)
@@ -335,7 +335,7 @@ def new_tensor(
     quantization: QuantizationParameters | None = None,
     signature: Sequence[int] | None = None,
 ) -> Tensor:
-    """A tensor that is not in a graph yet. ``signature`` is left out where it says nothing beyond ``shape``."""
+    """Return a tensor that is not in a graph yet. ``signature`` is left out where it says nothing beyond ``shape``."""
     tensor: Tensor = schema.TensorT()
     tensor.shape = np.array(shape, np.int32)
     tensor.type = kind
@@ -349,12 +349,12 @@ def new_tensor(
 
 
 def text(name: str | bytes | None) -> str:
-    """A name of the file as text; bytes that are no UTF-8 are shown escaped."""
+    """Return a name of the file as text; bytes that are no UTF-8 are shown escaped."""
     if name is None:
         return ""
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def indices(values: Iterable[SupportsInt] | None) -> list[int]:
-    """A vector of the file as a list; a missing one is empty."""
+    """Return a vector of the file as a list; a missing one is empty."""
     return [] if values is None else [int(v) for v in values]

@@ -35,7 +35,7 @@ def put(model: Model, name: str, content: bytes) -> None:
 
 
 def get(model: Model, name: str) -> bytes | None:
-    """The content of an entry of a parsed model; None if there is none of this name."""
+    """Return the content of an entry of a parsed model; None if there is none of this name."""
     for entry in model.metadata or ():
         if text(entry.name) == name:
             data = model.buffers[entry.buffer].data

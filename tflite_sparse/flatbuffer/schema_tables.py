@@ -175,5 +175,5 @@ _TABLES: dict[str, tuple[Field, ...]] = dict(map(_fields, _TEXT.strip().splitlin
 
 
 def fields(table: str) -> tuple[Field, ...]:
-    """The fields of a table that a reader reads, in the order of their numbers."""
+    """Return the fields of a table that a reader reads, in the order of their numbers."""
     return _TABLES.get(table, ())

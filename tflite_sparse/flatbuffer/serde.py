@@ -180,7 +180,7 @@ def tensor_types(path: Path) -> set[int]:
 
 
 def archive_of(path: Path) -> Archive | None:
-    """The archive of associated files behind the model of a ``.tflite`` file; None if it has none.
+    """Return the archive of associated files behind the model of a ``.tflite`` file; None if it has none.
 
     Raises:
         FlatbufferError: the file cannot be read, or model or archive is damaged.
@@ -196,7 +196,7 @@ def archive_of(path: Path) -> Archive | None:
 
 
 def _contents_of(path: Path) -> bytes | memoryview:
-    """All of a file, if it may be a ``.tflite`` file."""
+    """Return all of a file, if it may be a ``.tflite`` file."""
     try:
         # Opening a pipe would wait for its other end, and a device may have no end.
         status = path.stat()
@@ -210,7 +210,7 @@ def _contents_of(path: Path) -> bytes | memoryview:
 
 
 def _mapped(path: Path) -> bytes | memoryview:
-    """The bytes of a file, mapped: its pages then count once, however many models are read from it.
+    """Return the bytes of a file, mapped: its pages then count once, however many models are read from it.
 
     Where the file is replaced by a rename, as this package does, a mapping keeps the old contents.
     """
@@ -222,7 +222,7 @@ def _mapped(path: Path) -> bytes | memoryview:
 
 
 def serialize(model: Model) -> memoryview:
-    """The bytes of ``model`` as one FlatBuffer, with every equal vector, string and table written once.
+    """Return the bytes of ``model`` as one FlatBuffer, with every equal vector, string and table written once.
 
     Raises:
         FlatbufferError: the result would pass the format's 2 GiB.
@@ -287,7 +287,7 @@ def write_content(content: memoryview, path: Path, behind: Archive | None) -> No
 
 
 def packed_bytes(*objects: Table) -> int:
-    """How many bytes these tables take in a file, children included, equal ones counted once."""
+    """Return how many bytes these tables take in a file, children included, equal ones counted once."""
     builder = SharingBuilder()
     for table in objects:
         table.Pack(builder)

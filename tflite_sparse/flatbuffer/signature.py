@@ -41,7 +41,7 @@ class Order:
 
 
 def differing_orders(model: Model) -> list[Order]:
-    """The signatures of a parsed model that list inputs or outputs in another order than their graph."""
+    """Return the signatures of a parsed model that list inputs or outputs in another order than their graph."""
     found: list[Order] = []
     for signature in model.signatureDefs or ():
         graph = model.subgraphs[signature.subgraphIndex]
@@ -59,7 +59,7 @@ def differing_orders(model: Model) -> list[Order]:
 
 
 def names_of(path: Path) -> Names:
-    """The names of the first graph's inputs and outputs: the signature's, else those of the tensors.
+    """Return the names of the first graph's inputs and outputs: the signature's, else those of the tensors.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -68,7 +68,7 @@ def names_of(path: Path) -> Names:
 
 
 def names_in(model: Model) -> Names:
-    """The same of a model that was read."""
+    """Return the same of a model that was read."""
     graph = model.subgraphs[0]
     own = [each for each in model.signatureDefs or () if each.subgraphIndex == 0]
     entries = (own[0].inputs, own[0].outputs) if own else ((), ())

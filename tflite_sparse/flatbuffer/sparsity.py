@@ -21,7 +21,7 @@ INDEX_VECTORS: dict[int, np.dtype] = {
 
 
 def stored_value_count(table: SparsityParameters, shape: tuple[int, ...]) -> int:
-    """How many values a tensor stores. Looks at every segment and index, and copies none.
+    """Return how many values a tensor stores. Looks at every segment and index, and copies none.
 
     Args:
         table: its ``SparsityParametersT``.

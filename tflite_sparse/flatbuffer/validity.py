@@ -162,12 +162,12 @@ def check(model: Model, file_bytes: int) -> None:
 
 
 def _decodes(model: Model) -> set[int]:
-    """The numbers of the operator codes by which LiteRT Micro rebuilds constants."""
+    """Return the numbers of the operator codes by which LiteRT Micro rebuilds constants."""
     return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
 
 
 def _codes_of(model: Model, builtin: int) -> set[int]:
-    """The numbers of the operator codes of a builtin operator."""
+    """Return the numbers of the operator codes of a builtin operator."""
     return {number for number, code in enumerate(model.operatorCodes) if builtin_code(code) == builtin}
 
 
@@ -176,7 +176,7 @@ def _is_constant(tensor: Tensor, buffers: list[Buffer]) -> bool:
 
 
 def _results_of(graph: SubGraph, codes: set[int]) -> set[int]:
-    """The tensors that operators of these codes yield."""
+    """Return the tensors that operators of these codes yield."""
     found = (operator.outputs for operator in graph.operators if operator.opcodeIndex in codes)
     return {index for outputs in found for index in indices(outputs)}
 
@@ -287,7 +287,7 @@ def _check_bias(inputs: np.ndarray, tensors: list[Tensor], channels: int, name: 
 
 
 def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
-    """Every tensor has one source: its buffer or one operator."""
+    """Return every tensor has one source: its buffer or one operator."""
     yielded = set()
     for operator in graph.operators:
         for index in indices(operator.outputs):

@@ -61,7 +61,7 @@ def decode_file(source: Path, destination: Path) -> Former:
 
 
 def is_sparse(model: Model) -> bool:
-    """Whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
+    """Return whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
     if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
         return True
     return any(decode_op.is_present(graph) for graph in graphs(model))

@@ -7,7 +7,7 @@ from tflite_sparse.results.export import Tensor
 
 
 def tensor_of(choice: Choice) -> Tensor:
-    """The report's entry for one constant."""
+    """Return the report's entry for one constant."""
     return Tensor(
         name=choice.name,
         operator="+".join(sorted(set(choice.operators))),

@@ -76,7 +76,7 @@ _DEPTHWISE_CHANNELS = 3  # the dimension of a DEPTHWISE_CONV_2D filter
 
 
 def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use], kernels: Sequence[Kernels] = ()) -> str | None:
-    """Why a constant cannot be decoded in front of what reads it, whatever the codec; or None.
+    """Return why a constant cannot be decoded in front of what reads it, whatever the codec; or None.
 
     Args:
         graph: the graph that holds it.
@@ -113,7 +113,7 @@ class Result:
 
 
 def results(graph: Graph) -> dict[int, Result]:
-    """Every constant that a DECODE yields, by tensor index.
+    """Return every constant that a DECODE yields, by tensor index.
 
     Raises:
         FlatbufferError: one is damaged; names the tensor.
@@ -130,12 +130,12 @@ def results(graph: Graph) -> dict[int, Result]:
 
 
 def is_present(graph: Graph) -> bool:
-    """Whether the graph has a DECODE operator."""
+    """Return whether the graph has a DECODE operator."""
     return any(_is_decode(graph, operator) for operator in graph.operators)
 
 
 def channels_of(tensor: Tensor) -> Channels:
-    """What the runtime takes from the quantisation of a tensor in order to decode it.
+    """Return what the runtime takes from the quantisation of a tensor in order to decode it.
 
     Without scales, or without zero points, it takes none (``micro_allocator.cc``); one zero point is for all channels.
     """
@@ -259,7 +259,7 @@ def _vector_tensor(size: int, buffer: int) -> Tensor:
 
 
 def _restore_axes(graph: Graph, constants: set[int]) -> None:
-    """A filter of one channel has its scale along the channels again, as converters write it."""
+    """Return a filter of one channel has its scale along the channels again, as converters write it."""
     for operator in graph.operators:
         if graph.operator_name(operator) == "DEPTHWISE_CONV_2D":
             index = int(operator.inputs[1])
@@ -325,7 +325,7 @@ def _vector(graph: Graph, index: int) -> np.ndarray:
 
 
 def _signature(quantization: QuantizationParameters | None) -> tuple[object, ...]:
-    """A quantisation as a value that can be compared."""
+    """Return a quantisation as a value that can be compared."""
     if quantization is None:
         return ()
     scales = () if quantization.scale is None else map(float, quantization.scale)

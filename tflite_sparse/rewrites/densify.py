@@ -88,7 +88,7 @@ def store_dense(graph: Graph, index: int) -> None:
 
 
 def overhead_bytes(tensor: Tensor, layout: Layout) -> int:
-    """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
+    """Return what this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
     table, vectors = table_of_unique_vectors(layout)
     added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
     return added - vectors + 3 * _OFFSET_BYTES

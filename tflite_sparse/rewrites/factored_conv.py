@@ -29,7 +29,7 @@ _LARGEST_STRIDE = 2**31 - 1
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot be rewritten, or None."""
+    """Return why this operator cannot be rewritten, or None."""
     options: Conv2DOptions | None = operator.builtinOptions
     source = graph.tensor(int(operator.inputs[0]))
     kernel = graph.tensor(int(operator.inputs[1]))
@@ -50,7 +50,7 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
 
 
 def stored_shape(weight_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The shape in which a filter ``(n_out, h, w, C)`` is stored: ``(n_out, h, w k, c)``."""
+    """Return the shape in which a filter ``(n_out, h, w, C)`` is stored: ``(n_out, h, w k, c)``."""
     outputs, height, width, channels = weight_shape
     groups, fewer = groups_of_channels(channels)
     return (outputs, height, width * groups, fewer)
@@ -109,7 +109,7 @@ def _groups(graph: Graph, operator: Operator) -> int | None:
 
 
 def overhead_bytes(graph: Graph, operator: Operator) -> int:
-    """What this edit adds to a file, in bytes: one RESHAPE."""
+    """Return what this edit adds to a file, in bytes: one RESHAPE."""
     return reshape_overhead_bytes(graph.tensor(int(operator.inputs[0])), 4)
 
 

@@ -59,7 +59,7 @@ _VERSION_THAT_KEEPS_DIMENSIONS = 5
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot be rewritten, or None."""
+    """Return why this operator cannot be rewritten, or None."""
     options: FullyConnectedOptions | None = operator.builtinOptions
     if options is None or options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         return "its weights are in a shuffled format"
@@ -79,7 +79,7 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
 
 
 def stored_shapes(weight_shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """The shapes ``(n_out, 1, k, c)`` in which a weight ``(n_out, n_in)`` may be stored.
+    """Return the shapes ``(n_out, 1, k, c)`` in which a weight ``(n_out, n_in)`` may be stored.
 
     In groups that a one-byte index reaches, and whole, which blocks along the inputs may need to fit.
     """
@@ -152,7 +152,7 @@ def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
 
 
 def overhead_bytes(graph: Graph, operator: Operator) -> int:
-    """What this edit adds to a file, in bytes: two RESHAPEs, and a bias where there was none."""
+    """Return what this edit adds to a file, in bytes: two RESHAPEs, and a bias where there was none."""
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
     total = reshape_overhead_bytes(source, 4) + reshape_overhead_bytes(target, len(shape_of(target)))
     if not _has_bias(operator):
@@ -206,7 +206,7 @@ def _product_of_scales(source: Tensor, weight: Tensor) -> np.ndarray:
 
 
 def _with_scales(tensor: Tensor, scales: np.ndarray) -> QuantizationParameters:
-    """The quantisation of a tensor that has scales, with others."""
+    """Return the quantisation of a tensor that has scales, with others."""
     assert tensor.quantization is not None
     changed = copy.copy(tensor.quantization)
     changed.scale = scales

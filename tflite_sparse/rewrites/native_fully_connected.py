@@ -34,7 +34,7 @@ _DENSE_VERSIONS = {np.dtype(np.int8): 4, np.dtype(np.float32): 1}
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot read its weight so, or why that would be slow; or None."""
+    """Return why this operator cannot read its weight so, or why that would be slow; or None."""
     source, weight, target = (graph.tensor(int(i)) for i in (*operator.inputs[:2], operator.outputs[0]))
     inputs = shape_of(weight)[1]
     options: FullyConnectedOptions = operator.builtinOptions

@@ -65,7 +65,7 @@ def reshape_after(
 
 
 def has_reshape_before(graph: Graph, operator: Operator, position: int) -> bool:
-    """Whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
+    """Return whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
     between = int(operator.inputs[position])
     if graph.tensor(between).name:  # most have one; looking through the graph for each would be quadratic
         return False
@@ -73,7 +73,7 @@ def has_reshape_before(graph: Graph, operator: Operator, position: int) -> bool:
 
 
 def has_reshape_after(graph: Graph, operator: Operator) -> bool:
-    """Whether the output of ``operator`` goes through what :func:`reshape_after` made, and nowhere else."""
+    """Return whether the output of ``operator`` goes through what :func:`reshape_after` made, and nowhere else."""
     between = int(operator.outputs[0])
     readers = graph.uses().get(between, ())
     return len(readers) == 1 and _made_here(graph, readers[0].operator, between)

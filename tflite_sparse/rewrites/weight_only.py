@@ -49,7 +49,7 @@ def quantised(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _channel_axis(graph: Graph, index: int, uses: Sequence[Use]) -> int | None:
-    """The axis that all readers agree on; None where one is no such operator, or the graph yields the tensor."""
+    """Return the axis that all readers agree on; None where one is no such operator, or the graph yields the tensor."""
     names = {graph.operator_name(use.operator) for use in uses if use.position == _WEIGHT_POSITION}
     axes = {_CHANNEL_AXES.get(name) for name in names}
     if graph.yields(index) or len(axes) != 1 or any(use.position != _WEIGHT_POSITION for use in uses):

@@ -19,7 +19,7 @@ def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Operator]]:
 
 
 def constant_behind(graph: Graph, index: int) -> int:
-    """The constant that a DENSIFY makes this tensor of, or the tensor itself."""
+    """Return the constant that a DENSIFY makes this tensor of, or the tensor itself."""
     return _behind(graph, graph.producers().get(index), index)
 
 

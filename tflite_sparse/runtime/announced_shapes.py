@@ -44,7 +44,7 @@ class UntrueShape:
 
 
 def first_untrue(path: Path) -> UntrueShape | None:
-    """The first tensor in execution order whose announced shape is not true; None if all are.
+    """Return the first tensor in execution order whose announced shape is not true; None if all are.
 
     The file is run once in LiteRT's built-in kernels, on zeros, in a process of its own. Tensors of graphs that other
     operators call are compared as well, as far as they were called.
@@ -65,7 +65,7 @@ def first_untrue(path: Path) -> UntrueShape | None:
 
 
 def refusal(path: Path) -> str | None:
-    """Why a runtime that plans memory ahead cannot run a file, and what to do, in one sentence; None if it can.
+    """Return why a runtime that plans memory ahead cannot run a file, and what to do, in one sentence; None if it can.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -92,7 +92,7 @@ def refusal(path: Path) -> str | None:
 
 
 def computed_here(path: str, given: Shapes, on_step: Step) -> list[Shapes]:
-    """The shapes of all tensors, graph by graph, after one run in this process on inputs of these shapes."""
+    """Return the shapes of all tensors, graph by graph, after one run in this process on inputs of these shapes."""
     del on_step
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -128,7 +128,7 @@ def _computed(path: Path) -> list[Shapes]:
 
 
 def _open_axes(graph: Graph, index: int) -> list[int]:
-    """The axes of a tensor that the caller may set and that the file announces no size of."""
+    """Return the axes of a tensor that the caller may set and that the file announces no size of."""
     tensor = graph.tensor(index)
     sizes = zip(signature_of(tensor), shape_of(tensor), strict=False)
     return [axis for axis, (size, announced) in enumerate(sizes) if size < 0 and announced <= 1]

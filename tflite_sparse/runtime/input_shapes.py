@@ -147,7 +147,7 @@ def first_that_runs_here(
     candidates: Sequence[Sequence[Shape]],
     on_step: Step = ignore_steps,
 ) -> tuple[int | None, str]:
-    """The number of the first candidate, shapes of all inputs, that runs on zeros here; else the last reason."""
+    """Return the number of the first candidate, shapes of all inputs, that runs on zeros here; else the last reason."""
     reason = ""
     for number, shapes in enumerate(candidates):
         on_step(number, len(candidates))
@@ -209,7 +209,7 @@ def _try(
 def _with_given(
     path: Path, details: Sequence[InputDetails], given: Shapes, signature: str | None
 ) -> tuple[InputDetails, ...]:
-    """The details with the shapes that are given for them."""
+    """Return the details with the shapes that are given for them."""
     if not given:
         return tuple(details)
     found = []
@@ -222,7 +222,7 @@ def _with_given(
 
 
 def _names(path: Path, details: Sequence[InputDetails], signature: str | None) -> Sequence[str]:
-    """What a signature calls the inputs; LiteRT names those of a graph by their tensors."""
+    """Return what a signature calls the inputs; LiteRT names those of a graph by their tensors."""
     return [detail.name for detail in details] if signature is not None else names_of(path).inputs
 
 
@@ -248,7 +248,7 @@ def _shape_of(detail: InputDetails, size: int) -> Shape:
 
 
 def _sizes_of_constants(known: Sequence[Graph]) -> list[int]:
-    """The sizes that constants have, such as a table with a row for each position: each once, the first ones."""
+    """Return the sizes that constants have, such as a table with a row for each position: each once, the first ones."""
     shapes = (
         shape_of(tensor)
         for graph in known
@@ -292,10 +292,10 @@ def _not_found(
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names of a file for one line of an error, escaped."""
+    """Return names of a file for one line of an error, escaped."""
     return ", ".join(map(repr, names))[:_MOST_CHARACTERS]
 
 
 def in_words(shape: Sequence[int]) -> str:
-    """A shape for people: ``"1, ?, 40"``."""
+    """Return a shape for people: ``"1, ?, 40"``."""
     return ", ".join("?" if size < 0 else str(size) for size in shape)

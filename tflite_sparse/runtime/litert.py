@@ -119,7 +119,7 @@ def run_separately(
 
 
 def inputs(path: Path, signature: str | None = None, *, model: Model | None = None) -> tuple[InputDetails, ...]:
-    """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
+    """Return the inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
 
     Args:
         path: the ``.tflite`` file.
@@ -136,7 +136,7 @@ def inputs(path: Path, signature: str | None = None, *, model: Model | None = No
 
 
 def with_counts(model: Model, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
-    """The inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
+    """Return the inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
     graph = next(graphs(model))
     uses = graph.uses()
     return tuple(
@@ -160,7 +160,7 @@ def refusal(
     *,
     seconds: int = _SECONDS_TO_RUN,
 ) -> str | None:
-    """Why a runtime does not load a file and run it once in so many seconds, in one line; None if it does.
+    """Return why a runtime does not load a file and run it once in so many seconds, in one line; None if it does.
 
     Args:
         path: the file.

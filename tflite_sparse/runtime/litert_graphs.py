@@ -59,7 +59,7 @@ class LoadedGraph(Protocol):
         """Compute the outputs."""
 
     def outputs(self) -> tuple[np.ndarray, ...]:
-        """The outputs, in the shapes and dtypes that the runtime gave."""
+        """Return the outputs, in the shapes and dtypes that the runtime gave."""
 
 
 def load(path: str, kernels: Kernels, threads: int, signature: str | None) -> LoadedGraph:

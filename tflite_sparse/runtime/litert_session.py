@@ -50,7 +50,7 @@ class Session:
         )
 
     def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        """Return the outputs for one array for each input, computed from the state of a freshly loaded file."""
         if self._keeps_resources and not self._is_fresh:
             self._runtime = litert_graphs.load(*self._arguments)
         self.feed(arrays)

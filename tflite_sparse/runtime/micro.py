@@ -43,7 +43,7 @@ _TRIAL_FAILED = 3
 
 
 def is_available() -> bool:
-    """Whether the package ``tflite-micro`` is installed."""
+    """Return whether the package ``tflite-micro`` is installed."""
     return importlib.util.find_spec("tflite_micro") is not None
 
 
@@ -117,7 +117,7 @@ def run_separately(
 
 
 def inputs(path: Path) -> tuple[InputDetails, ...]:
-    """The inputs of a file, in the order that :func:`run` takes them; nothing is run.
+    """Return the inputs of a file, in the order that :func:`run` takes them; nothing is run.
 
     Raises:
         FlatbufferError: the file cannot be read or is damaged.
@@ -127,7 +127,7 @@ def inputs(path: Path) -> tuple[InputDetails, ...]:
 
 
 def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int = _SECONDS) -> int:
-    """Bytes of the smallest arena in which a file loads and runs once, found by trying; a multiple of 16.
+    """Return bytes of the smallest arena in which a file loads and runs once, found by trying; a multiple of 16.
 
     The runtime's own figure (``arena_used_bytes``) leaves out what is needed only while loading: for FULLY_CONNECTED
     with 1000 scales it says 10,992 where 17,312 are needed. These are the reference kernels with 64-bit pointers: on a
@@ -237,7 +237,7 @@ class _Session:
         self._interpreter = _load(content, arena_bytes or MAX_ARENA_BYTES, alternate_memory_bytes)
 
     def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        """Return the outputs for one array for each input, computed from the state of a freshly loaded file."""
         if len(arrays) != len(self.inputs):
             raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
         self._interpreter.reset()
@@ -273,7 +273,7 @@ def _refused(path: Path, words: str) -> ExecutionError:
 
 
 def _told(log: Path) -> str:
-    """What the runtime printed, in one line."""
+    """Return what the runtime printed, in one line."""
     lines = log.read_text("utf-8", "replace").splitlines()
     return "; ".join(line.strip() for line in lines if line.strip())[:300]
 
@@ -325,7 +325,7 @@ def _details(path: str, graph: Graph, index: int) -> InputDetails:
 
 
 def _least(succeeds: Callable[[int], bool]) -> int:
-    """The smallest arena that succeeds, to 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
+    """Return the smallest arena that succeeds, to 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
     short, enough = 0, _SMALLEST_TRIED
     while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards: too small fails fast
         short, enough = enough, 2 * enough
@@ -339,7 +339,7 @@ def _least(succeeds: Callable[[int], bool]) -> int:
 
 
 def _succeeds(action: Callable[[], object], seconds: int) -> bool:
-    """Whether ``action`` ends without an exception, in a copy of this process, which it may crash."""
+    """Return whether ``action`` ends without an exception, in a copy of this process, which it may crash."""
     process = os.fork()
     if process == 0:
         try:

@@ -52,12 +52,12 @@ class RefusedOperator:
 
 
 def missing(model: Model, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
-    """The first operator of each of these names, which the runtime does not have."""
+    """Return the first operator of each of these names, which the runtime does not have."""
     return tuple(next(_described(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
 
 
 def in_log(log: str, model: Model) -> RefusedOperator | None:
-    """The operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
+    """Return the operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
     if _MEMORY.search(log):
         return None
     node, code = _NODE.search(log), _MISSING.search(log)

@@ -35,7 +35,7 @@ class Feedback:
 
 
 def feedback_of(names: Names, *, every_step: bool) -> Feedback:
-    """How a file is run in which each state has one name, as an input and as an output.
+    """Return how a file is run in which each state has one name, as an input and as an output.
 
     Args:
         names: of its inputs and outputs; one input is no state.
@@ -49,7 +49,7 @@ def feedback_of(names: Names, *, every_step: bool) -> Feedback:
 
 
 def rescaled_states(path: Path) -> list[str]:
-    """The states of a file of one time step whose output has another scale or zero point than their input.
+    """Return the states of a file of one time step whose output has another scale or zero point than their input.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -74,7 +74,7 @@ def run(
     feedback: Feedback,
     on_step: Step,
 ) -> tuple[np.ndarray, ...]:
-    """The results ``(n, ...)`` or, of every step, ``(n, steps, ...)``, in the dtypes of the file.
+    """Return the results ``(n, ...)`` or, of every step, ``(n, steps, ...)``, in the dtypes of the file.
 
     Args:
         step: computes the outputs for one array for each input.
@@ -106,7 +106,7 @@ def run(
 
 
 def fed_back(state: np.ndarray, quantisation: tuple[float, int], detail: InputDetails) -> np.ndarray:
-    """A state as its input takes it, given the (scale, zero point) that its output has."""
+    """Return a state as its input takes it, given the (scale, zero point) that its output has."""
     if _is_same(quantisation, (detail.scale, detail.zero_point), state.dtype):
         return state
     scale, zero_point = quantisation

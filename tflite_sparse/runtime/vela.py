@@ -56,7 +56,7 @@ class VelaResult:
 
 
 def is_available() -> bool:
-    """Whether the package ``ethos-u-vela`` is installed."""
+    """Return whether the package ``ethos-u-vela`` is installed."""
     return importlib.util.find_spec("ethosu") is not None
 
 

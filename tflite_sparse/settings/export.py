@@ -180,7 +180,7 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         return self.io or self.activations
 
     def for_demo(self) -> ExportSettings:
-        """The settings of a run without a model.
+        """Return the settings of a run without a model.
 
         Raises:
             SettingsError: one applies to a model.

@@ -47,7 +47,7 @@ def takes(settings: type[Settings], options: type) -> Callable[[_Function], _Fun
 
 
 def in_python(description: str) -> str:
-    """A description of a field as Python's documentation shows it: settings as code."""
+    """Return a description of a field as Python's documentation shows it: settings as code."""
     return re.sub(r"`([^`]+)`", r"``\1``", description)
 
 

@@ -71,7 +71,7 @@ class Table:
 
 @functools.cache
 def table() -> Table:
-    """The table, read once."""
+    """Return the table, read once."""
     content = json.loads(resources.files(__package__).joinpath(_FILE).read_bytes())
     if content["version"] != _VERSION:
         raise ValueError(f"{_FILE} has version {content['version']}, {_VERSION} is expected.")
@@ -79,7 +79,7 @@ def table() -> Table:
 
 
 def accepted(operator: str, position: int, weight: str, data: str | None, form: str = BEHIND_DENSIFY) -> bool:
-    """Whether every runtime takes the weight sparse and yields the dense model's bits.
+    """Return whether every runtime takes the weight sparse and yields the dense model's bits.
 
     Args:
         operator: the reader of the weight, as the schema calls it.
@@ -93,7 +93,7 @@ def accepted(operator: str, position: int, weight: str, data: str | None, form: 
 
 @functools.cache
 def refusal(operator: str, position: int, weight: str, data: str | None, form: str = BEHIND_DENSIFY) -> str | None:
-    """Why the weight should stay dense, in one line that names a runtime that does not take it; or None.
+    """Return why the weight should stay dense, in one line that names a runtime that does not take it; or None.
 
     The arguments are those of :func:`accepted`.
     """

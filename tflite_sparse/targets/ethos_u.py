@@ -32,12 +32,12 @@ _WEIGHT_POSITIONS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1,
 
 
 def supported_operators(accelerator: str) -> frozenset[str]:
-    """The operators that may run on an accelerator (``"ethos-u55-128"``), as the schema calls them."""
+    """Return the operators that may run on an accelerator (``"ethos-u55-128"``), as the schema calls them."""
     return _U85 if _is_u85(accelerator) else _U55_AND_U65
 
 
 def warnings_for(model: Model, accelerator: str = "ethos-u55-128") -> list[str]:
-    """What of ``model`` (``ModelT``) cannot run on the accelerator, one line for each operator and reason.
+    """Return what of ``model`` (``ModelT``) cannot run on the accelerator, one line for each operator and reason.
 
     An empty list does not promise that Vela takes everything.
     """

@@ -49,7 +49,7 @@ class Form(Protocol):
     def exact(self) -> bool: ...  # noqa: D102 - see the class
 
     def offer(self, values: np.ndarray) -> Offer | None:
-        """The best that this form can do for the dense values; None where it cannot store them."""
+        """Return the best that this form can do for the dense values; None where it cannot store them."""
 
 
 @dataclass(frozen=True, slots=True)

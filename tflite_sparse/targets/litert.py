@@ -29,7 +29,7 @@ _NO_DATA = frozenset({"GATHER", "EMBEDDING_LOOKUP", "DEQUANTIZE"})
 
 
 def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
-    """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
+    """Return how LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
     tensor = graph.tensor(tensor_index)
     if graph.yields(tensor_index):
         return Answer((), "the graph yields it as an output, which would then be the packed values")
@@ -70,7 +70,7 @@ def _refusal_of_use(graph: Graph, tensor: Tensor, use: Use) -> str | None:
 
 
 def _type_of_data(graph: Graph, use: Use) -> str | None:
-    """The type of what the constant is combined with: of the first other input that is no constant."""
+    """Return the type of what the constant is combined with: of the first other input that is no constant."""
     if graph.operator_name(use.operator) in _NO_DATA:
         return None
     others = (int(i) for position, i in enumerate(use.operator.inputs) if position != use.position)
@@ -97,7 +97,7 @@ def _may_be_factored(graph: Graph, tensor: Tensor, uses: Sequence[Use]) -> bool:
 
 
 def densified(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
-    """The plain form: a DENSIFY in front of whatever reads the constant."""
+    """Return the plain form: a DENSIFY in front of whatever reads the constant."""
     tensor = graph.tensor(tensor_index)
 
     def apply(encoded: Encoded) -> None:

@@ -102,7 +102,7 @@ class Micro:
         return edit
 
     def _finish(self) -> None:
-        """One DECODE in front of each reader carries all of its constants, so they are inserted together."""
+        """Return one DECODE in front of each reader carries all of its constants, so they are inserted together."""
         for pending in self._pending.values():
             decode_op.apply(pending.graph, pending.encoded, pending.uses)
         self._pending.clear()

@@ -71,7 +71,7 @@ def compare(
 def _beyond_rounding(
     file: Subject, parted: Sequence[OutputDifference], expected: SeparateOutputs
 ) -> list[OutputDifference]:
-    """The differences of outputs that are larger than one rounding."""
+    """Return the differences of outputs that are larger than one rounding."""
     graph = graph_of(file.model)
     return [
         each

@@ -16,7 +16,7 @@ def partners(
     other: Graph,
     agree: Callable[[Tensor, Tensor], bool],
 ) -> dict[int, int]:
-    """For each tensor of ``graph`` its counterpart in ``other``; those that have none are left out.
+    """Return for each tensor of ``graph`` its counterpart in ``other``; those that have none are left out.
 
     That is the one of the same index, which this package's encoder keeps, if its name agrees; else the one of the same
     name, if only one has it.

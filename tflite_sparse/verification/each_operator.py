@@ -74,7 +74,7 @@ def first_unexplained(
 
 
 def is_rounding(graph: Graph, index: int, largest: float | None, values: np.ndarray) -> bool:
-    """Whether a difference of an output of a graph is no more than one rounding makes, of whatever operator.
+    """Return whether a difference of an output of a graph is no more than one rounding makes, of whatever operator.
 
     Args:
         graph: the graph.

@@ -49,7 +49,7 @@ class Tolerance:
         return self.steps == self.share_of_range == 0
 
     def allows(self, difference: float | None, span: float) -> bool:
-        """Whether a difference is within it.
+        """Return whether a difference is within it.
 
         Args:
             difference: in units of the dtype; None: no finite number, which is never within.
@@ -248,7 +248,7 @@ class _InGraph:
         )
 
     def _first_difference(self, form: Form, parted: Sequence[OutputDifference]) -> FirstDifference | None:
-        """Where the files part: on the first sample on which an output differs, else on the last one."""
+        """Return where the files part: on the first sample on which an output differs, else on the last one."""
         number = min((each.first_sample for each in parted), default=len(self.samples) - 1)
         found = self.localiser.first_difference(form, self.samples[number])
         if found is None and not parted:
@@ -257,7 +257,7 @@ class _InGraph:
 
 
 def _asked_again(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[Runtime]:
-    """The runtimes whose outputs for the reference serve several forms, or are compared with those of others."""
+    """Return the runtimes whose outputs for the reference serve several forms, or are compared with those of others."""
     uses = Counter(form.reference for form in forms)
     uses.update(runtime for each in beside for runtime in (each.runtime, *each.others))
     return frozenset(runtime for runtime, count in uses.items() if count > 1)
@@ -266,7 +266,7 @@ def _asked_again(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[R
 def _outputs(
     runtime: Runtime, path: Path, samples: Sequence[Sample], signature: str | None
 ) -> SeparateOutputs | ExecutionError:
-    """What a file yields, or why it does not run."""
+    """Return what a file yields, or why it does not run."""
     try:
         return runtime.run(path, samples, signature)
     except ExecutionError as error:

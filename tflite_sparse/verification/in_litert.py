@@ -92,7 +92,7 @@ class LiteRTRuntimes:
         return Subject.of(path)
 
     def signatures(self, reference: Subject) -> Sequence[str | None]:
-        """Every signature where there are several; the first graph, else."""
+        """Return every signature where there are several; the first graph, else."""
         keys = [text(definition.signatureKey) for definition in reference.model.signatureDefs or ()]
         return keys if len(keys) > 1 else [None]
 

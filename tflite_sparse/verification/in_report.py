@@ -8,7 +8,7 @@ from tflite_sparse.verification.weights import WeightComparison
 
 
 def weights(found: WeightComparison) -> results.WeightsCheck:
-    """What a comparison of weights found."""
+    """Return what a comparison of weights found."""
     return results.WeightsCheck(
         compared=found.tensors,
         values=found.values,
@@ -19,14 +19,14 @@ def weights(found: WeightComparison) -> results.WeightsCheck:
 
 
 def difference(found: outputs.OutputDifference) -> results.OutputDifference:
-    """What a comparison of outputs found."""
+    """Return what a comparison of outputs found."""
     return results.OutputDifference(
         output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
     )
 
 
 def first(found: localise.FirstDifference, sample: int) -> results.FirstDifference:
-    """Where files or runtimes part on a sample, given by its number."""
+    """Return where files or runtimes part on a sample, given by its number."""
     return results.FirstDifference(
         sample=sample,
         tensor=found.tensor,

@@ -73,7 +73,7 @@ class Localiser:
         self._file, self._reference, self._folder, self._signature = file, reference, folder, signature
 
     def first_difference(self, form: Form, sample: Sample) -> FirstDifference | None:
-        """The first tensor in execution order that differs on a sample.
+        """Return the first tensor in execution order that differs on a sample.
 
         Returns:
             Where the files part, or why that could not be found; None if all tensors that they have in common are

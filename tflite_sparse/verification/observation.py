@@ -28,7 +28,7 @@ _CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 def graph_of(model: Model, signature: str | None = None) -> Graph:
-    """The graph that a signature runs; the first for None."""
+    """Return the graph that a signature runs; the first for None."""
     numbers = {text(definition.signatureKey): definition.subgraphIndex for definition in model.signatureDefs or ()}
     return Graph(model, model.subgraphs[0 if signature is None else numbers[signature]])
 
@@ -113,7 +113,7 @@ def write_yielding(model: Model, graph: Graph, wanted: Iterable[int], path: Path
 
 
 def by_index(outputs: litert.SeparateOutputs) -> dict[int, np.ndarray]:
-    """The outputs for the only sample, by tensor index."""
+    """Return the outputs for the only sample, by tensor index."""
     (row,) = outputs.rows
     return dict(zip(outputs.indices, row, strict=True))
 
@@ -204,7 +204,7 @@ class Origins:
         self._moving = self._producers.keys() | set(indices(graph.subgraph.inputs))
 
     def of(self, index: int) -> int:
-        """The tensor that casts make this one of, or itself."""
+        """Return the tensor that casts make this one of, or itself."""
         while index in self._producers and self.graph.operator_name(self._producers[index]) in _CASTS:
             index = int(self._producers[index].inputs[0])
         return index
@@ -215,7 +215,7 @@ class Origins:
         return None if producer is None else self.graph.operator_name(producer)
 
     def read_by(self, operator: Operator) -> tuple[int | None, ...]:
-        """The tensors that an operator reads, place by place; None of constants."""
+        """Return the tensors that an operator reads, place by place; None of constants."""
         return tuple(self.of(index) if index in self._moving else None for index in indices(operator.inputs))
 
 
@@ -224,7 +224,7 @@ def _of_one_shape(a: Tensor, b: Tensor) -> bool:
 
 
 def _hold_real_numbers(a: Tensor, b: Tensor) -> bool:
-    """Whether ``a`` is float32 and ``b`` is of its shape, and either float32 or quantised with one scale."""
+    """Return whether ``a`` is float32 and ``b`` is of its shape, and either float32 or quantised with one scale."""
     is_float = b.type == schema.TensorType.FLOAT32
     return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or scales_of(b).size == 1))
 

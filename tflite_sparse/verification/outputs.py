@@ -46,7 +46,7 @@ def check_count(file: Path, found: SeparateOutputs, expected: SeparateOutputs) -
 
 
 def differences(found: SeparateOutputs, expected: SeparateOutputs) -> tuple[OutputDifference, ...]:
-    """The outputs that differ in a bit, shape or dtype on any sample. Both hold as many outputs and samples."""
+    """Return the outputs that differ in a bit, shape or dtype on any sample. Both hold as many outputs and samples."""
     result = []
     for index, name in enumerate(expected.names):
         pairs = [(a[index], b[index]) for a, b in zip(found.rows, expected.rows, strict=True)]
@@ -60,18 +60,18 @@ def differences(found: SeparateOutputs, expected: SeparateOutputs) -> tuple[Outp
 
 
 def vary(outputs: SeparateOutputs) -> bool:
-    """Whether any output depends on the sample: the equality of constant outputs says little."""
+    """Return whether any output depends on the sample: the equality of constant outputs says little."""
     return any(not same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True))
 
 
 def ranges(outputs: SeparateOutputs) -> list[float]:
-    """The :func:`range_of` of each output over all samples."""
+    """Return the :func:`range_of` of each output over all samples."""
     columns = zip(*outputs.rows, strict=True)
     return [range_of(np.concatenate([array.reshape(-1) for array in column])) for column in columns]
 
 
 def range_of(array: np.ndarray) -> float:
-    """The range of an integer dtype, or of the finite float values (1 where they are all the same)."""
+    """Return the range of an integer dtype, or of the finite float values (1 where they are all the same)."""
     if array.dtype.kind in "iu":
         return float(np.iinfo(array.dtype).max) - float(np.iinfo(array.dtype).min)
     values = array[np.isfinite(array)].astype(np.float64)
@@ -79,7 +79,7 @@ def range_of(array: np.ndarray) -> float:
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether shape, dtype and every bit agree: NaN equals the same NaN, 0.0 is not -0.0."""
+    """Return whether shape, dtype and every bit agree: NaN equals the same NaN, 0.0 is not -0.0."""
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(as_bytes(a), as_bytes(b)))
 
 
@@ -101,5 +101,5 @@ def largest_difference(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def as_bytes(values: ArrayLike | None) -> np.ndarray:
-    """An array, or what makes one, as its bytes in a row, uint8."""
+    """Return an array, or what makes one, as its bytes in a row, uint8."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)

@@ -38,7 +38,7 @@ class Subject:
 
     @classmethod
     def of(cls, path: Path) -> Subject:
-        """A file that LiteRT takes as it is.
+        """Return a file that LiteRT takes as it is.
 
         Raises:
             FlatbufferError: it cannot be read.
@@ -132,7 +132,7 @@ class Runtimes(Protocol):
     def inputs(
         self, reference: Subject, signature: str | None, *, find_sizes: bool, progress: Progress
     ) -> Sequence[InputDetails]:
-        """The inputs of a graph of the reference.
+        """Return the inputs of a graph of the reference.
 
         Args:
             reference: the file.
@@ -146,7 +146,7 @@ class Runtimes(Protocol):
         """
 
     def forms(self, file: Subject) -> Sequence[Form]:
-        """The ways in which the file in question is compared."""
+        """Return the ways in which the file in question is compared."""
 
 
 @dataclass(frozen=True, slots=True)

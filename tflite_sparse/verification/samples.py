@@ -35,7 +35,7 @@ class Samples(Protocol):
         """Of what is random in them."""
 
     def draw(self, runtimes: Runtimes, reference: Subject, signature: str | None, progress: Progress) -> Drawn:
-        """The samples of a graph of the reference.
+        """Return the samples of a graph of the reference.
 
         Args:
             runtimes: describe its inputs.

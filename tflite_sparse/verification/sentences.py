@@ -8,13 +8,13 @@ from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, Wei
 
 
 def of_weights(found: WeightsCheck) -> Iterator[str]:
-    """The weights that fail, one by one."""
+    """Yield the weights that fail, one by one."""
     yield from (f"weight {name!r} is missing" for name in found.missing)
     yield from (f"weight {name!r} differs" for name in found.different)
 
 
 def of_check(check: RuntimeCheck, samples: int) -> Iterator[str]:
-    """What fails in one runtime.
+    """Yield what fails in one runtime.
 
     Args:
         check: the two files there.
@@ -34,7 +34,7 @@ def of_check(check: RuntimeCheck, samples: int) -> Iterator[str]:
 
 
 def of_across(found: AcrossRuntimes, file: str) -> str:
-    """How one file parts in two runtimes.
+    """Return how one file parts in two runtimes.
 
     Args:
         found: what was found.

@@ -46,7 +46,7 @@ WeightKey = tuple[int, int]
 
 
 def weights_of(model: Model) -> dict[WeightKey, np.ndarray]:
-    """Every constant of rank 2 and more, dense, in the shape that the file announces; sparse ones are decoded.
+    """Return every constant of rank 2 and more, dense, in the shape that the file announces; sparse ones are decoded.
 
     Raises:
         FlatbufferError: a sparse tensor contradicts itself.
@@ -123,7 +123,7 @@ def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) ->
 
 
 def _constants(graph: Graph) -> list[int]:
-    """The tensors that an operator reads and the file gives the values of, whatever their rank."""
+    """Return the tensors that an operator reads and the file gives the values of, whatever their rank."""
     return [index for index in sorted(graph.uses()) if graph.is_constant(index)]
 
 
@@ -146,7 +146,7 @@ def _bits(graph: Graph, index: int) -> np.ndarray:
 
 
 def _holds(graph: Graph, indices: Sequence[int], tensor: Tensor, bits: np.ndarray) -> bool:
-    """Whether one of these constants of ``graph`` has type, size and contents of a foreign tensor."""
+    """Return whether one of these constants of ``graph`` has type, size and contents of a foreign tensor."""
     return any(
         _same_size(graph.tensor(index), tensor) and np.array_equal(_bits(graph, index), bits) for index in indices
     )
