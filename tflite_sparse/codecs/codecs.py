@@ -1,4 +1,4 @@
-"""The codecs of DECODE behind one front, for callers that hold a codec's name."""
+"""Call the codecs of DECODE by name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tflite_sparse.codecs.names import CODECS
 
 
 class Codec(Protocol):
-    """What the module of a codec holds. Each function raises a ValueError where the runtime would not take the array.
+    """Functions of a codec's module. Each raises ValueError if the runtime would not take the array.
 
-    ``refusal`` is the exception: it returns the reason, or None.
+    ``refusal`` instead returns the reason, or None.
     """
 
     def refusal(self, values: np.ndarray, channels: Channels) -> str | None: ...  # noqa: D102 - see the functions below
@@ -34,7 +34,7 @@ def refusal(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> str |
 
 
 def nbytes(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Return bytes of what :func:`encode` returns, without encoding.
+    """Return the bytes of the result of :func:`encode`, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
