@@ -77,7 +77,7 @@ class Layout:
         return tuple(expanded[axis] for axis in self.traversal_order)
 
     def to_levels(self, array: np.ndarray) -> np.ndarray:
-        """``array`` (of ``shape``) with one axis per level, in traversal order. A view where NumPy can give one."""
+        """Return ``array`` (of ``shape``) with one axis per level, in traversal order; a view where possible."""
         return self._split_blocks(array).transpose(self.traversal_order)
 
     def from_levels(self, array: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ class Layout:
         return array.reshape(split).transpose([position[i] for i in range(rank + len(self.block_map))])
 
     def in_words(self) -> str:
-        """Return the layout for people: ``"CSR over axis 3, order 0,1,2,3"``."""
+        """Return the layout in words: ``"CSR over axis 3, order 0,1,2,3"``."""
         if self.is_dense:
             return "dense"
         rank = len(self.shape)

@@ -78,7 +78,7 @@ def plan(model: Model, target: Target, *, on_step: Step = ignore_steps) -> list[
     Args:
         model: a parsed model.
         target: what its runtime accepts.
-        on_step: told (bytes of weights decided, bytes of weights in all).
+        on_step: receives (bytes of weights decided, bytes of all weights).
     """
     weights = list(_weights(model))
     total, done, choices = sum(values.nbytes for *_, values in weights), 0, []
@@ -151,7 +151,7 @@ def apply(model: Model, choices: Sequence[Choice], *, on_step: Step = ignore_ste
     Args:
         model: the model that was given to :func:`plan`.
         choices: the result of :func:`plan`; each may be applied once.
-        on_step: told (bytes of weights done, bytes of weights in all).
+        on_step: receives (bytes of weights done, bytes of all weights).
     """
     total, done = sum(choice.dense_bytes for choice in choices), 0
     for choice in choices:

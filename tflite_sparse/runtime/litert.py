@@ -68,7 +68,7 @@ def run(
         threads: of the interpreter; CompiledModel uses one.
         feedback: of a file that computes one time step: what it is fed with. Samples are then sequences ``(n, steps,
             ...)`` alone; the outputs are the results that it names.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
@@ -102,7 +102,7 @@ def run_separately(
         threads: of the interpreter; CompiledModel uses one.
         at_once: how many samples of a batch of 1 are run as one batch, in an interpreter of a file with one input that
             leaves the batch open and with outputs that have a batch as well.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.

@@ -68,7 +68,7 @@ def run(
             the arena.
         seconds_per_sample: after which the run is given up.
         feedback: as :func:`tflite_sparse.runtime.litert.run`.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Raises:
         FlatbufferError: the file cannot be read or is damaged.
@@ -260,9 +260,9 @@ def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any
         try:
             return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), log=str(log), **arguments)
         except child.ChildDiedError as death:
-            raise ExecutionError(f"{NAME} {death.how} on {path}. {_told(log)}".rstrip()) from death
+            raise ExecutionError(f"{NAME} {death.how} on {path}. {_logged(log)}".rstrip()) from death
         except RuntimeError as error:
-            raise _refused(path, _told(log) or one_line(error)) from error
+            raise _refused(path, _logged(log) or one_line(error)) from error
 
 
 def _refused(path: Path, words: str) -> ExecutionError:
@@ -272,7 +272,7 @@ def _refused(path: Path, words: str) -> ExecutionError:
     return OperatorRefusedError(f"{NAME} refuses {path}: {words.rstrip('.')}. That is {found}.", (found.tensors,))
 
 
-def _told(log: Path) -> str:
+def _logged(log: Path) -> str:
     """Return what the runtime printed, in one line."""
     lines = log.read_text("utf-8", "replace").splitlines()
     return "; ".join(line.strip() for line in lines if line.strip())[:300]

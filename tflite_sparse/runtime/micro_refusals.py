@@ -64,8 +64,8 @@ def in_log(log: str, model: Model) -> RefusedOperator | None:
     if node is not None:
         found = list(_named(model, node[1]))
         at_place = [pair for pair in found if pair[0].operators[int(node[2]) :][:1] == [pair[1]]]
-        told = _TYPES.search(log) is not None
-        return next((_described(*pair, has=True, types_told=told) for pair in at_place or found), None)
+        named = _TYPES.search(log) is not None
+        return next((_described(*pair, has=True, types_named=named) for pair in at_place or found), None)
     if code is not None:
         return next((_described(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
     if _CUSTOM in log:
@@ -73,8 +73,8 @@ def in_log(log: str, model: Model) -> RefusedOperator | None:
     return None
 
 
-def _described(graph: Graph, operator: Operator, *, has: bool, types_told: bool = False) -> RefusedOperator:
-    """``has``: whether the runtime has the operator; ``types_told``: whether it said that types are the reason."""
+def _described(graph: Graph, operator: Operator, *, has: bool, types_named: bool = False) -> RefusedOperator:
+    """``has``: whether the runtime has the operator; ``types_named``: whether it said that types are the reason."""
     inputs, outputs = (
         [graph.tensor(i) for i in indices(each) if i >= 0] for each in (operator.inputs, operator.outputs)
     )
@@ -84,10 +84,10 @@ def _described(graph: Graph, operator: Operator, *, has: bool, types_told: bool 
         way_out = _WIDE
     elif name in _REPLACEMENTS and (not has or "int32" in types):
         way_out = _REPLACEMENTS[name]
-    elif types_told and types & {"int8", "int16"}:
+    elif types_named and types & {"int8", "int16"}:
         way_out = _ONE_TYPE if "float32" in types else _IN_FLOAT
     else:
-        way_out = "" if has and not types_told else _REPLACE  # an arena that is too small may be the reason
+        way_out = "" if has and not types_named else _REPLACE  # an arena that is too small may be the reason
     names = tuple(text(tensor.name) for tensor in (*outputs, *constants))
     return RefusedOperator(name, names or ("",), way_out)
 

@@ -83,7 +83,7 @@ def run(
             same, else in the steps of its input.
         sequences: ``(n, steps, ...)``, real values or values of the input's dtype. Each starts from zero states.
         feedback: what is fed where.
-        on_step: told (sequences done, sequences in all).
+        on_step: receives (sequences done, all sequences).
     """
     fed = inputs[feedback.sequence].quantised(sequences)
     rows: list[list[np.ndarray]] = [[] for _ in feedback.results]

@@ -79,11 +79,11 @@ def compile_file(
         raise ExecutionError(f"{NAME} is not installed: {extras.install_command('ethos-u')}")
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         scratch = Path(name)
-        told = _run(path, accelerator, scratch, timeout_seconds)
+        log = _run(path, accelerator, scratch, timeout_seconds)
         summary = _summary(path, scratch)
         target = folder / f"{path.stem}_vela.tflite"
         write_bytes(target, (scratch / target.name).read_bytes())
-    return _result(path, target, accelerator, summary, told)
+    return _result(path, target, accelerator, summary, log)
 
 
 def _run(path: Path, accelerator: str, scratch: Path, timeout_seconds: int) -> str:
@@ -119,7 +119,7 @@ def _summary(path: Path, scratch: Path) -> dict[str, str]:
     return rows[0]
 
 
-def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str], told: str) -> VelaResult:
+def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str], log: str) -> VelaResult:
     def kib(*columns: str) -> int:
         return round(sum(float(summary[column]) for column in columns) * _KIB)
 
@@ -136,7 +136,7 @@ def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str],
             encoded_weight_bytes=int(summary["total_npu_encoded_weights"]),
             estimated_cycles=round(float(summary["cycles_total"])),
             inferences_per_second=speed if math.isfinite(speed) else None,
-            left_to_cpu=tuple(f"{kind} {output!r}: {why}" for kind, output, why in _LEFT_TO_CPU.findall(told)),
+            left_to_cpu=tuple(f"{kind} {output!r}: {why}" for kind, output, why in _LEFT_TO_CPU.findall(log)),
         )
     except (KeyError, ValueError) as error:
         raise ExecutionError(f"{NAME}'s summary of {path} is not as expected: {one_line(error)}") from error

@@ -70,7 +70,7 @@ def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps
     Args:
         found: the model to check.
         wanted: the model that says how it must be.
-        on_step: receives (weights compared, weights in all).
+        on_step: receives (weights compared, all weights).
 
     Raises:
         FlatbufferError: a sparse tensor contradicts itself.
@@ -106,7 +106,7 @@ def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) ->
     Args:
         sparse: the file to check.
         dense: the file that says how it must be.
-        on_step: receives (weights compared, weights in all).
+        on_step: receives (weights compared, all weights).
 
     Raises:
         VerificationError: a weight is missing or differs; names the first such tensor.
