@@ -157,7 +157,7 @@ def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOpt
 
 
 def _meetings(size: int, kernel: int, stride: int, dilation: int, is_padded: bool) -> np.ndarray:
-    """Return for each position of the kernel the share of outputs in which it meets each input: ``(kernel, size)``.
+    """Return the share of outputs in which each position of the kernel meets each input: ``(kernel, size)``.
 
     Padding is TensorFlow's SAME: the output is ``ceil(size / stride)``; of an odd number of zeros the larger part comes
     last.

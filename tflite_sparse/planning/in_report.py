@@ -1,4 +1,4 @@
-"""What the planner decided, as the report tells it."""
+"""Convert the planner's choices to entries of the report."""
 
 from __future__ import annotations
 

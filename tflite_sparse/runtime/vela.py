@@ -1,4 +1,4 @@
-"""Arm's compiler for Ethos-U, Vela, as a program: what it makes of a file, and what it estimates."""
+"""Compile files with Vela, Arm's compiler for Ethos-U, run as a program, and read its estimates."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _LEFT_TO_CPU = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class VelaResult:
-    """One file, compiled. Memory, cycles and speed are of what runs on the NPU, as Vela estimates them.
+    """A compiled file. Memory, cycles and speed are Vela's estimates for the part on the NPU.
 
     Attributes:
         path: the compiled file.
-        accelerator: that it is for.
-        system_config: the memory system that was assumed, Vela's default for the accelerator.
+        accelerator: target of the compilation.
+        system_config: the assumed memory system, Vela's default for the accelerator.
         flash_bytes: of flash memory, on and off the chip.
         sram_bytes: of SRAM.
         dram_bytes: of DRAM, where the default of larger accelerators keeps weights.
         original_weight_bytes: before compression.
-        encoded_weight_bytes: as the NPU reads them.
+        encoded_weight_bytes: compressed, as the NPU reads them.
         estimated_cycles: for one inference.
         inferences_per_second: None if nothing runs on the NPU.
-        left_to_cpu: each operator that the NPU does not take, and why.
+        left_to_cpu: each operator that the NPU does not take, with the reason.
     """
 
     path: Path
@@ -67,9 +67,9 @@ def compile_file(
 
     Args:
         path: the ``.tflite`` file.
-        folder: where the compiled file goes.
-        accelerator: one that ``vela --help`` lists under ``--accelerator-config``.
-        timeout_seconds: after which the compilation is given up.
+        folder: of the compiled file.
+        accelerator: a value of ``--accelerator-config`` in ``vela --help``.
+        timeout_seconds: time limit of the compilation.
 
     Raises:
         ExecutionError: Vela is not installed, refuses the file or the accelerator, crashes, or takes too long.
@@ -87,7 +87,7 @@ def compile_file(
 
 
 def _run(path: Path, accelerator: str, scratch: Path, timeout_seconds: int) -> str:
-    # In a folder of its own: ``-m`` would import what lies in the current one.
+    # In its own folder, because ``-m`` would import modules of the current one.
     arguments = [str(path.resolve()), "--accelerator-config", accelerator, "--output-dir", str(scratch)]
     try:
         done = subprocess.run(

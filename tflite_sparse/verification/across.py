@@ -1,4 +1,4 @@
-"""One file in two runtimes: a fault that a file shares with the one that it is compared with shows here alone."""
+"""Compare one file in two runtimes: this alone shows a fault that both compared files share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tflite_sparse.verification.runtimes import Runtime, Subject
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """What a file yields in a runtime, for samples that were run one by one."""
+    """Outputs of a file in a runtime, for samples that were run one by one."""
 
     runtime: Runtime
     outputs: SeparateOutputs
@@ -26,17 +26,17 @@ class Yielded:
 def compare(
     file: Subject, samples: Sequence[Sample], found: Yielded, expected: Yielded, progress: Progress, *, gate: bool
 ) -> AcrossRuntimes:
-    """Compare what the first graph of a file yields in two runtimes.
+    """Compare the outputs of a file's first graph in two runtimes.
 
-    Differences of one rounding pass. Of larger ones, the sample of the largest is run operator by operator.
+    Differences of one rounding step pass. If one is larger, the sample with the largest is run operator by operator.
 
     Args:
-        file: the file; its ``plain`` form is what operators are run of.
-        samples: what was run, at least one.
-        found: in the runtime in question.
-        expected: in the other one; as many outputs.
-        progress: receives a stage where operators are run.
-        gate: whether a difference that rounding does not explain is a failure.
+        file: the file; operators are run from its ``plain`` form.
+        samples: the samples of both outputs, at least one.
+        found: outputs in the runtime under test.
+        expected: outputs in the other one; as many.
+        progress: receives a stage if operators are run.
+        gate: whether a difference larger than rounding is a failure.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -71,7 +71,7 @@ def compare(
 def _beyond_rounding(
     file: Subject, parted: Sequence[OutputDifference], expected: SeparateOutputs
 ) -> list[OutputDifference]:
-    """Return the differences of outputs that are larger than one rounding."""
+    """Return the differences of outputs that are larger than one rounding step."""
     graph = graph_of(file.model)
     return [
         each
