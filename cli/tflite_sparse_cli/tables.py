@@ -55,7 +55,7 @@ def print_lines(lines: Iterable[str]) -> None:
         style = "bold red" if line.startswith("FAILED") else ""
         console.print(
             Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
-        )  # a line for each sentence, for grep
+        )  # one line per sentence, for grep
 
 
 def _console() -> Console:

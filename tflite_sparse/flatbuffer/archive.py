@@ -72,7 +72,7 @@ class Archive:
 
 def may_have_one(data: memoryview) -> bool:
     """Return whether a file seems to end with the end record of an archive."""
-    return _place_of_end_record(data) is not None
+    return _end_record_position(data) is not None
 
 
 def find(data: memoryview, model_end: int) -> Archive | None:
@@ -87,7 +87,7 @@ def find(data: memoryview, model_end: int) -> Archive | None:
     Raises:
         DamageError: the directory or an offset in it leaves the archive, or it is a ZIP64 archive.
     """
-    end = _place_of_end_record(data)
+    end = _end_record_position(data)
     if end is None or end < model_end:
         return None
     *_, count, directory_bytes, directory_offset, comment = _end_record(data, end)
@@ -97,7 +97,7 @@ def find(data: memoryview, model_end: int) -> Archive | None:
     if directory < model_end or end + _END_BYTES + comment > len(data):
         raise DamageError("the directory of the ZIP archive behind the model leads out of it")
     base = directory - directory_offset
-    places = _places_of_offsets(data, directory, end, count)
+    places = _offset_positions(data, directory, end, count)
     positions = [base + _offset.unpack_from(data, place)[0] for place in places]
     for member, position in enumerate(positions):
         if not model_end <= position < directory or data[position : position + 4] != _LOCAL:
@@ -109,13 +109,13 @@ def find(data: memoryview, model_end: int) -> Archive | None:
     return Archive(data[start:], start, count, offsets, base)
 
 
-def _place_of_end_record(data: memoryview) -> int | None:
+def _end_record_position(data: memoryview) -> int | None:
     first = max(len(data) - _END_BYTES - _LONGEST_COMMENT, 0)
-    place = bytes(data[first:]).rfind(_END)  # as zipfile: the last one counts
+    place = bytes(data[first:]).rfind(_END)  # the last one counts, as in zipfile
     return None if place < 0 or first + place + _END_BYTES > len(data) else first + place
 
 
-def _places_of_offsets(data: memoryview, start: int, end: int, count: int) -> list[int]:
+def _offset_positions(data: memoryview, start: int, end: int, count: int) -> list[int]:
     """Return the positions at which the entries of the directory hold the offsets of their members."""
     places, position = [], start
     for _ in range(count):

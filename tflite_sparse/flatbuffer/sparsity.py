@@ -67,10 +67,10 @@ def stored_value_count(table: SparsityParameters, shape: tuple[int, ...]) -> int
 
 
 def index_vector(kind: int, table: IndexVector | None) -> np.ndarray:
-    """Segments or indices of a compressed level, one-dimensional, of one of the types in :data:`INDEX_VECTORS`.
+    """Return segments or indices of a compressed level, one-dimensional, of a dtype in :data:`INDEX_VECTORS`.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or ``kind`` is none of :data:`INDEX_VECTORS`.
     """
     if table is None or kind not in INDEX_VECTORS:
         raise ValueError("a compressed level lacks its segments or indices")
@@ -89,7 +89,7 @@ def check_level(segments: np.ndarray, indices: np.ndarray, nodes: int, size: int
 
     Raises:
         ValueError: segments decrease or do not run from 0 to the number of indices, an index is out of range, or
-            there are more indices than coordinates.
+            there are more indices than nodes times coordinates.
     """
     if segments.size != nodes + 1:
         raise ValueError(f"{segments.size} segments for {nodes} nodes")

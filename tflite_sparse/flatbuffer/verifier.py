@@ -21,14 +21,14 @@ OBJECTS_IN_ANY_FILE = 20_000
 BYTES_PER_OBJECT = 4
 """Beyond :data:`OBJECTS_IN_ANY_FILE`, bytes of the file for each further object: an entry in a list of tables."""
 MOST_OBJECTS = 2_000_000
-"""Objects allowed in a file of any size. A model of ten thousand operators has about 100,000."""
+"""Largest number of objects, for files of any size. A model of ten thousand operators has about 100,000."""
 
 # The reader copies strings, and later code loops over long vectors: they count as more than one object.
 _CHARACTERS_PER_OBJECT = 64
 _VALUES_PER_OBJECT = 256
 _INDICES_PER_OBJECT = 16
 _HOLDERS_OF_INDICES = frozenset({"Operator", "SubGraph"})
-_BULK = frozenset({"Buffer", "Uint8Vector", "Uint16Vector", "Int32Vector"})  # views, whatever their length
+_BULK = frozenset({"Buffer", "Uint8Vector", "Uint16Vector", "Int32Vector"})  # views of any length
 
 _u16_pair = struct.Struct("<HH").unpack_from
 _u32 = struct.Struct("<I").unpack_from

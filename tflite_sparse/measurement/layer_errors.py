@@ -181,7 +181,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> float:
 
 def _in_order(graph: Graph, wanted: Sequence[int], sums: Mapping[int, Sums]) -> Iterator[LayerError]:
     origins, producers = Origins(graph), graph.producers()
-    reached: dict[int, float] = {}  # least SNR on the path to an activation, if it has none itself
+    reached: dict[int, float] = {}  # least SNR on the path to an activation without an SNR
     for index in wanted:
         operator = producers.get(index)
         read = () if operator is None else origins.read_by(operator)

@@ -115,7 +115,7 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
         entropy_bytes=entropy_bytes(values, zeros),
         reason="",
     )
-    negative_zeros = _about_negative_zeros(values, kept)
+    negative_zeros = _note_on_negative_zeros(values, kept)
 
     def stays_dense(why: str) -> Choice:
         return replace(dense, reason=why + negative_zeros)
@@ -175,7 +175,7 @@ def _weights(model: Model) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarr
                 yield graph, index, uses, values
 
 
-def _about_negative_zeros(values: np.ndarray, kept: int) -> str:
+def _note_on_negative_zeros(values: np.ndarray, kept: int) -> str:
     """Return a note on stored -0.0, which a product with a mask leaves for negative weights; empty without any."""
     count = kept - int(np.count_nonzero(values)) if values.dtype.kind == "f" else 0
     return f"; {count:,} of its values are -0.0, which is stored to keep every bit" if count else ""

@@ -17,7 +17,7 @@ from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, scal
 from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters
 
 _BIAS_POSITION = 2
-_BIAS_TYPES = {schema.TensorType.INT8: np.int32, schema.TensorType.INT16: np.int64}  # by type of the data
+_BIAS_TYPES = {schema.TensorType.INT8: np.int32, schema.TensorType.INT16: np.int64}  # by type of the input
 
 
 def apply(graph: Graph, shifts: Mapping[int, np.ndarray]) -> int:

@@ -228,7 +228,7 @@ def overhead_bytes(tensor: Tensor, readers: int) -> int:
     pair = [_vector_tensor(1, buffer) for buffer in (1, 2)]
     copies = [_copy_of(tensor) for _ in range(readers - 1)]
     for number, twin in enumerate(copies):
-        twin.name = str(number)  # equal ones would be counted once
+        twin.name = str(number)  # equal tables would be counted once
     operators = [new_operator(0, [number, 0], [number]) for number in range(readers)]
     tables = packed_bytes(tensor, *pair, *copies, *operators) - packed_bytes(tensor)
     entries = 2 + 1 + 2 * readers  # both constants, a further buffer, the operators and the copies
@@ -255,7 +255,7 @@ def _vector_tensor(size: int, buffer: int) -> Tensor:
 
 
 def _restore_axes(graph: Graph, constants: set[int]) -> None:
-    """Set the scale of one-channel filters along the channels again, as converters write it."""
+    """Set the scale of depthwise filters of one channel along the channels again, as converters write it."""
     for operator in graph.operators:
         if graph.operator_name(operator) == "DEPTHWISE_CONV_2D":
             index = int(operator.inputs[1])
@@ -290,7 +290,7 @@ def _operator_code(graph: Graph) -> int:
 
 
 def _triples(graph: Graph, operator: Operator) -> list[tuple[int, int, int]]:
-    """(encoded, ancillary, result) of a DECODE, as tensor indices."""
+    """Return the tensor indices (encoded, ancillary, result) of a DECODE."""
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if not outputs or len(inputs) != 2 * len(outputs) or min(inputs) < 0:
         raise FlatbufferError(

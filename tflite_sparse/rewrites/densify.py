@@ -60,7 +60,7 @@ def undo(graph: Graph) -> list[int]:
         dense = [int(operator.outputs[0]) for operator in operators]
         if outputs.isdisjoint(dense):
             store_dense(graph, sparse)
-            graph.tensor(sparse).quantization = graph.tensor(dense[0]).quantization  # what the consumers see
+            graph.tensor(sparse).quantization = graph.tensor(dense[0]).quantization
             constants |= dict.fromkeys(dense, sparse)
     rest = []
     for operator in graph.operators:

@@ -22,7 +22,7 @@ from tflite_sparse.flatbuffer.types import Model, QuantizationParameters
 _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0}
 _WEIGHT_POSITION = 1
 _PER_CHANNEL_VERSION = 5  # LiteRT tools/versioning/op_version.cc, DEQUANTIZE
-_LEAST_VALUES = 512  # smaller ones would not pay for scales, tensor and operator
+_LEAST_VALUES = 512  # smaller weights save less than scales, tensor and operator add
 _LARGEST = 127
 
 

@@ -221,7 +221,7 @@ def _with_given(
 
 
 def _names(path: Path, details: Sequence[InputDetails], signature: str | None) -> Sequence[str]:
-    """Return the input names of a signature; without one, LiteRT uses the names of the tensors."""
+    """Return the input names in the signature; without ``signature``, ``details`` have the names of the tensors."""
     return [detail.name for detail in details] if signature is not None else names_of(path).inputs
 
 

@@ -100,10 +100,10 @@ def refusal(operator: str, position: int, weight: str, data: str | None, form: s
     cases = [c for c in table().cases if (c.operator, c.position, c.weight, c.data, c.form) == key]
     if not cases:
         return f"no runtime was tried with a sparse {weight} constant as input {position} of {operator}"
-    telling = [found for found in _results(cases) if found[:2] not in _dense_only() and found[2] != "dense_refused"]
-    if not telling:
+    conclusive = [found for found in _results(cases) if found[:2] not in _dense_only() and found[2] != "dense_refused"]
+    if not conclusive:
         return f"no runtime runs {operator} with {weight} weights, dense or sparse"
-    failures = [found for found in telling if found[2] != "exact"]
+    failures = [found for found in conclusive if found[2] != "exact"]
     if not failures:
         return None
     runtime, kernels, result = max(failures, key=lambda found: table().runtimes.index(found[0]))

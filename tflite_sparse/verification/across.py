@@ -41,8 +41,8 @@ def compare(
     Raises:
         FlatbufferError: the file cannot be read.
     """
-    parted = differences(found.outputs, expected.outputs)
-    sizes = [each.largest for each in parted]
+    differing = differences(found.outputs, expected.outputs)
+    sizes = [each.largest for each in differing]
     known = [size for size in sizes if size is not None]
     result = AcrossRuntimes(
         runtime=found.runtime.name,
@@ -51,9 +51,9 @@ def compare(
         samples=len(samples),
         largest_difference=max(known, default=0.0) if len(known) == len(sizes) else None,
         explained=True,
-        differences=[in_report.difference(each) for each in parted],
+        differences=[in_report.difference(each) for each in differing],
     )
-    larger = _beyond_rounding(file, parted, expected.outputs)
+    larger = _beyond_rounding(file, differing, expected.outputs)
     if not larger:
         return result
     worst = max(larger, key=lambda each: float("inf") if each.largest is None else each.largest).worst_sample
@@ -69,13 +69,13 @@ def compare(
 
 
 def _beyond_rounding(
-    file: Subject, parted: Sequence[OutputDifference], expected: SeparateOutputs
+    file: Subject, differing: Sequence[OutputDifference], expected: SeparateOutputs
 ) -> list[OutputDifference]:
     """Return the differences of outputs that are larger than one rounding step."""
     graph = graph_of(file.model)
     return [
         each
-        for each in parted
+        for each in differing
         if not each_operator.is_rounding(
             graph, expected.indices[each.index], each.largest, expected.rows[each.worst_sample][each.index]
         )

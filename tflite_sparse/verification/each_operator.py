@@ -107,6 +107,6 @@ def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:
         for use in uses[index]:
             rewire(use.operator, use.position, stand_in)
     graph.subgraph.inputs = np.array(indices(graph.subgraph.inputs) + stand_ins, np.int32)
-    model.signatureDefs = []  # they would name the former inputs
+    model.signatureDefs = []  # they have the former inputs
     write_yielding(model, graph, wanted, cut)
     return fed

@@ -227,30 +227,30 @@ class _InGraph:
     def _compared(
         self, check: RuntimeCheck, form: Form, found: SeparateOutputs, expected: SeparateOutputs
     ) -> RuntimeCheck:
-        parted = outputs.differences(found, expected)
+        differing = outputs.differences(found, expected)
         varies = outputs.vary(expected)
         first, within = None, True
-        if parted or not varies:
-            first = self._first_difference(form, parted)
+        if differing or not varies:
+            first = self._first_difference(form, differing)
             spans = outputs.ranges(expected)
-            within = all(self.tolerance.allows(each.largest, spans[each.index]) for each in parted)
-            if not parted and first is not None and first.tensor is not None:
+            within = all(self.tolerance.allows(each.largest, spans[each.index]) for each in differing)
+            if not differing and first is not None and first.tensor is not None:
                 within = self.tolerance.allows(first.largest_difference, min(spans))
         return check.model_copy(
             update={
-                "outputs_bit_exact": not parted,
+                "outputs_bit_exact": not differing,
                 "outputs_vary": varies,
                 "within_tolerance": within,
-                "differences": [in_report.difference(each) for each in parted],
+                "differences": [in_report.difference(each) for each in differing],
                 "first_difference": first,
             }
         )
 
-    def _first_difference(self, form: Form, parted: Sequence[OutputDifference]) -> FirstDifference | None:
+    def _first_difference(self, form: Form, differing: Sequence[OutputDifference]) -> FirstDifference | None:
         """Return the first tensor that differs, on the first sample with different outputs, else on the last one."""
-        number = min((each.first_sample for each in parted), default=len(self.samples) - 1)
+        number = min((each.first_sample for each in differing), default=len(self.samples) - 1)
         found = self.localiser.first_difference(form, self.samples[number])
-        if found is None and not parted:
+        if found is None and not differing:
             return None
         return in_report.first(found or localise.FirstDifference(note=_VANISHED), number)
 

@@ -34,7 +34,7 @@ def graph_of(model: Model, signature: str | None = None) -> Graph:
 
 
 def activations(graph: Graph) -> list[int]:
-    """Return the numeric tensors that depend on the inputs, in execution order, without variables."""
+    """Return the numeric activations, in execution order, without rebuilt constants and variables."""
     given = set(indices(graph.subgraph.inputs))
     moving = given | {index for index, tensor in enumerate(graph.subgraph.tensors) if tensor.isVariable}
     found = []
