@@ -205,7 +205,7 @@ def custom_operators(model: Model) -> list[str]:
 
 
 def drop_unread_buffers(model: Model) -> None:
-    """Remove the buffers that no tensor and no metadata entry reads, and renumber the others in the order of these.
+    """Remove the buffers that no tensor and no metadata entry reads; renumber the others in the order of their readers.
 
     Buffer 0 stays: the format reserves it, empty, for tensors without a constant.
     """

@@ -128,7 +128,7 @@ UNIONS: dict[str, dict[int, str]] = {
     union: {number: name for name, number in vars(getattr(schema, union)).items() if isinstance(number, int) and number}
     for union in ("BuiltinOptions", "BuiltinOptions2", "QuantizationDetails", "SparseIndexVector")
 }
-"""For each union, its tables by the number that the type field holds; 0 is none."""
+"""Tables of each union, by value of its type field; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)

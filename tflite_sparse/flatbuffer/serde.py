@@ -173,7 +173,7 @@ def read(path: Path) -> Model:
 
 
 def tensor_types(path: Path) -> set[int]:
-    """Return the types (``TensorType``) of all tensors of a file that a runtime has loaded; far cheaper than `read`."""
+    """Return the ``TensorType`` of all tensors in a file that a runtime has loaded; far cheaper than :func:`read`."""
     model = schema.Model.GetRootAs(_contents_of(path), 0)
     graphs = map(model.Subgraphs, range(model.SubgraphsLength()))
     return {graph.Tensors(number).Type() for graph in graphs for number in range(graph.TensorsLength())}
