@@ -50,14 +50,14 @@ class _Kind:
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return _kind(inner, (*metadata, *_opened(more)))
+        return _kind(inner, (*metadata, *_constraints(more)))
     if get_origin(annotation) in (Union, types.UnionType):
         (inner,) = (each for each in get_args(annotation) if each is not type(None))
         return _kind(inner, metadata)
     return _Kind(annotation, tuple(metadata))
 
 
-def _opened(metadata: Sequence[Any]) -> Sequence[Any]:
+def _constraints(metadata: Sequence[Any]) -> Sequence[Any]:
     """Return metadata with each ``Field(...)`` replaced by its constraints."""
     return [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
 

@@ -35,10 +35,10 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
             distance = begin - (begins[parent] + entry)
             tables[parent][entry] = ((bits - 1) << entries.count_shift) | distance
         # At each depth the leaves come first: the prefix of a node is its position behind them.
-        prefix = (int(leaves[depth]) + place + _skipped(leaves, depth)) if depth else 0
+        prefix = (int(leaves[depth]) + place + _ended_prefixes(leaves, depth)) if depth else 0
         prefixes = (prefix << bits) + np.arange(1 << bits)
         end = depth + bits
-        behind = int(leaves[end]) + _skipped(leaves, end)  # prefixes from here on are inner nodes
+        behind = int(leaves[end]) + _ended_prefixes(leaves, end)  # prefixes from here on are inner nodes
         table = np.zeros(1 << bits, np.int64)
         is_leaf = prefixes < behind
         if code.lengths.size == 1:
@@ -55,7 +55,7 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
     return first, np.concatenate(tables).astype(entries.dtype)
 
 
-def _skipped(leaves: np.ndarray, depth: int) -> int:
+def _ended_prefixes(leaves: np.ndarray, depth: int) -> int:
     """Return the number of prefixes of ``depth`` bits that begin with a shorter codeword."""
     return sum(int(count) << (depth - level) for level, count in enumerate(leaves[:depth]))
 

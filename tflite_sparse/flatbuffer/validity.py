@@ -104,7 +104,7 @@ def normalise(model: Model) -> None:
     model.operatorCodes = model.operatorCodes or []
     codes = [builtin_code(code) for code in model.operatorCodes]
     plain = {number for number, code in enumerate(codes) if code == schema.BuiltinOperator.FULLY_CONNECTED}
-    decodes = _decodes(model)
+    decodes = _decode_codes(model)
     for code in model.operatorCodes:
         if builtin_code(code) != schema.BuiltinOperator.CUSTOM:
             code.customCode = None
@@ -138,7 +138,7 @@ def check(model: Model, file_bytes: int) -> None:
         if text(code.customCode) in _BUILTIN_NAMES:
             raise DamageError(f"it has a custom operator by the name of the builtin {text(code.customCode)}")
     room = DENSE_BYTES_IN_ANY_FILE + DENSE_BYTES_PER_BYTE * file_bytes
-    decodes, densifies = _decodes(model), _codes_of(model, schema.BuiltinOperator.DENSIFY)
+    decodes, densifies = _decode_codes(model), _codes_of(model, schema.BuiltinOperator.DENSIFY)
     for number, graph in enumerate(model.subgraphs):
         decoded = _results_of(graph, decodes)
         rebuilt = decoded | _results_of(graph, densifies)
@@ -160,7 +160,7 @@ def check(model: Model, file_bytes: int) -> None:
     _check_entries(model)
 
 
-def _decodes(model: Model) -> set[int]:
+def _decode_codes(model: Model) -> set[int]:
     """Return the indices of LiteRT Micro's DECODE among the operator codes."""
     return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
 

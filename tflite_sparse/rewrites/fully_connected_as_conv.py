@@ -98,7 +98,7 @@ def apply(graph: Graph, operator: Operator, filter_shape: tuple[int, ...]) -> No
     weight = graph.tensor(int(operator.inputs[1]))
     weight.shape = np.array(filter_shape, np.int32)
     outputs, _, groups, channels = filter_shape
-    _give_bias(graph, operator, outputs)
+    _add_bias(graph, operator, outputs)
 
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
     # Files declare shapes that are computed at run time as (1, 1), less than one row. With 0 rows, the default
@@ -217,7 +217,7 @@ def _has_bias(operator: Operator) -> bool:
     return len(operator.inputs) > 2 and int(operator.inputs[2]) >= 0
 
 
-def _give_bias(graph: Graph, operator: Operator, outputs: int) -> None:
+def _add_bias(graph: Graph, operator: Operator, outputs: int) -> None:
     if _has_bias(operator):
         return
     bias = _zero_bias(graph, operator, outputs)

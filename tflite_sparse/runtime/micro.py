@@ -212,7 +212,7 @@ def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, o
     def trial(arena_bytes: int) -> bool:
         return _succeeds(lambda: once(arena_bytes), seconds)
 
-    return _least(trial)
+    return _smallest_arena(trial)
 
 
 class _Session:
@@ -324,7 +324,7 @@ def _details(path: str, graph: Graph, index: int) -> InputDetails:
     return InputDetails(text(tensor.name), shape_of(tensor), dtype, *quantisation_of(tensor))
 
 
-def _least(succeeds: Callable[[int], bool]) -> int:
+def _smallest_arena(succeeds: Callable[[int], bool]) -> int:
     """Return the smallest arena that succeeds, in steps of 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
     short, enough = 0, _SMALLEST_TRIED
     while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards, because too small an arena fails fast

@@ -53,7 +53,7 @@ class RefusedOperator:
 
 def missing(model: Model, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
     """Return the first operator of each of these names of operators that the runtime does not have."""
-    return tuple(next(_described(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
+    return tuple(next(_refused(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
 
 
 def in_log(log: str, model: Model) -> RefusedOperator | None:
@@ -65,15 +65,15 @@ def in_log(log: str, model: Model) -> RefusedOperator | None:
         found = list(_named(model, node[1]))
         at_place = [pair for pair in found if pair[0].operators[int(node[2]) :][:1] == [pair[1]]]
         named = _TYPES.search(log) is not None
-        return next((_described(*pair, has=True, types_named=named) for pair in at_place or found), None)
+        return next((_refused(*pair, has=True, types_named=named) for pair in at_place or found), None)
     if code is not None:
-        return next((_described(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
+        return next((_refused(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
     if _CUSTOM in log:
-        return next((_described(graph, operator, has=False) for graph, operator in _custom(model)), None)
+        return next((_refused(graph, operator, has=False) for graph, operator in _custom(model)), None)
     return None
 
 
-def _described(graph: Graph, operator: Operator, *, has: bool, types_named: bool = False) -> RefusedOperator:
+def _refused(graph: Graph, operator: Operator, *, has: bool, types_named: bool = False) -> RefusedOperator:
     """Return the operator with a remedy.
 
     Args:

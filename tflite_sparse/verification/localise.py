@@ -96,7 +96,7 @@ class Localiser:
     def _shared(self) -> _Shared:
         model, other_model = serde.read(self._reference), serde.read(self._file)
         graph, other = graph_of(model, self._signature), graph_of(other_model, self._signature)
-        known = partners(activations(graph), graph, activations(other), other, _alike)
+        known = partners(activations(graph), graph, activations(other), other, _same_type_and_shape)
         return _Shared(
             graph,
             known,
@@ -105,5 +105,5 @@ class Localiser:
         )
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
+def _same_type_and_shape(a: Tensor, b: Tensor) -> bool:
     return bool(a.type == b.type) and signature_of(a) == signature_of(b)

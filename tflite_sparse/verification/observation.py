@@ -108,7 +108,7 @@ def write_yielding(model: Model, graph: Graph, wanted: Iterable[int], path: Path
     graph.subgraph.outputs = np.array(outputs + added, np.int32)
     for definition in model.signatureDefs or ():
         if model.subgraphs[definition.subgraphIndex] is graph.subgraph:
-            definition.outputs = [*(definition.outputs or ()), *map(_named, added)]
+            definition.outputs = [*(definition.outputs or ()), *map(_signature_entry, added)]
     serde.write(model, path)
 
 
@@ -229,7 +229,7 @@ def _hold_real_numbers(a: Tensor, b: Tensor) -> bool:
     return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or scales_of(b).size == 1))
 
 
-def _named(index: int) -> TensorMap:
+def _signature_entry(index: int) -> TensorMap:
     entry: TensorMap = schema.TensorMapT()
     entry.name, entry.tensorIndex = f"tflite_sparse_tensor_{index}", index
     return entry
