@@ -62,7 +62,7 @@ def prune(
     from tflite_sparse.report.text import sensitivity
 
     progress = progress_for(quiet)
-    default = click.core.ParameterSource.DEFAULT  # what was not given must not overrule a recipe
+    default = click.core.ParameterSource.DEFAULT  # defaults must not override a recipe
     settings = {name: value for name, value in options.items() if context.get_parameter_source(name) != default}
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         if scan:

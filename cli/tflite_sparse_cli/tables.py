@@ -1,4 +1,4 @@
-"""The report on a terminal."""
+"""Print reports on a terminal."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def print_table(table: tables.Table, title: str) -> None:
 
 
 def show_timings(report: Report | EncodingReport) -> None:
-    """Print on stdout where the time went."""
+    """Print the time of each stage on stdout."""
     print_table(timing_tables.stages(report.seconds), "Wall time")
     if report.cpu is not None:
         print_table(timing_tables.processes(report.cpu), "CPU time")
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print sentences on stdout; those that start with FAILED stand out."""
+    """Print sentences on stdout; highlight those that start with FAILED."""
     console = _console()
     for line in lines:
         style = "bold red" if line.startswith("FAILED") else ""
         console.print(
             Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
-        )  # a line for each sentence, for grep
+        )  # one line per sentence, for grep
 
 
 def _console() -> Console:
@@ -80,12 +80,12 @@ def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
 
 
 def _cut(cell: str, heading: str, size: int) -> str:
-    """Names tell most at their end; all else is cut there by the table itself."""
+    """Cut names at the start, because they differ at the end; the table itself cuts other cells at the end."""
     return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
 
 
 def _widths(table: tables.Table, width: int) -> list[int]:
-    """Every column as wide as it needs; where that is too much, names and reasons are cut, numbers never."""
+    """Return the width of every column: as needed, or less for names and reasons if the table is too wide."""
     needed = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
     excess = sum(needed) + _GAP * len(needed) - width
     cut = [i for i, heading in enumerate(table.headings) if heading in table.may_be_cut]

@@ -1,4 +1,4 @@
-"""What the planner decided, as the report tells it."""
+"""Convert the planner's choices to entries of the report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tflite_sparse.results.export import Tensor
 
 
 def tensor_of(choice: Choice) -> Tensor:
-    """The report's entry for one constant."""
+    """Return the report's entry for one constant."""
     return Tensor(
         name=choice.name,
         operator="+".join(sorted(set(choice.operators))),

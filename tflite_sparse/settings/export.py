@@ -59,7 +59,7 @@ class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, 
 
 
 class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
-    """What :func:`tflite_sparse.export` does."""
+    """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
         Sparsity | None, Flag(default=f"what `model` holds; {DEMO_SPARSITY:g} for the demo network")
@@ -180,10 +180,10 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         return self.io or self.activations
 
     def for_demo(self) -> ExportSettings:
-        """The settings of a run without a model.
+        """Return the settings of a run without a model.
 
         Raises:
-            SettingsError: one applies to a model.
+            SettingsError: a setting needs a model.
         """
         of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe")
         given = [f"`{name}`" for name in of_models if getattr(self, name)]

@@ -52,7 +52,7 @@ class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, Tra
 
 
 class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
-    """What :func:`tflite_sparse.fit` does."""
+    """Settings of :func:`tflite_sparse.fit`."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
         None, description="Largest size of the file in bytes: 100kB (100,000), 100KiB, 1.5MB, 100000."
@@ -102,7 +102,7 @@ class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings
 
     @property
     def allowed_drop(self) -> float:
-        """The accuracy gate; :data:`ANY_DROP` where there is none."""
+        """The accuracy gate; :data:`ANY_DROP` without one."""
         if self.max_accuracy_drop is not None:
             return self.max_accuracy_drop
         return DEFAULT_DROP if self.gate else ANY_DROP

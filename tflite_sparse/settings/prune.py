@@ -1,4 +1,4 @@
-"""Settings of ``prune``, and of pruning in a training of one's own."""
+"""Settings of ``prune``, and of pruning in a user's own training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tflite_sparse.settings.shared import SourceOptions, SourceSettings, Trainin
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """Keywords of :class:`PruningSettings` but the sparsity."""
+    """Keywords of :class:`PruningSettings` except the sparsity."""
 
     block: str
     schedule: Schedule
@@ -32,7 +32,7 @@ class PruningOptions(ScheduleOptions, total=False):
 
 
 class PruningSettings(Settings):
-    """How kernels are pruned while a model trains."""
+    """Settings of pruning during training."""
 
     sparsity: Sparsity | None = Field(
         None, description="Share of zeros in every pruned kernel, from 0 to below 1; N:M has its own."
@@ -72,7 +72,7 @@ class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
 
 
 class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
-    """What :func:`tflite_sparse.prune` does."""
+    """Settings of :func:`tflite_sparse.prune`."""
 
     epochs: Count = Field(10, description="Epochs of training.")
     optimizer: str = Field("adam", description="Name of a Keras optimizer.")
