@@ -14,6 +14,7 @@ from rich.text import Text
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse_cli.flags import as_typed
@@ -34,7 +35,7 @@ def show(report: Report, out: Path) -> None:
     print_lines(tables.verdicts(report))
 
 
-def print_table(table: tables.Table, title: str) -> None:
+def print_table(table: Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
     table = replace(table, rows=tuple(tuple(map(as_typed, row)) for row in table.rows))
@@ -63,7 +64,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
 
 
-def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
+def _rich(table: Table, title: str, width: int) -> rich.table.Table:
     for heading in table.may_be_dropped:
         if sum(_widths(table, width)) + _GAP * len(table.headings) <= width:
             break
@@ -84,7 +85,7 @@ def _cut(cell: str, heading: str, size: int) -> str:
     return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
 
 
-def _widths(table: tables.Table, width: int) -> list[int]:
+def _widths(table: Table, width: int) -> list[int]:
     """Every column as wide as it needs; where that is too much, names and reasons are cut, numbers never."""
     needed = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
     excess = sum(needed) + _GAP * len(needed) - width

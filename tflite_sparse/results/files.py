@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
@@ -27,6 +28,7 @@ class EncodingReport(Part):
         micro: of the target micro, what the file costs there.
         ethos_u: of the target ethos-u, the same.
         target_part: of other targets, the same.
+        contract: inputs and outputs of the new file.
         seconds: how long each stage took.
         cpu: CPU time of each process until the report was made.
     """
@@ -44,6 +46,7 @@ class EncodingReport(Part):
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None
+    contract: Contract | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
 

@@ -14,8 +14,8 @@ from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import export as tables
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 
 
