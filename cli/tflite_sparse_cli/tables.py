@@ -11,12 +11,14 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.stages.deliver import SPARSE
 from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
@@ -32,7 +34,11 @@ def show(report: Report, out: Path) -> None:
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
+    if report.contract is not None:
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {SPARSE}")
     print_lines(tables.verdicts(report))
+    if report.contract is not None:
+        print_lines(contract_words.pointer(report.contract, str(out / SPARSE)))
 
 
 def print_table(table: Table, title: str) -> None:

@@ -106,7 +106,7 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
-    contract: Contract | None = None
+    contract: Contract
 
     def is_for(self, target: str) -> bool:
         """Whether every runtime of a target loads the file; False where no runtime of it was asked."""

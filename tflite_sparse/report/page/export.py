@@ -12,10 +12,12 @@ from tflite_sparse.report.page import html
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 
@@ -65,9 +67,16 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        ports=None if report.contract is None else contract_words.ports(report.contract),
+        snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
+
+
+def _snippets(contract: Contract) -> list[tuple[str, str]]:
+    """The name of each language, and the code in it."""
+    return [(contract_words.LANGUAGES[language], code) for language, code in contract.snippets.items()]
 
 
 def _passed_words(report: Report, fitted: FitReport | None) -> str:

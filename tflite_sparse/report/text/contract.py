@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
-from tflite_sparse.results.contract import Contract, PixelCheck, Port, Range
+from tflite_sparse.results.contract import Contract, Language, PixelCheck, Port, Range
 
-LANGUAGES = {"python": "Python", "kotlin": "Kotlin", "c++": "C++"}
+LANGUAGES: dict[Language, str] = {"python": "Python", "kotlin": "Kotlin", "c++": "C++"}
 """Names for headings, by the key of a snippet."""
 
 _SHOWN_LABELS = 20
@@ -46,6 +47,25 @@ def pointer(contract: Contract, file: str) -> list[str]:
         return []
     names = "|".join(contract.snippets)
     return [f"Code that calls it: tflite-sparse inspect {file} --snippet {names}."]
+
+
+def code(contract: Contract, language: Language, file: str) -> str:
+    """Return the code in a language.
+
+    Raises:
+        ExecutionError: there is none.
+    """
+    found = contract.snippets.get(language)
+    if found is not None:
+        return found
+    name = LANGUAGES[language]
+    if not contract.snippets:
+        raise ExecutionError(f"{file}: there is no {name} code, for no runtime here loads it; inspect says why.")
+    others = ", ".join(LANGUAGES[each] for each in contract.snippets)
+    raise ExecutionError(
+        f"{file}: there is no {name} code, for its runtime lacks that API, a type of an input or output, or the file "
+        f"lacks a signature. There is {others}."
+    )
 
 
 def pixels(check: PixelCheck) -> str:
