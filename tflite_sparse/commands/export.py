@@ -16,7 +16,7 @@ from tflite_sparse import target_registry
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock
 from tflite_sparse.base.progress import Progress, Silent, Timed
-from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.measurement import contract, layer_errors
@@ -165,7 +165,7 @@ class _Export:
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
             done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
-            compared = pixel_check.compare(dense, samples)
+            compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
             return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
 
     def _check_folders(self) -> None:
@@ -201,7 +201,8 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layers = layer_errors.in_report(inside.layers)
+        layer_names = LayerNames(pruned.source.layers())
+        layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,
             *made.failures,
@@ -218,7 +219,7 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
-            tensors=[tensor_of(choice) for choice in made.choices],
+            tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
             float_layers=[name for names in converter.float_layers.values() for name in names],

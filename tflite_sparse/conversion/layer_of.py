@@ -30,6 +30,22 @@ def layer_of(tensors: Iterable[str], layers: Sequence[Layer]) -> Layer | None:
     return None
 
 
+class LayerNames:
+    """The names that layers have in their Keras model, by the names of tensors of a file.
+
+    Args:
+        layers: of the model.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = layers
+
+    def __call__(self, tensor: str) -> str:
+        """Return the path of a tensor's layer without the model's own name, ``"dense"``; empty if there is none."""
+        layer = layer_of([tensor], self._layers)
+        return "" if layer is None else layer.name.split("/", 1)[-1]
+
+
 def _is_below(scopes: Sequence[str], path: Sequence[str]) -> bool:
     start = list(scopes[: len(path)])
     numbered = all(map(_NUMBER.search, start))

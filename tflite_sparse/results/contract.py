@@ -79,9 +79,13 @@ class PixelCheck(Part):
         metric: of the scores, higher is better.
         samples: number of images.
         scores: one for each range.
+        alike: other ranges in which the model is as good, within chance: accuracy does not tell which one is right.
+        told: whether the user told the range.
     """
 
     fed: str
     metric: str
     samples: int
     scores: list[PixelScore]
+    alike: list[str] = []
+    told: bool = False

@@ -161,9 +161,13 @@ class Pruning(Part):
 
 
 class Tensor(Part):
-    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound."""
+    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound.
+
+    ``name`` is that of the tensor, ``layer`` that of its layer in the Keras model; empty if it is not known.
+    """
 
     name: str
+    layer: str = ""
     operator: str
     shape: tuple[int, ...]
     sparsity: float

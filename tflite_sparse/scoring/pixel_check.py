@@ -16,7 +16,7 @@ from tflite_sparse.sources import arrays, pixels
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 
-_MOST_SAMPLES = 100
+_MOST_SAMPLES, _AT_ONCE = 100, 20
 _CHANCE = 1e-3
 """Probability of a difference by chance, below which one range is said to fit better than another."""
 
@@ -34,12 +34,13 @@ class Found:
     fits: Pixels | None
 
 
-def compare(source: SourceModel, samples: Dataset) -> Found | None:
+def compare(source: SourceModel, samples: Dataset, *, told: bool) -> Found | None:
     """Score a float model on some test images in each range of pixels.
 
     Args:
         source: the model.
         samples: fitted to it.
+        told: whether the user told their range.
 
     Returns:
         None where the data are no images in a known range, have no labels, or the model takes integers; or where its
@@ -50,9 +51,7 @@ def compare(source: SourceModel, samples: Dataset) -> Found | None:
         return None
     chosen = arrays.spread(x, _MOST_SAMPLES)
     assert isinstance(chosen, np.ndarray)  # as x is
-    outputs = {
-        name: source.compute(pixels.converted(chosen, fed, name).astype(x.dtype, copy=False)) for name in pixels.RANGES
-    }
+    outputs = {name: _outputs(source, pixels.converted(chosen, fed, name), x.dtype) for name in pixels.RANGES}
     wanted = arrays.spread(labels, _MOST_SAMPLES)
     scored = {name: _scored(each, wanted) for name, each in outputs.items()}
     if any(each is None or not _is_share(each) for each in scored.values()):
@@ -63,6 +62,8 @@ def compare(source: SourceModel, samples: Dataset) -> Found | None:
         metric=scorer.scorer(outputs[fed], wanted).metric,
         samples=len(chosen),
         scores=[PixelScore(pixels=name, score=each.mean) for name, each in known.items()],
+        alike=[name for name in known if name != fed and not _is_better(known[fed], known[name])],
+        told=told,
     )
     best = max(known, key=lambda name: known[name].mean)
     return Found(check, best if _is_better(known[best], known[fed]) else None)
@@ -76,6 +77,12 @@ def refuse(check: PixelCheck, fits: Pixels, data: str) -> DataError:
         f"{check.samples} samples; in {fits} it has {scores[fits]:.3f}. Give `pixels={fits!r}` if the model was "
         f"trained on {fits}, or `pixels={check.fed!r}` to feed {check.fed} all the same."
     )
+
+
+def _outputs(source: SourceModel, x: np.ndarray, dtype: np.dtype) -> dict[str, np.ndarray]:
+    """The outputs of a model by name, a few images at a time: activations of large ones fill memory."""
+    parts = [source.compute(x[row : row + _AT_ONCE].astype(dtype, copy=False)) for row in range(0, len(x), _AT_ONCE)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _scored(outputs: Mapping[str, np.ndarray], labels: arrays.Arrays) -> Scored | None:

@@ -26,7 +26,7 @@ def checked(source: SourceModel, samples: Dataset, told: Pixels | None, progress
     Raises:
         DataError: nothing was told, and another range fits the model better by more than chance.
     """
-    found = pixel_check.compare(source, samples)
+    found = pixel_check.compare(source, samples, told=told is not None)
     if found is None:
         if samples.pixels is not None:
             progress.note(f"pixels: {samples.pixels}")

@@ -10,6 +10,9 @@ from tflite_sparse.results.contract import Contract, Language, PixelCheck, Port,
 LANGUAGES: dict[Language, str] = {"python": "Python", "kotlin": "Kotlin", "c++": "C++"}
 """Names for headings, by the key of a snippet."""
 
+AS_STORED = "0..255"
+"""The range of image files and ``uint8`` arrays, which nobody chose for the model."""
+
 _SHOWN_LABELS = 20
 
 
@@ -71,7 +74,13 @@ def code(contract: Contract, language: Language, file: str) -> str:
 def pixels(check: PixelCheck) -> str:
     """Return the range that was fed, and the scores of the float model in each, as a sentence."""
     scores = ", ".join(f"{each.score:.3f} in {each.pixels}" for each in check.scores)
-    return f"Pixels: fed as {check.fed}; {check.metric} of the float model on {check.samples} samples: {scores}."
+    found = f"Pixels: fed as {check.fed}; {check.metric} of the float model on {check.samples} samples: {scores}."
+    if check.told or check.fed != AS_STORED or not check.alike:
+        return found
+    return (
+        f"{found} WARNING: accuracy does not tell whether it was trained on {' or '.join([check.fed, *check.alike])}. "
+        f"The file takes {check.fed}, and so must the app; if that is wrong, give `pixels={check.alike[0]!r}`."
+    )
 
 
 def _row(kind: str, port: Port) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio,
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
-from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
 from tflite_sparse.results.files import EncodingReport
@@ -43,7 +43,7 @@ def tensors(report: Report | EncodingReport) -> Table:
     """Return a row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
-            shortened(tensor.name),
+            name,
             tensor.operator,
             "x".join(map(str, tensor.shape)),
             f"{tensor.sparsity:.3f}",
@@ -52,7 +52,7 @@ def tensors(report: Report | EncodingReport) -> Table:
             f"{tensor.entropy_bytes:,}",
             ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
         )
-        for tensor in report.tensors
+        for name, tensor in zip(shown(report.tensors), report.tensors, strict=True)
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
     cut = frozenset({"weight", "operator", "how"})
@@ -63,7 +63,7 @@ def layers(entries: Sequence[LayerError]) -> Table:
     """Return a row for each tensor inside the int8 file: its distance from the float32 file's."""
     rows = tuple(
         (
-            shortened(layer.name),
+            name,
             layer.operator,
             "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
             f"{layer.lost_db:.1f}",
@@ -71,7 +71,7 @@ def layers(entries: Sequence[LayerError]) -> Table:
             f"{layer.largest_difference:.3g}",
             f"{layer.share_of_range:.3f}",
         )
-        for layer in entries
+        for name, layer in zip(shown(entries), entries, strict=True)
     )
     headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
     cut = frozenset({"tensor", "operator"})
