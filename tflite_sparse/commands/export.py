@@ -201,7 +201,7 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layer_names = LayerNames(pruned.source.layers())
+        layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
         layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,

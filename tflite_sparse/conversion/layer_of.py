@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tflite_sparse.sources.source_model import Layer
 
@@ -35,13 +35,20 @@ class LayerNames:
 
     Args:
         layers: of the model.
+        ports: names of inputs and outputs, by those of their tensors.
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], ports: Mapping[str, str]) -> None:
         self._layers = layers
+        self._ports = ports
 
     def __call__(self, tensor: str) -> str:
-        """Return the path of a tensor's layer without the model's own name, ``"dense"``; empty if there is none."""
+        """Return the path of a tensor's layer without the model's own name, ``"dense"``; empty if it is not known.
+
+        An input or output has its own name.
+        """
+        if tensor in self._ports:
+            return self._ports[tensor]
         layer = layer_of([tensor], self._layers)
         return "" if layer is None else layer.name.split("/", 1)[-1]
 
