@@ -18,7 +18,6 @@ from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
-from tflite_sparse.stages.deliver import SPARSE
 from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
@@ -34,11 +33,12 @@ def show(report: Report, out: Path) -> None:
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
-    if report.contract is not None:
-        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {SPARSE}")
+    sparse = report.models.sparse
+    if report.contract is not None and sparse is not None:
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
     print_lines(tables.verdicts(report))
-    if report.contract is not None:
-        print_lines(contract_words.pointer(report.contract, str(out / SPARSE)))
+    if report.contract is not None and sparse is not None:
+        print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
 
 
 def print_table(table: Table, title: str) -> None:
