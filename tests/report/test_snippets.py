@@ -138,7 +138,7 @@ def test_python_computes_what_the_runtime_does(name, tmp_path):
     assert len(outputs) == len(found.outputs)
     for index, output in enumerate(outputs):
         np.testing.assert_array_equal(output, expected.real(index))
-        assert len(np.unique(output)) > 10
+        assert len(np.unique(output)) > 3
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "without a signature"])

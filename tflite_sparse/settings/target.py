@@ -54,7 +54,8 @@ class TargetSettings(Settings):
     )
     c_array: bool = Field(
         False,
-        description="For the target micro: write OUT.h and OUT.cc too, the file as an array, and app.cc, which runs it.",
+        description="For the target micro: also write OUT.h and OUT.cc, the file as an array, and app.cc, which runs "
+        "it.",
     )
     accelerator_config: str = Field(
         "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
