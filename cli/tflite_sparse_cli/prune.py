@@ -28,7 +28,19 @@ _SCAN = click.Option(
 )
 _DATA = data_option("Labelled data, as for export.", required=True)
 _ORDER = (
-    *("data", "output", "sparsity", "block", "scope", "schedule", "initial_sparsity", "begin", "end", "frequency"),
+    *(
+        "data",
+        "pixels",
+        "output",
+        "sparsity",
+        "block",
+        "scope",
+        "schedule",
+        "initial_sparsity",
+        "begin",
+        "end",
+        "frequency",
+    ),
     *("epochs", "batch_size", "learning_rate", "optimizer", "recipe", "allocate", "scan", "resume"),
     *("custom_objects", "builder", "seed"),
 )

@@ -11,9 +11,11 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse_cli.flags import as_typed
@@ -31,10 +33,15 @@ def show(report: Report, out: Path) -> None:
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
+    sparse = report.models.sparse
+    if report.contract is not None and sparse is not None:
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
     print_lines(tables.verdicts(report))
+    if report.contract is not None and sparse is not None:
+        print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
 
 
-def print_table(table: tables.Table, title: str) -> None:
+def print_table(table: Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
     table = replace(table, rows=tuple(tuple(map(as_typed, row)) for row in table.rows))
@@ -63,7 +70,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
 
 
-def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
+def _rich(table: Table, title: str, width: int) -> rich.table.Table:
     for heading in table.may_be_dropped:
         if sum(_widths(table, width)) + _GAP * len(table.headings) <= width:
             break
@@ -84,7 +91,7 @@ def _cut(cell: str, heading: str, size: int) -> str:
     return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
 
 
-def _widths(table: tables.Table, width: int) -> list[int]:
+def _widths(table: Table, width: int) -> list[int]:
     """Return the width of every column: as needed, or less for names and reasons if the table is too wide."""
     needed = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
     excess = sum(needed) + _GAP * len(needed) - width

@@ -12,27 +12,31 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.progress import Progress, Silent, Timed
-from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
-from tflite_sparse.flatbuffer import signature
-from tflite_sparse.measurement import layer_errors
+from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.measurement import contract, layer_errors
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
 from tflite_sparse.results import export as report_model
+from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
-from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring import pixel_check, user_metric
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import dataset, tensorflow_import
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
@@ -130,7 +134,7 @@ class _Export:
         source_pipeline.check_path(model)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
-            source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
+            source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
             masking = Masking(settings, self.progress)
             converter = Converter(settings, samples, self.progress)
@@ -143,7 +147,7 @@ class _Export:
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
-            return self._finish(pruned, dense, work)
+            return self._finish(pruned, dense, work, pixels)
 
     def of_pruned(
         self,
@@ -163,11 +167,14 @@ class _Export:
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
             done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
-            return self._finish(done, work / DENSE_INT8, work)
+            compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
+            return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        backend(self.settings.target).check_folder(self.settings.out, names)
         if self.settings.android_assets is not None:
             delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
@@ -180,13 +187,14 @@ class _Export:
             except ExecutionError as error:
                 raise ExecutionError(without(folder, str(error))) from error
 
-    def _finish(self, pruned: Pruned, dense: Path, work: Path) -> report_model.Report:
+    def _finish(self, pruned: Pruned, dense: Path, work: Path, pixels: PixelCheck | None) -> report_model.Report:
         """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         try:
-            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+            probes, promised = converter.probes(pruned.source), _contract(dense, converter)
+            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
@@ -195,7 +203,8 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layers = layer_errors.in_report(inside.layers)
+        layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
+        layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,
             *made.failures,
@@ -212,7 +221,7 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
-            tensors=[tensor_of(choice) for choice in made.choices],
+            tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
             float_layers=[name for names in converter.float_layers.values() for name in names],
@@ -225,6 +234,8 @@ class _Export:
             time_step=_time_step(converter.time_step, dense),
             warnings=list(self.progress.warnings),
             io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
+            contract=made.contract,
+            pixels=pixels,
             seconds=self.progress.seconds,
             cpu=self.spent(),
         )
@@ -249,6 +260,15 @@ def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
     if not found:
         return ""
     return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
+
+
+def _contract(file: Path, converter: Converter) -> Contract:
+    """Inputs and outputs of a file, with what the data tell of them."""
+    samples = converter.samples
+    if samples is None:
+        return contract.of_model(serde.read(file))
+    data = samples.x_train if converter.time_step is None else {INPUT: alone(samples.x_train)}
+    return contract.of_model(serde.read(file), data, pixels=samples.pixels, labels=samples.labels)
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

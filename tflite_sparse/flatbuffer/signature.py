@@ -75,6 +75,13 @@ def names_in(model: Model) -> Names:
     return Names(_names(graph, graph.inputs, entries[0]), _names(graph, graph.outputs, entries[1]))
 
 
+def by_tensor(model: Model) -> dict[str, str]:
+    """The same names by those of the tensors."""
+    graph, names = model.subgraphs[0], names_in(model)
+    pairs = [*zip(graph.inputs, names.inputs, strict=True), *zip(graph.outputs, names.outputs, strict=True)]
+    return {text(graph.tensors[int(index)].name): name for index, name in pairs}
+
+
 def _names(graph: SubGraph, indices: np.ndarray, entries: Iterable[TensorMap] | None) -> tuple[str, ...]:
     named: dict[int, list[str]] = defaultdict(list)  # one tensor may have several names
     for entry in entries or ():

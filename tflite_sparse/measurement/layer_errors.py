@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,6 +206,11 @@ def _is_float(graph: Graph, index: int) -> bool:
     return dtype_of(graph.tensor(index)) == np.float32
 
 
-def in_report(found: Iterable[LayerError]) -> list[layers.LayerError]:
-    """Return the report's entries, in the same order."""
-    return [layers.LayerError(**dataclasses.asdict(each)) for each in found]
+def in_report(found: Iterable[LayerError], layer_of: Callable[[str], str]) -> list[layers.LayerError]:
+    """Return the report's entries, in the same order.
+
+    Args:
+        found: the tensors.
+        layer_of: returns the layer of a tensor by its name, as the Keras model calls it; empty if it is not known.
+    """
+    return [layers.LayerError(layer=layer_of(each.name), **dataclasses.asdict(each)) for each in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.part import Part
 
 
@@ -91,6 +92,7 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
+    ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
     """
 
     version: Literal[1] = 1
@@ -104,6 +106,7 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
+    contract: Contract
 
     def is_for(self, target: str) -> bool:
         """Return whether every runtime of a target loads the file; False if none was tried."""

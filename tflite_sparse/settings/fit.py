@@ -25,6 +25,8 @@ from tflite_sparse.settings.shared import (
     ConversionSettings,
     OutOptions,
     OutSettings,
+    PixelOptions,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     SourceOptions,
@@ -35,7 +37,9 @@ from tflite_sparse.settings.shared import (
 from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
-class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
+class FitOptions(
+    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False
+):
     """Keywords of :func:`tflite_sparse.fit`."""
 
     budget: int | str | None
@@ -51,7 +55,7 @@ class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, Tra
     resume: bool
 
 
-class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class FitSettings(PixelSettings, SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
     """Settings of :func:`tflite_sparse.fit`."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(

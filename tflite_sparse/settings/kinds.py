@@ -32,6 +32,7 @@ Recurrent = Literal["auto", "loop", "unroll", "step"]
 Schedule = Literal["polynomial", "constant"]
 Scope = Literal["layer", "global"]
 Grid = Literal["full", "families"]
+Pixels = Literal["0..255", "0..1", "-1..1"]
 Kernels = Literal["default", "builtin"]
 
 Count = Annotated[int, Field(ge=1)]

@@ -10,7 +10,14 @@ from typing_extensions import TypedDict
 
 from tflite_sparse.settings.base import Flag, Settings
 from tflite_sparse.settings.kinds import AnyPath, Count, CountFromZero, Schedule, Scope, Seed, Sparsity
-from tflite_sparse.settings.shared import SourceOptions, SourceSettings, TrainingOptions, TrainingSettings
+from tflite_sparse.settings.shared import (
+    PixelOptions,
+    PixelSettings,
+    SourceOptions,
+    SourceSettings,
+    TrainingOptions,
+    TrainingSettings,
+)
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -60,7 +67,7 @@ class PruningSettings(Settings):
     )
 
 
-class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
+class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, PixelOptions, total=False):
     """Keywords of :func:`tflite_sparse.prune`."""
 
     epochs: int
@@ -71,7 +78,7 @@ class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
     seed: int
 
 
-class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
+class PruneSettings(PixelSettings, SourceSettings, TrainingSettings, PruningSettings):
     """Settings of :func:`tflite_sparse.prune`."""
 
     epochs: Count = Field(10, description="Epochs of training.")

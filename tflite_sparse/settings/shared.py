@@ -18,6 +18,7 @@ from tflite_sparse.settings.kinds import (
     InputShapes,
     LearningRate,
     Metric,
+    Pixels,
     Recurrent,
 )
 
@@ -100,6 +101,22 @@ class SourceSettings(Settings):
         None,
         description="Where `model` is an .h5 file with weights only: a function without arguments that returns the "
         "built Keras model (Keras 2 or 3). It is run.",
+    )
+
+
+class PixelOptions(TypedDict, total=False):
+    """Keywords of :class:`PixelSettings`."""
+
+    pixels: Pixels | None
+
+
+class PixelSettings(Settings):
+    """How images are fed."""
+
+    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+        None,
+        description="Range of pixels that `model` takes; images are scaled to it. Folders of images and uint8 arrays "
+        "have 0..255.",
     )
 
 

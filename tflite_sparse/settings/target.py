@@ -52,7 +52,11 @@ class TargetSettings(Settings):
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
     )
-    c_array: bool = Field(False, description="For the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    c_array: bool = Field(
+        False,
+        description="For the target micro: also write OUT.h and OUT.cc, the file as an array, and app.cc, which runs "
+        "it.",
+    )
     accelerator_config: str = Field(
         "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
     )

@@ -37,6 +37,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import FIT_JSON
 
@@ -101,7 +102,9 @@ class _Fit:
                     f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
             source, _ = prunable.trainable(given)
-            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed, settings.pixels)
+            if not is_new:
+                pixel_stage.checked(source, samples, settings.pixels, self.progress)
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tflite_sparse.measurement.mask_pictures import MaskPicture
@@ -12,10 +12,12 @@ from tflite_sparse.report.page import html
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text.export import Table
-from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 
@@ -40,6 +42,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         masks: of the largest weights, see :func:`tflite_sparse.measurement.mask_pictures.of_file`.
         fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
+    layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
     return html.render(
         "export.html.j2",
         title=report.model,
@@ -60,14 +63,21 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         layers=_layers(report),
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
-        masks=[_mask(picture) for picture in masks],
+        masks=[_mask(picture, layers) for picture in masks],
         bench=latency_tables.files(report.measured) if report.measured else None,
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        ports=None if report.contract is None else contract_words.ports(report.contract),
+        snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
+
+
+def _snippets(contract: Contract) -> list[tuple[str, str]]:
+    """The name of each language, and the code in it."""
+    return [(contract_words.LANGUAGES[language], code) for language, code in contract.snippets.items()]
 
 
 def _passed_words(report: Report, fitted: FitReport | None) -> str:
@@ -206,24 +216,25 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, object]:
 
 
 def _layers(report: Report) -> list[dict[str, object]]:
+    named = zip(shown(report.tensors), report.tensors, strict=True)
     longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
     return [
         {
             **tensor.model_dump(),
-            "name": shortened(tensor.name),
+            "name": name,
             "shape": "x".join(map(str, tensor.shape)),
             "how": ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
             "dense_share": tensor.dense_bytes / longest,
             "stored_share": tensor.encoded_bytes / longest,
         }
-        for tensor in sorted(report.tensors, key=lambda each: -each.dense_bytes)
+        for name, tensor in sorted(named, key=lambda each: -each[1].dense_bytes)
     ]
 
 
-def _mask(picture: MaskPicture) -> dict[str, object]:
+def _mask(picture: MaskPicture, layers: Mapping[str, str]) -> dict[str, object]:
     shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
     return {
-        "name": picture.name,
+        "name": layers.get(picture.name, picture.name),
         "shape": "x".join(map(str, picture.shape)),
         "uri": html.data_uri(picture.png),
         "rows": picture.rows,

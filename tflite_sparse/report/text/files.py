@@ -8,8 +8,8 @@ import math
 from tflite_sparse.report.text import ratio
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.inspection import DENSE, Inspection
 from tflite_sparse.target_registry import TARGETS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.fit import FitReport
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.latency import BenchReport
 
 
