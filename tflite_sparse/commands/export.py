@@ -32,7 +32,7 @@ from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
-from tflite_sparse.sources import dataset, tensorflow_import
+from tflite_sparse.sources import data_spec, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
@@ -59,8 +59,8 @@ def export(
     Args:
         model: a path (``.keras``, ``.h5``, ``.hdf5``, SavedModel folder), a Keras model of either generation (its
             weights are as before when this returns), or None: the demo network is trained on ``data``.
-        data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
-            or None: float32 without accuracy (with the demo network: ``mnist-5k``).
+        data: a specification (:data:`tflite_sparse.sources.data_spec.FORMS`), a ``Dataset``, arrays ``x`` or
+            ``(x, y)``, or None: float32 without accuracy (with the demo network: ``mnist-5k``).
         progress: receives stages and notes.
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
@@ -75,7 +75,7 @@ def export(
     """
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
-        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
+        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {data_spec.FORMS}.")
     with cpu_clock.started() as spent:
         return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
@@ -125,7 +125,7 @@ class _Export:
         settings = self.settings
         self._check_folders()
         rules = rules_of(settings)
-        source_pipeline.check_path(model)
+        source_pipeline.check_paths(model, data)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
             source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)

@@ -12,12 +12,13 @@ from tflite_sparse.pruning import recipe, repeatable
 from tflite_sparse.pruning.plan import Planner, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.settings import PruneSettings
-from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources import data_spec, dataset, keras_model
 from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.stages.load import check_paths
 
 
 def load(path: Path, data: object, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
@@ -32,6 +33,7 @@ def load(path: Path, data: object, settings: PruneSettings, progress: Progress) 
     Raises:
         InputError: model or data cannot be used for training.
     """
+    check_paths(path, data)
     with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
         samples = samples_for(source, data, settings.seed, on_step)
@@ -62,7 +64,7 @@ def samples_for(source: KerasSource, data: object, seed: int, on_step: Step = ig
     """
     samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
     if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {data_spec.FORMS}.")
     return samples
 
 

@@ -38,6 +38,7 @@ from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import FIT_JSON
+from tflite_sparse.stages.load import check_paths
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -87,6 +88,7 @@ class _Fit:
     def run(self, model: object, data: object) -> FitReport:
         settings = self.settings
         self._check_out(model)
+        check_paths(model, data)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
         tensorflow_import.start(self.progress)

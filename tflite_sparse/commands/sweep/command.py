@@ -29,6 +29,7 @@ from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.sweep import Measured, Point, PointFile, SweepReport
 from tflite_sparse.settings import SweepOptions, SweepSettings
 from tflite_sparse.settings.keywords import takes
+from tflite_sparse.sources import data_spec
 from tflite_sparse.stages import deliver as delivery
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
@@ -106,6 +107,7 @@ class _Sweep:
         settings, grid = self.settings, places(self.settings)
         if self.data is None:
             raise SettingsError("a sweep needs labelled data: give `data`.")
+        data_spec.check(self.data)
         delivery.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
         with self.progress.stage("check"):
             facts: Facts = child.call(
