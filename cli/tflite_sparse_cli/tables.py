@@ -12,16 +12,15 @@ from rich.console import Console
 from rich.text import Text
 
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse_cli.column_widths import fitted
 from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
-_GAP = 3
-_NAMES = frozenset({"weight", "constant", "tensor"})
-_NARROWEST_CUT = 8
 
 
 def show(report: Report, out: Path) -> None:
@@ -31,6 +30,8 @@ def show(report: Report, out: Path) -> None:
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
+    if report.measured is not None:
+        print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
     print_lines(tables.verdicts(report))
 
 
@@ -64,35 +65,13 @@ def _console() -> Console:
 
 
 def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
-    for heading in table.may_be_dropped:
-        if sum(_widths(table, width)) + _GAP * len(table.headings) <= width:
-            break
-        table = table.without(heading)
+    table, sizes = fitted(table, width)
     result = rich.table.Table(title=Text(title), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    sizes = _widths(table, width)
     for heading, size in zip(table.headings, sizes, strict=True):
-        justify = "left" if heading in table.left else "right"
-        result.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=size)  # type: ignore[arg-type]
+        is_left = heading in table.left
+        result.add_column(
+            Text(heading), justify="left" if is_left else "right", vertical="top", overflow="fold", width=size
+        )
     for row in table.rows:
-        cells = (_cut(*each) for each in zip(row, table.headings, sizes, strict=True))
-        result.add_row(*map(Text, cells))
+        result.add_row(*map(Text, row))
     return result
-
-
-def _cut(cell: str, heading: str, size: int) -> str:
-    """Names tell most at their end; all else is cut there by the table itself."""
-    return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
-
-
-def _widths(table: tables.Table, width: int) -> list[int]:
-    """Every column as wide as it needs; where that is too much, names and reasons are cut, numbers never."""
-    needed = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
-    excess = sum(needed) + _GAP * len(needed) - width
-    cut = [i for i, heading in enumerate(table.headings) if heading in table.may_be_cut]
-    while excess > 0 and cut:
-        widest = max(cut, key=lambda i: needed[i])
-        if needed[widest] <= _NARROWEST_CUT:
-            break
-        needed[widest] -= 1
-        excess -= 1
-    return needed

@@ -24,14 +24,14 @@ class Table:
         headings: of the columns.
         rows: one cell for each heading.
         left: headings of left-aligned columns; the others hold numbers.
-        may_be_cut: headings of columns that may be shortened for lack of room.
-        may_be_dropped: headings of columns that are then left out, in this order.
+        may_wrap: headings of columns of text that may go over several lines for lack of room.
+        may_be_dropped: headings of columns that are left out before that gets hard to read, in this order.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: frozenset[str]
-    may_be_cut: frozenset[str] = frozenset()
+    may_wrap: frozenset[str] = frozenset()
     may_be_dropped: tuple[str, ...] = ()
 
     def without(self, heading: str) -> Table:
@@ -60,7 +60,8 @@ def files(report: Report) -> Table:
                 )
             )
     headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
-    return Table(headings, tuple(rows), frozenset({"model", "file"}))
+    names = frozenset({"model", "file"})
+    return Table(headings, tuple(rows), names, names, ("gzip bytes", "model", "zeros"))
 
 
 def tensors(report: Report | EncodingReport) -> Table:
@@ -79,8 +80,8 @@ def tensors(report: Report | EncodingReport) -> Table:
         for tensor in report.tensors
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
-    cut = frozenset({"weight", "operator", "how"})
-    return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
+    text = frozenset({"weight", "operator", "how"})
+    return Table(headings, rows, text | {"shape"}, text, ("bound B", "operator"))
 
 
 def layers(entries: Sequence[LayerError]) -> Table:
@@ -98,8 +99,8 @@ def layers(entries: Sequence[LayerError]) -> Table:
         for layer in entries
     )
     headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
-    cut = frozenset({"tensor", "operator"})
-    return Table(headings, rows, cut, cut, ("largest", "operator"))
+    text = frozenset({"tensor", "operator"})
+    return Table(headings, rows, text, text, ("largest", "operator"))
 
 
 def layers_compared(report: Report) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.export import Table
 from tflite_sparse.results.export import Report
 
@@ -24,6 +25,7 @@ def render(report: Report) -> str:
         table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_layers(report),
+        *_measured(report),
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -38,6 +40,13 @@ def _layers(report: Report) -> list[str]:
         f"In execution order; {tables.layers_compared(report)}. `SNR dB` includes the error of all operators up to "
         "this one; `lost dB` is the loss by this one.",
     ]
+
+
+def _measured(report: Report) -> list[str]:
+    if report.measured is None:
+        return []
+    about = f"Measured on the machine that made this report: {latency_tables.title(report.measured)}."
+    return ["## Latency and memory", table(latency_tables.files(report.measured)), about]
 
 
 def table(cells: Table) -> str:
