@@ -40,7 +40,7 @@ from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
@@ -124,6 +124,7 @@ class _Export:
     def run(self, model: object, data: object) -> report_model.Report:
         settings = self.settings
         self._check_folders()
+        delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
         source_pipeline.check_paths(model, data)
         tensorflow_import.start(self.progress)

@@ -164,7 +164,7 @@ class MagnitudePruning(Hooks):
             kept = weights = 0
             for each in self._masked:
                 values = each.values()
-                kept, weights = kept + np.count_nonzero(values), weights + values.size
+                kept, weights = kept + int(np.count_nonzero(values)), weights + values.size
                 if np.any(values[~each.read()]):
                     optimizer = type(self.model.optimizer).__name__
                     raise ModelError(

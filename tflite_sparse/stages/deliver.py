@@ -24,6 +24,8 @@ REPORT_HTML = "report.html"
 SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
 SWEEP_POINTS = "points"
 """The folder of a sweep's points, beside its report."""
+_COMMANDS = {FIT_JSON: "fit", SWEEP_JSON: "sweep", REPORT_JSON: "export"}
+"""What writes each report; a folder of ``fit`` has that of ``export`` too."""
 _STEM = Path(SPARSE).stem
 ALL_FILES = (
     DENSE_FLOAT32,
@@ -61,6 +63,26 @@ def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_
         files.temporary_name_beside(nearest / "probe").unlink()
     except OutputError as error:
         raise OutputError(f"cannot write to `{setting}` {folder}: {error.__cause__}.") from error
+
+
+def check_no_result_of(reports: Iterable[str], folder: Path) -> None:
+    """Refuse a folder that holds the result of another command: its files would seem to belong to the new one.
+
+    They are not deleted, because a fitted model or a sweep takes long to make.
+
+    Args:
+        reports: names of the reports that other commands write.
+        folder: where to.
+
+    Raises:
+        OutputError: it holds one of them.
+    """
+    for name in reports:
+        if (folder / name).is_file():
+            raise OutputError(
+                f"{folder} holds the result of {_COMMANDS[name]} ({name}), which does not belong to this one: choose "
+                "another `out`, or empty the folder."
+            )
 
 
 def delivered(models: report_model.Models) -> list[str]:

@@ -37,7 +37,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import FIT_JSON
+from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
 from tflite_sparse.stages.load import check_paths
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
@@ -134,6 +134,7 @@ class _Fit:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
         delivery.check_folder(out)
+        delivery.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")

@@ -109,6 +109,7 @@ class _Sweep:
             raise SettingsError("a sweep needs labelled data: give `data`.")
         data_spec.check(self.data)
         delivery.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
+        delivery.check_no_result_of((delivery.FIT_JSON, delivery.REPORT_JSON), settings.out)
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.commands.sweep.point:check",
