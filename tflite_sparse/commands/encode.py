@@ -16,7 +16,8 @@ from tflite_sparse.backends.protocol import FileJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import child, cpu_clock
 from tflite_sparse.base.atomic_files import make_folder, replacing
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder
@@ -60,7 +61,7 @@ def encode(
         raise OutputError(
             f"cannot write {destination}: {checked.target} writes another file of this name. Call it *.tflite."
         )
-    timed = Timed(progress or Silent())
+    timed = Timed(chosen(progress))
     source_bytes = _size(source)
     child.prepare()
     with cpu_clock.started() as spent, replacing(destination) as temporary, _folder() as folder:
@@ -125,7 +126,7 @@ def decode(
     """
     source, destination = Path(source), Path(destination)
     checked = DecodeSettings(**settings)
-    timed = Timed(progress or Silent())
+    timed = Timed(chosen(progress))
     child.prepare()
     source_bytes = _size(source)
     with replacing(destination) as temporary:

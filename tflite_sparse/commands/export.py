@@ -13,7 +13,8 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from tflite_sparse.base import cpu_clock
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.flatbuffer import signature
@@ -111,7 +112,7 @@ def export_pruned(
 
 
 def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
-    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()), spent)
+    return _Export(settings, user_metric.named(settings.metric), Timed(chosen(progress)), spent)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing_extensions import Unpack
 
 from tflite_sparse.backends.protocol import InspectedFile
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import kept_mask
@@ -55,7 +56,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         SettingsError: a setting is unknown, or a shape does not fit.
     """
     input_shapes = InspectSettings(**settings).input_shapes
-    path, progress = Path(file), progress or Silent()
+    path, progress = Path(file), chosen(progress)
     model = serde.read(path)
     file_bytes = path.stat().st_size
     archive = serde.archive_of(path)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from tflite_sparse.base.atomic_files import write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import export as pipeline
 from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as report_pipeline
@@ -77,7 +78,7 @@ def fit(
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """
-    return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
+    return _Fit(FitSettings(**settings), Timed(chosen(progress))).run(model, data)
 
 
 @dataclass

@@ -17,7 +17,8 @@ from typing_extensions import Unpack
 from tflite_sparse.base import child
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.sweep import point_progress
 from tflite_sparse.commands.sweep.point import Facts, Job, Place
 from tflite_sparse.errors import OutputError, SettingsError, TfliteSparseError, one_line
@@ -69,7 +70,7 @@ def sweep(
         InputError: builder, data, settings or output folder cannot be used, or what is in the folder was made with
             other settings; no point was trained.
     """
-    return _Sweep(SweepSettings(**settings), Timed(progress or Silent()), model, data).run()
+    return _Sweep(SweepSettings(**settings), Timed(chosen(progress)), model, data).run()
 
 
 def places(settings: SweepSettings) -> list[Place]:
