@@ -74,7 +74,8 @@ def test_every_part_is_there(folder, visit):
     assert page.title() == "net.keras"
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
-        "Size", "Accuracy", "Layers", "Masks", "Latency and memory", "Training", "Verification", "Settings and stages",
+        "Size", "Accuracy", "Layers", "Operators", "Masks", "Values", "Latency and memory", "Training", "Verification",
+        "Settings and stages", "Made by",
     ]  # fmt: skip
     text = page.locator("main").inner_text()
     assert "All gates passed." in text

@@ -40,6 +40,7 @@ from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
+from tflite_sparse.stages import provenance
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
@@ -227,6 +228,7 @@ class _Export:
             io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
             seconds=self.progress.seconds,
             cpu=self.spent(),
+            provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
         )
         is_verified = SPARSE in delivery.delivered(report.models)
         elsewhere = self._android_assets(paths, samples) if is_verified else {}

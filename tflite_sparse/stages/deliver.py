@@ -10,7 +10,8 @@ from pathlib import Path
 from tflite_sparse import target_registry
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
-from tflite_sparse.measurement import mask_pictures
+from tflite_sparse.measurement import file_contents
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.report.text import markdown
 from tflite_sparse.results import export as report_model
@@ -113,8 +114,8 @@ def deliver(
     contents |= {out / name: content for name, content in more.items()}
     contents[out / REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[out / REPORT_MARKDOWN] = markdown.render(report).encode()
-    pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else []
-    contents[out / REPORT_HTML] = export_page.render(report, pictures).encode()
+    inside = file_contents.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else FileContents()
+    contents[out / REPORT_HTML] = export_page.render(report, inside).encode()
     left = {out / name for name in _left_by_an_earlier_run(out)}
     contents |= elsewhere or {}
     made: list[Path] = []

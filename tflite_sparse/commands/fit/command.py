@@ -273,7 +273,9 @@ class _Fit:
             accuracy=None if models.sparse is None else models.sparse.accuracy,
             dense_interval=models.dense_float32.interval,
             interval=None if models.sparse is None else models.sparse.interval,
-            compared=None if exported.accuracy is None else exported.accuracy.model_copy(update={"confusion": []}),
+            compared=None
+            if exported.accuracy is None
+            else exported.accuracy.model_copy(update={"confusion": [], "wrong": []}),
             gates=report_model.Gates(passed=not failures, failures=failures),
             warnings=rounds.warnings,
             seconds=self.progress.seconds,
@@ -285,6 +287,11 @@ class _Fit:
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
         report_pipeline.rebuild_report(out)
+
+
+def _without_samples(accuracy: report_model.Accuracy) -> report_model.Accuracy:
+    """The comparison alone; the report of the export has the rest."""
+    return accuracy.model_copy(update={"confusion": [], "wrong": []})
 
 
 def _block(words: str) -> Structure:
