@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from tflite_sparse.errors import TfliteSparseError, one_line
 from tflite_sparse_cli.flags import in_flags, names_of
@@ -58,6 +59,12 @@ class _Program(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"tflite_sparse_cli.{cmd_name}"), cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands and options, without importing the commands."""
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        found = [CompletionItem(name, help=words) for name, words in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands for help, without importing them."""
@@ -114,7 +121,17 @@ class _Ending:
         os._exit(self.status)
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_COMPLETION = """\b
+Complete commands, options and data sets in your shell: put into its start file
+  bash: eval "$(_TFLITE_SPARSE_COMPLETE=bash_source tflite-sparse)"
+  zsh:  eval "$(_TFLITE_SPARSE_COMPLETE=zsh_source tflite-sparse)"
+  fish: _TFLITE_SPARSE_COMPLETE=fish_source tflite-sparse | source
+"""
+
+
+@click.group(
+    cls=_Program, epilog=_COMPLETION, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="tflite-sparse", prog_name="tflite-sparse")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

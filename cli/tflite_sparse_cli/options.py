@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.sources.built_in_data import LOADERS
 from tflite_sparse_cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -28,7 +30,14 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress and no no
 
 def data_option(words: str, *, required: bool = False) -> click.Option:
     """Return the option ``--data`` with a command's help text."""
-    return click.Option(["--data"], metavar="SPEC", required=required, help=words)
+    return click.Option(["--data"], metavar="SPEC", required=required, help=words, shell_complete=_complete_data)
+
+
+def _complete_data(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return names of built-in data sets, else files."""
+    del context, option
+    names = [CompletionItem(name) for name in LOADERS if name.startswith(incomplete)]
+    return names if incomplete and names else [*names, CompletionItem(incomplete, type="file")]
 
 
 def output_file() -> click.Option:

@@ -13,17 +13,16 @@ from rich.text import Text
 
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse_cli.column_widths import fitted
 from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
-_GAP = 3
-_NAMES = frozenset({"weight", "constant", "tensor"})
-_NARROWEST_CUT = 8
 
 
 def show(report: Report, out: Path) -> None:
@@ -36,6 +35,8 @@ def show(report: Report, out: Path) -> None:
     sparse = report.models.sparse
     if report.contract is not None and sparse is not None:
         print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
+    if report.measured is not None:
+        print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
     print_lines(tables.verdicts(report))
     if report.contract is not None and sparse is not None:
         print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
@@ -71,35 +72,13 @@ def _console() -> Console:
 
 
 def _rich(table: Table, title: str, width: int) -> rich.table.Table:
-    for heading in table.may_be_dropped:
-        if sum(_widths(table, width)) + _GAP * len(table.headings) <= width:
-            break
-        table = table.without(heading)
+    table, sizes = fitted(table, width)
     result = rich.table.Table(title=Text(title), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    sizes = _widths(table, width)
     for heading, size in zip(table.headings, sizes, strict=True):
-        justify = "left" if heading in table.left else "right"
-        result.add_column(Text(heading), justify=justify, no_wrap=True, overflow="ellipsis", width=size)  # type: ignore[arg-type]
+        is_left = heading in table.left
+        result.add_column(
+            Text(heading), justify="left" if is_left else "right", vertical="top", overflow="fold", width=size
+        )
     for row in table.rows:
-        cells = (_cut(*each) for each in zip(row, table.headings, sizes, strict=True))
-        result.add_row(*map(Text, cells))
+        result.add_row(*map(Text, row))
     return result
-
-
-def _cut(cell: str, heading: str, size: int) -> str:
-    """Cut names at the start, because they differ at the end; the table itself cuts other cells at the end."""
-    return f"…{cell[1 - size :]}" if heading in _NAMES and len(cell) > size else cell
-
-
-def _widths(table: Table, width: int) -> list[int]:
-    """Return the width of every column: as needed, or less for names and reasons if the table is too wide."""
-    needed = [max(map(len, column)) for column in zip(table.headings, *table.rows, strict=True)]
-    excess = sum(needed) + _GAP * len(needed) - width
-    cut = [i for i, heading in enumerate(table.headings) if heading in table.may_be_cut]
-    while excess > 0 and cut:
-        widest = max(cut, key=lambda i: needed[i])
-        if needed[widest] <= _NARROWEST_CUT:
-            break
-        needed[widest] -= 1
-        excess -= 1
-    return needed

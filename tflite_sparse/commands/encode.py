@@ -16,7 +16,8 @@ from tflite_sparse.backends.protocol import FileJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import child, cpu_clock
 from tflite_sparse.base.atomic_files import make_folder, replacing
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import contract
@@ -64,7 +65,7 @@ def encode(
     if len(set(extra_files)) < len(extra_files):
         raise OutputError(f"cannot write {destination}: two files beside it would have one name. Call it otherwise.")
     backend(checked.target).check_folder(destination.parent, extra_files)
-    timed = Timed(progress or Silent())
+    timed = Timed(chosen(progress))
     source_bytes = _size(source)
     promised = contract.of_model(serde.read(source))
     child.prepare()
@@ -131,7 +132,7 @@ def decode(
     """
     source, destination = Path(source), Path(destination)
     checked = DecodeSettings(**settings)
-    timed = Timed(progress or Silent())
+    timed = Timed(chosen(progress))
     child.prepare()
     source_bytes = _size(source)
     with replacing(destination) as temporary:

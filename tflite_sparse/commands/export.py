@@ -15,7 +15,8 @@ from typing_extensions import Unpack
 from tflite_sparse import target_registry
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock, extras
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
@@ -35,7 +36,7 @@ from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
-from tflite_sparse.sources import dataset, tensorflow_import
+from tflite_sparse.sources import data_spec, tensorflow_import
 from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
@@ -43,8 +44,9 @@ from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
+from tflite_sparse.stages import provenance
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
@@ -63,8 +65,8 @@ def export(
     Args:
         model: a path (``.keras``, ``.h5``, ``.hdf5``, SavedModel folder), a Keras model of either generation (its
             weights are as before when this returns), or None: the demo network is trained on ``data``.
-        data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
-            or None: float32 without accuracy (with the demo network: ``mnist-5k``).
+        data: a specification (:data:`tflite_sparse.sources.data_spec.FORMS`), a ``Dataset``, arrays ``x`` or
+            ``(x, y)``, or None: float32 without accuracy (with the demo network: ``mnist-5k``).
         progress: receives stages and notes.
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
@@ -81,7 +83,7 @@ def export(
     extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
-        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
+        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {data_spec.FORMS}.")
     with cpu_clock.started() as spent:
         return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
@@ -117,7 +119,7 @@ def export_pruned(
 
 
 def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
-    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()), spent)
+    return _Export(settings, user_metric.named(settings.metric), Timed(chosen(progress)), spent)
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ class _Export:
     def run(self, model: object, data: object) -> report_model.Report:
         settings = self.settings
         self._check_folders()
+        delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
-        source_pipeline.check_path(model)
+        source_pipeline.check_paths(model, data)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
             source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
@@ -238,6 +241,7 @@ class _Export:
             pixels=pixels,
             seconds=self.progress.seconds,
             cpu=self.spent(),
+            provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
         )
         is_verified = SPARSE in delivery.delivered(report.models)
         elsewhere = self._android_assets(paths, samples) if is_verified else {}

@@ -14,10 +14,12 @@ from typing_extensions import Unpack
 
 from tflite_sparse.backends.protocol import Inspected, InspectedFile
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import kept_mask
+from tflite_sparse.codecs.layout_words import in_plain_words
 from tflite_sparse.codecs.names import CODECS
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
@@ -56,7 +58,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         SettingsError: a setting is unknown, or a shape does not fit.
     """
     input_shapes = InspectSettings(**settings).input_shapes
-    path, progress = Path(file), progress or Silent()
+    path, progress = Path(file), chosen(progress)
     model = serde.read(path)
     file_bytes = path.stat().st_size
     archive = serde.archive_of(path)
@@ -114,10 +116,11 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 result = decoded[index]
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
-                layout = f"DECODE, {CODECS[result.codec].words}"
+                layout = words = f"DECODE, {CODECS[result.codec].words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
-                layout = layout_of(graph, index).in_words()
+                found = layout_of(graph, index)
+                layout, words = found.in_words(), in_plain_words(found, readers.get(index, ()))
             else:
                 continue
             stored = sum(_new_bytes(vector, seen) for vector in parts)
@@ -132,6 +135,7 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 dtype=type_name(tensor),
                 sparsity=None if mask is None or mask.size == 0 else 1 - np.count_nonzero(mask) / mask.size,
                 layout=layout if stored else f"{layout}, shared",
+                stored_as=words if stored else f"{words}, shared",
                 dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,
                 stored_bytes=stored,
                 entropy_bytes=None if values is None else entropy_bytes(values, zeros),

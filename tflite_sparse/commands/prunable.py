@@ -13,13 +13,14 @@ from tflite_sparse.pruning.plan import Planner, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.settings import PruneSettings
 from tflite_sparse.settings.kinds import Pixels
-from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources import data_spec, dataset, keras_model
 from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.stages import pixels as pixel_stage
+from tflite_sparse.stages.load import check_paths
 
 
 def load(path: Path, data: object, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
@@ -34,6 +35,7 @@ def load(path: Path, data: object, settings: PruneSettings, progress: Progress) 
     Raises:
         InputError: model or data cannot be used for training.
     """
+    check_paths(path, data)
     with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
         samples = samples_for(source, data, settings.seed, settings.pixels, on_step)
@@ -68,7 +70,7 @@ def samples_for(
     named = Signature(source.inputs(), source.outputs())
     samples = dataset.of_model(data, named, seed=seed, pixels=pixels, on_step=on_step)
     if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {data_spec.FORMS}.")
     return samples
 
 

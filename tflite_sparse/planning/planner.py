@@ -10,6 +10,7 @@ import numpy as np
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import Layout, kept_mask, nonzero_mask
+from tflite_sparse.codecs.layout_words import in_plain_words
 from tflite_sparse.flatbuffer.graph import (
     Graph,
     Use,
@@ -133,13 +134,14 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
     best, form = min(offers, key=lambda each: (each[0].nbytes, each[0].overhead_bytes))
     if best.nbytes >= values.nbytes:
         return stays_dense(f"sparse it would take {best.nbytes:,} bytes")
+    words = best.stored if best.layout is None else in_plain_words(best.layout, dense.operators)
     return replace(
         dense,
         layout=best.layout,
         stored=best.stored,
         form=form,
         encoded_bytes=best.nbytes,
-        reason="; ".join(filter(None, (best.stored, form.words))) + negative_zeros,
+        reason="; ".join(filter(None, (words, form.words))) + negative_zeros,
         edit=best.apply,
         finish=best.finish,
     )

@@ -16,10 +16,12 @@ from tflite_sparse.results.layers import LayerError
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
+from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
+from tflite_sparse.results.wrong import WrongSample
 
 
 class Interval(Part):
@@ -122,6 +124,7 @@ class Accuracy(Part):
         also: scores by a second metric: top5 if there are more than 20 classes.
         paired: the sparse file compared with each dense one.
         confusion: of outputs that are classes, up to 100.
+        wrong: some test samples that the sparse file gets wrong, first those that the dense float32 file gets right.
     """
 
     metric: str
@@ -137,6 +140,7 @@ class Accuracy(Part):
     also: list[OutputAccuracy] = []
     paired: list[Paired] = []
     confusion: list[Confusion] = []
+    wrong: list[WrongSample] = []
 
     @property
     def passes(self) -> bool:
@@ -297,3 +301,4 @@ class Report(Part):
     pixels: PixelCheck | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
+    provenance: Provenance | None = None

@@ -20,7 +20,8 @@ class Constant(Part):
         dtype: the schema's name of its type.
         sparsity: its share of zeros (quantised: of values at their zero point); None if its type is no whole-byte
             number.
-        layout: its form in the file, in words.
+        layout: its form in the file, in the terms of the format.
+        stored_as: the same in plain words.
         dense_bytes: its size stored dense.
         stored_bytes: size of its values, segments and indices; 0 if an earlier constant has the same ones.
         entropy_bytes: the zeroth-order bound, for values wider than a byte with the list of those that occur; None if
@@ -36,6 +37,7 @@ class Constant(Part):
     dtype: str
     sparsity: float | None
     layout: str
+    stored_as: str = ""
     dense_bytes: int
     stored_bytes: int
     entropy_bytes: int | None

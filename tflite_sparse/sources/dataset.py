@@ -16,17 +16,11 @@ import numpy as np
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
 from tflite_sparse.settings.kinds import Pixels
-from tflite_sparse.sources import built_in_data, image_folder, named_arrays, npz, streams, user_code
+from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, npz, streams, user_code
 from tflite_sparse.sources import pixels as pixel_ranges
 from tflite_sparse.sources.arrays import Arrays, columns, count, ordered, take
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
-
-FORMS = (
-    "a built-in name (mnist-5k, digits, fashion-mnist), an .npz file with x, y (or x_train, y_train, x_test, y_test; "
-    "x/NAME, y/NAME for several inputs or outputs), "
-    "a folder of class folders with images, or path/to/module.py:function"
-)
 
 _TEST_SHARE = 0.2
 _NO_NAMES = Signature()
@@ -198,7 +192,7 @@ def load(
     """Load the data set that ``spec`` names.
 
     Args:
-        spec: see :data:`FORMS`.
+        spec: see :data:`tflite_sparse.sources.data_spec.FORMS`.
         seed: of the split where the source has no test part (80 % training, 20 % test).
         image_shape: ``(batch, height, width, channels)`` of the model's input; required for a folder of images.
         signature: of the model: its names assign arrays to inputs and outputs.
@@ -207,6 +201,7 @@ def load(
     Raises:
         DataError: the source is missing, unreadable, or holds no usable samples.
     """
+    data_spec.check(spec)
     if spec in built_in_data.LOADERS:
         held = built_in_data.LOADERS[spec]()
         if held.test is None:
@@ -222,9 +217,7 @@ def load(
         if found.test is None:
             return replace(_split(spec, *found.train, seed, found.labels), pixels=image_folder.PIXELS)
         return Dataset(spec, *found.train, *found.test, found.labels, pixels=image_folder.PIXELS)
-    if path.suffix == ".npz":
-        return _from_mapping(npz.read(path), str(path), seed, signature)
-    raise DataError(f"{spec!r} is no data set: `data` takes {FORMS}.")
+    return _from_mapping(npz.read(path), str(path), seed, signature)
 
 
 def from_arrays(

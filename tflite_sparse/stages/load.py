@@ -16,7 +16,7 @@ from tflite_sparse.results.prune import Curve, report_beside
 from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
-from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources import data_spec, dataset, keras_model
 from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_types import is_model
@@ -29,12 +29,14 @@ from tflite_sparse.stages import pixels as pixel_stage
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
 
 
-def check_path(model: object) -> None:
-    """Find out before TensorFlow is imported whether a path can be that of a model.
+def check_paths(model: object, data: object) -> None:
+    """Find out before TensorFlow is imported whether paths can be those of a model and of data.
 
     Raises:
-        ModelError: it cannot.
+        ModelError: there is no such model.
+        DataError: there are no such data.
     """
+    data_spec.check(data)
     if isinstance(model, str | os.PathLike):
         keras_model.check_path(Path(model))
 
@@ -95,9 +97,9 @@ def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:
     if samples is not None:
         return
     if settings.int8 and settings.activations != "float32":
-        raise DataError(f"`int8` needs data to calibrate with: `data` takes {dataset.FORMS}.")
+        raise DataError(f"`int8` needs data to calibrate with: `data` takes {data_spec.FORMS}.")
     if settings.layer_errors:
-        raise DataError(f"`layer_errors` needs data to compare on: `data` takes {dataset.FORMS}.")
+        raise DataError(f"`layer_errors` needs data to compare on: `data` takes {data_spec.FORMS}.")
 
 
 @contextmanager

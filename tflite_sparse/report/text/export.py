@@ -36,7 +36,8 @@ def files(report: Report) -> Table:
                 )
             )
     headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
-    return Table(headings, tuple(rows), frozenset({"model", "file"}))
+    names = frozenset({"model", "file"})
+    return Table(headings, tuple(rows), names, names, ("gzip bytes", "model", "zeros"))
 
 
 def tensors(report: Report | EncodingReport) -> Table:
@@ -55,8 +56,8 @@ def tensors(report: Report | EncodingReport) -> Table:
         for name, tensor in zip(shown(report.tensors), report.tensors, strict=True)
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
-    cut = frozenset({"weight", "operator", "how"})
-    return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
+    text = frozenset({"weight", "operator", "how"})
+    return Table(headings, rows, text | {"shape"}, text, ("bound B", "operator"))
 
 
 def layers(entries: Sequence[LayerError]) -> Table:
@@ -74,8 +75,8 @@ def layers(entries: Sequence[LayerError]) -> Table:
         for name, layer in zip(shown(entries), entries, strict=True)
     )
     headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
-    cut = frozenset({"tensor", "operator"})
-    return Table(headings, rows, cut, cut, ("largest", "operator"))
+    text = frozenset({"tensor", "operator"})
+    return Table(headings, rows, text, text, ("largest", "operator"))
 
 
 def layers_compared(report: Report) -> str:

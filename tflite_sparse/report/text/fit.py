@@ -26,7 +26,13 @@ def kernels(report: FitReport) -> Table:
         for kernel in report.kernels
     )
     headings = ("kernel", "type", "shape", "block", "zeros", "untouched B", "predicted B", "stored B", "loss alone")
-    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
+    return Table(
+        headings,
+        rows,
+        frozenset({"kernel", "type", "shape", "block"}),
+        frozenset({"kernel"}),
+        ("type", "predicted B", "shape"),
+    )
 
 
 def rounds(report: FitReport) -> Table:

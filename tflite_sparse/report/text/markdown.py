@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Report
@@ -27,6 +28,7 @@ def render(report: Report) -> str:
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_layers(report),
         *([] if report.contract is None else _contract(report.contract)),
+        *_measured(report),
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -50,6 +52,13 @@ def _contract(contract: Contract) -> list[str]:
         name = contract_words.LANGUAGES[language]
         parts += [f"### {name}", f"```{name.lower().replace('c++', 'cpp')}\n{code.rstrip()}\n```"]
     return parts
+
+
+def _measured(report: Report) -> list[str]:
+    if report.measured is None:
+        return []
+    about = f"Measured on the machine that made this report: {latency_tables.title(report.measured)}."
+    return ["## Latency and memory", table(latency_tables.files(report.measured)), about]
 
 
 def table(cells: Table) -> str:

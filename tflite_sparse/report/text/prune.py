@@ -23,7 +23,7 @@ def kernels(report: PruneReport) -> Table:
         for kernel in report.kernels
     )
     headings = ("kernel", "type", "shape", "block", "asked", "zeros")
-    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}))
+    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
 
 
 def sentences(report: PruneReport) -> list[str]:

@@ -13,14 +13,14 @@ class Table:
         headings: of the columns.
         rows: one cell for each heading.
         left: headings of left-aligned columns; the others hold numbers.
-        may_be_cut: headings of columns that may be shortened for lack of room.
-        may_be_dropped: headings of columns that are then left out, in this order.
+        may_wrap: headings of columns of text that may go over several lines for lack of room.
+        may_be_dropped: headings of columns that are left out before that gets hard to read, in this order.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: frozenset[str]
-    may_be_cut: frozenset[str] = frozenset()
+    may_wrap: frozenset[str] = frozenset()
     may_be_dropped: tuple[str, ...] = ()
 
     def without(self, heading: str) -> Table:
