@@ -43,10 +43,12 @@ def output_file() -> click.Option:
 
 
 def end(gates: Gates) -> None:
-    """Say on stderr which gates failed and leave with 1; with 0 if none did."""
+    """Say on stderr which gates failed or were not judged, and leave with 1 if one failed."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
-    if not gates.passed:
+    for sentence in gates.unjudged:
+        click.echo(f"not judged: {sentence}", err=True)
+    if gates.failures:
         sys.exit(1)
 
 

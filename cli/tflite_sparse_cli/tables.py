@@ -49,10 +49,10 @@ def show_timings(report: Report | EncodingReport) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print sentences on stdout; those that start with FAILED stand out."""
+    """Print sentences on stdout; those that start with FAILED or NOT JUDGED stand out."""
     console = _console()
     for line in lines:
-        style = "bold red" if line.startswith("FAILED") else ""
+        style = "bold red" if line.startswith("FAILED") else "bold" if line.startswith("NOT JUDGED") else ""
         console.print(
             Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
         )  # a line for each sentence, for grep

@@ -37,13 +37,14 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import baseline as baselines
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
-from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
+from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
 
 
 @takes(ExportSettings, ExportOptions)
@@ -65,8 +66,9 @@ def export(
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
     Returns:
-        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
-        sparse file could not be verified, it was not delivered.
+        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be. If the
+        sparse file could not be verified, it was not delivered. If the model was pruned before and what it was made of
+        is unknown, accuracy is not judged: ``report.gates.unjudged`` says so.
 
     Raises:
         InputError: model, data, settings or output folder cannot be used; nothing was written.
@@ -126,6 +128,7 @@ class _Export:
         self._check_folders()
         rules = rules_of(settings)
         source_pipeline.check_path(model)
+        source_pipeline.check_path(settings.baseline)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
             source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
@@ -136,7 +139,8 @@ class _Export:
                 assert samples is not None
                 pruned = masking.demo(samples, converter, work / DENSE_FLOAT32)
             else:
-                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32)
+                unpruned = baselines.find(model, source, settings, self.progress)
+                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32, unpruned)
             if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
@@ -160,7 +164,8 @@ class _Export:
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
-            done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
+            baseline = baselines.Found().described(dense, 0, before)
+            done = Pruned(pruned, converter, about, failures, trained=True, baseline=baseline, curve=curve)
             return self._finish(done, work / DENSE_INT8, work)
 
     def _check_folders(self) -> None:
@@ -212,7 +217,8 @@ class _Export:
             pruning=pruned.pruning,
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=made.verification,
-            gates=report_model.Gates(passed=not failures, failures=failures),
+            baseline=pruned.baseline,
+            gates=report_model.Gates.of(failures, unjudged(evaluated.accuracy, pruned.baseline)),
             float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
             layers=layers,

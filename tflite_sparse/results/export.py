@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.latency import BenchReport
@@ -247,16 +248,30 @@ class Verification(Part):
 
 
 class Gates(Part):
-    """Whether the run is a success, and if not, why."""
+    """Whether the run is a success.
+
+    Attributes:
+        passed: whether every gate was judged and passed.
+        failures: why not: the gates that failed.
+        unjudged: the gates that cannot be judged, and what is missing. They are no failure: the exit code is 0 if there
+            are no ``failures``.
+    """
 
     passed: bool
     failures: list[str]
+    unjudged: list[str] = []
+
+    @classmethod
+    def of(cls, failures: list[str], unjudged: list[str]) -> Gates:
+        """The gates of a run."""
+        return cls(passed=not failures and not unjudged, failures=failures, unjudged=unjudged)
 
 
 class Report(Part):
     """The report of one export.
 
-    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
+    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``warnings`` apply to the result even if all gates passed. ``seconds`` is the wall
@@ -272,6 +287,7 @@ class Report(Part):
     ratios: Ratios | None
     accuracy: Accuracy | None
     pruning: Pruning
+    baseline: Baseline | None = None
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates

@@ -44,6 +44,7 @@ class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, 
     io: Activations | None
     activations: Activations
     calibration: Calibration
+    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
     finetune_epochs: int
@@ -77,6 +78,13 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         "min-max",
         description="Ranges of int8 activations. min-max: to the outermost values. percentile: to all but the "
         "outermost 0.01 %. mse: with the least mean squared error. The latter two calibrate twice as long.",
+    )
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
+        None,
+        description="The model before it was pruned, a file or folder as `model`: size and accuracy are compared with "
+        "it. Without it, the accuracy gate of a model that was pruned before is not judged.",
     )
     recipe: Path | None = Field(
         None,
@@ -185,7 +193,7 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         Raises:
             SettingsError: one applies to a model.
         """
-        of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe")
+        of_models = ("finetune_epochs", "baseline", "custom_objects", "builder", "signature", "recipe")
         given = [f"`{name}`" for name in of_models if getattr(self, name)]
         if given:
             raise SettingsError(f"{', '.join(given)}: only with a `model`, and none was given.")

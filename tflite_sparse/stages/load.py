@@ -79,7 +79,17 @@ def load(
         if samples.is_cut:
             progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
+        if samples.is_split and samples.has_labels:
+            progress.warn(split_words(samples))
         return source, samples
+
+
+def split_words(samples: Dataset) -> str:
+    """Say of a test part that was split off here that the model may know it, and what to do."""
+    return (
+        f"{samples.name} has no test part: {samples.test_samples:,} samples were split off. The model may have been "
+        "trained on them; its accuracy is then no held-out one. Give x_train, y_train, x_test, y_test."
+    )
 
 
 def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:

@@ -15,12 +15,14 @@ from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results import export as report_model
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.settings import ExportSettings, PruningSettings
 from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
+from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 
 
@@ -29,7 +31,8 @@ class Pruned:
     """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
-    apart from it; ``curve`` is how a training made it sparse, where that is known.
+    apart from it; ``baseline`` is the model in that file; ``curve`` is how a training made it sparse, where that is
+    known.
     """
 
     source: SourceModel
@@ -37,6 +40,7 @@ class Pruned:
     pruning: report_model.Pruning
     failures: list[str]
     trained: bool
+    baseline: Baseline
     curve: Curve | None = None
 
 
@@ -69,7 +73,8 @@ class Masking:
         curve = None
         if by is not None:
             curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
-        return Pruned(pruned, converter, done, failures, trained=True, curve=curve)
+        baseline = Baseline(model=plain.name, origin="trained", sparsity=0.0, is_unpruned=True)
+        return Pruned(pruned, converter, done, failures, trained=True, baseline=baseline, curve=curve)
 
     def model(
         self,
@@ -78,8 +83,9 @@ class Masking:
         converter: Converter,
         rules: Recipe | None,
         dense_float32: Path,
+        unpruned: Found,
     ) -> Pruned:
-        """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
+        """Strip the model, convert the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
         with self.progress.stage("strip"):
             check_finite(source)
@@ -98,7 +104,8 @@ class Masking:
         if trains and samples is None:
             raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {dataset.FORMS}.")
         converter = converter.in_form_of(stripped)
-        failures = converter.baseline(stripped, dense_float32)
+        failures = converter.baseline(unpruned.source or stripped, dense_float32)
+        baseline = unpruned.described(stripped, applied, before)
         with self.progress.stage("mask"):
             if by_rules is None:
                 masks.mask_to(kernels, settings.sparsity or 0.0)
@@ -129,7 +136,8 @@ class Masking:
         )
         if done.left_dense is not None and done.left_dense.is_loud:
             self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
-        return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
+        is_apart = trains or unpruned.source is not None
+        return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, is_apart, baseline)
 
 
 def rules_of(settings: ExportSettings) -> Recipe | None:

@@ -15,10 +15,12 @@ from tflite_sparse.measurement import size
 from tflite_sparse.measurement.layer_errors import LayerErrors
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import alternatives as words
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import layers as layer_report
 from tflite_sparse.report.text.alternatives import Remedies
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.runtime import litert
@@ -252,6 +254,13 @@ def gate_failures(
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
         failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")
     return failures
+
+
+def unjudged(accuracy: report_model.Accuracy | None, baseline: Baseline) -> list[str]:
+    """Return the gates that cannot be judged: that of accuracy, where the model before pruning is unknown."""
+    if accuracy is None or baseline.is_unpruned or not accuracy_words.is_gated(accuracy):
+        return []
+    return [f"{baseline_words.not_judged(baseline)} Name it with --baseline FILE."]
 
 
 def without(folder: str, message: str) -> str:
