@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from tflite_sparse.settings import Flag, Settings
 from tflite_sparse_cli.flags import in_flags, names_of
-from tflite_sparse_cli.values import InputShape, Listed, Number, WholeNumber, by_name, listed
+from tflite_sparse_cli.values import InputShape, Listed, Number, NumberOrWord, WholeNumber, by_name, listed
 
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
@@ -41,10 +41,11 @@ def options_of(settings: type[Settings], *others: click.Option, order: Sequence[
 
 @dataclass(frozen=True)
 class _Kind:
-    """The type of a field without None, and what narrows it."""
+    """The type of a field without None, what narrows it, and words that it takes as well."""
 
     type: Any
     narrowed: tuple[Any, ...]
+    words: tuple[str, ...] = ()
 
 
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
@@ -52,8 +53,9 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
         inner, *more = get_args(annotation)
         return _kind(inner, (*metadata, *_opened(more)))
     if get_origin(annotation) in (Union, types.UnionType):
-        (inner,) = (each for each in get_args(annotation) if each is not type(None))
-        return _kind(inner, metadata)
+        inner, *others = (each for each in get_args(annotation) if each is not type(None))
+        words = tuple(word for each in others for word in get_args(each))
+        return replace(_kind(inner, metadata), words=words)
     return _Kind(annotation, tuple(metadata))
 
 
@@ -114,4 +116,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         elif isinstance(each, annotated_types.Lt):
             limit: Any = each.lt
             bounds |= {"max": limit - 1} if kind.type is int else {"max": limit, "max_open": True}
-    return {"type": range_of(**bounds), "metavar": plain}  # the range stands behind the default
+    number: click.ParamType[Any] = range_of(**bounds)
+    if kind.words:
+        return {"type": NumberOrWord(number, kind.words), "metavar": "|".join((plain, *kind.words))}
+    return {"type": number, "metavar": plain}  # the range stands behind the default

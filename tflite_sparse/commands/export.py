@@ -133,7 +133,7 @@ class _Export:
         with self._work() as work, source_pipeline.restored(model):
             source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
-            masking = Masking(settings, self.progress)
+            masking = Masking(settings, self.metric, self.progress)
             converter = Converter(settings, samples, self.progress)
             if source is None:
                 assert samples is not None
