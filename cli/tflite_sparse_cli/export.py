@@ -13,7 +13,7 @@ import tflite_sparse
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.options import data_option, end, json_option, progress_for, quiet_option, timings_option
-from tflite_sparse_cli.tables import show, show_timings
+from tflite_sparse_cli.tables import show, show_next, show_timings
 
 _DATA = data_option(
     "mnist-5k, digits, fashion-mnist; an .npz file with x, y (or x_train, y_train, x_test, y_test); a folder of class "
@@ -48,8 +48,9 @@ def export(model: Path | None, data: str | None, timings: bool, as_json: bool, q
         report = tflite_sparse.export(model, data, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
-    else:
-        show(report, settings["out"])
-        if timings:
-            show_timings(report)
-    end(report.gates)
+        end(report.gates)
+        return
+    show(report, settings["out"])
+    if timings:
+        show_timings(report)
+    end(report.gates, lambda: show_next(report, settings["out"]))

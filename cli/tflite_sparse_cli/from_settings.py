@@ -17,6 +17,11 @@ from tflite_sparse.settings import Flag, Settings
 from tflite_sparse_cli.flags import in_flags, names_of
 from tflite_sparse_cli.values import InputShape, Listed, Number, NumberOrWord, WholeNumber, by_name, listed
 
+_NUMBERS: Mapping[type, tuple[type[WholeNumber] | type[Number], str]] = {
+    int: (WholeNumber, "INTEGER"),
+    float: (Number, "FLOAT"),
+}
+
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
     """The options of a command.
@@ -106,7 +111,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         return {"type": click.Path(path_type=Path)}
     if any(isinstance(each, pydantic.BeforeValidator) for each in kind.narrowed) or kind.type is str:
         return {"type": click.STRING}
-    range_of, plain = {int: (WholeNumber, "INTEGER"), float: (Number, "FLOAT")}[kind.type]
+    range_of, plain = _NUMBERS[kind.type]
     bounds: dict[str, Any] = {}
     for each in kind.narrowed:
         if isinstance(each, annotated_types.Ge):
@@ -116,7 +121,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         elif isinstance(each, annotated_types.Lt):
             limit: Any = each.lt
             bounds |= {"max": limit - 1} if kind.type is int else {"max": limit, "max_open": True}
-    number: click.ParamType[Any] = range_of(**bounds)
+    number = range_of(**bounds)
     if kind.words:
         return {"type": NumberOrWord(number, kind.words), "metavar": "|".join((plain, *kind.words))}
     return {"type": number, "metavar": plain}  # the range stands behind the default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,13 @@ def output_file() -> click.Option:
     )
 
 
-def end(gates: Gates) -> None:
-    """Say on stderr which gates failed or were not judged, and leave with 1 if one failed."""
+def end(gates: Gates, finally_: Callable[[], None] = lambda: None) -> None:
+    """Say on stderr which gates failed or were not judged, do what is to be shown last, leave with 1 if one failed."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
     for sentence in gates.unjudged:
         click.echo(f"not judged: {sentence}", err=True)
+    finally_()
     if gates.failures:
         sys.exit(1)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import next_steps
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.results.export import Report
@@ -25,13 +26,22 @@ _NARROWEST_CUT = 8
 
 
 def show(report: Report, out: Path) -> None:
-    """Print the report's tables and sentences on stdout."""
+    """Print the report's tables and sentences on stdout, first of all if nothing got smaller."""
+    verdicts, first = tables.verdicts(report), next_steps.nothing_smaller(report)
+    if first is not None:
+        print_lines([first])
+        verdicts.remove(first)
     print_table(tables.tensors(report), "Weights")
     print_table(tables.files(report), f"Files in {out}")
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
-    print_lines(tables.verdicts(report))
+    print_lines(verdicts)
+
+
+def show_next(report: Report, out: Path) -> None:
+    """Print where the page is and the next command, on stdout."""
+    print_lines(next_steps.lines(report, out))
 
 
 def print_table(table: tables.Table, title: str) -> None:

@@ -113,6 +113,8 @@ class Accuracy(Part):
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
         drop_by_int8: the rest; None: not measured, or the files are float32.
+        interval_by_pruning: of ``drop_by_pruning``; each bootstrap sample is the same for both files.
+        interval_by_int8: of ``drop_by_int8``.
         dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
             nothing, and a gate fails. None: its answers differ.
         drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
@@ -130,6 +132,8 @@ class Accuracy(Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    interval_by_pruning: Interval | None = None
+    interval_by_int8: Interval | None = None
     dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False

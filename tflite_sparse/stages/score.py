@@ -114,6 +114,11 @@ def interval(scored: Scored, seed: int) -> report_model.Interval | None:
     return _in_report(uncertainty.interval(list(scored.evidence.values()), seed))
 
 
+def drop_interval(best: Scored, scored: Scored, seed: int) -> report_model.Interval | None:
+    """The interval of the drop of a file against another one, ``best``, on the same samples."""
+    return _in_report(uncertainty.drop(list(best.evidence.values()), list(scored.evidence.values()), seed))
+
+
 def summary(
     scorer: scoring.Scorer,
     files: Mapping[str, Scored | None],

@@ -94,9 +94,10 @@ class Training:
         if epochs == 0:
             self.progress.warn(self._too_long(source, samples, pace, steps))
             return None
+        about = _duration(pace.seconds(epochs * steps))
         self.progress.note(
-            f"pruning while training: {epochs} epoch{'s' * (epochs > 1)} at most, about {_duration(pace.seconds(epochs * steps))} "
-            f"at {1000 * pace.step:.1f} ms a step. Ctrl-C goes on with what is there; `finetune_epochs=0` trains nothing"
+            f"pruning while training: {epochs} epoch{'s' * (epochs > 1)} at most, about {about} at "
+            f"{1000 * pace.step:.1f} ms a step. Ctrl-C goes on with what is there; `finetune_epochs=0` masks at once"
         )
         self.progress.note(f"training: {method.words}")
         watch = _Watch.of(source, known, self.metric, self._allowed_drop())
@@ -141,8 +142,8 @@ class Training:
                 f"--epochs {MOST_EPOCHS} -o pruned.keras"
             )
         return (
-            f"not trained: an epoch takes about {_duration(pace.seconds(steps))}, and {_duration(MOST_SECONDS)} are allowed; masks "
-            f"are made at once, which costs accuracy. {cure}."
+            f"not trained: an epoch takes about {_duration(pace.seconds(steps))}, and {_duration(MOST_SECONDS)} are "
+            f"allowed; masks are made at once, which costs accuracy. {cure}."
         )
 
 

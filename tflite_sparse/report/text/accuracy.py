@@ -50,6 +50,14 @@ def paired(found: Paired, accuracy: Accuracy, baseline: Baseline | None = None) 
     return f"{where}a {kind} that {accuracy.samples:,} samples show{_in_numbers(found, accuracy)}."
 
 
+def chance(accuracy: Accuracy) -> str:
+    """Say that a drop is within chance, in a sentence; empty if it is not."""
+    found = next((each for each in accuracy.paired if each.against == "dense_float32"), None)
+    if found is None or is_same(found) or is_beyond_chance(found):
+        return ""
+    return f"{accuracy.samples:,} samples cannot tell this from chance{_in_numbers(found, accuracy)}: test on more."
+
+
 def drop(accuracy: Accuracy) -> str:
     """Return the drop, for the sentence of the gate."""
     if accuracy.drop_of == "r2":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, time_step
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
@@ -110,7 +110,9 @@ def layers_compared(report: Report) -> str:
 
 def verdicts(report: Report) -> list[str]:
     """Return sentences on pruning, its cost, the checks, and whether all gates passed."""
-    lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    first = next_steps.nothing_smaller(report)
+    lines = [] if first is None else [first]
+    lines.append(f"Pruning: {report.pruning.words}; {_kernels(report)}.")
     lines += left_dense.lines(report.pruning.left_dense)
     if report.float_layers:
         lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
@@ -123,6 +125,8 @@ def verdicts(report: Report) -> list[str]:
         lines.append(line + ".")
     if report.accuracy is not None:
         lines += accuracy_words.sentences(report.models, report.accuracy, report.baseline)
+        shares = alternatives.shares(report.accuracy)
+        lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
