@@ -14,10 +14,9 @@ _SPARSITY = 0.875
 
 
 def nothing_smaller(report: Report) -> str | None:
-    """Return a sentence if the file is no smaller than the dense one of its type; None if it is, or cannot be."""
-    models, target = report.models, TARGETS.get(str(report.settings.get("target")))
-    dense = models.dense_int8 or models.dense_float32
-    if models.sparse is None or models.sparse.file_bytes < dense.file_bytes:
+    """Return a sentence if no weight takes fewer bytes than dense; None if one does, or the target stores none so."""
+    target = TARGETS.get(str(report.settings.get("target")))
+    if report.models.sparse is None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return None
     if target is not None and target.leaves_weights_dense:
         return None
