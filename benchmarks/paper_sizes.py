@@ -41,8 +41,7 @@ keras.utils.set_random_seed(1)
 model = keras.applications.InceptionV3(weights=None)
 samples = np.random.default_rng(1).standard_normal((10, 299, 299, 3), np.float32)
 with tempfile.TemporaryDirectory() as folder:
-    tflite_sparse.export(model, samples, sparsity=0.875, finetune_epochs=0, int8=True,
-                         calibration_samples={_SAMPLES}, out=folder)
+    tflite_sparse.export(model, samples, sparsity=0.875, int8=True, calibration_samples={_SAMPLES}, out=folder)
 """
 
 

@@ -18,8 +18,8 @@ from tflite_sparse.settings.kinds import (
     Alternatives,
     AnyPath,
     Calibration,
-    CountFromZero,
     Drop,
+    EpochsOrAuto,
     Seed,
     Sparsity,
 )
@@ -96,7 +96,7 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         description="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs "
         '`io="float32"`.',
     )
-    finetune_epochs: CountFromZero | Literal["auto"] = Field(
+    finetune_epochs: EpochsOrAuto = Field(
         "auto",
         description="Epochs of training `model` while it is pruned (needs labels). auto: where there are labels and "
         "more zeros are asked for than `model` holds, as many as accuracy needs, at most 5 and about 3 minutes. 0: "
