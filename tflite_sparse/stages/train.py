@@ -29,6 +29,7 @@ MOST_EPOCHS = 5
 MOST_SECONDS = 180.0
 """Time that it trains at most, by the measured time of a step."""
 
+_MINUTES_FROM = 120.0
 _SHARE_OF_GATE = 0.5  # of the allowed drop that may be left when training ends: int8 takes its part too
 
 
@@ -197,4 +198,4 @@ def asks_for_more(target: Plan) -> bool:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM else f"{math.ceil(seconds / 60)} min"
