@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import ModuleType
 
 from tflite_sparse.sources.keras_types import KerasModel, Optimizer
 
-_SCALARS = (str, int, float)
+_SCALARS = (str, numbers.Real)  # numbers of NumPy are real ones too
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Compiled:
     def rate(self) -> float | None:
         """Its learning rate; None where that is a schedule or not known."""
         rate = self.options.get("learning_rate")
-        return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+        return float(rate) if isinstance(rate, numbers.Real) and rate > 0 else None
 
     def loss_of(self, keras: ModuleType) -> object | None:
         """Return the loss for ``compile``; None if Keras has none of that name."""
@@ -99,7 +100,11 @@ def _scalars(config: object) -> dict[str, object]:
 
 def _loss(keras: ModuleType, saved: object) -> object | None:
     if isinstance(saved, str):
-        return saved if hasattr(keras.losses, saved) else None
+        try:
+            keras.losses.get(saved)
+        except ValueError:  # there is none of that name
+            return None
+        return saved
     if isinstance(saved, Mapping) and "class_name" in saved:
         if saved["class_name"] == "function":
             return _loss(keras, str(saved.get("config")))
