@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,7 +15,12 @@ from pydantic.fields import FieldInfo
 
 from tflite_sparse.settings import Flag, Settings
 from tflite_sparse_cli.flags import in_flags, names_of
-from tflite_sparse_cli.values import InputShape, Listed, Number, WholeNumber, by_name, listed
+from tflite_sparse_cli.values import InputShape, Listed, Number, NumberOrWord, WholeNumber, by_name, listed
+
+_NUMBERS: Mapping[type, tuple[type[WholeNumber] | type[Number], str]] = {
+    int: (WholeNumber, "INTEGER"),
+    float: (Number, "FLOAT"),
+}
 
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
@@ -41,10 +46,11 @@ def options_of(settings: type[Settings], *others: click.Option, order: Sequence[
 
 @dataclass(frozen=True)
 class _Kind:
-    """The type of a field without None, and its constraints."""
+    """The type of a field without None, its constraints, and words that it takes as well."""
 
     type: Any
     narrowed: tuple[Any, ...]
+    words: tuple[str, ...] = ()
 
 
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
@@ -52,8 +58,9 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
         inner, *more = get_args(annotation)
         return _kind(inner, (*metadata, *_constraints(more)))
     if get_origin(annotation) in (Union, types.UnionType):
-        (inner,) = (each for each in get_args(annotation) if each is not type(None))
-        return _kind(inner, metadata)
+        inner, *others = (each for each in get_args(annotation) if each is not type(None))
+        words = tuple(word for each in others for word in get_args(each))
+        return replace(_kind(inner, metadata), words=words)
     return _Kind(annotation, tuple(metadata))
 
 
@@ -104,7 +111,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         return {"type": click.Path(path_type=Path)}
     if any(isinstance(each, pydantic.BeforeValidator) for each in kind.narrowed) or kind.type is str:
         return {"type": click.STRING}
-    range_of, plain = {int: (WholeNumber, "INTEGER"), float: (Number, "FLOAT")}[kind.type]
+    range_of, plain = _NUMBERS[kind.type]
     bounds: dict[str, Any] = {}
     for each in kind.narrowed:
         if isinstance(each, annotated_types.Ge):
@@ -114,4 +121,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         elif isinstance(each, annotated_types.Lt):
             limit: Any = each.lt
             bounds |= {"max": limit - 1} if kind.type is int else {"max": limit, "max_open": True}
-    return {"type": range_of(**bounds), "metavar": plain}  # help shows the range after the default
+    number = range_of(**bounds)
+    if kind.words:
+        return {"type": NumberOrWord(number, kind.words), "metavar": "|".join((plain, *kind.words))}
+    return {"type": number, "metavar": plain}  # help shows the range after the default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,14 @@ def output_file() -> click.Option:
     )
 
 
-def end(gates: Gates) -> None:
-    """Print failed gates on stderr and exit with 1 if there are any."""
+def end(gates: Gates, finally_: Callable[[], None] = lambda: None) -> None:
+    """Say on stderr which gates failed or were not judged, do what is to be shown last, leave with 1 if one failed."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
-    if not gates.passed:
+    for sentence in gates.unjudged:
+        click.echo(f"not judged: {sentence}", err=True)
+    finally_()
+    if gates.failures:
         sys.exit(1)
 
 

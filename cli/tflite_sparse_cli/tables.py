@@ -14,6 +14,7 @@ from rich.text import Text
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text import next_steps
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
@@ -26,7 +27,11 @@ _WIDTH_WITHOUT_TERMINAL = 250
 
 
 def show(report: Report, out: Path) -> None:
-    """Print the report's tables and sentences on stdout."""
+    """Print the report's tables and sentences on stdout, first of all if nothing got smaller."""
+    verdicts, first = tables.verdicts(report), next_steps.nothing_smaller(report)
+    if first is not None:
+        print_lines([first])
+        verdicts.remove(first)
     print_table(tables.tensors(report), "Weights")
     print_table(tables.files(report), f"Files in {out}")
     if report.layers:
@@ -37,9 +42,14 @@ def show(report: Report, out: Path) -> None:
         print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
     if report.measured is not None:
         print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
-    print_lines(tables.verdicts(report))
+    print_lines(verdicts)
     if report.contract is not None and sparse is not None:
         print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
+
+
+def show_next(report: Report, out: Path) -> None:
+    """Print where the page is and the next command, on stdout."""
+    print_lines(next_steps.lines(report, out))
 
 
 def print_table(table: Table, title: str) -> None:
@@ -57,10 +67,10 @@ def show_timings(report: Report | EncodingReport) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print sentences on stdout; highlight those that start with FAILED."""
+    """Print sentences on stdout; highlight those that start with FAILED or NOT JUDGED."""
     console = _console()
     for line in lines:
-        style = "bold red" if line.startswith("FAILED") else ""
+        style = "bold red" if line.startswith("FAILED") else "bold" if line.startswith("NOT JUDGED") else ""
         console.print(
             Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
         )  # one line per sentence, for grep

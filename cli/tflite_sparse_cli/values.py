@@ -25,6 +25,20 @@ class Number(click.FloatRange):
         return click.FLOAT.convert(value, param, ctx)
 
 
+class NumberOrWord(click.ParamType[Any]):
+    """A number, or one of some words: ``5``, ``auto``."""
+
+    name = "number or word"
+
+    def __init__(self, number: click.ParamType[Any], words: tuple[str, ...]) -> None:
+        self._number = number
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or the number, in its range or not."""
+        return value if value in self._words else self._number.convert(value, param, ctx)
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """An input's name and whole shape."""
 

@@ -42,6 +42,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import baseline as baselines
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
 from tflite_sparse.stages import provenance
@@ -49,7 +50,7 @@ from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
-from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
+from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
 
 
 @takes(ExportSettings, ExportOptions)
@@ -71,8 +72,9 @@ def export(
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
     Returns:
-        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
-        sparse file could not be verified, it was not delivered.
+        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be. If the
+        sparse file could not be verified, it was not delivered. If the model was pruned before and what it was made of
+        is unknown, accuracy is not judged: ``report.gates.unjudged`` says so.
 
     Raises:
         MissingPackageError: a package of the extra ``keras`` is not installed.
@@ -135,17 +137,19 @@ class _Export:
         delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
         source_pipeline.check_paths(model, data)
+        source_pipeline.check_path(settings.baseline)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
             source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
-            masking = Masking(settings, self.progress)
+            masking = Masking(settings, self.metric, self.progress)
             converter = Converter(settings, samples, self.progress)
             if source is None:
                 assert samples is not None
                 pruned = masking.demo(samples, converter, work / DENSE_FLOAT32)
             else:
-                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32)
+                unpruned = baselines.find(model, source, settings, self.progress)
+                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32, unpruned)
             if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
@@ -169,7 +173,8 @@ class _Export:
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
-            done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
+            baseline = baselines.Found().described(dense, 0, before)
+            done = Pruned(pruned, converter, about, failures, trained=True, baseline=baseline, curve=curve)
             compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
             return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
 
@@ -226,7 +231,8 @@ class _Export:
             pruning=pruned.pruning,
             tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
-            gates=report_model.Gates(passed=not failures, failures=failures),
+            baseline=pruned.baseline,
+            gates=report_model.Gates.of(failures, unjudged(evaluated.accuracy, pruned.baseline)),
             float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
             layers=layers,

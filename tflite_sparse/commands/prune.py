@@ -41,6 +41,8 @@ from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.keras_types import KerasModel
+from tflite_sparse.stages import baseline
+from tflite_sparse.stages.load import split_words
 
 
 @takes(PruneSettings, PruneOptions)
@@ -88,6 +90,8 @@ class _Prune:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = fingerprints(source, samples)
+        if samples.is_split:
+            self._warn(split_words(samples))
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = planner_of(self.settings)
@@ -208,6 +212,15 @@ class _Prune:
             before=scores.before.mean,
             after=scores.after.mean,
             outputs=scores.of_several_outputs(),
+            baseline=baseline.named_by_prune(
+                path,
+                self.output,
+                started,
+                scores.scorer.metric,
+                scores.before.mean,
+                samples.test_samples,
+                samples.name,
+            ),
             left_dense=self.left_dense,
             warnings=self.warnings,
             curve=training_curve.of(plan, source.model.optimizer, self._span(samples).steps),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
@@ -115,6 +116,8 @@ class Accuracy(Part):
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
         drop_by_int8: the rest; None: not measured, or the files are float32.
+        interval_by_pruning: of ``drop_by_pruning``; each bootstrap sample is the same for both files.
+        interval_by_int8: of ``drop_by_int8``.
         dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
             nothing, and a gate fails. None: its answers differ.
         drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
@@ -133,6 +136,8 @@ class Accuracy(Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    interval_by_pruning: Interval | None = None
+    interval_by_int8: Interval | None = None
     dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
@@ -256,16 +261,30 @@ class Verification(Part):
 
 
 class Gates(Part):
-    """Whether the run is a success, and if not, why."""
+    """Whether the run is a success.
+
+    Attributes:
+        passed: whether every gate was judged and passed.
+        failures: why not: the gates that failed.
+        unjudged: the gates that cannot be judged, and what is missing. They are no failure: the exit code is 0 if there
+            are no ``failures``.
+    """
 
     passed: bool
     failures: list[str]
+    unjudged: list[str] = []
+
+    @classmethod
+    def of(cls, failures: list[str], unjudged: list[str]) -> Gates:
+        """The gates of a run."""
+        return cls(passed=not failures and not unjudged, failures=failures, unjudged=unjudged)
 
 
 class Report(Part):
     """The report of one export.
 
-    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
+    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
@@ -282,6 +301,7 @@ class Report(Part):
     ratios: Ratios | None
     accuracy: Accuracy | None
     pruning: Pruning
+    baseline: Baseline | None = None
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates

@@ -45,6 +45,21 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""
 
+
+def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
+    """Refuse in one sentence what the parts of a union would refuse in one each."""
+    try:
+        found = check(value)
+    except pydantic.ValidationError:
+        found = -1
+    if isinstance(found, int) and found < 0:
+        raise ValueError("it takes auto or a whole number from 0")
+    return found
+
+
+EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
+"""A number of epochs, or ``"auto"``: as many as are needed."""
+
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Built-in metrics."""
 

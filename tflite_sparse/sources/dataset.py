@@ -42,6 +42,7 @@ class Dataset:
         labels: names of the classes, if the source has any.
         is_cut: whether the source had more samples than were taken; ``name`` then contains how many were.
         pixels: the range of the values, if they are images; None: they are none, or it is not known.
+        is_split: whether the source had no test part, so that one was split off here.
 
     Raises:
         DataError: a part is empty, the lengths differ, or a value is NaN or infinite.
@@ -55,6 +56,7 @@ class Dataset:
     labels: tuple[str, ...] = ()
     is_cut: bool = False
     pixels: Pixels | None = None
+    is_split: bool = False
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -306,8 +308,8 @@ def _split(name: str, x: Arrays, y: Arrays | None, seed: int, labels: tuple[str,
     tests = max(1, round(len(order) * _TEST_SHARE))
     train, test = order[tests:], order[:tests]
     if y is None:
-        return Dataset(name, take(x, train), None, take(x, test), None, labels)
-    return Dataset(name, take(x, train), take(y, train), take(x, test), take(y, test), labels)
+        return Dataset(name, take(x, train), None, take(x, test), None, labels, is_split=True)
+    return Dataset(name, take(x, train), take(y, train), take(x, test), take(y, test), labels, is_split=True)
 
 
 def _check_lengths(where: str, x: Arrays, what: str, y: Arrays | None) -> None:

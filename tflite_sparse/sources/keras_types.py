@@ -101,6 +101,7 @@ class KerasModel(KerasLayer, Protocol):
     optimizer: Optimizer
     loss: object
     train_function: object
+    stop_training: bool
 
     @classmethod
     def from_config(cls, config: object, *, custom_objects: Mapping[str, object]) -> KerasModel:
@@ -144,6 +145,9 @@ class KerasModel(KerasLayer, Protocol):
 
     def fit(self, *data: object, **options: object) -> History:
         """Train."""
+
+    def evaluate(self, *data: object, **options: object) -> object:
+        """Return the loss, or a list of it and of what else it is compiled with."""
 
     def predict(self, x: object, /, *, batch_size: int, verbose: int) -> object:
         """Return the outputs for samples, one array or a structure of them."""

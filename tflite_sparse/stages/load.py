@@ -37,6 +37,15 @@ def check_paths(model: object, data: object) -> None:
         DataError: there are no such data.
     """
     data_spec.check(data)
+    check_path(model)
+
+
+def check_path(model: object) -> None:
+    """Find out before TensorFlow is imported whether a path can be that of a model.
+
+    Raises:
+        ModelError: it cannot.
+    """
     if isinstance(model, str | os.PathLike):
         keras_model.check_path(Path(model))
 
@@ -85,7 +94,18 @@ def load(
         if samples.is_cut:
             progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
-        return source, samples, pixel_stage.checked(source, samples, settings.pixels, progress)
+        found = pixel_stage.checked(source, samples, settings.pixels, progress)
+        if samples.is_split and samples.has_labels:
+            progress.warn(split_words(samples))
+        return source, samples, found
+
+
+def split_words(samples: Dataset) -> str:
+    """Say of a test part that was split off here that the model may know it, and what to do."""
+    return (
+        f"{samples.name} has no test part: {samples.test_samples:,} samples were split off. The model may have been "
+        "trained on them; its accuracy is then no held-out one. Give x_train, y_train, x_test, y_test."
+    )
 
 
 def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:

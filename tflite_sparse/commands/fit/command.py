@@ -27,11 +27,12 @@ from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
-from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitOptions, FitSettings
+from tflite_sparse.settings import ANY_DROP, DEMO_DATA, ExportSettings, FitOptions, FitSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
 from tflite_sparse.sources.dataset import Dataset
@@ -239,6 +240,9 @@ class _Fit:
                 f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
                 + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
             )
+        baseline, unjudged = exported.baseline, []
+        if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
+            unjudged.append(baseline_words.not_judged(baseline))
         untouched = dense.sizes(dense.untouched)
         holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
         kernels = [
@@ -282,7 +286,8 @@ class _Fit:
             compared=None
             if exported.accuracy is None
             else exported.accuracy.model_copy(update={"confusion": [], "wrong": []}),
-            gates=report_model.Gates(passed=not failures, failures=failures),
+            baseline=baseline,
+            gates=report_model.Gates.of(failures, unjudged),
             warnings=rounds.warnings,
             seconds=self.progress.seconds,
         )

@@ -12,14 +12,16 @@ from tflite_sparse.report.page import html, inside
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.contract import Contract
-from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
+from tflite_sparse.results.export import Accuracy, Confusion, Gates, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 from tflite_sparse.settings import ExportSettings, FitSettings
 
@@ -54,14 +56,15 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         tool=report.tool,
         report=report,
         gates=report.gates if fitted is None else fitted.gates,
-        passed=_passed_words(report, fitted),
+        state=_state(report.gates if fitted is None else fitted.gates),
+        verdict=_verdict(report, fitted),
         fitted=None if fitted is None else fit_page.of(fitted),
         warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
         figures=_figures(report),
-        verdicts=[line for line in tables.verdicts(report) if not line.startswith("FAILED ")],
+        verdicts=[line for line in tables.verdicts(report) if line not in tables.gates(report.gates)],
         sizes=_sizes(report),
         scores=_scores(report),
-        more_scores=_more_scores(report.accuracy),
+        more_scores=_more_scores(report.accuracy, report.baseline),
         confusion=[]
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
@@ -97,8 +100,18 @@ def _command(report: Report, fitted: FitReport | None) -> str:
     return command.line("fit", report.model, report.data, fitted.settings, FitSettings)
 
 
-def _passed_words(report: Report, fitted: FitReport | None) -> str:
-    """Return the sentence for passed gates."""
+def _state(gates: Gates) -> str:
+    """Return the class of the box with the verdict."""
+    return "failed" if gates.failures else "unjudged" if gates.unjudged else "passed"
+
+
+def _verdict(report: Report, fitted: FitReport | None) -> str:
+    """Return the sentence on all gates."""
+    gates = report.gates if fitted is None else fitted.gates
+    if gates.failures:
+        return "A gate failed."
+    if gates.unjudged:
+        return "Not judged."
     judged = (
         report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
     )
@@ -113,7 +126,11 @@ def _warnings(report: Report) -> list[str]:
     if accuracy is None:
         found.append("Accuracy was not measured.")
     else:
-        found += [accuracy_words.paired(each, accuracy) for each in accuracy.paired if _is_loss(each, accuracy)]
+        found += [
+            accuracy_words.paired(each, accuracy, report.baseline)
+            for each in accuracy.paired
+            if _is_loss(each, accuracy)
+        ]
     if report.verification is not None:
         found += [
             f"Not compared in {each.name}: {each.unavailable}"
@@ -153,7 +170,7 @@ def _sizes(report: Report) -> list[Bar]:
     rows = []
     for key, entry in report.models:
         if isinstance(entry, ModelFile):
-            name = accuracy_words.FILE_NAMES[key]
+            name = baseline_words.file_name(key, report.models, report.baseline)
             rows += [(name, entry.file_bytes, False), (f"{name}, gzip", entry.gzip_bytes, True)]
     if report.tensors:
         rows.append(("bound of the weights", sum(tensor.entropy_bytes for tensor in report.tensors), True))
@@ -178,7 +195,7 @@ def _scores(report: Report) -> dict[str, object] | None:
 
     rows = [
         {
-            "label": accuracy_words.FILE_NAMES[key],
+            "label": baseline_words.file_name(key, report.models, report.baseline),
             "text": accuracy_words.score_of(entry, accuracy),
             "low": None if entry.interval is None else place(entry.interval.low),
             "high": None if entry.interval is None else place(entry.interval.high),
@@ -194,18 +211,20 @@ def _ends(entry: ModelFile) -> tuple[float, ...]:
     return (score,) if entry.interval is None else (entry.interval.low, score, entry.interval.high)
 
 
-def _more_scores(accuracy: Accuracy | None) -> list[dict[str, object]]:
+def _more_scores(accuracy: Accuracy | None, baseline: Baseline | None) -> list[dict[str, object]]:
     if accuracy is None:
         return []
     found = []
     if accuracy.outputs:
-        found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
+        found.append({"table": _of_outputs(accuracy.outputs, accuracy, baseline), "caption": "Each output."})
     if accuracy.also:
-        found.append({"table": _of_outputs(accuracy.also, None), "caption": "A second metric, without a gate."})
+        found.append(
+            {"table": _of_outputs(accuracy.also, None, baseline), "caption": "A second metric, without a gate."}
+        )
     return found
 
 
-def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) -> Table:
+def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None, baseline: Baseline | None) -> Table:
     rows = tuple(
         (
             each.name,
@@ -217,7 +236,7 @@ def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) ->
         )
         for each in entries
     )
-    headings = ("output", "metric", "dense float32", "dense int8", "sparse")
+    headings = ("output", "metric", baseline_words.in_sentence("dense_float32", baseline), "dense int8", "sparse")
     return Table(headings, rows, frozenset({"output", "metric"}))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, time_step
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
-from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
+from tflite_sparse.results.export import NOT_INSTALLED, Gates, ModelFile, Report, Verification
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.verification import sentences
@@ -26,7 +27,7 @@ def files(report: Report) -> Table:
         if isinstance(entry, ModelFile):
             rows.append(
                 (
-                    accuracy_words.FILE_NAMES[key],
+                    baseline_words.file_name(key, report.models, report.baseline),
                     entry.path,
                     f"{entry.file_bytes:,}",
                     ratio.cell(base / entry.file_bytes),
@@ -86,17 +87,23 @@ def layers_compared(report: Report) -> str:
 
 def verdicts(report: Report) -> list[str]:
     """Return sentences on pruning, its cost, the checks, and whether all gates passed."""
-    lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    first = next_steps.nothing_smaller(report)
+    lines = [] if first is None else [first]
+    lines.append(f"Pruning: {report.pruning.words}; {_kernels(report)}.")
     lines += left_dense.lines(report.pruning.left_dense)
     if report.float_layers:
         lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
+    lines += baseline_words.lines(report.baseline)
     if report.ratios is not None:
-        line = f"Size: {ratio.beside('dense float32', report.ratios.vs_dense_float32)}"
+        compared = baseline_words.in_sentence("dense_float32", report.baseline)
+        line = f"Size: {ratio.beside(compared, report.ratios.vs_dense_float32)}"
         if report.ratios.vs_dense_int8 is not None:
             line += f", {ratio.beside('dense int8', report.ratios.vs_dense_int8)}"
         lines.append(line + ".")
     if report.accuracy is not None:
-        lines += accuracy_words.sentences(report.models, report.accuracy)
+        lines += accuracy_words.sentences(report.models, report.accuracy, report.baseline)
+        shares = alternatives.shares(report.accuracy)
+        lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
@@ -112,8 +119,21 @@ def verdicts(report: Report) -> list[str]:
     lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
     lines += [f"Warning: {sentence}" for sentence in report.warnings]
-    lines += [f"FAILED {failure}" for failure in report.gates.failures]
+    lines += gates(report.gates)
     return lines
+
+
+def gates(found: Gates) -> list[str]:
+    """Return a line for each gate that failed or could not be judged."""
+    failed = [f"FAILED {failure}" for failure in found.failures]
+    return [*failed, *(f"NOT JUDGED {sentence}" for sentence in found.unjudged)]
+
+
+def state(found: Gates) -> str:
+    """Return the state of all gates: ``all gates passed``, ``not judged``, ``FAILED``."""
+    if found.failures:
+        return "FAILED"
+    return "not judged" if found.unjudged else "all gates passed"
 
 
 def _kernels(report: Report) -> str:

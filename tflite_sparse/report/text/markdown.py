@@ -12,10 +12,9 @@ from tflite_sparse.results.export import Report
 
 def render(report: Report) -> str:
     """Return ``report.md`` as text."""
-    verdict = "all gates passed" if report.gates.passed else "FAILED"
     data = f" on {report.data}" if report.data else ""
     parts = [
-        f"# {report.model}{data}: {verdict}",
+        f"# {report.model}{data}: {tables.state(report.gates)}",
         "\n".join(f"- {line}" for line in tables.verdicts(report)),
         "## Files",
         table(tables.files(report)),
