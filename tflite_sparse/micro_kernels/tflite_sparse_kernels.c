@@ -1,0 +1,897 @@
+/* See tflite_sparse_kernels.h. Streams are described in tflite_sparse/codecs/streams of the package that writes them.
+ *
+ * Two ideas carry the convolutions. Several output pixels are computed at once, so that reading a weight and finding
+ * its input is paid once for all of them. And where the CPU has SMLAL (32 x 32 + 64 bits), two pixels share one
+ * operand, x0 + (x1 << 23), and one accumulator: exact while the absolute weights of an output sum to less than 32768,
+ * for then the lower sum stays within 23 bits.
+ */
+#include "tflite_sparse_kernels.h"
+
+#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
+#define TFLS_MVE 1
+#include <arm_mve.h>
+#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !defined(TFLS_PORTABLE)
+#define TFLS_DSP 1
+#endif
+#if (defined(__GNUC__) || defined(__clang__))
+#define TFLS_INLINE static inline __attribute__((always_inline))
+#define TFLS_OUTLINE static __attribute__((noinline))
+#else
+#define TFLS_INLINE static inline
+#define TFLS_OUTLINE static
+#endif
+
+enum {
+  kSegment = 256,     /* inputs that an index of 8 bits reaches */
+  kLaneBits = 23,     /* where the second pixel of a pair starts */
+  kPairPixels = 8,    /* pixels that the pair kernels compute at once */
+  kPixels = 4,        /* pixels that the other convolutions compute at once */
+  kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
+  kFlagOneScale = 1,
+  kFlagValid = 2,
+  kFlagFullyConnected = 4,
+  kFlags = 7
+};
+#define TFLS_SUM_LIMIT 32768      /* absolute weights of an output, for pair kernels */
+#define TFLS_ACCUMULATOR_LIMIT (1 << 30)
+
+static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
+static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
+static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+/* ---- Requantisation: as TensorFlow Lite Micro does it, a rounding doubling high product, then a rounding shift ---- */
+
+/* (acc * multiplier + 2^30) >> 31 for |acc| < 2^30 */
+TFLS_INLINE int32_t high_product(int32_t acc, int32_t multiplier) {
+#if defined(TFLS_DSP)
+  int32_t product;
+  __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(acc * 2), "r"(multiplier));
+  return product;
+#elif defined(__ARM_ARCH) && __ARM_ARCH == 6 && !defined(TFLS_PORTABLE)
+  /* ARMv6-M has no long multiplication: four products of 16-bit halves. */
+  const int32_t m_low = multiplier & 0xFFFF, m_high = multiplier >> 16, a_low = acc & 0xFFFF, a_high = acc >> 16;
+  const int32_t middle = a_high * m_low + (int32_t)((uint32_t)a_low * (uint32_t)m_low >> 16);
+  const int32_t lower = a_low * m_high + (middle & 0xFFFF) + 0x4000;
+  return ((a_high * m_high + (middle >> 16) + (lower >> 16)) * 2) | ((lower >> 15) & 1);
+#else
+  return (int32_t)(((int64_t)acc * multiplier + (1 << 30)) >> 31);
+#endif
+}
+
+TFLS_INLINE int8_t saturated(int32_t value) {
+#if defined(TFLS_DSP)
+  __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+  return (int8_t)value;
+#else
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+#endif
+}
+
+TFLS_INLINE int8_t requantised(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  int32_t value;
+  if (shift >= 0) {
+    value = high_product((int32_t)((uint32_t)acc << shift), multiplier);
+  } else {
+    value = high_product(acc, multiplier);
+    value = (value + (value >> 31) + (1 << (-shift - 1))) >> -shift;
+  }
+  return saturated(value + zero_point);
+}
+
+TFLS_INLINE int8_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
+  const int32_t channel = o * op->channel_step;
+  return requantised(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
+}
+
+/* Several pixels of one output, out_c apart. */
+TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int32_t count, int8_t* out) {
+  const int32_t channel = o * op->channel_step, step = op->out_c, zero_point = op->output_zero_point;
+  const int32_t multiplier = op->multiplier[channel], shift = op->shift[channel];
+  int32_t j;
+  for (j = 0; j < count; j++, out += step) *out = requantised(acc[j], multiplier, shift, zero_point);
+}
+
+/* Activations narrower than int8; ReLU mostly is not, for the zero point then is -128. */
+static void clamp(const TflsOperator* op, int8_t* out) {
+  const int32_t low = op->output_min, high = op->output_max;
+  int32_t count = op->batches * op->out_h * op->out_w * op->out_c;
+  if (low == -128 && high == 127) return;
+  for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
+}
+
+/* ---- Kernels of rows ---- */
+
+#if defined(TFLS_DSP)
+TFLS_INLINE uint32_t word_at(const uint8_t* p) { /* at any address */
+  struct __attribute__((packed)) word {
+    uint32_t value;
+  };
+  return ((const struct word*)p)->value;
+}
+TFLS_INLINE int32_t low_bytes(uint32_t word) { /* bytes 0 and 2, signed, as halves */
+  int32_t halves;
+  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+  return halves;
+}
+TFLS_INLINE int32_t high_bytes(uint32_t word) { /* bytes 1 and 3 */
+  int32_t halves;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+  return halves;
+}
+TFLS_INLINE int32_t plus_low(int32_t acc, int32_t x, int32_t halves) {
+  __asm__("smlabb %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
+  return acc;
+}
+TFLS_INLINE int32_t plus_high(int32_t acc, int32_t x, int32_t halves) {
+  __asm__("smlabt %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
+  return acc;
+}
+TFLS_INLINE int32_t plus_both(int32_t acc, int32_t a, int32_t b) {
+  __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+  return acc;
+}
+/* two weights and their places: w0, i0, w1, i1 */
+TFLS_INLINE int32_t plus_two(int32_t acc, uint32_t word, const int8_t* x) {
+  const int32_t weights = low_bytes(word);
+  acc = plus_low(acc, x[(word >> 8) & 255], weights);
+  return plus_high(acc, x[word >> 24], weights);
+}
+#endif
+
+/* Per output and segment of 256 inputs: a count of groups; a group is four times weight, place in the segment. */
+#if TFLS_HAS(TFLS_ROW_INDEX8)
+static void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* segment = x;
+    do {
+      uint32_t n = *s++;
+#if defined(TFLS_DSP)
+      if (n & 1) {
+        const uint32_t a = word_at(s), b = word_at(s + 4);
+        s += 8;
+        acc = plus_two(plus_two(acc, a, segment), b, segment);
+      }
+      for (n >>= 1; n > 0; n--) {
+        const uint32_t a = word_at(s), b = word_at(s + 4), c = word_at(s + 8), d = word_at(s + 12);
+        s += 16;
+        acc = plus_two(plus_two(acc, a, segment), b, segment);
+        acc = plus_two(plus_two(acc, c, segment), d, segment);
+      }
+#else
+      for (; n > 0; n--) {
+        acc += (int8_t)s[0] * segment[s[1]];
+        acc += (int8_t)s[2] * segment[s[3]];
+        acc += (int8_t)s[4] * segment[s[5]];
+        acc += (int8_t)s[6] * segment[s[7]];
+        s += 8;
+      }
+#endif
+      segment += kSegment;
+    } while (segment < end);
+    y[o] = output_of(op, o, acc);
+  }
+}
+#endif
+
+/* Per output: a count of pairs of weights; a pair is a byte with two distances (low half first) and two weights. */
+#if TFLS_HAS(TFLS_ROW_DELTA4)
+static void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* p = x;
+    uint32_t n = u16_at(s);
+    for (s += 2; n > 0; n--) {
+      const uint32_t distances = s[0];
+      p += distances & 15;
+      acc += (int8_t)s[1] * *p;
+      p += distances >> 4;
+      acc += (int8_t)s[2] * *p;
+      s += 3;
+    }
+    y[o] = output_of(op, o, acc);
+  }
+}
+#endif
+
+/* Per output and segment of 256 blocks: a count, the places of the blocks, the weights. */
+#if TFLS_HAS(TFLS_ROW_BLOCK4) || TFLS_HAS(TFLS_ROW_BLOCK16)
+TFLS_INLINE int32_t plus_four(int32_t acc, const uint8_t* w, const int8_t* x) {
+#if defined(TFLS_DSP)
+  const uint32_t a = word_at(w), b = word_at((const uint8_t*)x);
+  return plus_both(plus_both(acc, low_bytes(a), low_bytes(b)), high_bytes(a), high_bytes(b));
+#else
+  return acc + (int8_t)w[0] * x[0] + (int8_t)w[1] * x[1] + (int8_t)w[2] * x[2] + (int8_t)w[3] * x[3];
+#endif
+}
+TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t block) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* segment = x;
+    do {
+      int32_t n = (int32_t)u16_at(s);
+      const uint8_t *place = s + 2, *w = place + n;
+      for (; n > 0; n--) {
+        const int8_t* p = segment + block * *place++;
+        int32_t j;
+#if defined(TFLS_MVE)
+        if (block == 16) {
+          acc = vmladavaq_s8(acc, vldrbq_s8((const int8_t*)w), vldrbq_s8(p));
+          w += 16;
+          continue;
+        }
+#endif
+        for (j = 0; j < block; j += 4, w += 4) acc = plus_four(acc, w, p + j);
+      }
+      s = w;
+      segment += block * kSegment;
+    } while (segment < end);
+    y[o] = output_of(op, o, acc);
+  }
+}
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK4)
+static void row_block4(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 4); }
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK16)
+static void row_block16(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 16); }
+#endif
+
+static int is_pointwise(const TflsOperator* op) {
+  return op->filter_h == 1 && op->filter_w == 1 && op->stride_h == 1 && op->stride_w == 1;
+}
+
+TFLS_INLINE void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
+                          void (*kernel)(const TflsOperator*, const int8_t*, int8_t*)) {
+  int32_t rows = op->batches * op->out_h * op->out_w;
+  for (; rows > 0; rows--, x += op->taps, y += op->out_c) kernel(op, x, y);
+}
+
+/* ---- Where the inputs of several output pixels lie ---- */
+
+typedef struct {
+  const int8_t* at[kPairPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
+} Sources;
+
+/* The inputs of one tap (row ky, column kx of the filter) of `count` pixels from number `first` on. Pixels are counted
+ * through the whole batch; what lies behind the last one repeats it. */
+static void sources_of(const TflsOperator* op, const int8_t* x, int32_t first, int32_t count, int32_t ky, int32_t kx,
+                       Sources* sources) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const int32_t in_row = op->in_w * op->in_c;
+  int32_t j, row = first / op->out_w, column = first % op->out_w;
+  int32_t batch = row / op->out_h;
+  row %= op->out_h;
+  for (j = 0; j < count; j++) {
+    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
+    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
+    const int inside = iy >= 0 && iy < op->in_h && ix >= 0 && ix < op->in_w;
+    sources->at[j] = inside ? x + (batch * op->in_h + iy) * in_row + ix * op->in_c : NULL;
+    if (first + j + 1 >= pixels) continue;
+    if (++column == op->out_w) {
+      column = 0;
+      if (++row == op->out_h) {
+        row = 0;
+        batch++;
+      }
+    }
+  }
+}
+
+/* ---- Pairs of pixels in 64-bit accumulators ---- */
+
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) || \
+    TFLS_HAS(TFLS_STRIP_DELTA4)
+
+TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
+  return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
+}
+
+/* The channels of two pixels as pairs, `step` words apart. */
+TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t channels,
+                            int32_t zero_point) {
+  int32_t i = channels;
+  if (a != NULL && b != NULL) {
+    for (; i >= 4; i -= 4, a += 4, b += 4) {
+      *words = pair_of(a[0], b[0]);
+      words += step;
+      *words = pair_of(a[1], b[1]);
+      words += step;
+      *words = pair_of(a[2], b[2]);
+      words += step;
+      *words = pair_of(a[3], b[3]);
+      words += step;
+    }
+  }
+  for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
+}
+
+#if defined(TFLS_DSP)
+/* One kept weight %[w] for eight pixels: four pairs at %[x]. */
+#define TFLS_MULTIPLY                                                                                       \
+  "ldrd %[x0], %[x1], [%[x]]\n smlal %[al], %[ah], %[x0], %[w]\n smlal %[bl], %[bh], %[x1], %[w]\n"          \
+  "ldrd %[x0], %[x1], [%[x], #8]\n smlal %[cl], %[ch], %[x0], %[w]\n smlal %[dl], %[dh], %[x1], %[w]\n"
+#define TFLS_STEP8(shift) \
+  "ldrsb %[w], [%[s], #1]\n ldrb %[x0], [%[s]], #2\n add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY
+#define TFLS_LOOP8(shift) "1:\n" TFLS_STEP8(shift) TFLS_STEP8(shift) "cmp %[s], %[end]\n bne 1b\n"
+#define TFLS_LOOP4(shift)                                                                              \
+  "1:\n ldrb %[x0], [%[s]]\n ldrsb %[w], [%[s], #1]\n and %[x0], %[x0], #15\n"                          \
+  "add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY                                              \
+  "ldrsb %[w], [%[s], #2]\n ldrb %[x0], [%[s]], #3\n lsr %[x0], %[x0], #4\n"                            \
+  "add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY "cmp %[s], %[end]\n bne 1b\n"
+#define TFLS_RUN_LOOP(code)                                                                              \
+  __asm__ volatile(code                                                                                  \
+                   : [s] "+r"(s), [x] "+r"(x), [w] "=&r"(w), [x0] "=&r"(x0), [x1] "=&r"(x1), [al] "+r"(al), \
+                     [ah] "+r"(ah), [bl] "+r"(bl), [bh] "+r"(bh), [cl] "+r"(cl), [ch] "+r"(ch),           \
+                     [dl] "+r"(dl), [dh] "+r"(dh)                                                        \
+                   : [end] "r"(end)                                                                      \
+                   : "cc", "memory")
+#define TFLS_EMIT(twice)                                                                                       \
+  do {                                                                                                         \
+    int32_t value;                                                                                             \
+    __asm__("smmulr %0, %1, %2" : "=r"(value) : "r"(twice), "r"(multiplier));                                  \
+    value = (value + (value >> 31) + rounding) >> right;                                                       \
+    *p = saturated(value);                                                                                     \
+    p += out_c;                                                                                                \
+  } while (0)
+#define TFLS_EMIT_BOTH(low, high)                                            \
+  do {                                                                       \
+    TFLS_EMIT(low_bias + (int32_t)(((low) & 0x7FFFFF) << 1));                \
+    TFLS_EMIT(high_bias + (int32_t)(((high) << 9 | (low) >> kLaneBits) << 1)); \
+  } while (0)
+#endif
+
+/* All outputs of eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
+ * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; or, for
+ * 4 bits, as row_delta4 has it. */
+TFLS_INLINE void pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t left, int32_t unit,
+                              int bits) {
+  const uint8_t* s = op->stream;
+  const int32_t out_c = op->out_c;
+  int32_t o;
+  for (o = 0; o < out_c; o++) {
+    const uint8_t* const end = s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
+    const int32_t* x = base;
+    int32_t acc[kPairPixels];
+    int64_t lanes[kPairPixels / 2];
+    int32_t j;
+    s += 2;
+#if defined(TFLS_DSP)
+    {
+      /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
+      uint32_t w, x0, x1, al = 1u << (kLaneBits - 1), ah = 0, bl = al, bh = 0, cl = al, ch = 0, dl = al, dh = 0;
+      const int32_t channel = o * op->channel_step, shift = op->shift[channel];
+      if (s != end) {
+        if (bits == 8 && unit == 4) TFLS_RUN_LOOP(TFLS_LOOP8("4"));
+        if (bits == 8 && unit == 1) TFLS_RUN_LOOP(TFLS_LOOP8("2"));
+        if (bits == 4 && unit == 4) TFLS_RUN_LOOP(TFLS_LOOP4("4"));
+        if (bits == 4 && unit == 1) TFLS_RUN_LOOP(TFLS_LOOP4("2"));
+      }
+      if (shift < 0 && shift > -kFastestShift && left >= kPairPixels) {
+        const int32_t multiplier = op->multiplier[channel], right = -shift;
+        const int32_t high_bias = op->bias[o] * 2, low_bias = high_bias - (1 << kLaneBits);
+        const int32_t rounding = (1 << (right - 1)) + (int32_t)((uint32_t)(int32_t)op->output_zero_point << right);
+        int8_t* p = out + o;
+        TFLS_EMIT_BOTH(al, ah);
+        TFLS_EMIT_BOTH(bl, bh);
+        TFLS_EMIT_BOTH(cl, ch);
+        TFLS_EMIT_BOTH(dl, dh);
+        continue;
+      }
+      lanes[0] = (int64_t)((uint64_t)ah << 32 | al);
+      lanes[1] = (int64_t)((uint64_t)bh << 32 | bl);
+      lanes[2] = (int64_t)((uint64_t)ch << 32 | cl);
+      lanes[3] = (int64_t)((uint64_t)dh << 32 | dl);
+    }
+#else
+    lanes[0] = lanes[1] = lanes[2] = lanes[3] = 1 << (kLaneBits - 1);
+    while (s != end) {
+      int32_t w;
+      x += unit * (bits == 8 ? s[0] : s[0] & 15);
+      w = (int8_t)s[1];
+      for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
+      x += unit * (bits == 8 ? s[2] : s[0] >> 4);
+      w = (int8_t)s[bits == 8 ? 3 : 2];
+      for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
+      s += bits == 8 ? 4 : 3;
+    }
+#endif
+    for (j = 0; j < kPairPixels / 2; j++) {
+      acc[2 * j] = op->bias[o] + (int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - (1 << (kLaneBits - 1));
+      acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
+    }
+    emit(op, o, acc, smaller(left, kPairPixels), out + o);
+  }
+}
+#endif
+
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4)
+/* Distances count inputs of the output: (row of the filter, column, channel). */
+TFLS_INLINE void pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  int32_t first;
+  for (first = 0; first < pixels; first += kPairPixels) {
+    int32_t* to = words;
+    int32_t ky, kx, j;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += 4 * op->in_c) {
+        Sources sources;
+        sources_of(op, x, first, kPairPixels, ky, kx, &sources);
+        for (j = 0; j < 4; j++)
+          pack_pairs(to + j, 4, sources.at[2 * j], sources.at[2 * j + 1], op->in_c, op->input_zero_point);
+      }
+    }
+    pair_outputs(op, words, y + first * op->out_c, pixels - first, 4, bits);
+  }
+}
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+static void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  pairs(op, x, y, (int32_t*)scratch, 8);
+}
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+static void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  pairs(op, x, y, (int32_t*)scratch, 4);
+}
+#endif
+
+/* Strips of eight columns. The buffer holds filter_h rows of the input; of each channel, the pairs of neighbouring
+ * columns (0, 1), (2, 3), ... and then (1, 2), (3, 4), ...: whatever the column of the filter, the four pairs of its
+ * eight pixels lie side by side. Distances count words of this buffer. */
+#if TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4)
+TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
+
+static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
+  const int32_t half = half_strip(op->filter_w), channels = op->in_c;
+  const int8_t* const start = row >= 0 && row < op->in_h ? image + row * op->in_w * channels : NULL;
+  const int8_t* left = start && column >= 0 && column < op->in_w ? start + column * channels : NULL;
+  int32_t j;
+  for (j = 0; j <= kPairPixels + op->filter_w - 2; j++) {
+    const int32_t next = column + j + 1;
+    const int8_t* const right = start && next >= 0 && next < op->in_w ? start + next * channels : NULL;
+    pack_pairs(words + (j & 1) * half + (j >> 1), 2 * half, left, right, channels, op->input_zero_point);
+    left = right;
+  }
+}
+
+TFLS_INLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+  const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
+  int32_t batch, column, row;
+  for (batch = 0; batch < op->batches; batch++) {
+    for (column = 0; column < op->out_w; column += kPairPixels) {
+      for (row = 0; row < op->filter_h - 1; row++)
+        pack_strip_row(op, x, row - op->pad_h, column - op->pad_w, words + (row + 1) * row_words);
+      for (row = 0; row < op->out_h; row++) {
+        const int32_t* from = words + row_words;
+        int32_t* to = words;
+        int32_t i;
+        for (i = kept; i > 0; i -= 2, from += 2, to += 2) { /* a row has an even number of words */
+          const int32_t a = from[0], b = from[1];
+          to[0] = a;
+          to[1] = b;
+        }
+        pack_strip_row(op, x, row + op->filter_h - 1 - op->pad_h, column - op->pad_w, words + kept);
+        pair_outputs(op, words, y + (row * op->out_w + column) * op->out_c, op->out_w - column, 1, bits);
+      }
+    }
+    x += op->in_h * op->in_w * op->in_c;
+    y += op->out_h * op->out_w * op->out_c;
+  }
+}
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+static void strip_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  strips(op, x, y, (int32_t*)scratch, 8);
+}
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+static void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  strips(op, x, y, (int32_t*)scratch, 4);
+}
+#endif
+
+/* ---- Four pixels, plain multiply-adds ---- */
+
+/* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
+#if TFLS_HAS(TFLS_PIXEL_DELTA8)
+static void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, channels = op->in_c;
+  int32_t first;
+  for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kPixels);
+    const uint8_t* s = op->stream;
+    int8_t* to = (int8_t*)scratch;
+    int32_t ky, kx, j, o;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * channels) {
+        Sources sources;
+        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        for (j = 0; j < kPixels; j++) {
+          const int8_t* from = sources.at[j];
+          int8_t* p = to + j;
+          int32_t i;
+          if (from != NULL) {
+            for (i = 0; i < channels; i++, p += kPixels) *p = from[i];
+          } else {
+            for (i = 0; i < channels; i++, p += kPixels) *p = op->input_zero_point;
+          }
+        }
+      }
+    }
+    for (o = 0; o < op->out_c; o++) {
+      const int8_t* p = (const int8_t*)scratch;
+      const int32_t bias = op->bias[o];
+      int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias;
+      uint32_t n = u16_at(s);
+      for (s += 2; n > 0; n--) {
+        int32_t w = (int8_t)s[1];
+        p += kPixels * s[0];
+        a += w * p[0];
+        b += w * p[1];
+        c += w * p[2];
+        d += w * p[3];
+        w = (int8_t)s[3];
+        p += kPixels * s[2];
+        a += w * p[0];
+        b += w * p[1];
+        c += w * p[2];
+        d += w * p[3];
+        s += 4;
+      }
+      acc[0] = a;
+      acc[1] = b;
+      acc[2] = c;
+      acc[3] = d;
+      emit(op, o, acc, left, y + o);
+    }
+  }
+}
+#endif
+
+#if TFLS_HAS(TFLS_DIRECT_DELTA8)
+static void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps;
+  int32_t first, o;
+  for (first = 0; first < pixels; first += kPixels, x += kPixels * taps, y += kPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kPixels);
+    const int8_t *const x1 = x + (left > 1 ? taps : 0), *const x2 = x1 + (left > 2 ? taps : 0);
+    const int8_t* const x3 = x2 + (left > 3 ? taps : 0);
+    const uint8_t* s = op->stream;
+    for (o = 0; o < op->out_c; o++) {
+      const int32_t bias = op->bias[o];
+      int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias;
+      uint32_t n = u16_at(s), i = 0;
+      for (s += 2; n > 0; n--) {
+        int32_t w = (int8_t)s[1];
+        i += s[0];
+        a += w * x[i];
+        b += w * x1[i];
+        c += w * x2[i];
+        d += w * x3[i];
+        w = (int8_t)s[3];
+        i += s[2];
+        a += w * x[i];
+        b += w * x1[i];
+        c += w * x2[i];
+        d += w * x3[i];
+        s += 4;
+      }
+      acc[0] = a;
+      acc[1] = b;
+      acc[2] = c;
+      acc[3] = d;
+      emit(op, o, acc, left, y + o);
+    }
+  }
+}
+#endif
+
+/* ---- Checks ---- */
+
+typedef struct {
+  const uint8_t *at, *end;
+} Reader;
+
+static int has(const Reader* reader, uint32_t bytes) { return (size_t)(reader->end - reader->at) >= bytes; }
+
+static int32_t magnitude(uint8_t weight) { return (int8_t)weight < 0 ? -(int8_t)weight : (int8_t)weight; }
+
+/* The sum of the absolute weights of the next output, or -1 if the stream is damaged there. */
+static int32_t sum_indexed(const TflsOperator* op, Reader* reader) {
+  int32_t sum = 0, start;
+  for (start = 0; start < op->taps; start += kSegment) {
+    int32_t n;
+    if (!has(reader, 1)) return -1;
+    n = 4 * *reader->at++;
+    if (!has(reader, 2u * (uint32_t)n)) return -1;
+    for (; n > 0; n--, reader->at += 2) {
+      if (reader->at[1] >= op->taps - start) return -1;
+      sum += magnitude(reader->at[0]);
+    }
+  }
+  return sum;
+}
+
+static int32_t sum_distances(Reader* reader, int bits, int32_t places) {
+  int32_t sum = 0, place = 0;
+  uint32_t n;
+  if (!has(reader, 2)) return -1;
+  n = u16_at(reader->at);
+  reader->at += 2;
+  if (!has(reader, n * (bits == 8 ? 4u : 3u))) return -1;
+  for (; n > 0; n--) {
+    const uint8_t* const s = reader->at;
+    place += (bits == 8 ? s[0] : s[0] & 15) + (bits == 8 ? s[2] : s[0] >> 4);
+    if (place >= places) return -1; /* distances are not negative, so the first of both is inside as well */
+    sum += magnitude(s[1]) + magnitude(s[bits == 8 ? 3 : 2]);
+    reader->at += bits == 8 ? 4 : 3;
+  }
+  return sum;
+}
+
+static int32_t sum_blocks(const TflsOperator* op, Reader* reader, int32_t block) {
+  int32_t sum = 0, start;
+  for (start = 0; start < op->taps; start += block * kSegment) {
+    uint32_t n, i;
+    if (!has(reader, 2)) return -1;
+    n = u16_at(reader->at);
+    reader->at += 2;
+    if (n > kSegment || !has(reader, n * (1u + (uint32_t)block))) return -1;
+    for (i = 0; i < n; i++)
+      if (block * (reader->at[i] + 1) > op->taps - start) return -1;
+    reader->at += n;
+    for (i = 0; i < n * (uint32_t)block; i++) sum += magnitude(*reader->at++);
+  }
+  return sum;
+}
+
+static int is_pair(int kernel) { return kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4; }
+
+/* Words of the buffer of strips, less those behind the last place from which a kernel reads four. */
+static int32_t strip_places(const TflsOperator* op) {
+  const int32_t half = (kPairPixels + op->filter_w) / 2;
+  return op->filter_h * op->in_c * 2 * half - 3;
+}
+
+static int32_t next_sum(const TflsOperator* op, Reader* reader) {
+  switch (op->kernel) {
+    case TFLS_ROW_INDEX8:
+      return sum_indexed(op, reader);
+    case TFLS_ROW_BLOCK4:
+      return sum_blocks(op, reader, 4);
+    case TFLS_ROW_BLOCK16:
+    case TFLS_PIXEL_BLOCK16:
+      return sum_blocks(op, reader, 16);
+    case TFLS_ROW_DELTA4:
+    case TFLS_PAIR_DELTA4:
+      return sum_distances(reader, 4, op->taps);
+    case TFLS_STRIP_DELTA8:
+      return sum_distances(reader, 8, strip_places(op));
+    case TFLS_STRIP_DELTA4:
+      return sum_distances(reader, 4, strip_places(op));
+    default:
+      return sum_distances(reader, 8, op->taps);
+  }
+}
+
+static TflsStatus check_stream(const TflsOperator* op, const TflsConstants* constants) {
+  Reader reader = {constants->stream, constants->stream + constants->stream_bytes};
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
+    int64_t largest;
+    if (sum < 0) return TFLS_BAD_STREAM;
+    if (is_pair(op->kernel) && sum >= TFLS_SUM_LIMIT) return TFLS_BAD_STREAM;
+    if (shift < -31 || shift > 30 || op->multiplier[o * op->channel_step] < 0) return TFLS_BAD_PARAMETERS;
+    largest = (int64_t)(bias < 0 ? -(int64_t)bias : bias) + 128 * (int64_t)sum;
+    if ((shift > 0 ? largest << shift : largest) >= TFLS_ACCUMULATOR_LIMIT) return TFLS_BAD_PARAMETERS;
+  }
+  return reader.at == reader.end ? TFLS_OK : TFLS_BAD_STREAM;
+}
+
+/* Output size and padding of one dimension; 0 where the filter does not fit. */
+static int32_t windows(int32_t size, int32_t filter, int32_t stride, int32_t dilation, int valid, int32_t* pad) {
+  const int32_t reach = (filter - 1) * dilation + 1;
+  const int32_t count = valid ? (size < reach ? 0 : (size - reach) / stride + 1) : (size - 1) / stride + 1;
+  const int32_t missing = (count - 1) * stride + reach - size;
+  *pad = !valid && missing > 0 ? missing / 2 : 0;
+  return count;
+}
+
+/* The sizes of tensors fit in int32 with room, so that no index overflows. */
+static int fits(int64_t a, int64_t b, int64_t c, int64_t d) {
+  const int64_t limit = 1 << 28;
+  return a > 0 && b > 0 && c > 0 && d > 0 && a <= limit && b <= limit && c <= limit && d <= limit &&
+         a * b <= limit && a * b * c <= limit && a * b * c * d <= limit;
+}
+
+static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, int in_rank, const int* out,
+                              int out_rank) {
+  const int valid = (flags & kFlagValid) != 0;
+  if (flags & kFlagFullyConnected) {
+    int64_t inputs = 1, outputs = 1;
+    int i;
+    for (i = 0; i < in_rank; i++)
+      if (in[i] <= 0 || (inputs *= in[i]) > (1 << 28)) return TFLS_BAD_SHAPE;
+    for (i = 0; i < out_rank; i++)
+      if (out[i] <= 0 || (outputs *= out[i]) > (1 << 28)) return TFLS_BAD_SHAPE;
+    op->batches = (int32_t)(inputs / op->in_c);
+    op->in_h = op->in_w = op->out_h = op->out_w = 1;
+    op->pad_h = op->pad_w = 0;
+    if ((int64_t)op->batches * op->in_c != inputs || (int64_t)op->batches * op->out_c != outputs) return TFLS_BAD_SHAPE;
+    return is_pointwise(op) ? TFLS_OK : TFLS_BAD_OPTIONS;
+  }
+  if (in_rank != 4 || out_rank != 4 || in[0] != out[0] || in[3] != op->in_c || out[3] != op->out_c)
+    return TFLS_BAD_SHAPE;
+  if (!fits(in[0], in[1], in[2], in[3]) || !fits(out[0], out[1], out[2], out[3])) return TFLS_BAD_SHAPE;
+  op->batches = in[0];
+  op->in_h = in[1];
+  op->in_w = in[2];
+  op->out_h = windows(in[1], op->filter_h, op->stride_h, op->dilation_h, valid, &op->pad_h);
+  op->out_w = windows(in[2], op->filter_w, op->stride_w, op->dilation_w, valid, &op->pad_w);
+  return op->out_h == out[1] && op->out_w == out[2] && out[1] > 0 && out[2] > 0 ? TFLS_OK : TFLS_BAD_SHAPE;
+}
+
+/* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
+static TflsStatus plan(TflsOperator* op) {
+  const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_BLOCK16 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  op->scratch_bytes = 0;
+  switch (op->kernel) {
+    case TFLS_PAIR_DELTA8:
+    case TFLS_PAIR_DELTA4:
+      op->scratch_bytes = 4u * kPairPixels / 2 * (uint32_t)op->taps;
+      return TFLS_OK;
+    case TFLS_STRIP_DELTA8:
+    case TFLS_STRIP_DELTA4:
+      if (op->stride_h != 1 || op->stride_w != 1 || op->dilation_h != 1 || op->dilation_w != 1) return TFLS_BAD_KERNEL;
+      op->scratch_bytes = 4u * (uint32_t)(strip_places(op) + 3);
+      return TFLS_OK;
+    case TFLS_PIXEL_DELTA8:
+      op->scratch_bytes = kPixels * (uint32_t)op->taps;
+      return TFLS_OK;
+    case TFLS_ROW_BLOCK4:
+    case TFLS_ROW_BLOCK16:
+      return is_pointwise(op) && op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
+    case TFLS_PIXEL_BLOCK16:
+      return TFLS_BAD_KERNEL;
+    default:
+      return is_pointwise(op) ? TFLS_OK : TFLS_BAD_KERNEL;
+  }
+}
+
+static TflsStatus read_options(TflsOperator* op, const uint8_t* p, size_t bytes) {
+  if (bytes != TFLS_OPTIONS_BYTES || p[0] != TFLS_OPTIONS_VERSION || (p[2] & ~kFlags) != 0 || p[3] != 0)
+    return TFLS_BAD_OPTIONS;
+  if (u32_at(p + 4) > (1 << 28) || u32_at(p + 8) > (1 << 28)) return TFLS_BAD_OPTIONS;
+  op->kernel = p[1];
+  op->channel_step = (p[2] & kFlagOneScale) ? 0 : 1;
+  op->in_c = (int32_t)u32_at(p + 4);
+  op->out_c = (int32_t)u32_at(p + 8);
+  op->filter_h = (int32_t)u16_at(p + 12);
+  op->filter_w = (int32_t)u16_at(p + 14);
+  op->stride_h = (int32_t)u16_at(p + 16);
+  op->stride_w = (int32_t)u16_at(p + 18);
+  op->dilation_h = (int32_t)u16_at(p + 20);
+  op->dilation_w = (int32_t)u16_at(p + 22);
+  op->input_zero_point = (int8_t)p[24];
+  op->output_zero_point = (int8_t)p[25];
+  op->output_min = (int8_t)p[26];
+  op->output_max = (int8_t)p[27];
+  if (op->out_c <= 0 || op->stride_h <= 0 || op->stride_w <= 0 || op->dilation_h <= 0 || op->dilation_w <= 0 ||
+      op->output_min > op->output_max || (int64_t)op->filter_h * op->dilation_h > (1 << 20) ||
+      (int64_t)op->filter_w * op->dilation_w > (1 << 20))
+    return TFLS_BAD_OPTIONS;
+  /* the widest buffer has 12 words for an input */
+  if (!fits(op->filter_h, (int64_t)op->filter_w + kPairPixels, op->in_c, 8) || op->filter_w <= 0)
+    return TFLS_BAD_OPTIONS;
+  op->taps = op->filter_h * op->filter_w * op->in_c;
+  return TFLS_OK;
+}
+
+static TflsStatus read_parameters(TflsOperator* op, const TflsConstants* constants) {
+  const size_t outputs = (size_t)op->out_c, scales = op->channel_step ? outputs : 1;
+  if (constants->parameters_bytes != 4 * outputs + 5 * scales || ((uintptr_t)constants->parameters & 3) != 0)
+    return TFLS_BAD_PARAMETERS;
+  op->bias = (const int32_t*)(const void*)constants->parameters;
+  op->multiplier = op->bias + outputs;
+  op->shift = (const int8_t*)(op->multiplier + scales);
+  op->stream = constants->stream;
+  return TFLS_OK;
+}
+
+TflsStatus tfls_open(TflsOperator* op, const TflsConstants* constants, const int* input_dims, int input_rank,
+                     const int* output_dims, int output_rank) {
+  TflsStatus status = read_options(op, constants->options, constants->options_bytes);
+  if (status == TFLS_OK) status = plan(op);
+  if (status == TFLS_OK)
+    status = read_shapes(op, constants->options[2], input_dims, input_rank, output_dims, output_rank);
+  if (status == TFLS_OK) status = read_parameters(op, constants);
+  if (status == TFLS_OK) status = check_stream(op, constants);
+  return status;
+}
+
+void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void* scratch) {
+  (void)scratch;
+  switch (op->kernel) {
+#if TFLS_HAS(TFLS_ROW_INDEX8)
+    case TFLS_ROW_INDEX8:
+      each_row(op, input, output, row_index8);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_DELTA4)
+    case TFLS_ROW_DELTA4:
+      each_row(op, input, output, row_delta4);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK4)
+    case TFLS_ROW_BLOCK4:
+      each_row(op, input, output, row_block4);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK16)
+    case TFLS_ROW_BLOCK16:
+      each_row(op, input, output, row_block16);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+    case TFLS_PAIR_DELTA8:
+      pair_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+    case TFLS_PAIR_DELTA4:
+      pair_delta4(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+    case TFLS_STRIP_DELTA8:
+      strip_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+    case TFLS_STRIP_DELTA4:
+      strip_delta4(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PIXEL_DELTA8)
+    case TFLS_PIXEL_DELTA8:
+      pixel_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_DIRECT_DELTA8)
+    case TFLS_DIRECT_DELTA8:
+      direct_delta8(op, input, output);
+      break;
+#endif
+    default:
+      break;
+  }
+  clamp(op, output);
+}
+
+const char* tfls_status_text(TflsStatus status) {
+  switch (status) {
+    case TFLS_OK:
+      return "ok";
+    case TFLS_BAD_OPTIONS:
+      return "its options are damaged or of another version";
+    case TFLS_BAD_KERNEL:
+      return "its kernel is not compiled or does not take this operator";
+    case TFLS_BAD_SHAPE:
+      return "its input or output has another shape than its options say";
+    case TFLS_BAD_PARAMETERS:
+      return "its parameters are damaged";
+    default:
+      return "its stream of weights is damaged";
+  }
+}
