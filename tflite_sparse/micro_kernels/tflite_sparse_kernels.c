@@ -24,6 +24,7 @@
 enum {
   kSegment = 256,     /* inputs that an index of 8 bits reaches */
   kLaneBits = 23,     /* where the second pixel of a pair starts */
+  kHalfLane = 1 << (kLaneBits - 1),
   kPairPixels = 8,    /* pixels that the pair kernels compute at once */
   kPixels = 4,        /* pixels that the other convolutions compute at once */
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
@@ -140,7 +141,7 @@ TFLS_INLINE int32_t plus_two(int32_t acc, uint32_t word, const int8_t* x) {
 
 /* Per output and segment of 256 inputs: a count of groups; a group is four times weight, place in the segment. */
 #if TFLS_HAS(TFLS_ROW_INDEX8)
-static void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
   int32_t o;
@@ -179,7 +180,7 @@ static void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
 
 /* Per output: a count of pairs of weights; a pair is a byte with two distances (low half first) and two weights. */
 #if TFLS_HAS(TFLS_ROW_DELTA4)
-static void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
+TFLS_OUTLINE void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
@@ -239,17 +240,17 @@ TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, 
 }
 #endif
 #if TFLS_HAS(TFLS_ROW_BLOCK4)
-static void row_block4(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 4); }
+TFLS_OUTLINE void row_block4(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 4); }
 #endif
 #if TFLS_HAS(TFLS_ROW_BLOCK16)
-static void row_block16(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 16); }
+TFLS_OUTLINE void row_block16(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 16); }
 #endif
 
 static int is_pointwise(const TflsOperator* op) {
   return op->filter_h == 1 && op->filter_w == 1 && op->stride_h == 1 && op->stride_w == 1;
 }
 
-TFLS_INLINE void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
+static void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
                           void (*kernel)(const TflsOperator*, const int8_t*, int8_t*)) {
   int32_t rows = op->batches * op->out_h * op->out_w;
   for (; rows > 0; rows--, x += op->taps, y += op->out_c) kernel(op, x, y);
@@ -300,125 +301,184 @@ TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const
                             int32_t zero_point) {
   int32_t i = channels;
   if (a != NULL && b != NULL) {
-    for (; i >= 4; i -= 4, a += 4, b += 4) {
-      *words = pair_of(a[0], b[0]);
-      words += step;
-      *words = pair_of(a[1], b[1]);
-      words += step;
-      *words = pair_of(a[2], b[2]);
-      words += step;
-      *words = pair_of(a[3], b[3]);
-      words += step;
+    for (; i >= 4; i -= 4, a += 4, b += 4, words += 4 * step) {
+      words[0] = pair_of(a[0], b[0]);
+      words[step] = pair_of(a[1], b[1]);
+      words[2 * step] = pair_of(a[2], b[2]);
+      words[3 * step] = pair_of(a[3], b[3]);
     }
   }
   for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
 }
 
-#if defined(TFLS_DSP)
-/* One kept weight %[w] for eight pixels: four pairs at %[x]. */
-#define TFLS_MULTIPLY                                                                                       \
-  "ldrd %[x0], %[x1], [%[x]]\n smlal %[al], %[ah], %[x0], %[w]\n smlal %[bl], %[bh], %[x1], %[w]\n"          \
-  "ldrd %[x0], %[x1], [%[x], #8]\n smlal %[cl], %[ch], %[x0], %[w]\n smlal %[dl], %[dh], %[x1], %[w]\n"
-#define TFLS_STEP8(shift) \
-  "ldrsb %[w], [%[s], #1]\n ldrb %[x0], [%[s]], #2\n add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY
-#define TFLS_LOOP8(shift) "1:\n" TFLS_STEP8(shift) TFLS_STEP8(shift) "cmp %[s], %[end]\n bne 1b\n"
-#define TFLS_LOOP4(shift)                                                                              \
-  "1:\n ldrb %[x0], [%[s]]\n ldrsb %[w], [%[s], #1]\n and %[x0], %[x0], #15\n"                          \
-  "add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY                                              \
-  "ldrsb %[w], [%[s], #2]\n ldrb %[x0], [%[s]], #3\n lsr %[x0], %[x0], #4\n"                            \
-  "add %[x], %[x], %[x0], lsl #" shift "\n" TFLS_MULTIPLY "cmp %[s], %[end]\n bne 1b\n"
-#define TFLS_RUN_LOOP(code)                                                                              \
-  __asm__ volatile(code                                                                                  \
-                   : [s] "+r"(s), [x] "+r"(x), [w] "=&r"(w), [x0] "=&r"(x0), [x1] "=&r"(x1), [al] "+r"(al), \
-                     [ah] "+r"(ah), [bl] "+r"(bl), [bh] "+r"(bh), [cl] "+r"(cl), [ch] "+r"(ch),           \
-                     [dl] "+r"(dl), [dh] "+r"(dh)                                                        \
-                   : [end] "r"(end)                                                                      \
-                   : "cc", "memory")
-#define TFLS_EMIT(twice)                                                                                       \
-  do {                                                                                                         \
-    int32_t value;                                                                                             \
-    __asm__("smmulr %0, %1, %2" : "=r"(value) : "r"(twice), "r"(multiplier));                                  \
-    value = (value + (value >> 31) + rounding) >> right;                                                       \
-    *p = saturated(value);                                                                                     \
-    p += out_c;                                                                                                \
-  } while (0)
-#define TFLS_EMIT_BOTH(low, high)                                            \
-  do {                                                                       \
-    TFLS_EMIT(low_bias + (int32_t)(((low) & 0x7FFFFF) << 1));                \
-    TFLS_EMIT(high_bias + (int32_t)(((high) << 9 | (low) >> kLaneBits) << 1)); \
-  } while (0)
-#endif
-
-/* All outputs of eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
+/* All outputs of up to eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
  * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; or, for
  * 4 bits, as row_delta4 has it. */
-TFLS_INLINE void pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t left, int32_t unit,
-                              int bits) {
+TFLS_INLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+                                  int bits) {
   const uint8_t* s = op->stream;
-  const int32_t out_c = op->out_c;
   int32_t o;
-  for (o = 0; o < out_c; o++) {
+  for (o = 0; o < op->out_c; o++) {
     const uint8_t* const end = s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
     const int32_t* x = base;
+    /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
+    int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
     int32_t acc[kPairPixels];
-    int64_t lanes[kPairPixels / 2];
     int32_t j;
-    s += 2;
-#if defined(TFLS_DSP)
-    {
-      /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
-      uint32_t w, x0, x1, al = 1u << (kLaneBits - 1), ah = 0, bl = al, bh = 0, cl = al, ch = 0, dl = al, dh = 0;
-      const int32_t channel = o * op->channel_step, shift = op->shift[channel];
-      if (s != end) {
-        if (bits == 8 && unit == 4) TFLS_RUN_LOOP(TFLS_LOOP8("4"));
-        if (bits == 8 && unit == 1) TFLS_RUN_LOOP(TFLS_LOOP8("2"));
-        if (bits == 4 && unit == 4) TFLS_RUN_LOOP(TFLS_LOOP4("4"));
-        if (bits == 4 && unit == 1) TFLS_RUN_LOOP(TFLS_LOOP4("2"));
-      }
-      if (shift < 0 && shift > -kFastestShift && left >= kPairPixels) {
-        const int32_t multiplier = op->multiplier[channel], right = -shift;
-        const int32_t high_bias = op->bias[o] * 2, low_bias = high_bias - (1 << kLaneBits);
-        const int32_t rounding = (1 << (right - 1)) + (int32_t)((uint32_t)(int32_t)op->output_zero_point << right);
-        int8_t* p = out + o;
-        TFLS_EMIT_BOTH(al, ah);
-        TFLS_EMIT_BOTH(bl, bh);
-        TFLS_EMIT_BOTH(cl, ch);
-        TFLS_EMIT_BOTH(dl, dh);
-        continue;
-      }
-      lanes[0] = (int64_t)((uint64_t)ah << 32 | al);
-      lanes[1] = (int64_t)((uint64_t)bh << 32 | bl);
-      lanes[2] = (int64_t)((uint64_t)ch << 32 | cl);
-      lanes[3] = (int64_t)((uint64_t)dh << 32 | dl);
-    }
-#else
-    lanes[0] = lanes[1] = lanes[2] = lanes[3] = 1 << (kLaneBits - 1);
-    while (s != end) {
-      int32_t w;
+    for (s += 2; s != end; s += bits == 8 ? 4 : 3) {
+      int32_t w = (int8_t)s[1];
       x += unit * (bits == 8 ? s[0] : s[0] & 15);
-      w = (int8_t)s[1];
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
       x += unit * (bits == 8 ? s[2] : s[0] >> 4);
       w = (int8_t)s[bits == 8 ? 3 : 2];
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
-      s += bits == 8 ? 4 : 3;
     }
-#endif
     for (j = 0; j < kPairPixels / 2; j++) {
-      acc[2 * j] = op->bias[o] + (int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - (1 << (kLaneBits - 1));
+      acc[2 * j] = op->bias[o] + (int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane;
       acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
     }
-    emit(op, o, acc, smaller(left, kPairPixels), out + o);
+    emit(op, o, acc, count, out + o);
   }
+}
+
+#if defined(TFLS_DSP)
+/* The same for eight pixels and right shifts that leave room for the zero point beside the rounding constant. By hand,
+ * for the loop needs all registers: r0 stream, r1 pairs, r2 weight, r3 and r12 pairs, lr end, r4 to r11 accumulators.
+ * All lanes start at half of their range; that is taken off again with the bias. */
+typedef struct {
+  const uint8_t* stream;
+  const int32_t* base;
+  int8_t* out;
+  const int32_t* bias;
+  const int32_t* multiplier;
+  const int8_t* shift;
+  int32_t out_c;
+  int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+} EightPixels;
+
+/* The compiler must take nothing for granted of such a function, not even that it leaves the argument unread. */
+#if defined(__clang__)
+#define TFLS_NAKED __attribute__((naked, noinline))
+#else
+#define TFLS_NAKED __attribute__((naked, noipa))
+#endif
+/* One kept weight r2 for eight pixels: four pairs at r1. */
+#define TFLS_MULTIPLY                                                             \
+  "ldrd r3, r12, [r1]\n smlal r4, r5, r3, r2\n smlal r6, r7, r12, r2\n"            \
+  "ldrd r3, r12, [r1, #8]\n smlal r8, r9, r3, r2\n smlal r10, r11, r12, r2\n"
+#define TFLS_STEP8(scale) "ldrsb r2, [r0, #1]\n ldrb r3, [r0], #2\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
+#define TFLS_LOOP8(scale) TFLS_STEP8(scale) TFLS_STEP8(scale)
+#define TFLS_LOOP4(scale)                                                                              \
+  "ldrb r3, [r0]\n ldrsb r2, [r0, #1]\n and r3, r3, #15\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY \
+  "ldrsb r2, [r0, #2]\n ldrb r3, [r0], #3\n lsr r3, r3, #4\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
+#define TFLS_BYTES8 "add lr, r0, lr, lsl #2\n"
+#define TFLS_BYTES4 "add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
+/* r3 times r2, rounded as high_product does it, to int8. */
+#define TFLS_SCALE \
+  "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
+#define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
+#define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
+#define TFLS_EIGHT_PIXELS(name, bytes, loop)                                                    \
+  TFLS_NAKED static void name(const EightPixels* group __attribute__((unused))) {               \
+    __asm__ volatile(                                                                           \
+        ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r9}\n push {r1-r9}\n"              \
+        "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
+        "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
+        "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"          \
+        "mov r9, r5\n mov r10, r4\n mov r11, r5\n ldrh lr, [r0], #2\n" bytes                    \
+        "cmp r0, lr\n beq 3f\n"                                                                 \
+        "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
+        "3:\n str r0, [sp, #8]\n ldr r3, [sp]\n"                                                \
+        "ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
+        "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"             \
+        "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n" \
+        "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"             \
+        TFLS_LOW("r4") "strb r3, [r0]\n"                                                        \
+        TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                         \
+        TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                   \
+        TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                             \
+        TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                   \
+        TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                             \
+        TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                  \
+        TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                           \
+        "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"                     \
+        "add sp, #44\n pop {r4-r11, pc}\n");                                                    \
+  }
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+TFLS_EIGHT_PIXELS(eight_pixels_pair8, TFLS_BYTES8, TFLS_LOOP8("4"))
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+TFLS_EIGHT_PIXELS(eight_pixels_pair4, TFLS_BYTES4, TFLS_LOOP4("4"))
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+TFLS_EIGHT_PIXELS(eight_pixels_strip8, TFLS_BYTES8, TFLS_LOOP8("2"))
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
+#endif
+
+static int all_shift_right(const TflsOperator* op) {
+  int32_t i = op->channel_step ? op->out_c : 1;
+  for (i--; i >= 0; i--)
+    if (op->shift[i] >= 0 || op->shift[i] <= -kFastestShift) return 0;
+  return 1;
+}
+#endif
+
+typedef struct {
+  const TflsOperator* op;
+  int fast; /* whether the code for eight pixels takes the operator */
+} Pairs;
+
+static Pairs pairs_of(const TflsOperator* op) {
+  Pairs pairs = {op, 0};
+#if defined(TFLS_DSP)
+  pairs.fast = all_shift_right(op);
+#endif
+  return pairs;
+}
+
+TFLS_INLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+                              int bits) {
+#if defined(TFLS_DSP)
+  if (pairs->fast && count == kPairPixels) {
+    const TflsOperator* const op = pairs->op;
+    const EightPixels group = {op->stream,     base,      out,       op->bias,
+                               op->multiplier, op->shift, op->out_c, -op->channel_step,
+                               2 * op->output_zero_point + 1};
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+    if (unit == 4 && bits == 8) eight_pixels_pair8(&group);
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+    if (unit == 4 && bits == 4) eight_pixels_pair4(&group);
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+    if (unit == 1 && bits == 8) eight_pixels_strip8(&group);
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+    if (unit == 1 && bits == 4) eight_pixels_strip4(&group);
+#endif
+    return;
+  }
+#endif
+  any_pair_outputs(pairs->op, base, out, count, unit, bits);
+}
+
+/* The start of a group of pixels: the last one reaches back, so that it is whole as well. */
+static int32_t group_start(int32_t first, int32_t count) {
+  return count >= kPairPixels && first > count - kPairPixels ? count - kPairPixels : first;
 }
 #endif
 
 #if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4)
 /* Distances count inputs of the output: (row of the filter, column, channel). */
-TFLS_INLINE void pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+TFLS_INLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
-  int32_t first;
-  for (first = 0; first < pixels; first += kPairPixels) {
+  const Pairs pairs = pairs_of(op);
+  int32_t start;
+  for (start = 0; start < pixels; start += kPairPixels) {
+    const int32_t first = group_start(start, pixels);
     int32_t* to = words;
     int32_t ky, kx, j;
     for (ky = 0; ky < op->filter_h; ky++) {
@@ -429,18 +489,18 @@ TFLS_INLINE void pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32
           pack_pairs(to + j, 4, sources.at[2 * j], sources.at[2 * j + 1], op->in_c, op->input_zero_point);
       }
     }
-    pair_outputs(op, words, y + first * op->out_c, pixels - first, 4, bits);
+    pair_outputs(&pairs, words, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
   }
 }
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
-static void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  pairs(op, x, y, (int32_t*)scratch, 8);
+TFLS_OUTLINE void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  all_pairs(op, x, y, (int32_t*)scratch, 8);
 }
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA4)
-static void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  pairs(op, x, y, (int32_t*)scratch, 4);
+TFLS_OUTLINE void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  all_pairs(op, x, y, (int32_t*)scratch, 4);
 }
 #endif
 
@@ -451,36 +511,46 @@ static void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void
 TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
 
 static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
-  const int32_t half = half_strip(op->filter_w), channels = op->in_c;
+  const int32_t half = half_strip(op->filter_w), channels = op->in_c, zero_point = op->input_zero_point;
   const int8_t* const start = row >= 0 && row < op->in_h ? image + row * op->in_w * channels : NULL;
   const int8_t* left = start && column >= 0 && column < op->in_w ? start + column * channels : NULL;
   int32_t j;
   for (j = 0; j <= kPairPixels + op->filter_w - 2; j++) {
     const int32_t next = column + j + 1;
     const int8_t* const right = start && next >= 0 && next < op->in_w ? start + next * channels : NULL;
-    pack_pairs(words + (j & 1) * half + (j >> 1), 2 * half, left, right, channels, op->input_zero_point);
+    int32_t* const to = words + (j & 1) * half + (j >> 1);
+    if (half == 5) { /* the usual filters of three columns: a constant step is quicker */
+      pack_pairs(to, 10, left, right, channels, zero_point);
+    } else {
+      pack_pairs(to, 2 * half, left, right, channels, zero_point);
+    }
     left = right;
   }
 }
 
+typedef struct {
+  int32_t words[4];
+} FourWords;
+
+/* The rows that stay move to the front. */
+static void move_rows(int32_t* to, const int32_t* from, int32_t words) {
+  for (; words >= 4; words -= 4, to += 4, from += 4) *(FourWords*)(void*)to = *(const FourWords*)(const void*)from;
+  for (; words > 0; words--) *to++ = *from++;
+}
+
 TFLS_INLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
   const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
-  int32_t batch, column, row;
+  const Pairs pairs = pairs_of(op);
+  int32_t batch, start, row;
   for (batch = 0; batch < op->batches; batch++) {
-    for (column = 0; column < op->out_w; column += kPairPixels) {
+    for (start = 0; start < op->out_w; start += kPairPixels) {
+      const int32_t column = group_start(start, op->out_w), count = smaller(op->out_w - column, kPairPixels);
       for (row = 0; row < op->filter_h - 1; row++)
         pack_strip_row(op, x, row - op->pad_h, column - op->pad_w, words + (row + 1) * row_words);
       for (row = 0; row < op->out_h; row++) {
-        const int32_t* from = words + row_words;
-        int32_t* to = words;
-        int32_t i;
-        for (i = kept; i > 0; i -= 2, from += 2, to += 2) { /* a row has an even number of words */
-          const int32_t a = from[0], b = from[1];
-          to[0] = a;
-          to[1] = b;
-        }
+        move_rows(words, words + row_words, kept);
         pack_strip_row(op, x, row + op->filter_h - 1 - op->pad_h, column - op->pad_w, words + kept);
-        pair_outputs(op, words, y + (row * op->out_w + column) * op->out_c, op->out_w - column, 1, bits);
+        pair_outputs(&pairs, words, y + (row * op->out_w + column) * op->out_c, count, 1, bits);
       }
     }
     x += op->in_h * op->in_w * op->in_c;
@@ -489,12 +559,12 @@ TFLS_INLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int3
 }
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA8)
-static void strip_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+TFLS_OUTLINE void strip_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   strips(op, x, y, (int32_t*)scratch, 8);
 }
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
-static void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   strips(op, x, y, (int32_t*)scratch, 4);
 }
 #endif
@@ -503,7 +573,7 @@ static void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, voi
 
 /* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
 #if TFLS_HAS(TFLS_PIXEL_DELTA8)
-static void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   const int32_t pixels = op->batches * op->out_h * op->out_w, channels = op->in_c;
   int32_t first;
   for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
@@ -558,7 +628,7 @@ static void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, voi
 #endif
 
 #if TFLS_HAS(TFLS_DIRECT_DELTA8)
-static void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+TFLS_OUTLINE void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps;
   int32_t first, o;
   for (first = 0; first < pixels; first += kPixels, x += kPixels * taps, y += kPixels * op->out_c) {
