@@ -33,8 +33,7 @@ enum {
   kFlagFullyConnected = 4,
   kFlags = 7
 };
-#define TFLS_SUM_LIMIT 32768      /* absolute weights of an output, for pair kernels */
-#define TFLS_ACCUMULATOR_LIMIT (1 << 30)
+#define TFLS_SUM_LIMIT 32768 /* absolute weights of an output, for pair kernels */
 
 static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
@@ -79,8 +78,18 @@ TFLS_INLINE int8_t requantised(int32_t acc, int32_t multiplier, int32_t shift, i
   return saturated(value + zero_point);
 }
 
+/* The same for sums of up to 31 bits; scales of channels that are next to dead make such biases. */
+TFLS_OUTLINE int8_t requantised_wide(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  const int32_t left = shift > 0 ? shift : 0, right = left - shift;
+  int64_t value = ((int64_t)acc * ((int64_t)1 << left) * multiplier + (1 << 30)) >> 31;
+  if (right > 0) value = (value + (value >> 63) + ((int64_t)1 << (right - 1))) >> right;
+  value += zero_point;
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+}
+
 TFLS_INLINE int8_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
   const int32_t channel = o * op->channel_step;
+  if (op->wide) return requantised_wide(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
   return requantised(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
 }
 
@@ -89,6 +98,10 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
   const int32_t channel = o * op->channel_step, step = op->out_c, zero_point = op->output_zero_point;
   const int32_t multiplier = op->multiplier[channel], shift = op->shift[channel];
   int32_t j;
+  if (op->wide) {
+    for (j = 0; j < count; j++, out += step) *out = requantised_wide(acc[j], multiplier, shift, zero_point);
+    return;
+  }
   for (j = 0; j < count; j++, out += step) *out = requantised(acc[j], multiplier, shift, zero_point);
 }
 
@@ -434,7 +447,7 @@ typedef struct {
 static Pairs pairs_of(const TflsOperator* op) {
   Pairs pairs = {op, 0};
 #if defined(TFLS_DSP)
-  pairs.fast = all_shift_right(op);
+  pairs.fast = !op->wide && all_shift_right(op);
 #endif
   return pairs;
 }
@@ -573,6 +586,24 @@ TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* 
 
 /* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
 #if TFLS_HAS(TFLS_PIXEL_DELTA8)
+static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
+  const int8_t *a = sources->at[0], *b = sources->at[1], *c = sources->at[2], *d = sources->at[3];
+  int32_t i, j;
+  if (a && b && c && d) {
+    for (i = 0; i < channels; i++, to += kPixels) {
+      to[0] = a[i];
+      to[1] = b[i];
+      to[2] = c[i];
+      to[3] = d[i];
+    }
+    return;
+  }
+  for (j = 0; j < kPixels; j++) {
+    const int8_t* const from = sources->at[j];
+    for (i = 0; i < channels; i++) to[kPixels * i + j] = from ? from[i] : zero_point;
+  }
+}
+
 TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   const int32_t pixels = op->batches * op->out_h * op->out_w, channels = op->in_c;
   int32_t first;
@@ -580,21 +611,12 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
     const int32_t left = smaller(pixels - first, kPixels);
     const uint8_t* s = op->stream;
     int8_t* to = (int8_t*)scratch;
-    int32_t ky, kx, j, o;
+    int32_t ky, kx, o;
     for (ky = 0; ky < op->filter_h; ky++) {
       for (kx = 0; kx < op->filter_w; kx++, to += kPixels * channels) {
         Sources sources;
         sources_of(op, x, first, kPixels, ky, kx, &sources);
-        for (j = 0; j < kPixels; j++) {
-          const int8_t* from = sources.at[j];
-          int8_t* p = to + j;
-          int32_t i;
-          if (from != NULL) {
-            for (i = 0; i < channels; i++, p += kPixels) *p = from[i];
-          } else {
-            for (i = 0; i < channels; i++, p += kPixels) *p = op->input_zero_point;
-          }
-        }
+        pack_pixels(to, &sources, channels, op->input_zero_point);
       }
     }
     for (o = 0; o < op->out_c; o++) {
@@ -753,9 +775,10 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
   }
 }
 
-static TflsStatus check_stream(const TflsOperator* op, const TflsConstants* constants) {
+static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants) {
   Reader reader = {constants->stream, constants->stream + constants->stream_bytes};
   int32_t o;
+  op->wide = 0;
   for (o = 0; o < op->out_c; o++) {
     const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
     int64_t largest;
@@ -763,7 +786,9 @@ static TflsStatus check_stream(const TflsOperator* op, const TflsConstants* cons
     if (is_pair(op->kernel) && sum >= TFLS_SUM_LIMIT) return TFLS_BAD_STREAM;
     if (shift < -31 || shift > 30 || op->multiplier[o * op->channel_step] < 0) return TFLS_BAD_PARAMETERS;
     largest = (int64_t)(bias < 0 ? -(int64_t)bias : bias) + 128 * (int64_t)sum;
-    if ((shift > 0 ? largest << shift : largest) >= TFLS_ACCUMULATOR_LIMIT) return TFLS_BAD_PARAMETERS;
+    if (shift > 0) largest = largest >> (31 - shift) ? INT32_MAX : largest << shift;
+    if (largest >= INT32_MAX) return TFLS_BAD_PARAMETERS;
+    if (largest >= 1 << 30) op->wide = 1;
   }
   return reader.at == reader.end ? TFLS_OK : TFLS_BAD_STREAM;
 }

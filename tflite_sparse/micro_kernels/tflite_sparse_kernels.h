@@ -77,6 +77,7 @@ typedef struct {
   int32_t taps; /* inputs of an output: filter_h * filter_w * in_c */
   uint32_t scratch_bytes; /* of the memory that tfls_run needs, aligned to 16 bytes; 0: none */
   uint8_t kernel;
+  uint8_t wide; /* whether sums may take more than 30 bits */
   int8_t input_zero_point, output_zero_point, output_min, output_max;
 } TflsOperator;
 

@@ -94,7 +94,7 @@ def decode(stream: np.ndarray, outputs: int, places: np.ndarray, place_count: in
         start, at = at + _COUNT_BYTES, at + _COUNT_BYTES + pairs * _pair_bytes(bits)
         if at > stream.size:
             raise ValueError(f"the stream ends inside output {output}")
-        _decode_row(matrix[output], output, stream[start:at].reshape(pairs, -1), tap_at, bits)
+        _decode_row(matrix[output], output, stream[start:at].reshape(pairs, _pair_bytes(bits)), tap_at, bits)
     if at != stream.size:
         raise ValueError(f"the stream has {stream.size - at:,} bytes behind its last output")
     return matrix

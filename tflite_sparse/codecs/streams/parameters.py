@@ -18,7 +18,7 @@ import numpy as np
 
 from tflite_sparse.codecs.streams.stream import absolute_sums
 
-ACCUMULATOR_LIMIT = 2**30
+ACCUMULATOR_LIMIT = 2**31 - 1
 """No sum may reach this, whatever the input."""
 
 _MULTIPLIER_BITS = 31
@@ -98,7 +98,7 @@ def of(scales: Scales, bias: np.ndarray | None, weights: np.ndarray, input_zero_
     multipliers = np.array([multiplier for multiplier, _ in pairs], np.int32)
     shifts = np.array([shift for _, shift in pairs], np.int64)
     largest = np.abs(folded) + 128 * absolute_sums(weights)
-    if np.any(shifts > 30) or np.any(largest << np.maximum(shifts, 0) >= ACCUMULATOR_LIMIT):
+    if np.any(shifts > 30) or np.any(largest * 2.0 ** np.maximum(shifts, 0) >= ACCUMULATOR_LIMIT):
         raise ValueError(f"the sum of an output could reach {ACCUMULATOR_LIMIT:,}")
     return Parameters(folded.astype(np.int32), multipliers, shifts.astype(np.int8))
 
