@@ -64,7 +64,8 @@ def results(content: bytes, cases: Sequence[KernelCase]) -> list[KernelResult]:
     Raises:
         ExecutionError: it ends early.
     """
-    found, at = [], 0
+    found: list[KernelResult] = []
+    at = 0
     for case in cases:
         if at + _RESULT.size > len(content):
             raise ExecutionError(f"the program ended after {len(found)} of {len(cases)} cases.")

@@ -48,7 +48,9 @@ def library() -> bytes:
             "apt-get install gcc g++."
         )
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        _call([found[0], "-std=c99", *_FLAGS, "-c", str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder)
+        _call(
+            [found[0], "-std=c99", *_FLAGS, "-c", str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder
+        )
         adapter = [str(SOURCES / "tflite_sparse_ops.cc"), str(SOURCES / "wheel" / "register.cc"), "kernels.o"]
         includes = [f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
         _call([found[1], "-std=c++11", *_FLAGS, "-shared", *includes, *adapter, "-o", "operator.so"], folder)

@@ -17,7 +17,7 @@ def nbytes(matrix: np.ndarray, block: int) -> int:
     blocks = _blocks(matrix, block)
     segments = -(-blocks.shape[1] // _SEGMENT)
     kept = int(np.count_nonzero(blocks.any(axis=2)))
-    return _COUNT_BYTES * segments * matrix.shape[0] + kept * (1 + block)
+    return _COUNT_BYTES * int(segments) * int(matrix.shape[0]) + kept * (1 + block)
 
 
 def encode(matrix: np.ndarray, block: int) -> bytes:

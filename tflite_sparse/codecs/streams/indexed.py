@@ -16,7 +16,7 @@ def nbytes(matrix: np.ndarray) -> int:
     """Bytes of what :func:`encode` returns for int8 (outputs, taps)."""
     counts = [np.count_nonzero(part, axis=1) for part in _segments(matrix)]
     groups = sum(int((-(-count // _GROUP)).sum()) for count in counts)
-    return matrix.shape[0] * len(counts) + groups * 2 * _GROUP
+    return int(matrix.shape[0]) * len(counts) + groups * 2 * _GROUP
 
 
 def encode(matrix: np.ndarray) -> bytes:

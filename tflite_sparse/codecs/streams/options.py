@@ -11,9 +11,8 @@ The kernels read the first 28 bytes; the others say what the dense operator had,
 
     28  uint8  version of the dense operator     31  uint8    type of its quantised bias
     29  uint8  its fused activation              32  uint8    its bias: 0 there, 1 absent (-1), 2 not among its inputs
-    30  uint8  flags of FULLY_CONNECTED          33  uint8    what decoding works out: 1 the quantisation of the filter,
-                                                              2 that of the bias; else their tensors have it
-    36  float32  scale of the filter, where it has one for all outputs. What is not named is 0.
+    30  uint8  flags of FULLY_CONNECTED          33  uint8[3] 0
+    36  float32  scale of the filter, where it has one for all outputs
 
 Flags: 1 one scale for all outputs, 2 VALID padding, 4 FULLY_CONNECTED. Of FULLY_CONNECTED: 1 keep_num_dims,
 2 asymmetric_quantize_inputs.
@@ -33,11 +32,10 @@ from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 VERSION = 1
 NBYTES = 40
 
-_LAYOUT = struct.Struct("<4B2I6H4b6B2xf")
+_LAYOUT = struct.Struct("<4B2I6H4b5B3xf")
 _ONE_SCALE, _VALID, _FULLY_CONNECTED = 1, 2, 4
 _FLAGS = _ONE_SCALE | _VALID | _FULLY_CONNECTED
 _KEEP_NUM_DIMS, _ASYMMETRIC = 1, 2
-_FILTER_WORKED_OUT, _BIAS_WORKED_OUT = 1, 2
 _LARGEST_FILTER = 2**28  # values; what the kernels take as well
 
 OperatorName = Literal["FULLY_CONNECTED", "CONV_2D"]
@@ -71,8 +69,6 @@ class Options:
         bias_type: ``quantizedBiasType`` of the dense operator.
         bias: where the dense operator has its bias.
         filter_scale: the scale where all outputs share one, else 0.
-        filter_worked_out: whether the quantisation of the filter is left out of the file.
-        bias_worked_out: likewise of the bias.
     """
 
     operator: OperatorName
@@ -90,8 +86,6 @@ class Options:
     bias_type: int
     bias: Bias
     filter_scale: float
-    filter_worked_out: bool
-    bias_worked_out: bool
 
     @property
     def scales(self) -> int:
@@ -112,14 +106,13 @@ def pack(options: Options) -> np.ndarray:
         | _FULLY_CONNECTED * (options.operator == "FULLY_CONNECTED")
     )
     dense_flags = _KEEP_NUM_DIMS * options.keep_num_dims | _ASYMMETRIC * options.asymmetric_quantize_inputs
-    worked_out = _FILTER_WORKED_OUT * options.filter_worked_out | _BIAS_WORKED_OUT * options.bias_worked_out
     try:
         content = _LAYOUT.pack(
             *(VERSION, options.kernel, flags, 0),
             *(shape.channels, shape.outputs),
             *(shape.height, shape.width, *shape.strides, *shape.dilations),
             *(options.input_zero_point, options.output_zero_point, *options.output_range),
-            *(options.version, options.activation, dense_flags, options.bias_type, options.bias, worked_out),
+            *(options.version, options.activation, dense_flags, options.bias_type, options.bias),
             options.filter_scale,
         )
     except struct.error as error:
@@ -139,7 +132,7 @@ def unpack(content: np.ndarray) -> Options:
     version, number, flags, zero, channels, outputs, height, width = fields[:8]
     if version != VERSION:
         raise ValueError(f"its options are of version {version}; this package knows {VERSION}")
-    if zero or flags & ~_FLAGS or any(content[34:36]):
+    if zero or flags & ~_FLAGS or any(content[33:36]):
         raise ValueError("bits of its options that must be zero are not")
     if number not in set(Kernel):
         raise ValueError(f"its kernel has the number {number}, which is not known")
@@ -148,7 +141,7 @@ def unpack(content: np.ndarray) -> Options:
         raise ValueError("a size in its options is 0")
     if channels * outputs * height * width > _LARGEST_FILTER:
         raise ValueError(f"its filter would have {channels * outputs * height * width:,} values")
-    operator_version, activation, dense_flags, bias_type, bias, worked_out, scale = fields[16:23]
+    operator_version, activation, dense_flags, bias_type, bias, scale = fields[16:22]
     if bias not in set(Bias):
         raise ValueError(f"the place of its bias is {bias}")
     return Options(
@@ -167,6 +160,4 @@ def unpack(content: np.ndarray) -> Options:
         bias_type=bias_type,
         bias=Bias(bias),
         filter_scale=scale,
-        filter_worked_out=bool(worked_out & _FILTER_WORKED_OUT),
-        bias_worked_out=bool(worked_out & _BIAS_WORKED_OUT),
     )

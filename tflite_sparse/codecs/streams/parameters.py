@@ -1,8 +1,8 @@
 """What a kernel knows of an output beside its weights: bias, multiplier, shift, in 9 bytes.
 
 The input's zero point is folded into the bias. Multiplier and shift are those that TensorFlow Lite Micro computes from
-the scales (``PopulateConvolutionQuantizationParams`` of ``kernels/kernel_util.cc`` and ``CalculateOpDataFullyConnected``
-of ``micro/kernels/fully_connected_common.cc``, ``QuantizeMultiplier`` of ``kernels/internal/quantization_util.cc``).
+the scales: ``PopulateConvolutionQuantizationParams`` in ``kernels/kernel_util.cc``, ``CalculateOpDataFullyConnected``
+in ``micro/kernels/fully_connected_common.cc``, ``QuantizeMultiplier`` in ``kernels/internal/quantization_util.cc``.
 They hold 31 bits of the product of scales, a float32 scale has 24: it is given back to the bit.
 
 Bytes, little-endian: int32 bias of each output, int32 multipliers, int8 shifts; one multiplier and one shift where all
@@ -106,7 +106,7 @@ def of(scales: Scales, bias: np.ndarray | None, weights: np.ndarray, input_zero_
 def dense_bias(parameters: Parameters, weights: np.ndarray, input_zero_point: int) -> np.ndarray:
     """The bias that :func:`of` was given, int32 (outputs,); zeros where there was none."""
     sums = weights.reshape(weights.shape[0], -1).astype(np.int64).sum(axis=1)
-    return (parameters.bias.astype(np.int64) + input_zero_point * sums).astype(np.int32)
+    return np.asarray((parameters.bias.astype(np.int64) + input_zero_point * sums).astype(np.int32))
 
 
 def filter_scales(parameters: Parameters, input_scale: np.float32, output_scale: np.float32) -> np.ndarray:
