@@ -115,7 +115,8 @@ def test_the_largest_sum_that_pairs_take():
     weights = np.full(layer.filter.shape, -127, np.int8)
     weights[0, 0, 0, 258] = 258 * 127 - 32767  # the rest, so that the sum is exactly the limit less one
     assert np.abs(weights.astype(int)).sum() == 32767
-    inputs = np.where(np.arange(16).reshape(1, 2, 8, 1) % 2, 127, -128)
+    row, column = np.indices((2, 8))
+    inputs = np.where((row + column) % 2, 127, -128)[None, :, :, None]  # each extreme in each pixel of a pair
     one = sparse_kernels.of_weights(layer, weights, np.broadcast_to(inputs, (1, 2, 8, 259)).astype(np.int8))
     kernels = sorted(PAIR_KERNELS)
     for kernel, result in zip(kernels, run_with_sanitizers([one.case(kernel) for kernel in kernels]), strict=True):
