@@ -59,7 +59,7 @@ TFLS_INLINE int32_t high_product(int32_t acc, int32_t multiplier) {
 }
 
 TFLS_INLINE int8_t saturated(int32_t value) {
-#if defined(TFLS_DSP)
+#if defined(__ARM_FEATURE_SAT) && !defined(TFLS_PORTABLE)
   __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
   return (int8_t)value;
 #else
@@ -102,7 +102,15 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
     for (j = 0; j < count; j++, out += step) *out = requantised_wide(acc[j], multiplier, shift, zero_point);
     return;
   }
-  for (j = 0; j < count; j++, out += step) *out = requantised(acc[j], multiplier, shift, zero_point);
+  if (shift >= 0) {
+    for (j = 0; j < count; j++, out += step) *out = requantised(acc[j], multiplier, shift, zero_point);
+  } else {
+    const int32_t right = -shift, half = 1 << (right - 1);
+    for (j = 0; j < count; j++, out += step) {
+      const int32_t value = high_product(acc[j], multiplier);
+      *out = saturated(((value + (value >> 31) + half) >> right) + zero_point);
+    }
+  }
 }
 
 /* Activations narrower than int8; ReLU mostly is not, for the zero point then is -128. */
