@@ -10,7 +10,8 @@
 #if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
 #define TFLS_MVE 1
 #include <arm_mve.h>
-#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !defined(TFLS_PORTABLE)
+#endif
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
 #endif
 #if (defined(__GNUC__) || defined(__clang__))
@@ -26,7 +27,12 @@ enum {
   kLaneBits = 23,     /* where the second pixel of a pair starts */
   kHalfLane = 1 << (kLaneBits - 1),
   kPairPixels = 8,    /* pixels that the pair kernels compute at once */
-  kPixels = 4,        /* pixels that the other convolutions compute at once */
+#if defined(TFLS_MVE)
+  kPixels = 16, /* pixels that the other convolutions compute at once */
+#else
+  kPixels = 4,
+#endif
+  kDirectPixels = 4,
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
   kFlagOneScale = 1,
   kFlagValid = 2,
@@ -161,13 +167,48 @@ TFLS_INLINE int32_t plus_two(int32_t acc, uint32_t word, const int8_t* x) {
 #endif
 
 /* Per output and segment of 256 inputs: a count of groups; a group is four times weight, place in the segment. */
-#if TFLS_HAS(TFLS_ROW_INDEX8)
+#if TFLS_HAS(TFLS_ROW_INDEX8) && defined(TFLS_MVE)
 TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
+  const uint8x16_t even = vmulq_n_u8(vidupq_n_u8(0, 1), 2);
+  const int32_t* const bias = op->bias;
+  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < op->out_c; o++) {
-    int32_t acc = op->bias[o];
+  for (o = 0; o < outputs; o++) {
+    int32_t acc = bias[o];
+    const int8_t* segment = x;
+    do {
+      const uint32_t groups = *s++, n = 4 * (groups & 3);
+      __asm__ volatile(
+          "wls lr, %[n], 2f\n"
+          "1:\n vld20.8 {q0, q1}, [%[s]]\n vld21.8 {q0, q1}, [%[s]]!\n vldrb.u8 q2, [%[x], q1]\n"
+          "vmladava.s8 %[acc], q0, q2\n le lr, 1b\n"
+          "2:\n"
+          : [s] "+r"(s), [acc] "+Te"(acc)
+          : [n] "r"(groups >> 2), [x] "r"(segment)
+          : "lr", "q0", "q1", "q2", "memory");
+      if (n > 0) {
+        const mve_pred16_t some = vctp8q(n);
+        const uint8x16_t places = vldrbq_gather_offset_z_u8(s + 1, even, some);
+        const int8x16_t weights = vldrbq_gather_offset_z_s8((const int8_t*)s, even, some);
+        acc = vmladavaq_p_s8(acc, weights, vldrbq_gather_offset_z_s8(segment, places, some), some);
+        s += 2 * n;
+      }
+      segment += kSegment;
+    } while (segment < end);
+    y[o] = output_of(op, o, acc);
+  }
+}
+#elif TFLS_HAS(TFLS_ROW_INDEX8)
+TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  const int32_t* const bias = op->bias;
+  const int32_t outputs = op->out_c;
+  int32_t o;
+  for (o = 0; o < outputs; o++) {
+    int32_t acc = bias[o];
     const int8_t* segment = x;
     do {
       uint32_t n = *s++;
@@ -203,9 +244,11 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
 #if TFLS_HAS(TFLS_ROW_DELTA4)
 TFLS_OUTLINE void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
+  const int32_t* const bias = op->bias;
+  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < op->out_c; o++) {
-    int32_t acc = op->bias[o];
+  for (o = 0; o < outputs; o++) {
+    int32_t acc = bias[o];
     const int8_t* p = x;
     uint32_t n = u16_at(s);
     for (s += 2; n > 0; n--) {
@@ -234,23 +277,32 @@ TFLS_INLINE int32_t plus_four(int32_t acc, const uint8_t* w, const int8_t* x) {
 TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t block) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
+  const int32_t* const bias = op->bias;
+  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < op->out_c; o++) {
-    int32_t acc = op->bias[o];
+  for (o = 0; o < outputs; o++) {
+    int32_t acc = bias[o];
     const int8_t* segment = x;
     do {
-      int32_t n = (int32_t)u16_at(s);
+      uint32_t n = u16_at(s);
       const uint8_t *place = s + 2, *w = place + n;
+#if defined(TFLS_MVE)
+      if (block == 16) {
+        const int8_t* p;
+        __asm__ volatile(
+            "wls lr, %[n], 2f\n"
+            "1:\n ldrb %[p], [%[place]], #1\n vldrb.u8 q0, [%[w]], #16\n add %[p], %[x], %[p], lsl #4\n"
+            "vldrb.u8 q1, [%[p]]\n vmladava.s8 %[acc], q0, q1\n le lr, 1b\n"
+            "2:\n"
+            : [place] "+r"(place), [w] "+l"(w), [p] "=&l"(p), [acc] "+Te"(acc)
+            : [n] "r"(n), [x] "r"(segment)
+            : "lr", "q0", "q1", "memory");
+        n = 0;
+      }
+#endif
       for (; n > 0; n--) {
         const int8_t* p = segment + block * *place++;
         int32_t j;
-#if defined(TFLS_MVE)
-        if (block == 16) {
-          acc = vmladavaq_s8(acc, vldrbq_s8((const int8_t*)w), vldrbq_s8(p));
-          w += 16;
-          continue;
-        }
-#endif
         for (j = 0; j < block; j += 4, w += 4) acc = plus_four(acc, w, p + j);
       }
       s = w;
@@ -280,7 +332,7 @@ static void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
 /* ---- Where the inputs of several output pixels lie ---- */
 
 typedef struct {
-  const int8_t* at[kPairPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
+  const int8_t* at[kPixels > kPairPixels ? kPixels : kPairPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
 } Sources;
 
 /* The inputs of one tap (row ky, column kx of the filter) of `count` pixels from number `first` on. Pixels are counted
@@ -592,8 +644,99 @@ TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* 
 
 /* ---- Four pixels, plain multiply-adds ---- */
 
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && defined(TFLS_MVE)
+/* The sixteen pixels of each input lie side by side. */
+static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
+  const uint8x16_t apart = vmulq_n_u8(vidupq_n_u8(0, 1), kPixels);
+  int32_t j;
+  for (j = 0; j < kPixels; j++) {
+    const int8_t* from = sources->at[j];
+    int8_t* p = to + j;
+    int32_t left = channels;
+    if (from == NULL) {
+      for (; left > 0; left -= 16, p += 16 * kPixels)
+        vstrbq_scatter_offset_p_s8(p, apart, vdupq_n_s8(zero_point), vctp8q((uint32_t)left));
+      continue;
+    }
+    for (; left >= 16; left -= 16, p += 16 * kPixels, from += 16) vstrbq_scatter_offset_s8(p, apart, vldrbq_s8(from));
+    if (left > 0) {
+      const mve_pred16_t some = vctp8q((uint32_t)left);
+      vstrbq_scatter_offset_p_s8(p, apart, vldrbq_z_s8(from, some), some);
+    }
+  }
+}
+
+TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_t left, int32_t right,
+                                       int32x4_t zero_point) {
+  acc = vqrdmulhq_n_s32(vshlq_r_s32(acc, left), multiplier);
+  if (right) acc = vrshlq_n_s32(vaddq_s32(acc, vshrq_n_s32(acc, 31)), -right);
+  acc = vaddq_s32(acc, zero_point);
+  return vminq_s32(vmaxq_s32(acc, vdupq_n_s32(-128)), vdupq_n_s32(127));
+}
+
+TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
+  const uint32x4_t apart = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)out_c);
+  const int32x4_t zero_point = vdupq_n_s32(op->output_zero_point);
+  int32_t start;
+  for (start = 0; start < pixels; start += kPixels) {
+    const int32_t first = pixels >= kPixels && start > pixels - kPixels ? pixels - kPixels : start;
+    const int32_t left = pixels - first;
+    const uint8_t* s = op->stream;
+    int8_t* to = (int8_t*)scratch;
+    int32_t ky, kx, o;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
+        Sources sources;
+        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        pack_pixels(to, &sources, op->in_c, op->input_zero_point);
+      }
+    }
+    for (o = 0; o < out_c; o++) {
+      const int32_t channel = o * op->channel_step, multiplier = op->multiplier[channel], shift = op->shift[channel];
+      const int32_t up = shift > 0 ? shift : 0, down = up - shift;
+      const int8_t* p = (const int8_t*)scratch;
+      int8_t* out = y + first * out_c + o;
+      int32x4_t a = vdupq_n_s32(op->bias[o]), b = a, c = a, d = a;
+      uint32_t n = 2 * u16_at(s);
+      s += 2;
+      if (n) {
+        int32_t w, distance;
+        int32x4_t t, u, v, z;
+        __asm__ volatile(
+            "dls lr, %[n]\n"
+            "1:\n ldrsb %[w], [%[s], #1]\n ldrb %[d], [%[s]], #2\n add %[p], %[p], %[d], lsl #4\n"
+            "vldrb.s32 %q[t], [%[p]]\n vldrb.s32 %q[u], [%[p], #4]\n vmla.s32 %q[a], %q[t], %[w]\n"
+            "vldrb.s32 %q[v], [%[p], #8]\n vmla.s32 %q[b], %q[u], %[w]\n"
+            "vldrb.s32 %q[z], [%[p], #12]\n vmla.s32 %q[c], %q[v], %[w]\n vmla.s32 %q[e], %q[z], %[w]\n"
+            "le lr, 1b\n"
+            : [s] "+r"(s), [p] "+l"(p), [w] "=&r"(w), [d] "=&r"(distance), [a] "+w"(a), [b] "+w"(b), [c] "+w"(c),
+              [e] "+w"(d), [t] "=&w"(t), [u] "=&w"(u), [v] "=&w"(v), [z] "=&w"(z)
+            : [n] "r"(n)
+            : "lr", "memory");
+      }
+      a = requantised_four(a, multiplier, up, down, zero_point);
+      b = requantised_four(b, multiplier, up, down, zero_point);
+      c = requantised_four(c, multiplier, up, down, zero_point);
+      d = requantised_four(d, multiplier, up, down, zero_point);
+      if (left >= kPixels) {
+        vstrbq_scatter_offset_s32(out, apart, a);
+        vstrbq_scatter_offset_s32(out + 4 * out_c, apart, b);
+        vstrbq_scatter_offset_s32(out + 8 * out_c, apart, c);
+        vstrbq_scatter_offset_s32(out + 12 * out_c, apart, d);
+      } else {
+        vstrbq_scatter_offset_p_s32(out, apart, a, vctp32q((uint32_t)left));
+        if (left > 4) vstrbq_scatter_offset_p_s32(out + 4 * out_c, apart, b, vctp32q((uint32_t)left - 4));
+        if (left > 8) vstrbq_scatter_offset_p_s32(out + 8 * out_c, apart, c, vctp32q((uint32_t)left - 8));
+        if (left > 12) vstrbq_scatter_offset_p_s32(out + 12 * out_c, apart, d, vctp32q((uint32_t)left - 12));
+      }
+    }
+  }
+}
+#endif
+
 /* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
-#if TFLS_HAS(TFLS_PIXEL_DELTA8)
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && !defined(TFLS_MVE)
 static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
   const int8_t *a = sources->at[0], *b = sources->at[1], *c = sources->at[2], *d = sources->at[3];
   int32_t i, j;
@@ -661,14 +804,14 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
 TFLS_OUTLINE void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps;
   int32_t first, o;
-  for (first = 0; first < pixels; first += kPixels, x += kPixels * taps, y += kPixels * op->out_c) {
-    const int32_t left = smaller(pixels - first, kPixels);
+  for (first = 0; first < pixels; first += kDirectPixels, x += kDirectPixels * taps, y += kDirectPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kDirectPixels);
     const int8_t *const x1 = x + (left > 1 ? taps : 0), *const x2 = x1 + (left > 2 ? taps : 0);
     const int8_t* const x3 = x2 + (left > 3 ? taps : 0);
     const uint8_t* s = op->stream;
     for (o = 0; o < op->out_c; o++) {
       const int32_t bias = op->bias[o];
-      int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias;
+      int32_t acc[kDirectPixels], a = bias, b = bias, c = bias, d = bias;
       uint32_t n = u16_at(s), i = 0;
       for (s += 2; n > 0; n--) {
         int32_t w = (int8_t)s[1];
