@@ -172,11 +172,9 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
   const uint8x16_t even = vmulq_n_u8(vidupq_n_u8(0, 1), 2);
-  const int32_t* const bias = op->bias;
-  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < outputs; o++) {
-    int32_t acc = bias[o];
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
     const int8_t* segment = x;
     do {
       const uint32_t groups = *s++, n = 4 * (groups & 3);
@@ -187,7 +185,7 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
           "2:\n"
           : [s] "+r"(s), [acc] "+Te"(acc)
           : [n] "r"(groups >> 2), [x] "r"(segment)
-          : "lr", "q0", "q1", "q2", "memory");
+          : "lr", "q0", "q1", "q2");
       if (n > 0) {
         const mve_pred16_t some = vctp8q(n);
         const uint8x16_t places = vldrbq_gather_offset_z_u8(s + 1, even, some);
@@ -204,11 +202,9 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
 TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
-  const int32_t* const bias = op->bias;
-  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < outputs; o++) {
-    int32_t acc = bias[o];
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
     const int8_t* segment = x;
     do {
       uint32_t n = *s++;
@@ -244,11 +240,9 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
 #if TFLS_HAS(TFLS_ROW_DELTA4)
 TFLS_OUTLINE void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
-  const int32_t* const bias = op->bias;
-  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < outputs; o++) {
-    int32_t acc = bias[o];
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
     const int8_t* p = x;
     uint32_t n = u16_at(s);
     for (s += 2; n > 0; n--) {
@@ -277,11 +271,9 @@ TFLS_INLINE int32_t plus_four(int32_t acc, const uint8_t* w, const int8_t* x) {
 TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t block) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
-  const int32_t* const bias = op->bias;
-  const int32_t outputs = op->out_c;
   int32_t o;
-  for (o = 0; o < outputs; o++) {
-    int32_t acc = bias[o];
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
     const int8_t* segment = x;
     do {
       uint32_t n = u16_at(s);
@@ -296,7 +288,7 @@ TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, 
             "2:\n"
             : [place] "+r"(place), [w] "+l"(w), [p] "=&l"(p), [acc] "+Te"(acc)
             : [n] "r"(n), [x] "r"(segment)
-            : "lr", "q0", "q1", "memory");
+            : "lr", "q0", "q1");
         n = 0;
       }
 #endif
