@@ -14,10 +14,13 @@ _COUNT_BYTES = 2
 
 def nbytes(matrix: np.ndarray, block: int) -> int:
     """Bytes of what :func:`encode` returns; arguments as there."""
-    blocks = _blocks(matrix, block)
-    segments = -(-blocks.shape[1] // _SEGMENT)
-    kept = int(np.count_nonzero(blocks.any(axis=2)))
-    return _COUNT_BYTES * int(segments) * int(matrix.shape[0]) + kept * (1 + block)
+    segments = -(-matrix.shape[1] // (block * _SEGMENT))
+    return _COUNT_BYTES * int(segments) * int(matrix.shape[0]) + entries(matrix, block) * (1 + block)
+
+
+def entries(matrix: np.ndarray, block: int) -> int:
+    """Blocks that :func:`encode` stores; arguments as there."""
+    return int(np.count_nonzero(_blocks(matrix, block).any(axis=2)))
 
 
 def encode(matrix: np.ndarray, block: int) -> bytes:

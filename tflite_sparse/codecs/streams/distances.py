@@ -34,8 +34,12 @@ def refusal(matrix: np.ndarray, places: np.ndarray, bits: int) -> str | None:
 
 def nbytes(matrix: np.ndarray, places: np.ndarray, bits: int) -> int:
     """Bytes of what :func:`encode` returns."""
-    counts = _entries(matrix, places, bits).counts
-    return _COUNT_BYTES * counts.size + int(((counts + 1) // 2).sum()) * _pair_bytes(bits)
+    return _COUNT_BYTES * int(matrix.shape[0]) + entries(matrix, places, bits) // 2 * _pair_bytes(bits)
+
+
+def entries(matrix: np.ndarray, places: np.ndarray, bits: int) -> int:
+    """Entries of what :func:`encode` returns."""
+    return 2 * int(((_entries(matrix, places, bits).counts + 1) // 2).sum())
 
 
 def encode(matrix: np.ndarray, places: np.ndarray, bits: int) -> bytes:

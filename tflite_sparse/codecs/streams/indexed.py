@@ -14,9 +14,13 @@ _GROUP = 4
 
 def nbytes(matrix: np.ndarray) -> int:
     """Bytes of what :func:`encode` returns for int8 (outputs, taps)."""
+    return int(matrix.shape[0]) * len(_segments(matrix)) + 2 * entries(matrix)
+
+
+def entries(matrix: np.ndarray) -> int:
+    """Entries of what :func:`encode` returns for int8 (outputs, taps)."""
     counts = [np.count_nonzero(part, axis=1) for part in _segments(matrix)]
-    groups = sum(int((-(-count // _GROUP)).sum()) for count in counts)
-    return int(matrix.shape[0]) * len(counts) + groups * 2 * _GROUP
+    return _GROUP * sum(int((-(-count // _GROUP)).sum()) for count in counts)
 
 
 def encode(matrix: np.ndarray) -> bytes:

@@ -50,6 +50,14 @@ def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
     return indexed.nbytes(matrix)
 
 
+def entries(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
+    """Weights that the stream holds (of blocks: blocks), with those of zero that bridge and fill."""
+    matrix = _matrix(weights)
+    if kernel in DISTANCE_BITS:
+        return distances.entries(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
+    return blocks.entries(matrix, BLOCKS[kernel]) if kernel in BLOCKS else indexed.entries(matrix)
+
+
 def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
     """The stream, uint8, one-dimensional.
 

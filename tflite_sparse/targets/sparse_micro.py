@@ -1,0 +1,142 @@
+"""What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
+
+An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
+more instructions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tflite_sparse.codecs.streams import stream, work
+from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.work import Pixels
+from tflite_sparse.flatbuffer.graph import Graph, Use, shape_of
+from tflite_sparse.rewrites import sparse_operator, sparse_plan
+from tflite_sparse.targets import micro_costs
+from tflite_sparse.targets.form import Answer, Offer
+from tflite_sparse.targets.micro_costs import Costs, MicroCpu
+
+Aim = Literal["size", "latency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The form of weights that a kernel computes on; see :class:`tflite_sparse.targets.form.Form`.
+
+    Attributes:
+        best: how they are stored.
+        kernel: that reads them.
+        instructions: of all operators that read them, by the model.
+        dense_instructions: of the same operators, dense.
+        words: what happens to the graph.
+        exact: outputs stay what they were to the bit.
+    """
+
+    best: Offer
+    kernel: Kernel
+    instructions: int
+    dense_instructions: int
+    words: str = "computed on as stored"
+    exact: bool = True
+
+    def offer(self, values: np.ndarray) -> Offer:
+        """See :class:`tflite_sparse.targets.form.Form`."""
+        del values
+        return self.best
+
+
+class SparseMicro:
+    """TensorFlow Lite Micro with the sparse kernels as a target.
+
+    Args:
+        cpu: whose costs count.
+        aim: ``"size"``: the smallest form that is not slower than dense; ``"latency"``: the fastest that is not larger.
+    """
+
+    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
+        self._costs = micro_costs.of(cpu)
+        self._aim = aim
+
+    def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+        """Answer as a target does."""
+        refusal = sparse_plan.refusal(graph, tensor_index, uses)
+        if refusal is not None:
+            return Answer((), refusal)
+        values = graph.constant(tensor_index)
+        assert values is not None  # the planner asks for dense constants
+        refusal = sparse_plan.parameters_refusal(graph, uses, values)
+        if refusal is not None:
+            return Answer((), refusal)
+        forms = list(self._forms(graph, tensor_index, uses, values))
+        if not forms:
+            return Answer((), "no kernel takes these weights")
+        not_slower = [form for form in forms if form.instructions <= form.dense_instructions]
+        if not not_slower:
+            fastest = min(forms, key=lambda form: form.instructions)
+            return Answer(
+                (),
+                f"the fastest kernel would take {fastest.instructions:,} instructions, "
+                f"dense it takes {fastest.dense_instructions:,}",
+            )
+        not_larger = [form for form in not_slower if form.best.nbytes < values.nbytes]
+        if not not_larger:
+            smallest = min(form.best.nbytes for form in not_slower)
+            return Answer((), f"the smallest kernel that is not slower would take {smallest:,} bytes")
+        return Answer((min(not_larger, key=self._rank),))
+
+    def _rank(self, form: Computed) -> tuple[int, int]:
+        sizes = form.best.nbytes, form.instructions
+        return sizes if self._aim == "size" else sizes[::-1]
+
+    def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
+        overhead = sparse_plan.overhead_bytes(graph, uses, values)
+        shape = sparse_plan.filter_of(graph, uses[0].operator)
+        pixels = [_pixels(graph, use, shape.outputs) for use in uses]
+        dense = _dense_instructions(self._costs, graph, uses, pixels)
+        for kernel in self._costs.kernels:
+            if not all(work.suits(kernel, each) for each in pixels):
+                continue
+            if sparse_plan.weights_refusal(graph, uses, values, kernel) is not None:
+                continue
+            nbytes = stream.nbytes(kernel, shape, values.reshape(shape.shape)) + overhead
+            instructions = sum(
+                self._costs.of_kernel(kernel, sparse_plan.filter_of(graph, use.operator), values, each)
+                for use, each in zip(uses, pixels, strict=True)
+            )
+            offer = Offer(kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), kernel))
+            yield Computed(offer, kernel, instructions, dense)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """The graph edit of one form."""
+
+    graph: Graph
+    tensor_index: int
+    uses: tuple[Use, ...]
+    kernel: Kernel
+
+    def __call__(self) -> None:
+        sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.kernel)
+
+
+def _dense_instructions(costs: Costs, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels]) -> int:
+    total = 0
+    for use, each in zip(uses, pixels, strict=True):
+        is_matrix = graph.operator_name(use.operator) == "FULLY_CONNECTED"
+        total += costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=is_matrix)
+    return total
+
+
+def _pixels(graph: Graph, use: Use, outputs: int) -> Pixels:
+    sizes = shape_of(graph.tensor(int(use.operator.outputs[0])))
+    if graph.operator_name(use.operator) == "FULLY_CONNECTED":
+        return Pixels(math.prod(sizes) // outputs, 1, 1)
+    batches, height, width, _ = sizes
+    return Pixels(batches, height, width)
