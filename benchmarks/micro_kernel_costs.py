@@ -22,7 +22,6 @@ from tflite_sparse.codecs.streams.kernels import BLOCKS, PAIR_KERNELS, Filter, K
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.runtime.kernel_cases import KernelCase
-from tflite_sparse.targets import micro_costs
 
 HERE = Path(__file__).resolve().parent
 COSTS = cortex_m.SOURCES / "costs.json"
