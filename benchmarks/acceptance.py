@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 
-from acceptance_cases import CASES, Case
-from runtime_versions import OLDER, Job, Result, Runtime, installed, run, unpack
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-_FEWEST_DIFFERENT_OUTPUTS = 10
+from helpers.acceptance import measure
+from helpers.acceptance_cases import CASES, Case
+from helpers.runtime_versions import OLDER, installed, unpack
 
 
 @click.command()
@@ -44,27 +45,6 @@ def main(versions: str, cache: Path, output: Path) -> None:
     click.echo(f"{len(CASES)} cases in {len(runtimes)} runtimes: {output}", err=True)
 
 
-def measure(runtime: Runtime, cases: Sequence[Case]) -> list[dict[str, str]]:
-    """For each case, its outcome with each kind of kernels.
-
-    ``exact``: the sparse file yields the dense file's bits; ``differs``; ``refused`` with an error; ``crashed``, with
-    the whole process; ``dense_refused``: the dense file does not run either, which says nothing.
-    """
-    jobs = [
-        Job(content, case.calls_as_filed() if kernels == "compiled_model" else case.calls(), kernels, case.outputs())
-        for case in cases
-        for content in (case.dense(), case.sparse())
-        for kernels in runtime.kernels
-    ]
-    results = iter(run(runtime, jobs))
-    found = []
-    for case in cases:
-        dense = {kernels: next(results) for kernels in runtime.kernels}
-        sparse = {kernels: next(results) for kernels in runtime.kernels}
-        found.append({kernels: _outcome(case, dense[kernels], sparse[kernels]) for kernels in runtime.kernels})
-    return found
-
-
 def as_json(cases: Sequence[Case], outcomes: dict[str, list[dict[str, str]]]) -> str:
     """The table: version, day, runtimes, and one line for each case."""
     head = {"version": 1, "measured": datetime.date.today().isoformat(), "runtimes": list(outcomes)}
@@ -82,17 +62,6 @@ def as_json(cases: Sequence[Case], outcomes: dict[str, list[dict[str, str]]]) ->
         for number, case in enumerate(cases)
     ]
     return json.dumps(head)[:-1] + ', "cases": [\n' + ",\n".join(lines) + "\n]}\n"
-
-
-def _outcome(case: Case, dense: Result, sparse: Result) -> str:
-    if dense.outputs is None:
-        return "dense_refused"
-    different = min(np.unique(array).size for row in dense.outputs for array in row)
-    if different < _FEWEST_DIFFERENT_OUTPUTS:
-        raise ValueError(f"{case.name}: the outputs of the dense file hardly differ, a mistake would not show.")
-    if sparse.outputs is None:
-        return "crashed" if sparse.refusal is None else "refused"
-    return "exact" if sparse.same_outputs(dense) else "differs"
 
 
 if __name__ == "__main__":

@@ -23,15 +23,18 @@ import children
 import contenders
 import measurements
 import results
-import runtime_versions
 from architecture_models import ARCHITECTURES
 from contenders import Contender
 from models import EVERY_KERNEL
-from runtime_versions import Job
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.planning import encoder
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.verification import exactness
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from helpers import runtime_versions
+from helpers.runtime_versions import Job
 
 _CACHE = Path.home() / ".cache" / "tflite-sparse-architectures"
 _RUNTIMES = Path.home() / ".cache" / "tflite-sparse-runtimes"
@@ -103,9 +106,7 @@ class Row:
 @click.option("--models", "keys", default=",".join(ARCHITECTURES), show_default=True)
 @click.option("--sparsity", "sparsities", default="0.75,0.875", show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of the latency measurement.")
-@click.option(
-    "--results", "path", type=click.Path(dir_okay=False, path_type=Path), default=Path(__file__).with_name("results.md")
-)
+@results.results_option("architectures")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), default=_CACHE, show_default=True)
 @click.option("--runtimes", type=click.Path(file_okay=False, path_type=Path), default=_RUNTIMES, show_default=True)
 @click.option("--again", is_flag=True, help="Measure also what the cache holds.")

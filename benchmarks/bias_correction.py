@@ -44,7 +44,7 @@ def _net(keras: ModuleType) -> Any:
 
 
 @click.command()
-@click.option("--results", "path", type=click.Path(path_type=Path), default=Path(__file__).with_name("results.md"))
+@results.results_option("pruning")
 def main(path: Path) -> None:
     """Train a network on Fashion-MNIST, prune it at once to each sparsity, and note the accuracy of every file."""
     rows = list(_rows(dataset.load("fashion-mnist")))

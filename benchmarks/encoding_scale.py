@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -69,7 +70,7 @@ class Point:
 
 
 @click.command()
-@click.option("--results", "path", type=click.Path(path_type=Path), default=Path(__file__).with_name("results.md"))
+@results.results_option("size-and-speed")
 @click.option("--plot", type=click.Path(path_type=Path), default=Path(__file__).with_name("encoding_scale.svg"))
 def main(path: Path, plot: Path) -> None:
     """Measure, print and note; exits with 1 if the largest stack misses a target."""
@@ -78,7 +79,7 @@ def main(path: Path, plot: Path) -> None:
         points.append(_measure(side))
         click.echo(" | ".join(_row(points[-1])))
     _draw(points, plot)
-    results.write_section(path, _HEADING, _section(points, plot))
+    results.write_section(path, _HEADING, _section(points, os.path.relpath(plot.resolve(), path.resolve().parent)))
     largest = points[-1]
     if largest.encoding_seconds > _MOST_SECONDS or largest.memory_ratio > _MOST_MEMORY_RATIO:
         sys.exit(1)
@@ -145,7 +146,7 @@ def _row(point: Point) -> tuple[str, ...]:
     )
 
 
-def _section(points: list[Point], plot: Path) -> str:
+def _section(points: list[Point], picture: str) -> str:
     headings = (
         "weights",
         "dense file (bytes)",
@@ -171,7 +172,7 @@ Reproduce: `python benchmarks/encoding_scale.py`
 
 {table}
 
-![seconds and memory over weights]({plot.name})
+![seconds and memory over weights]({picture})
 
 Time for each weight at {per_weight}.
 

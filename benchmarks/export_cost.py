@@ -202,7 +202,7 @@ _CASES = {
 @click.group(invoke_without_command=True)
 @click.option("--only", default=",".join(_CASES), show_default=True, help="Cases, with commas between them.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@results.results_option
+@results.results_option("export-cost")
 @click.pass_context
 def main(context: click.Context, only: str, rounds: int, path: Path) -> None:
     """Measure the cases and replace their section of the results; fails only where a command does."""

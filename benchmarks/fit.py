@@ -110,7 +110,7 @@ class Fitted(pydantic.BaseModel):
 @click.option("--aim", "aims", multiple=True, type=click.Choice(["file", "gzip"]), help="May be repeated. [both]")
 @click.option("--share", is_flag=True, help="Of the aim file: fit has the epochs of a point, not twice as many.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Of the points; may be repeated. [all]")
-@results.results_option
+@results.results_option("fit")
 def main(
     folder: Path,
     out: Path | None,

@@ -35,8 +35,7 @@ with atheris.instrument_imports(include=["tflite_sparse"]):
     from tflite_sparse.verification.exactness import weights_of
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-import foreign_models
-import tiny_models
+from helpers import foreign_models, tiny_models
 
 _CORPUS = "corpus"
 # atheris 3.0 leaks the result of each comparison of NumPy arrays: some 10 kB a run, and a mask of each large constant.

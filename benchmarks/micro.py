@@ -105,7 +105,7 @@ class Found:
 
 
 @click.command()
-@click.option("--results", "path", type=click.Path(path_type=Path), default=Path(__file__).with_name("results.md"))
+@results.results_option("microcontrollers")
 def main(path: Path) -> None:
     """Measure, print and note; exits with 1 if a target is missed."""
     found = [_measure(distribution) for distribution in _DISTRIBUTIONS]

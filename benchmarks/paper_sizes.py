@@ -46,7 +46,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @click.command()
-@click.option("--results", "path", type=click.Path(path_type=Path), default=Path(__file__).with_name("results.md"))
+@results.results_option("architectures")
 def main(path: Path) -> None:
     """Encode both models at each sparsity, export one, and note the result; fails where memory is above the target."""
     rows = [_row(key, sparsity) for key in _PAPER for sparsity in _SPARSITIES]

@@ -134,7 +134,7 @@ class StepTime:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps models, files and what was measured; a later run of this script goes on from there.",
 )
-@results.results_option
+@results.results_option("pruning")
 def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
     """Train, measure, print and note; targets that are missed are told and do not fail the run."""
     data = dataset.load("fashion-mnist")

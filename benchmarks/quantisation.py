@@ -89,8 +89,8 @@ class Trained:
 
 @click.command()
 @click.option("--seeds", default=5, show_default=True, help="Of split, weights at the start and order.")
-@click.option("--results", "document", type=click.Path(path_type=Path), default=Path(__file__).parent / "results.md")
-def main(seeds: int, document: Path) -> None:
+@results.results_option("quantisation")
+def main(seeds: int, path: Path) -> None:
     """Train, quantise in every way, and write the tables."""
     found: dict[str, dict[str, Result]] = {}
     for name in _DATA:
@@ -99,7 +99,7 @@ def main(seeds: int, document: Path) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 _measure(_train(name, seed), Path(folder), found[name])
             print(name, seed, {words: each.accuracies[-1] for words, each in found[name].items()}, flush=True)
-    results.write_section(document, _HEADING, _section(found, seeds))
+    results.write_section(path, _HEADING, _section(found, seeds))
 
 
 def _train(name: str, seed: int) -> Trained:

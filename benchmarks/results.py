@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import rich.table
@@ -17,18 +18,23 @@ from contenders import DENSE_INT8, OURS, Exactness
 from measurements import Latency, Loading, Measured
 from models import SPARSITY, ModelRecipe
 
-results_option = click.option(
-    "--results",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(__file__).with_name("results.md"),
-    show_default="results.md beside this script",
-    help="Markdown file whose sections of this script are replaced.",
-)
+_PAGES = Path(__file__).with_name("results")
 
 _NOTHING = "-"
 _SCRIPT = "benchmarks/size_and_speed.py"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
+
+
+def results_option(page: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--results``, which is the page of this name unless another file is given."""
+    return click.option(
+        "--results",
+        "path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=_PAGES / f"{page}.md",
+        show_default=f"results/{page}.md beside this script",
+        help="Markdown file whose sections of this script are replaced.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _OBJECT_STORE_BYTES = 200_000_000
 
 @click.command()
 @click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="Of each point, on mnist-5k.")
-@results.results_option
+@results.results_option("sweeps")
 def main(epochs: int, path: Path) -> None:
     """Time the same eight points on one machine of one core, and on two."""
     load = os.getloadavg()[0]

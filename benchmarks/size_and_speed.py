@@ -40,7 +40,7 @@ class _Recipes(click.ParamType[tuple[ModelRecipe, ...]]):
 
 @click.command()
 @click.option("--models", "recipes", type=_Recipes(), default=",".join(RECIPES), show_default=True)
-@results.results_option
+@results.results_option("size-and-speed")
 @click.option("--rounds", type=click.IntRange(1), default=50, show_default=True, help="Of the latency measurement.")
 @click.option("--processes", type=click.IntRange(1), default=5, show_default=True, help="That load each file.")
 @click.option("--calibration-samples", type=click.IntRange(1), default=10, show_default=True)

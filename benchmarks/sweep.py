@@ -155,7 +155,7 @@ _STUDIES = (
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the points; a later run of this script goes on from there.",
 )
-@results.results_option
+@results.results_option("sweeps")
 def main(only: str | None, seeds: int, epochs: int | None, jobs: int | None, work: Path | None, path: Path) -> None:
     """Sweep, print and note; targets that are missed are told and do not fail the run."""
     with contextlib.ExitStack() as stack:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.base import child
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.flatbuffer import serde

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import tflite_sparse
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse import errors
 from tflite_sparse.base import child, fork_server
 from tflite_sparse.base.child import ChildDiedError

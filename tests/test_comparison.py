@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError, SettingsError
 from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.runtime import litert

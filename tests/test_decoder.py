@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
-from foreign_models import densified, find, store_sparse
+from helpers import tiny_models
+from helpers.foreign_models import densified, find, store_sparse
+from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
 from tflite_sparse.verification.exactness import weights_of
-from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 INT8_VERSION, INT8_VERSION_THAT_KEEPS_DIMENSIONS = 4, 5  # of FULLY_CONNECTED, as TensorFlow's converter writes it

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-import tiny_models
-from tally import tally
+from helpers import tiny_models
+from helpers.tally import tally
 from tflite_sparse.errors import FlatbufferError, OutputError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.encoder import encode_file

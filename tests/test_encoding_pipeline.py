@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import tiny_models
-from foreign_models import block_sparse
-from spoiling import (
+from helpers import tiny_models
+from helpers.foreign_models import block_sparse
+from helpers.spoiling import (
     ask_for_an_unknown_version,
     change_a_decoded_weight,
     change_a_weight,

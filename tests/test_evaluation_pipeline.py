@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import example_reports
+from helpers import example_reports
 from tflite_sparse.report.text.alternatives import Remedies, advice
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.export import Accuracy

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-import odd_models
 import tflite_sparse
-import tiny_models
-from foreign_models import block_sparse, densified, find, read_natively, store_sparse
-from spoiling import change_a_weight, change_the_biases, change_the_scales, spoiling
+from helpers import odd_models, tiny_models
+from helpers.foreign_models import block_sparse, densified, find, read_natively, store_sparse
+from helpers.spoiling import change_a_weight, change_the_biases, change_the_scales, spoiling
+from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import (
@@ -28,7 +28,6 @@ from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.runtime import micro
 from tflite_sparse.targets import litert
 from tflite_sparse.verification import exactness
-from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 
 MODELS = {
     f"{make.__name__}_{dtype}": make(dtype=dtype)

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import entropy as shannon
 
-import odd_models
-import tiny_models
-from foreign_models import block_sparse, densified, find, read_natively, store_sparse
+from helpers import odd_models, tiny_models
+from helpers.foreign_models import block_sparse, densified, find, read_natively, store_sparse
+from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
+from helpers.tools import run_cli
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.verification import compare_files as comparison
-from tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
-from tools import run_cli
 
 MODELS = {
     "conv": conv2d(),

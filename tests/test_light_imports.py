@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-import example_reports
-import tiny_models
+from helpers import example_reports, tiny_models
 from tflite_sparse_cli.main import cli
 
 HEAVY = ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization", "matplotlib", "ray")

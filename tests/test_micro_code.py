@@ -8,8 +8,7 @@ import sys
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.errors import ExecutionError
 
@@ -63,7 +62,7 @@ template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpRe
 # Tells which of the operators on its input ("code name" a line) the runtime does not know.
 PROBE = """
 import os, sys
-import tiny_models
+from helpers import tiny_models
 from tflite_micro import runtime
 
 def is_missing(code, name):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-import tiny_models
-from tally import tally
+from helpers import tiny_models
+from helpers.tally import tally
 from tflite_sparse.codecs import search
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import Layout

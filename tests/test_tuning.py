@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import tiny_models
+from helpers import tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
@@ -13,7 +14,6 @@ from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.planning import planner
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
-from tools import run_cli
 
 
 def block_weights(side, block, dtype, density=0.125):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from random_layouts import same_bits
+from helpers.random_layouts import same_bits
 from tflite_sparse.codecs import codecs
 from tflite_sparse.codecs.decodable import CODECS, Channels
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.codecs import constants, csr
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import to_table

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny_models
-from random_layouts import arrays_with_layouts, same_bits
-from tally import tally
+from helpers import tiny_models
+from helpers.random_layouts import arrays_with_layouts, same_bits
+from helpers.tally import tally
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.csr import CompressedLevel
 from tflite_sparse.codecs.layout import Layout

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny_models
-from random_layouts import arrays
+from helpers import tiny_models
+from helpers.random_layouts import arrays
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import Layout

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import micro_process
-from random_constants import constants, damaged
-from random_layouts import same_bits
-from tally import tally
+from helpers import micro_process
+from helpers.random_constants import constants, damaged
+from helpers.random_layouts import same_bits
+from helpers.tally import tally
 from tflite_sparse.codecs import decodable, huffman
 from tflite_sparse.codecs.decodable import WHOLE, Decodable
 

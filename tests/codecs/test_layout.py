@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from random_layouts import arrays_with_layouts, same_bits
+from helpers.random_layouts import arrays_with_layouts, same_bits
 from tflite_sparse.codecs.layout import Layout, element_count, kept_mask, narrowest_index_dtype, nonzero_mask
 
 

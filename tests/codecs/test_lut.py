@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import micro_process
-from random_constants import channel_numbers, channels_of, constants, damaged
-from random_layouts import same_bits
-from tally import tally
+from helpers import micro_process
+from helpers.random_constants import channel_numbers, channels_of, constants, damaged
+from helpers.random_layouts import same_bits
+from helpers.tally import tally
 from tflite_sparse.codecs import decodable, lut
 from tflite_sparse.codecs.decodable import WHOLE, Channels, Decodable, bits_of
 

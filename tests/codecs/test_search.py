@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny_models
-from random_layouts import arrays, same_bits
-from tally import tally
+from helpers import tiny_models
+from helpers.random_layouts import arrays, same_bits
+from helpers.tally import tally
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.layout import Layout
 

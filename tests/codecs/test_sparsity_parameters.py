@@ -3,8 +3,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 
-import tiny_models
-from random_layouts import arrays_with_layouts, same_bits
+from helpers import tiny_models
+from helpers.random_layouts import arrays_with_layouts, same_bits
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import from_table, to_table

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-import runtime_versions
-import tiny_models
-from acceptance import measure
-from acceptance_cases import CASES
-from runtime_versions import OLDER, Job, Runtime, installed, unpack
+from helpers import runtime_versions, tiny_models
+from helpers.acceptance import measure
+from helpers.acceptance_cases import CASES
+from helpers.runtime_versions import OLDER, Job, Runtime, installed, unpack
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import acceptance
 from tflite_sparse.targets import litert as litert_target

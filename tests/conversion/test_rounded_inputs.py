@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.conversion import rounded_inputs
 from tflite_sparse.flatbuffer import serde
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from made_once import MadeOnce
+from helpers.made_once import MadeOnce
 from tflite_sparse.sources import dataset, tensorflow_import
 
 SHAPE = (8, 8, 1)

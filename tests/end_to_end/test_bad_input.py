@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tools import run_cli
+from helpers.tools import run_cli
 
 
 @pytest.fixture

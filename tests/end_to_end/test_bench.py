@@ -2,12 +2,11 @@
 
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.base import child
 from tflite_sparse.measurement.latency import Loading
 from tflite_sparse.results.latency import BenchReport
-from tools import run_cli
 
 SHORT = ("--rounds", 2)
 

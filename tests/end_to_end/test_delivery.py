@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tools import run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.stages.deliver import ALL_FILES
-from tools import run_cli
 
 
 def options(model_files, out, *more):

@@ -1,16 +1,27 @@
-"""The main job as the README shows it: train, prune, quantise, encode, verify, on real data."""
+"""The main job of the README, on a quarter of its images: train, prune, quantise, encode, verify.
+
+``.ci/run`` does the job itself and checks its figures.
+"""
 
 import json
 
+import numpy as np
 import pytest
 
-from tools import run_program
+from helpers.tools import run_program
+from tflite_sparse.sources import dataset
 
 pytestmark = pytest.mark.slow
 
+PARTS = ("x_train", "y_train", "x_test", "y_test")
 
-def test_readme_command(tmp_path):
-    run = run_program("export", "--sparsity", "0.875", "--int8", "--json", cwd=tmp_path)
+
+def test_without_a_model_a_network_is_trained_and_pruned(tmp_path):
+    data = dataset.load("mnist-5k")
+    few = {name: getattr(data, name)[: 1000 if name.endswith("train") else 200] for name in PARTS}
+    np.savez(tmp_path / "few.npz", **few)
+    options = ("--data", "few.npz", "--max-accuracy-drop", "0.5")
+    run = run_program("export", "--sparsity", "0.875", "--int8", "--json", *options, cwd=tmp_path)
     assert run.code == 0, run.stderr
     out = tmp_path / "tflite-sparse-out"
     names = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
@@ -19,9 +30,8 @@ def test_readme_command(tmp_path):
     assert run.report == report
 
     files = report["models"]
-    assert files["dense_float32"]["accuracy"] > 0.96
-    assert report["accuracy"]["drop"] <= 0.01
-    assert report["accuracy"]["samples"] == 1000
+    assert files["dense_float32"]["accuracy"] > 0.85
+    assert report["accuracy"]["samples"] == 200
     assert report["ratios"]["vs_dense_float32"] >= 12
     assert files["dense_float32"]["sparsity"] < 0.01
     assert files["sparse_int8"]["sparsity"] == files["dense_int8"]["sparsity"] > 0.86
@@ -34,7 +44,7 @@ def test_readme_command(tmp_path):
     curve = report["training"]
     assert curve["sparsity"] == sorted(curve["sparsity"])
     assert (curve["sparsity"][0], curve["sparsity"][-1]) == (0, pytest.approx(0.875))
-    assert curve["steps"][-1] == 30 * 63  # epochs, batches of 64 of 4,000 samples
+    assert curve["steps"][-1] == 30 * 16  # epochs, batches of 64 of 1,000 samples
     assert "<h2>Training</h2>" in (out / "report.html").read_text()
     assert report["verification"]["weights_bit_exact"]
     assert [runtime["outputs_bit_exact"] for runtime in report["verification"]["runtimes"]] == [True] * 3

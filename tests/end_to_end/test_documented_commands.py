@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tools import run_cli
+from helpers.tools import run_cli
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {"cli.md", "real-models.md"}  # help texts; a record of another program's runs

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
-from foreign_models import densified, find, store_sparse
+from helpers import odd_models, tiny_models
+from helpers.foreign_models import densified, find, store_sparse
+from helpers.tools import run_cli, run_program
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.inspection import Inspection
 from tflite_sparse.runtime import litert, micro
-from tools import run_cli, run_program
 
 
 @pytest.fixture

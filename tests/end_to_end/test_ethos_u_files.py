@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
@@ -20,7 +20,6 @@ from tflite_sparse.stages.deliver import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tools import run_cli
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from helpers.tools import run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification import exactness
-from tools import run_cli
 
 ALL_FILES = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
 PLAIN = ["keras3.keras", "keras3.h5", "keras3-export", "keras2.keras", "keras2.h5", "keras2-savedmodel"]

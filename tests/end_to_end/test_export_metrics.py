@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.sources.dataset import Dataset
-from tools import run_cli
 
 
 def poisoned(data):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.commands import prune as prune_pipeline
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.errors import InputError, OutputError, SettingsError
@@ -14,7 +15,6 @@ from tflite_sparse.fitting import costs
 from tflite_sparse.pruning import sensitivity
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model
-from tools import run_cli
 
 BUDGET = 9500
 FILES = {"dense-float32.tflite", "dense-int8.tflite", "fit.json", "fitted.keras", "model.tflite", "recipe.toml"} | {

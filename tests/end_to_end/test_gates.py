@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-import known_conversion
-import odd_models
-import tiny_models
-from spoiling import change_a_decoded_weight, change_a_weight, change_the_biases, grow, spoiling
+from helpers import known_conversion, odd_models, tiny_models
+from helpers.spoiling import change_a_decoded_weight, change_a_weight, change_the_biases, grow, spoiling
+from helpers.tools import run_cli
 from tflite_sparse.backends import micro as micro_pipeline
 from tflite_sparse.planning import encoder
 from tflite_sparse.planning.encoder import encode_file
@@ -23,7 +22,6 @@ from tflite_sparse.stages.deliver import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tools import run_cli
 
 REPORTS = {REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
 FOR_MICRO = ("--target", "micro", "--micro-codec", "prune", "--c-array")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools import run_cli
+from helpers.tools import run_cli
 
 EVIL = "../../evil"
 

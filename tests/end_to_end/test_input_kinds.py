@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from helpers.tools import run_cli
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources.user_code import load_module
-from tools import run_cli
 
 
 def images_of_bytes(keras):

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-import odd_models
-import tiny_models
-from tools import run_cli
+from helpers import odd_models, tiny_models
+from helpers.tools import run_cli
 
 
 @pytest.fixture

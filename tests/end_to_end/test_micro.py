@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import micro_process
-import odd_models
-import tiny_models
+from helpers import micro_process, odd_models, tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.export import Report
@@ -27,7 +26,6 @@ from tflite_sparse.stages.deliver import (
     REPORT_MARKDOWN,
     SPARSE,
 )
-from tools import run_cli
 
 pytestmark = micro_process.needed
 

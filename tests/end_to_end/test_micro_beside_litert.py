@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-import micro_process
-import odd_models
 import tflite_sparse
-import tiny_models
+from helpers import micro_process, odd_models, tiny_models
 from tflite_sparse.backends import micro as micro_pipeline
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import ExecutionError, VerificationError

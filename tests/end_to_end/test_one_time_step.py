@@ -8,13 +8,13 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.conversion import traces
 from tflite_sparse.errors import ModelError
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.sources import keras_model
-from tools import run_cli
 
 STEPS = 300
 TARGETS = Path(__file__).resolve().parents[2] / "docs" / "targets.md"

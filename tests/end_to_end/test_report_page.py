@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tflite_sparse
-from tools import run_cli
+from helpers.tools import run_cli
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.errors import DataError
 from tflite_sparse.flatbuffer.signature import names_of
 from tflite_sparse.pruning import training
@@ -11,7 +12,6 @@ from tflite_sparse.runtime import litert
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.named_arrays import Signature
-from tools import run_cli
 
 COUNT = 120
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from helpers.tools import run_cli
 from tflite_sparse import errors, export
 from tflite_sparse.sources import tensorflow_import
-from tools import run_cli
 
 
 @pytest.fixture(scope="module")

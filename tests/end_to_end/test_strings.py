@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from helpers.tools import run_cli
 from tflite_sparse.sources import tensorflow_import
-from tools import run_cli
 
 WORDS = ["red", "green", "blue"]
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.commands.sweep import command as sweep_pipeline
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.sweep import PointFile, SweepReport
 from tflite_sparse.settings import SweepSettings
-from tools import run_cli
 
 BUILDER = """
 import keras

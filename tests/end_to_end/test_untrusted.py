@@ -7,7 +7,7 @@ import zipfile
 import h5py
 import pytest
 
-from tools import run_cli, run_program
+from helpers.tools import run_cli, run_program
 
 
 @pytest.fixture

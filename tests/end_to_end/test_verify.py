@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert, micro
-from tools import run_cli
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

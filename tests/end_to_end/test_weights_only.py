@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from tools import run_cli
+from helpers.tools import run_cli
 
 BUILDERS = """
 import {package} as keras

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.fitting import costs
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.fitting.kernels_in_file import Constant

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.fitting import kernels_in_file as pairing
 from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from example_reports import make
+from helpers.example_reports import make
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.commands.fit import command as fit_pipeline
 from tflite_sparse.commands.fit import rounds as fit_rounds

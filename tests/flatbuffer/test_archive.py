@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import foreign_models
-import tiny_models
+from helpers import foreign_models, tiny_models
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import FlatbufferError, VerificationError
 from tflite_sparse.flatbuffer import metadata, serde

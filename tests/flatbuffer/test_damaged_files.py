@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-import foreign_models
-import tiny_models
-from tally import tally
+from helpers import foreign_models, tiny_models
+from helpers.tally import tally
 from tflite_sparse.codecs.constants import dense_values
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-import tiny_models
-from foreign_models import block_sparse, find, read_natively, store_sparse
+from helpers import tiny_models
+from helpers.foreign_models import block_sparse, find, read_natively, store_sparse
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.extract import one_operator_model
 from tflite_sparse.flatbuffer.graph import graphs

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import graph as g
 from tflite_sparse.flatbuffer import serde

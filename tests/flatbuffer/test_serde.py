@@ -8,9 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import foreign_models
-import tiny_models
-from tally import tally
+from helpers import foreign_models, tiny_models
+from helpers.tally import tally
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import to_table

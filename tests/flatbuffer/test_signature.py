@@ -2,8 +2,7 @@
 
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.signature import Order, differing_orders
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import foreign_models
-import odd_models
-import tiny_models
+from helpers import foreign_models, odd_models, tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.verification.exactness import weights_of

@@ -10,8 +10,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import strategies as st
 
-import tiny_models
-from tally import tally
+from helpers import tiny_models
+from helpers.tally import tally
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.verifier import DamageError, verify

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.measurement import mean_shift
 from tflite_sparse.runtime import litert
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.measurement import size
 

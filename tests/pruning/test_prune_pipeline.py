@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.tools import run_cli
 from tflite_sparse.errors import InputError, OutputError, TfliteSparseError
 from tflite_sparse.pruning import checkpoint, repeatable, training
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
-from tools import run_cli
 
 pytestmark = pytest.mark.slow  # it trains
 

@@ -3,11 +3,11 @@
 import pytest
 from test_fit import kernel, report
 
-from example_reports import make
+from helpers.example_reports import make
+from helpers.tools import run_cli
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.results.export import Gates
 from tflite_sparse.results.fit import FitRound
-from tools import run_cli
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-import tiny_models
-from example_reports import make, undelivered, without_data
+from helpers import tiny_models
+from helpers.example_reports import make, undelivered, without_data
+from helpers.tools import run_cli, run_program
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.page import export as export_page
@@ -17,7 +18,6 @@ from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.targets import litert
 from tflite_sparse.verification import exactness
-from tools import run_cli, run_program
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'--><svg/onload=alert(3)>&amp;{{7*7}}"""
 

@@ -6,7 +6,7 @@ import re
 import pydantic
 import pytest
 
-from example_reports import make, undelivered, without_data
+from helpers.example_reports import make, undelivered, without_data
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown
 from tflite_sparse.results.export import Accuracy, Interval, Paired, Report

@@ -3,8 +3,8 @@
 import pytest
 from test_sweep import grid, report
 
+from helpers.tools import run_cli
 from tflite_sparse.report.page import sweep as sweep_page
-from tools import run_cli
 
 
 @pytest.fixture

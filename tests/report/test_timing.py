@@ -1,11 +1,11 @@
 """Where the time of a command went: gathered by task, shown on the terminal, and in JSON."""
 
-import tiny_models
+from helpers import tiny_models
+from helpers.tools import run_cli
 from tflite_sparse.base.child import Spent
 from tflite_sparse.base.cpu_clock import summed
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.results.cpu import ChildCpu
-from tools import run_cli
 
 
 def test_children_are_gathered_by_task_in_the_order_of_their_first_runs():

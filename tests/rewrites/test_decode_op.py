@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import micro_process
-import tiny_models
+from helpers import micro_process, tiny_models
 from tflite_sparse.codecs import bitmask, codecs
 from tflite_sparse.codecs.decodable import WHOLE, Channels
 from tflite_sparse.errors import FlatbufferError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
-from foreign_models import block_sparse, find, read_natively, store_sparse
+from helpers import tiny_models
+from helpers.foreign_models import block_sparse, find, read_natively, store_sparse
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.rewrites import weight_only

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
-from foreign_models import densified, store_sparse
+from helpers import odd_models, tiny_models
+from helpers.foreign_models import densified, store_sparse
 from tflite_sparse.base import child
 from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError
 from tflite_sparse.flatbuffer import serde

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import micro_process
-import odd_models
-import tiny_models
+from helpers import micro_process, odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import micro, micro_refusals

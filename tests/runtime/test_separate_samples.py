@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import litert
 

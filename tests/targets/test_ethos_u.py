@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.encoder import encode_file

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-import micro_process
-import tiny_models
+from helpers import micro_process, tiny_models
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import odd_models
-import tiny_models
+from helpers import odd_models, tiny_models
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.localise import first_difference
 

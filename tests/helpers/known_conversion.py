@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-import tiny_models
+from helpers import tiny_models
 from tflite_sparse.conversion import convert
 from tflite_sparse.sources import keras_model, tensorflow_import
 from tflite_sparse.sources.source_model import InputSpec, Loops, OutputSpec

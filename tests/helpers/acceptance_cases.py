@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from helpers import tiny_models
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.csr import CompressedLevel, Encoded
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, drop_unread_buffers, dtype_of, graphs, shape_of, text
 from tflite_sparse.rewrites import densify, native_fully_connected
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-
-import tiny_models
 
 Encode = Callable[[np.ndarray], Encoded]
 Calls = tuple[tuple[np.ndarray, ...], ...]

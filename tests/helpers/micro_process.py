@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 
 ARENA_BYTES = 8 << 20
 ALTERNATE_BYTES = 1 << 20

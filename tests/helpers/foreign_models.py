@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
+from helpers import tiny_models
 
 VECTORS = {
     "uint8": (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),

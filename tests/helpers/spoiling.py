@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-import odd_models
+from helpers import odd_models
 from tflite_sparse.flatbuffer import serde
 
 

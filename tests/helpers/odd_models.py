@@ -3,8 +3,8 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-import tiny_models
-from tiny_models import Tiny
+from helpers import tiny_models
+from helpers.tiny_models import Tiny
 
 _BUILTIN, _OPTIONS = schema.BuiltinOperator, schema.BuiltinOptions
 
