@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 
 import children
 import contenders
@@ -26,10 +27,13 @@ import results
 from architecture_models import ARCHITECTURES
 from contenders import Contender
 from models import EVERY_KERNEL
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.planning import encoder
 from tflite_sparse.targets.micro import Micro
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.runtimes import Subject
+from tflite_sparse.verification.samples import Real
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -211,8 +215,9 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
 
 def _in_every_version(ours: Contender, dense: Contender, samples: object, cache: Path) -> tuple[list[str], list[str]]:
     """Where a supported runtime runs the dense file and not ours to the same bits; where it runs not even that one."""
-    inputs = exactness.probe_inputs(dense.path, samples, _PROBES, 1)  # type: ignore[arg-type]
-    calls = tuple(tuple(each[i : i + 1] for each in inputs) for i in range(len(inputs[0])))
+    columns = (samples,) if isinstance(samples, np.ndarray) else samples
+    real = Real(columns, _PROBES)  # type: ignore[arg-type]
+    calls = tuple(real.draw(LiteRTRuntimes(), Subject.of(dense.path), None, Silent()).samples)
     here, tensorflow = runtime_versions.installed()
     older = [runtime_versions.unpack(number, cache) for number in runtime_versions.OLDER if number != here.version]
     pair = (dense.path.read_bytes(), ours.path.read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ from tflite_sparse.planning import encoder
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.targets import litert as target
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification import engine, probes
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.samples import MadeUp
+from tflite_sparse.verification.weights import check_weights
 
 DENSE_FLOAT32 = "dense float32"
 DENSE_INT8 = "dense int8"
@@ -28,7 +31,8 @@ TENSORFLOW = "TensorFlow sparse int8"
 OURS = "tflite-sparse int8"
 
 _ENCODINGS = 3
-_PROBES = 8
+_RANDOM = 5
+_PROBES = _RANDOM + probes.BOUNDARIES
 _SEED = 1
 
 
@@ -41,7 +45,7 @@ class Contender:
         path: where it lies.
         conversion_seconds: from the Keras model to a ``.tflite``, the start of the converter's process included.
         encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None where there is none.
-        verification_seconds: of :func:`tflite_sparse.verification.exactness.check_weights`.
+        verification_seconds: of :func:`tflite_sparse.verification.weights.check_weights`.
     """
 
     label: str
@@ -123,36 +127,33 @@ def encode(dense: Contender, folder: Path) -> Contender:
 
 def compare(ours: Contender, dense: Contender) -> Exactness:
     """Check weights and, in every runtime, outputs bit for bit."""
-    difference = _weight_difference(ours.path, dense.path)
-    differences = [] if difference is None else [difference]
-    probes = exactness.probe_inputs(dense.path, None, _PROBES, _SEED)
-    usable = [kernels for kernels in litert.ALL_KERNELS if kernels != "compiled_model" or _compiles(dense, probes)]
-    for kernels in usable:
-        compared = exactness.compare_outputs(ours.path, dense.path, probes, kernels)
-        if not compared.bit_exact:
-            differences.append(f"outputs differ by up to {compared.largest_difference:g} in {compared.runtime}")
+    usable = [kernels for kernels in litert.ALL_KERNELS if kernels != "compiled_model" or _compiles(dense)]
+    runtimes = LiteRTRuntimes(tuple(usable), at_once=litert.BATCH, across=False)
+    differences = engine.verify(ours.path, dense.path, runtimes, MadeUp(_RANDOM, _SEED)).failures
     names = tuple(litert.NAMES[kernels] for kernels in usable)
     skipped = tuple(litert.NAMES[kernels] for kernels in litert.ALL_KERNELS if kernels not in usable)
     return Exactness(_PROBES, names, skipped, tuple(differences))
 
 
-def _compiles(dense: Contender, probes: Sequence[np.ndarray]) -> bool:
+def _compiles(dense: Contender) -> bool:
     """Whether CompiledModel gives the outputs of a dense file.
 
     In LiteRT 2.3.0 it does not where the last operator is a RESHAPE to a computed shape (MobileNet without softmax):
     the output buffer stays as it was, and the second run fails with "Failed to set custom allocation for output".
     """
+    samples = probes.samples_for(litert.inputs(dense.path), _RANDOM, _SEED, file=str(dense.path))
+    columns = [np.concatenate(column) for column in zip(*samples, strict=True)]
     try:
-        compiled = litert.run(dense.path, probes, "compiled_model")
+        compiled = litert.run(dense.path, columns, "compiled_model")
     except ExecutionError:
         return False
-    interpreted = litert.run(dense.path, probes, "default")
+    interpreted = litert.run(dense.path, columns, "default")
     return all(np.array_equal(a, b) for a, b in zip(compiled.arrays, interpreted.arrays, strict=True))
 
 
 def _weight_difference(sparse: Path, dense: Path) -> str | None:
     try:
-        exactness.check_weights(sparse, dense)
+        check_weights(sparse, dense)
     except VerificationError as error:
         return str(error).replace(f"{sparse.parent}/", "")
     return None

@@ -37,7 +37,7 @@ _CHILD = """
 import json, re, sys, time
 from pathlib import Path
 from tflite_sparse.planning.encoder import encode_file
-from tflite_sparse.verification.exactness import check_weights
+from tflite_sparse.verification.weights import check_weights
 from tflite_sparse.targets import litert
 source, destination = map(Path, sys.argv[1:])
 def peak():  # not ru_maxrss, which a child takes over from its parent

@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["tflite_sparse"]):
     from tflite_sparse.planning.decoder import decode_model
     from tflite_sparse.planning.encoder import encode_model
     from tflite_sparse.targets import litert
-    from tflite_sparse.verification.exactness import weights_of
+    from tflite_sparse.verification.weights import weights_of
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from helpers import foreign_models, tiny_models

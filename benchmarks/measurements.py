@@ -15,7 +15,7 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import latency, size
 from tflite_sparse.runtime.litert import Kernels
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 _SHOWN_CHARACTERS = 60
 
@@ -94,7 +94,7 @@ def measure(
 
 
 def _sizes(path: Path) -> Sizes:
-    weights = exactness.weights_of(serde.read(path)).values()
+    weights = weights_of(serde.read(path)).values()
     return Sizes(
         path.stat().st_size,
         size.gzip_bytes(path),

@@ -37,7 +37,7 @@ from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.targets import litert as target
-from tflite_sparse.verification.exactness import check_weights
+from tflite_sparse.verification.weights import check_weights
 
 _HEADING = "Pruning on Fashion-MNIST"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")

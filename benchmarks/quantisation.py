@@ -35,7 +35,7 @@ from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Trace
 from tflite_sparse.targets import litert as target
-from tflite_sparse.verification.exactness import check_weights
+from tflite_sparse.verification.weights import check_weights
 
 _HEADING = "Quantisation of a model with its normalisation inside"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert", "scikit-learn")

@@ -18,8 +18,10 @@ from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.planning import planner
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert
+from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.targets import litert as litert_target
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.outputs import same_bits
+from tflite_sparse.verification.weights import check_weights
 
 settings.register_profile("no_deadline", deadline=None)  # other work on the machine must not fail a test
 settings.load_profile("no_deadline")
@@ -31,6 +33,12 @@ settings.register_profile(  # of mutation testing: the same examples each time, 
 def pytest_collection_modifyitems(items):
     """The longest test begins first: begun late, it is what all others wait for in the end."""
     items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
+@pytest.fixture(params=["keras3", "keras2"])
+def keras(request):
+    """Each generation of Keras."""
+    return getattr(tensorflow_import, request.param)()
 
 
 @dataclass
@@ -54,10 +62,11 @@ class Pair:
 
     def check_same(self, samples, kernels=litert.ALL_KERNELS):
         """Weights and outputs are the dense file's to the bit, and the outputs are such that a mistake would show."""
-        assert exactness.check_weights(self.sparse, self.dense) > 0
+        assert check_weights(self.sparse, self.dense) > 0
         for kind in kernels:
-            comparison = exactness.compare_outputs(self.sparse, self.dense, samples, kind)
-            assert comparison.bit_exact, (kind, comparison.largest_difference)
+            found, expected = (litert.run(path, samples, kind, threads=1).arrays for path in (self.sparse, self.dense))
+            assert len(found) == len(expected)
+            assert all(map(same_bits, found, expected)), kind
         for output in litert.run(self.dense, samples, "builtin").arrays:
             assert np.unique(output).size > 10
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import click
 
-from tflite_sparse_cli.options import json_option, output_option, progress_for, quiet_option, written_file_options
+import tflite_sparse
+from tflite_sparse.settings import DecodeSettings
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import json_option, output_file, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines
 
+_ORDER = ("destination", "verification_samples", "seed", "input_shapes", "unverified")
 
-@click.command()
+
+@click.command(params=options_of(DecodeSettings, output_file(), order=_ORDER))
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
-@output_option
-@written_file_options
 @json_option
 @quiet_option
 def decode(source: Path, destination: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
@@ -26,10 +29,9 @@ def decode(source: Path, destination: Path, as_json: bool, quiet: bool, **settin
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
-    from tflite_sparse.commands.encode import decode as run
     from tflite_sparse.report.text import files as file_tables
 
-    report = run(source, destination, progress=progress_for(quiet), **settings)
+    report = tflite_sparse.decode(source, destination, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return

@@ -7,23 +7,20 @@ from typing import Any
 
 import click
 
-from tflite_sparse_cli.options import (
-    json_option,
-    output_option,
-    progress_for,
-    quiet_option,
-    target_options,
-    timings_option,
-    written_file_options,
-)
+import tflite_sparse
+from tflite_sparse.settings import EncodeSettings
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import json_option, output_file, progress_for, quiet_option, timings_option
 from tflite_sparse_cli.tables import print_lines, print_table, show_timings
 
+_ORDER = (
+    *("destination", "target", "optimize", "micro_codec", "micro_min_saving", "c_array", "accelerator_config"),
+    *("verification_samples", "seed", "input_shapes", "unverified"),
+)
 
-@click.command()
+
+@click.command(params=options_of(EncodeSettings, output_file(), order=_ORDER))
 @click.argument("source", metavar="IN.tflite", type=click.Path(path_type=Path))
-@output_option
-@target_options
-@written_file_options
 @timings_option
 @json_option
 @quiet_option
@@ -36,11 +33,10 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
-    from tflite_sparse.commands.encode import encode as run
     from tflite_sparse.report.text import export as tables
     from tflite_sparse.report.text import files as file_tables
 
-    report = run(source, destination, progress=progress_for(quiet), **settings)
+    report = tflite_sparse.encode(source, destination, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return

@@ -9,92 +9,23 @@ from typing import Any
 
 import click
 
-from tflite_sparse.settings import DEFAULT_DROP, DEFAULT_OUT, DEMO_DATA, FitSettings
-from tflite_sparse_cli.options import (
-    Listed,
-    calibration_samples_option,
-    custom_objects_option,
-    dense_scales_option,
-    end,
-    json_option,
-    listed,
-    metric_option,
-    out_option,
-    progress_for,
-    quiet_option,
-    recurrent_option,
-    runtime_option,
-    training_options,
-)
+import tflite_sparse
+from tflite_sparse.settings import DEMO_DATA, FitSettings
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import data_option, end, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
-_DEFAULTS = FitSettings(gate=True)
+_DATA = data_option(f"Labelled data, as for export.  [default: {DEMO_DATA}]")
+_ORDER = (
+    *("budget", "gate", "max_accuracy_drop", "data", "builder", "target", "blocks"),
+    *("epochs", "train_epochs", "batch_size", "learning_rate", "rounds"),
+    *("io", "recurrent", "dense_scales", "calibration_samples", "metric"),
+    *("resume", "custom_objects", "seed", "out"),
+)
 
 
-@click.command()
+@click.command(params=options_of(FitSettings, _DATA, order=_ORDER))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--budget", metavar="BYTES", help="What the file may have: 100kB (100,000), 100KiB, 1.5MB, 100000.")
-@click.option(
-    "--gate", is_flag=True, help="Instead of a budget: the smallest file that loses no more than --max-accuracy-drop."
-)
-@click.option(
-    "--max-accuracy-drop",
-    type=float,
-    help=f"Exit with 1 if accuracy falls by more than this share against the dense float32 model.  [default: "
-    f"{DEFAULT_DROP:g} with --gate, none with --budget]",
-)
-@click.option("--data", metavar="SPEC", help=f"Labelled data, as for export.  [default: {DEMO_DATA}]")
-@click.option(
-    "--builder",
-    metavar="FILE.py:FUNCTION",
-    help="Instead of MODEL: a function without arguments that returns the built Keras model to train. It is run.",
-)
-@runtime_option(_DEFAULTS.target, "The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.")
-@click.option(
-    "--block",
-    "blocks",
-    type=Listed("blocks", str),
-    default=listed(_DEFAULTS.blocks),
-    show_default=True,
-    help="What may become zero together, outputs x inputs; each kernel gets the one that pays.",
-)
-@click.option(
-    "--epochs",
-    type=int,
-    default=_DEFAULTS.epochs,
-    show_default=True,
-    help="Of training while a plan is pruned to; 0: masks only.",
-)
-@click.option(
-    "--train-epochs",
-    type=int,
-    default=_DEFAULTS.train_epochs,
-    show_default=True,
-    help="Without MODEL: of training the dense one first.",
-)
-@training_options(_DEFAULTS)
-@click.option(
-    "--rounds",
-    type=int,
-    default=_DEFAULTS.rounds,
-    show_default=True,
-    help="How many times at most a plan is carried out, where the file comes out too large.",
-)
-@click.option(
-    "--io",
-    type=click.Choice(["int8", "float32"]),
-    help="Type of inputs and outputs of the file.  [default: int8]",
-)
-@recurrent_option(_DEFAULTS.recurrent)
-@dense_scales_option(_DEFAULTS.dense_scales)
-@calibration_samples_option(_DEFAULTS.calibration_samples)
-@metric_option(_DEFAULTS.metric)
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
-@custom_objects_option
-@click.option(
-    "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of initialisation, order, dropout and split."
-)
-@out_option(DEFAULT_OUT, "the files. Only this command's own files are replaced in it.")
 @json_option
 @quiet_option
 def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
@@ -106,11 +37,10 @@ def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **sett
 
     Exit code: 0 done, 1 the budget or a gate cannot be met, 2 bad usage or input.
     """
-    from tflite_sparse.commands.fit.command import fit as run
     from tflite_sparse.report.text import fit as fit_tables
 
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
-        report = run(model, data, progress=progress_for(quiet), **settings)
+        report = tflite_sparse.fit(model, data, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import click
 
-from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
+import tflite_sparse
+from tflite_sparse.settings import InspectSettings, RunnableTarget
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro"]),
+_TARGET = click.Option(
+    ["--target"],
+    type=click.Choice(get_args(RunnableTarget)),
     help="Exit with 1 if this runtime does not load FILE.",
 )
-@input_shape_option
+
+
+@click.command(params=options_of(InspectSettings, _TARGET, order=("target", "input_shapes")))
+@click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @quiet_option
-def inspect(
-    file: Path, target: str | None, input_shapes: dict[str, tuple[int, ...]], as_json: bool, quiet: bool
-) -> None:
+def inspect(file: Path, target: str | None, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Show what is in a .tflite FILE: every constant and how it is stored, who loads it, what it could take.
 
     Nothing is written. Exit code: 0 done, 1 the --target does not load FILE, 2 FILE cannot be read.
     """
-    from tflite_sparse.commands.inspect import inspect as run
     from tflite_sparse.report.text import files as file_tables
 
-    found = run(file, input_shapes=input_shapes, progress=progress_for(quiet))
+    found = tflite_sparse.inspect(file, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:

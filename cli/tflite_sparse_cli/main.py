@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from tflite_sparse.errors import TfliteSparseError, one_line
+from tflite_sparse_cli.flags import in_flags, names_of
 
 _COMMANDS = {
     "export": "Export a Keras model, sparse and verified.",
@@ -77,8 +78,18 @@ class _Program(click.Group):
             if ctx.params.get("debug"):
                 traceback.print_exc()
             message, code = _in_words(error)
-            click.echo(f"error: {message}", err=True)
+            click.echo(f"error: {self._in_flags(message, ctx)}", err=True)
             sys.exit(code)
+
+    def _in_flags(self, message: str, ctx: click.Context) -> str:
+        """A message with flags for the settings in it: those of the command, else of another one that has it."""
+        if "`" not in message:
+            return message
+        own = ctx.invoked_subcommand
+        for name in sorted(_COMMANDS, key=lambda name: name != own):
+            command = self.get_command(ctx, name)
+            message = message if command is None else in_flags(message, names_of(command.params))
+        return message
 
 
 class _Ending:

@@ -10,6 +10,7 @@ import rich.progress
 from rich.console import Console
 
 from tflite_sparse.base.progress import Step
+from tflite_sparse_cli.flags import as_typed
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_SAME_LINES = 60.0  # where the share in it is the same
@@ -32,7 +33,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """See :class:`tflite_sparse.base.progress.Progress`."""
-        self._print(text)
+        self._print(as_typed(text))
 
     @contextlib.contextmanager
     def _bar(self, name: str) -> Iterator[Step]:

@@ -9,77 +9,33 @@ from typing import Any
 
 import click
 
+import tflite_sparse
 from tflite_sparse.settings import PruneSettings
-from tflite_sparse_cli.options import (
-    builder_option,
-    custom_objects_option,
-    json_option,
-    progress_for,
-    quiet_option,
-    training_options,
-)
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import data_option, json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
-_DEFAULTS = PruneSettings()
-
-
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", metavar="SPEC", required=True, help="Labelled data, as for export.")
-@click.option(
-    "-o",
-    "--output",
+_OUTPUT = click.Option(
+    ["-o", "--output"],
     metavar="OUT.keras",
     type=click.Path(path_type=Path),
     help="The model to write, all or nothing; OUT.prune.json and OUT.prune.svg tell what was done.",
 )
-@click.option("--sparsity", type=float, help="Share of zeros in every pruned kernel, from 0 to below 1.")
-@click.option(
-    "--block",
-    default=_DEFAULTS.block,
-    show_default=True,
-    help="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along inputs (2:4).",
-)
-@click.option(
-    "--scope",
-    type=click.Choice(["layer", "global"]),
-    default=_DEFAULTS.scope,
-    show_default=True,
-    help="Whether --sparsity is that of each kernel, or of all together, ranked by magnitude.",
-)
-@click.option(
-    "--schedule",
-    type=click.Choice(["polynomial", "constant"]),
-    default=_DEFAULTS.schedule,
-    show_default=True,
-    help="polynomial: rising along the cubic of Zhu and Gupta (2017); constant: all at once.",
-)
-@click.option(
-    "--initial-sparsity", type=float, default=_DEFAULTS.initial_sparsity, show_default=True, help="At --begin."
-)
-@click.option("--begin", type=int, help="Training step of the first mask.  [default: a tenth of the steps]")
-@click.option("--end", type=int, help="Training step of the last mask.  [default: 65 % of the steps]")
-@click.option("--frequency", type=int, default=_DEFAULTS.frequency, show_default=True, help="Steps between two masks.")
-@click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True, help="Of training.")
-@training_options(_DEFAULTS)
-@click.option("--optimizer", default=_DEFAULTS.optimizer, show_default=True, help="Name of an optimizer of Keras.")
-@click.option(
-    "--recipe",
-    type=click.Path(path_type=Path),
-    help="TOML file of rules for single kernels, or a preset: litert, micro, ethos-u, native.",
-)
-@click.option(
-    "--allocate",
+_SCAN = click.Option(
+    ["--scan"],
     is_flag=True,
-    help="Scan first, then spread --sparsity over the kernels so that the least is lost.",
+    help="Only show what each kernel loses when it alone is masked; nothing is trained.",
 )
-@click.option(
-    "--scan", is_flag=True, help="Only show what each kernel loses when it alone is masked; nothing is trained."
+_DATA = data_option("Labelled data, as for export.", required=True)
+_ORDER = (
+    *("data", "output", "sparsity", "block", "scope", "schedule", "initial_sparsity", "begin", "end", "frequency"),
+    *("epochs", "batch_size", "learning_rate", "optimizer", "recipe", "allocate", "scan", "resume"),
+    *("custom_objects", "builder", "seed"),
 )
-@click.option("--resume", is_flag=True, help="Go on from the last full epoch of an interrupted run.")
-@custom_objects_option
-@builder_option
-@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="Of order, dropout and splits.")
+
+
+@click.command(params=options_of(PruneSettings, _DATA, _OUTPUT, _SCAN, order=_ORDER))
+@click.argument("model", type=click.Path(path_type=Path))
 @json_option
 @quiet_option
 @click.pass_context
@@ -102,7 +58,6 @@ def prune(
 
     Exit code: 0 done, 2 bad usage or input, or the training failed, and no model written.
     """
-    from tflite_sparse.commands import prune as prune_pipeline
     from tflite_sparse.report.text import prune as pruning_tables
     from tflite_sparse.report.text import sensitivity
 
@@ -111,11 +66,11 @@ def prune(
     settings = {name: value for name, value in options.items() if context.get_parameter_source(name) != default}
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         if scan:
-            report: Any = prune_pipeline.scan(model, data, output=output, progress=progress, **settings)
+            report: Any = tflite_sparse.scan(model, data, output=output, progress=progress, **settings)
         elif output is None:
             raise click.UsageError("Missing option '-o' / '--output'.")
         else:
-            report = prune_pipeline.prune(model, data, output, progress=progress, **settings)
+            report = tflite_sparse.prune(model, data, output, progress=progress, **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     elif scan:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+import tflite_sparse
 from tflite_sparse.settings import DEFAULT_OUT
 
 
@@ -21,9 +22,7 @@ def report(folder: Path, opens: bool) -> None:
 
     Exit code: 0 done, 2 there is no report in DIR.
     """
-    from tflite_sparse.commands.report import rebuild
-
-    page = rebuild(folder)
+    page = tflite_sparse.rebuild_report(folder)
     click.echo(page)
     if opens:
         webbrowser.open(page.resolve().as_uri())

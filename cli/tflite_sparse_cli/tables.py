@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import rich.box
@@ -15,6 +16,7 @@ from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse_cli.flags import as_typed
 
 _WIDTH_WITHOUT_TERMINAL = 250
 _GAP = 3
@@ -35,6 +37,7 @@ def show(report: Report, out: Path) -> None:
 def print_table(table: tables.Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
+    table = replace(table, rows=tuple(tuple(map(as_typed, row)) for row in table.rows))
     console.print(_rich(table, title, console.width))
 
 
@@ -50,7 +53,9 @@ def print_lines(lines: Iterable[str]) -> None:
     console = _console()
     for line in lines:
         style = "bold red" if line.startswith("FAILED") else ""
-        console.print(Text(line, style=style), soft_wrap=not console.is_terminal)  # a line for each sentence, for grep
+        console.print(
+            Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
+        )  # a line for each sentence, for grep
 
 
 def _console() -> Console:

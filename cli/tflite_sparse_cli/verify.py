@@ -4,65 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tflite_sparse_cli.options import input_shape_option, json_option, progress_for, quiet_option
+import tflite_sparse
+from tflite_sparse.settings import VerifySettings
+from tflite_sparse_cli.from_settings import options_of
+from tflite_sparse_cli.options import json_option, progress_for, quiet_option
 from tflite_sparse_cli.tables import print_lines, print_table
 
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--against",
+_AGAINST = click.Option(
+    ["--against"],
     required=True,
     type=click.Path(path_type=Path),
     help="The dense .tflite file that says what FILE must compute.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(["litert", "micro"]),
-    default="litert",
-    show_default=True,
-    help="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(0),
-    default=16,
-    show_default=True,
-    help="Random inputs, besides three at the boundaries: all smallest, all largest, all zero.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Of the interpreters; on several, float sums may differ in the last bit.",
-)
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    help="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be equal.",
-)
-@input_shape_option
+_ORDER = ("against", "target", "samples", "seed", "threads", "tolerance", "input_shapes")
+
+
+@click.command(params=options_of(VerifySettings, _AGAINST, order=_ORDER))
+@click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @quiet_option
-def verify(
-    file: Path,
-    against: Path,
-    target: str,
-    samples: int,
-    seed: int,
-    threads: int,
-    tolerance: float,
-    input_shapes: dict[str, tuple[int, ...]],
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def verify(file: Path, against: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Check that the .tflite FILE computes what another file does.
 
     Every weight is read back from disk and compared bit for bit, then the outputs of every signature in LiteRT's
@@ -72,27 +37,9 @@ def verify(
 
     Exit code: 0 the files agree, 1 they do not, 2 a file cannot be read or the dense one does not run.
     """
-    from tflite_sparse.backends import micro as micro_pipeline
     from tflite_sparse.report.text import verification as verification_tables
-    from tflite_sparse.verification import compare_files as comparison
 
-    progress = progress_for(quiet)
-    if target == "micro":
-        if threads != 1 or tolerance or input_shapes:
-            raise click.UsageError("--threads, --tolerance and --input-shape apply to the target litert.")
-        micro_pipeline.check_available()
-        report = micro_pipeline.verify(file, against, samples=samples, seed=seed, progress=progress)
-    else:
-        report = comparison.verify(
-            file,
-            against,
-            samples=samples,
-            seed=seed,
-            threads=threads,
-            tolerance=tolerance,
-            input_shapes=input_shapes,
-            progress=progress,
-        )
+    report = tflite_sparse.verify(file, against, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:

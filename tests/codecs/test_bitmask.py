@@ -101,7 +101,7 @@ def test_minus_zero_and_nan_are_kept():
 )
 def test_what_the_runtime_refuses_is_refused(shape, dtype, channels, words):
     array = np.zeros(shape, dtype)
-    assert words in bitmask.refusal(shape, array.dtype, channels)
+    assert words in bitmask.refusal(array, channels)
     with pytest.raises(ValueError, match=words):
         bitmask.encode(array, channels)
     with pytest.raises(ValueError, match=words):
@@ -251,6 +251,6 @@ def test_the_runtime_decodes_the_same():
 def test_the_runtime_refuses_what_is_refused_here():
     array = np.ones((2, 3, 4), np.int8)
     channels = Channels(1, (0,) * 3)
-    assert bitmask.refusal(array.shape, array.dtype, channels) is not None
+    assert bitmask.refusal(array, channels) is not None
     with pytest.raises(micro_process.RefusedError, match="unsupported quantization axis"):
         micro_process.decoded([(bitmask.encode(array), array.shape, array.dtype, channels)])

@@ -5,7 +5,8 @@ import pytest
 
 from helpers.random_layouts import same_bits
 from tflite_sparse.codecs import codecs
-from tflite_sparse.codecs.decodable import CODECS, Channels
+from tflite_sparse.codecs.decodable import Channels
+from tflite_sparse.codecs.names import CODECS
 
 # Each channel has a zero point and a table of its own, so that a codec that were not told of them would do otherwise.
 ARRAY = np.array([[1, 1, 1, 9, 1, 1, 1, 8] * 8, [2, 2, 2, 2, 7, 2, 2, 2] * 8], np.int8)

@@ -1,16 +1,13 @@
-import heapq
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from helpers import micro_process
+from helpers.huffman_bound import bits_of_a_huffman_code
 from helpers.random_constants import constants, damaged
 from helpers.random_layouts import same_bits
 from helpers.tally import tally
-from tflite_sparse.codecs import decodable, huffman
+from tflite_sparse.codecs import decodable, huffman, huffman_code, huffman_stream
 from tflite_sparse.codecs.decodable import WHOLE, Decodable
 
 
@@ -70,34 +67,6 @@ def test_one_value_takes_a_bit_each(size):
     assert same_bits(huffman.decode(encoded, (size,), array.dtype), array)
 
 
-def bits_of_a_huffman_code(counts):
-    heap = sorted(int(count) for count in counts)
-    total = 0
-    while len(heap) > 1:
-        pair = heapq.heappop(heap) + heapq.heappop(heap)
-        total += pair
-        heapq.heappush(heap, pair)
-    return total
-
-
-@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=256).map(lambda counts: sorted(counts, reverse=True)))
-def test_no_code_is_shorter_where_the_limit_does_not_bind(counts):
-    lengths = huffman._lengths(np.array(counts), 40)
-    assert int(np.array(counts) @ lengths) == bits_of_a_huffman_code(counts)
-    assert sum(2.0**-length for length in lengths.tolist()) == 1
-
-
-@given(st.lists(st.integers(1, 1000), min_size=2, max_size=6), st.integers(3, 5))
-def test_no_code_within_the_limit_is_shorter(counts, limit):
-    counts = sorted(counts, reverse=True)
-    lengths = huffman._lengths(np.array(counts), limit)
-    assert lengths.max() <= limit
-    assert np.all(np.diff(lengths) >= 0)
-    every = itertools.combinations_with_replacement(range(1, limit + 1), len(counts))
-    feasible = [code for code in every if sum(2.0**-length for length in code) <= 1]
-    assert int(np.array(counts) @ lengths) == min(int(np.dot(counts, code)) for code in feasible)
-
-
 def fibonacci_array(letters=26):
     """Where a code without a limit has its longest codeword as long as there are letters, less one."""
     counts = [1, 1]
@@ -137,7 +106,7 @@ def test_most_weights_are_found_at_the_first_look_up():
 
 def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
     """As they are with tens of millions of weights."""
-    monkeypatch.setattr(huffman, "LOOK_UPS_PER_BYTE", 1)
+    monkeypatch.setattr(huffman_code, "LOOK_UPS_PER_BYTE", 1)
     array = np.concatenate([gaussian(400_000, 0.5), np.arange(-128, 128).astype(np.int8)])
     encoded = huffman.encode(array)
     assert encoded.nbytes == huffman.nbytes(array)
@@ -149,7 +118,7 @@ def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch)
 def test_a_stream_is_read_in_pieces_as_in_one(monkeypatch, piece):
     array = gaussian(5000, 0.5)
     encoded = huffman.encode(array)
-    monkeypatch.setattr(huffman, "_PIECE", piece)
+    monkeypatch.setattr(huffman_stream, "_PIECE", piece)
     assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
 
 

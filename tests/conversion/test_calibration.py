@@ -125,8 +125,8 @@ def test_ranges_are_in_the_file(calibration, choose, name, in_file, two_inputs):
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({}, "int8 files: add int8"), ({"int8": True, "activations": "int16"}, "int8 activations, not int16")],
+    [({}, "int8 files: add `int8=True`"), ({"int8": True, "activations": "int16"}, "int8 activations, not to int16")],
 )
-def test_speaks_of_int8_activations(settings, words):
-    with pytest.raises(SettingsError, match=f"calibration.* speaks of {words}"):
+def test_applies_to_int8_activations(settings, words):
+    with pytest.raises(SettingsError, match=f"`calibration.* applies to {words}"):
         ExportSettings(calibration="mse", **settings)

@@ -8,7 +8,7 @@ from tflite_sparse.errors import ConversionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model, tensorflow_import
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 COUNT = 40
 
@@ -54,7 +54,7 @@ def test_float32(model, samples, expected, write):
     assert (found.signature, found.dtype) == ((-1, 6, 6, 2), np.float32)
     outputs = litert.run(path, samples)
     np.testing.assert_allclose(outputs.arrays[0], expected, atol=1e-5)
-    assert {values.dtype for values in exactness.weights_of(serde.read(path)).values()} == {np.dtype(np.float32)}
+    assert {values.dtype for values in weights_of(serde.read(path)).values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("io", ["int8", "float32"])
@@ -69,7 +69,7 @@ def test_int8(io, model, samples, expected, write):
     assert (outputs.scales[0] > 0) == (io == "int8")
     assert np.abs(outputs.real() - expected).max() < 0.05 * np.ptp(expected)
     assert np.corrcoef(outputs.real().ravel(), expected.ravel())[0, 1] > 0.995
-    assert {values.dtype for values in exactness.weights_of(serde.read(path)).values()} == {np.dtype(np.int8)}
+    assert {values.dtype for values in weights_of(serde.read(path)).values()} == {np.dtype(np.int8)}
     assert seen == [(done, COUNT) for done in range(1, COUNT + 1)]
 
 
@@ -83,7 +83,7 @@ def test_int8_weights_are_per_channel_and_keep_zeros(keras, samples, write):
     kernel *= 4.0 ** np.arange(-4, 4)  # channels of very different ranges
     model.layers[0].set_weights([kernel, bias])
     content = convert.to_int8(keras_model.from_memory(model), samples, "int8")
-    weights = exactness.weights_of(serde.parse(content))
+    weights = weights_of(serde.parse(content))
     (found,) = (values for values in weights.values() if values.shape == (8, 3, 3, 2))
     assert (found[zeros.transpose(3, 0, 1, 2)] == 0).all()
     assert (np.abs(found.reshape(8, -1)).max(1) == 127).all()

@@ -6,7 +6,7 @@ import pytest
 import tflite_sparse
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 
 @pytest.mark.parametrize(("activations", "io"), [("int16", None), ("int16", "float32"), ("float32", None)])
@@ -21,7 +21,7 @@ def test_sparse_equals_dense(activations, io, model3, digits, tmp_path):
     path = tmp_path / report.models.sparse_int8.path
     (given,) = litert.inputs(path)
     assert given.dtype == (io or activations)
-    large = [w for w in exactness.weights_of(serde.read(path)).values() if w.size >= 512]
+    large = [w for w in weights_of(serde.read(path)).values() if w.size >= 512]
     assert {weights.dtype for weights in large} == {np.dtype(np.int8)}
 
 

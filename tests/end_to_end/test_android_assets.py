@@ -125,9 +125,9 @@ def test_numbers_name_the_classes_where_the_data_do_not(model3, digits, tmp_path
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, r"android_assets speaks of int8 files for the target litert: add int8 \(--int8\)"),
-        ({"int8": True, "target": "micro"}, "android_assets speaks of int8 files for the target litert"),
-        ({"int8": True, "activations": "int16"}, "no int16: add io = float32"),
+        ({}, "`android_assets` applies to int8 files for the target litert: add `int8=True`"),
+        ({"int8": True, "target": "micro"}, "`android_assets` applies to int8 files for the target litert"),
+        ({"int8": True, "activations": "int16"}, 'no int16: add `io="float32"`'),
     ],
 )
 def test_settings_that_no_app_can_use(settings, words, tmp_path):
@@ -143,12 +143,12 @@ def test_refused_before_the_work(model3, keras3, digits, tmp_path):
     target = {"out": tmp_path / "out", "android_assets": tmp_path / "assets", "int8": True}
     with pytest.raises(ModelError, match="the model has 1 and 2"):
         tflite_sparse.export(two_outputs, x, **target)
-    with pytest.raises(DataError, match="--android-assets needs data"):
+    with pytest.raises(DataError, match="`android_assets` needs `data`"):
         tflite_sparse.export(model3, activations="float32", **target)
     tokens = keras3.Sequential([keras3.Input((4,), dtype="int32"), layers.Embedding(8, 4), layers.Flatten()])
     with pytest.raises(ModelError, match="inputs of float32; the model takes int32"):
         tflite_sparse.export(tokens, x.astype(np.int32), **target)
     (tmp_path / "assets").write_text("a file")
-    with pytest.raises(OutputError, match="is a file; --android-assets takes a folder"):
+    with pytest.raises(OutputError, match="is a file; `android_assets` takes a folder"):
         tflite_sparse.export(model3, digits, **target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["assets"]

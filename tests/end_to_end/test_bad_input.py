@@ -82,15 +82,21 @@ def test_model_of_another_keras_version(model_files, tmp_path, out):
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1, 1.5, "nan"])
 def test_sparsity_out_of_range(sparsity, model_files, out):
-    check_refused(export(out, model_files["keras3.keras"], "--sparsity", sparsity), out, "sparsity", "than")
+    check_refused(
+        export(out, model_files["keras3.keras"], "--sparsity", sparsity),
+        out,
+        f"error: --sparsity {float(sparsity)}: ",
+        "than",
+    )
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "name"),
-    [("--finetune-epochs", -1, "finetune_epochs"), ("--calibration-samples", 0, "calibration_samples")],
+    ("option", "value"),
+    [("--finetune-epochs", -1), ("--calibration-samples", 0)],
 )
-def test_settings_out_of_range(option, value, name, model_files, out):
-    check_refused(export(out, model_files["keras3.keras"], option, value), out, name, "greater than or equal to")
+def test_settings_out_of_range(option, value, model_files, out):
+    words = (f"error: {option} {value}: ", "greater than or equal to")
+    check_refused(export(out, model_files["keras3.keras"], option, value), out, *words)
 
 
 def test_int8_without_data(model_files, out):

@@ -61,7 +61,7 @@ def test_fit_weighs_what_one_scale_leaves(model3, digits, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"int8": True, "activations": "float32"}])
 def test_it_needs_integer_kernels(options, model3, digits, tmp_path):
-    with pytest.raises(SettingsError, match=r"dense_scales = per-tensor speaks of integer kernels: add int8"):
+    with pytest.raises(SettingsError, match="`dense_scales='per-tensor'` applies to integer kernels: add `int8=True`"):
         tflite_sparse.export(model3, digits, dense_scales="per-tensor", out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 

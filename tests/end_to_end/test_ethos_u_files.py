@@ -12,7 +12,6 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.export import Report
 from tflite_sparse.runtime import vela
 from tflite_sparse.stages.deliver import (
-    COMPILED,
     DENSE_FLOAT32,
     DENSE_INT8,
     REPORT_HTML,
@@ -136,7 +135,7 @@ def test_export_puts_the_baseline_beside_it(wide, tmp_path):
     )  # fmt: skip
     assert run.code == 0, run.stderr
     assert {path.name for path in tmp_path.iterdir()} == {
-        DENSE_FLOAT32, DENSE_INT8, SPARSE, COMPILED, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML,
+        DENSE_FLOAT32, DENSE_INT8, SPARSE, "model_vela.tflite", REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML,
     }  # fmt: skip
     report = Report.model_validate_json((tmp_path / REPORT_JSON).read_text("utf-8"))
     found = report.ethos_u
@@ -144,14 +143,14 @@ def test_export_puts_the_baseline_beside_it(wide, tmp_path):
     assert found.file.encoded_weight_bytes <= found.baseline.encoded_weight_bytes / 5
     assert found.file.flash_bytes + found.file.dram_bytes < found.baseline.flash_bytes + found.baseline.dram_bytes
     assert found.file.estimated_cycles <= found.baseline.estimated_cycles
-    assert custom_operators(tmp_path / COMPILED) == [b"ethos-u"]
+    assert custom_operators(tmp_path / "model_vela.tflite") == [b"ethos-u"]
     weights = 64 * 9 + 64 * 64 * 9 + 64 * 64 * 64 + 640
     assert found.baseline.encoded_weight_bytes > 0.8 * weights
     assert np.isfinite(found.file.inferences_per_second)
     assert report.verification.outputs_bit_exact
     words = (tmp_path / REPORT_MARKDOWN).read_text("utf-8")
     assert f"{found.baseline.encoded_weight_bytes:,}" in words
-    assert COMPILED in words
+    assert "model_vela.tflite" in words
 
 
 def test_export_needs_int8(wide, tmp_path):

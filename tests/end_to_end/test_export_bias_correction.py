@@ -8,7 +8,7 @@ from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
 from tflite_sparse.settings import ExportSettings
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 
 def outputs(path, data):
@@ -30,7 +30,7 @@ def test_outputs_come_nearer_to_those_of_the_unpruned_model(model3, digits, tmp_
     assert reports["with"].verification.weights_bit_exact
     assert reports["with"].verification.outputs_bit_exact
     files = [tmp_path / name / "dense-int8.tflite" for name in reports]
-    before, after = (exactness.weights_of(serde.read(path)) for path in files)
+    before, after = (weights_of(serde.read(path)) for path in files)
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[key], after[key]) for key in before), "only biases change"
     more = files[1].stat().st_size - files[0].stat().st_size
@@ -39,5 +39,5 @@ def test_outputs_come_nearer_to_those_of_the_unpruned_model(model3, digits, tmp_
 
 @pytest.mark.parametrize("settings", [{}, {"int8": True, "activations": "float32"}])
 def test_it_needs_integer_biases(settings):
-    with pytest.raises(SettingsError, match="bias_correction speaks of integer biases"):
+    with pytest.raises(SettingsError, match="`bias_correction` applies to integer biases"):
         ExportSettings(bias_correction=True, **settings)

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from helpers.tools import run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import check_weights
 
 ALL_FILES = {"dense-float32.tflite", "dense-int8.tflite", "model.tflite", "report.json", "report.md", "report.html"}
 PLAIN = ["keras3.keras", "keras3.h5", "keras3-export", "keras2.keras", "keras2.h5", "keras2-savedmodel"]
@@ -164,7 +164,7 @@ def _check_files(out, report):
     assert report["verification"]["outputs_bit_exact"]
     assert len(report["verification"]["runtimes"]) == 3
     # What the report says is checked here once more, by other means than the report's.
-    assert exactness.check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
+    assert check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
     _check_interface(sparse, dense)
 
 

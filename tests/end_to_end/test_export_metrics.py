@@ -146,4 +146,4 @@ def test_a_metric_that_cannot_be_is_told_before_the_work(metric, words, model_fi
     if metric in ("mse", "auc"):
         run = run_cli(*arguments)
         assert run.code == 2
-        assert f"metric = {metric} needs data" in run.stderr
+        assert f"--metric {metric} needs data" in run.stderr

@@ -11,7 +11,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, type_name
 from tflite_sparse.pruning import recipe
 from tflite_sparse.sources import keras_model
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     second = next(tensor for tensor in report.tensors if tensor.shape == (64, 64))
     assert second.sparsity == pytest.approx(0.9, abs=0.001)
     assert second.layout != "dense"
-    (weights,) = [w for w in exactness.weights_of(serde.read(out / "model.tflite")).values() if w.size == 64 * 64]
+    (weights,) = [w for w in weights_of(serde.read(out / "model.tflite")).values() if w.size == 64 * 64]
     assert weights.dtype == np.float32
     # Inputs of very different magnitude under one scale are what int8 loses here.
     assert usual.accuracy.drop > 0.1
@@ -157,8 +157,8 @@ def test_forms(form, model_files, digits, write, tmp_path):
             {},
             "rule 1: precision = 'float32' finds no operator of wines/dropped",
         ),
-        ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "speaks of int8 files for LiteRT"),
-        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "speaks of int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"activations": "int16"}, "applies to int8 files for LiteRT"),
+        ('layers = "first"\nprecision = "float32"', {"target": "ethos-u"}, "applies to int8 files for LiteRT"),
         ('layers = "first"\nprecision = "half"', {}, "rule 1: precision = 'half': input should be 'int8' or 'float32'"),
     ],
 )

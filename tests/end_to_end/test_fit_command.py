@@ -175,7 +175,7 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path
     out = tmp_path / "new" / "out"
     done = run_cli("fit", model, "--data", digits_npz, "--budget", "4kB", "--block", "1x1", "--out", out, "--quiet")
     assert done.code == 1
-    assert "budget = 4,000 bytes cannot be met" in done.stderr
+    assert "a --budget of 4,000 bytes cannot be met" in done.stderr
     assert "classes/kernel 160" in done.stderr  # what takes the bytes
     assert not out.parent.exists()
     floor = int(done.stderr.partition("has ")[2].partition(":")[0].replace(",", ""))
@@ -225,7 +225,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
             tflite_sparse.fit(model, budget=BUDGET, **options)
     found = {path.name for path in (tmp_path / "unfinished").iterdir()}
     assert {"dense.keras", "dense.tflite", "scan-1x1.json"} <= found
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="`resume=True`"):
         tflite_sparse.fit(model, budget=BUDGET, **options)
     with pytest.raises(InputError, match="budget = 9500, not 9600"):
         tflite_sparse.fit(model, budget=9600, resume=True, **options)

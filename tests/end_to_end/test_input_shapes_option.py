@@ -54,7 +54,7 @@ def test_where_no_size_is_found_nothing_is_written_unless_asked_for(written):
     target = path.with_name("target.tflite")
     found = run_cli("inspect", path, "--json", "--quiet").report
     assert [answer["loads"] for answer in found["runtimes"][:3]] == [None] * 3
-    assert all("--input-shape in_0=1,N,8" in answer["reason"] for answer in found["runtimes"][:3])
+    assert all("`input_shapes={'in_0': (1, N, 8)}`" in answer["reason"] for answer in found["runtimes"][:3])
     assert run_cli("inspect", path, "--quiet").stdout.count("--input-shape") == 1
     assert run_cli("inspect", path, "--target", "litert", "--quiet").code == 1
     others = (("verify", path, "--against", path), ("bench", path))
@@ -136,11 +136,11 @@ def test_shapes_are_given_once_and_for_litert(written):
     shape = ("--input-shape", "x=1,37,8")
     assert "'x' is given twice" in run_cli("inspect", path, *shape, *shape).stderr
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", *shape)
-    assert "input_shapes speaks of the target litert, not of micro" in run.stderr
+    assert "--input-shape applies to the target litert, not to micro" in run.stderr
     run = run_cli("encode", path, "-o", path.with_name("t.tflite"), "--target", "micro", "--unverified")
-    assert "unverified speaks of the target litert, not of micro" in run.stderr
+    assert "--unverified applies to the target litert, not to micro" in run.stderr
     run = run_cli("verify", path, "--against", path, "--target", "micro", *shape)
-    assert "--input-shape apply to the target litert" in run.stderr
+    assert "--input-shape applies to the target litert, not to micro" in run.stderr
 
 
 @pytest.mark.slow
@@ -156,5 +156,5 @@ def test_an_export_without_data_finds_a_size_too_or_asks_for_data(keras3, tmp_pa
     run = run_cli("export", tmp_path / "one.keras", "--sparsity", 0.8, "--out", tmp_path / "none", "--quiet")
     assert run.code == 2
     assert "was found that runs" in run.stderr
-    assert "Give data (--data), whose sizes are taken" in run.stderr
+    assert "Give --data, whose sizes are taken" in run.stderr
     assert "--input-shape" not in run.stderr

@@ -111,5 +111,5 @@ def test_layers_are_compared_with_float32_of_the_pruned_weights(model3, digits, 
 
 
 def test_it_needs_samples(model3, tmp_path):
-    with pytest.raises(DataError, match="--layer-errors needs data"):
+    with pytest.raises(DataError, match="`layer_errors` needs data"):
         tflite_sparse.export(model3, int8=True, activations="float32", layer_errors=True, out=tmp_path)

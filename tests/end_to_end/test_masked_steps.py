@@ -44,7 +44,7 @@ def test_the_mask_of_an_lstm_is_the_models(keras3, sequences, tmp_path):
     unmasked = sequences[:20].copy()
     unmasked[unmasked == PADDING] = 0.5
     assert np.abs(np.asarray(model(sequences[:20])) - np.asarray(model(unmasked))).max() > 0.05, "padding must matter"
-    with pytest.raises(SettingsError, match=r"is compared with a value that masks steps.*Leave --io out"):
+    with pytest.raises(SettingsError, match=r"is compared with a value that masks steps.*Leave `io` out"):
         tflite_sparse.export(model, sequences, int8=True, io="int8", out=tmp_path / "int8")
     assert not (tmp_path / "int8").exists()
 
@@ -55,7 +55,7 @@ def test_masks_that_int8_cannot_hold_are_refused(keras3, sequences, tmp_path):
     masked_gru = _masked(keras3, layers.Masking(PADDING), layers.GRU(8))  # aborts LiteRT 2.3.0
     behind = _masked(keras3, layers.Dense(4), layers.Masking(PADDING), layers.LSTM(8))
     for model in (masked_gru, behind):
-        with pytest.raises(ConversionError, match=r"mask.*--activations float32"):
+        with pytest.raises(ConversionError, match=r"mask.*`activations='float32'`"):
             tflite_sparse.export(model, sequences, int8=True, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -17,8 +17,6 @@ from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.stages.deliver import (
-    C_HEADER,
-    C_SOURCE,
     DENSE_FLOAT32,
     DENSE_INT8,
     REPORT_HTML,
@@ -262,11 +260,11 @@ def test_verify_names_a_weight_that_differs(source):
 def test_a_file_for_litert_is_not_for_micro(source):
     given = source(tiny_models.conv2d())
     sparse = sparse_for_litert(given)
-    run, _ = verify(sparse, given)
+    run, report = verify(sparse, given, "--json")
     assert run.code == 1
-    assert run.stdout == ""
-    assert f"{sparse} is not for TensorFlow Lite Micro" in run.stderr
-    assert "garbage" in run.stderr
+    (failure,) = report.failures
+    assert f"{sparse} is not for TensorFlow Lite Micro" in failure
+    assert "garbage" in failure
     answers = {answer["name"]: answer for answer in run_cli("inspect", sparse, "--quiet", "--json").report["runtimes"]}
     assert answers[micro.NAME]["loads"] is False
     assert "garbage" in answers[micro.NAME]["reason"]
@@ -285,10 +283,10 @@ def test_a_file_for_micro_is_not_for_litert(source):
 
 def test_options_of_another_target_are_refused_by_verify(source):
     given = source(tiny_models.conv2d())
-    for options in (("--threads", 2), ("--tolerance", 1)):
+    for options, name in ((("--threads", 2), "threads"), (("--tolerance", 1), "tolerance")):
         run, _ = verify(given, given, *options)
         assert run.code == 2
-        assert "apply to the target litert" in run.stderr
+        assert f"--{name} applies to the target litert, not to micro" in run.stderr
 
 
 # C arrays
@@ -325,11 +323,11 @@ def test_c_array_is_written_with_the_file_or_not_at_all(source, tmp_path):
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("litert", ("--micro-codec", "prune"), "micro_codec speaks of the target micro, not of litert"),
-        ("litert", ("--micro-min-saving", 1), "micro_min_saving speaks of the target micro"),
-        ("ethos-u", ("--c-array",), "c_array speaks of the target micro, not of ethos-u"),
-        ("micro", ("--optimize", "latency"), "optimize speaks of the target litert, not of micro"),
-        ("micro", ("--accelerator-config", "ethos-u85-256"), "accelerator_config speaks of the target ethos-u"),
+        ("litert", ("--micro-codec", "prune"), "--micro-codec applies to the target micro, not to litert"),
+        ("litert", ("--micro-min-saving", 1), "--micro-min-saving applies to the target micro"),
+        ("ethos-u", ("--c-array",), "--c-array applies to the target micro, not to ethos-u"),
+        ("micro", ("--optimize", "latency"), "--optimize applies to the target litert, not to micro"),
+        ("micro", ("--accelerator-config", "ethos-u85-256"), "--accelerator-config applies to the target ethos-u"),
     ],
 )
 def test_options_of_another_target(target, options, words, source, tmp_path):
@@ -379,7 +377,7 @@ def accuracy(path: Path, data):
 def test_export(keras_file, digits, tmp_path):
     plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
     report = export(keras_file, tmp_path, "--target", "micro", "--c-array")
-    assert set(contents(tmp_path)) == plain | {C_HEADER, C_SOURCE}
+    assert set(contents(tmp_path)) == plain | {"model.h", "model.cc"}
     found = report.micro
     dense, file = tmp_path / DENSE_INT8, tmp_path / SPARSE
     assert json.loads((tmp_path / REPORT_JSON).read_text("utf-8"))["micro"]["statement"] == TRADE
@@ -390,7 +388,7 @@ def test_export(keras_file, digits, tmp_path):
     assert report.verification.weights_bit_exact
     assert report.verification.outputs_bit_exact
     assert {runtime.name.partition(",")[0] for runtime in report.verification.runtimes} == {micro.NAME}
-    assert array_in((tmp_path / C_SOURCE).read_text(), "model") == file.read_bytes()
+    assert array_in((tmp_path / "model.cc").read_text(), "model") == file.read_bytes()
     assert "resolver.AddDecode()" in (tmp_path / REPORT_MARKDOWN).read_text("utf-8")
     for name in ("back.tflite", "canonical.tflite"):
         (tmp_path / name).unlink()

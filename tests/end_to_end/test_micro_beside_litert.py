@@ -8,12 +8,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
 from helpers import micro_process, odd_models, tiny_models
-from tflite_sparse.backends import micro as micro_pipeline
 from tflite_sparse.commands import encode as file_pipeline
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import verification as verification_tables
+from tflite_sparse.results.export import Verification
 from tflite_sparse.runtime import announced_shapes, micro
 from tflite_sparse.stages.deliver import DENSE_INT8, SPARSE
 
@@ -33,6 +33,10 @@ def write(tmp_path):
 def shapes_are_not_looked_at(monkeypatch):
     """As of a fault whose cause nobody foresaw."""
     monkeypatch.setattr(announced_shapes, "refusal", lambda path: None)
+
+
+def verify(file, against, samples):
+    return tflite_sparse.verify(file, against, target="micro", samples=samples)
 
 
 def in_litert(path, samples):
@@ -60,14 +64,14 @@ def test_verify_refuses_it_too(write):
     bad, good = write(odd_models.dilated(), "bad.tflite"), write(odd_models.dilated(4), "good.tflite")
     for file, against in ((bad, good), (good, bad)):
         with pytest.raises(ExecutionError, match=r"bad\.tflite is not for TensorFlow Lite Micro: it leaves the batch"):
-            micro_pipeline.verify(file, against, samples=1)
-    assert micro_pipeline.verify(good, good, samples=1).passed
+            verify(file, against, samples=1)
+    assert verify(good, good, samples=1).passed
 
 
 @pytest.mark.usefixtures("shapes_are_not_looked_at")
 def test_garbage_that_both_files_share_does_not_pass(write, tmp_path):
     source = write(odd_models.dilated())
-    report = micro_pipeline.verify(source, source, samples=4)
+    report = verify(source, source, samples=4)
     (across,) = report.across
     assert [check.outputs_bit_exact for check in report.runtimes] == [True]
     assert across.explained is False
@@ -82,7 +86,7 @@ def test_garbage_that_both_files_share_does_not_pass(write, tmp_path):
 def test_an_operator_that_errs_in_micro_is_named(write):
     """tflite-micro of October 2026 pads with 0 where LiteRT pads with the zero point."""
     source = write(odd_models.dilated(4, zero_point=-3))
-    report = micro_pipeline.verify(source, source, samples=2)
+    report = verify(source, source, samples=2)
     (failure,) = report.failures
     assert "SPACE_TO_BATCH_ND is the first to compute something else from the same values" in failure
     assert "'net/conv/blocks' is apart by up to 3" in failure
@@ -102,24 +106,24 @@ def test_weights_behind_outputs_that_never_vary_are_looked_at(write):
 
     dense = write(model(), "dense.tflite")
     other = write(odd_models.edited(model(), "first weight", spoil), "other.tflite")
-    report = micro_pipeline.verify(other, dense, samples=2)
+    report = verify(other, dense, samples=2)
     (check,) = report.runtimes
     assert (check.outputs_bit_exact, check.outputs_vary, check.within_tolerance) == (True, False, False)
     assert check.first_difference.tensor == "hidden"
     assert any(
         "all are the same for every sample; the first tensor to differ is 'hidden'" in line for line in report.failures
     )
-    assert micro_pipeline.verify(dense, dense, samples=2).passed
+    assert verify(dense, dense, samples=2).passed
 
 
 def test_what_was_found_is_told(write):
     source = write(odd_models.dilated(4))
-    report = micro_pipeline.verify(source, source, samples=2)
+    report = verify(source, source, samples=2)
     (across,) = report.across
     assert (across.runtime, across.samples, across.explained) == (micro.NAME, 5, True)
     words = f"{source} in TensorFlow Lite Micro beside LiteRT interpreter, reference kernels: "
     assert [line for line in verification_tables.verdicts(report) if line.startswith(words)]
-    assert "the dense file in TensorFlow Lite Micro beside" in tables.verification(micro_pipeline.summary(report))
+    assert "the dense file in TensorFlow Lite Micro beside" in tables.verification(Verification.of(report, micro.NAME))
 
 
 def test_what_litert_does_not_run_is_not_compared(write):
@@ -128,7 +132,7 @@ def test_what_litert_does_not_run_is_not_compared(write):
     x, y = model.activation("x", (1, 8), "int8"), model.activation("y", (1, 8), "int8")
     model.operator(odd_models.schema.BuiltinOperator.ZEROS_LIKE, 1, [x], [y])
     source = write(model.finished([x], [y]))
-    report = micro_pipeline.verify(source, source, samples=1)
+    report = verify(source, source, samples=1)
     assert report.passed
     assert report.across[0].explained is None
     assert "ZEROS_LIKE" in report.across[0].unavailable

@@ -204,7 +204,7 @@ def test_labels_are_checked_before_the_work(keras3, tmp_path):
 def test_settings_that_contradict_each_other(model3, tmp_path):
     with pytest.raises(SettingsError, match="add int8"):
         export(model3, None, tmp_path, io="float32")
-    with pytest.raises(SettingsError, match="speak of a MODEL"):
+    with pytest.raises(SettingsError, match="only with a `model`"):
         export(None, None, tmp_path, finetune_epochs=1)
 
 

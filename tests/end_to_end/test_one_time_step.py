@@ -177,5 +177,5 @@ def test_other_forms_where_they_do(keras3, steps, calibrated):
 def test_a_savedmodel_has_no_layers_to_make_a_step_of(keras3, tmp_path):
     model = keras3.Sequential([keras3.Input((5, 6)), keras3.layers.GRU(4)])
     model.export(str(tmp_path / "saved"), verbose=False)
-    with pytest.raises(ModelError, match="is a SavedModel without its Keras model: --recurrent step needs that"):
+    with pytest.raises(ModelError, match="is a SavedModel without its Keras model: `recurrent='step'` needs that"):
         tflite_sparse.export(tmp_path / "saved", recurrent="step", out=tmp_path / "out")

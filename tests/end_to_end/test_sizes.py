@@ -10,7 +10,9 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model, tensorflow_import
 from tflite_sparse.targets.litert import answer
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification import engine, probes
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
+from tflite_sparse.verification.samples import MadeUp
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +41,10 @@ def tensorflow_sparse_file(source, path, folder):
 
 
 def check_exact(sparse, dense, kernels=litert.ALL_KERNELS, count=4):
-    exactness.check_weights(sparse, dense)
-    probes = exactness.probe_inputs(dense, None, count, 0)
-    for each in kernels:
-        assert exactness.compare_outputs(sparse, dense, probes, each).bit_exact is True
+    runtimes = LiteRTRuntimes(kernels, at_once=litert.BATCH, across=False)
+    report = engine.verify(sparse, dense, runtimes, MadeUp(count - probes.BOUNDARIES))
+    assert report.passed, report.failures
+    assert [check.outputs_bit_exact for check in report.runtimes] == [True] * len(kernels)
 
 
 def test_mobilenet(keras3, tmp_path):
@@ -91,8 +93,8 @@ def test_outputs_of_a_deep_network_differ_between_inputs_and_not_between_files(k
     choices = encode_file(dense, sparse, answer)
     assert sum(choice.form is not None and "channel groups" in choice.form.words for choice in choices) > 5
     inner = _with_output(dense, tmp_path / "inner-dense.tflite"), _with_output(sparse, tmp_path / "inner-sparse.tflite")
-    probes = exactness.probe_inputs(dense, None, 6, 0)
-    outputs = [litert.run(path, probes, "default").arrays[0] for path in inner]
+    samples = np.concatenate([sample for (sample,) in probes.samples_for(litert.inputs(dense), 3, 0, file="dense")])
+    outputs = [litert.run(path, samples, "default").arrays[0] for path in inner]
     assert len(np.unique(outputs[0].reshape(len(outputs[0]), -1), axis=0)) >= 4
     assert np.array_equal(*outputs)
     check_exact(sparse, dense)

@@ -181,7 +181,7 @@ def test_an_interrupted_sweep_leaves_its_points_and_nothing_else(work, tmp_path)
     assert not [path for path in temporary.iterdir() if path.name.startswith("tflite-sparse-")]
     rebuilt = run_cli("report", out)
     assert rebuilt.code == 2
-    assert "go on with sweep --resume" in rebuilt.stderr
+    assert "go on with --resume of sweep" in rebuilt.stderr
 
 
 class StoppedError(Exception):

@@ -35,7 +35,7 @@ def test_a_run_about_something_else_is_refused_by_the_first_that_differs(identit
 
 def test_what_was_found_is_not_thrown_away_in_passing(tmp_path):
     Workspace.open(tmp_path, resume=False)
-    with pytest.raises(OutputError, match="go on with --resume, or delete it"):
+    with pytest.raises(OutputError, match="go on with `resume=True`, or delete it"):
         Workspace.open(tmp_path, resume=False)
 
 

@@ -17,7 +17,7 @@ from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.targets import litert
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 
 def encoded(model):

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import foreign_models, odd_models, tiny_models
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 CSR, DENSE = schema.DimensionType.SPARSE_CSR, schema.DimensionType.DENSE
 

@@ -86,7 +86,7 @@ def test_without_rules_the_usual_kernels_alike(plan):
         ('layers = ".*a.*"\ntypes = ["Dense"]', [NARROW]),
     ],
 )
-def test_what_a_rule_speaks_of(plan, where, matched):
+def test_what_a_rule_applies_to(plan, where, matched):
     found = finals(plan(f"[[rule]]\n{where}\nsparsity = 0.5"))
     assert {name for name, final in found.items() if final == 0.5} == names(matched)
     assert found.keys() == names(USUAL)
@@ -295,7 +295,7 @@ def test_files_that_cannot_be_read(tmp_path):
         ),
         (
             "[[rule]]\nlayers = 'stem|classes'\nsparsity = 0.9",
-            r"rule 1 speaks only of what is left dense by default \(net/stem/kernel, net/classes/kernel\): add skip",
+            r"rule 1 applies only to what is left dense by default \(net/stem/kernel, net/classes/kernel\): add skip",
         ),
         ("[[rule]]\nlayers = '.*'\nskip = true", "recipe.toml: nothing to prune; its rules skip every kernel"),
         (

@@ -17,7 +17,7 @@ from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Pa
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.targets import litert
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification.weights import weights_of
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'--><svg/onload=alert(3)>&amp;{{7*7}}"""
 
@@ -103,7 +103,7 @@ def test_the_picture_shows_the_mask(folder, visit):
         const bytes = context.getImageData(0, 0, canvas.width, canvas.height).data;
         return Array.from({length: bytes.length / 4}, (_, i) => bytes[4 * i + 3]);
     }""")
-    (values,) = exactness.weights_of(serde.read(folder / "model.tflite")).values()
+    (values,) = weights_of(serde.read(folder / "model.tflite")).values()
     shown = values.reshape(len(values), -1)[:256, :256]
     np.testing.assert_array_equal(np.reshape(alpha, shown.shape), np.where(shown, 255, 0))
     assert f"{shown.shape[0]} by 256 are shown" in page.locator("figcaption").first.inner_text()

@@ -10,7 +10,7 @@ from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import drop_unread_buffers, graphs, text
 from tflite_sparse.rewrites import densify
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 

@@ -141,7 +141,7 @@ def test_npz_with_damaged_bytes(write, place, tmp_path):
 
 
 def test_no_data_set_at_all(tmp_path):
-    with pytest.raises(DataError, match="'nonsense' is no data set: --data takes a built-in name"):
+    with pytest.raises(DataError, match="'nonsense' is no data set: `data` takes a built-in name"):
         dataset.load("nonsense")
 
 

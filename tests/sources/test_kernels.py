@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from tflite_sparse.pruning import masks
-from tflite_sparse.sources import keras_model, kernels, tensorflow_import
-
-
-@pytest.fixture(params=["keras3", "keras2"])
-def keras(request):
-    return getattr(tensorflow_import, request.param)()
+from tflite_sparse.sources import keras_model, kernels
 
 
 def chain(keras, name, *inside):

@@ -86,9 +86,7 @@ def test_kernels_belong_to_the_layers_inside(aware):
 
 @pytest.mark.parametrize("activations", ["int16", "float32"])
 def test_other_activations_are_refused(activations, aware, tmp_path):
-    with pytest.raises(
-        SettingsError, match="trained quantisation-aware, for int8 activations: leave --activations out"
-    ):
+    with pytest.raises(SettingsError, match="trained quantisation-aware, for int8 activations: leave it out"):
         tflite_sparse.export(aware, X, int8=True, activations=activations, out=tmp_path / "out")
 
 

@@ -143,7 +143,7 @@ def failing():
         (lambda: tf_data().batch(4).repeat(), "without end"),
         (lambda: iter(()), "yields no samples"),
         (failing, "data raised FileNotFoundError: sample 2 is gone"),
-        (lambda: 3, "returns no samples one by one, but a int"),
+        (lambda: 3, "must return an iterable of samples, not a int"),
         (lambda missing: 3, "data raised TypeError"),
         (lambda: zip(X, Y, Y, strict=True), "sample weights, which are not used"),
         (lambda: iter([(X, Y[:3])]), "numbers differ"),

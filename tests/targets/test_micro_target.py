@@ -3,13 +3,17 @@
 import functools
 import math
 import re
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from helpers import micro_process, tiny_models
+from tflite_sparse.codecs import bitmask
 from tflite_sparse.codecs.entropy import entropy_bytes
+from tflite_sparse.codecs.names import CODECS, Named
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning import decoder
@@ -266,3 +270,27 @@ def test_what_is_read_while_the_file_loads_stays_dense():
     (graph,) = graphs(serde.parse(tiny_models.to_bytes(tiny.finished([x], [y]))))
     refusal = Micro()(graph, paddings, graph.uses()[paddings]).refusal
     assert refusal == "the reference kernel of PAD reads it before it is decoded"
+
+
+def test_a_codec_is_added_by_its_module_and_one_entry(monkeypatch, tmp_path):
+    """A mask under another name and number: encoded, told in the report, and decoded again."""
+    named = Named("other", 9, "the other mask", "other_codec")
+    other = ModuleType(named.module)
+    other.refusal, other.nbytes, other.decode = bitmask.refusal, bitmask.nbytes, bitmask.decode
+
+    def encode(values, channels):
+        found = bitmask.encode(values, channels)
+        found.ancillary[0] = named.number
+        return replace(found, codec=named.name)
+
+    other.encode = encode
+    monkeypatch.setitem(sys.modules, named.module, other)
+    monkeypatch.setitem(CODECS, named.name, named)
+    dense, encoded, back = (tmp_path / f"{name}.tflite" for name in ("dense", "encoded", "back"))
+    dense.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    decoder.decode_file(dense, dense)
+    (choice,) = encode_file(dense, encoded, Micro(named.name))
+    assert choice.stored == named.words
+    assert encoded.stat().st_size < dense.stat().st_size
+    assert decoder.decode_file(encoded, back).count == 1
+    assert back.read_bytes() == dense.read_bytes()

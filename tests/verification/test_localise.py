@@ -1,11 +1,17 @@
 """The first tensor that differs, in execution order."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from helpers import odd_models, tiny_models
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.verification.localise import first_difference
+from tflite_sparse.verification.in_litert import LiteRTRuntime
+from tflite_sparse.verification.localise import Localiser
+from tflite_sparse.verification.runtimes import Form
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 every_runtime = pytest.mark.parametrize("kernels", litert.KERNELS_TO_VERIFY)
@@ -19,6 +25,12 @@ def write(tmp_path):
         return path
 
     return to_file
+
+
+def first_difference(path, reference, sample, kernels, *, signature=None):
+    runtime = LiteRTRuntime(kernels)
+    with tempfile.TemporaryDirectory() as name:
+        return Localiser(path, reference, Path(name), signature).first_difference(Form(runtime, runtime), sample)
 
 
 def shift_bias(tensor, model):
@@ -94,3 +106,16 @@ def test_a_file_that_does_not_run(write):
     found = first_difference(write(odd_models.recurrent(), "other"), dense, SAMPLE, "builtin")
     assert found.tensor is None
     assert "do not run" in found.note
+
+
+def test_both_files_are_read_and_copied_once_for_every_runtime(write, tmp_path, monkeypatch):
+    dense = write(odd_models.two_layers(), "dense")
+    other = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "other")
+    calls, read, write_file = [], serde.read, serde.write
+    monkeypatch.setattr(serde, "read", lambda path: calls.append(path) or read(path))
+    monkeypatch.setattr(serde, "write", lambda model, path: calls.append(path) or write_file(model, path))
+    found = Localiser(other, dense, tmp_path)
+    for kernels in ("default", "builtin", "reference"):
+        runtime = LiteRTRuntime(kernels)
+        assert found.first_difference(Form(runtime, runtime), SAMPLE).tensor == "y"
+    assert sorted(calls) == sorted([other, dense, tmp_path / "file.tflite", tmp_path / "reference.tflite"])

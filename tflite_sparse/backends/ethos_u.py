@@ -1,4 +1,4 @@
-"""``encode`` for Arm Ethos-U: the dense file, whose zeros the hardware decodes, and the same compiled by Vela."""
+"""Arm Ethos-U: the dense file, whose zeros the hardware decodes, and the same compiled by Vela."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tflite_sparse.backends import litert
+from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError, OutputError
 from tflite_sparse.flatbuffer import serde
@@ -13,37 +15,57 @@ from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.planning import decoder, planner
 from tflite_sparse.planning.planner import Choice
 from tflite_sparse.results.micro import EthosUFile, EthosUReport
-from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import announced_shapes, vela
+from tflite_sparse.settings import TargetSettings
 from tflite_sparse.targets import ethos_u
 from tflite_sparse.targets.form import Answer
-from tflite_sparse.verification import compare_files as comparison
+from tflite_sparse.verification import engine
+from tflite_sparse.verification.runtimes import Nowhere
+from tflite_sparse.verification.samples import MadeUp
 
 _NOT_COMPARED = "nothing here runs what Vela compiles"
 
 
-def encode(
-    source: Path, temporary: Path, destination: Path, accelerator: str, timed: Timed
-) -> tuple[list[Choice], VerificationReport, EthosUReport | None]:
-    """Write the dense form of ``source`` to ``temporary``, compile it, and put that beside ``destination``.
+class EthosU(Backend):
+    """See :class:`tflite_sparse.backends.protocol.Backend`."""
 
-    Raises:
-        FlatbufferError: ``source`` cannot be read.
-        ExecutionError: Vela is not installed, or refused the file; or the shapes that the file announces are not true.
-        OutputError: the compiled file cannot be written, or would replace ``source``.
-    """
-    compiled = destination.with_name(f"{destination.stem}_vela.tflite")
-    if compiled.resolve() == source.resolve():
-        raise OutputError(f"cannot write {compiled}: the compiled file would replace the source. Choose another -o.")
-    choices = write_dense(source, temporary)
-    refusal = announced_shapes.refusal(temporary)
-    if refusal is not None:  # Vela plans memory from them
-        raise ExecutionError(f"{source} is not for Arm Ethos-U: {refusal}.")
-    with timed.stage("verify weights"):
-        verified = comparison.verify(temporary, source, kernels=(), not_compared=_NOT_COMPARED)
-    if not verified.passed:
-        return choices, verified, None
-    return choices, verified, compile_beside(temporary, compiled, accelerator, timed)
+    def planned(self, settings: TargetSettings) -> planner.Target:
+        """See the protocol: every constant stays dense."""
+        del settings
+        return _left_dense
+
+    def encode(self, job: FileJob) -> Made:
+        """See the protocol."""
+        (name,) = job.extra_files
+        compiled = job.destination.with_name(name)
+        if compiled.resolve() == job.source.resolve():
+            raise OutputError(
+                f"cannot write {compiled}: the compiled file would replace the source. Choose another -o."
+            )
+        choices = write_dense(job.source, job.file)
+        refusal = announced_shapes.refusal(job.file)
+        if refusal is not None:  # Vela plans memory from them
+            raise ExecutionError(f"{job.source} is not for Arm Ethos-U: {refusal}.")
+        verified = engine.verify(job.file, job.source, Nowhere(_NOT_COMPARED), MadeUp(0), progress=job.progress)
+        if not verified.passed:
+            return Made(choices, verified)
+        made = job.folder / name
+        part = compile_beside(job.file, made, job.settings.accelerator_config, job.progress)
+        return Made(choices, verified, part, {name: made})
+
+    def export(self, job: ExportJob) -> Made:
+        """See the protocol: the dense file is compared in LiteRT, for nothing here runs what Vela compiles."""
+        (name,) = job.extra_files
+        with job.progress.stage("encode"):
+            choices = write_dense(job.source, job.file)
+        verified = litert.compare_with_dense(job, 0.0)
+        made = job.file.with_name(name)
+        accelerator = job.settings.accelerator_config
+        part = compile_beside(job.file, made, accelerator, job.progress, baseline=job.baseline)
+        return Made(choices, verified, part, {name: made})
+
+
+BACKEND = EthosU()
 
 
 def write_dense(source: Path, destination: Path) -> list[Choice]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.graph import graphs, text
+from tflite_sparse.flatbuffer.types import Model, VarHandleOptions
 
 ALIGNMENT = 16
 """Of the array: the constants of a file lie on multiples of 16 bytes, in memory only if the file itself does."""
@@ -180,12 +180,12 @@ const unsigned int g_{symbol}_size = sizeof(g_{symbol});
     return header, source
 
 
-def unsupported(model: Any) -> tuple[str, ...]:
+def unsupported(model: Model) -> tuple[str, ...]:
     """The operators of ``model`` (``ModelT``) that TensorFlow Lite Micro does not have, sorted."""
     return tuple(sorted(name for name, is_custom in _operators(model) if name not in _methods(is_custom)))
 
 
-def resolver(model: Any, name: str, *, arena_bytes: int, alternate_memory_bytes: int = 0) -> str:
+def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_bytes: int = 0) -> str:
     """C++ that makes a ``tflite::MicroInterpreter`` for a file from :func:`c_array`, with just the operators it has.
 
     Args:
@@ -227,7 +227,7 @@ def _methods(is_custom: bool) -> dict[str, str]:
     return CUSTOM_METHODS if is_custom else METHODS
 
 
-def _operators(model: Any) -> set[tuple[str, bool]]:
+def _operators(model: Model) -> set[tuple[str, bool]]:
     """Names of the operators in any graph, and whether they are custom."""
     return {
         (graph.operator_name(operator), model.operatorCodes[operator.opcodeIndex].customCode is not None)
@@ -236,16 +236,15 @@ def _operators(model: Any) -> set[tuple[str, bool]]:
     }
 
 
-def _resource_variables(model: Any) -> int:
+def _resource_variables(model: Model) -> int:
     """How many variables the graphs share by name."""
-    return len(
-        {
-            text(operator.builtinOptions.sharedName)
-            for graph in graphs(model)
-            for operator in graph.operators
-            if graph.operator_name(operator) == "VAR_HANDLE"
-        }
-    )
+    handles: list[VarHandleOptions] = [
+        operator.builtinOptions
+        for graph in graphs(model)
+        for operator in graph.operators
+        if graph.operator_name(operator) == "VAR_HANDLE"
+    ]
+    return len({text(handle.sharedName) for handle in handles})
 
 
 _APP = """\

@@ -1,1 +1,1 @@
-"""What every room stands on: progress, child processes, the process pool, atomic files, names of written files."""
+"""Provide progress, child processes, the process pool and atomic files to all packages."""

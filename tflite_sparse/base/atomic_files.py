@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Write files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tflite_sparse.errors import OutputError
 
 
 def temporary_name_beside(path: Path) -> Path:
-    """A fresh, empty file in the folder of ``path``, so that a later rename stays on one file system.
+    """Make an empty file in the folder of ``path`` and return its path, so that renaming it stays on one file system.
 
     Raises:
         OutputError: the folder is missing, read-only or full.
     """
-    if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
+    if path.exists() and not path.is_file():  # a rename would replace a device by a file
         raise OutputError(f"cannot write {path}: it is no ordinary file. Choose another name.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -70,6 +70,20 @@ def write_bytes(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
     with replacing(path) as temporary, temporary.open("wb") as stream:
         for chunk in chunks:
             stream.write(chunk)
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make the folder and its parents; return those that were made, innermost first.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder}: {error.strerror or error}.") from error
+    return missing
 
 
 def _umask() -> int:

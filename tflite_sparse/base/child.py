@@ -1,12 +1,12 @@
 """Run a function of this package in a process of its own.
 
-TensorFlow's converter and the runtimes are native code that a model can crash. In a child such a crash becomes an
-exception that tells what happened, and what they print on the C level can be shown or dropped.
+TensorFlow's converter and the runtimes are native code that a model can crash. In a child process, a crash becomes an
+exception that describes it, and output of native code can be shown or dropped.
 
-A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs. Where
-there are no forks, it is a fresh interpreter.
- Neither runs the caller's script again. Job and result pass through files in a
-private temporary folder; steps are lines that the child writes. The child ends when the call does, and with its caller.
+A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs. On systems
+without safe forks it is a fresh interpreter. Neither runs the caller's script again. Job and result pass through files
+in a private temporary folder; steps are lines that the child writes. The child ends when the call does, and with its
+caller.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import TfliteSparseError
 
 Needs = Literal["runtimes", "tensorflow", "fresh"]
-"""What a child must have imported: what runs files, that and TensorFlow, or nothing, in an interpreter of its own."""
+"""Imports of a child: the runtimes; those and TensorFlow; or none, in an interpreter of its own."""
 
 _MODULES: dict[Needs, tuple[str, ...]] = {
     "runtimes": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert"),
@@ -39,9 +39,9 @@ _MODULES: dict[Needs, tuple[str, ...]] = {
 }
 _KILLED = "was killed"
 _LOG_TAIL_CHARACTERS = 2000
-_TRIES = 2  # a server may end in the moment in which it is asked
+_TRIES = 2  # a server may end just when a request is sent
 
-# Not ``-m``: that puts the current folder first on the path, and what lies there would be imported.
+# Not ``-m``, which puts the current folder first on the path: its files would shadow modules.
 _START = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -54,8 +54,8 @@ class ChildDiedError(TfliteSparseError):
     """The child ended without a result.
 
     Attributes:
-        how: in words: the signal or the exit status.
-        log: the last of what it wrote on standard error.
+        how: the signal or the exit status, in words.
+        log: the end of its standard error.
     """
 
     def __init__(self, how: str, log: str) -> None:
@@ -65,7 +65,7 @@ class ChildDiedError(TfliteSparseError):
 
     @property
     def was_killed(self) -> bool:
-        """Whether somebody ended it with SIGKILL, as systems do that run out of memory."""
+        """Whether SIGKILL ended it, as systems send when memory runs out."""
         return self.how == _KILLED
 
     def __reduce__(self) -> tuple[type[ChildDiedError], tuple[str, str]]:
@@ -74,10 +74,10 @@ class ChildDiedError(TfliteSparseError):
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The CPU time, user and system, of a child that ended with a result.
+    """CPU time, user and system, of a child that ended with a result.
 
     Attributes:
-        function: that it ran, ``module:name``, without the name of this package.
+        function: the function it ran, ``module:name``, without the name of this package.
         cpu_seconds: of the child and of the processes that it waited for.
     """
 
@@ -90,7 +90,7 @@ _spent: ContextVar[list[Spent] | None] = ContextVar("_spent", default=None)
 
 @contextlib.contextmanager
 def accounted() -> Iterator[list[Spent]]:
-    """Gather what the children cost that are called inside, in the order in which they end."""
+    """Collect the CPU time of children called inside of the block, in the order in which they end."""
     found: list[Spent] = []
     token = _spent.set(found)
     try:
@@ -100,29 +100,29 @@ def accounted() -> Iterator[list[Spent]]:
 
 
 def prepare(needs: Needs = "runtimes") -> None:
-    """Make the children cheap that come, if possible: have a server ready that has imported what they need.
+    """Start a server with the imports that later children need, if possible.
 
-    Called at the start of a command, before anything that makes threads: a small process with one thread that has not
-    imported TensorFlow becomes the parent of the server; any other starts one beside itself.
+    Call it at the start of a command, before threads exist. A small process with one thread and without TensorFlow
+    becomes the parent of the server; any other starts the server as a new interpreter.
     """
     fork_server.ensure(_MODULES[needs], _start_server)
 
 
 def may_fork_here() -> bool:
-    """Whether :func:`fork_here` would work."""
+    """Return whether :func:`fork_here` would work."""
     return fork_server.may_fork_here()
 
 
 def import_modules(needs: Needs) -> None:
-    """Import here what children need."""
+    """Import in this process what children need."""
     for module in _MODULES[needs]:
         importlib.import_module(module)
 
 
 def fork_here(needs: Needs) -> None:
-    """Fork this process as the server that children come from, if that is possible and there is none yet.
+    """Fork this process as the server of later children, if that is possible and there is none yet.
 
-    Only for a process that has imported what they need and done nothing with it: they see it as it is now.
+    Call it only after importing what they need and before using it: children see the modules in their present state.
     """
     fork_server.ensure(_MODULES[needs], fork_server.fork_here)
 
@@ -130,11 +130,11 @@ def fork_here(needs: Needs) -> None:
 def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runtimes", **arguments: Any) -> Any:
     """Call ``function`` ("package.module:name") of this package in a child and return what it returns.
 
-    The function gets ``arguments`` and, as ``on_step``, a callback whose calls reach the caller's ``on_step``.
+    The function receives ``arguments`` and a callback ``on_step`` that forwards to the caller's ``on_step``.
 
     Raises:
         ChildDiedError: it crashed or was killed.
-        Exception: whatever the function raised, raised again here.
+        Exception: any that the function raised.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
@@ -160,7 +160,7 @@ def _start_server(modules: Sequence[str]) -> fork_server.Client | None:
 
 
 def _run(folder: Path, on_step: Step, needs: Needs) -> int:
-    """Do the job in ``folder``; the exit status, negative for a signal."""
+    """Run the job in ``folder`` and return the exit status, negative for a signal."""
     with (folder / child_job.LOG).open("wb") as log:
         for _ in range(_TRIES if needs != "fresh" else 0):
             server = fork_server.ensure(_MODULES[needs], _start_server)
@@ -222,8 +222,8 @@ def _in_words(status: int) -> str:
 
 
 def main(name: str) -> None:
-    """What a fresh interpreter does: the job in the folder ``name``."""
-    # Whatever native code prints on standard output must not mix with the progress lines.
+    """Run the job in the folder ``name``: the entry point of a fresh interpreter."""
+    # Native code may print on standard output, which must not mix with the progress lines.
     steps = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -231,6 +231,6 @@ def main(name: str) -> None:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 4096):  # not through sys.stdin: a lock held by this thread would stop the interpreter from ending
+    while os.read(0, 4096):  # sys.stdin would hold a lock that keeps the interpreter from ending
         continue
     os._exit(1)

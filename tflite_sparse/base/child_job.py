@@ -1,4 +1,4 @@
-"""What a child process does: one function of this package, its arguments and its result in files of a folder.
+"""Run one function of this package in a child process, with arguments and result in files of a folder.
 
 Progress is one JSON line per step, on a stream that the parent reads.
 """
@@ -20,21 +20,21 @@ from typing import Any, NoReturn, TextIO
 from tflite_sparse.errors import TfliteSparseError
 
 LOG = "log.txt"
-"""The file in the folder of a job that takes what the child prints on standard output and error."""
+"""Name of the file in the job's folder with the child's standard output and error."""
 
 _JOB, _RESULT = "job.pickle", "result.pickle"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Job:
-    """A call, and the surroundings of the caller that it is to see.
+    """A function call with the caller's environment.
 
     Attributes:
         function: ``package.module:name``, of this package.
         arguments: by name.
-        environment: the variables of the caller.
-        folder: the caller's current one.
-        path: where the caller looks for modules.
+        environment: the caller's environment variables.
+        folder: the caller's current folder.
+        path: the caller's ``sys.path``.
     """
 
     function: str
@@ -46,11 +46,11 @@ class Job:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Outcome:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-        succeeded: whether ``value`` was returned; else it is the exception.
-        value: of the function.
+        succeeded: whether the function returned; else it raised.
+        value: the returned value or the exception.
         cpu_seconds: user and system time of the process that ran it and of the processes that it waited for.
     """
 
@@ -60,16 +60,16 @@ class Outcome:
 
 
 def write(job: Job, folder: Path) -> None:
-    """Put a job into its folder, which only the owner of this process may enter."""
+    """Write a job to its folder, which only the owner of this process may enter."""
     with (folder / _JOB).open("wb") as stream:
         pickle.dump(job, stream, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """What the child left in the folder of its job; None where it ended before."""
+    """Read the outcome from the folder of a job; None if the child ended before writing it."""
     try:
         with (folder / _RESULT).open("rb") as stream:
-            # Written by our own child, in a folder that only we may enter.
+            # Written by our own child, in a folder that only this user may enter.
             found: Outcome = pickle.load(stream)  # noqa: S301
     except FileNotFoundError:
         return None
@@ -77,14 +77,14 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 
 def run(folder: Path, steps: TextIO) -> NoReturn:
-    """Do the job in ``folder`` in this process, write the outcome beside it, and end."""
+    """Run the job in ``folder`` in this process, write the outcome beside it, and end the process."""
     status = 1
     try:
         _run(folder, steps)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 - the process ends here, and the log tells why
+    except BaseException:  # noqa: BLE001 - written to the log; the process ends here
         traceback.print_exc()
     # Destructors of native runtimes may crash at exit, after the work is done.
     os._exit(status)
@@ -100,7 +100,7 @@ def _run(folder: Path, steps: TextIO) -> None:
 
     try:
         succeeded, value = True, _resolve(job.function)(**job.arguments, on_step=on_step)
-    except Exception as error:  # noqa: BLE001 - handed to the parent, whatever it is
+    except Exception as error:  # noqa: BLE001 - passed on to the parent
         succeeded, value = False, _portable(error)
     spent = os.times()
     cpu_seconds = spent.user + spent.system + spent.children_user + spent.children_system
@@ -111,11 +111,11 @@ def _run(folder: Path, steps: TextIO) -> None:
 
 
 def _take_over(job: Job) -> None:
-    """Make the surroundings of the caller those of this process."""
+    """Set environment, folder and path of this process to those of the caller."""
     for name in os.environ.keys() - job.environment.keys():
         del os.environ[name]
     os.environ.update(job.environment)
-    tempfile.tempdir = None  # found anew by the caller's TMPDIR: a fork has what its server found
+    tempfile.tempdir = None  # makes tempfile read the caller's TMPDIR; a fork inherits the server's
     os.chdir(job.folder)
     sys.path[:] = job.path
 
@@ -128,5 +128,5 @@ def _resolve(function: str) -> Callable[..., Any]:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where it is one of this package's, which all can be pickled; else its text."""
+    """Return an error of this package unchanged, since all can be pickled; another one as its text."""
     return error if isinstance(error, TfliteSparseError) else RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Measures what a command costs, this process and its children."""
+"""Measure the CPU time of a command: this process and its children."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tflite_sparse.results.cpu import ChildCpu, Cpu
 
 @contextlib.contextmanager
 def started() -> Iterator[Callable[[], Cpu]]:
-    """Yield a function that tells what was spent since the context was entered."""
+    """Yield a function that returns the CPU time spent since the context was entered."""
     begun = time.process_time()
     with child.accounted() as spent:
         yield lambda: summed(time.process_time() - begun, spent)
 
 
 def summed(own_seconds: float, spent: Sequence[Spent]) -> Cpu:
-    """What was accounted (:func:`tflite_sparse.base.child.accounted`), by task.
+    """Sum CPU time by task.
 
     Args:
         own_seconds: of this process.
-        spent: of its children, in the order in which they ended.
+        spent: of its children (see :func:`tflite_sparse.base.child.accounted`), in the order in which they ended.
     """
     by_task: dict[str, list[float]] = {}
     for each in spent:

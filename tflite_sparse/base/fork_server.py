@@ -1,16 +1,15 @@
-"""A process that holds heavy modules imported and forks a child of itself for each job.
+"""Keep a process with heavy modules imported, which forks a child for each job.
 
-A fresh interpreter spends 6 CPU seconds on importing TensorFlow, a fork of one that has it some hundredths. A server is
-made in one of two ways: it is a fork of this process (:func:`fork_here`), which shares the import with it, or a fresh
-interpreter (:func:`start_beside`), which imports beside this process's work. A fork has only the thread that called
-``fork``, and what other threads held locked stays locked. So a process forks itself only while it has one Python
-thread, and one with TensorFlow only before it has made a tensor.
+A fresh interpreter spends 6 CPU seconds on importing TensorFlow, a fork some hundredths. A server is made in one of two
+ways: as a fork of this process (:func:`fork_here`), which shares its imports, or as a fresh interpreter
+(:func:`start_beside`), which imports in the background. A fork has only the thread that called ``fork``, and locks that
+other threads held stay locked. So a process forks itself only while it has one Python thread and, with TensorFlow, only
+before it has made a tensor.
 
-Client and server talk over a Unix socket that keeps messages apart (``SOCK_SEQPACKET``). A request names the folder of
-a job and passes three descriptors: the caller's channel, the stream for steps, the log. The server tells on the channel
-that the child was made, and how it ended. The caller closes the channel when it gives up, and so does the system when
-the caller dies; the server then kills the child. A child gets a socket of its own to the server, so that what it calls
-in turn are forks of the same server.
+Client and server exchange messages over a Unix socket (``SOCK_SEQPACKET``). A request names the folder of a job and
+passes three descriptors: the caller's channel, the stream for steps, the log. The server reports on the channel that
+the child was made, and how it ended. The channel closes when the caller gives up or dies; the server then kills the
+child. A child has a socket to the server of its own, so that its own children are forks of the same server.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ from typing import NoReturn, TextIO
 from tflite_sparse.base import child_job
 
 IDLE_SECONDS = 600.0
-"""After so long without a job a server ends; the next job gets a new one."""
+"""Time without a job after which a server ends; the next job starts a new one."""
 
 IS_POSSIBLE = sys.platform == "linux"
-"""Windows has no forks; on macOS those of a process that has loaded system frameworks may crash."""
+"""Windows has no forks; on macOS forks of a process that has loaded system frameworks may crash."""
 
 MOST_BYTES_TO_FORK = 1_000_000_000
-"""Of resident memory. What a process frees stays in memory as long as its fork, the server, holds it too."""
+"""Limit on resident memory. Memory that a process frees stays allocated while its fork, the server, holds it."""
 
 _MADE = b"made"
 _LARGEST_MESSAGE = 1 << 16
@@ -62,10 +61,10 @@ class ServerGoneError(Exception):
 
 
 class Client:
-    """The caller's side of a server.
+    """A connection to a server.
 
     Attributes:
-        modules: what the server has imported.
+        modules: that the server has imported.
     """
 
     def __init__(self, control: socket.socket, modules: Collection[str], reap: Callable[[], object]) -> None:
@@ -74,15 +73,15 @@ class Client:
         self._reap = reap
 
     def start(self, folder: Path, steps: int, log: int) -> Running:
-        """Have the job in ``folder`` done by a fork of the server.
+        """Run the job in ``folder`` in a fork of the server.
 
         Args:
             folder: of the job.
-            steps: descriptor that the child writes its steps to.
-            log: descriptor that takes what the child prints.
+            steps: descriptor for the child's steps.
+            log: descriptor for the child's output.
 
         Raises:
-            ServerGoneError: there is no server any more.
+            ServerGoneError: the server has ended.
         """
         ours, theirs = _channel()
         try:
@@ -99,53 +98,53 @@ class Client:
         return Running(ours)
 
     def close(self) -> None:
-        """Let the server end, and with it the children that it made."""
+        """End the server and its children."""
         self._control.close()
-        with contextlib.suppress(ChildProcessError):  # somebody else waited for it
+        with contextlib.suppress(ChildProcessError):  # already waited for elsewhere
             self._reap()
 
 
 class Running:
-    """A child at work, as its caller sees it."""
+    """A running child."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
 
     def wait(self) -> int:
-        """The exit status, negative for a signal, as :attr:`subprocess.Popen.returncode`."""
+        """Wait for the child and return its exit status, like :attr:`subprocess.Popen.returncode`."""
         told = self._channel.recv(_LARGEST_MESSAGE)
         return int(told) if told else -signal.SIGKILL  # the server was killed, and the child with it
 
     def close(self) -> None:
-        """Kill the child if it is still there, and wait until it is gone."""
+        """Kill the child if it is running, and wait until it has ended."""
         with contextlib.suppress(OSError), self._channel:  # the server may have closed its end
             self._channel.shutdown(socket.SHUT_WR)
             self._channel.recv(_LARGEST_MESSAGE)
 
 
 def may_fork_here() -> bool:
-    """Whether this process may become the parent of a server: it is small and has one Python thread."""
+    """Return whether this process may fork itself as a server: it is small and has one Python thread."""
     return IS_POSSIBLE and threading.active_count() == 1 and _peak_bytes() <= MOST_BYTES_TO_FORK
 
 
 def _peak_bytes() -> int:
-    """The most resident memory that this process has had."""
+    """Return the peak resident memory of this process."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # in KiB on Linux (getrusage(2))
 
 
 def fork_here(modules: Sequence[str]) -> Client | None:
-    """Fork this process as a server; None where that is not possible or not safe.
+    """Fork this process as a server; return None where that is not possible or not safe.
 
     Args:
-        modules: what this process has imported that children need.
+        modules: that this process has imported and children need.
     """
     if not may_fork_here():
         return None
     ours, theirs = _channel()
     with warnings.catch_warnings():
-        # Python 3.12 warns of threads of the system too. Those here are OpenBLAS's, which it starts anew after a fork.
+        # Python 3.12 also warns of system threads. Here those are OpenBLAS's, which it restarts after a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         process = os.fork()
     if process == 0:
@@ -159,7 +158,7 @@ def fork_here(modules: Sequence[str]) -> Client | None:
 
 
 def start_beside(modules: Sequence[str]) -> Client | None:
-    """Start a fresh interpreter as a server, which imports ``modules`` beside this process's work; None elsewhere."""
+    """Start a fresh interpreter as a server, which imports ``modules`` in the background; None without forks."""
     if not IS_POSSIBLE:
         return None
     ours, theirs = _channel()
@@ -174,14 +173,14 @@ def start_beside(modules: Sequence[str]) -> Client | None:
         )
 
     def end() -> None:
-        process.terminate()  # it may still be importing, and would not see before that nobody wants it
+        process.terminate()  # while importing it does not notice a closed socket
         process.wait()
 
     return Client(ours, modules, end)
 
 
 def main(descriptor: int, modules: list[str]) -> NoReturn:
-    """What a fresh interpreter does that was started by :func:`start_beside`."""
+    """Serve: the entry point of an interpreter started by :func:`start_beside`."""
     _leave_caller(descriptor)
     for module in modules:
         importlib.import_module(module)
@@ -193,14 +192,14 @@ def _channel() -> tuple[socket.socket, socket.socket]:
 
 
 def _serve(control: socket.socket, modules: Sequence[str]) -> NoReturn:
-    gc.freeze()  # what the caller had made is never collected here: its finalizers are for the caller
+    gc.freeze()  # never finalise objects of the caller here
     _Server(control, modules).run()
 
 
 def _leave_caller(descriptor: int) -> None:
-    """Let go of all that the caller holds but one descriptor, and of its terminal, signals and streams."""
-    os.setsid()  # Ctrl-C is for the caller, which then closes its channels
-    faulthandler.disable()  # it would write to a descriptor that is no longer the caller's
+    """Close all descriptors of the caller but one, and detach from its terminal, signals and streams."""
+    os.setsid()  # Ctrl-C reaches the caller only, which then closes its channels
+    faulthandler.disable()  # its descriptor is closed below
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
@@ -211,30 +210,30 @@ def _leave_caller(descriptor: int) -> None:
     keep = {0, 1, 2, descriptor}
     for entry in list(Path("/proc/self/fd").iterdir()):
         if int(entry.name) not in keep:
-            with contextlib.suppress(OSError):  # that of the listing itself
+            with contextlib.suppress(OSError):  # the descriptor of the listing is closed already
                 os.close(int(entry.name))
 
 
 def _take_streams(given: int, output: int) -> None:
-    """Make these descriptors standard input, and standard output and error."""
+    """Make ``given`` standard input, and ``output`` standard output and error."""
     os.dup2(given, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    # New objects: the old ones may hold what the caller has not written yet.
+    # New objects: the old ones may hold output that the caller has not flushed.
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0, closefd=False), _unbuffered(1), _unbuffered(2)
 
 
 def _unbuffered(descriptor: int) -> TextIO:
-    """What is printed before a crash must not be lost."""
+    """Return an unbuffered stream, so that output before a crash is not lost."""
     return io.TextIOWrapper(os.fdopen(descriptor, "wb", 0, closefd=False), errors="replace", write_through=True)
 
 
 class _Server:
-    """Forks children and tells how they end, until nobody is left who could ask or nobody has asked for long."""
+    """Forks children and reports how they end, until all clients are gone or no job comes for :data:`IDLE_SECONDS`."""
 
     def __init__(self, control: socket.socket, modules: Sequence[str]) -> None:
         self._modules = frozenset(modules)
-        self._channels: dict[int, socket.socket] = {}  # by the process of the child
+        self._channels: dict[int, socket.socket] = {}  # by process id of the child
         self._selector = selectors.DefaultSelector()
         self._owner = control
         self._selector.register(control, selectors.EVENT_READ, self._take_request)
@@ -243,11 +242,11 @@ class _Server:
             end.setblocking(False)
         self._told = told
         signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # else the signal is dropped and wakes nobody
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler the signal does not wake the selector
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._reap)
 
     def run(self) -> NoReturn:
-        """Serve to the end."""
+        """Serve until the end of the process."""
         idle_since = time.monotonic()
         while True:
             left = None if self._channels else max(IDLE_SECONDS - (time.monotonic() - idle_since), 0.0)
@@ -255,7 +254,7 @@ class _Server:
             if not events and not self._channels:
                 os._exit(0)
             for key, _ in events:
-                if self._selector.get_map().get(key.fd) is key:  # not closed by an event before it
+                if self._selector.get_map().get(key.fd) is key:  # an earlier event may have closed it
                     key.data(key.fileobj)
             idle_since = time.monotonic()
 
@@ -283,11 +282,11 @@ class _Server:
         self._channels[process] = channel
         self._selector.register(own, selectors.EVENT_READ, self._take_request)
         self._selector.register(channel, selectors.EVENT_READ, lambda _: self._give_up(process))
-        with contextlib.suppress(OSError):  # the caller is gone: its channel tells
+        with contextlib.suppress(OSError):  # the caller is gone; its closed channel is an event
             channel.send(_MADE)
 
     def _give_up(self, process: int) -> None:
-        """The caller closed its channel: kill the child."""
+        """Kill the child of a caller that closed its channel."""
         self._selector.unregister(self._channels[process])
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -301,7 +300,7 @@ class _Server:
             if not ended:
                 continue
             del self._channels[process]
-            with contextlib.suppress(KeyError):  # the caller had given up
+            with contextlib.suppress(KeyError):  # killed by _give_up
                 self._selector.unregister(channel)
             with contextlib.suppress(OSError), channel:
                 channel.send(str(os.waitstatus_to_exitcode(status)).encode())
@@ -312,13 +311,13 @@ class _Server:
         os._exit(0)
 
     def _become_child(self, folder: Path, steps: int, log: int, control: socket.socket) -> NoReturn:
-        """Do the job in ``folder``; nothing of the server but what it imported may be seen from there."""
+        """Run the job in ``folder`` with nothing of the server but its imports."""
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
-        for channel in self._channels.values():  # those of children that are being killed are in no selector
+        for channel in self._channels.values():  # includes channels of children being killed, which no selector holds
             channel.close()
         self._selector.close()
         self._told.close()
@@ -337,20 +336,20 @@ _lock = threading.Lock()
 
 
 def _begin_with(client: Client) -> None:
-    """Make ``client`` the only server of this process, which is a fork and may have the lock locked."""
+    """Make ``client`` the only server of this process, a fork that may have inherited a locked lock."""
     global _lock
     _lock = threading.Lock()
     _clients[:] = [client]
 
 
 def running(modules: Sequence[str]) -> Client | None:
-    """A server of this process that has ``modules`` imported, if there is one."""
+    """Return a server of this process that has imported ``modules``, or None."""
     wanted = set(modules)
     return next((client for client in _clients if client.modules >= wanted), None)
 
 
 def ensure(modules: Sequence[str], make: Callable[[Sequence[str]], Client | None]) -> Client | None:
-    """A server that has ``modules`` imported: one that there is, else the one that ``make`` makes, if it can."""
+    """Return a server that has imported ``modules``: a running one, else one that ``make`` starts, else None."""
     with _lock:
         client = running(modules)
         if client is None:
@@ -363,7 +362,7 @@ def ensure(modules: Sequence[str], make: Callable[[Sequence[str]], Client | None
 
 
 def forget(client: Client) -> None:
-    """Let a server end."""
+    """End a server."""
     with _lock:
         if client in _clients:
             _clients.remove(client)

@@ -1,6 +1,6 @@
-"""Many jobs at once, on this machine or on a Ray cluster, results as they come.
+"""Run many jobs at once, on this machine or on a Ray cluster, and yield results as they come.
 
-Both go through joblib. Jobs that a dying worker took with it are given out again.
+Both use joblib. Jobs lost with a worker are run again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from tflite_sparse.errors import SettingsError, one_line
 
 BYTES_PER_WORKER = 1_500_000_000
-"""What a job is taken to need where nobody knows better."""
+"""Assumed memory of a job whose need is unknown."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 _SMALLEST_POOL = 2
 """In a pool of one, joblib would run the jobs in this process."""
 _RAY = "tflite-sparse-ray"
-# A machine that is lost takes its actors with it; Ray makes them anew on another one and gives them their jobs again.
-# There are as many actors as cores. Each asks for half of one: for a whole one there would be no room after a loss, and
-# those that ask for none all begin on the same machine.
+# A lost machine takes its actors with it; Ray restarts them on another one with their jobs. There is one actor for each
+# core. Each reserves half a core: with whole ones no room would be left after a loss, and with none all actors would
+# start on one machine.
 _RAY_ACTORS = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD", "num_cpus": 0.5}
 
 Job = TypeVar("Job")
@@ -33,13 +33,13 @@ Result = TypeVar("Result")
 
 
 def room(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
-    """How many workers this machine has room for: cores, free memory and the number of jobs are the limits."""
+    """Return the number of workers that this machine has room for, limited by cores, free memory and jobs."""
     fit = free_bytes() // bytes_per_worker
     return max(1, min(int(joblib.cpu_count()), fit, jobs))
 
 
 def free_bytes() -> int:
-    """Memory that this process may still take: what the machine has free, or its control group (version 2) if less."""
+    """Return the memory that this process may still use: the smaller of the machine's and its control group's (v2)."""
     free = int(psutil.virtual_memory().available)
     try:
         limit, used = ((_CGROUP / name).read_text("ascii").strip() for name in ("memory.max", "memory.current"))
@@ -49,7 +49,7 @@ def free_bytes() -> int:
 
 
 class Local:
-    """The processes of this machine; the number of workers is as :func:`room` has it unless it is given."""
+    """The processes of this machine; without a number of workers as many as :func:`room` allows."""
 
     is_here = True
 
@@ -62,7 +62,7 @@ class Local:
 
 
 class Ray:
-    """The workers of a Ray cluster; one for each of its cores unless their number is given.
+    """The workers of a Ray cluster: the given number, or one for each core.
 
     Raises:
         SettingsError: Ray is not installed, or no cluster answers at ``address``.
@@ -78,7 +78,7 @@ class Ray:
             raise SettingsError("Ray is not installed: pip install 'tflite-sparse[ray]'.") from error
 
         class Backend(RayBackend):  # type: ignore[misc]
-            """Its pool calls back with each result, which is all that a generator needs."""
+            """Supports callbacks with each result, which generators need."""
 
             supports_return_generator = True
 
@@ -87,14 +87,14 @@ class Ray:
                 ray.init(address=address, log_to_driver=False, logging_level="WARNING")
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise SettingsError(
-                    f"ray_address = {address}: no Ray cluster answers there ({one_line(error)}). "
+                    f"`ray_address={address!r}`: no Ray cluster answers there ({one_line(error)}). "
                     "Start one with: ray start --head."
                 ) from error
         joblib.register_parallel_backend(_RAY, Backend)
         cores = int(ray.cluster_resources().get("CPU", 1))
         self.workers = min(workers or cores, cores, jobs)
         self.threads = max(1, cores // self.workers)
-        self.smallest_pool = min(_SMALLEST_POOL, cores)  # Ray makes none that is larger than its cluster
+        self.smallest_pool = min(_SMALLEST_POOL, cores)  # Ray's pool must fit its cluster
         self.lost: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
         self.options: dict[str, Any] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
 
@@ -104,15 +104,13 @@ def run(
 ) -> Iterator[tuple[int, Result | None]]:
     """Call ``function`` for each of ``jobs`` in processes of ``workers``.
 
-    A worker that dies takes the jobs of this moment with it, whoever is to blame: they are given out again, and where
-    not one came back, the first alone.
+    When a worker dies, all jobs running then are lost and run again. If none of them returns, the first runs alone.
 
     Yields:
-        Place and result of each job in the order in which they come; None for those whose worker died although they
-        were alone.
+        Index and result of each job in the order of completion; None for a job whose worker died while it ran alone.
 
     Raises:
-        Exception: whatever ``function`` raised; the rest is given up.
+        Exception: any that ``function`` raised; the other jobs are dropped.
     """
     left = dict(enumerate(jobs))
     alone = False

@@ -1,4 +1,4 @@
-"""How long work tells what it is doing, to whatever shows it."""
+"""Report the progress of long work to an object that shows it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 Step = Callable[[int, int], None]
-"""Called with (steps done, steps in all) as a stage goes on."""
+"""Callback that receives (steps done, all steps) of a stage."""
 
 
 class Progress(Protocol):
-    """A listener."""
+    """Receives the stages, steps and notes of a command."""
 
     def stage(self, name: str) -> AbstractContextManager[Step]:
-        """Enter a stage; the result takes its steps. Leaving the context ends the stage."""
+        """Enter a stage; the context yields a callback for its steps. Leaving the context ends the stage."""
 
     def note(self, text: str) -> None:
-        """Say something that the user should know, in one line."""
+        """Show a line that the user should know."""
 
 
 def ignore_steps(done: int, total: int) -> None:
-    """A :data:`Step` that nobody listens to."""
+    """Ignore the steps of a stage."""
 
 
 class Silent:
-    """A listener that shows nothing."""
+    """Shows nothing."""
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Step]:
@@ -40,36 +40,36 @@ class Silent:
 
 
 class Timed:
-    """Passes everything on to a listener and remembers how long each stage took."""
+    """Passes everything on to another progress and records the time of each stage."""
 
-    def __init__(self, listener: Progress) -> None:
-        self._listener = listener
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._seconds: dict[str, float] = {}
         self._warnings: list[str] = []
 
     @property
     def seconds(self) -> dict[str, float]:
-        """By name of the stage, in the order in which they were first entered."""
+        """Seconds by stage name, in the order of first entry."""
         return {name: round(value, 3) for name, value in self._seconds.items()}
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What :meth:`warn` was told, once each."""
+        """Texts of :meth:`warn`, once each."""
         return tuple(dict.fromkeys(self._warnings))
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Step]:
         """See :class:`Progress`."""
         started = time.perf_counter()
-        with self._listener.stage(name) as on_step:
+        with self._progress.stage(name) as on_step:
             yield on_step
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - started
 
     def note(self, text: str) -> None:
         """See :class:`Progress`."""
-        self._listener.note(text)
+        self._progress.note(text)
 
     def warn(self, text: str) -> None:
-        """Say something that speaks against the result, and keep it for the report."""
+        """Show a warning about the result, and keep it for the report."""
         self._warnings.append(text)
-        self._listener.note(f"warning: {text}")
+        self._progress.note(f"warning: {text}")

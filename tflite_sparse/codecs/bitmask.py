@@ -8,8 +8,6 @@ change reads the axis of the channels from its upper half.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs.decodable import (
@@ -25,17 +23,12 @@ from tflite_sparse.codecs.decodable import (
     with_header,
 )
 from tflite_sparse.codecs.layout import element_count
+from tflite_sparse.codecs.names import PRUNE
 
 
-def refusal(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE) -> str | None:
+def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take a tensor so, or None."""
-    if dtype not in DTYPES:
-        return f"{dtype} cannot be pruned"
-    if dtype != np.int8 and any(channels.zero_points):
-        return f"a zero point other than 0 is taken for int8 only, not for {dtype}"
-    if any(not -128 <= point <= 127 for point in channels.zero_points):
-        return "a zero point does not fit in int8"
-    return shape_refusal(shape) or channels.refusal(shape)
+    return _refusal_of_kind(values.shape, values.dtype, channels)
 
 
 def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
@@ -49,7 +42,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
         ValueError: the runtime would not take it.
     """
     kept = _kept(values, channels)
-    return with_header("prune", channels.nibble, np.packbits(kept), np.ascontiguousarray(values)[kept])
+    return with_header(PRUNE, channels.nibble, np.packbits(kept), np.ascontiguousarray(values)[kept])
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
@@ -62,9 +55,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     return -(-values.size // 8) + HEADER_BYTES + kept * values.itemsize
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -90,13 +81,23 @@ def _kept(values: np.ndarray, channels: Channels) -> np.ndarray:
     return np.asarray(bits_of(values) != bits_of(_zeros(channels, values.ndim, values.dtype)))
 
 
-def _check(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> None:
-    reason = refusal(shape, dtype, channels)
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> str | None:
+    if dtype not in DTYPES:
+        return f"{dtype} cannot be pruned"
+    if dtype != np.int8 and any(channels.zero_points):
+        return f"a zero point other than 0 is taken for int8 only, not for {dtype}"
+    if any(not -128 <= point <= 127 for point in channels.zero_points):
+        return "a zero point does not fit in int8"
+    return shape_refusal(shape) or channels.refusal(shape)
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> None:
+    reason = _refusal_of_kind(shape, dtype, channels)
     if reason is not None:
         raise ValueError(reason)
 
 
-def _zeros(channels: Channels, rank: int, dtype: np.dtype[Any]) -> np.ndarray:
+def _zeros(channels: Channels, rank: int, dtype: np.dtype) -> np.ndarray:
     """What is not kept, so that it broadcasts to the tensor."""
     zeros = np.array(channels.zero_points, dtype)
     return zeros.reshape([-1 if axis == channels.axis else 1 for axis in range(rank)])

@@ -1,60 +1,64 @@
-"""The codecs of DECODE behind one front, for those who hold a codec's name."""
+"""The codecs of DECODE behind one front, for callers that hold a codec's name."""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import Protocol, cast
 
 import numpy as np
 
-from tflite_sparse.codecs import bitmask, huffman, lut
-from tflite_sparse.codecs.decodable import WHOLE, Channels, Codec, Decodable
+from tflite_sparse.codecs.decodable import WHOLE, Channels, Decodable
+from tflite_sparse.codecs.names import CODECS
 
 
-def refusal(codec: Codec, values: np.ndarray, channels: Channels = WHOLE) -> str | None:
+class Codec(Protocol):
+    """What the module of a codec holds. Each function raises a ValueError where the runtime would not take the array.
+
+    ``refusal`` is the exception: it returns the reason, or None.
+    """
+
+    def refusal(self, values: np.ndarray, channels: Channels) -> str | None: ...  # noqa: D102 - see the functions below
+
+    def nbytes(self, values: np.ndarray, channels: Channels) -> int: ...  # noqa: D102
+
+    def encode(self, values: np.ndarray, channels: Channels) -> Decodable: ...  # noqa: D102
+
+    def decode(  # noqa: D102
+        self, decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels
+    ) -> np.ndarray: ...
+
+
+def refusal(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> str | None:
     """Why the runtime does not take an array in this codec, or None."""
-    if codec == "huffman":
-        return huffman.refusal(values)
-    if codec == "prune":
-        return bitmask.refusal(values.shape, values.dtype, channels)
-    return lut.refusal(values, channels)
+    return _module(codec).refusal(values, channels)
 
 
-def nbytes(codec: Codec, values: np.ndarray, channels: Channels = WHOLE) -> int:
+def nbytes(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> int:
     """Bytes of what :func:`encode` returns, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
     """
-    if codec == "huffman":
-        return huffman.nbytes(values)
-    if codec == "prune":
-        return bitmask.nbytes(values, channels)
-    return lut.nbytes(values, channels)
+    return _module(codec).nbytes(values, channels)
 
 
-def encode(codec: Codec, values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
+def encode(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
     """Encode an array.
 
     Raises:
         ValueError: the runtime would not take it.
     """
-    if codec == "huffman":
-        return huffman.encode(values)
-    if codec == "prune":
-        return bitmask.encode(values, channels)
-    return lut.encode(values, channels)
+    return _module(codec).encode(values, channels)
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
         ValueError: it is damaged, or the runtime would not take it.
     """
-    if decodable.codec == "huffman":
-        return huffman.decode(decodable, shape, dtype)
-    if decodable.codec == "prune":
-        return bitmask.decode(decodable, shape, dtype, channels)
-    return lut.decode(decodable, shape, dtype, channels)
+    return _module(decodable.codec).decode(decodable, shape, dtype, channels)
+
+
+def _module(codec: str) -> Codec:
+    return cast(Codec, importlib.import_module(CODECS[codec].module))

@@ -13,6 +13,7 @@ from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import from_table
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, shape_of, text
+from tflite_sparse.flatbuffer.types import SparsityParameters
 
 
 def dense_values(graph: Graph, index: int) -> np.ndarray | None:
@@ -21,10 +22,11 @@ def dense_values(graph: Graph, index: int) -> np.ndarray | None:
     Raises:
         FlatbufferError: it is sparse and contradicts itself.
     """
-    if graph.tensor(index).sparsity is None:
+    table = graph.tensor(index).sparsity
+    if table is None:
         return graph.constant(index)
     with _naming(graph, index):
-        return csr.decode(_encoded(graph, index))
+        return csr.decode(_encoded(graph, index, table))
 
 
 def layout_of(graph: Graph, index: int) -> Layout:
@@ -37,7 +39,7 @@ def layout_of(graph: Graph, index: int) -> Layout:
     if tensor.sparsity is None:
         return Layout(shape_of(tensor))
     with _naming(graph, index):
-        return _encoded(graph, index).layout
+        return _encoded(graph, index, tensor.sparsity).layout
 
 
 def vectors(graph: Graph, index: int) -> list[np.ndarray]:
@@ -55,10 +57,10 @@ def stored_bytes(graph: Graph, index: int) -> int:
     return sum(vector.nbytes for vector in vectors(graph, index))
 
 
-def _encoded(graph: Graph, index: int) -> Encoded:
+def _encoded(graph: Graph, index: int, table: SparsityParameters) -> Encoded:
     tensor, values = graph.tensor(index), graph.stored_values(index)
     empty = np.zeros(0, dtype_of(tensor) or np.dtype(np.int8))
-    return from_table(tensor.sparsity, shape_of(tensor), empty if values is None else values)
+    return from_table(table, shape_of(tensor), empty if values is None else values)
 
 
 @contextlib.contextmanager

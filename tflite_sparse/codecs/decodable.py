@@ -8,16 +8,11 @@ the version of the header and byte 4 that of the codec, both 1; bytes 5 and 6 be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from tflite_sparse.codecs.layout import element_count
-
-Codec = Literal["lut", "huffman", "prune"]
-
-CODECS: tuple[Codec, ...] = ("lut", "huffman", "prune")
-"""By the number that byte 0 of the header gives them."""
+from tflite_sparse.codecs.names import CODECS, Named
 
 DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.float32, np.bool_)))
 """Of the tensors that the runtime decodes from tables and from masks; Huffman codes take fewer."""
@@ -62,12 +57,12 @@ class Decodable:
     """A tensor, encoded.
 
     Attributes:
-        codec: how.
+        codec: the name of its codec.
         encoded: uint8, one-dimensional.
         ancillary: uint8, one-dimensional, with its header.
     """
 
-    codec: Codec
+    codec: str
     encoded: np.ndarray
     ancillary: np.ndarray
 
@@ -82,19 +77,19 @@ class Decodable:
         return self.ancillary[HEADER_BYTES:]
 
 
-def with_header(codec: Codec, parameters: int, encoded: np.ndarray, contents: np.ndarray, stride: int = 0) -> Decodable:
+def with_header(codec: Named, parameters: int, encoded: np.ndarray, contents: np.ndarray, stride: int = 0) -> Decodable:
     """Put a header in front of ``contents``.
 
     Args:
-        codec: byte 0.
+        codec: its number is byte 0.
         parameters: byte 5.
         encoded: the encoded vector, uint8.
         contents: what follows the header, of any dtype.
         stride: byte 6.
     """
     header = np.zeros(HEADER_BYTES, np.uint8)
-    header[[0, 1, 4, 5, 6]] = CODECS.index(codec), _VERSION, _VERSION, parameters, stride
-    return Decodable(codec, encoded, np.concatenate([header, as_bytes(contents)]))
+    header[[0, 1, 4, 5, 6]] = codec.number, _VERSION, _VERSION, parameters, stride
+    return Decodable(codec.name, encoded, np.concatenate([header, as_bytes(contents)]))
 
 
 def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
@@ -105,14 +100,15 @@ def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
     """
     if ancillary.size < HEADER_BYTES:
         raise ValueError(f"its header has {ancillary.size} bytes instead of {HEADER_BYTES}")
-    kind = int(ancillary[0])
-    if kind >= len(CODECS):
-        raise ValueError(f"its codec has the number {kind}, which is not known")
+    number = int(ancillary[0])
+    name = next((codec.name for codec in CODECS.values() if codec.number == number), None)
+    if name is None:
+        raise ValueError(f"its codec has the number {number}, which is not known")
     if (int(ancillary[1]), int(ancillary[4])) != (_VERSION, _VERSION):
         raise ValueError(f"its header has versions {ancillary[1]} and {ancillary[4]} instead of 1")
     if np.any(ancillary[[2, 3]]) or np.any(ancillary[7:HEADER_BYTES]):
         raise ValueError("bytes of its header that must be zero are not")
-    return Decodable(CODECS[kind], encoded, ancillary)
+    return Decodable(name, encoded, ancillary)
 
 
 def shape_refusal(shape: tuple[int, ...]) -> str | None:

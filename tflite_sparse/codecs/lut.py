@@ -8,8 +8,6 @@ channels in its upper half (15: one table) and the bits of a place in the lower 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tflite_sparse.codecs.decodable import (
@@ -25,6 +23,7 @@ from tflite_sparse.codecs.decodable import (
     with_header,
 )
 from tflite_sparse.codecs.layout import element_count
+from tflite_sparse.codecs.names import LUT
 
 MOST_VALUES = 128
 """In a table: a place has at most 7 bits."""
@@ -60,7 +59,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
         places[number] = inverse.reshape(-1)
     width = _width(length)
     bits = np.unpackbits(_unrows(places, values.shape, channels).reshape(-1, 1), axis=1)[:, 8 - width :]
-    return with_header("lut", channels.nibble | width, np.packbits(bits), tables, stride=length)
+    return with_header(LUT, channels.nibble | width, np.packbits(bits), tables, stride=length)
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
@@ -75,9 +74,7 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
     return -(-values.size * _width(length) // 8) + HEADER_BYTES + tables * length * values.itemsize
 
 
-def decode(
-    decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels = WHOLE
-) -> np.ndarray:
+def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
     """The array of this shape and dtype.
 
     Raises:
@@ -112,7 +109,7 @@ def _check(values: np.ndarray, channels: Channels) -> None:
         raise ValueError(reason)
 
 
-def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype[Any], channels: Channels) -> str | None:
+def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> str | None:
     if dtype not in DTYPES:
         return f"{dtype} cannot be read through a table"
     return shape_refusal(shape) or channels.refusal(shape)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.codecs.csr import CompressedLevel, Encoded
 from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.flatbuffer.graph import indices
 from tflite_sparse.flatbuffer.serde import packed_bytes
 from tflite_sparse.flatbuffer.sparsity import index_vector, stored_value_count
+from tflite_sparse.flatbuffer.types import DimensionMetadata, IndexVector, SparsityParameters
 
-_VECTORS: dict[np.dtype[Any], tuple[int, Any]] = {
+_VECTORS: dict[np.dtype, tuple[int, type[IndexVector]]] = {
     np.dtype(np.uint8): (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
     np.dtype(np.uint16): (schema.SparseIndexVector.Uint16Vector, schema.Uint16VectorT),
     np.dtype(np.int32): (schema.SparseIndexVector.Int32Vector, schema.Int32VectorT),
 }
 
 
-def to_table(encoded: Encoded) -> Any:
+def to_table(encoded: Encoded) -> SparsityParameters:
     """The ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
     layout = encoded.layout
-    table = schema.SparsityParametersT()
+    table: SparsityParameters = schema.SparsityParametersT()
     table.traversalOrder = np.array(layout.traversal_order, np.int32)
     if layout.block_map:
         table.blockMap = np.array(layout.block_map, np.int32)
@@ -32,7 +32,7 @@ def to_table(encoded: Encoded) -> Any:
     return table
 
 
-def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encoded:
+def from_table(table: SparsityParameters, shape: tuple[int, ...], values: np.ndarray) -> Encoded:
     """Read a ``SparsityParametersT``.
 
     Args:
@@ -46,9 +46,9 @@ def from_table(table: Any, shape: tuple[int, ...], values: np.ndarray) -> Encode
     count = stored_value_count(table, shape)
     if values.size != count:
         raise ValueError(f"{values.size} values stored for {count} leaves")
-    order = tuple(int(v) for v in table.traversalOrder)
-    block_map = () if table.blockMap is None else tuple(int(v) for v in table.blockMap)
-    metadata = list(table.dimMetadata)
+    order = tuple(indices(table.traversalOrder))
+    block_map = tuple(indices(table.blockMap))
+    metadata = list(table.dimMetadata or ())
     compressed = tuple(level.format == schema.DimensionType.SPARSE_CSR for level in metadata)
     sizes = {axis: int(level.denseSize) for axis, level in zip(order, metadata, strict=True)}
     layout = Layout(shape, order, compressed, block_map, tuple(sizes[axis] for axis in range(len(shape), len(order))))
@@ -62,7 +62,7 @@ def overhead_bytes(layout: Layout) -> int:
     return packed_bytes(table) - vectors
 
 
-def table_of_unique_vectors(layout: Layout) -> tuple[Any, int]:
+def table_of_unique_vectors(layout: Layout) -> tuple[SparsityParameters, int]:
     """A table of this layout for measuring, and the bytes of its vectors, which are all different.
 
     Equal vectors and their tables would be written, and so counted, once.
@@ -73,8 +73,8 @@ def table_of_unique_vectors(layout: Layout) -> tuple[Any, int]:
     return to_table(encoded), encoded.nbytes
 
 
-def _level_table(size: int, level: CompressedLevel | None) -> Any:
-    table = schema.DimensionMetadataT()
+def _level_table(size: int, level: CompressedLevel | None) -> DimensionMetadata:
+    table: DimensionMetadata = schema.DimensionMetadataT()
     if level is None:
         table.format = schema.DimensionType.DENSE
         table.denseSize = size
@@ -85,14 +85,14 @@ def _level_table(size: int, level: CompressedLevel | None) -> Any:
     return table
 
 
-def _vector_table(values: np.ndarray) -> tuple[int, Any]:
+def _vector_table(values: np.ndarray) -> tuple[int, IndexVector]:
     kind, make = _VECTORS[values.dtype]
     table = make()
     table.values = values
     return kind, table
 
 
-def _level(table: Any) -> CompressedLevel:
+def _level(table: DimensionMetadata) -> CompressedLevel:
     return CompressedLevel(
         index_vector(table.arraySegmentsType, table.arraySegments),
         index_vector(table.arrayIndicesType, table.arrayIndices),

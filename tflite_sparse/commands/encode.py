@@ -2,53 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tflite_sparse.backends import ethos_u as ethos_u_backend
-from tflite_sparse.backends import micro as micro_backend
-from tflite_sparse.backends import micro_cpp as micro_code
+from typing_extensions import Unpack
+
+from tflite_sparse import target_registry
+from tflite_sparse.backends import check_outputs as output_check
+from tflite_sparse.backends.protocol import FileJob
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import child, cpu_clock
-from tflite_sparse.base.atomic_files import replacing, write_bytes
+from tflite_sparse.base.atomic_files import make_folder, replacing
 from tflite_sparse.base.progress import Progress, Silent, Timed
-from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
-from tflite_sparse.file_settings import DecodeSettings, EncodeSettings
+from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder
-from tflite_sparse.planning import fastest as tuning
-from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.planning.in_report import tensor_of
-from tflite_sparse.planning.planner import Choice
 from tflite_sparse.results.files import DecodingReport, EncodingReport
-from tflite_sparse.results.micro import EthosUReport, MicroReport
-from tflite_sparse.results.verification import VerificationReport
-from tflite_sparse.runtime import input_shapes
-from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.stages import check_outputs as output_check
-
-_ARRAY_SUFFIXES = (".h", ".cc")
+from tflite_sparse.results.target_part import as_field
+from tflite_sparse.settings import AnyPath, DecodeOptions, DecodeSettings, EncodeOptions, EncodeSettings
+from tflite_sparse.settings.keywords import takes
 
 
+@takes(EncodeSettings, EncodeOptions)
 def encode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[EncodeOptions],
 ) -> EncodingReport:
-    """Write the ``.tflite`` at ``source`` as the smallest file that LiteRT takes and that computes the same.
+    """Write the ``.tflite`` at ``source`` as the smallest file that the target takes and that computes the same.
 
     The new file is read back, its weights are compared bit for bit with those of ``source``, and its outputs in each
-    of LiteRT's runtimes (micro: in that one; ethos-u: not at all), before it gets its name.
+    runtime of the target that is here, before it gets its name.
 
     Args:
         source: the file to read, dense or sparse already.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.file_settings.EncodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.
@@ -59,31 +55,18 @@ def encode(
     """
     source, destination = Path(source), Path(destination)
     checked = EncodeSettings(**settings)
-    if checked.c_array and destination.suffix in _ARRAY_SUFFIXES:
-        raise OutputError(f"cannot write {destination}: the C array would replace it. Call it *.tflite.")
+    extra_files = target_registry.extra_files(checked.target, destination.stem, dict(checked))
+    if destination.name in extra_files:
+        raise OutputError(
+            f"cannot write {destination}: {checked.target} writes another file of this name. Call it *.tflite."
+        )
     timed = Timed(progress or Silent())
     source_bytes = _size(source)
-    micro: MicroReport | None = None
-    ethos_u: EthosUReport | None = None
     child.prepare()
-    with cpu_clock.started() as spent, replacing(destination) as temporary:
-        if checked.target == "litert":
-            choices, verified = _for_litert(source, temporary, checked, timed)
-        elif checked.target == "micro":
-            choices, verified, micro = micro_backend.encode(
-                source,
-                temporary,
-                array_name=destination.stem,
-                codec=checked.micro_codec,
-                least_saving_bytes=checked.micro_min_saving,
-                samples=checked.verification_samples,
-                seed=checked.seed,
-                timed=timed,
-            )
-        else:
-            choices, verified, ethos_u = ethos_u_backend.encode(
-                source, temporary, destination, checked.accelerator_config, timed
-            )
+    with cpu_clock.started() as spent, replacing(destination) as temporary, _folder() as folder:
+        job = FileJob(source, temporary, destination, extra_files, folder, checked, timed)
+        made = backend(checked.target).encode(job)
+        verified = made.verification
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
         archive_bytes = _check_archive(source, temporary, destination)
@@ -95,45 +78,32 @@ def encode(
             source_bytes=source_bytes,
             file_bytes=temporary.stat().st_size,
             archive_bytes=archive_bytes,
-            tensors=[tensor_of(choice) for choice in choices],
+            tensors=[tensor_of(choice) for choice in made.choices],
             verification=verified.model_copy(update={"file": str(destination)}),
-            micro=micro,
-            ethos_u=ethos_u,
+            **as_field(made.part),
             seconds=timed.seconds,
             cpu=spent(),
         )
-        if checked.c_array:
-            _write_array(temporary.read_bytes(), destination)
+        _publish({destination.parent / name: content for name, content in made.files.items()})
     return report
 
 
-def _write_array(content: bytes, destination: Path) -> None:
-    """Write ``content`` as C++ beside ``destination``, both files or none."""
-    names = [destination.with_suffix(suffix) for suffix in _ARRAY_SUFFIXES]
-    with replacing(names[0]) as header, replacing(names[1]) as source:
-        for path, code in zip((header, source), micro_code.c_array(content, destination.stem), strict=True):
-            write_bytes(path, code.encode())
+def _publish(files: Mapping[Path, bytes | Path]) -> None:
+    """Write files, all of them or none: contents, or copies of files that lie elsewhere. Folders are made."""
+    with contextlib.ExitStack() as stack:
+        for path, content in files.items():
+            make_folder(path.parent)
+            temporary = stack.enter_context(replacing(path))
+            temporary.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
 
 
-def _for_litert(
-    source: Path, temporary: Path, settings: EncodeSettings, timed: Timed
-) -> tuple[list[Choice], VerificationReport]:
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        reference = _reference(source, Path(folder) / "dense.tflite", settings, timed)
-        with timed.stage("encode") as on_step:
-            loads = reference == source
-            chosen = tuning.target_for(settings.optimize)
-            choices = encode_file(source, temporary, chosen, keep_refused=loads, on_step=on_step)
-        verified = output_check.of_encoded(temporary, reference, settings, tuning.allowed_difference(choices), timed)
-        return choices, verified.model_copy(update={"against": _name(reference, source)})
-
-
+@takes(DecodeSettings, DecodeOptions)
 def decode(
-    source: str | os.PathLike[str],
-    destination: str | os.PathLike[str],
+    source: AnyPath,
+    destination: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: object,
+    **settings: Unpack[DecodeOptions],
 ) -> DecodingReport:
     """Write the ``.tflite`` at ``source`` as the dense file that it stands for.
 
@@ -144,7 +114,7 @@ def decode(
         source: the file to read.
         destination: the file to write, all or nothing; may be ``source``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.file_settings.DecodeSettings`.
+        **settings: see below.
 
     Raises:
         SettingsError: a setting is unknown or out of range, or an input shape does not fit.
@@ -177,31 +147,6 @@ def decode(
         )
 
 
-def _reference(source: Path, dense: Path, settings: EncodeSettings, timed: Timed) -> Path:
-    """What the new file is compared with: the source, or its dense form if it is sparse in a way that is refused."""
-    with timed.stage("read"):
-        if not decoder.is_sparse(serde.read(source)):
-            return source
-        try:
-            shapes = input_shapes.needed(source, settings.input_shapes)
-        except ExecutionError:
-            return source  # comparing the outputs will tell what is wrong
-        refusal = runtime.refusal(source, "default", shapes)
-        if refusal is None:
-            return source
-        decoder.decode_file(source, dense)
-        if runtime.refusal(dense, "default", shapes) is not None:
-            return source  # the reason lies elsewhere
-    timed.note(
-        f"LiteRT's default interpreter does not load {source}: {refusal.rstrip('.')}. What it refuses becomes dense."
-    )
-    return dense
-
-
-def _name(reference: Path, source: Path) -> str:
-    return str(source) if reference == source else f"{source} (decoded)"
-
-
 def _check_archive(source: Path, temporary: Path, destination: Path) -> int:
     """Read the archive of associated files back from the new file; return its bytes, 0 if ``source`` has none.
 
@@ -219,6 +164,12 @@ def _check_archive(source: Path, temporary: Path, destination: Path) -> int:
 def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) -> VerificationError:
     found = "; ".join(failure.rstrip(".") for failure in failures).replace(str(temporary), "the new file")
     return VerificationError(f"{found}. {destination} was not written.")
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        yield Path(name)
 
 
 def _size(path: Path) -> int:

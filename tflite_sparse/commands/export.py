@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from tflite_sparse.base import cpu_clock
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.conversion.layer_of import layer_of
@@ -23,12 +25,14 @@ from tflite_sparse.results import export as report_model
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
 from tflite_sparse.scoring import user_metric
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
-from tflite_sparse.settings import ExportSettings
+from tflite_sparse.settings import ExportOptions, ExportSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
@@ -43,12 +47,13 @@ from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
 
 
+@takes(ExportSettings, ExportOptions)
 def export(
     model: Any = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[ExportOptions],
 ) -> report_model.Report:
     """Write a model as dense float32, dense int8 and sparse ``.tflite`` files and report what the sparse one cost.
 
@@ -58,7 +63,7 @@ def export(
         data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
             or None: float32 without accuracy (with the demo network: ``mnist-5k``).
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.ExportSettings`, such as ``sparsity=0.875, int8=True``.
+        **settings: see below; such as ``sparsity=0.875, int8=True``.
 
     Returns:
         The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
@@ -71,7 +76,7 @@ def export(
     """
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
-        raise SettingsError(f"metric = {checked.metric} needs data to measure it on: --data takes {dataset.FORMS}.")
+        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
     with cpu_clock.started() as spent:
         return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
@@ -86,7 +91,7 @@ def export_pruned(
     epochs: int = 0,
     curve: Curve | None = None,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[ExportOptions],
 ) -> report_model.Report:
     """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
 
@@ -163,7 +168,7 @@ class _Export:
         """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
         if self.settings.android_assets is not None:
-            delivery.check_folder(self.settings.android_assets, "--android-assets", android.FILES)
+            delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
     @contextmanager
     def _work(self) -> Iterator[Path]:
@@ -213,8 +218,7 @@ class _Export:
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
-            micro=made.micro,
-            ethos_u=made.ethos_u,
+            **as_field(made.part),
             measured=measured,
             training=pruned.curve,
             time_step=_time_step(converter.time_step, dense),

@@ -4,66 +4,56 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
-from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import kept_mask
-from tflite_sparse.errors import ExecutionError, InputShapeError
+from tflite_sparse.codecs.names import CODECS
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
     Graph,
     graphs,
-    indices,
     shape_of,
-    signature_of,
     text,
     type_name,
     zero_points_of,
 )
 from tflite_sparse.flatbuffer.signature import differing_orders
-from tflite_sparse.planning.decoder import decode_file, decode_model, is_sparse
-from tflite_sparse.planning.encoder import encode_model
-from tflite_sparse.results.inspection import Constant, Estimate, Inspection, Order, RuntimeAnswer, Totals
+from tflite_sparse.planning.decoder import decode_model
+from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op
-from tflite_sparse.runtime import announced_shapes, micro, micro_refusals
-from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.runtime.input_shapes import Shapes, needed
-from tflite_sparse.settings import TargetSettings
-from tflite_sparse.targets import litert as target
-from tflite_sparse.targets import micro as micro_target
-
-_SECONDS_IN_MICRO = 10
+from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
+from tflite_sparse.settings.keywords import takes
+from tflite_sparse.target_registry import TARGETS
 
 
-def inspect(
-    file: str | os.PathLike[str], *, input_shapes: Shapes | None = None, progress: Progress | None = None
-) -> Inspection:
+@takes(InspectSettings, InspectOptions)
+def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpack[InspectOptions]) -> Inspection:
     """Inspect a ``.tflite`` file. Nothing is written.
 
-    Each of LiteRT's runtimes loads it in a process of its own, and it is encoded and decoded in memory for the
-    estimates.
+    Each target's runtimes load it, and it is encoded and decoded in memory for the estimates.
 
     Args:
         file: the file.
-        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
         progress: receives stages.
+        **settings: see below.
 
     Raises:
         FlatbufferError: it cannot be read or is damaged.
-        SettingsError: a shape does not fit.
+        SettingsError: a setting is unknown, or a shape does not fit.
     """
+    input_shapes = InspectSettings(**settings).input_shapes
     path, progress = Path(file), progress or Silent()
     model = serde.read(path)
     file_bytes = path.stat().st_size
@@ -72,17 +62,15 @@ def inspect(
     with progress.stage("read constants"):
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
+    about = InspectedFile(path, model, file_bytes - archive_bytes, input_shapes)
     with progress.stage("load in each runtime"):
-        answers = _litert_answers(path, input_shapes)
-        of_micro, micro_has_a_file = _micro_answers(path, model)
-        answers.append(of_micro)
+        loaded = {name: answer for name in TARGETS if (answer := backend(name).inspect(about)) is not None}
     with progress.stage("estimate sizes"):
-        estimates = {
-            "dense": _dense_bytes(path),
-            target.NAME: _bytes_for_litert(path, file_bytes - archive_bytes, refused=answers[0].loads is False),
-        }
-        if micro_has_a_file:
-            estimates[micro_target.NAME] = _bytes_for_micro(path)
+        estimates = {DENSE: _dense_bytes(path)}
+        for name, answer in loaded.items():
+            encoded_bytes = backend(name).encoded_bytes(about, answer)
+            if encoded_bytes is not None:
+                estimates[name] = encoded_bytes
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -91,7 +79,9 @@ def inspect(
         constants=constants,
         totals=_totals(constants),
         operators=dict(sorted(operators.items())),
-        runtimes=answers,
+        runtimes=[
+            answer.model_copy(update={"target": name}) for name, found in loaded.items() for answer in found.answers
+        ],
         estimates=[
             Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
@@ -110,7 +100,7 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 result = decoded[index]
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
-                layout = f"DECODE, {micro_target.WORDS[result.codec]}"
+                layout = f"DECODE, {CODECS[result.codec].words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
                 layout = layout_of(graph, index).in_words()
@@ -173,77 +163,7 @@ def _totals(constants: list[Constant]) -> Totals:
     )
 
 
-def _litert_answers(path: Path, given: Shapes | None) -> list[RuntimeAnswer]:
-    shapes = None
-    try:
-        shapes = needed(path, given)
-    except InputShapeError as error:
-        names = [runtime.NAMES[kernels] for kernels in runtime.ALL_KERNELS]
-        return [RuntimeAnswer(name=name, loads=None, reason=str(error)) for name in names]
-    except ExecutionError:
-        pass  # of the refusal below, each runtime gives its own reason
-    with ThreadPoolExecutor() as pool:  # each waits for a process of its own
-        refusals = list(pool.map(lambda kernels: runtime.refusal(path, kernels, shapes), runtime.ALL_KERNELS))
-    return [
-        RuntimeAnswer(name=runtime.NAMES[kernels], loads=refusal is None, reason=refusal)
-        for kernels, refusal in zip(runtime.ALL_KERNELS, refusals, strict=True)
-    ]
-
-
-def _micro_answers(path: Path, model: Any) -> tuple[RuntimeAnswer, bool]:
-    """What TensorFlow Lite Micro says of a file, and whether ``encode``, which starts from its dense form, has one."""
-    if not is_sparse(model):
-        answer = _micro_answer(path, model, path)
-        return answer, answer.loads is not False
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        dense = Path(folder) / "dense.tflite"
-        decode_file(path, dense)
-        has_a_file = _micro_answer(dense, serde.read(dense), dense).loads is not False
-        return _micro_answer(path, model, dense), has_a_file
-
-
-def _micro_answer(path: Path, model: Any, dense: Path) -> RuntimeAnswer:
-    count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
-    if count:
-        things = "constant" if count == 1 else "constants"
-        reason = f"not for it: it would compute garbage, as it ignores the sparse format of {count} {things}"
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"{reason}; decode the file first")
-    missing = micro_code.unsupported(model)
-    if missing:
-        told = "; nor ".join(map(str, micro_refusals.missing(model, missing)))
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {told}")
-    refusal = announced_shapes.refusal(dense)
-    if refusal is not None:
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
-    if not micro.is_available():
-        return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
-    try:
-        arena = micro.arena(path, seconds_per_run=_SECONDS_IN_MICRO)
-    except ExecutionError as error:
-        return RuntimeAnswer(name=micro.NAME, loads=False, reason=str(error))
-    graph = next(graphs(model))
-    tensors = [graph.tensor(index) for index in indices(graph.subgraph.inputs)]
-    fixed = [shape_of(tensor) for tensor in tensors if any(size < 0 for size in signature_of(tensor)[1:])]
-    words = f", with the sizes that the file announces for open ones: {', '.join(map(str, fixed))}" if fixed else ""
-    return RuntimeAnswer(name=micro.NAME, loads=True, reason=f"in an arena of {arena:,} bytes{words}")
-
-
 def _dense_bytes(path: Path) -> int:
     model = serde.read(path)
     decode_model(model)
-    return len(serde.serialize(model))
-
-
-def _bytes_for_litert(path: Path, model_bytes: int, *, refused: bool) -> int:
-    model = serde.read(path)
-    keeps = not refused or not is_sparse(model)  # as `encode`: what is sparse and refused becomes dense
-    encode_model(model, target.answer, keep_refused=keeps)
-    encoded = len(serde.serialize(model))
-    return min(encoded, model_bytes) if keeps else encoded
-
-
-def _bytes_for_micro(path: Path) -> int:
-    model = serde.read(path)
-    decode_model(model)
-    encode_model(model, micro_target.Micro(least_saving_bytes=TargetSettings().micro_min_saving), keep_refused=False)
     return len(serde.serialize(model))

@@ -4,60 +4,50 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Step, Timed, ignore_steps
-from tflite_sparse.errors import DataError, ModelError, OutputError
+from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.commands.prunable import fingerprints, load, planner_of
+from tflite_sparse.commands.scan import scan_kernels
+from tflite_sparse.errors import ModelError, OutputError
 from tflite_sparse.pruning import (
     allocation,
     checkpoint,
     left_dense,
     masks,
-    recipe,
-    repeatable,
-    sensitivity,
     training,
 )
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
-from tflite_sparse.pruning.plan import Planner, Span, of_settings
-from tflite_sparse.pruning.strip import strip
-from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.pruning.plan import Planner, Span
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
-from tflite_sparse.report.text.sensitivity import Scan
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.prune import OutputScores, PrunedKernel, PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.scoring import scorer as scoring
-from tflite_sparse.settings import PruneSettings
-from tflite_sparse.sources import dataset, keras_model
-from tflite_sparse.sources.arrays import checksum, columns
-from tflite_sparse.sources.arrays import count as count_samples
+from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.sources.named_arrays import Signature
-from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
-
-_ANY_SPARSITY = 0.5  # a scan masks to its own
 
 
+@takes(PruneSettings, PruneOptions)
 def prune(
-    model: str | os.PathLike[str],
+    model: AnyPath,
     data: Any,
-    output: str | os.PathLike[str],
+    output: AnyPath,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[PruneOptions],
 ) -> PruneReport:
     """Train a Keras model while its kernels become sparse, after Zhu and Gupta (2017), and write it.
 
@@ -70,7 +60,7 @@ def prune(
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the report only.
         output: the ``.keras`` file to write, all or nothing.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.PruneSettings`.
+        **settings: see below.
 
     Raises:
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
@@ -78,121 +68,6 @@ def prune(
     """
     run = _Prune(PruneSettings(**settings), Timed(progress or Silent()), Path(output))
     return run.run(Path(model), data)
-
-
-def scan(
-    model: str | os.PathLike[str],
-    data: Any,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> Scan:
-    """Mask one kernel at a time and evaluate on held-out training samples. Nothing is trained.
-
-    Args:
-        model: as for :func:`prune`.
-        data: as for :func:`prune`; the test part is not touched.
-        output: a name ``NAME.keras``: the result is written as ``NAME.scan.json`` and ``NAME.scan.svg``. None: nothing
-            is written.
-        progress: receives stages and notes.
-        **settings: of :class:`tflite_sparse.settings.PruneSettings`, ``block``, ``recipe``, ``seed``, ``batch_size``,
-            ``custom_objects`` and ``builder`` matter.
-
-    Raises:
-        InputError: model, data or settings cannot be used.
-    """
-    checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
-    run = _Prune(checked, Timed(progress or Silent()), Path(output or "unused.keras"))
-    if output is not None:
-        temporary_name_beside(run.output).unlink()  # find out before the work whether the result can be written
-    source, samples, _ = load(Path(model), data, run.settings, run.progress)
-    found = run.scan(source, samples, run.planner(), sensitivity.SPARSITIES)
-    if output is not None:
-        write_bytes(run.output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
-        with tempfile.TemporaryDirectory(dir=run.output.parent, prefix=f".{run.output.name}.") as folder:
-            drawing = Path(folder) / "scan.svg"
-            plots.sensitivity(found, drawing)
-            publish(drawing, run.output.with_suffix(".scan.svg"))
-    return found
-
-
-def scan_kernels(
-    source: KerasSource,
-    samples: Dataset,
-    kernels: Mapping[Kernel, Structure],
-    sparsities: Sequence[float],
-    seed: int,
-    progress: Timed,
-    stage: str = "scan",
-) -> Scan:
-    """Mask one kernel at a time and evaluate on held-out training samples; the test part is not touched.
-
-    Args:
-        source: the model; it is compiled here, and has its weights back at the end.
-        samples: with labels.
-        kernels: those that are masked, each with the shape of its masks.
-        sparsities: of the masks.
-        seed: of the choice of held-out samples.
-        progress: receives stages and notes.
-        stage: how it is called.
-    """
-    _, _, x, y = sensitivity.held_out(samples, seed=seed)
-    assert y is not None  # samples_for() asks for labels
-    masked = list(kernels)
-    count = sensitivity.estimated_evaluations(masked, sparsities)
-    progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
-    with progress.stage(stage) as on_step:
-        training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-        evaluate = masked_score.evaluator(source, x, y)
-        shapes = list(kernels.values())
-        return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
-
-
-def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
-    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
-
-    Args:
-        path: as for :func:`prune`.
-        data: as for :func:`prune`.
-        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
-        progress: receives stages and notes.
-
-    Raises:
-        InputError: model or data cannot be used for training.
-    """
-    with progress.stage("load") as on_step:
-        source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        samples = samples_for(source, data, settings.seed, on_step)
-        if samples.is_cut:
-            progress.note(f"data: {samples.name}; it does not tell how many there are")
-        return source, samples, applied
-
-
-def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
-    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
-
-    Raises:
-        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
-    """
-    check_finite(opened)
-    source, applied = strip(opened)
-    if not isinstance(source, KerasSource):
-        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
-    with repeatable.seedable_layers(source.keras):
-        return source.copied(), applied
-
-
-def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
-    """Labelled data, fitted to a model that is to be trained on them.
-
-    Raises:
-        DataError: they do not fit or have no labels.
-    """
-    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
-    if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: prune needs some (y). --data takes {dataset.FORMS}.")
-    return samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +104,7 @@ class _Prune:
         self.started_from = fingerprints(source, samples)
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
-        planner = self.planner()
+        planner = planner_of(self.settings)
         span = self._span(samples)
         kernels = source.kernels()
         planned = planner(kernels, span)  # what does not fit is told before the work
@@ -250,24 +125,14 @@ class _Prune:
         self._deliver(source, report)
         return report
 
-    def scan(self, source: KerasSource, samples: Dataset, planner: Planner, sparsities: Sequence[float]) -> Scan:
-        """Mask one kernel of the plan at a time; the test part is not touched."""
-        plan = planner(source.kernels(), self._span(samples))
-        shapes = {each.kernel: each.structure for each in plan.kernels}
-        return scan_kernels(source, samples, shapes, sparsities, self.settings.seed, self.progress)
-
-    def planner(self) -> Planner:
-        """What becomes of which kernel, by the recipe if there is one."""
-        if self.settings.recipe is None:
-            return of_settings(self.settings)
-        return recipe.planner(recipe.find(self.settings.recipe), self.settings)
-
     def _allocated(self, source: KerasSource, samples: Dataset, planner: Planner) -> Planner:
         """The same kernels, the sparsity over all of them spread so that the least is lost."""
         plan = planner(source.kernels(), self._span(samples))
         allocation.check(plan)
         total = sum(each.schedule.final * each.kernel.size for each in plan.kernels) / plan.weights
-        found = self.scan(source, samples, planner, allocation.ALLOCATION_SPARSITIES)
+        shapes = {each.kernel: each.structure for each in plan.kernels}
+        seed = self.settings.seed
+        found = scan_kernels(source, samples, shapes, allocation.ALLOCATION_SPARSITIES, seed, self.progress)
         spread = allocation.allocate(found, total)
         self.progress.note(
             f"allocation: the loss is predicted to rise by {spread.loss:.3g}, uniform by {spread.uniform_loss:.3g}"
@@ -294,7 +159,7 @@ class _Prune:
         def save(epoch: int, loss: float) -> None:
             if not math.isfinite(loss):
                 raise ModelError(
-                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower --learning-rate. "
+                    f"{source.name}: the loss became NaN in epoch {epoch}; try a lower `learning_rate`. "
                     f"The state before it is in {path}."
                 )
             checkpoint.write(self._state(model, pruning, epoch), path)
@@ -385,7 +250,7 @@ class _Prune:
             return checkpoint.read(path)
         if path.exists():
             raise OutputError(
-                f"{path} is the state of an interrupted run: go on with --resume, or delete it to start again."
+                f"{path} is the state of an interrupted run: go on with `resume=True`, or delete it to start again."
             )
         return None
 
@@ -406,10 +271,3 @@ class _Prune:
             publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)
         checkpoint.path_beside(self.output).unlink(missing_ok=True)
-
-
-def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
-    """Model and training data in short: a run that goes on with others ends as neither would."""
-    weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
-    data = [*columns(samples.x_train), *columns(samples.y_train)]
-    return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}

@@ -15,12 +15,13 @@ from tflite_sparse.report.page import sweep as sweep_page
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.fit import FitReport
 from tflite_sparse.results.sweep import SweepReport
+from tflite_sparse.settings import AnyPath
 from tflite_sparse.stages.deliver import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON, SWEEP_POINTS
 
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 
 
-def rebuild(folder: Path) -> Path:
+def rebuild_report(folder: AnyPath) -> Path:
     """Write ``report.html`` into the output folder of an export, a fit or a sweep; return its path.
 
     All that it shows is in ``report.json``, ``fit.json`` or ``sweep.json``, but for the pictures of masks, which are
@@ -30,9 +31,10 @@ def rebuild(folder: Path) -> Path:
         OutputError: there is no report, it is none of this version, or the page cannot be written.
         FlatbufferError: the sparse file is damaged.
     """
+    folder = Path(folder)
     of_sweep = folder / SWEEP_JSON
     if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
-        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with sweep --resume.")
+        raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with `resume=True` of sweep.")
     if of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
         text = sweep_page.render(_read(of_sweep, SweepReport))
     else:

@@ -1,1 +1,1 @@
-"""From a SavedModel to a dense ``.tflite``, in a child process."""
+"""Convert a SavedModel to a dense ``.tflite`` in a child process."""

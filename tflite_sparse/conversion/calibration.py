@@ -1,4 +1,4 @@
-"""Ranges of activations, chosen from all the values that were seen and not from the two outermost alone."""
+"""Choose the ranges of activations from all their values instead of the smallest and largest alone."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 KEPT_SHARE = 0.9999
 """Share of the values that ``percentile`` keeps within the range. Wu et al. (2020, "Integer quantization for deep
-learning inference") compare 99.9 to 99.9999 %; which is best differs from network to network. This one is between."""
+learning inference") compare 99.9 to 99.9999 %; the best differs between networks. This one is in the middle."""
 
 _LEVELS = 256
 _DROPPED_BITS = 16  # of the 23 of a float32's mantissa: bins within 1/128 of their value
 _BINS = 1 << (32 - _DROPPED_BITS)
 _SIGN = _BINS // 2
 _CANDIDATES = 128
-_FINEST = 2.0**-6  # the least share of an end that is tried: four levels of min-max
+_FINEST = 2.0**-6  # the smallest range tried, as a share of min-max: four of its levels
 
 Range = tuple[float, float]
 
 
 class Histogram:
-    """Counts of the values of one tensor, in bins as wide as they are large: within 1/128 of their value.
+    """Counts of the values of one tensor, in bins of relative width 1/128.
 
-    A bin is the upper half of a float32: sign, exponent and 7 bits of the mantissa. So it needs no range beforehand,
-    its 512 kB are the same for any number of values, and the order of these does not matter.
+    A bin is the upper half of a float32: sign, exponent and 7 bits of the mantissa. So it needs no range in advance,
+    takes 512 kB for any number of values, and does not depend on their order.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Histogram:
         self.most = -np.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Count ``values`` (any shape, float); those that are not finite are left out."""
+        """Count the finite values among ``values`` (any shape, float)."""
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)
         flat = flat[np.isfinite(flat)]
         if flat.size:
@@ -47,7 +47,7 @@ class Histogram:
         return self.least > self.most
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """The middles of the bins that hold values, rising, and how many each holds."""
+        """Return the middles of the bins that hold values, ascending, and the counts in them."""
         order = np.concatenate([np.arange(_BINS - 1, _SIGN - 1, -1), np.arange(_SIGN)])
         held = order[self._counts[order] > 0].astype(np.uint32)
         middle = ((held << _DROPPED_BITS) | (1 << (_DROPPED_BITS - 1))).view(np.float32).astype(np.float64)
@@ -56,9 +56,9 @@ class Histogram:
 
 
 def percentile_range(histogram: Histogram, kept: float = KEPT_SHARE) -> Range:
-    """The range that leaves out at most ``(1 - kept) / 2`` of the values at either end, and includes zero.
+    """Return the range that leaves out at most ``(1 - kept) / 2`` of the values at either end, and includes zero.
 
-    Fewer than ``2 / (1 - kept)`` values, 20,000, are too few to leave any out: then it is that of min-max.
+    Of fewer than ``2 / (1 - kept)`` (20,000) values none is left out: the range is that of min-max.
     """
     values, counts = histogram.bins()
     beyond = (1 - kept) / 2 * counts.sum()
@@ -68,11 +68,11 @@ def percentile_range(histogram: Histogram, kept: float = KEPT_SHARE) -> Range:
 
 
 def mse_range(histogram: Histogram) -> Range:
-    """The range whose 256 levels have the least mean squared error over all values; it includes zero.
+    """Return the range, including zero, whose 256 levels have the least mean squared error over all values.
 
-    What is clipped errs by its distance from the range; what is nearer to zero than half a step by itself; the rest by
-    ``step**2 / 12``, the variance of a rounding (Banner et al., 2019, "Post training 4-bit quantization", section 3).
-    Both ends are tried together, from the outermost value down to 1/64 of it in 128 steps of equal ratio.
+    A clipped value errs by its distance from the range, one nearer to zero than half a step by itself, and any other by
+    a variance of ``step**2 / 12`` (Banner et al., 2019, "Post training 4-bit quantization", section 3). Both ends are
+    scaled together, from the outermost values down to 1/64 of them in 128 steps of equal ratio.
     """
     values, counts = histogram.bins()
     least, most = _with_zero(histogram.least, histogram.most)
@@ -90,17 +90,17 @@ def mse_range(histogram: Histogram) -> Range:
 
 
 RANGES: Mapping[str, Callable[[Histogram], Range]] = {"percentile": percentile_range, "mse": mse_range}
-"""By the names of :data:`tflite_sparse.settings.Calibration`; ``min-max`` is what the converter does itself."""
+"""By the names of :data:`tflite_sparse.settings.Calibration`; the converter computes ``min-max`` itself."""
 
 
 def _clipping(values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each end, the squared distances of the values beyond it, added up, and how many these are."""
+    """Return for each end the sum of the squared distances of the values beyond it, and their number."""
     errors = [float(np.sum(counts * np.maximum(values - end, 0.0) ** 2)) for end in ends]
     return np.array(errors), np.array([int(counts[values > end].sum()) for end in ends])
 
 
 def _near_zero(values: np.ndarray, counts: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each limit, the squares of the values below it in magnitude, added up, and how many these are."""
+    """Return for each limit the sum of the squares of the values below it in magnitude, and their number."""
     order = np.argsort(np.abs(values))
     places = np.searchsorted(np.abs(values)[order], limits)
     sorted_counts = counts[order]

@@ -1,4 +1,4 @@
-"""TensorFlow's converter, in a process of its own: a model that crashes it must not take the caller along."""
+"""Run TensorFlow's converter in a child process, so that its crashes do not end the caller."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """What the converter calibrates with and how, types of inputs, outputs and activations, and what stays float.
+    """Options of quantisation: calibration, types of inputs, outputs and activations, and what stays float.
 
-    As it is: nothing is quantised.
+    The default quantises nothing.
     """
 
     samples: Arrays | None = None
@@ -44,7 +44,7 @@ class _Quantisation:
 
     @property
     def is_any(self) -> bool:
-        """Whether the converter is to quantise."""
+        """Whether the converter quantises."""
         return self.samples is not None
 
 
@@ -58,21 +58,21 @@ def to_float32(
     fixed_batch: bool = False,
     fixed_sizes: bool = False,
 ) -> bytes:
-    """The dense float32 ``.tflite`` of a model.
+    """Convert a model to a dense float32 ``.tflite``.
 
     Args:
-        model: what to convert.
+        model: to convert.
         recurrent: how recurrent layers are written.
-        like: samples ``(n, *input shape)``, of several inputs by their names; where sizes are fixed, or recurrent
-            layers are written step by step, they tell sizes that the model leaves open.
+        like: samples ``(n, *input shape)``, of several inputs by name. They set sizes that the model leaves open, if
+            sizes are fixed or recurrent layers unrolled.
         as_int8: write recurrent layers as :func:`to_int8` does, so that both files have the same operators.
         named: name operators after their layers, as :func:`to_int8` does where layers stay float32.
-        fixed_batch: whether inputs take one sample and no other number.
-        fixed_sizes: whether inputs leave no size open.
+        fixed_batch: whether inputs take exactly one sample.
+        fixed_sizes: whether no input size stays open.
 
     Raises:
         ConversionError: the converter refused the model or crashed.
-        ModelError: sizes must be fixed, and neither the model nor ``like`` tells one.
+        ModelError: sizes must be fixed, and neither the model nor ``like`` sets them.
     """
     traced = traces(model, like, recurrent, int8=as_int8, fixed_batch=fixed_batch, fixed_sizes=fixed_sizes)
     forms = [replace(form, named=named) for form in traced]
@@ -94,22 +94,21 @@ def to_int8(
     fixed_sizes: bool = False,
     on_step: Step = ignore_steps,
 ) -> bytes:
-    """The dense ``.tflite`` with int8 weights (zero point 0) and integer activations.
+    """Convert a model to a dense ``.tflite`` with int8 weights (zero point 0) and integer activations.
 
     Args:
-        model: what to convert.
-        samples: ``(n, *input shape)``, the data that the ranges of activations are taken from; of several
-            inputs by their names.
-        io: the type of inputs and outputs: float32 or that of the activations.
-        input_io: of inputs, if it is another one.
+        model: to convert.
+        samples: ``(n, *input shape)``, of several inputs by name; they set the ranges of activations.
+        io: type of inputs and outputs: float32 or that of the activations.
+        input_io: type of inputs, if it differs.
         activations: ``"int8"``, or ``"int16"`` (16x8: biases are int64).
-        calibration: how ranges are chosen; of int16 activations only ``"min-max"``.
+        calibration: how ranges are chosen; int16 activations allow only ``"min-max"``.
         dense_scales: whether FULLY_CONNECTED kernels have a scale for each output, or one; convolutions have several.
-        float_layers: of int8 activations, the layers whose operators stay float32, by the rule that says so.
+        float_layers: layers whose operators stay float32, by the rule that names them; int8 activations only.
         recurrent: how recurrent layers are written.
-        fixed_batch: whether inputs take one sample and no other number.
-        fixed_sizes: whether inputs leave no size open: what the model leaves open is as in ``samples``.
-        on_step: told (samples seen, samples in all); what is not min-max sees each sample twice.
+        fixed_batch: whether inputs take exactly one sample.
+        fixed_sizes: whether no input size stays open; open sizes of the model are set by ``samples``.
+        on_step: receives (samples seen, all samples); except for min-max each sample is seen twice.
 
     Raises:
         ConversionError: an operator has no int8 kernel, or the converter refused the model or crashed.
@@ -124,9 +123,9 @@ def to_int8(
 
 
 def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation, on_step: Step) -> bytes:
-    """The file of the first form that the converter takes.
+    """Return the file of the first form that the converter accepts.
 
-    Where it takes none, the first one's error tells most, or of sizes that are open in one form the last one's.
+    If it accepts none, raise the error of the first form, or, if one form has open sizes, that of the last.
     """
     errors = []
     for form in forms:
@@ -174,7 +173,7 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
 
 def _refusal_message(model: SourceModel, trace: Trace, error: BaseException, quantising: bool) -> str:
     kinds = model.layer_kinds()
-    if "TensorListReserve" in str(error):  # what a loop over time steps leaves when the batch is free
+    if "TensorListReserve" in str(error):  # left by a loop over time steps with an open batch
         layer = next((kind for kind in kinds if kind in _RECURRENT), "a loop")
         return (
             f"{model.name} cannot be converted: {layer} keeps a free batch in its loop. Export from the Keras model "
@@ -194,16 +193,16 @@ def _death_message(model: SourceModel, death: child.ChildDiedError, quantising: 
 
 
 def _cure(kinds: Counter[str], quantising: bool) -> str:
-    """What to try, by what the model is made of."""
+    """Return what to try, given the layers of the model."""
     recurrent = [kind for kind in kinds if kind in _RECURRENT]
     if recurrent and quantising:
         return (
             f"{recurrent[0]} is a loop over many time steps, which cannot be calibrated. Shorten the sequences to "
-            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (--recurrent unroll) or as one time step "
-            "(--recurrent step), both from a Keras model and no SavedModel, or leave --int8 out."
+            f"{MOST_UNROLLED_STEPS} steps or fewer, write it step by step (`recurrent='unroll'`) or as one time step "
+            "(`recurrent='step'`), both from a Keras model and no SavedModel, or leave `int8` out."
         )
     if recurrent:
-        return f"{recurrent[0]}: give the model a fixed number of time steps and try --recurrent unroll."
+        return f"{recurrent[0]}: give the model a fixed number of time steps and try `recurrent='unroll'`."
     if quantising:
-        return "Try without --int8 to see whether quantisation is the cause; if so, an operator has no int8 kernel."
+        return "Try without `int8` to see whether quantisation is the cause; if so, an operator has no int8 kernel."
     return "Try a smaller part of the model to find the layer."

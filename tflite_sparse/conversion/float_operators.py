@@ -1,8 +1,8 @@
-"""Which operators of a float file belong to layers that stay float32: by the names of the tensors that they write.
+"""Find the operators of a float file that belong to layers that stay float32, by the names of their outputs.
 
-The converter names an operator after the nodes of the graph that it was made of, and its outputs like it:
-``net/act/Relu;net/conv/convolution1``. The quantiser knows an operator by that name. Outputs of the model are named
-otherwise, so for these the graph is asked which node computes them.
+The converter names an operator and its outputs after the graph nodes it was made of:
+``net/act/Relu;net/conv/convolution1``. The quantiser knows an operator by that name. Outputs of the model have other
+names; for these the graph tells which node computes them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SIGNATURE = "serving_default"
 
 FloatLayers = Mapping[str, Sequence[str]]
-"""Paths of layers by the place of the rule that names them: ``{"recipe.toml, rule 1": ["net/norm"]}``."""
+"""Paths of layers by the rule that names them: ``{"recipe.toml, rule 1": ["net/norm"]}``."""
 
 
 def names_in(model: Any, folder: str, float_layers: FloatLayers) -> set[str]:
-    """The names by which the quantiser knows the operators of these layers.
+    """Return the names by which the quantiser knows the operators of these layers.
 
     Args:
         model: the float file, as an object of the schema.
         folder: the SavedModel that it was made from.
-        float_layers: the layers. An operator that several layers were joined into is of all of them.
+        float_layers: the layers. An operator that fuses several layers belongs to all of them.
 
     Raises:
         SettingsError: all layers of a rule leave no operator of their own.
@@ -54,7 +54,7 @@ def names_in(model: Any, folder: str, float_layers: FloatLayers) -> set[str]:
 
 
 def _output_nodes(folder: Path, model: Any) -> Iterator[tuple[int, str]]:
-    """For each output tensor of the file, the node of the SavedModel that computes it."""
+    """Yield for each output tensor of the file the node of the SavedModel that computes it."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     (graph, *_) = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs
@@ -66,7 +66,7 @@ def _output_nodes(folder: Path, model: Any) -> Iterator[tuple[int, str]]:
 
 
 def _computing(tensor: str, nodes: Mapping[str, Any], library: Mapping[str, Any]) -> str:
-    """The node that computes ``tensor``, ``node:output:0`` or ``node:0``, through identities and calls."""
+    """Return the node that computes ``tensor``, ``node:output:0`` or ``node:0``, following identities and calls."""
     name, *place = tensor.split(":")
     node = nodes.get(name)
     if node is None:  # an argument of the function

@@ -1,4 +1,4 @@
-"""Which layer an operator of a file is of, by the names of its tensors."""
+"""Find the layer that an operator of a file belongs to, by the names of its tensors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _NUMBER = re.compile(r"_\d+$")
 
 
 def layer_of(tensors: Iterable[str], layers: Sequence[Layer]) -> Layer | None:
-    """The layer of the first tensor whose name lies under the path of one; None if none does.
+    """Return the layer of the first tensor whose name lies under the path of a layer; None if there is none.
 
-    The converter names a tensor after the nodes that it was made of, ``net/conv/Relu;net/conv/Add``, and Keras 3 puts
-    a number behind each scope that it enters again, ``net_1/conv_1/Relu``: behind all of them or behind none.
+    The converter names a tensor after the nodes it was made of, ``net/conv/Relu;net/conv/Add``. Keras 3 numbers each
+    scope that it enters again, ``net_1/conv_1/Relu``: all scopes of a name or none.
 
     Args:
         tensors: their names.

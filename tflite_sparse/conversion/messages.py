@@ -1,4 +1,4 @@
-"""What TensorFlow and its converter say when they fail, in the words that tell most."""
+"""Shorten the error messages of TensorFlow and its converter to their cause."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SAYS_NO_MORE = "failed while converting"
 
 
 def in_short(error: BaseException) -> str:
-    """The message on one line of at most 300 characters and three dots, the sentence that names an operator first.
+    """Return the message on one line of at most 300 characters and three dots, a sentence naming an operator first.
 
-    AutoGraph's traceback comes before the cause and would hide it, as would MLIR's locations, one for every call that
-    leads to an operator.
+    AutoGraph's traceback and MLIR's locations (one for each call that leads to an operator) precede the cause and are
+    dropped.
     """
     text = without_colours(str(error))
     found = list(dict.fromkeys(_errors_of_mlir(text)))
@@ -40,7 +40,7 @@ def _without_frames(text: str) -> str:
 
 
 def _errors_of_mlir(text: str) -> Iterator[str]:
-    """The sentences of ``error: loc(callsite(fused["Kind:", "path/of/operator@function"] at ...)): sentence``."""
+    """Yield the sentences of ``error: loc(callsite(fused["Kind:", "path/of/operator@function"] at ...)): sentence``."""
     for start in (match.end() for match in re.finditer(r"error: (?=loc\()", text)):
         end = _closing(text, start + len("loc"))
         sentence = text[end:].partition("\n")[0].strip(": ")
@@ -49,7 +49,7 @@ def _errors_of_mlir(text: str) -> Iterator[str]:
 
 
 def _closing(text: str, start: int) -> int:
-    """The place behind the bracket that closes the one at ``start``; the end of the text if none does."""
+    """Return the index after the bracket that closes the one at ``start``, or the end of the text."""
     depth = 0
     for place, character in enumerate(text[start:], start):
         depth += (character == "(") - (character == ")")

@@ -1,4 +1,4 @@
-"""Inputs of any height and width, or of any length, which not every layer can be traced with."""
+"""Describe inputs of open size (height and width, length), which some layers cannot be traced with."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _EXAMPLE = 224
 
 
 def are_in(shape: Sequence[int | None]) -> bool:
-    """Whether a shape leaves more than the batch open."""
+    """Return whether a shape leaves more than the batch open."""
     return None in shape[1:]
 
 
 def cure(model: SourceModel, trace: Trace) -> str | None:
-    """What to fix where a model was traced with open sizes; None: it was not."""
+    """Return advice on fixing sizes if a model was traced with open ones; else None."""
     for spec in model.inputs():
         if are_in(trace.shapes.get(spec.name, spec.shape)):
             shape = ", ".join(str(_EXAMPLE if size is None else size) for size in spec.shape[1:])
             return (
-                f"Its input {spec.name!r} is of any {in_words(spec)}: give --data, whose sizes are taken, or fix "
+                f"Its input {spec.name!r} is of any {in_words(spec)}: give `data`, whose sizes are taken, or fix "
                 f"{'it' if spec.shape[1:].count(None) == 1 else 'them'}: "
                 f"keras.Input(({shape}{',' if len(spec.shape) == 2 else ''}))."
             )
@@ -30,7 +30,7 @@ def cure(model: SourceModel, trace: Trace) -> str | None:
 
 
 def fixed_in(model: SourceModel, file: Any) -> str | None:
-    """What is to be told where a model leaves sizes open and the file made of it, parsed, does not; else None."""
+    """Return a note if a model leaves sizes open and the parsed file made of it does not; else None."""
     graph = file.subgraphs[0]
     tensors = [graph.tensors[index] for index in graph.inputs]
     if any(tensor.shapeSignature is not None and -1 in tensor.shapeSignature[1:] for tensor in tensors):
@@ -45,7 +45,7 @@ def fixed_in(model: SourceModel, file: Any) -> str | None:
 
 
 def in_words(spec: InputSpec) -> str:
-    """``height and width`` of an image, and so on; other axes by their numbers, from 0, the batch."""
+    """Return the open axes in words: ``height and width`` of an image, others by index, 0 being the batch."""
     names = (None, *_AXES.get(len(spec.shape), ()), "number of channels")
     named = len(names) == len(spec.shape)
     found = [

@@ -1,4 +1,4 @@
-"""What int8 inputs round away: numbers of tokens, the value that masks a step, values outside the calibrated range."""
+"""Find int8 inputs that lose information: token numbers, mask values, values outside of the calibrated range."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, qua
 from tflite_sparse.sources.arrays import Arrays
 
 _COMPARISONS = ("EQUAL", "NOT_EQUAL")
-_FAR = 0.05  # outside the range by more than this share of it: a clipped outlier of that size changes little
+_FAR = 0.05  # distance from the range, as a share of it; clipping smaller outliers changes little
 _NOTABLE_SHARE = 0.01  # of the samples
 
 
 def rounded(model: Any) -> dict[str, str]:
-    """The quantised inputs of a file whose exact values matter, each with the reason in words.
+    """Return the quantised inputs of a file whose exact values matter, each with the reason in words.
 
-    Keras's Embedding casts a float input to integers, and Masking compares it with a value. After quantisation a number
-    of a token may be another one, and padding no longer equals the value (0 does, which every scale holds exactly).
+    Keras's Embedding casts a float input to integers, and Masking compares it with a value. Quantisation can change a
+    token number, and padding no longer equals the mask value unless that is 0, which every scale holds exactly.
     """
     graph = next(graphs(model))
     uses = graph.uses()
@@ -38,7 +38,7 @@ def rounded(model: Any) -> dict[str, str]:
 
 
 def rounded_comparisons(model: Any) -> list[str]:
-    """The outputs of operators that compare quantised values with a constant other than 0 for equality."""
+    """Return the outputs of operators that compare quantised values with a constant other than 0 for equality."""
     return [
         text(graph.tensor(int(operator.outputs[0])).name)
         for graph in graphs(model)
@@ -48,22 +48,22 @@ def rounded_comparisons(model: Any) -> list[str]:
 
 
 def compares(model: Any) -> bool:
-    """Whether an operator compares values for equality, as masks of steps do."""
+    """Return whether an operator compares values for equality, as masks of steps do."""
     found = graphs(model)
     return any(graph.operator_name(operator) in _COMPARISONS for graph in found for operator in graph.operators)
 
 
 def outside(model: Any, x: Arrays) -> list[str]:
-    """A sentence for each quantised input whose range many of the samples ``x`` leave far behind.
+    """Return a sentence for each quantised input for which many of the samples ``x`` are far outside of its range.
 
-    An array alone is the first input.
+    A single array is the first input.
     """
     graph = next(graphs(model))
     names = signature.names_in(model).inputs
     sentences = []
     given = x if isinstance(x, Mapping) else {names[0]: x}
     for name, index in zip(names, indices(graph.subgraph.inputs), strict=True):
-        if name not in given:  # a state, which starts as zeros
+        if name not in given:  # a state; it starts as zeros
             continue
         samples = given[name]
         tensor = graph.tensor(index)
@@ -86,7 +86,7 @@ def outside(model: Any, x: Arrays) -> list[str]:
 
 
 def _readers(graph: Graph, uses: dict[int, list[Any]], index: int) -> Iterator[Any]:
-    """The operators that read an input, those behind a DEQUANTIZE of it included."""
+    """Yield the operators that read an input, directly or through a DEQUANTIZE."""
     for use in uses.get(index, []):
         yield use.operator
         if graph.operator_name(use.operator) == "DEQUANTIZE":
@@ -94,7 +94,7 @@ def _readers(graph: Graph, uses: dict[int, list[Any]], index: int) -> Iterator[A
 
 
 def _compares_with_other_than_zero(graph: Graph, operator: Any) -> bool:
-    """Whether an operand is quantised (or was, in front of a DEQUANTIZE) and another a constant that is not all 0."""
+    """Return whether one operand is quantised, maybe through a DEQUANTIZE, and another a constant that is not all 0."""
     is_quantised = False
     differs = False
     producers = graph.producers()

@@ -1,4 +1,4 @@
-"""Samples for a model as one time step: inputs of single steps, with the states that whole sequences lead to."""
+"""Make samples for a model as one time step: single steps with the states that whole sequences lead to."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy as np
 from tflite_sparse.sources.time_step import INPUT, State, TimeStepSource
 
 Pairs = dict[str, np.ndarray]
-"""Arrays by the names of the inputs, each ``(n, ...)``."""
+"""Arrays ``(n, ...)`` by input name."""
 
-_TANH_ENDS = {-1: -32767 / 32768, 1: 127 / 128}  # with them int8 and int16 inputs get the scale of a tanh's output
-_TRIED = 256  # inputs for a step after the end of a sequence
+_TANH_ENDS = {-1: -32767 / 32768, 1: 127 / 128}  # give int8 and int16 inputs the scale of a tanh's output
+_TRIED = 256  # inputs tried for a step after the end of a sequence
 
 
 def spread(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
-    """Steps of all parts of whole sequences, which start from zero states.
+    """Return steps from all parts of whole sequences, which start from zero states.
 
     Args:
         model: computes the states.
         sequences: ``(n, steps, ...)``.
-        count: how many steps are taken, at most; as many of each sequence, give or take one, spread over its length.
+        count: maximum number of steps; each sequence gives the same number, plus or minus one, spread over its length.
         seed: of their choice.
 
     Returns:
-        ``count`` samples or, if there are fewer, all.
+        ``count`` samples, or all if there are fewer.
     """
     return _walk(model, sequences, count, seed, None)
 
 
 def for_calibration(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int) -> Pairs:
-    """The same and, for each state, the steps that yield its smallest and largest value and those that take them.
+    """Return :func:`spread` and the steps that write or read the smallest and largest value of each state.
 
-    So the calibrator finds one range for a state as an output and as an input: the file can be fed what it yields as it
-    is. Where a value is reached at the end of a sequence, a step is made up that leads beyond no such value, if one is
-    found.
+    The calibrator then finds one range for a state as output and as input, so that the app can feed outputs back
+    unchanged. If a sequence ends with such a value, a further step is made up, provided an input is found that exceeds
+    no extreme.
     """
     extremes = _Extremes(model.states)
     common = _walk(model, sequences, count, seed, extremes)
@@ -59,7 +59,7 @@ def _walk(model: TimeStepSource, sequences: np.ndarray, count: int, seed: int, e
 
 
 def _chosen_steps(total: int, steps: int, count: int, generator: np.random.Generator) -> np.ndarray:
-    """``(total, steps)``, true where a step is taken."""
+    """Return a mask ``(total, steps)`` of the steps taken."""
     chosen = np.zeros((total, steps), bool)
     wanted = min(count, total * steps)
     for sequence in range(total):
@@ -71,9 +71,9 @@ def _chosen_steps(total: int, steps: int, count: int, generator: np.random.Gener
 
 @dataclass(slots=True)
 class _Extreme:
-    """The step that yields the smallest or largest value of a state so far, and the next one, which takes it.
+    """The step that yields the smallest or largest value of a state so far, and the next step, which reads it.
 
-    ``is_made_up``: the sequence has no next one. ``end``: of a tanh, the step with that value at its end of the range.
+    ``is_made_up``: the sequence has no next step. ``end``: of a tanh, the step with that value at its end of the range.
     """
 
     value: float
@@ -89,7 +89,7 @@ class _Extremes:
     found: dict[tuple[str, int], _Extreme] = field(default_factory=dict)
 
     def look(self, before: Pairs, after: Pairs, next_x: np.ndarray, *, is_last: bool) -> None:
-        """See whether a step of all sequences yields a value beyond those so far."""
+        """Update the extremes with one step of all sequences."""
         for state in self.states:
             for sign in (-1, 1):
                 values = sign * after[state.name]
@@ -106,7 +106,7 @@ class _Extremes:
                     self.found[state.name, sign] = _Extreme(value, step, following, is_last, end)
 
     def samples(self, model: TimeStepSource, x: np.ndarray) -> list[Pairs]:
-        """What is to be calibrated with, beside the others, whose inputs are ``x`` ``(n, ...)``."""
+        """Return the extra calibration samples; ``x`` ``(n, ...)`` are the inputs of the others."""
         found = []
         for extreme in self.found.values():
             found.append(extreme.step)
@@ -118,7 +118,7 @@ class _Extremes:
         return found
 
     def _made_up(self, model: TimeStepSource, extreme: _Extreme, x: np.ndarray) -> Pairs | None:
-        """A step after the end of a sequence that leads beyond no extreme, if any ``x`` gives one."""
+        """Return a step after the end of a sequence that exceeds no extreme; None if no ``x`` gives one."""
         tried = np.concatenate([extreme.following[INPUT], x[:_TRIED]])
         steps = {name: np.repeat(array, len(tried), axis=0) for name, array in extreme.following.items()}
         steps[INPUT] = tried

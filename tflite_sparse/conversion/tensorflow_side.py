@@ -1,4 +1,4 @@
-"""What runs in the converter's process."""
+"""Call TensorFlow's converter; this module runs in the child process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def convert_saved_model(
     float_layers: FloatLayers,
     on_step: Step,
 ) -> bytes:
-    """Convert the SavedModel in ``folder``: float32 without ``samples``, else calibrated on them and quantised.
+    """Convert the SavedModel in ``folder`` to float32, or, given ``samples``, calibrate and quantise it.
 
     Raises:
         SettingsError: the ``float_layers`` of a rule have no operators.
@@ -50,7 +50,7 @@ def convert_saved_model(
     converter._experimental_disable_per_channel_quantization_for_dense_layers = one_scale
     if calibration == "min-max" and not float_layers:
         return bytes(converter.convert())
-    # Else in two steps, which int16 activations do not allow: a float file with the outermost values, then the rest.
+    # Two steps, which int16 activations do not allow: calibrate a float file with min-max, then set other ranges.
     converter._experimental_calibrate_only = True
     calibrated = bytes(converter.convert())
     model = flatbuffer_utils.convert_bytearray_to_object(calibrated)
@@ -72,7 +72,7 @@ def convert_saved_model(
 
 
 def _ranges(content: bytes, graph: Any, samples: Iterator[Any], calibration: str) -> Mapping[int, Range]:
-    """The range of every calibrated tensor of the float file ``content``, by its index in ``graph``."""
+    """Return the range of every calibrated tensor of the float file ``content``, by its index in ``graph``."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -98,9 +98,9 @@ def _is_calibrated(tensor: Any) -> bool:
 
 
 def _batches_of_one(samples: Arrays, on_step: Step, number: int, passes: int) -> Iterator[Any]:
-    """One sample after the other, of the only input in a list, of several by their names in the signature.
+    """Yield single samples: of one input in a list, of several by their names in the signature.
 
-    ``on_step`` is told that this is pass ``number``, from 0, of so many over all samples.
+    ``on_step`` receives the progress over all ``passes``, of which this is pass ``number``, counted from 0.
     """
     total = count(samples)
     for done in range(total):

@@ -1,4 +1,4 @@
-"""In which forms a model with loops over time steps is offered to the converter, best first."""
+"""List the forms in which the converter is to try a model with loops over time steps, best first."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tflite_sparse.sources.source_model import AS_IT_IS, SourceModel, Trace
 from tflite_sparse.sources.time_step import TimeStep, TimeStepSource
 
 Recurrent = Literal["auto", "loop", "unroll", "step"]
-"""``loop``: as layers are, LSTMs of Keras 2 as one fused operator; ``unroll``: step by step; ``step``: one time step,
-with the states as inputs and outputs; ``auto``: what works."""
+"""``loop``: unchanged, LSTMs of Keras 2 as one fused operator; ``unroll``: step by step; ``step``: one time step, with
+the states as inputs and outputs; ``auto``: the first that works."""
 
 MOST_UNROLLED_STEPS = 256
-"""Up to so many steps int8 models are unrolled. A loop cannot be calibrated at all. An LSTM could be fused, but its
-int8 kernel crashes on sparse weights, was ten times less exact in a trial, and corrupts memory on one released model
+"""Maximum number of steps for unrolling int8 models. A loop cannot be calibrated. An LSTM could be fused, but its int8
+kernel crashes on sparse weights, was ten times less exact in a trial, and corrupts memory on one released model
 (LiteRT 2.3.0)."""
 
 _BYTES_OF_A_STEP = {"LSTM": 4000, "GRU": 4000, "ConvLSTM2D": 4000, "SimpleRNN": 1300}
-"""About what the operators of one step take in an int8 file, whatever their size, by the kind of the layer (2.21)."""
+"""Approximate bytes of the operators of one step in an int8 file, for any size, by kind of layer (TensorFlow 2.21)."""
 
 
 def traces(
@@ -35,18 +35,18 @@ def traces(
     fixed_batch: bool = False,
     fixed_sizes: bool = False,
 ) -> list[Trace]:
-    """The forms to try, one after the other.
+    """Return the forms to try, in order.
 
     Args:
-        model: what is to be converted.
-        like: samples of its inputs, where there are any; they tell sizes that the model leaves open.
-        recurrent: what the user wants.
+        model: to convert.
+        like: samples of its inputs, if there are any; they set sizes that the model leaves open.
+        recurrent: the user's choice.
         int8: whether activations are calibrated.
-        fixed_batch: whether inputs take one sample and no other number; where there are loops, they do so anyway.
-        fixed_sizes: whether inputs leave no size open: one sample, of the sizes of the model or of ``like``.
+        fixed_batch: whether inputs take exactly one sample; with loops they always do.
+        fixed_sizes: whether no size stays open: one sample, of the sizes of the model or of ``like``.
 
     Raises:
-        ModelError: sizes must be fixed, and neither the model nor ``like`` tells one.
+        ModelError: sizes must be fixed, and neither the model nor ``like`` sets them.
     """
     loops = model.loops()
     one_sample = Trace(fixed_shapes(model, like) if fixed_sizes else _one_sample(model))
@@ -63,7 +63,7 @@ def traces(
         return [loop]
     if recurrent == "unroll":
         return [unrolled]
-    if loops.mixed and steps <= MOST_UNROLLED_STEPS:  # a loop behind a fused LSTM reads its output wrongly (2.21)
+    if loops.mixed and steps <= MOST_UNROLLED_STEPS:  # a loop after a fused LSTM reads its output wrongly (2.21)
         return [unrolled]
     if steps > MOST_UNROLLED_STEPS:
         return [loop]
@@ -72,12 +72,12 @@ def traces(
 
 @dataclass(frozen=True, slots=True)
 class Unrolled:
-    """How an int8 file holds loops over time steps that are written out.
+    """Unrolled loops in an int8 file.
 
     Attributes:
         steps: of each sequence; the file takes no other number.
         is_open: whether the model takes any number.
-        bytes_of_steps: about what the operators of all steps take in the file.
+        bytes_of_steps: approximate bytes of the operators of all steps in the file.
     """
 
     steps: int
@@ -86,12 +86,12 @@ class Unrolled:
 
 
 def as_unrolled(model: SourceModel, like: Arrays | None, recurrent: Recurrent) -> Unrolled | None:
-    """What an int8 file with its loops written out is like; None where :func:`traces` does not begin with that form.
+    """Describe the unrolled loops of an int8 file; None if unrolling is not the first form of :func:`traces`.
 
     Args:
-        model: what is to be converted.
+        model: to convert.
         like: as in :func:`traces`.
-        recurrent: what the user wants.
+        recurrent: the user's choice.
     """
     first, *_ = traces(model, like, recurrent, int8=True)
     if not first.unrolled:
@@ -104,10 +104,10 @@ def as_unrolled(model: SourceModel, like: Arrays | None, recurrent: Recurrent) -
 
 
 def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
-    """The shape of each input by its name, without an open size: a batch of 1, what is open besides as in ``like``.
+    """Return fixed input shapes by name: a batch of 1, other open sizes as in ``like``.
 
     Raises:
-        ModelError: the model leaves a size open and there are no samples to take it from; names input and axes.
+        ModelError: the model leaves a size open and there are no samples that set it; names input and axes.
     """
     if all(None not in spec.shape[1:] for spec in model.inputs()):
         return _one_sample(model)
@@ -116,28 +116,28 @@ def fixed_shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int
     spec = next(spec for spec in model.inputs() if None in spec.shape[1:])
     raise ModelError(
         f"{model.name}: input {spec.name!r} of shape {spec.shape} leaves its {open_sizes.in_words(spec)} open, and "
-        "this target plans its memory from fixed sizes. Give --data with samples of that size, or build the model with "
+        "this target plans its memory from fixed sizes. Give `data` with samples of that size, or build the model with "
         "it."
     )
 
 
 def as_time_step(model: SourceModel, like: Arrays | None, recurrent: Recurrent, *, calibrated: bool) -> TimeStep | None:
-    """What a model is fed with as one time step, where it is converted so; else None.
+    """Describe the inputs of a model that is converted as one time step; None if it is not.
 
     Args:
-        model: what is to be converted.
+        model: to convert.
         like: as in :func:`traces`.
-        recurrent: what the user wants. ``auto``: one time step where activations are calibrated, sequences are longer
-            than what is unrolled, and the model can be written so.
-        calibrated: whether activations are.
+        recurrent: the user's choice. ``auto``: one time step if activations are calibrated, sequences are too long for
+            unrolling, and the model can be written so.
+        calibrated: whether activations are calibrated.
 
     Raises:
-        ModelError: one time step was asked for or is the best form, and the model cannot be written so.
+        ModelError: one time step is the user's choice or the best form, and the model cannot be written so.
     """
     steps = _steps(_shapes(model, like))
     if recurrent == "step":
         if not isinstance(model, KerasSource):
-            raise ModelError(f"{model.name} is a SavedModel without its Keras model: --recurrent step needs that.")
+            raise ModelError(f"{model.name} is a SavedModel without its Keras model: `recurrent='step'` needs that.")
         return _described(TimeStepSource(model), steps, "as was asked for")
     if recurrent != "auto" or not calibrated or steps <= MOST_UNROLLED_STEPS:
         return None
@@ -156,14 +156,14 @@ def _leaves_sizes_open(model: SourceModel) -> bool:
 
 
 def _sized(model: SourceModel, like: Arrays, fixed_batch: bool) -> Trace:
-    """With inputs of the sizes that the samples have, for layers that cannot be traced with open ones."""
+    """Return a trace with input sizes of the samples, for layers that cannot be traced with open ones."""
     shapes = _shapes(model, like)
     batches = {spec.name: 1 if fixed_batch else spec.shape[0] for spec in model.inputs()}
     return Trace({name: (batches[name], *shape[1:]) for name, shape in shapes.items()})
 
 
 def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | None, ...]]:
-    """Of one sample of each input, with a batch of 1; sizes that the model leaves open as in ``like``."""
+    """Return input shapes of one sample, with a batch of 1; sizes that the model leaves open as in ``like``."""
     shapes = _one_sample(model)
     if like is None:
         return shapes
@@ -172,10 +172,10 @@ def _shapes(model: SourceModel, like: Arrays | None) -> dict[str, tuple[int | No
 
 
 def _one_sample(model: SourceModel) -> dict[str, tuple[int | None, ...]]:
-    """Of each input with a batch of 1; sizes that the model leaves open stay so."""
+    """Return input shapes with a batch of 1; sizes that the model leaves open stay open."""
     return {spec.name: (1, *spec.shape[1:]) for spec in model.inputs()}
 
 
 def _steps(shapes: Mapping[str, tuple[int | None, ...]]) -> int:
-    """How many time steps the longest input has; 0: unknown."""
+    """Return the number of time steps of the longest input; 0: unknown."""
     return max((shape[1] or 0 for shape in shapes.values() if len(shape) > 1), default=0)

@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.flatbuffer.types import Model, Tensor
 from tflite_sparse.planning import encoder, planner
 
 MakeTarget = Callable[[], planner.Target]
@@ -103,7 +103,7 @@ def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[
     return Sizes(file_bytes, kernels, others)
 
 
-def _at(model: Any, constant: Constant) -> tuple[Graph, Any, np.ndarray]:
+def _at(model: Model, constant: Constant) -> tuple[Graph, Tensor, np.ndarray]:
     graph = Graph(model, model.subgraphs[constant.graph])
     values = graph.constant(constant.tensor)
     assert values is not None  # it was found as a constant of this file

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.sources.source_model import Kernel
 
 # Quantisation moves a value by half a step of 127 at most, about 1 % of the mean magnitude; more where all channels
@@ -36,7 +36,7 @@ class Constant:
         return values.transpose(self.axes).reshape(shape)
 
 
-def find(kernels: Sequence[Kernel], model: Any) -> dict[str, Constant]:
+def find(kernels: Sequence[Kernel], model: Model) -> dict[str, Constant]:
     """The constant of each kernel by its name; those that cannot be told are left out.
 
     A constant is recognised by its values: it has as many, and in one order of the axes they are the kernel's, each
@@ -66,7 +66,7 @@ def find(kernels: Sequence[Kernel], model: Any) -> dict[str, Constant]:
     return found
 
 
-def _constants(model: Any) -> Iterator[tuple[int, int, np.ndarray]]:
+def _constants(model: Model) -> Iterator[tuple[int, int, np.ndarray]]:
     for graph in graphs(model):
         for index in sorted(graph.uses()):
             values = graph.constant(index) if _holds_weights(graph, index) else None

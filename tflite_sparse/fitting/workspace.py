@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import InputError, OutputError
@@ -36,7 +35,7 @@ class Workspace:
         """
         folder = out / _FOLDER
         if folder.exists() and not resume:
-            raise OutputError(f"{folder} is what an interrupted run found: go on with --resume, or delete it.")
+            raise OutputError(f"{folder} is what an interrupted run found: go on with `resume=True`, or delete it.")
         fresh = next((path for path in (*reversed(folder.parents), folder) if not path.exists()), folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +43,7 @@ class Workspace:
             raise OutputError(f"cannot make folder {folder}: {error.strerror or error}.") from error
         return cls(folder, fresh)
 
-    def check(self, identity: dict[str, Any]) -> None:
+    def check(self, identity: dict[str, object]) -> None:
         """Remember what the run is about, or compare it with what an interrupted one was.
 
         Raises:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import Graph, indices, rewire
+from tflite_sparse.flatbuffer.types import Model, Operator, SubGraph
 
 _EMPTY_BUFFER = 0
 
 
-def one_operator_model(graph: Graph, operator: Any) -> Any:
+def one_operator_model(graph: Graph, operator: Operator) -> Model:
     """A model that consists of ``operator``: its activations are inputs and outputs, its constants are the same.
 
     Tensors that are shared with the model that it was taken from are copied; constants' values are not.
@@ -25,7 +25,8 @@ def one_operator_model(graph: Graph, operator: Any) -> Any:
     Returns:
         A ``ModelT`` whose tensors are the operator's inputs, then its outputs, each once.
     """
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
+    model: Model = schema.ModelT()
+    subgraph: SubGraph = schema.SubGraphT()
     model.version = graph.model.version
     model.operatorCodes = [copy.copy(graph.model.operatorCodes[operator.opcodeIndex])]
     model.buffers = [schema.BufferT()]

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsInt
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.flatbuffer.types import (
+    Buffer,
+    Metadata,
+    Model,
+    Operator,
+    OperatorCode,
+    QuantizationParameters,
+    SubGraph,
+    Tensor,
+)
 
 _LAST_CODE_OF_THE_OLD_FIELD = 127  # schema.fbs: PLACEHOLDER_FOR_GREATER_OP_CODES
 
-_DTYPES: dict[int, np.dtype[Any]] = {
+_DTYPES: dict[int, np.dtype] = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
     schema.TensorType.FLOAT16: np.dtype(np.float16),
     schema.TensorType.FLOAT64: np.dtype(np.float64),
@@ -43,14 +53,14 @@ _TYPE_NAMES: dict[int, str] = {code: name for name, code in vars(schema.TensorTy
 class Use:
     """One operator input that reads a tensor."""
 
-    operator: Any
+    operator: Operator
     position: int
 
 
 class Graph:
     """One subgraph of a model, with the model's operator codes and buffers at hand."""
 
-    def __init__(self, model: Any, subgraph: Any) -> None:
+    def __init__(self, model: Model, subgraph: SubGraph) -> None:
         self.model = model
         self.subgraph = subgraph
 
@@ -59,12 +69,12 @@ class Graph:
         """The place of the subgraph in the model."""
         return next(i for i, candidate in enumerate(self.model.subgraphs) if candidate is self.subgraph)
 
-    def tensor(self, index: int) -> Any:
+    def tensor(self, index: int) -> Tensor:
         """The ``TensorT`` of that index."""
         return self.subgraph.tensors[index]
 
     @property
-    def operators(self) -> list[Any]:
+    def operators(self) -> list[Operator]:
         """The operators in execution order."""
         return list(self.subgraph.operators or ())
 
@@ -77,7 +87,7 @@ class Graph:
                     found[index].append(Use(operator, position))
         return dict(found)
 
-    def producers(self) -> dict[int, Any]:
+    def producers(self) -> dict[int, Operator]:
         """For every tensor index that an operator yields, that operator."""
         return {index: operator for operator in self.operators for index in indices(operator.outputs)}
 
@@ -85,7 +95,7 @@ class Graph:
         """Whether the tensor is an output of the graph."""
         return index in indices(self.subgraph.outputs)
 
-    def operator_name(self, operator: Any) -> str:
+    def operator_name(self, operator: Operator) -> str:
         """The builtin operator's name in the schema, or the custom operator's code."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         if code.customCode is not None:
@@ -130,19 +140,19 @@ class Graph:
             raise FlatbufferError(f"the buffer of tensor {text(tensor.name)!r} ends inside a value.")
         return raw.view(dtype)
 
-    def add_tensor(self, tensor: Any) -> int:
+    def add_tensor(self, tensor: Tensor) -> int:
         """Append a tensor and return its index. A tensor without a constant shares the model's empty buffer 0."""
         self.subgraph.tensors.append(tensor)
         return len(self.subgraph.tensors) - 1
 
-    def add_constant(self, tensor: Any, values: np.ndarray) -> int:
+    def add_constant(self, tensor: Tensor, values: np.ndarray) -> int:
         """Append a tensor that holds ``values`` and return its index."""
         self.store(tensor, values)
         return self.add_tensor(tensor)
 
-    def store(self, tensor: Any, values: np.ndarray) -> None:
+    def store(self, tensor: Tensor, values: np.ndarray) -> None:
         """Give ``tensor`` a buffer of its own with ``values``; others that read its old buffer keep that."""
-        buffer = schema.BufferT()
+        buffer: Buffer = schema.BufferT()
         buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         owners = sum(int(owner.buffer) == int(tensor.buffer) for owner in _buffer_owners(self.model))
         if tensor.buffer and owners == 1:
@@ -163,38 +173,38 @@ class Graph:
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
 
-    def insert_before(self, anchor: Any, *operators: Any) -> None:
+    def insert_before(self, anchor: Operator, *operators: Operator) -> None:
         """Put operators right before ``anchor`` in execution order."""
         position = self._position(anchor)
         self.subgraph.operators[position:position] = operators
 
-    def insert_after(self, anchor: Any, *operators: Any) -> None:
+    def insert_after(self, anchor: Operator, *operators: Operator) -> None:
         """Put operators right after ``anchor`` in execution order."""
         position = self._position(anchor) + 1
         self.subgraph.operators[position:position] = operators
 
-    def remove(self, operator: Any) -> None:
+    def remove(self, operator: Operator) -> None:
         """Take an operator out of the graph; its tensors stay."""
         del self.subgraph.operators[self._position(operator)]
 
-    def _position(self, operator: Any) -> int:
+    def _position(self, operator: Operator) -> int:
         return next(i for i, candidate in enumerate(self.subgraph.operators) if candidate is operator)
 
 
-def graphs(model: Any) -> Iterator[Graph]:
+def graphs(model: Model) -> Iterator[Graph]:
     """Every subgraph of a model."""
     for subgraph in model.subgraphs or ():
         yield Graph(model, subgraph)
 
 
-def custom_operators(model: Any) -> list[str]:
+def custom_operators(model: Model) -> list[str]:
     """The codes of the custom operators that any graph of a model has, each once."""
     codes = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or ()}
     custom = [model.operatorCodes[code].customCode for code in sorted(codes)]
     return list(dict.fromkeys(text(name) for name in custom if name is not None))
 
 
-def drop_unread_buffers(model: Any) -> None:
+def drop_unread_buffers(model: Model) -> None:
     """Remove the buffers that no tensor and no metadata entry reads, and number the others in the order of these.
 
     Buffer 0 stays: the format keeps it empty, for tensors without a constant.
@@ -209,13 +219,13 @@ def drop_unread_buffers(model: Any) -> None:
     model.buffers = [model.buffers[old] for old in kept]
 
 
-def _buffer_owners(model: Any) -> list[Any]:
+def _buffer_owners(model: Model) -> list[Tensor | Metadata]:
     """Everything that names a buffer."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors or ()]
-    return tensors + list(model.metadata or ())
+    return [*tensors, *(model.metadata or ())]
 
 
-def drop_unread_operator_codes(model: Any) -> None:
+def drop_unread_operator_codes(model: Model) -> None:
     """Remove the operator codes that no operator has, and renumber the others."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
     kept = sorted({int(operator.opcodeIndex) for operator in operators})
@@ -225,10 +235,10 @@ def drop_unread_operator_codes(model: Any) -> None:
     model.operatorCodes = [model.operatorCodes[old] for old in kept]
 
 
-def drop_unread_last_tensors(model: Any) -> None:
+def drop_unread_last_tensors(model: Model) -> None:
     """Remove tensors that nothing names from the end of each graph, where no other tensor is renumbered by it."""
     for number, subgraph in enumerate(model.subgraphs):
-        lists = [subgraph.inputs, subgraph.outputs]
+        lists: list[np.ndarray | None] = [subgraph.inputs, subgraph.outputs]
         for operator in subgraph.operators or ():
             lists += [operator.inputs, operator.outputs, operator.intermediates]
         named = {index for values in lists for index in indices(values)}
@@ -238,47 +248,53 @@ def drop_unread_last_tensors(model: Any) -> None:
         del subgraph.tensors[max(named, default=-1) + 1 :]
 
 
-def builtin_code(code: Any) -> int:
+def builtin_code(code: OperatorCode) -> int:
     """The builtin operator of an operator code, in files of either age (schema.fbs: the larger of the two fields)."""
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
-def shape_of(tensor: Any) -> tuple[int, ...]:
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Shape of a tensor, () for a scalar."""
     return tuple(indices(tensor.shape))
 
 
-def signature_of(tensor: Any) -> tuple[int, ...]:
+def signature_of(tensor: Tensor) -> tuple[int, ...]:
     """Shape with -1 for each dimension that the caller may set at run time."""
     signature = tuple(indices(tensor.shapeSignature))
     return signature or shape_of(tensor)
 
 
-def is_dynamic(tensor: Any) -> bool:
+def is_dynamic(tensor: Tensor) -> bool:
     """Whether the caller may set a dimension of the tensor at run time."""
     return any(size < 0 for size in signature_of(tensor))
 
 
-def dtype_of(tensor: Any) -> np.dtype[Any] | None:
+def dtype_of(tensor: Tensor) -> np.dtype | None:
     """The NumPy type of a tensor's values, None for types that are not whole-byte numbers."""
     return _DTYPES.get(tensor.type)
 
 
-def quantisation_of(tensor: Any) -> tuple[float, int]:
+def scales_of(tensor: Tensor) -> np.ndarray:
+    """The scales of a tensor, float32, one-dimensional: one, or one for each entry of a dimension; none without any."""
+    scales = None if tensor.quantization is None else tensor.quantization.scale
+    return np.zeros(0, np.float32) if scales is None else np.asarray(scales, np.float32)
+
+
+def quantisation_of(tensor: Tensor) -> tuple[float, int]:
     """Scale and zero point of a tensor that has one of each; else (0, 0)."""
-    quantization = tensor.quantization
-    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+    scales = scales_of(tensor)
+    if tensor.quantization is None or scales.size != 1:
         return 0.0, 0
-    return float(quantization.scale[0]), next(iter(indices(quantization.zeroPoint)), 0)
+    return float(scales[0]), next(iter(indices(tensor.quantization.zeroPoint)), 0)
 
 
-def zero_points_of(tensor: Any) -> np.ndarray:
+def zero_points_of(tensor: Tensor) -> np.ndarray:
     """What stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
 
     One value, or one for each entry of the dimension that has scales of its own; 0 without a scale.
     """
     quantization = tensor.quantization
-    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+    if quantization is None or not scales_of(tensor).size:
         return np.zeros((), np.int64)
     points = np.array(indices(quantization.zeroPoint) or [0], np.int64)
     if points.size == 1:
@@ -287,12 +303,12 @@ def zero_points_of(tensor: Any) -> np.ndarray:
     return points.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
 
 
-def type_name(tensor: Any) -> str:
+def type_name(tensor: Tensor) -> str:
     """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
     return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()
 
 
-def rewire(operator: Any, position: int, tensor: int) -> None:
+def rewire(operator: Operator, position: int, tensor: int) -> None:
     """Make one input of an operator read another tensor."""
     inputs = indices(operator.inputs)
     inputs[position] = tensor
@@ -300,10 +316,10 @@ def rewire(operator: Any, position: int, tensor: int) -> None:
 
 
 def new_operator(
-    code: int, inputs: Sequence[int], outputs: Sequence[int], options_type: int = 0, options: Any = None
-) -> Any:
+    code: int, inputs: Sequence[int], outputs: Sequence[int], options_type: int = 0, options: object | None = None
+) -> Operator:
     """An operator that is not in a graph yet."""
-    operator = schema.OperatorT()
+    operator: Operator = schema.OperatorT()
     operator.opcodeIndex = code
     operator.inputs = np.array(inputs, np.int32)
     operator.outputs = np.array(outputs, np.int32)
@@ -316,11 +332,11 @@ def new_tensor(
     shape: Sequence[int],
     kind: int,
     name: str | bytes | None = None,
-    quantization: Any = None,
+    quantization: QuantizationParameters | None = None,
     signature: Sequence[int] | None = None,
-) -> Any:
+) -> Tensor:
     """A tensor that is not in a graph yet. ``signature`` is left out where it says nothing beyond ``shape``."""
-    tensor = schema.TensorT()
+    tensor: Tensor = schema.TensorT()
     tensor.shape = np.array(shape, np.int32)
     tensor.type = kind
     tensor.name = name
@@ -339,6 +355,6 @@ def text(name: str | bytes | None) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
-def indices(values: Any) -> list[int]:
+def indices(values: Iterable[SupportsInt] | None) -> list[int]:
     """A vector of the file as a list; a missing one is empty."""
     return [] if values is None else [int(v) for v in values]

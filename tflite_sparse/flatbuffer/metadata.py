@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import text
+from tflite_sparse.flatbuffer.types import Buffer, Metadata, Model
 
 LABELS = "labels"
 """Names of the classes, UTF-8, one a line."""
@@ -24,17 +24,17 @@ INPUT_RANGE = "input_range"
 """Smallest and largest value of the data that the model was made with: two float32, little-endian."""
 
 
-def put(model: Any, name: str, content: bytes) -> None:
+def put(model: Model, name: str, content: bytes) -> None:
     """Add an entry to a parsed model, or replace the one of this name."""
-    buffer = schema.BufferT()
+    buffer: Buffer = schema.BufferT()
     buffer.data = np.frombuffer(content, np.uint8)
     model.buffers.append(buffer)
-    entry = schema.MetadataT()
+    entry: Metadata = schema.MetadataT()
     entry.name, entry.buffer = name, len(model.buffers) - 1
     model.metadata = [each for each in model.metadata or () if text(each.name) != name] + [entry]
 
 
-def get(model: Any, name: str) -> bytes | None:
+def get(model: Model, name: str) -> bytes | None:
     """The content of an entry of a parsed model; None if there is none of this name."""
     for entry in model.metadata or ():
         if text(entry.name) == name:

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -22,6 +21,7 @@ from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import archive
 from tflite_sparse.flatbuffer.archive import Archive
+from tflite_sparse.flatbuffer.types import Model, Table
 from tflite_sparse.flatbuffer.validity import check, normalise
 from tflite_sparse.flatbuffer.verifier import DamageError, verify
 
@@ -44,13 +44,13 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
 
     head: int  # state of the base class
     minalign: int
-    current_vtable: Any
+    current_vtable: list[int] | None
 
     def __init__(self, initial_bytes: int = 1024) -> None:
         super().__init__(initial_bytes)
-        self._vectors: dict[tuple[Any, ...], int] = {}
-        self._tables: dict[tuple[Any, ...], int] = {}
-        self._fields: list[tuple[Any, ...]] = []
+        self._vectors: dict[tuple[object, ...], int] = {}
+        self._tables: dict[tuple[object, ...], int] = {}
+        self._fields: list[tuple[object, ...]] = []
 
     def aligned_vector(self, values: np.ndarray, alignment: int) -> int:
         """Write a one-dimensional array (or find its equal) so that its first element lies on ``alignment`` bytes."""
@@ -95,7 +95,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         super().StartObject(numfields)
         self._fields = []
 
-    def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
+    def PrependSlot(self, flags: type, o: int, x: float | None, d: float | None) -> None:  # noqa: N802
         """Write a scalar field."""
         super().PrependSlot(flags, o, x, d)
         if x is not None and x != d:
@@ -115,6 +115,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
 
     def EndObject(self) -> int:  # noqa: N802
         """Close a table; return the offset of its equal if there is one."""
+        assert self.current_vtable is not None  # a table is open
         key = (len(self.current_vtable), *self._fields)
         known = self._tables.get(key)
         if known is not None:
@@ -127,7 +128,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         return offset
 
 
-def parse(data: bytes | memoryview, name: str = "model") -> Any:
+def parse(data: bytes | memoryview, name: str = "model") -> Model:
     """Read the bytes of a ``.tflite`` file into a ``ModelT``.
 
     Constant data are views into ``data``, not copies. Buffers that lie outside the FlatBuffer (``Buffer.offset``) are
@@ -144,13 +145,13 @@ def parse(data: bytes | memoryview, name: str = "model") -> Any:
     return _parse(memoryview(data), name)[0]
 
 
-def _parse(data: memoryview, name: str) -> tuple[Any, int]:
+def _parse(data: memoryview, name: str) -> tuple[Model, int]:
     """:func:`parse`, and where the model ends, external buffers included."""
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise FlatbufferError(f"{name} is not a .tflite file: bytes 4 to 8 are not 'TFL3'.")
     try:
         end = verify(data)
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        model: Model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
         if model.version != 3 or not model.subgraphs or not model.buffers:
             raise DamageError(f"no graphs or buffers, or version {model.version} instead of 3")
         end = max(end, _resolve_external_buffers(model, data))
@@ -162,13 +163,20 @@ def _parse(data: memoryview, name: str) -> tuple[Any, int]:
     return model, end
 
 
-def read(path: Path) -> Any:
+def read(path: Path) -> Model:
     """Read a ``.tflite`` file from disk; see :func:`parse`.
 
     Raises:
         FlatbufferError: it cannot be read, is no regular file, or is larger than the format allows.
     """
     return parse(_contents_of(path), str(path))
+
+
+def tensor_types(path: Path) -> set[int]:
+    """The types (``TensorType``) of all tensors of a file that a runtime has loaded; much cheaper than :func:`read`."""
+    model = schema.Model.GetRootAs(_contents_of(path), 0)
+    graphs = map(model.Subgraphs, range(model.SubgraphsLength()))
+    return {graph.Tensors(number).Type() for graph in graphs for number in range(graph.TensorsLength())}
 
 
 def archive_of(path: Path) -> Archive | None:
@@ -213,7 +221,7 @@ def _mapped(path: Path) -> bytes | memoryview:
         return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def serialize(model: Any) -> memoryview:
+def serialize(model: Model) -> memoryview:
     """The bytes of ``model`` as one FlatBuffer, with every equal vector, string and table written once.
 
     Raises:
@@ -234,7 +242,7 @@ def serialize(model: Any) -> memoryview:
     return content
 
 
-def _expected_bytes(constants: list[np.ndarray], model: Any) -> int:
+def _expected_bytes(constants: list[np.ndarray], model: Model) -> int:
     """Room for the file, so that the builder need not grow: that would copy everything, into twice the room."""
     vectors = [*constants, *_index_vectors(model)]
     # Tensors may share an array; equal ones elsewhere in memory are found only while writing.
@@ -242,16 +250,17 @@ def _expected_bytes(constants: list[np.ndarray], model: Any) -> int:
     return min(sum(size for _, size in sizes) + _ROOM_FOR_TABLES, MAX_FILE_BYTES)
 
 
-def _index_vectors(model: Any) -> Iterator[np.ndarray]:
+def _index_vectors(model: Model) -> Iterator[np.ndarray]:
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            for level in tensor.sparsity.dimMetadata if tensor.sparsity is not None else ():
+            levels = None if tensor.sparsity is None else tensor.sparsity.dimMetadata
+            for level in levels or ():
                 for table in (level.arraySegments, level.arrayIndices):
                     if table is not None and table.values is not None:
                         yield table.values
 
 
-def write(model: Any, path: Path, behind: Archive | None = None) -> int:
+def write(model: Model, path: Path, behind: Archive | None = None) -> int:
     """Write ``model`` to ``path``, all or nothing, and return its number of bytes; see :func:`write_content`."""
     content = serialize(model)
     write_content(content, path, behind)
@@ -277,7 +286,7 @@ def write_content(content: memoryview, path: Path, behind: Archive | None) -> No
     write_bytes(path, content, moved)
 
 
-def packed_bytes(*objects: Any) -> int:
+def packed_bytes(*objects: Table) -> int:
     """How many bytes these tables take in a file, children included, equal ones counted once."""
     builder = SharingBuilder()
     for table in objects:
@@ -285,7 +294,7 @@ def packed_bytes(*objects: Any) -> int:
     return int(builder.Offset())
 
 
-def _resolve_external_buffers(model: Any, data: memoryview) -> int:
+def _resolve_external_buffers(model: Model, data: memoryview) -> int:
     """Read the buffers that lie outside of the FlatBuffer; return where the last one ends, 0 without any."""
     ranges = set()
     for index, buffer in enumerate(model.buffers):
@@ -302,7 +311,7 @@ def _resolve_external_buffers(model: Any, data: memoryview) -> int:
     return max((start + size for start, size in ranges), default=0)
 
 
-def _refuse_unknown_options(model: Any, name: str) -> None:
+def _refuse_unknown_options(model: Model, name: str) -> None:
     """Options of a type newer than the schema read as None: writing them back would lose them."""
     for graph in model.subgraphs:
         for position, operator in enumerate(graph.operators):
@@ -315,5 +324,5 @@ def _refuse_unknown_options(model: Any, name: str) -> None:
                 )
 
 
-def _is_lost(kind: int, options: Any) -> bool:
+def _is_lost(kind: int, options: object | None) -> bool:
     return kind != 0 and options is None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import numpy as np
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import text
+from tflite_sparse.flatbuffer.types import Model, SubGraph, TensorMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,12 @@ class Order:
     by_index: tuple[str, ...]
 
 
-def differing_orders(model: Any) -> list[Order]:
+def differing_orders(model: Model) -> list[Order]:
     """The signatures of a parsed model that list inputs or outputs in another order than their graph."""
     found: list[Order] = []
     for signature in model.signatureDefs or ():
         graph = model.subgraphs[signature.subgraphIndex]
-        sides: tuple[tuple[Literal["inputs", "outputs"], Any, Any], ...] = (
+        sides: tuple[tuple[Literal["inputs", "outputs"], list[TensorMap] | None, np.ndarray], ...] = (
             ("inputs", signature.inputs, graph.inputs),
             ("outputs", signature.outputs, graph.outputs),
         )
@@ -63,7 +67,7 @@ def names_of(path: Path) -> Names:
     return names_in(serde.read(path))
 
 
-def names_in(model: Any) -> Names:
+def names_in(model: Model) -> Names:
     """The same of a model that was read."""
     graph = model.subgraphs[0]
     own = [each for each in model.signatureDefs or () if each.subgraphIndex == 0]
@@ -71,7 +75,7 @@ def names_in(model: Any) -> Names:
     return Names(_names(graph, graph.inputs, entries[0]), _names(graph, graph.outputs, entries[1]))
 
 
-def _names(graph: Any, indices: Any, entries: Any) -> tuple[str, ...]:
+def _names(graph: SubGraph, indices: np.ndarray, entries: Iterable[TensorMap] | None) -> tuple[str, ...]:
     named: dict[int, list[str]] = defaultdict(list)  # a model may yield one tensor by several names
     for entry in entries or ():
         named[int(entry.tensorIndex)].append(text(entry.name))

@@ -6,12 +6,13 @@ node above, where its children start and end (segments), and the coordinate of e
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-INDEX_VECTORS: dict[int, np.dtype[Any]] = {
+from tflite_sparse.flatbuffer.graph import indices
+from tflite_sparse.flatbuffer.types import IndexVector, SparsityParameters
+
+INDEX_VECTORS: dict[int, np.dtype] = {
     schema.SparseIndexVector.Uint8Vector: np.dtype(np.uint8),
     schema.SparseIndexVector.Uint16Vector: np.dtype(np.uint16),
     schema.SparseIndexVector.Int32Vector: np.dtype(np.int32),
@@ -19,7 +20,7 @@ INDEX_VECTORS: dict[int, np.dtype[Any]] = {
 """The vector types of segments and indices."""
 
 
-def stored_value_count(table: Any, shape: tuple[int, ...]) -> int:
+def stored_value_count(table: SparsityParameters, shape: tuple[int, ...]) -> int:
     """How many values a tensor stores. Looks at every segment and index, and copies none.
 
     Args:
@@ -29,8 +30,8 @@ def stored_value_count(table: Any, shape: tuple[int, ...]) -> int:
     Raises:
         ValueError: the table contradicts itself or the shape.
     """
-    order = _numbers(table.traversalOrder)
-    block_map = _numbers(table.blockMap)
+    order = indices(table.traversalOrder)
+    block_map = indices(table.blockMap)
     metadata = table.dimMetadata or ()
     rank = len(shape)
     if not order or len(metadata) != len(order) or len(order) != rank + len(block_map):
@@ -57,15 +58,15 @@ def stored_value_count(table: Any, shape: tuple[int, ...]) -> int:
             nodes *= sizes[axis]
         elif level.format == schema.DimensionType.SPARSE_CSR:
             segments = index_vector(level.arraySegmentsType, level.arraySegments)
-            indices = index_vector(level.arrayIndicesType, level.arrayIndices)
-            check_level(segments, indices, nodes, sizes[axis])
-            nodes = indices.size
+            coordinates = index_vector(level.arrayIndicesType, level.arrayIndices)
+            check_level(segments, coordinates, nodes, sizes[axis])
+            nodes = coordinates.size
         else:
             raise ValueError(f"the level of axis {axis} is neither dense nor compressed")
     return nodes
 
 
-def index_vector(kind: int, table: Any) -> np.ndarray:
+def index_vector(kind: int, table: IndexVector | None) -> np.ndarray:
     """Segments or indices of a compressed level, one-dimensional, of one of the types in :data:`INDEX_VECTORS`.
 
     Raises:
@@ -98,7 +99,3 @@ def check_level(segments: np.ndarray, indices: np.ndarray, nodes: int, size: int
         raise ValueError(f"segments do not rise from 0 to the {indices.size} indices")
     if indices.size and (indices.min() < 0 or indices.max() >= size):
         raise ValueError(f"an index lies outside 0..{size - 1}")
-
-
-def _numbers(values: Any) -> list[int]:
-    return [] if values is None else [int(value) for value in values]

@@ -7,15 +7,16 @@ Nothing is refused that LiteRT loads, but for what the format forbids and the li
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import ArrayLike
 
-from tflite_sparse.flatbuffer.graph import builtin_code, shape_of, text
+from tflite_sparse.flatbuffer.graph import builtin_code, indices, shape_of, text
 from tflite_sparse.flatbuffer.sparsity import stored_value_count
+from tflite_sparse.flatbuffer.types import Buffer, Model, Operator, QuantizationParameters, SubGraph, Tensor
 from tflite_sparse.flatbuffer.verifier import DamageError
 
 MOST_ELEMENTS = 2**31 - 1
@@ -95,7 +96,7 @@ _DEMANDS: dict[int, _Demand] = {
 }
 
 
-def normalise(model: Any) -> None:
+def normalise(model: Model) -> None:
     """Fill in what a file may leave out: a missing list is the empty one, and FULLY_CONNECTED has default options.
 
     What the runtime does not look at is dropped: the custom name of a builtin operator, and the quantisation of what a
@@ -122,7 +123,7 @@ def normalise(model: Any) -> None:
                 operator.builtinOptions = schema.FullyConnectedOptionsT()
 
 
-def check(model: Any, file_bytes: int) -> None:
+def check(model: Model, file_bytes: int) -> None:
     """Check a normalised model, its external buffers resolved.
 
     Args:
@@ -160,27 +161,27 @@ def check(model: Any, file_bytes: int) -> None:
     _check_entries(model)
 
 
-def _decodes(model: Any) -> set[int]:
+def _decodes(model: Model) -> set[int]:
     """The numbers of the operator codes by which LiteRT Micro rebuilds constants."""
     return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
 
 
-def _codes_of(model: Any, builtin: int) -> set[int]:
+def _codes_of(model: Model, builtin: int) -> set[int]:
     """The numbers of the operator codes of a builtin operator."""
     return {number for number, code in enumerate(model.operatorCodes) if builtin_code(code) == builtin}
 
 
-def _is_constant(tensor: Any, buffers: list[Any]) -> bool:
+def _is_constant(tensor: Tensor, buffers: list[Buffer]) -> bool:
     return tensor.sparsity is not None or _length(buffers[tensor.buffer].data) > 0
 
 
-def _results_of(graph: Any, codes: set[int]) -> set[int]:
+def _results_of(graph: SubGraph, codes: set[int]) -> set[int]:
     """The tensors that operators of these codes yield."""
     found = (operator.outputs for operator in graph.operators if operator.opcodeIndex in codes)
-    return {index for outputs in found for index in _numbers(outputs)}
+    return {index for outputs in found for index in indices(outputs)}
 
 
-def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:
+def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
     """Check a tensor; return the bytes that its constant takes dense, 0 if it has none."""
     if _length(tensor.shape) > MOST_DIMENSIONS or _length(tensor.shapeSignature) > MOST_DIMENSIONS:
         raise DamageError(f"{name} has more than {MOST_DIMENSIONS} dimensions")
@@ -189,7 +190,7 @@ def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:
         raise DamageError(f"{name} has the negative shape {shape}")
     if math.prod(max(size, 1) for size in shape) > MOST_ELEMENTS:
         raise DamageError(f"{name} of shape {shape} has more than {MOST_ELEMENTS:,} elements")
-    signature = _numbers(tensor.shapeSignature)
+    signature = indices(tensor.shapeSignature)
     if signature and (len(signature) != len(shape) or any(size < -1 for size in signature)):
         raise DamageError(f"{name} has shape {shape} and the signature {signature}, which does not fit it")
     if not 0 <= tensor.buffer < len(buffers):
@@ -218,11 +219,11 @@ def _check_tensor(tensor: Any, buffers: list[Any], name: str) -> int:
     return _bytes_of(math.prod(shape), bits)
 
 
-def _check_quantization(quantization: Any, shape: tuple[int, ...], name: str) -> None:
+def _check_quantization(quantization: QuantizationParameters | None, shape: tuple[int, ...], name: str) -> None:
     """As LiteRT's ``InterpreterBuilder::ParseQuantization`` does; LiteRT Micro also takes one zero point, or none."""
-    scales = 0 if quantization is None else _length(quantization.scale)
-    if not scales:
+    if quantization is None or not _length(quantization.scale):
         return
+    scales = _length(quantization.scale)
     zero_points, axis = _length(quantization.zeroPoint), quantization.quantizedDimension
     if zero_points not in (0, 1, scales):
         raise DamageError(f"{name} has {scales} scales and {zero_points} zero points")
@@ -232,7 +233,7 @@ def _check_quantization(quantization: Any, shape: tuple[int, ...], name: str) ->
         raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
 
 
-def _check_operator(operator: Any, tensors: list[Any], model: Any, rebuilt: set[int], name: str) -> None:
+def _check_operator(operator: Operator, tensors: list[Tensor], model: Model, rebuilt: set[int], name: str) -> None:
     if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
         raise DamageError(f"{name} names operator code {operator.opcodeIndex} of {len(model.operatorCodes)}")
     _check_range(operator.inputs, len(tensors), f"the inputs of {name}", "tensors", lowest=_ABSENT)
@@ -256,7 +257,7 @@ def _check_operator(operator: Any, tensors: list[Any], model: Any, rebuilt: set[
             raise DamageError(f"{name} is a DENSIFY, but not of a sparse constant to one of the same type and shape")
 
 
-def _check_demand(operator: Any, demand: _Demand, name: str) -> None:
+def _check_demand(operator: Operator, demand: _Demand, name: str) -> None:
     given = operator.inputs[: demand.inputs]
     if len(given) < demand.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
         raise DamageError(f"{name} lacks one of its {demand.inputs} inputs or its output")
@@ -267,7 +268,7 @@ def _check_demand(operator: Any, demand: _Demand, name: str) -> None:
             raise DamageError(f"{name} has {field} {getattr(operator.builtinOptions, field)}")
 
 
-def _check_weight(operator: Any, tensors: list[Any], demand: _Demand, name: str) -> None:
+def _check_weight(operator: Operator, tensors: list[Tensor], demand: _Demand, name: str) -> None:
     """Check input 1, constant weights or such as DENSIFY or DECODE rebuild, and the bias that goes with them."""
     weight = tensors[operator.inputs[1]]
     if len(shape_of(weight)) != demand.rank:
@@ -279,17 +280,17 @@ def _check_weight(operator: Any, tensors: list[Any], demand: _Demand, name: str)
         _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
 
 
-def _check_bias(inputs: np.ndarray, tensors: list[Any], channels: int, name: str) -> None:
+def _check_bias(inputs: np.ndarray, tensors: list[Tensor], channels: int, name: str) -> None:
     sizes = [math.prod(shape_of(tensors[index])) for index in inputs if index != _ABSENT]
     if len(inputs) > 1 or sizes not in ([], [channels]):
         raise DamageError(f"{name} has {len(inputs)} further inputs of {sizes} values, not a bias of {channels}")
 
 
-def _check_results(graph: Any, buffers: list[Any], number: int) -> None:
+def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
     """Every tensor has one source: its buffer or one operator."""
     yielded = set()
     for operator in graph.operators:
-        for index in _numbers(operator.outputs):
+        for index in indices(operator.outputs):
             if index in yielded or _length(buffers[graph.tensors[index].buffer].data):
                 name = text(graph.tensors[index].name)
                 raise DamageError(
@@ -298,7 +299,7 @@ def _check_results(graph: Any, buffers: list[Any], number: int) -> None:
             yielded.add(index)
 
 
-def _check_entries(model: Any) -> None:
+def _check_entries(model: Model) -> None:
     """Signatures and metadata."""
     for number, signature in enumerate(model.signatureDefs or ()):
         name = f"signature {number} {text(signature.signatureKey)!r}"
@@ -311,8 +312,8 @@ def _check_entries(model: Any) -> None:
     _check_range(model.metadataBuffer, len(model.buffers), "the metadata", "buffers")
 
 
-def _check_range(indices: Any, count: int, name: str, what: str, lowest: int = 0) -> None:
-    values = np.atleast_1d(np.asarray(() if indices is None else indices, np.int64))
+def _check_range(numbers: ArrayLike | None, count: int, name: str, what: str, lowest: int = 0) -> None:
+    values = np.atleast_1d(np.asarray(() if numbers is None else numbers, np.int64))
     wrong = values[(values < lowest) | (values >= count)]
     if wrong.size:
         raise DamageError(f"{name} must lie among {count} {what}, one is {wrong[0]}")
@@ -322,13 +323,9 @@ def _bytes_of(count: int, bits: int) -> int:
     return -(-count * bits // 8)
 
 
-def _list(values: Any) -> np.ndarray:
+def _list(values: np.ndarray | None) -> np.ndarray:
     return np.zeros(0, np.int32) if values is None else np.asarray(values)
 
 
-def _numbers(values: Iterable[Any] | None) -> list[int]:
-    return [] if values is None else [int(value) for value in values]
-
-
-def _length(values: Any) -> int:
+def _length(values: Sized | None) -> int:
     return 0 if values is None else len(values)

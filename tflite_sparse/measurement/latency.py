@@ -18,6 +18,7 @@ import numpy as np
 from tflite_sparse.base import child
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, one_line
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shape, Shapes, needed
@@ -270,7 +271,7 @@ def _open(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
 
 def _inputs(session: litert.Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
     """One sample of random values."""
-    details = litert.with_counts(Path(path), session.inputs)
+    details = litert.with_counts(serde.read(Path(path)), session.inputs)
     if shapes is not None:
         details = tuple(replace(detail, shape=shape) for detail, shape in zip(details, shapes, strict=True))
     return probes.samples_for(details, 1, _SEED, file=path)[-1]

@@ -11,7 +11,7 @@ import numpy as np
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.rewrites import decode_op
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 _MOST_PICTURES = 8
 _LARGEST_SIDE = 256  # weights; a pixel each, for a mean over blocks would hide how they lie

@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, indices, zero_points_of
+from tflite_sparse.flatbuffer.graph import Graph, indices, scales_of, zero_points_of
+from tflite_sparse.flatbuffer.types import ConvolutionOptions, Operator
 from tflite_sparse.verification.observation import Observer, Origins, counterparts, graph_of, in_child, write_yielding
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -29,8 +29,8 @@ KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 class _Layer:
     """An operator of the quantised graph, its counterpart in the float32 one, and the weights of both."""
 
-    operator: Any
-    original: Any
+    operator: Operator
+    original: Operator
     weights: np.ndarray
     original_weights: np.ndarray
 
@@ -112,13 +112,15 @@ def _real_constant(graph: Graph, index: int) -> np.ndarray | None:
 
     It may have a scale for each entry of one axis.
     """
-    values, quantization = graph.constant(index), graph.tensor(index).quantization
+    values, tensor = graph.constant(index), graph.tensor(index)
     if values is None or values.dtype == np.float32:
         return None if values is None else values.astype(np.float64)
+    if tensor.quantization is None:
+        return None
     shape = [1] * values.ndim
-    shape[quantization.quantizedDimension] = -1
-    scales = np.asarray(quantization.scale, np.float64)
-    shifted = values - zero_points_of(graph.tensor(index))
+    shape[tensor.quantization.quantizedDimension] = -1
+    scales = scales_of(tensor).astype(np.float64)
+    shifted = values - zero_points_of(tensor)
     return np.asarray(shifted * (scales.reshape(shape) if scales.size > 1 else scales))
 
 
@@ -137,7 +139,7 @@ def _shift(graph: Graph, layer: _Layer, mean: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("goijc,ijgc->go", grouped, patches, optimize=True).reshape(-1))
 
 
-def mean_patch(image: np.ndarray, kernel: Sequence[int], options: Any) -> np.ndarray:
+def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOptions) -> np.ndarray:
     """What each place of a convolution's kernel meets on average over all places of its output.
 
     Args:

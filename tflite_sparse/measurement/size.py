@@ -9,7 +9,7 @@ from pathlib import Path
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.rewrites import decode_op
-from tflite_sparse.verification.exactness import weights_of
+from tflite_sparse.verification.weights import weights_of
 
 _GZIP_LEVEL = 9
 _GZIP_WINDOW = 31  # zlib: a 32 KiB window, and a gzip header and trailer

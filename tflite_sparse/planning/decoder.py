@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_operator_codes,
     graphs,
 )
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import decode_op, densify, factored_conv, fully_connected_as_conv, native_fully_connected
 
 TensorKey = tuple[int, int]
@@ -60,14 +60,14 @@ def decode_file(source: Path, destination: Path) -> Former:
     return former
 
 
-def is_sparse(model: Any) -> bool:
+def is_sparse(model: Model) -> bool:
     """Whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
     if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
         return True
     return any(decode_op.is_present(graph) for graph in graphs(model))
 
 
-def decode_model(model: Any) -> Former:
+def decode_model(model: Model) -> Former:
     """Edit a parsed model so that every constant in it is dense.
 
     Tensors keep their indices; those at the end that only the sparse form needed are removed.

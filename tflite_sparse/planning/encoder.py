@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.codecs.constants import layout_of, stored_bytes
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import planner
 from tflite_sparse.planning.decoder import Former, decode_model
 from tflite_sparse.targets import litert
@@ -60,7 +60,7 @@ def encode_file(
 
 
 def encode_model(
-    model: Any, target: planner.Target, *, keep_refused: bool = True, on_step: Step = ignore_steps
+    model: Model, target: planner.Target, *, keep_refused: bool = True, on_step: Step = ignore_steps
 ) -> list[planner.Choice]:
     """Edit a parsed model; otherwise as :func:`encode_file`."""
     former = decode_model(model)
@@ -85,7 +85,7 @@ def _keeping(former: Former, target: planner.Target) -> planner.Target:
     return answer
 
 
-def _left_alone(choice: planner.Choice, source: Any) -> planner.Choice:
+def _left_alone(choice: planner.Choice, source: Model) -> planner.Choice:
     graph = Graph(source, source.subgraphs[choice.graph.number])
     index = choice.tensor_index
     reason = choice.reason if choice.form is None else "all edits together would not make the file smaller"

@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.extract import one_operator_model
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.measurement import latency
 from tflite_sparse.planning import planner
 from tflite_sparse.targets import litert
@@ -104,7 +104,7 @@ class Fastest:
         dense = float(np.median(timings[0]))
         return [dense * latency.median_ratio(timing, timings[0]) for timing in timings]
 
-    def _apply(self, model: Any, position: int, number: int) -> None:
+    def _apply(self, model: Model, position: int, number: int) -> None:
         """Give the one operator of ``model`` the form of that number."""
         graph = next(graphs(model))
         index = int(graph.operators[0].inputs[position])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from tflite_sparse.flatbuffer.graph import (
     text,
     zero_points_of,
 )
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.targets.form import Answer, Form, SparseForm
 
 Target = Callable[[Graph, int, Sequence[Use]], Answer]
@@ -72,7 +72,7 @@ class Choice:
         return text(self.graph.tensor(self.tensor_index).name)
 
 
-def plan(model: Any, target: Target, *, on_step: Step = ignore_steps) -> list[Choice]:
+def plan(model: Model, target: Target, *, on_step: Step = ignore_steps) -> list[Choice]:
     """Decide for every constant of ``model`` that holds weights (rank 2 or more), in file order. Changes nothing.
 
     Args:
@@ -145,7 +145,7 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
     )
 
 
-def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
+def apply(model: Model, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
     """Edit the model that ``choices`` were made for.
 
     Args:
@@ -167,7 +167,7 @@ def apply(model: Any, choices: Sequence[Choice], *, on_step: Step = ignore_steps
     drop_unread_operator_codes(model)
 
 
-def _weights(model: Any) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray]]:
+def _weights(model: Model) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarray]]:
     for graph in graphs(model):
         for index, uses in sorted(graph.uses().items()):
             values = graph.constant(index)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from typing_extensions import Unpack
 
 from tflite_sparse.errors import ModelError, SettingsError
 from tflite_sparse.pruning import masks, stopped_gradients
 from tflite_sparse.pruning.hooks import Hooks
 from tflite_sparse.pruning.learning_rate import advice
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
-from tflite_sparse.settings import PruningSettings
+from tflite_sparse.settings import PruningOptions, PruningSettings, ScheduleOptions
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import kernels, tensorflow_import
 
 
@@ -68,20 +70,21 @@ class MagnitudePruning(Hooks):
         planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
         warn: told what the learning rate says against the schedule, before training starts (of a model that its first
             step builds: after that).
-        **settings: the fields of :class:`tflite_sparse.settings.PruningSettings`: ``block="1x16", end=2000``.
+        **settings: see the constructor; ``block="1x16", end=2000``.
 
     Raises:
         SettingsError: a setting is unknown or out of range; in ``fit``: it does not fit the model or its training.
         ModelError: in ``fit``: the loss or a weight became NaN, or masked weights do not stay zero.
     """
 
+    @takes(PruningSettings, PruningOptions)
     def __init__(
         self,
         sparsity: float | None = None,
         *,
         planner: Planner | None = None,
         warn: Callable[[str], None] = warnings.warn,
-        **settings: Any,
+        **settings: Unpack[ScheduleOptions],
     ) -> None:
         super().__init__()
         self._planner = planner or of_settings(PruningSettings(sparsity=sparsity, **settings))

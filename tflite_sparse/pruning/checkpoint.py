@@ -78,7 +78,7 @@ def read(path: Path) -> Checkpoint:
                 dict(zip(head["kernels"], _numbered(archive, "mask"), strict=True)),
             )
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: there is no checkpoint to resume from; leave --resume out.") from error
+        raise ModelError(f"{path}: there is no checkpoint to resume from; leave `resume` out.") from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is no checkpoint of prune: delete it and start again.") from error
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.target_registry import TARGETS, Target, listed, names_where
 
 MOST_VALUES = 64
 _LOOKED_AT_FIRST = 4096
@@ -18,15 +19,16 @@ def clustered(kernels: Sequence[Kernel]) -> list[Kernel]:
     return [kernel for kernel in masks.prunable_of(kernels) if _has_few_values(kernel.read())]
 
 
-def words(found: Sequence[Kernel], target: str) -> str | None:
+def words(found: Sequence[Kernel], target: Target) -> str | None:
     """What a target makes of clustered kernels; None where there are none."""
     if not found:
         return None
-    how = (
-        "which the file holds as indices into a table"
-        if target == "micro"
-        else "which --target micro stores as indices into a table; a file for LiteRT holds every weight"
-    )
+    traits = TARGETS[target]
+    if traits.stores_tables:
+        how = "which the file holds as indices into a table"
+    else:
+        others = listed(names_where(lambda each: each.stores_tables))
+        how = f"which --target {others} stores as indices into a table; a file for {traits.runtime} holds every weight"
     kernels = f"{len(found)} kernels are" if len(found) > 1 else "1 kernel is"
     return f"{kernels} clustered, of {MOST_VALUES} values or fewer, {how}"
 

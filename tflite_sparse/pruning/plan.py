@@ -107,7 +107,7 @@ def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Sche
             raise SettingsError(f"sparsity = {final:g}: {shape} makes {shape.sparsity:g}. Leave one of them out.")
         final = shape.sparsity
     if final is None:
-        raise SettingsError("no sparsity was given: say --sparsity 0.875 (sparsity=0.875), or N:M as the block.")
+        raise SettingsError("no sparsity was given: say `sparsity=0.875`, or N:M as the block.")
     begin = round(span.steps * _BEGIN) if settings.begin is None else settings.begin
     latest = span.steps - span.steps_per_epoch if span.steps > span.steps_per_epoch else span.steps
     end = min(round(span.steps * _END), latest) if settings.end is None else settings.end

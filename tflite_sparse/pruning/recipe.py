@@ -18,13 +18,14 @@ from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
+from tflite_sparse.target_registry import names_where
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-TARGETS = ("litert", "micro", "ethos-u", "native")
+TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
 """Presets that recipes build on: one for each way in which sparse weights are stored."""
 
 PRESETS = (*TARGETS, "float-normalization")
@@ -57,7 +58,7 @@ class Rule:
 
     Attributes:
         place: how messages name it: ``"recipe.toml, rule 2"``.
-        layers: matches the kernels that it speaks of; None: of any name.
+        layers: matches the kernels that it applies to; None: of any name.
         types: classes of their layers; empty: any.
         changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
         skip: True: they are left alone; False: they are pruned even if they are not by default; None: as before.
@@ -79,7 +80,7 @@ class Rule:
         return bool(self.changes) or self.skip is not None
 
     def matches(self, item: Kernel | Layer) -> bool:
-        """Whether it speaks of ``item``."""
+        """Whether it applies to ``item``."""
         if self.types and not self.types_of(item).intersection(self.types):
             return False
         return self.layers is None or any(self.layers.fullmatch(name) for name in names_of(item))
@@ -246,7 +247,7 @@ def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) 
         raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels, 'kernel')}")
     if rule.skip is None and not any(kernel.name in pruned for kernel in matched):
         raise SettingsError(
-            f"{rule.place} speaks only of what is left dense by default ({_some(kernel.name for kernel in matched)}): "
+            f"{rule.place} applies only to what is left dense by default ({_some(kernel.name for kernel in matched)}): "
             "add skip = false, or remove it."
         )
     if scope == "global" and (rule.changes.keys() - {"block"} or _makes_sparsity(rule.changes)):
@@ -357,7 +358,8 @@ def _fields(
         checked = form(**flat)
         structure.parse(checked.block)
     except SettingsError as error:
-        raise SettingsError(f"{place}: {str(error).rstrip('.')}.") from error
+        in_toml = re.sub(r"`([\w.]+)=([^`]*)`", r"\1 = \2", str(error)).rstrip(".")
+        raise SettingsError(f"{place}: {in_toml}.") from error
     return {name: getattr(checked, name) for name in checked.model_fields_set}
 
 

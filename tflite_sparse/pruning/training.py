@@ -73,7 +73,7 @@ def finetune(
         ModelError: the loss became NaN.
     """
     if not data.has_labels:
-        raise DataError(f"{data.name} has no labels: --finetune-epochs needs some (y).")
+        raise DataError(f"{data.name} has no labels: `finetune_epochs` needs some (y).")
     names = {kernel.name for kernel in masked}
 
     def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
@@ -220,7 +220,7 @@ def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
         optimizer = keras.optimizers.get({"class_name": settings.optimizer, "config": {}})
     except (ValueError, TypeError) as error:
         raise SettingsError(
-            f"optimizer = {settings.optimizer!r}: Keras has none of that name; try adam or sgd."
+            f"`optimizer={settings.optimizer!r}`: Keras has none of that name; try adam or sgd."
         ) from error
     config = optimizer.get_config() | {"learning_rate": rate}
     return type(optimizer).from_config(config)

@@ -16,8 +16,9 @@ from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
-from tflite_sparse.results.verification import AcrossRuntimes
+from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 
 
 class Interval(Part):
@@ -178,7 +179,12 @@ NOT_INSTALLED = "it is not installed"
 class Runtime(Part):
     """The comparison of the sparse with the dense file in one runtime.
 
-    Where ``unavailable`` says why not even the dense file runs there, nothing was compared.
+    Attributes:
+        name: of the runtime.
+        outputs_bit_exact: False where the runtime refuses the sparse file; None where nothing was compared.
+        largest_difference: of all outputs, in units of their dtype; None where nothing was compared, the sparse file is
+            refused, shapes or dtypes differ, or infinity or NaN stand against something else.
+        unavailable: why nothing was compared: not even the dense file runs there.
     """
 
     name: str
@@ -186,12 +192,30 @@ class Runtime(Part):
     largest_difference: float | None
     unavailable: str | None = None
 
+    @classmethod
+    def of(cls, check: RuntimeCheck) -> Runtime:
+        """What a comparison found in one runtime."""
+        sizes = [each.largest_difference for each in check.differences]
+        known = [size for size in sizes if size is not None]
+        is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
+        return cls(
+            name=check.name,
+            outputs_bit_exact=check.outputs_bit_exact,
+            largest_difference=max(known, default=0.0) if is_known else None,
+            unavailable=None if check.unavailable is None else f"the dense file does not run: {check.unavailable}",
+        )
+
 
 class Verification(Part):
     """What was checked on the written file, read back from disk.
 
-    ``outputs_bit_exact`` speaks of the runtimes that run the dense file; LiteRT's default one is always among them.
-    ``across`` is the dense file in one runtime beside another, where both files could share a fault.
+    Attributes:
+        weights_bit_exact: whether all weights are those of the dense file.
+        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False if none was asked.
+            LiteRT's default one is always among them.
+        samples: how many were run.
+        runtimes: one entry for each.
+        across: the dense file in one runtime beside another, where both files could share a fault.
     """
 
     weights_bit_exact: bool
@@ -199,6 +223,26 @@ class Verification(Part):
     samples: int
     runtimes: list[Runtime]
     across: list[AcrossRuntimes] = []
+
+    @classmethod
+    def of(cls, found: VerificationReport, runtime: str) -> Verification:
+        """What a comparison found, as this section of the report.
+
+        Args:
+            found: the comparison of the written file with the dense one.
+            runtime: the name of the runtime that is not installed, where ``found`` compares outputs in none.
+        """
+        asked = [check for check in found.runtimes if check.unavailable is None]
+        not_installed = Runtime(
+            name=runtime, outputs_bit_exact=None, largest_difference=None, unavailable=NOT_INSTALLED
+        )
+        return cls(
+            weights_bit_exact=found.weights.equal == found.weights.compared,
+            outputs_bit_exact=bool(asked) and all(check.outputs_bit_exact for check in asked),
+            samples=found.samples,
+            runtimes=[Runtime.of(check) for check in found.runtimes] or [not_installed],
+            across=found.across,
+        )
 
 
 class Gates(Part):
@@ -237,6 +281,7 @@ class Report(Part):
     layer_tensors: int = 0
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    target_part: TargetPart | None = None
     measured: BenchReport | None = None
     training: Curve | None = None
     time_step: TimeStepReport | None = None

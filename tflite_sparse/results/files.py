@@ -8,6 +8,7 @@ from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
+from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.verification import VerificationReport
 
 
@@ -25,6 +26,7 @@ class EncodingReport(Part):
         verification: the comparison of the new file, read back from disk, with the source.
         micro: of the target micro, what the file costs there.
         ethos_u: of the target ethos-u, the same.
+        target_part: of other targets, the same.
         seconds: how long each stage took.
         cpu: CPU time of each process until the report was made.
     """
@@ -41,6 +43,7 @@ class EncodingReport(Part):
     verification: VerificationReport
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
+    target_part: TargetPart | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
 

@@ -56,15 +56,20 @@ class Totals(Part):
 
 
 class RuntimeAnswer(Part):
-    """Whether a runtime loads the file; None: not tried. ``reason`` says why not, or what it needs."""
+    """Whether a runtime of ``target`` loads the file; None: not tried. ``reason`` says why not, or what it needs."""
 
     name: str
     loads: bool | None
     reason: str | None = None
+    target: str = ""
+
+
+DENSE = "dense"
+"""The ``target`` of the estimate for the decoded file."""
 
 
 class Estimate(Part):
-    """What the file would take, encoded for a target or decoded (``"dense"``), made in memory and not written."""
+    """What the file would take, encoded for a target or decoded (:data:`DENSE`), made in memory and not written."""
 
     target: str
     file_bytes: int
@@ -102,6 +107,5 @@ class Inspection(Part):
     orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
-        """Whether every runtime of ``"litert"`` that apps use, or that of ``"micro"``, loads the file."""
-        answers = [answer for answer in self.runtimes if answer.name.startswith("LiteRT") == (target == "litert")]
-        return all(answer.loads for answer in answers)
+        """Whether every runtime of a target loads the file."""
+        return all(answer.loads for answer in self.runtimes if answer.target == target)

@@ -9,12 +9,12 @@ tensor that others read too keeps its values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, text
+from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, scales_of, text
+from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters
 
 _BIAS_POSITION = 2
 _BIAS_TYPES = {schema.TensorType.INT8: np.int32, schema.TensorType.INT16: np.int64}  # by that of the data
@@ -31,11 +31,11 @@ def apply(graph: Graph, shifts: Mapping[int, np.ndarray]) -> int:
     return sum(_apply(graph, producers[index], shift, uses) for index, shift in shifts.items())
 
 
-def _apply(graph: Graph, operator: Any, shift: np.ndarray, uses: Mapping[int, Sequence[Use]]) -> bool:
+def _apply(graph: Graph, operator: Operator, shift: np.ndarray, uses: Mapping[int, Sequence[Use]]) -> bool:
     data, weight = (graph.tensor(int(operator.inputs[position])) for position in range(_BIAS_POSITION))
     if data.type not in _BIAS_TYPES:
         return False
-    scales = np.asarray(data.quantization.scale, np.float64) * np.asarray(weight.quantization.scale, np.float64)
+    scales = scales_of(data).astype(np.float64) * scales_of(weight).astype(np.float64)
     inputs = [*indices(operator.inputs), -1][: _BIAS_POSITION + 1]
     index = inputs[_BIAS_POSITION]
     old = np.zeros(shift.size, _BIAS_TYPES[data.type]) if index < 0 else graph.constant(index)
@@ -48,7 +48,7 @@ def _apply(graph: Graph, operator: Any, shift: np.ndarray, uses: Mapping[int, Se
         graph.store(graph.tensor(index), new)
         return True
     kind = schema.TensorType.INT32 if old.dtype == np.int32 else schema.TensorType.INT64
-    quantization = schema.QuantizationParametersT()
+    quantization: QuantizationParameters = schema.QuantizationParametersT()
     quantization.scale, quantization.zeroPoint = scales.astype(np.float32), np.zeros(scales.size, np.int64)
     quantization.quantizedDimension = 0
     name = f"{text(weight.name)}/corrected_bias"

@@ -18,13 +18,13 @@ import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.codecs import codecs, decodable
-from tflite_sparse.codecs.decodable import WHOLE, Channels, Codec, Decodable
+from tflite_sparse.codecs.decodable import WHOLE, Channels, Decodable
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import (
     Graph,
@@ -34,10 +34,12 @@ from tflite_sparse.flatbuffer.graph import (
     new_operator,
     new_tensor,
     rewire,
+    scales_of,
     shape_of,
     text,
 )
 from tflite_sparse.flatbuffer.serde import DATA_ALIGNMENT, packed_bytes
+from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters, Tensor
 
 CUSTOM_CODE = "TFLM_DECODE"
 
@@ -105,7 +107,7 @@ class Result:
     """
 
     values: np.ndarray
-    codec: Codec
+    codec: str
     vectors: tuple[np.ndarray, np.ndarray]
     pair: tuple[int, int]
 
@@ -132,22 +134,21 @@ def is_present(graph: Graph) -> bool:
     return any(_is_decode(graph, operator) for operator in graph.operators)
 
 
-def channels_of(tensor: Any) -> Channels:
+def channels_of(tensor: Tensor) -> Channels:
     """What the runtime takes from the quantisation of a tensor in order to decode it.
 
     Without scales, or without zero points, it takes none (``micro_allocator.cc``); one zero point is for all channels.
     """
-    quantization = tensor.quantization
-    scales = 0 if quantization is None else _length(quantization.scale)
-    points = indices(quantization.zeroPoint) if scales else []
-    if not points:
+    quantization, scales = tensor.quantization, scales_of(tensor)
+    points = indices(quantization.zeroPoint) if quantization is not None and scales.size else []
+    if quantization is None or not points:
         return WHOLE
-    if scales == 1:
+    if scales.size == 1:
         return Channels(None, (points[0],))
     return Channels(int(quantization.quantizedDimension), tuple(points))
 
 
-def apply(graph: Graph, encoded: Mapping[int, Decodable], uses: Mapping[int, Sequence[Use]]) -> list[Any]:
+def apply(graph: Graph, encoded: Mapping[int, Decodable], uses: Mapping[int, Sequence[Use]]) -> list[Operator]:
     """Edit the graph, once for all of its constants; return the new operators in execution order.
 
     Args:
@@ -193,7 +194,7 @@ def undo(graph: Graph) -> list[int]:
         FlatbufferError: a constant is damaged; names the tensor.
     """
     decodes = [operator for operator in graph.operators if _is_decode(graph, operator)]
-    constants: dict[tuple[Any, ...], int] = {}
+    constants: dict[tuple[object, ...], int] = {}
     replaced: dict[int, int] = {}
     values: dict[int, np.ndarray] = {}
     for encoded, ancillary, index in (triple for operator in decodes for triple in _triples(graph, operator)):
@@ -219,7 +220,7 @@ def undo(graph: Graph) -> list[int]:
     return sorted(values)
 
 
-def overhead_bytes(tensor: Any, readers: int) -> int:
+def overhead_bytes(tensor: Tensor, readers: int) -> int:
     """What this edit adds to a file beside the contents of both vectors, at most: tables, list entries, alignment.
 
     The operator code, once for a file, is left out.
@@ -238,20 +239,20 @@ def overhead_bytes(tensor: Any, readers: int) -> int:
     return tables + entries * _OFFSET_BYTES + packed_bytes(schema.BufferT()) + 2 * DATA_ALIGNMENT
 
 
-def _move_into_pair(graph: Graph, tensor: Any, pair: Decodable) -> tuple[int, int]:
+def _move_into_pair(graph: Graph, tensor: Tensor, pair: Decodable) -> tuple[int, int]:
     """Add the constants of a pair; the tensor gives up its own."""
     tensor.buffer = 0
     quantization = tensor.quantization
-    if quantization is not None and _length(quantization.scale) == 1 and quantization.quantizedDimension != 0:
+    if quantization is not None and scales_of(tensor).size == 1 and quantization.quantizedDimension != 0:
         # The runtime refuses an axis other than the first for one scale, though that has none.
-        tensor.quantization = copy.copy(quantization)
-        tensor.quantization.quantizedDimension = 0
+        quantization = tensor.quantization = copy.copy(quantization)
+        quantization.quantizedDimension = 0
     vectors = (pair.encoded, pair.ancillary)
     encoded, ancillary = (graph.add_constant(_vector_tensor(vector.size, 0), vector) for vector in vectors)
     return encoded, ancillary
 
 
-def _vector_tensor(size: int, buffer: int) -> Any:
+def _vector_tensor(size: int, buffer: int) -> Tensor:
     tensor = new_tensor([size], schema.TensorType.UINT8)
     tensor.buffer = buffer
     return tensor
@@ -265,19 +266,19 @@ def _restore_axes(graph: Graph, constants: set[int]) -> None:
             tensor = graph.tensor(index)
             quantization = tensor.quantization
             single = index in constants and shape_of(tensor)[_DEPTHWISE_CHANNELS] == 1
-            if single and quantization is not None and _length(quantization.scale) == 1:
+            if single and quantization is not None and scales_of(tensor).size == 1:
                 quantization.quantizedDimension = _DEPTHWISE_CHANNELS
 
 
-def _copy_of(tensor: Any) -> Any:
+def _copy_of(tensor: Tensor) -> Tensor:
     return new_tensor(shape_of(tensor), tensor.type, None, tensor.quantization)
 
 
-def _is_custom(graph: Graph, operator: Any) -> bool:
+def _is_custom(graph: Graph, operator: Operator) -> bool:
     return graph.model.operatorCodes[operator.opcodeIndex].customCode is not None
 
 
-def _is_decode(graph: Graph, operator: Any) -> bool:
+def _is_decode(graph: Graph, operator: Operator) -> bool:
     return _is_custom(graph, operator) and graph.operator_name(operator) == CUSTOM_CODE
 
 
@@ -292,7 +293,7 @@ def _operator_code(graph: Graph) -> int:
     return len(graph.model.operatorCodes) - 1
 
 
-def _triples(graph: Graph, operator: Any) -> list[tuple[int, int, int]]:
+def _triples(graph: Graph, operator: Operator) -> list[tuple[int, int, int]]:
     """(encoded, ancillary, result) of a DECODE, as tensor indices."""
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if not outputs or len(inputs) != 2 * len(outputs) or min(inputs) < 0:
@@ -323,13 +324,9 @@ def _vector(graph: Graph, index: int) -> np.ndarray:
     return values
 
 
-def _signature(quantization: Any) -> tuple[Any, ...]:
+def _signature(quantization: QuantizationParameters | None) -> tuple[object, ...]:
     """A quantisation as a value that can be compared."""
     if quantization is None:
         return ()
-    scales = [] if quantization.scale is None else [float(scale) for scale in quantization.scale]
+    scales = () if quantization.scale is None else map(float, quantization.scale)
     return (*scales, *indices(quantization.zeroPoint), int(quantization.quantizedDimension))
-
-
-def _length(values: Any) -> int:
-    return 0 if values is None else len(values)

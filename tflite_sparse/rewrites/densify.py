@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -20,6 +19,7 @@ from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import table_of_unique_vectors, to_table
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_operator, new_tensor, rewire, shape_of
 from tflite_sparse.flatbuffer.serde import packed_bytes
+from tflite_sparse.flatbuffer.types import Operator, Tensor
 
 _OFFSET_BYTES = 4  # an entry in the list of tensors or operators
 
@@ -50,7 +50,7 @@ def undo(graph: Graph) -> list[int]:
     Raises:
         FlatbufferError: the constant is damaged.
     """
-    readers: dict[int, list[Any]] = defaultdict(list)
+    readers: dict[int, list[Operator]] = defaultdict(list)
     for operator in graph.operators:
         if graph.operator_name(operator) == "DENSIFY":
             readers[int(operator.inputs[0])].append(operator)
@@ -87,16 +87,16 @@ def store_dense(graph: Graph, index: int) -> None:
         graph.store(tensor, values)
 
 
-def overhead_bytes(tensor: Any, layout: Layout) -> int:
+def overhead_bytes(tensor: Tensor, layout: Layout) -> int:
     """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
     table, vectors = table_of_unique_vectors(layout)
     added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
     return added - vectors + 3 * _OFFSET_BYTES
 
 
-def _dense_twin(tensor: Any) -> Any:
+def _dense_twin(tensor: Tensor) -> Tensor:
     return new_tensor(shape_of(tensor), tensor.type, tensor.name, tensor.quantization)
 
 
-def _operator(code: int, sparse: int, dense: int) -> Any:
+def _operator(code: int, sparse: int, dense: int) -> Operator:
     return new_operator(code, [sparse], [dense], schema.BuiltinOptions.DensifyOptions, schema.DensifyOptionsT())

@@ -11,12 +11,11 @@ Leaves: one RESHAPE in front of the convolution; its output is the former one. T
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import Graph, shape_of, signature_of
+from tflite_sparse.flatbuffer.types import Conv2DOptions, Operator
 from tflite_sparse.rewrites.split_axis import (
     groups_of_channels,
     has_reshape_before,
@@ -29,9 +28,9 @@ from tflite_sparse.rewrites.weights import constant_behind, readers_of_weights
 _LARGEST_STRIDE = 2**31 - 1
 
 
-def refusal(graph: Graph, operator: Any) -> str | None:
+def refusal(graph: Graph, operator: Operator) -> str | None:
     """Why this operator cannot be rewritten, or None."""
-    options = operator.builtinOptions
+    options: Conv2DOptions | None = operator.builtinOptions
     source = graph.tensor(int(operator.inputs[0]))
     kernel = graph.tensor(int(operator.inputs[1]))
     shape, signature = shape_of(source), signature_of(source)
@@ -57,7 +56,7 @@ def stored_shape(weight_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     return (outputs, height, width * groups, fewer)
 
 
-def apply(graph: Graph, operator: Any) -> None:
+def apply(graph: Graph, operator: Operator) -> None:
     """Edit the graph. Several operators may share a filter: the first one reshapes it, the others find it so."""
     source = graph.tensor(int(operator.inputs[0]))
     weight = graph.tensor(int(operator.inputs[1]))
@@ -68,7 +67,8 @@ def apply(graph: Graph, operator: Any) -> None:
     batch, height, width, _ = shape_of(source)
     columns = (height, width * groups, fewer)
     reshape_before(graph, operator, 0, (batch, *columns), (-1, *columns))
-    operator.builtinOptions.strideW *= groups
+    options: Conv2DOptions = operator.builtinOptions
+    options.strideW *= groups
 
 
 def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
@@ -85,13 +85,14 @@ def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
             continue
         for operator in operators:
             undo_reshape_before(graph, operator, 0)
-            operator.builtinOptions.strideW //= count
+            options: Conv2DOptions = operator.builtinOptions
+            options.strideW //= count
         outputs, height, width, channels = shape_of(graph.tensor(weight))
         shapes[constant_behind(graph, weight)] = (outputs, height, width // count, channels * count)
     return shapes
 
 
-def _groups(graph: Graph, operator: Any) -> int | None:
+def _groups(graph: Graph, operator: Operator) -> int | None:
     """In how many groups of channels this module made the operator work; None if it did not."""
     if not has_reshape_before(graph, operator, 0):
         return None
@@ -103,10 +104,11 @@ def _groups(graph: Graph, operator: Any) -> int | None:
     count = before[3] // after[3]
     if count < 2 or after != (*before[:2], before[2] * count, before[3] // count):
         return None
-    return None if operator.builtinOptions.strideW % count or kernel[2] % count else count
+    options: Conv2DOptions = operator.builtinOptions
+    return None if options.strideW % count or kernel[2] % count else count
 
 
-def overhead_bytes(graph: Graph, operator: Any) -> int:
+def overhead_bytes(graph: Graph, operator: Operator) -> int:
     """What this edit adds to a file, in bytes: one RESHAPE."""
     return reshape_overhead_bytes(graph.tensor(int(operator.inputs[0])), 4)
 

@@ -18,13 +18,28 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, is_dynamic, new_tensor, rewire, shape_of, signature_of
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    dtype_of,
+    is_dynamic,
+    new_tensor,
+    rewire,
+    scales_of,
+    shape_of,
+    signature_of,
+)
 from tflite_sparse.flatbuffer.serde import packed_bytes
+from tflite_sparse.flatbuffer.types import (
+    Conv2DOptions,
+    FullyConnectedOptions,
+    Operator,
+    QuantizationParameters,
+    Tensor,
+)
 from tflite_sparse.rewrites.split_axis import (
     groups_of_channels,
     has_reshape_after,
@@ -43,9 +58,9 @@ _INT8_VERSION = 4
 _VERSION_THAT_KEEPS_DIMENSIONS = 5
 
 
-def refusal(graph: Graph, operator: Any) -> str | None:
+def refusal(graph: Graph, operator: Operator) -> str | None:
     """Why this operator cannot be rewritten, or None."""
-    options = operator.builtinOptions
+    options: FullyConnectedOptions | None = operator.builtinOptions
     if options is None or options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         return "its weights are in a shuffled format"
     if len(operator.outputs) != 1:
@@ -54,7 +69,7 @@ def refusal(graph: Graph, operator: Any) -> str | None:
     if any(dtype_of(tensor) != np.int8 for tensor in (source, target, graph.tensor(int(operator.inputs[1])))):
         # In float32 the two operators add up in different orders: the last bit of an output may differ.
         return "it is not int8 throughout"
-    if any(_scales(tensor) is None for tensor in (source, graph.tensor(int(operator.inputs[1])))):
+    if any(not scales_of(tensor).size for tensor in (source, graph.tensor(int(operator.inputs[1])))):
         return "its input or weight has no scale"
     if sum(size < 0 for size in signature_of(target)) > 1:
         return "more than one dimension of its output is dynamic"
@@ -72,7 +87,7 @@ def stored_shapes(weight_shape: tuple[int, ...]) -> list[tuple[int, int, int, in
     return sorted({(outputs, 1, *groups_of_channels(inputs)), (outputs, 1, 1, inputs)}, key=lambda shape: shape[3])
 
 
-def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
+def apply(graph: Graph, operator: Operator, filter_shape: tuple[int, ...]) -> None:
     """Edit the graph, but for the scale of the filter (:func:`set_filter_scale`).
 
     Args:
@@ -96,11 +111,11 @@ def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
     reshape_before(graph, operator, 0, (1, rows, groups, channels), (1, -1, groups, channels))
     if _has_one_scale(weight):
         reshaped = graph.tensor(int(operator.inputs[0]))
-        reshaped.quantization = _with_scales(source.quantization, _product_of_scales(source, weight))
+        reshaped.quantization = _with_scales(source, _product_of_scales(source, weight))
     reshape_after(graph, operator, (1, rows, 1, outputs), (1, rows_at_run_time, 1, outputs), rest)
 
-    former_options = operator.builtinOptions
-    options = schema.Conv2DOptionsT()
+    former_options: FullyConnectedOptions = operator.builtinOptions
+    options: Conv2DOptions = schema.Conv2DOptionsT()
     options.padding = schema.Padding.VALID
     options.strideW = options.strideH = options.dilationWFactor = options.dilationHFactor = 1
     options.fusedActivationFunction = former_options.fusedActivationFunction
@@ -110,10 +125,10 @@ def apply(graph: Graph, operator: Any, filter_shape: tuple[int, ...]) -> None:
     operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.CONV_2D, _INT8_CONV_VERSION)
 
 
-def set_filter_scale(weight: Any) -> None:
+def set_filter_scale(weight: Tensor) -> None:
     """Give the tensor that CONV_2D reads as its filter the scale that goes with the edit."""
     if _has_one_scale(weight):
-        weight.quantization = _with_scales(weight.quantization, np.ones(1, np.float32))
+        weight.quantization = _with_scales(weight, np.ones(1, np.float32))
 
 
 def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
@@ -136,7 +151,7 @@ def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
     return shapes
 
 
-def overhead_bytes(graph: Graph, operator: Any) -> int:
+def overhead_bytes(graph: Graph, operator: Operator) -> int:
     """What this edit adds to a file, in bytes: two RESHAPEs, and a bias where there was none."""
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
     total = reshape_overhead_bytes(source, 4) + reshape_overhead_bytes(target, len(shape_of(target)))
@@ -147,8 +162,8 @@ def overhead_bytes(graph: Graph, operator: Any) -> int:
     return total
 
 
-def _was_made_here(graph: Graph, operator: Any) -> bool:
-    options = operator.builtinOptions
+def _was_made_here(graph: Graph, operator: Operator) -> bool:
+    options: Conv2DOptions = operator.builtinOptions
     source, weight, target = (graph.tensor(int(i)) for i in (*operator.inputs[:2], operator.outputs[0]))
     steps = (options.strideW, options.strideH, options.dilationWFactor, options.dilationHFactor)
     if options.padding != schema.Padding.VALID or steps != (1, 1, 1, 1) or dtype_of(weight) != np.int8:
@@ -162,16 +177,16 @@ def _was_made_here(graph: Graph, operator: Any) -> bool:
     return has_reshape_before(graph, operator, 0) and has_reshape_after(graph, operator)
 
 
-def _undo(graph: Graph, operator: Any) -> None:
+def _undo(graph: Graph, operator: Operator) -> None:
     undo_reshape_before(graph, operator, 0)
     undo_reshape_after(graph, operator)
     bias = graph.tensor(int(operator.inputs[2])) if _has_bias(operator) else None
     if bias is not None and not bias.name and not np.any(graph.constant(int(operator.inputs[2]))):
         rewire(operator, 2, -1)
 
-    former = operator.builtinOptions
+    former: Conv2DOptions = operator.builtinOptions
     ranks = [len(shape_of(graph.tensor(int(i)))) for i in (operator.inputs[0], operator.outputs[0])]
-    options = schema.FullyConnectedOptionsT()
+    options: FullyConnectedOptions = schema.FullyConnectedOptionsT()
     options.keepNumDims = ranks[0] == ranks[1] != 2
     options.fusedActivationFunction = former.fusedActivationFunction
     options.quantizedBiasType = former.quantizedBiasType
@@ -181,34 +196,28 @@ def _undo(graph: Graph, operator: Any) -> None:
     operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.FULLY_CONNECTED, version)
 
 
-def _scales(tensor: Any) -> np.ndarray | None:
-    quantization = tensor.quantization
-    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
-        return None
-    return np.asarray(quantization.scale, np.float32)
+def _has_one_scale(weight: Tensor) -> bool:
+    return scales_of(weight).size == 1
 
 
-def _has_one_scale(weight: Any) -> bool:
-    scales = _scales(weight)
-    return scales is not None and scales.size == 1
-
-
-def _product_of_scales(source: Any, weight: Any) -> np.ndarray:
+def _product_of_scales(source: Tensor, weight: Tensor) -> np.ndarray:
     """``input scale x filter scales``, float32: the scale of the accumulator, and so of the bias."""
-    return np.asarray(_scales(source)[0] * _scales(weight), np.float32)  # type: ignore[index]
+    return np.asarray(scales_of(source)[0] * scales_of(weight), np.float32)
 
 
-def _with_scales(quantization: Any, scales: np.ndarray) -> Any:
-    changed = copy.copy(quantization)
+def _with_scales(tensor: Tensor, scales: np.ndarray) -> QuantizationParameters:
+    """The quantisation of a tensor that has scales, with others."""
+    assert tensor.quantization is not None
+    changed = copy.copy(tensor.quantization)
     changed.scale = scales
     return changed
 
 
-def _has_bias(operator: Any) -> bool:
+def _has_bias(operator: Operator) -> bool:
     return len(operator.inputs) > 2 and int(operator.inputs[2]) >= 0
 
 
-def _give_bias(graph: Graph, operator: Any, outputs: int) -> None:
+def _give_bias(graph: Graph, operator: Operator, outputs: int) -> None:
     if _has_bias(operator):
         return
     bias = _zero_bias(graph, operator, outputs)
@@ -216,9 +225,9 @@ def _give_bias(graph: Graph, operator: Any, outputs: int) -> None:
     operator.inputs = np.array([operator.inputs[0], operator.inputs[1], index], np.int32)
 
 
-def _zero_bias(graph: Graph, operator: Any, outputs: int) -> Any:
+def _zero_bias(graph: Graph, operator: Operator, outputs: int) -> Tensor:
     source, weight = (graph.tensor(int(i)) for i in operator.inputs[:2])
-    quantization = schema.QuantizationParametersT()
+    quantization: QuantizationParameters = schema.QuantizationParametersT()
     scales = quantization.scale = _product_of_scales(source, weight)
     quantization.zeroPoint = np.zeros(scales.size, np.int64)
     return new_tensor([outputs], schema.TensorType.INT32, None, quantization)

@@ -8,14 +8,14 @@ of the signature changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.flatbuffer import signature
+from tflite_sparse.flatbuffer.types import Model
 
 
-def restore(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+def restore(model: Model, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
     """Put inputs and outputs of the first graph of a model in the order of their names; return whether any moved.
 
     Names that are not those of the model, as ones that the converter dropped, leave its order as it is.

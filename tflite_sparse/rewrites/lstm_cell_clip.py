@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.flatbuffer.types import Model
 
 CONVERTERS_CLIP = 10.0
 """TensorFlow's converter writes this into every fused LSTM (2.21); Keras clips nothing, so outputs may be far off."""
 
 
-def drop(model: Any) -> int:
+def drop(model: Model) -> int:
     """Make the fused LSTMs of a model compute what Keras does; return how many there were to mend."""
     mended = 0
     for graph in graphs(model):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -23,9 +22,10 @@ from tflite_sparse.codecs.csr import Encoded
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.sparsity_parameters import to_table
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, shape_of
+from tflite_sparse.flatbuffer.types import FullyConnectedOptions, Operator
 from tflite_sparse.rewrites.densify import store_dense
 
-BLOCK_SIZES: dict[np.dtype[Any], int] = {np.dtype(np.int8): 16, np.dtype(np.float32): 4}
+BLOCK_SIZES: dict[np.dtype, int] = {np.dtype(np.int8): 16, np.dtype(np.float32): 4}
 
 # LiteRT tools/versioning/op_version.cc
 _SPARSE_WEIGHT_VERSION = 8
@@ -33,11 +33,12 @@ _VERSION_THAT_KEEPS_DIMENSIONS = 5
 _DENSE_VERSIONS = {np.dtype(np.int8): 4, np.dtype(np.float32): 1}
 
 
-def refusal(graph: Graph, operator: Any) -> str | None:
+def refusal(graph: Graph, operator: Operator) -> str | None:
     """Why this operator cannot read its weight so, or why that would be slow; or None."""
     source, weight, target = (graph.tensor(int(i)) for i in (*operator.inputs[:2], operator.outputs[0]))
     inputs = shape_of(weight)[1]
-    if operator.builtinOptions.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
+    options: FullyConnectedOptions = operator.builtinOptions
+    if options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         return "its weights are in a shuffled format"
     if any(dtype_of(tensor) != dtype_of(weight) for tensor in (source, target)) or dtype_of(weight) not in BLOCK_SIZES:
         return "it is neither int8 nor float32 throughout"
@@ -48,12 +49,12 @@ def refusal(graph: Graph, operator: Any) -> str | None:
     return None
 
 
-def layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
+def layout(shape: tuple[int, ...], dtype: np.dtype) -> Layout:
     """The layout that the kernel reads for a weight ``(n_out, n_in)`` of this type: rows of compressed blocks."""
     return Layout(shape, (0, 1, 2), (False, True, False), (1,), (BLOCK_SIZES[dtype],))
 
 
-def apply(graph: Graph, tensor_index: int, encoded: Encoded, operators: Sequence[Any]) -> None:
+def apply(graph: Graph, tensor_index: int, encoded: Encoded, operators: Sequence[Operator]) -> None:
     """Edit the graph.
 
     Args:
@@ -85,8 +86,9 @@ def undo(graph: Graph) -> dict[int, Layout]:
         found[weight] = layout_of(graph, weight)
         store_dense(graph, weight)
     for operator in readers:
+        options: FullyConnectedOptions = operator.builtinOptions
         version = _DENSE_VERSIONS.get(np.dtype(dtype_of(graph.tensor(int(operator.inputs[1])))), 1)
-        if operator.builtinOptions.keepNumDims:
+        if options.keepNumDims:
             version = _VERSION_THAT_KEEPS_DIMENSIONS
         operator.opcodeIndex = graph.operator_code(schema.BuiltinOperator.FULLY_CONNECTED, version)
     return found

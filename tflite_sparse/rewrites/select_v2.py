@@ -9,17 +9,16 @@ Leaves: the same tensors, read and yielded by a SELECT_V2.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import drop_unread_operator_codes, graphs, indices, shape_of
+from tflite_sparse.flatbuffer.types import Model
 
 _VERSION = 1  # LiteRT tools/versioning/op_version.cc, SELECT_V2: 2 is for five dimensions
 _MOST_DIMENSIONS = 4
 
 
-def apply(model: Any) -> int:
+def apply(model: Model) -> int:
     """Edit every graph of a parsed model; return how many operators were rewritten."""
     changed = 0
     for graph in graphs(model):

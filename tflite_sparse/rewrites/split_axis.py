@@ -7,13 +7,13 @@ them the same shape for nothing: both are row-major, so the product sums the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import Graph, is_dynamic, new_operator, new_tensor, rewire
 from tflite_sparse.flatbuffer.serde import packed_bytes
+from tflite_sparse.flatbuffer.types import Operator, Tensor
 
 ONE_BYTE_INDEX_REACH = 256
 _OFFSET_BYTES = 4
@@ -25,7 +25,9 @@ def groups_of_channels(inputs: int) -> tuple[int, int]:
     return inputs // channels, channels
 
 
-def reshape_before(graph: Graph, operator: Any, position: int, shape: Sequence[int], target: Sequence[int]) -> None:
+def reshape_before(
+    graph: Graph, operator: Operator, position: int, shape: Sequence[int], target: Sequence[int]
+) -> None:
     """Make ``operator`` read its input ``position`` through a RESHAPE.
 
     Args:
@@ -44,7 +46,7 @@ def reshape_before(graph: Graph, operator: Any, position: int, shape: Sequence[i
 
 
 def reshape_after(
-    graph: Graph, operator: Any, shape: Sequence[int], signature: Sequence[int], target: Sequence[int]
+    graph: Graph, operator: Operator, shape: Sequence[int], signature: Sequence[int], target: Sequence[int]
 ) -> None:
     """Make ``operator`` yield another shape, which a RESHAPE turns into its former output.
 
@@ -62,7 +64,7 @@ def reshape_after(
     graph.insert_after(operator, _reshape(graph, reshaped, output, target))
 
 
-def has_reshape_before(graph: Graph, operator: Any, position: int) -> bool:
+def has_reshape_before(graph: Graph, operator: Operator, position: int) -> bool:
     """Whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
     between = int(operator.inputs[position])
     if graph.tensor(between).name:  # most have one; looking through the graph for each would be quadratic
@@ -70,35 +72,35 @@ def has_reshape_before(graph: Graph, operator: Any, position: int) -> bool:
     return len(graph.uses().get(between, ())) == 1 and _made_here(graph, graph.producers().get(between), between)
 
 
-def has_reshape_after(graph: Graph, operator: Any) -> bool:
+def has_reshape_after(graph: Graph, operator: Operator) -> bool:
     """Whether the output of ``operator`` goes through what :func:`reshape_after` made, and nowhere else."""
     between = int(operator.outputs[0])
     readers = graph.uses().get(between, ())
     return len(readers) == 1 and _made_here(graph, readers[0].operator, between)
 
 
-def undo_reshape_before(graph: Graph, operator: Any, position: int) -> None:
+def undo_reshape_before(graph: Graph, operator: Operator, position: int) -> None:
     """Make ``operator`` read again what it read before :func:`reshape_before`."""
     reshape = graph.producers()[int(operator.inputs[position])]
     rewire(operator, position, int(reshape.inputs[0]))
     graph.remove(reshape)
 
 
-def undo_reshape_after(graph: Graph, operator: Any) -> None:
+def undo_reshape_after(graph: Graph, operator: Operator) -> None:
     """Make ``operator`` yield again what it did before :func:`reshape_after`."""
     (reader,) = graph.uses()[int(operator.outputs[0])]
     operator.outputs = np.array([int(reader.operator.outputs[0])], np.int32)
     graph.remove(reader.operator)
 
 
-def _made_here(graph: Graph, operator: Any, between: int) -> bool:
+def _made_here(graph: Graph, operator: Operator | None, between: int) -> bool:
     # Converters name every tensor; those that this module adds have no name.
     if operator is None or graph.operator_name(operator) != "RESHAPE":
         return False
     return not graph.tensor(between).name and not graph.yields(between)
 
 
-def reshape_overhead_bytes(like: Any, rank: int) -> int:
+def reshape_overhead_bytes(like: Tensor, rank: int) -> int:
     """What one RESHAPE to ``rank`` dimensions adds to a file: operator, output tensor, shape tensor and its buffer."""
     shape = tuple(range(1000, 1000 + rank))  # no such shape is shared with anything
     output = new_tensor(shape, like.type, None, like.quantization)
@@ -108,11 +110,11 @@ def reshape_overhead_bytes(like: Any, rank: int) -> int:
     return packed_bytes(like, *pieces) - packed_bytes(like) + len(pieces) * _OFFSET_BYTES
 
 
-def _reshape(graph: Graph, source: int, target: int, shape: Sequence[int]) -> Any:
+def _reshape(graph: Graph, source: int, target: int, shape: Sequence[int]) -> Operator:
     constant = graph.add_constant(_shape_tensor(len(shape)), np.array(shape, np.int32))
     code = graph.operator_code(schema.BuiltinOperator.RESHAPE, 1)
     return new_operator(code, [source, constant], [target])
 
 
-def _shape_tensor(rank: int) -> Any:
+def _shape_tensor(rank: int) -> Tensor:
     return new_tensor([rank], schema.TensorType.INT32)

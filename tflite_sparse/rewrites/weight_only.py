@@ -11,12 +11,12 @@ for each output channel: ``max |w| / 127``. Its readers read the output of one n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, new_operator, new_tensor, rewire, shape_of
+from tflite_sparse.flatbuffer.types import Model, QuantizationParameters
 
 # LiteRT quantization_spec: the axis of the weight that counts the output channels.
 _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0}
@@ -26,7 +26,7 @@ _LEAST_VALUES = 512  # smaller ones would not pay for scales, tensor and operato
 _LARGEST = 127
 
 
-def apply(model: Any) -> int:
+def apply(model: Model) -> int:
     """Edit every graph of a parsed float32 model; return how many weights became int8."""
     changed = 0
     for graph in graphs(model):
@@ -61,7 +61,7 @@ def _store(graph: Graph, index: int, values: np.ndarray, axis: int, uses: Sequen
     tensor = graph.tensor(index)
     rebuilt = graph.add_tensor(new_tensor(shape_of(tensor), tensor.type, tensor.name))
     rounded, scales = quantised(values, axis)
-    quantization = schema.QuantizationParametersT()
+    quantization: QuantizationParameters = schema.QuantizationParametersT()
     quantization.scale, quantization.zeroPoint = scales, np.zeros(scales.size, np.int64)
     quantization.quantizedDimension = axis
     tensor.type, tensor.quantization = schema.TensorType.INT8, quantization

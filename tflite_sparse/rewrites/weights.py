@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.flatbuffer.types import Operator
 
 
-def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Any]]:
+def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Operator]]:
     """For each constant, or DENSIFY of one, that only operators called ``name`` read, as weights (input 1): these."""
     found = {}
     producers = graph.producers()
@@ -24,7 +23,7 @@ def constant_behind(graph: Graph, index: int) -> int:
     return _behind(graph, graph.producers().get(index), index)
 
 
-def _behind(graph: Graph, producer: Any, index: int) -> int:
+def _behind(graph: Graph, producer: Operator | None, index: int) -> int:
     if producer is None or graph.operator_name(producer) != "DENSIFY":
         return index
     return int(producer.inputs[0])

@@ -12,7 +12,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError,
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, custom_operators, graphs, indices, shape_of, signature_of, text
 from tflite_sparse.flatbuffer.signature import names_of
+from tflite_sparse.flatbuffer.types import ConvolutionOptions, Model, Operator, Pool2DOptions
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.litert import InputDetails
 
@@ -41,7 +41,12 @@ _MOST_ELEMENTS = 2**20
 
 
 def inputs(
-    path: Path, given: Shapes | None = None, *, signature: str | None = None, progress: Progress | None = None
+    path: Path,
+    given: Shapes | None = None,
+    *,
+    signature: str | None = None,
+    model: Model | None = None,
+    progress: Progress | None = None,
 ) -> tuple[InputDetails, ...]:
     """The inputs of a file as :func:`tflite_sparse.runtime.litert.inputs` describes them, with a shape to run it with.
 
@@ -49,6 +54,7 @@ def inputs(
         path: the ``.tflite`` file.
         given: shapes that are taken as they are.
         signature: whose inputs; None: the first graph's.
+        model: the contents of the file; None: they are read.
         progress: receives the stage in which sizes are tried; there is none where no size is open.
 
     Raises:
@@ -58,7 +64,7 @@ def inputs(
         ExecutionError: LiteRT refuses the file, whatever the size.
     """
     check(path, given)
-    details = _with_given(path, litert.inputs(path, signature), given or {}, signature)
+    details = _with_given(path, litert.inputs(path, signature, model=model), given or {}, signature)
     if not any(map(_is_open, details)) or any(detail.dtype.kind not in "biuf" for detail in details):
         return details
     sizes = sizes_to_try(path, details)
@@ -253,17 +259,19 @@ def _sizes_of_constants(known: Sequence[Graph]) -> list[int]:
     return list(sizes)[:_MOST_SIZES_OF_CONSTANTS]
 
 
-def _window(graph: Graph, operator: Any) -> list[tuple[int, int]]:
+def _window(graph: Graph, operator: Operator) -> list[tuple[int, int]]:
     """Reach of the kernel and stride along height and width, of an operator that has them."""
-    name, options = graph.operator_name(operator), operator.builtinOptions
+    name = graph.operator_name(operator)
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(shape_of(graph.tensor(int(operator.inputs[1])))) == 4:
+        options: ConvolutionOptions = operator.builtinOptions
         _, height, width, _ = shape_of(graph.tensor(int(operator.inputs[1])))
         return [
             ((height - 1) * max(options.dilationHFactor, 1) + 1, options.strideH),
             ((width - 1) * max(options.dilationWFactor, 1) + 1, options.strideW),
         ]
-    if name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D") and options is not None:
-        return [(options.filterHeight, options.strideH), (options.filterWidth, options.strideW)]
+    if name in ("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D") and operator.builtinOptions is not None:
+        pool: Pool2DOptions = operator.builtinOptions
+        return [(pool.filterHeight, pool.strideH), (pool.filterWidth, pool.strideW)]
     return []
 
 
@@ -273,12 +281,14 @@ def _not_found(
     name, detail = next(
         each for each in zip(_names(path, details, signature), details, strict=True) if _is_open(each[1])
     )
-    example = ",".join(str(size) if size >= 0 else "N" if place else "1" for place, size in enumerate(detail.signature))
+    example = ", ".join(
+        str(size) if size >= 0 else "N" if place else "1" for place, size in enumerate(detail.signature)
+    )
     problem = (
         f"{path}: no size of its input {name!r} ({in_words(detail.signature)}) was found that runs, of {len(sizes)} "
         f"from {min(sizes):,} to {max(sizes):,} ({reason.rstrip('.')})."
     )
-    return InputShapeError(problem, f"Give one: --input-shape {name}={example}")
+    return InputShapeError(problem, f"Give one: `input_shapes={{{name!r}: ({example})}}`.")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -48,7 +48,9 @@ _RESOLVERS: dict[Kernels, str] = {
 UNKNOWN_SIZE = 32
 """Of a size that may change, other than the batch, where nothing tells a better one."""
 
-_BATCH = 32
+BATCH = 32
+"""How many samples are run as one batch where a file leaves the batch open."""
+
 _VALUES_AT_ONCE = 1 << 16
 _SECONDS_TO_RUN = 60
 
@@ -91,7 +93,7 @@ class InputDetails:
 
     name: str
     signature: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype
     scale: float
     zero_point: int
     counts: bool = False
@@ -170,6 +172,7 @@ def run_separately(
     *,
     signature: str | None = None,
     threads: int = 2,
+    at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
     """Run samples one by one, each from the state that a freshly loaded file has.
@@ -183,32 +186,41 @@ def run_separately(
         kernels: which runtime.
         signature: whose graph to run; None: the file's first graph, CompiledModel's first signature.
         threads: of the interpreter; CompiledModel uses one.
+        at_once: how many samples of a batch of 1 are run as one batch, in an interpreter of a file with one input that
+            leaves the batch open and with outputs that have a batch as well.
         on_step: told (samples done, samples in all).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
     """
-    arguments = {"samples": samples, "kernels": kernels, "signature": signature, "threads": threads}
+    arguments = {
+        "samples": samples,
+        "kernels": kernels,
+        "signature": signature,
+        "threads": threads,
+        "at_once": at_once,
+    }
     return _in_child("run_separately_here", path, NAMES[kernels], on_step, **arguments)  # type: ignore[no-any-return]
 
 
-def inputs(path: Path, signature: str | None = None) -> tuple[InputDetails, ...]:
+def inputs(path: Path, signature: str | None = None, *, model: Any = None) -> tuple[InputDetails, ...]:
     """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
+
+    Args:
+        path: the ``.tflite`` file.
+        signature: whose graph; None: the file's first.
+        model: the contents of the file; None: they are read.
 
     Raises:
         ExecutionError: the runtime refuses the file.
     """
     described = _in_child("inputs_here", path, NAMES["default"], ignore_steps, signature=signature)
-    return described if signature is not None else with_counts(path, described)
+    return described if signature is not None else with_counts(model or serde.read(path), described)
 
 
-def with_counts(path: Path, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
-    """The inputs of the main graph of a file with :attr:`InputDetails.counts` as its operators tell.
-
-    Raises:
-        FlatbufferError: the file cannot be read.
-    """
-    graph = next(graphs(serde.read(path)))
+def with_counts(model: Any, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
+    """The inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
+    graph = next(graphs(model))
     uses = graph.uses()
     return tuple(
         dataclasses.replace(detail, counts=_are_counts(graph, uses.get(index, [])))
@@ -265,7 +277,7 @@ def run_here(
     if len(session.inputs) != len(inputs):
         raise ExecutionError(f"{path} has {len(session.inputs)} inputs, {len(inputs)} were given.")
     prepared = [detail.quantised(array) for detail, array in zip(session.inputs, inputs, strict=True)]
-    batch = _BATCH if session.takes_batches else 1
+    batch = BATCH if session.takes_batches else 1
     count = len(prepared[0])
     rows: list[tuple[np.ndarray, ...]] = []
     for start in range(0, count, batch):
@@ -281,15 +293,26 @@ def run_separately_here(
     kernels: Kernels,
     signature: str | None,
     threads: int,
+    at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
     """:func:`run_separately` in this process."""
     session = Session(path, kernels, threads, signature)
-    rows = []
-    for done, sample in enumerate(samples, start=1):
-        rows.append(session.run(sample))
-        on_step(done, len(samples))
+    size = at_once if session.takes_batches else 1
+    rows: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(samples), size):
+        rows += _run_together(session, samples[start : start + size])
+        on_step(len(rows), len(samples))
     return SeparateOutputs(session.output_names, session.output_indices, tuple(rows))
+
+
+def _run_together(session: Session, samples: Sequence[Sequence[np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
+    """The outputs for each sample; several, which then have a batch of 1, are run as one batch, if outputs have it."""
+    if len(samples) > 1:
+        outputs = session.run([np.concatenate(column) for column in zip(*samples, strict=True)])
+        if all(output.shape[:1] == (len(samples),) for output in outputs):
+            return [tuple(output[at : at + 1] for output in outputs) for at in range(len(samples))]
+    return [session.run(sample) for sample in samples]
 
 
 def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:
@@ -370,9 +393,8 @@ class Session:
     @functools.cached_property
     def _keeps_resources(self) -> bool:
         """Whether there is state that no runtime can reset."""
-        kinds = (schema.TensorType.RESOURCE, schema.TensorType.VARIANT)
-        subgraphs = serde.read(Path(self._arguments[0])).subgraphs
-        return any(tensor.type in kinds for subgraph in subgraphs for tensor in subgraph.tensors or ())
+        kinds = {schema.TensorType.RESOURCE, schema.TensorType.VARIANT}
+        return not kinds.isdisjoint(serde.tensor_types(Path(self._arguments[0])))
 
 
 def _in_child(function: str, path: Path, runtime: str, on_step: Step, **arguments: Any) -> Any:

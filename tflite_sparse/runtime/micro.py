@@ -21,6 +21,7 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import micro_refusals, over_time
 from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
@@ -296,7 +297,7 @@ def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Any:
     )
 
 
-def _refuse_sparse_tensors(path: str, model: Any) -> None:
+def _refuse_sparse_tensors(path: str, model: Model) -> None:
     for graph in graphs(model):
         for tensor in graph.subgraph.tensors:
             if tensor.sparsity is not None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, text, type_name
+from tflite_sparse.flatbuffer.types import Model, Operator
 
 _NODE = re.compile(r"Node (\S+) \(number (\d+)f?\) failed to")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
@@ -51,12 +51,12 @@ class RefusedOperator:
         return f"{where}: {self.way_out}" if self.way_out else where
 
 
-def missing(model: Any, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
+def missing(model: Model, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
     """The first operator of each of these names, which the runtime does not have."""
     return tuple(next(_described(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
 
 
-def in_log(log: str, model: Any) -> RefusedOperator | None:
+def in_log(log: str, model: Model) -> RefusedOperator | None:
     """The operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
     if _MEMORY.search(log):
         return None
@@ -73,7 +73,7 @@ def in_log(log: str, model: Any) -> RefusedOperator | None:
     return None
 
 
-def _described(graph: Graph, operator: Any, *, has: bool, types_told: bool = False) -> RefusedOperator:
+def _described(graph: Graph, operator: Operator, *, has: bool, types_told: bool = False) -> RefusedOperator:
     """``has``: whether the runtime has the operator; ``types_told``: whether it said that types are the reason."""
     inputs, outputs = (
         [graph.tensor(i) for i in indices(each) if i >= 0] for each in (operator.inputs, operator.outputs)
@@ -92,14 +92,14 @@ def _described(graph: Graph, operator: Any, *, has: bool, types_told: bool = Fal
     return RefusedOperator(name, names or ("",), way_out)
 
 
-def _named(model: Any, name: str) -> Iterator[tuple[Graph, Any]]:
+def _named(model: Model, name: str) -> Iterator[tuple[Graph, Operator]]:
     for graph in graphs(model):
         for operator in graph.operators:
             if graph.operator_name(operator) == name:
                 yield graph, operator
 
 
-def _custom(model: Any) -> Iterator[tuple[Graph, Any]]:
+def _custom(model: Model) -> Iterator[tuple[Graph, Operator]]:
     for graph in graphs(model):
         for operator in graph.operators:
             if model.operatorCodes[operator.opcodeIndex].customCode is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -116,7 +116,7 @@ def fed_back(state: np.ndarray, quantisation: tuple[float, int], detail: InputDe
     return detail.quantised((state.astype(np.float32) - zero_point) * np.float32(scale))
 
 
-def _is_same(one: tuple[float, int], other: tuple[float, int], dtype: np.dtype[Any]) -> bool:
+def _is_same(one: tuple[float, int], other: tuple[float, int], dtype: np.dtype) -> bool:
     """Whether no value of an integer ``dtype`` changes if it is converted from one (scale, zero point) to the other."""
     if one == other:
         return True

@@ -136,25 +136,25 @@ def choose_metric(outputs: np.ndarray, labels: np.ndarray | None, wanted: Name |
     threshold = 0.5 if looks_like_probability(outputs) else 0.0
     if isinstance(wanted, UserMetric):
         if labels is None:
-            raise DataError(f"--metric {wanted.spec} needs labels (y), and the data have none for that output.")
+            raise DataError(f"`metric={wanted.spec!r}` needs labels (y), and the data have none for that output.")
         return Metric("user", True, threshold, wanted)
     if wanted in ("mse", "psnr"):
         reference = outputs if labels is None else labels
         if reference.size != outputs.size:
             raise DataError(
-                f"--metric {wanted} compares numbers: labels of shape {reference.shape} do not fit the "
+                f"`metric={wanted!r}` compares numbers: labels of shape {reference.shape} do not fit the "
                 f"model's output of shape {outputs.shape}. Use auto."
             )
         if wanted == "psnr" and _peak(reference) == 0:
-            raise DataError("--metric psnr needs labels that differ: all are the same. Use mse.")
+            raise DataError("`metric='psnr'` needs labels that differ: all are the same. Use mse.")
         return Metric(wanted, labels is not None, threshold)
     kind = kind_of(outputs, labels)
     if wanted in ("top1", "top5"):
         least = 2 if wanted == "top1" else _FIVE + 1
         if kind != "top1" or outputs.shape[-1] < least:
             raise DataError(
-                f"--metric {wanted} needs {least} classes or more, and the model's output of shape {outputs.shape} has "
-                "none or fewer with these labels. Use auto."
+                f"`metric={wanted!r}` needs {least} classes or more, and the model's output of shape {outputs.shape} "
+                "has none or fewer with these labels. Use auto."
             )
         return Metric(wanted, labels is not None, threshold)
     if wanted == "auc":
@@ -182,10 +182,10 @@ def _check_yes_or_no(outputs: np.ndarray, labels: np.ndarray | None, kind: Kind)
     single = outputs.size == count or (kind == "top1" and outputs.shape == (count, 2))
     if labels is None or kind == "r2" or not single:
         raise DataError(
-            "--metric auc needs one yes or no for each sample: labels 0 and 1, and one output or two. Use auto."
+            "`metric='auc'` needs one yes or no for each sample: labels 0 and 1, and one output or two. Use auto."
         )
     if len(np.unique(labels)) < 2:
-        raise DataError("--metric auc needs labels of both kinds: those of the test samples are all the same.")
+        raise DataError("`metric='auc'` needs labels of both kinds: those of the test samples are all the same.")
 
 
 def _classes(reference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

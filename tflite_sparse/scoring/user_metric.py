@@ -79,5 +79,5 @@ def load(spec: str) -> UserMetric:
     """
     named = user_code.address(spec)
     if named is None:
-        raise DataError(f"metric = {spec}: it takes FILE.py:FUNCTION.")
+        raise DataError(f"`metric={spec!r}`: it takes FILE.py:FUNCTION.")
     return UserMetric(spec, user_code.load_function(*named, DataError))

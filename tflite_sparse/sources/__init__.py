@@ -1,1 +1,1 @@
-"""What comes in: models of every Keras generation, and data."""
+"""Read models of every Keras generation, and data."""

@@ -11,30 +11,30 @@ Arrays = np.ndarray | Mapping[str, np.ndarray]
 
 
 def columns(arrays: Arrays) -> tuple[np.ndarray, ...]:
-    """The arrays alone, each ``(n, ...)``."""
+    """Return the arrays alone, each ``(n, ...)``."""
     return tuple(arrays.values()) if isinstance(arrays, Mapping) else (arrays,)
 
 
 def count(arrays: Arrays) -> int:
-    """How many samples there are."""
+    """Return the number of samples."""
     return len(columns(arrays)[0])
 
 
 def take(arrays: Arrays, rows: slice | np.ndarray) -> Arrays:
-    """The samples ``rows`` (a slice, or an array of indices), in the same form."""
+    """Return the samples ``rows`` (a slice, or an array of indices), in the same form."""
     if isinstance(arrays, Mapping):
         return {name: array[rows] for name, array in arrays.items()}
     return arrays[rows]
 
 
 def spread(arrays: Arrays, most: int) -> Arrays:
-    """All samples, or ``most`` of them at even distances, in the same form: data may be sorted by class."""
+    """Return all samples, or ``most`` of them at even distances: data may be sorted by class."""
     rows = np.linspace(0, count(arrays) - 1, min(most, count(arrays))).round().astype(int)
     return take(arrays, rows)
 
 
 def checksum(arrays: Iterable[np.ndarray]) -> str:
-    """CRC-32 of the bytes of arrays one after the other, in the order of their axes: eight hexadecimal digits."""
+    """Return the CRC-32 of the bytes of all arrays in C order, as eight hexadecimal digits."""
     found = 0
     for array in arrays:
         found = zlib.crc32(np.ascontiguousarray(array).tobytes(), found)
@@ -42,5 +42,5 @@ def checksum(arrays: Iterable[np.ndarray]) -> str:
 
 
 def ordered(arrays: Arrays, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
-    """The arrays in the order of ``names``; an array alone is the only one."""
+    """Return the arrays in the order of ``names``; a single array has no name."""
     return tuple(arrays[name] for name in names) if isinstance(arrays, Mapping) else (arrays,)

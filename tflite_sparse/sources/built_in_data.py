@@ -17,7 +17,7 @@ _FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # Debian pack
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Arrays:
-    """Images ``(n, height, width, 1)``, float32, 0 to 1, their class numbers, and those of a test part of its own."""
+    """Images ``(n, height, width, 1)``, float32 in [0, 1]; class numbers; the source's own test part, if it has one."""
 
     x: np.ndarray
     y: np.ndarray
@@ -58,7 +58,7 @@ def _fashion_mnist() -> Arrays:
             arrays = [array for pair in fashion_mnist.load_data() for array in pair]
         except Exception as error:
             raise DataError(
-                "fashion-mnist is neither on this machine nor to be downloaded: apt-get install dataset-fashion-mnist."
+                "fashion-mnist is not on this machine and cannot be downloaded: apt-get install dataset-fashion-mnist."
             ) from error
     x_train, y_train, x_test, y_test = arrays
     names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -74,12 +74,12 @@ LOADERS: dict[str, Callable[[], Arrays]] = {
 
 
 def _unit(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Pixels of 0 to 255 as float32 of 0 to 1, each sample in ``shape``."""
+    """Return pixels of 0 to 255 as float32 in [0, 1], each sample in ``shape``."""
     return (pixels.reshape(-1, *shape) / 255).astype(np.float32)
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """An array in the IDX format of the MNIST family: magic (0, 0, type 8, rank), big-endian sizes, bytes."""
+    """Read an array in the IDX format of MNIST: magic (0, 0, type 8, rank), big-endian sizes, bytes."""
     try:
         raw = gzip.decompress(path.read_bytes())
         rank = raw[3]

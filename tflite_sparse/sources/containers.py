@@ -1,7 +1,7 @@
-"""What an archive, HDF5 file or folder must not hold: ways out of itself, and far more than its size allows.
+"""Refuse archives, HDF5 files and folders that point outside of themselves or unpack to far more than their size.
 
-A member's name may point out of the folder that it is unpacked to; an HDF5 file may link to other files, keep its data
-in them, or announce arrays of any size; a SavedModel may name assets anywhere. Checked before a loader follows them.
+A member may be unpacked outside of its folder. An HDF5 file may link to other files, keep its data in them, or announce
+arrays of any size. A SavedModel may name assets anywhere. These checks run before a loader follows such a name.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tflite_sparse.errors import ModelError
 
 LEAST_LIMIT_BYTES = 100 * 2**20
 MOST_INFLATION = 100
-"""What unpacks to more than so many times its size, and to more than the limit above, is no trained model."""
+"""Refuse data that unpack to more than this many times their size and to more than the limit above."""
 
 _MOST_MEMBERS = 10_000
 _WEIGHTS = "model.weights.h5"
 
 
 def check_keras_archive(archive: zipfile.ZipFile) -> None:
-    """Look at every member of a ``.keras`` archive before any is unpacked, and into its weights.
+    """Check every member of a ``.keras`` archive, and the links and sizes in its weights, before any is unpacked.
 
     Raises:
-        ValueError: what is wrong, as the end of a sentence.
-        KeyError: there are no weights.
+        ValueError: with the reason, as the end of a sentence.
+        KeyError: the archive has no weights.
     """
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
@@ -53,11 +53,11 @@ def check_keras_archive(archive: zipfile.ZipFile) -> None:
 
 
 def check_hdf5(file: Path | IO[bytes], size: int) -> None:
-    """Look at every link and data set of an HDF5 file of ``size`` bytes.
+    """Check every link and data set of an HDF5 file of ``size`` bytes.
 
     Raises:
         ValueError: one leads to another file, or the data are far larger than the file; as the end of a sentence.
-        OSError: it is no HDF5 file.
+        OSError: the file is no HDF5 file.
     """
     import h5py
 
@@ -78,7 +78,7 @@ def check_hdf5(file: Path | IO[bytes], size: int) -> None:
 
 
 def check_folder(path: Path, saved_model: Any) -> None:
-    """Look for files and assets of a SavedModel folder that lie elsewhere.
+    """Refuse a SavedModel folder with a link or an asset that leads outside of it.
 
     Raises:
         ModelError: names the first.
@@ -97,12 +97,12 @@ def check_folder(path: Path, saved_model: Any) -> None:
 
 
 def inflates(size: int, packed: int, unsuspicious: int, most: int) -> bool:
-    """Whether ``packed`` bytes become too many: a ``size`` of more than ``unsuspicious`` and ``most`` times as many."""
+    """Return whether ``size`` unpacked bytes exceed both ``unsuspicious`` and ``most`` times ``packed``."""
     return size > max(unsuspicious, most * packed)
 
 
 def _leads_out(name: str) -> bool:
-    """Whether a relative name may point out of its folder, on any system."""
+    """Return whether a relative name may point out of its folder on any operating system."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return not parts or ".." in parts or parts[0] == "/" or re.match(r"[A-Za-z]:", name) is not None
 

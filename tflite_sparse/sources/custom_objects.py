@@ -1,7 +1,7 @@
-"""Python files of the user with the layers of a model, run with the generation of Keras that the model is of.
+"""Run the Python file with a model's custom objects, under the Keras generation of the model.
 
-Since TensorFlow 2.16 ``tensorflow.keras`` is Keras 3, unless TF_USE_LEGACY_KERAS is set before the first import; files
-that were written for older ones derive their layers from it.
+Since TensorFlow 2.16 ``tensorflow.keras`` is Keras 3, unless TF_USE_LEGACY_KERAS is set before the first import. Files
+written for older versions derive their layers from ``tensorflow.keras``.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tflite_sparse.sources.user_code import load_module
 
 _NAME = "tensorflow.keras"
 _MODULES = {"keras": "keras._tf_keras.keras", "tf_keras": "tf_keras.api._v2.keras"}
-"""What ``tensorflow/__init__.py`` of TensorFlow 2.16 to 2.21 takes for ``tensorflow.keras`` in either case."""
+"""The modules that ``tensorflow/__init__.py`` of TensorFlow 2.16 to 2.21 uses as ``tensorflow.keras``."""
 
 
 def of_file(path: Path | None, keras: ModuleType) -> dict[str, Any]:
-    """What a file defines, by the names under which a model may ask for it. It is run.
+    """Run a Python file and return its callables by the names that a model may use for them.
 
     Args:
-        path: of the file. None: there is none, and nothing is defined.
-        keras: that of the model; ``tensorflow.keras`` means it, while the file runs and when its functions are called.
+        path: of the file. None: return nothing.
+        keras: the generation that ``tensorflow.keras`` means while the file and its functions run.
 
     Raises:
-        ModelError: there is no such file, it raised, or a class of it derives from the other generation of Keras.
+        ModelError: there is no such file, it raised, or one of its classes derives from the other generation of Keras.
     """
     if path is None:
         return {}
@@ -43,7 +43,7 @@ def of_file(path: Path | None, keras: ModuleType) -> dict[str, Any]:
     }
     _check_generation(own, keras, path)
     return own | {
-        # The names under which keras.saving.register_keras_serializable filed them.
+        # The names under which keras.saving.register_keras_serializable registers them.
         f"{package}>{name}": value
         for name, value in vars(module).items()
         if isinstance(value, type)
@@ -53,14 +53,14 @@ def of_file(path: Path | None, keras: ModuleType) -> dict[str, Any]:
 
 def _run(path: Path, keras: ModuleType) -> ModuleType:
     before = set(sys.modules)
-    with _meaning(keras) as meant:
+    with _tensorflow_keras_as(keras) as meant:
         module = load_module(path, ModelError)
     folder = path.parent.resolve()
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
-        if file is not None and Path(file).resolve().is_relative_to(folder):  # what the file imports beside it
+        if file is not None and Path(file).resolve().is_relative_to(folder):  # imported from the same folder
             _bind(sys.modules[name], meant)
-    _bind(module, meant)  # it may have been run before
+    _bind(module, meant)  # an earlier run may have bound it to the other generation
     return module
 
 
@@ -78,17 +78,17 @@ def _check_generation(classes: dict[str, Any], keras: ModuleType, path: Path) ->
 
 
 @contextlib.contextmanager
-def _meaning(keras: ModuleType) -> Iterator[ModuleType]:
-    """Let imports and attributes of ``tensorflow.keras`` lead to ``keras`` inside of the block."""
+def _tensorflow_keras_as(keras: ModuleType) -> Iterator[ModuleType]:
+    """Make ``tensorflow.keras`` mean ``keras`` inside of the block, for imports and attributes."""
     tf: Any = tensorflow_import.tensorflow()
     meant = importlib.import_module(_MODULES[keras.__name__])
-    modules, attributes = _taken_out(), dict(vars(tf))
+    modules, attributes = _remove_modules(), dict(vars(tf))
     sys.modules[_NAME] = meant
     tf.keras = meant
     try:
         yield meant
     finally:
-        _taken_out()
+        _remove_modules()
         sys.modules.update(modules)
         if "keras" in attributes:
             tf.keras = attributes["keras"]
@@ -96,14 +96,14 @@ def _meaning(keras: ModuleType) -> Iterator[ModuleType]:
             del tf.keras
 
 
-def _taken_out() -> dict[str, ModuleType]:
-    """The modules of ``tensorflow.keras``, which are then no longer known."""
+def _remove_modules() -> dict[str, ModuleType]:
+    """Remove the modules of ``tensorflow.keras`` from ``sys.modules`` and return them."""
     names = [name for name in sys.modules if name == _NAME or name.startswith(f"{_NAME}.")]
     return {name: sys.modules.pop(name) for name in names}
 
 
-class _View(ModuleType):
-    """TensorFlow as a module of the user sees it."""
+class _TensorflowWithKeras(ModuleType):
+    """TensorFlow with one generation of Keras as its attribute ``keras``."""
 
     def __init__(self, tf: ModuleType, keras: ModuleType) -> None:
         super().__init__(tf.__name__)
@@ -115,8 +115,8 @@ class _View(ModuleType):
 
 
 def _bind(module: ModuleType, keras: ModuleType) -> None:
-    """Let the names of TensorFlow in a module mean what they meant as it ran: its methods are called later."""
+    """Keep ``tensorflow.keras`` bound to ``keras`` in a module whose methods run later."""
     tf = tensorflow_import.tensorflow()
     for name, value in list(vars(module).items()):
         if value is tf:
-            setattr(module, name, _View(tf, keras))
+            setattr(module, name, _TensorflowWithKeras(tf, keras))

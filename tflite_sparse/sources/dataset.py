@@ -1,8 +1,7 @@
-"""Data sets: built-in ones, ``.npz`` files, folders of images, and functions of the user.
+"""Load data sets: built-in ones, ``.npz`` files, folders of images, and functions of the user.
 
-Inputs are arrays whose first axis counts samples; labels, where there are any, have one entry (a class number, a
-one-hot row or a target) for each. The test part is used for evaluation only, the training part for calibration and
-training only.
+The first axis of an input counts samples. Labels, if any, have one entry (a class number, a one-hot row or a target)
+for each sample. The test part serves evaluation only, the training part calibration and training only.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ _NO_NAMES = Signature()
 class Dataset:
     """Training and test samples.
 
-    Of a model with several inputs ``x_train`` and ``x_test`` are arrays by input name, of one with several outputs
-    ``y_train`` and ``y_test`` labels by output name.
+    A model with several inputs has mappings from input names to arrays in ``x_train`` and ``x_test``; one with several
+    outputs has mappings from output names to labels in ``y_train`` and ``y_test``.
 
     Attributes:
-        name: how reports call it.
+        name: its name in reports.
         x_train: ``(n, *input shape)``.
         y_train: labels of ``x_train``, or None.
         x_test: ``(m, *input shape)``.
         y_test: labels of ``x_test``, or None.
-        labels: names of the classes, where the source has any.
-        is_cut: whether the source had more samples than were taken; the name says how many were.
+        labels: names of the classes, if the source has any.
+        is_cut: whether the source had more samples than were taken; ``name`` then contains how many were.
 
     Raises:
         DataError: a part is empty, the lengths differ, or a value is NaN or infinite.
@@ -77,33 +76,33 @@ class Dataset:
 
     @property
     def has_labels(self) -> bool:
-        """Whether both parts are labelled."""
+        """Whether both parts have labels."""
         return self.y_train is not None and self.y_test is not None
 
     @property
     def train_samples(self) -> int:
-        """How many samples the training part holds."""
+        """Number of training samples."""
         return count(self.x_train)
 
     @property
     def test_samples(self) -> int:
-        """How many samples the test part holds."""
+        """Number of test samples."""
         return count(self.x_test)
 
     def fitted_to(self, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> Dataset:
-        """The same data in the dtype of a model's only input, of ``shape`` (first entry: the batch; None: any size).
+        """Return the data in ``dtype``, for a model with one input of ``shape`` (first entry: batch; None: any size).
 
         Raises:
-            DataError: the shape is another one, or the values cannot become ``dtype`` without loss of kind.
+            DataError: the samples have another shape, or their values cannot be cast to ``dtype``.
         """
         x_train, x_test = _fitted(self.name, "x", (self.x_train, self.x_test), shape, dtype, "the model's input")
         return replace(self, x_train=x_train, x_test=x_test)
 
     def fitted_to_model(self, signature: Signature) -> Dataset:
-        """The same data by the names and in the dtypes of a model; of one input (output) the array (labels) alone.
+        """Return the data by a model's names and in its dtypes; as one array where it has one input (output).
 
         Raises:
-            DataError: an input has no array, an array belongs to nothing, or :meth:`fitted_to` refuses it.
+            DataError: an input has no array, an array belongs to no input or output, or :meth:`fitted_to` refuses it.
         """
         x = [self._named(part, signature) for part in ("x_train", "x_test")]
         y = [self._named(part, signature) for part in ("y_train", "y_test")]
@@ -119,7 +118,7 @@ class Dataset:
         return replace(self, x_train=train, y_train=y[0], x_test=test, y_test=y[1])
 
     def _named(self, part: str, signature: Signature) -> Any:
-        """One part by the model's names, or alone where the model has one input or output."""
+        """Return one part by the model's names, or one array where the model has one input or output."""
         value, is_input = getattr(self, part), part.startswith("x")
         specs = signature.inputs if is_input else signature.outputs
         if value is None or (len(specs) == 1 and not isinstance(value, Mapping)):
@@ -150,17 +149,17 @@ def of_any(
     signature: Signature = _NO_NAMES,
     on_step: Step = ignore_steps,
 ) -> Dataset:
-    """The data set that a caller named (see :func:`load`) or has in memory (see :func:`from_arrays`)."""
+    """Return the data set that ``data`` names (see :func:`load`) or holds (see :func:`from_arrays`)."""
     if isinstance(data, str | os.PathLike):
         return load(os.fspath(data), seed=seed, image_shape=image_shape, signature=signature, on_step=on_step)
     return from_arrays(data, seed=seed, signature=signature, on_step=on_step)
 
 
 def of_model(data: Any, signature: Signature, *, seed: int = 0, on_step: Step = ignore_steps) -> Dataset:
-    """The data set that a caller named or has in memory, by the names and in the dtypes of a model.
+    """Return the data set that ``data`` names or holds, by a model's names and in its dtypes.
 
     Raises:
-        DataError: it cannot be used, or does not fit the model.
+        DataError: the data cannot be used, or do not fit the model.
     """
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     found = of_any(data, seed=seed, image_shape=shape, signature=signature, on_step=on_step)
@@ -179,13 +178,13 @@ def load(
 
     Args:
         spec: see :data:`FORMS`.
-        seed: of the split where the source has no test part of its own (80 % training, 20 % test).
-        image_shape: ``(batch, height, width, channels)`` of the model's input; a folder of images needs it.
-        signature: of the model: its names tell which array is which input or output.
+        seed: of the split where the source has no test part (80 % training, 20 % test).
+        image_shape: ``(batch, height, width, channels)`` of the model's input; required for a folder of images.
+        signature: of the model: its names assign arrays to inputs and outputs.
         on_step: see :func:`from_arrays`.
 
     Raises:
-        DataError: it is missing, unreadable, or holds no usable samples.
+        DataError: the source is missing, unreadable, or holds no usable samples.
     """
     if spec in built_in_data.LOADERS:
         held = built_in_data.LOADERS[spec]()
@@ -204,27 +203,27 @@ def load(
         return Dataset(spec, *found.train, *found.test, found.labels)
     if path.suffix == ".npz":
         return _from_npz(path, seed, signature)
-    raise DataError(f"{spec!r} is no data set: --data takes {FORMS}.")
+    raise DataError(f"{spec!r} is no data set: `data` takes {FORMS}.")
 
 
 def from_arrays(
     value: Any, *, name: str = "data", seed: int = 0, signature: Signature = _NO_NAMES, on_step: Step = ignore_steps
 ) -> Dataset:
-    """A data set from what a caller has at hand.
+    """Make a data set from objects in memory.
 
     Args:
         value: a :class:`Dataset`; an array ``x``; ``(x, y)``; ``((x_train, y_train), (x_test, y_test))``; a mapping
-            with the keys of an ``.npz``; or what yields samples or batches, with labels or without them: a generator
-            or a function that makes one, a Keras Sequence, a ``tf.data.Dataset`` (see
-            :mod:`tflite_sparse.sources.streams`). Of several inputs each ``x`` is a mapping by name, or a list in the
-            model's order; of several outputs so is each ``y``.
-        name: how reports call it.
+            with the keys of an ``.npz``; or an iterable of samples or batches, with or without labels: a generator, a
+            function that returns one, a Keras Sequence, a ``tf.data.Dataset`` (see
+            :mod:`tflite_sparse.sources.streams`). For several inputs each ``x`` is a mapping by name or a list in the
+            model's order; likewise each ``y`` for several outputs.
+        name: its name in reports.
         seed: of the split where there is no test part.
-        signature: of the model: its names tell which array is which input or output, its ranks what is a batch.
-        on_step: told how much of what comes one by one was collected.
+        signature: of the model: its names assign arrays to inputs and outputs, its ranks tell samples from batches.
+        on_step: receives (done, total) while an iterable is read; see :func:`tflite_sparse.sources.streams.collect`.
 
     Raises:
-        DataError: it is none of these.
+        DataError: ``value`` is none of these.
     """
     if isinstance(value, Dataset):
         return value
@@ -283,7 +282,7 @@ def _labels(value: Any, name: str, signature: Signature) -> Any:
 
 
 def _arrays(value: Any, specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str) -> Any:
-    """An array, or arrays by name: of a mapping, or of a list in the model's order."""
+    """Return an array, or arrays by name from a mapping or from a list in the model's order."""
     if isinstance(value, list | tuple) and len(specs) > 1:
         value = named_arrays.by_position(value, specs, signature, name)
     if isinstance(value, Mapping):
@@ -329,7 +328,7 @@ def _check_lengths(where: str, x: Arrays, what: str, y: Arrays | None) -> None:
 
 
 def _pairs(what: str, arrays: Arrays | None) -> list[tuple[str, np.ndarray]]:
-    """Each array and how messages call it."""
+    """Return each array with its name in messages."""
     if isinstance(arrays, Mapping):
         return [(f"{what}/{key}", array) for key, array in arrays.items()]
     return [] if arrays is None else [(what, arrays)]
@@ -343,7 +342,7 @@ def _fitted(
     dtype: np.dtype[Any],
     taker: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test samples in the dtype of an input. See :meth:`Dataset.fitted_to`."""
+    """Return training and test samples in the dtype of an input. See :meth:`Dataset.fitted_to`."""
     expected, found = shape[1:], pair[0].shape[1:]
     fits = len(expected) == len(found) and all(e in (None, f) for e, f in zip(expected, found, strict=False))
     if not fits:
@@ -356,7 +355,7 @@ def _fitted(
     for x in pair:
         if not np.can_cast(x.dtype, dtype, "same_kind"):
             raise DataError(f"{name}: {what} is {x.dtype}, {taker} takes {dtype}. Convert {what} as for training.")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused by the new data set
+    with np.errstate(over="ignore"):  # Dataset refuses infinite values
         return pair[0].astype(dtype, copy=False), pair[1].astype(dtype, copy=False)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def build(keras: ModuleType, seed: int) -> Any:
-    """A CNN of 257,594 parameters, 255,488 of them in its two prunable kernels; the same initial weights for a seed."""
+    """Build a CNN of 257,594 parameters, 255,488 of them in two prunable kernels; ``seed`` sets its weights."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     return keras.Sequential(

@@ -1,4 +1,4 @@
-"""Folders of images, one folder for each class, with or without a part for tests."""
+"""Read folders of images: one folder for each class, with or without a test part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Images:
     """Images ``(n, height, width, channels)``, float32, 0 to 255, and their class numbers.
 
     Attributes:
-        train: all of them where there is no test part.
+        train: all images if there is no test part.
         test: those of the test part; None: there is none.
         labels: names of the classes.
     """
@@ -29,14 +29,14 @@ class Images:
 
 
 def read(path: Path, image_shape: tuple[int | None, ...] | None) -> Images:
-    """The images of a folder, resized to the input of a model.
+    """Read the images of a folder, resized to the input of a model.
 
     Args:
-        path: holds one folder for each class, or ``train`` and ``test`` that do.
+        path: holds one folder for each class, or ``train`` and ``test`` folders that do.
         image_shape: ``(batch, height, width, channels)``; None: the model has no such input.
 
     Raises:
-        DataError: the model takes no images, or there are none, or one cannot be read.
+        DataError: the model takes no images, the folder holds none, or one cannot be read.
     """
     if image_shape is None or len(image_shape) != 4 or None in image_shape[1:] or image_shape[3] not in (1, 3, 4):
         raise DataError(f"{path}: a folder of images needs a model with one input (batch, height, width, channels).")
@@ -57,7 +57,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
 
 
 def _read_images(path: Path, names: tuple[str, ...], shape: tuple[int | None, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Images in 0 to 255, resized to the model's input, as ``image_dataset_from_directory`` of Keras gives them."""
+    """Return class numbers and images in 0 to 255, resized as by Keras's ``image_dataset_from_directory``."""
     import tensorflow as tf
 
     absent = [name for name in names if not (path / name).is_dir()]

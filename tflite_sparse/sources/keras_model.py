@@ -1,8 +1,8 @@
-"""Keras models of both generations, from files and from memory.
+"""Load Keras models of both generations, from files and from memory.
 
-A file is loaded by the Keras that wrote it: a ``.keras`` archive says so in ``metadata.json``, an HDF5 file in its
-attribute ``keras_version``, a SavedModel of Keras 2 has a ``keras_metadata.pb``. What a file could make Keras run
-(``Lambda`` layers, classes of other modules) is refused before Keras sees it.
+A file is loaded by the Keras that wrote it: a ``.keras`` archive names it in ``metadata.json``, an HDF5 file in its
+attribute ``keras_version``; a SavedModel of Keras 2 has a ``keras_metadata.pb``. Contents that would make Keras run
+code of the file (``Lambda`` layers, classes of other modules) are refused before Keras opens it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 class KerasSource:
-    """A Keras model with a known signature (Sequential or Functional), wrappers and all.
+    """A Sequential or Functional Keras model, with or without wrappers.
 
     Attributes:
-        was_mixed: whether it computed in 16 bits and was built again in float32.
+        was_mixed: whether it computed in 16 bits and was rebuilt in float32.
     """
 
     def __init__(self, model: Any, keras: ModuleType, name: str, *, was_mixed: bool = False) -> None:
@@ -85,7 +85,7 @@ class KerasSource:
         return Counter(type(layer).__name__ for layer in flatten(self.model) if layer is not self.model)
 
     def copied(self) -> KerasSource:
-        """A model of its own with the same weights.
+        """Return an independent model with the same weights.
 
         Raises:
             ModelError: a layer cannot be made from its configuration.
@@ -134,17 +134,17 @@ class KerasSource:
             return TracedModel(serve.get_concrete_function())
 
     def fed(self, x: Arrays) -> Any:
-        """Samples in the structure that the model is called with: an array, a list, or a dict of its own."""
+        """Return samples in the structure of the model's inputs: an array, a list or a dict."""
         return self._packed("input", x, tuple(spec.name for spec in self.inputs()))
 
     def labelled(self, y: Arrays) -> Any:
-        """Labels, or whatever there is one of for each output, in the structure of the model's outputs."""
+        """Return labels, or one value for each output, in the structure of the model's outputs."""
         return self._packed("output", y, tuple(self._output_names()))
 
     def _packed(self, attribute: str, values: Arrays, names: tuple[str, ...]) -> Any:
         if not isinstance(values, Mapping):
             return values
-        structure = getattr(self.model, attribute)  # not asked before: a Sequential model of Keras 3 has none
+        structure = getattr(self.model, attribute)  # read late: Sequential models of Keras 3 have none
         return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, ordered(values, names))
 
     def _output_names(self) -> list[str]:
@@ -155,10 +155,10 @@ class KerasSource:
 
 
 def check_path(path: Path) -> None:
-    """Refuse what cannot be a model by its name.
+    """Refuse a path that cannot be a model, by its name.
 
     Raises:
-        ModelError: there is no such file or folder, or its suffix is no model's.
+        ModelError: there is no such file or folder, or the suffix is unknown.
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file or folder.")
@@ -173,16 +173,16 @@ def check_path(path: Path) -> None:
 def open_model(
     path: Path, custom_objects: Path | None = None, builder: str | None = None, signature: str | None = None
 ) -> SourceModel:
-    """Open a model file or SavedModel folder; no code of it is run.
+    """Open a model file or SavedModel folder without running code of it.
 
     Args:
         path: ``.keras`` (Keras 2 or 3), ``.h5`` / ``.hdf5``, or a SavedModel folder.
         custom_objects: Python file that defines the model's own layers; it *is* run.
-        builder: ``path/to/module.py:function`` that returns the model of a file with weights only; it *is* run.
-        signature: which one of a SavedModel; its Keras model, if it holds one, is then left aside.
+        builder: ``path/to/module.py:function`` that returns the model for a file with weights only; it *is* run.
+        signature: name of a SavedModel's signature; a Keras model in the folder is then ignored.
 
     Raises:
-        ModelError: it is missing, unreadable, not a model, or needs what was not given.
+        ModelError: the model is missing, unreadable or no model, or an argument that it needs is missing.
     """
     check_path(path)
     suffix = path.suffix.lower()
@@ -191,7 +191,7 @@ def open_model(
     if path.is_dir():
         return _open_saved_model(path, custom_objects, signature)
     if signature is not None:
-        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave --signature out.")
+        raise ModelError(f"{path} is no SavedModel folder, and only those have signatures: leave `signature` out.")
     if suffix == ".keras":
         config, version = model_files.read_keras_archive(path)
     else:
@@ -211,7 +211,7 @@ def open_model(
 def _with_weights_of(path: Path, builder: str | None, custom_objects: Path | None) -> SourceModel:
     if builder is None:
         raise ModelError(
-            f"{path} holds weights only, and the architecture is needed: give --builder FILE.py:FUNCTION, a "
+            f"{path} holds weights only, and the architecture is needed: give `builder='FILE.py:FUNCTION'`, a "
             "function of yours that returns the built model; or load them in Python and save it whole as .keras."
         )
     model = weights_only.build(path, builder)
@@ -220,20 +220,20 @@ def _with_weights_of(path: Path, builder: str | None, custom_objects: Path | Non
 
 
 def _whole_model_message(path: Path) -> str:
-    return f"{path} holds a whole model: leave --builder out; it is for .h5 files with weights only."
+    return f"{path} holds a whole model: leave `builder` out; it is for .h5 files with weights only."
 
 
 def from_memory(model: Any) -> SourceModel:
-    """A live Keras model, of either generation.
+    """Return a source for a Keras model in memory, of either generation.
 
     Raises:
-        ModelError: it is no Keras model.
+        ModelError: the object is no Keras model.
     """
     return _as_source(model, _generation(model), model.name)
 
 
 def _generation(model: Any) -> ModuleType:
-    """The Keras that a live model belongs to."""
+    """Return the Keras that a model in memory belongs to."""
     roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
@@ -250,7 +250,7 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
     if mixed is not None and getattr(model, "inputs", None):
         try:
             return KerasSource(mixed_precision.in_float32(model, custom or {}), keras, name, was_mixed=True)
-        except Exception as error:  # noqa: BLE001 - whatever a layer's own code raises; told below
+        except Exception as error:  # noqa: BLE001 - a layer's own code may raise anything; cause of the error below
             cause = error
     if mixed is not None:
         raise ModelError(
@@ -267,9 +267,9 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
 
 
 def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
-    """Call a subclassed model that was built but not called, as a ``.keras`` file of one is after it was loaded.
+    """Call a subclassed model that is built but was never called, such as one loaded from a ``.keras`` file.
 
-    Keras exports only what was called once; the shapes are those that it was built with.
+    Keras exports only models that were called. The shapes are those that the model was built with.
     """
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
@@ -280,7 +280,7 @@ def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
 
 
 def _symbols(shapes: Any, keras: ModuleType) -> Any:
-    """A symbolic tensor in the place of each shape of a structure."""
+    """Return a symbolic tensor in the place of each shape of a structure."""
     if isinstance(shapes, Mapping):
         return {key: _symbols(shape, keras) for key, shape in shapes.items()}
     if all(size is None or isinstance(size, int) for size in shapes):
@@ -333,7 +333,7 @@ def _identifier(name: str) -> str:
 
 
 def _parameter(name: str) -> str:
-    """The name of an input as ``tf.function`` takes it for a parameter: it begins with a letter and is no keyword."""
+    """Return an input's name as a parameter name of ``tf.function``: it starts with a letter and is no keyword."""
     name = _identifier(name)
     return name if name[0].isalpha() and not keyword.iskeyword(name) else f"arg_{name}"
 

@@ -1,4 +1,4 @@
-"""The layers and kernels of a Keras model of either generation, in the order in which data pass through them."""
+"""List the layers and kernels of a Keras model of either generation in the order of the data flow."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ORDERED_BY_THEMSELVES = {"keras", "tf_keras", "tensorflow_model_optimization"}
 
 
 def flatten(model: Any) -> Iterator[Any]:
-    """Every layer of a Keras model, the model itself, nested models and cells of recurrent layers included, each once.
+    """Yield each layer of a Keras model once: the model itself, nested models, and cells of recurrent layers.
 
-    A layer comes before its own layers, and these in the order in which Keras lists them: that of the data in
-    Sequential and Functional models, that of their creation in classes of the user.
+    A layer comes before its own layers. Those come in the order of Keras: of the data flow in Sequential and Functional
+    models, of creation in subclassed models.
     """
-    # Keras 3 lists the layers of nested models from the last to the first where it is asked for all of them at once.
+    # Asked for all levels at once, Keras 3 lists the layers of nested models in reverse.
     seen: set[int] = set()
     waiting = [model]
     while waiting:
@@ -27,21 +27,20 @@ def flatten(model: Any) -> Iterator[Any]:
         if id(layer) not in seen:
             seen.add(id(layer))
             yield layer
-            waiting += reversed(list(layer._flatten_layers(include_self=False, recursive=False)))  # no public equal
+            waiting += reversed(list(layer._flatten_layers(include_self=False, recursive=False)))  # no public API
 
 
 def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
-    """Every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable.
+    """Return every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable.
 
-    They come in the order in which data meet them. Where a class of the user calls its layers in an order of its own,
-    that is found by tracing the model; one that tells no shapes of its inputs, or that is distributed over several
-    devices, keeps the order in which its layers were made.
+    The order is that of the data flow. A subclassed model is traced to find it. If such a model does not tell the
+    shapes of its inputs, or is distributed over several devices, the order is that of the creation of its layers.
     """
     found: dict[int, tuple[Any, Kernel]] = {}
     names: Counter[str] = Counter()
     layers = list(flatten(model))
     for layer in layers:
-        # A wrapper that quantises a kernel before the layer inside takes it lists it in that one's place.
+        # A quantising wrapper lists the kernel of the layer inside as its own.
         owner = getattr(layer, "layer", layer) if is_quantising(layer) else layer
         for variable in _own_variables(layer):
             if len(variable.shape) >= 2 and is_float(variable) and id(variable) not in found:
@@ -51,26 +50,26 @@ def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
                 found[id(variable)] = variable, _kernel(unique, owner, variable)
     if len(found) > 1 and any(map(_calls_in_its_own_order, layers)):
         places = _order_of_reading(model)
-        if not places:  # the handles of a distributed variable are known within its strategy only
+        if not places:  # handles of distributed variables are known within their strategy only
             return list(found.values())
         return sorted(found.values(), key=lambda pair: places.get(_handle(pair[0]), len(places)))  # stable
     return list(found.values())
 
 
 def is_float(variable: Any) -> bool:
-    """Whether a variable of either generation holds floating-point numbers."""
+    """Return whether a variable of either generation holds floating-point numbers."""
     return "float" in str(getattr(variable.dtype, "name", variable.dtype))
 
 
 def _calls_in_its_own_order(layer: Any) -> bool:
-    """Whether a layer of a class of the user holds several layers."""
+    """Return whether a layer of a user's class holds several layers."""
     if type(layer).__module__.partition(".")[0] in _ORDERED_BY_THEMSELVES:
         return False
     return len(list(layer._flatten_layers(include_self=False, recursive=False))) > 1
 
 
 def _order_of_reading(model: Any) -> dict[int, int]:
-    """When each variable, by its handle, is first read in a call of the model: a graph captures them in that order."""
+    """Return the rank of each variable, by its handle, in the order in which a call of the model reads them first."""
     specs = _call_specs(model)
     strategy = getattr(model, "distribute_strategy", None)
     if specs is None or (strategy is not None and strategy.num_replicas_in_sync > 1):
@@ -81,7 +80,7 @@ def _order_of_reading(model: Any) -> dict[int, int]:
 
 
 def _call_specs(model: Any) -> Any:
-    """Shapes and types of what a model is called with, in the structure of its inputs; None: it does not tell."""
+    """Return shapes and dtypes of the model's inputs, in their structure; None if the model does not tell them."""
     tf = tensorflow_import.tensorflow()
     if getattr(model, "inputs", None):
         specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in model.inputs]
@@ -96,12 +95,12 @@ def _call_specs(model: Any) -> Any:
 
 
 def _handle(variable: Any) -> int:
-    """What identifies a variable of either generation among the captures of a graph."""
+    """Return the identity of a variable of either generation among the captures of a graph."""
     return id(getattr(getattr(variable, "_value", variable), "handle", None))
 
 
 def _path(layer: Any, variable: Any) -> str:
-    """Where a variable is in the model. Keras 2 forgets all but the last part in some files."""
+    """Return a variable's path in the model. In some files Keras 2 keeps only its last part."""
     path = str(getattr(variable, "path", variable.name)).partition(":")[0]
     return path if "/" in path else f"{layer.name}/{path}"
 
@@ -118,7 +117,7 @@ def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
 
 
 def _own_variables(layer: Any) -> list[Any]:
-    """The trainable-by-nature variables of a layer, those of its sublayers and frozen or not left aside."""
+    """Return the trainable variables of a layer itself, frozen or not, without those of its sublayers."""
     for attribute in ("_trainable_variables", "_trainable_weights"):  # Keras 3, Keras 2
         if hasattr(layer, attribute):
             return list(getattr(layer, attribute))

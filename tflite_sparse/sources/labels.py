@@ -1,4 +1,4 @@
-"""What labels mean: classes, a yes or no, or numbers; told from them and from what the model yields."""
+"""Tell from labels and outputs whether they are classes, yes or no, or numbers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ Kind = Literal["top1", "binary", "r2"]
 
 
 def kind_of(outputs: np.ndarray, labels: np.ndarray | None) -> Kind:
-    """What a model's outputs ``(n, ...)`` stand for, given labels for the same samples, if there are any.
+    """Return what a model's outputs ``(n, ...)`` stand for, given labels of the same samples, if there are any.
 
-    Without labels, several values are classes if there is one row of them for a sample or if they add up to 1.
+    Without labels, several values are classes if a sample has one row of them or if they add up to 1.
 
     Raises:
-        DataError: the labels are of a shape that the outputs cannot be compared with, or name classes that the model
-            does not have.
+        DataError: the labels have a shape that does not fit the outputs, or name classes that the model does not have.
     """
     width = outputs.shape[-1] if outputs.ndim >= 2 else 1
     if labels is None:
@@ -43,10 +42,10 @@ def kind_of(outputs: np.ndarray, labels: np.ndarray | None) -> Kind:
 
 
 def check_labels(shape: tuple[int | None, ...], labels: np.ndarray) -> Kind | None:
-    """What ``labels`` mean for an output of ``shape`` (None: any size; the first entry is the batch).
+    """Return what ``labels`` mean for an output of ``shape`` (None: any size; the first entry is the batch).
 
     Returns:
-        None where the shape is not known well enough to tell.
+        None if too little of the shape is known.
 
     Raises:
         DataError: see :func:`kind_of`.
@@ -56,17 +55,14 @@ def check_labels(shape: tuple[int | None, ...], labels: np.ndarray) -> Kind | No
 
 
 def any_outputs(shape: tuple[int | None, ...], samples: int) -> np.ndarray | None:
-    """Zeros in the place of a model's outputs of ``shape`` (None: any size; the first entry is the batch).
-
-    None where the shape is not known well enough.
-    """
+    """Return zeros in the shape of a model's outputs, ``(samples, *shape[1:])``; None if too little of it is known."""
     if not shape or any(size is None for size in shape[1:]):
         return None
     return np.broadcast_to(np.float32(0), (samples, *(size or 1 for size in shape[1:])))
 
 
 def looks_like_probability(outputs: np.ndarray) -> bool:
-    """Whether all values are in [0, 1]."""
+    """Return whether all values are in [0, 1]."""
     return bool(outputs.min() >= 0 and outputs.max() <= 1)
 
 

@@ -1,4 +1,4 @@
-"""The layers of a Keras model by their paths, and operators that are named after them."""
+"""List the layers of a Keras model by path, and name operators after them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tflite_sparse.sources.source_model import Layer
 
 
 def found_in(model: Any) -> list[tuple[Any, Layer]]:
-    """Every layer of a built model that is no model itself, those of nested models included, beside its description.
+    """Return every layer of a built model and of its nested models, without the models, beside its description.
 
-    A wrapper, a recurrent layer or a layer made of others is one layer, of the types of all of them. A layer that is
-    used twice is there once.
+    A wrapper, a recurrent layer or a layer made of others counts as one layer with all their types. A layer that is
+    used twice is listed once.
     """
     result: dict[int, tuple[Any, Layer]] = {}
     names: Counter[str] = Counter()
@@ -38,9 +38,9 @@ def found_in(model: Any) -> list[tuple[Any, Layer]]:
 
 @contextlib.contextmanager
 def named(model: Any, tf: Any) -> Iterator[None]:
-    """Let the operators of each layer be traced inside of the block under its path, ``path/operator``, to the letter.
+    """Name operators that are traced inside of the block ``path/operator``, after the exact path of their layer.
 
-    TensorFlow's own scopes have numbers behind them that tell ``conv``, called again, and ``conv_1`` not apart.
+    TensorFlow's own scopes number repeated names, so that ``conv`` called twice cannot be told from ``conv_1``.
     """
     with contextlib.ExitStack() as stack:
         for layer, description in found_in(model):
@@ -55,10 +55,10 @@ def _call_in_scope(layer: Any, scope: str, tf: Any) -> Iterator[None]:
 
     @functools.wraps(call)
     def scoped(*args: Any, **kwargs: Any) -> Any:
-        with tf.name_scope(scope):  # with a slash at its end it is taken as it is
+        with tf.name_scope(scope):  # a trailing slash keeps TensorFlow from numbering it
             return call(*args, **kwargs)
 
-    object.__setattr__(layer, "call", scoped)  # past what Keras tracks
+    object.__setattr__(layer, "call", scoped)  # bypass Keras's attribute tracking
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Models that compute in 16 bits, built again in float32: the converter takes them no other way."""
+"""Rebuild models that compute in 16 bits in float32, which the converter requires."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _HALF = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 
 
 def in_float32(model: Any, custom: Mapping[str, Any]) -> Any:
-    """A Sequential or Functional model of either generation under the policy ``float32``, with the same weights.
+    """Return a Sequential or Functional model under the policy ``float32``, with the same weights.
 
     Raises:
-        Exception: whatever Keras raises where a layer cannot be made from its configuration.
+        Exception: any that Keras raises if a layer cannot be made from its configuration.
     """
     copy = type(model).from_config(_with_policy(model.get_config()), custom_objects=dict(custom))
     copy.set_weights(model.get_weights())
@@ -20,7 +20,7 @@ def in_float32(model: Any, custom: Mapping[str, Any]) -> Any:
 
 
 def _with_policy(config: Any, *, in_dtype: bool = False) -> Any:
-    """The configuration with every 16-bit type in a ``dtype`` entry, a name or a serialised policy, as float32."""
+    """Return the configuration with float32 for every 16-bit ``dtype``, be it a name or a serialised policy."""
     if isinstance(config, dict):
         return {key: _with_policy(value, in_dtype=in_dtype or key == "dtype") for key, value in config.items()}
     if isinstance(config, list | tuple):

@@ -1,4 +1,4 @@
-"""What a model file says of itself before Keras opens it: its configuration, and the version of Keras that wrote it."""
+"""Read a model file's configuration and Keras version before Keras opens it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_CONFIG_BYTES = 100 * 2**20
 
 
 def read_keras_metadata(path: Path) -> list[Any]:
-    """The configurations of the layers of a SavedModel that Keras 2 wrote, the model's first.
+    """Return the configurations of the layers of a SavedModel of Keras 2, the model's first.
 
     Raises:
         ModelError: the file is damaged or too large.
@@ -32,10 +32,10 @@ def read_keras_metadata(path: Path) -> list[Any]:
 
 
 def read_keras_archive(path: Path) -> tuple[Any, str]:
-    """Configuration of a ``.keras`` file and version of the Keras that wrote it.
+    """Return the configuration of a ``.keras`` file and the version of the Keras that wrote it.
 
     Raises:
-        ModelError: it is no such archive, or holds what none does.
+        ModelError: the file is no such archive, or holds something that none does.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -60,10 +60,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def read_hdf5(path: Path) -> tuple[Any, str] | None:
-    """Configuration of an HDF5 file and version of the Keras that wrote it; None: the file holds weights only.
+    """Return the configuration of an HDF5 file and its Keras version; None if the file holds weights only.
 
     Raises:
-        ModelError: it is no HDF5 file, or no model.
+        ModelError: the file is no HDF5 file, or no model.
     """
     import h5py
 

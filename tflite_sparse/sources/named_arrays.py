@@ -1,4 +1,4 @@
-"""Which array of a data set is which input or output of a model, told by its name."""
+"""Assign the arrays of a data set to the inputs and outputs of a model by name."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ PARTS = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a model takes and yields; names are those of its signature, ``input_1`` for Keras's ``input-1:0``."""
+    """Inputs and outputs of a model; names are those of its signature, ``input_1`` for Keras's ``input-1:0``."""
 
     inputs: tuple[InputSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is one input and one output at most, so that no names are needed."""
+        """Whether the model has at most one input and one output, so that arrays need no names."""
         return len(self.inputs) <= 1 and len(self.outputs) <= 1
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """In the order of the model."""
+        """Names of the inputs, in the order of the model."""
         return tuple(spec.name for spec in self.inputs)
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """In the order of the model."""
+        """Names of the outputs, in the order of the model."""
         return tuple(spec.name for spec in self.outputs)
 
     def in_words(self) -> str:
-        """Names, shapes and dtypes of the inputs, names and shapes of the outputs, for messages."""
+        """Describe inputs (name, shape, dtype) and outputs (name, shape) for messages."""
         takes = ", ".join(f"{spec.name} {words(spec.shape)} {spec.dtype}" for spec in self.inputs)
         yields = ", ".join(f"{spec.name} {words(spec.shape)}" for spec in self.outputs)
         return f"the model takes {takes}" + (f" and yields {yields}" if len(self.outputs) > 1 else "")
 
 
 def words(shape: tuple[int | None, ...]) -> str:
-    """A shape in a message."""
+    """Return a shape as text for messages."""
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
 def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str, Any]:
-    """What each part of a data set is made of.
+    """Return the parts of a data set.
 
     Args:
         arrays: by ``x``, ``x_train``, ...; by the name of an input or output; or by both, ``x_train/image`` or
@@ -57,17 +57,17 @@ def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str
         name: of the data set, for messages.
 
     Returns:
-        For each of :data:`PARTS` that is there an array, or arrays by name.
+        For each of :data:`PARTS` that is present an array, or arrays by name.
 
     Raises:
-        DataError: a key is neither, though the model has several inputs or outputs, or a part is given twice.
+        DataError: a key names no part, input or output of a model with several, or a part is given twice.
     """
     parts: dict[str, dict[str | None, Any]] = {}
     for key, value in _flat(arrays).items():
         place = _place(key, signature)
         if place is None:
             if signature.is_plain:
-                continue  # whatever else lies beside x and y
+                continue  # other arrays beside x and y are ignored
             raise DataError(f"{name} holds {key!r}, the name of no input or output: {signature.in_words()}.")
         part, column = place
         if column in parts.setdefault(part, {}):
@@ -80,7 +80,7 @@ def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str
 
 
 def by_position(values: Sequence[Any], specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str) -> Any:
-    """Arrays that come in the order of the model, by name.
+    """Return arrays in the model's order by name.
 
     Raises:
         DataError: there are more or fewer than the model has.
@@ -93,7 +93,7 @@ def by_position(values: Sequence[Any], specs: Sequence[InputSpec | OutputSpec], 
 
 
 def named(arrays: Mapping[str, Any], specs: Sequence[InputSpec | OutputSpec]) -> dict[str, Any]:
-    """The same arrays by the names that ``specs`` have, where a key is one of them written otherwise."""
+    """Return the arrays by the names in ``specs``, which match keys that Keras would turn into the same name."""
     known = {spec.name for spec in specs}
     return {_identifier(key) if _identifier(key) in known else key: value for key, value in arrays.items()}
 

@@ -1,4 +1,4 @@
-"""What tensorflow-model-optimization puts around layers of Keras 2: wrappers that prune, cluster, simulate integers."""
+"""Recognise and load the wrappers of tensorflow-model-optimization, which prune, cluster or quantise Keras 2 layers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SIMULATING = "FakeQuantWithMinMax"  # operators of TensorFlow
 
 _CORE = "tensorflow_model_optimization.python.core"
 MODULES = tuple(f"{_CORE}.{part}.keras" for part in ("sparsity", "clustering", "quantization"))
-"""Its classes, which a model file may name: they make layers out of their configurations and import nothing."""
+"""Modules whose classes a model file may name: the classes build layers from configurations and import nothing."""
 
-# Of models that were pruned or clustered before they were trained quantisation-aware; no scope of theirs has them.
+# Classes for quantisation-aware training of pruned or clustered models; no scope of the package provides them.
 _PRESERVING = (
     f"{_CORE}.quantization.keras.collab_opts.prune_preserve.prune_preserve_quantize_registry",
     f"{_CORE}.quantization.keras.collab_opts.cluster_preserve.cluster_preserve_quantize_registry",
@@ -27,18 +27,18 @@ _PRESERVING = (
 
 
 def is_quantising(layer: Any) -> bool:
-    """Whether a layer, or what is around it, simulates integers while it trains."""
+    """Return whether a layer, or its wrapper, simulates integers while it trains."""
     return type(layer).__name__ in _QUANTISING
 
 
 def is_quantisation_aware(kinds: Collection[str]) -> bool:
-    """Whether a model of layers, or of operators, of these classes was trained to compute in integers."""
+    """Return whether layers or operators of these classes were trained to compute in integers."""
     return any(kind in _QUANTISING or kind.startswith(_SIMULATING) for kind in kinds)
 
 
 @contextlib.contextmanager
 def scopes(names: Set[str]) -> Iterator[None]:
-    """Let Keras 2 know, inside of the block, what belongs to those of the wrappers whose classes are in ``names``.
+    """Register the wrappers whose classes are in ``names``, and what they use, with Keras 2 inside of the block.
 
     Raises:
         ModelError: there are some, and the package is not installed.
@@ -59,15 +59,15 @@ def scopes(names: Set[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _readable() -> Iterator[None]:
-    """Let Keras read ``.keras`` files with quantising layers, which list other variables than the layers then have."""
+    """Let Keras read ``.keras`` files with quantising layers, which store other variables than the layers have."""
     modules = (
         importlib.import_module(f"{_CORE}.quantization.keras.{name}") for name in ("quantize_layer", "quantize_wrapper")
     )
     layer, wrapper = (
         getattr(module, name) for module, name in zip(modules, ("QuantizeLayer", "QuantizeWrapper"), strict=True)
     )
-    # Its ``build`` does not say that it was done: built as it is read and again as it is connected, it would have its
-    # variables twice.
+    # Its ``build`` does not mark the layer as built. Built once by the reader and once when it is connected, the layer
+    # would have its variables twice.
     layer.build_from_config = lambda self, config: None  # noqa: ARG005
     wrapper.load_own_variables = _load_last_variables
     try:
@@ -77,10 +77,10 @@ def _readable() -> Iterator[None]:
 
 
 def _load_last_variables(wrapper: Any, store: Any) -> None:
-    """Read the variables of a wrapper, which are the last ones that it stored.
+    """Read the variables of a wrapper, which are the last that it stored.
 
-    Around a layer that was built before, it lists the weights of that once more, in front of its own; they are stored
-    with the layer too.
+    A wrapper around a layer that was built before lists the layer's weights again, before its own. They are stored with
+    the layer as well.
     """
     variables = [*wrapper._trainable_weights, *wrapper._non_trainable_weights]
     surplus = len(store.keys()) - len(variables)
@@ -101,7 +101,7 @@ def _classes_of(module: str) -> dict[str, Any]:
 
 
 def class_names(config: Any) -> set[str]:
-    """Every ``class_name`` in a configuration, at any depth."""
+    """Return every ``class_name`` in a configuration, at any depth."""
     found: set[str] = set()
     waiting = [config]
     while waiting:

@@ -1,7 +1,7 @@
-"""Where the outputs and inputs of a Keras kernel are, so that masks have the shape that the file will have.
+"""Find the output and input axes of a Keras kernel, so that masks have the shape of the weight in the file.
 
 The converter writes Dense kernels ``(in, out)`` as ``(out, in)``, convolutions ``(..., in, out)`` as
-``(out, ..., in)``, transposed ones ``(..., out, in)`` as ``(out, ..., in)``, and tables as they are.
+``(out, ..., in)``, transposed ones ``(..., out, in)`` as ``(out, ..., in)``, and tables unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def axes(layer: Any, rank: int) -> tuple[int, int]:
-    """The axes of outputs and inputs of a kernel of ``layer``, negative; see ``Kernel.axes``."""
+    """Return the output and input axes of a kernel of ``layer``, negative; see ``Kernel.axes``."""
     kind = type(layer).__name__
     if kind == "Embedding":
         return -2, -1
@@ -23,7 +23,7 @@ def axes(layer: Any, rank: int) -> tuple[int, int]:
 
 
 def _of_einsum(equation: str, rank: int) -> tuple[int, int]:
-    """Of ``"abc,cde->abde"`` the kernel is ``cde``; it is summed over ``c``, and the last of its outputs is ``e``."""
+    """Return the axes for an einsum equation: ``"abc,cde->abde"`` has a kernel ``cde`` of input ``c``, output ``e``."""
     left, _, result = equation.replace(" ", "").partition("->")
     data, _, kernel = left.partition(",")
     summed = [i for i, letter in enumerate(kernel) if letter in data and letter not in result]

@@ -1,7 +1,7 @@
-"""SavedModels without a Keras model inside: plain TensorFlow, ``model.export()``, subclassed models.
+"""Load SavedModels without a Keras model: plain TensorFlow, ``model.export()``, subclassed models.
 
-Their weights are the variables that the serving signature captures. What a variable is for shows in the operators that
-read it, found by following it through the function library of the graph.
+Their weights are the variables that the serving signature captures. The operators that read a variable tell its
+purpose; they are found by following the variable through the function library of the graph.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _WRAPPER_PREFIX = "prune_low_magnitude_"
 
 
 class SavedModelSource:
-    """A SavedModel of which one signature is converted, ``serving_default`` or the only one where none is named."""
+    """A SavedModel with the signature to convert: the named one, else ``serving_default`` or the only one."""
 
     def __init__(self, loaded: Any, name: str, folder: Path, signature: str | None = None) -> None:
-        # The temporary folder has to live as long as this object: TensorFlow reads assets from it when it saves.
+        # TensorFlow reads assets from the temporary folder when it saves, so it lives as long as this object.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.name = name
         self._loaded = loaded
@@ -46,7 +46,7 @@ class SavedModelSource:
 
     @classmethod
     def open(cls, path: Path, message: Any, signature: str | None = None) -> SavedModelSource:
-        """Open a SavedModel folder, whose ``saved_model.pb`` was parsed as ``message``.
+        """Open a SavedModel folder whose ``saved_model.pb`` was parsed as ``message``.
 
         Raises:
             ModelError: TensorFlow cannot load it, or it has no such signature.
@@ -63,7 +63,7 @@ class SavedModelSource:
 
     @classmethod
     def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
-        """A subclassed Keras model of either generation, through Keras's own ``export``.
+        """Export a subclassed Keras model of either generation with Keras's ``export``, and open the result.
 
         Raises:
             ModelError: Keras cannot export it.
@@ -127,11 +127,11 @@ class SavedModelSource:
         return [Layer(path, "+".join(sorted(operators))) for path, operators in found.items()]
 
     def masks(self) -> dict[str, np.ndarray]:
-        """The masks of pruning wrappers, by the name of the kernel that each belongs to.
+        """Return the masks of pruning wrappers by the name of their kernel.
 
-        tfmot calls the mask of ``dense/kernel`` ``prune_low_magnitude_dense/mask``. In a subclassed model, where the
-        wrapper makes the variables of its layer, the kernel is ``prune_low_magnitude_dense/kernel``. Of several kernels
-        in one layer each takes the next mask of its shape.
+        tfmot calls the mask of ``dense/kernel`` ``prune_low_magnitude_dense/mask``. In a subclassed model the wrapper
+        makes the variables of its layer, and the kernel is ``prune_low_magnitude_dense/kernel``. Several kernels of one
+        layer each take the next mask of their shape.
         """
         masks: dict[str, list[np.ndarray]] = defaultdict(list)
         for variable in self._function.variables:
@@ -178,7 +178,7 @@ class SavedModelSource:
         tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: function})
 
     def _nodes(self) -> Iterator[Any]:
-        """The nodes of the signature and of the functions that it calls, those left aside that compute nothing."""
+        """Yield the nodes of the signature and of the functions that it calls, without those that compute nothing."""
         definition = self._function.graph.as_graph_def()
         for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
             for node in nodes:
@@ -186,7 +186,7 @@ class SavedModelSource:
                     yield node
 
     def _readers(self) -> dict[Any, set[str]]:
-        """For each captured variable, the kinds of operator that read its value."""
+        """Return for each captured variable the kinds of operator that read its value."""
         graph = self._function.graph
         definition = graph.as_graph_def()
         library = {function.signature.name: function for function in definition.library.function}
@@ -200,7 +200,7 @@ class SavedModelSource:
 
 
 def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any:
-    """The signature that was asked for, else ``serving_default``, else the only one."""
+    """Return the named signature, else ``serving_default``, else the only one."""
     if wanted is None and len(signatures) == 1:
         return next(iter(signatures.values()))
     chosen = _SIGNATURE if wanted is None else wanted
@@ -209,12 +209,12 @@ def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any
     if not signatures:
         raise ModelError(f"{name} has no signatures. Save it with one: tf.saved_model.save(..., signatures=...).")
     found = "; ".join(f"{key}({_inputs_in_words(function)})" for key, function in sorted(signatures.items()))
-    cure = " Choose one with --signature." if wanted is None else ""
+    cure = " Choose one with `signature`." if wanted is None else ""
     raise ModelError(f"{name} has no signature {chosen!r}, it has: {found}.{cure}")
 
 
 def _in_order(specs: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """By name, ``output_2`` before ``output_10``: that is the order of the model, where Keras made the names."""
+    """Sort by name, ``output_2`` before ``output_10``: the order of the model where Keras made the names."""
     return sorted(specs.items(), key=lambda item: [part.zfill(9) for part in re.split(r"(\d+)", item[0])])
 
 
@@ -245,7 +245,7 @@ def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set
 
 
 def read_saved_model(path: Path) -> Any:
-    """The ``SavedModel`` message of a SavedModel folder.
+    """Parse the ``SavedModel`` message of a SavedModel folder.
 
     Raises:
         ModelError: it cannot be parsed.
@@ -262,9 +262,9 @@ def read_saved_model(path: Path) -> Any:
 
 
 def _without_mask_updates(path: Path, message: Any, copy: Path) -> Path:
-    """The SavedModel at ``path``, or a copy of it in which the wrappers of tfmot no longer write to their kernels.
+    """Return the SavedModel at ``path``, or a copy in which tfmot's wrappers no longer write to their kernels.
 
-    A wrapper multiplies its kernel by its mask at every call; a variable that is written to cannot become a constant.
+    A wrapper multiplies its kernel by its mask at every call. A variable that is written to cannot become a constant.
     """
     functions = [function for graph in message.meta_graphs for function in graph.graph_def.library.function]
     if not sum(_drop_assignments(function) for function in functions):
@@ -275,7 +275,7 @@ def _without_mask_updates(path: Path, message: Any, copy: Path) -> Path:
 
 
 def _drop_assignments(function: Any) -> int:
-    """Take the assignments of pruning wrappers out of a function; return how many there were."""
+    """Remove the assignments of pruning wrappers from a function and return their number."""
     dropped = {
         node.name for node in function.node_def if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
     }

@@ -1,4 +1,4 @@
-"""The built-in network of ``sweep``: a depthwise-separable CNN in any width, after MobileNet (Howard et al. 2017)."""
+"""Build the network of ``sweep``: a depthwise-separable CNN of any width, after MobileNet (Howard et al. 2017)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 _STEM, _BLOCKS, _HIDDEN = 16, (32, 64), 96
 _LEAST_CHANNELS = 4
-_LARGEST_MAP = 8  # height and width in front of the hidden layer
+_LARGEST_MAP = 8  # height and width of the input of the hidden layer
 
 
 def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], classes: int) -> Any:
-    """A stem, two depthwise-separable blocks, a hidden layer over what they see in each place, and the classes.
+    """Build a stem, two depthwise-separable blocks, a hidden layer over all positions, and the class layer.
 
-    Almost all weights are those of the hidden layer: nearly every byte of a file is a weight that can be pruned, and
-    few are what each channel costs, sparse or not (bias and scales).
+    Almost all weights are in the hidden layer. So most bytes of a file are prunable weights, and few are the cost of
+    each channel that sparsity does not change (bias and scales).
 
     Args:
         keras: the module.
         width: factor on the number of channels of every layer but the last.
         input_shape: height, width and channels of the images.
-        classes: how many.
+        classes: number of classes.
     """
     layers = keras.layers
 

@@ -1,4 +1,4 @@
-"""What every source of a model offers to the stages after it."""
+"""Define the interface of a model source, which the stages use."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ class Kernel:
     Attributes:
         name: its path in the model: ``"sequential/dense/kernel"``.
         owner: the layer's class (``"Dense"``), or the operators that read it (``"MatMul"``).
-        shape: as the model has it: ``(in, out)``, ``(h, w, in, out)``, ...
-        read: gives the values, float.
+        shape: in the model: ``(in, out)``, ``(h, w, in, out)``, ...
+        read: returns the values, float.
         write: sets the values.
-        axes: which axis counts the outputs and which the inputs, as the file will have them; for a kernel of several
-            input axes, the one whose neighbours are neighbours in the file.
+        axes: the output and the input axis in the file; of several input axes, the innermost one in the file.
     """
 
     name: str
@@ -43,12 +42,12 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer, with weights or without.
+    """A layer, with or without weights.
 
     Attributes:
-        name: its path in the model, ``"mobile/block_3/relu"``. Its operators are named ``path/...`` in a model that was
-            saved for conversion with ``named`` (of a SavedModel always).
-        owner: its class, or several joined by ``+``: of a wrapper also what it wraps, of a SavedModel its operators.
+        name: its path in the model, ``"mobile/block_3/relu"``. Its operators are named ``path/...`` if the model was
+            saved for conversion with ``named``, and always in a SavedModel.
+        owner: its class, or several joined by ``+``: a wrapper also names its layer, a SavedModel its operators.
     """
 
     name: str
@@ -78,7 +77,7 @@ class Loops:
 
     Attributes:
         any: whether there are any.
-        mixed: whether the converter makes one operator of some and not of all.
+        mixed: whether the converter makes one operator of some, but not of all.
         unrollable: whether they can be written step by step.
     """
 
@@ -92,10 +91,9 @@ class Trace:
     """How a model is saved for the converter.
 
     Attributes:
-        shapes: of the inputs by their names, where they are to be more definite than the model says: loops need a fixed
-            batch, unrolling a fixed number of steps.
+        shapes: fixed input shapes by input name: loops need a fixed batch, unrolling a fixed number of steps.
         unrolled: whether recurrent layers are written step by step.
-        named: whether operators must be named after the layers that they are of.
+        named: whether operators must be named after their layers.
     """
 
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict, hash=False)
@@ -107,36 +105,36 @@ AS_IT_IS = Trace()
 
 
 class SourceModel(Protocol):
-    """A model with weights that can be read and written, and that can be saved for the converter."""
+    """A model whose weights can be read and written, and which can be saved for the converter."""
 
     name: str
 
     def inputs(self) -> tuple[InputSpec, ...]:
-        """The inputs of the signature that is converted."""
+        """Return the inputs of the signature to convert."""
 
     def outputs(self) -> tuple[OutputSpec, ...]:
-        """The outputs of that signature."""
+        """Return the outputs of that signature."""
 
     def kernels(self) -> list[Kernel]:
-        """Every trainable weight of rank 2 or more, each once."""
+        """Return every trainable weight of rank 2 or more, each once."""
 
     def layers(self) -> list[Layer]:
-        """Every layer that may have operators, each once."""
+        """Return every layer that may have operators, each once."""
 
     def variables(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and values of every float variable: kernels, biases, statistics."""
+        """Yield name and values of every float variable: kernels, biases, statistics."""
 
     def layer_kinds(self) -> Counter[str]:
-        """How many layers (or operators) of each class it has; for error messages."""
+        """Return the number of layers (or operators) of each class, for error messages."""
 
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
-        """What it yields for samples (of several inputs by their names), as float32, by the names of its outputs."""
+        """Return the float32 outputs for samples by output name; samples of several inputs come by input name."""
 
     def loops(self) -> Loops:
-        """What loops over time steps there are. The converter needs a fixed batch for them."""
+        """Return the loops over time steps. The converter needs a fixed batch for them."""
 
     def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
-        """Write it as a SavedModel with one signature, ``serving_default``."""
+        """Write the model as a SavedModel with one signature, ``serving_default``."""
 
 
 def check_finite(model: SourceModel) -> None:

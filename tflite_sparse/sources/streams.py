@@ -1,6 +1,6 @@
-"""Samples that come one after the other or in batches: generators, Keras Sequences, ``tf.data``, other iterables.
+"""Collect samples from generators, Keras Sequences, ``tf.data`` and other iterables of samples or batches.
 
-Whether an element is a sample or a batch of them shows in its rank, which is compared with that of the model's input.
+The rank of an element, compared with that of the model's input, tells whether it is a sample or a batch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
 
 MAX_BYTES = 8 * 10**9
-"""Of all samples together, where their number is known."""
+"""Limit on the size of all samples of a stream of known length."""
 MOST_SAMPLES, MOST_BYTES = 20_000, 2 * 10**9
-"""So much is taken of what does not tell how many samples it has, which may be without end."""
+"""Limits on a stream of unknown length, which may be endless."""
 
 _ENDLESS = "yields samples without end (.repeat()): limit it, with .take(n)"
 
@@ -32,7 +32,7 @@ _ENDLESS = "yields samples without end (.repeat()): limit it, with .take(n)"
 class Collected:
     """Samples ``(n, ...)`` and labels (None: there are none), by name where there are several inputs or outputs.
 
-    ``is_cut`` says whether there were more than were taken.
+    ``is_cut`` is True if the stream had more samples than were taken.
     """
 
     x: Arrays
@@ -42,25 +42,25 @@ class Collected:
 
 
 def is_stream(value: Any) -> bool:
-    """Whether ``value`` yields samples or batches, or is a function that returns what does, and is no array or list."""
+    """Return whether ``value`` is an iterable (no array or list), or a function that returns one."""
     if isinstance(value, str | bytes | Mapping | list | tuple) or hasattr(value, "__array__"):
         return False
     return callable(value) or any(hasattr(value, name) for name in ("as_numpy_iterator", "__iter__", "__getitem__"))
 
 
 def collect(value: Any, signature: Signature, name: str, on_step: Step) -> Collected:
-    """Everything that a stream yields, or of one of unknown length the first samples.
+    """Collect all elements of a stream, or the first samples of one of unknown length.
 
-    An element is ``x``, ``[x]``, ``(x, y)``, or of several inputs a list, tuple or mapping of them, alone or before y.
+    An element is ``x``, ``[x]``, ``(x, y)``, or for several inputs a list, tuple or mapping of them, alone or before y.
 
     Args:
         value: see :func:`is_stream`.
         signature: of the model; without one every element is one sample.
         name: of the data, for messages.
-        on_step: told (elements done, elements in all), or (samples done, the most that are taken).
+        on_step: receives (elements read, all elements), or (samples read, the limit) if the length is unknown.
 
     Raises:
-        DataError: it yields nothing, without end or too much, it raised, or its elements cannot be put together.
+        DataError: the stream yields nothing, too much or without end, raises, or its elements cannot be joined.
     """
     elements, length = _opened(value, name)
     rows = _Rows(signature, name)
@@ -83,16 +83,16 @@ def collect(value: Any, signature: Signature, name: str, on_step: Step) -> Colle
 
 
 def _opened(value: Any, name: str) -> tuple[Iterator[Any], int | None]:
-    """The elements, and how many there are; None: unknown."""
+    """Return an iterator over the elements and their number; None: unknown."""
     if hasattr(value, "as_numpy_iterator"):
         length = int(value.cardinality()) if hasattr(value, "cardinality") else -2
         if length == -1:  # tf.data.INFINITE_CARDINALITY
             raise DataError(f"{name} {_ENDLESS}.")
         return value.as_numpy_iterator(), None if length < 0 else length
-    if hasattr(value, "__getitem__"):  # a Sequence of Keras, which may be an iterator without end too
+    if hasattr(value, "__getitem__"):  # a Keras Sequence; as an iterator it may be endless
         batches = getattr(value, "num_batches", None) if hasattr(value, "num_batches") else _length(value)
         if batches is None:
-            raise DataError(f"{name} tells no number of batches; give it a __len__.")
+            raise DataError(f"{name} does not tell its number of batches; give it a __len__.")
         return (value[i] for i in range(batches)), batches
     if hasattr(value, "__iter__"):
         return iter(value), _length(value)
@@ -101,14 +101,14 @@ def _opened(value: Any, name: str) -> tuple[Iterator[Any], int | None]:
     except Exception as error:
         raise DataError(f"{name} raised {type(error).__name__}: {one_line(error)}") from error
     if not is_stream(made) or callable(made):
-        raise DataError(f"{name} is a function that returns no samples one by one, but a {type(made).__name__}.")
+        raise DataError(f"{name} is a function that must return an iterable of samples, not a {type(made).__name__}.")
     return _opened(made, name)
 
 
 def _length(value: Any) -> int | None:
     try:
         return len(value)
-    except TypeError:  # it has none, or says so only when it is asked
+    except TypeError:  # it has no length, or its __len__ raises
         return None
 
 
@@ -117,13 +117,13 @@ def _guarded(elements: Iterator[Any], name: str) -> Iterator[Any]:
         yield from elements
     except DataError:
         raise
-    except Exception as error:  # whatever the user's own pipeline raises
+    except Exception as error:  # the user's pipeline may raise anything
         raise DataError(f"{name} raised {type(error).__name__}: {one_line(error)}") from error
 
 
 @dataclass
 class _Rows:
-    """What was collected, by the name of each input and output, ``""`` where it is the only one."""
+    """Collected arrays by the name of their input or output; ``""`` where there is only one."""
 
     signature: Signature
     name: str
@@ -134,7 +134,7 @@ class _Rows:
     _y: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def add(self, element: Any) -> None:
-        """Take one element."""
+        """Add one element."""
         x, y = self._parts(element)
         inputs = self._by_name(x, self.signature.inputs)
         labels = {} if y is None else self._by_name(y, self.signature.outputs)
@@ -147,15 +147,15 @@ class _Rows:
         self.bytes += sum(array.nbytes for array in (*inputs.values(), *labels.values()))
 
     def inputs(self) -> Arrays:
-        """All samples."""
+        """Return all samples."""
         return self._joined(self._x)
 
     def labels(self) -> Arrays | None:
-        """All labels, where there are any."""
+        """Return all labels, or None."""
         return self._joined(self._y) if self._y else None
 
     def _parts(self, element: Any) -> tuple[Any, Any]:
-        """Inputs and labels of an element; None: no labels."""
+        """Return inputs and labels of an element; None: no labels."""
         several = len(self.signature.inputs)
         if not isinstance(element, list | tuple):
             return element, None
@@ -178,7 +178,7 @@ class _Rows:
         return {key: np.asarray(array) for key, array in named.items()}
 
     def _is_batch(self, inputs: Mapping[str, np.ndarray]) -> bool:
-        """Whether elements have an axis for the samples, which those of a model's inputs have."""
+        """Return whether the elements have a sample axis, as the inputs of a model have."""
         ranks = {spec.name: len(spec.shape) for spec in self.signature.inputs}
         if len(ranks) == 1:
             ranks[""] = next(iter(ranks.values()))

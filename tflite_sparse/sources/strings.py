@@ -1,4 +1,4 @@
-"""Models that take or make strings. No kernel of these runtimes computes on them, so they are refused with the cure."""
+"""Refuse models with string inputs, outputs or layers: the runtimes have no kernels for strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importing TensorFlow and the two generations of Keras, late and without their banners."""
+"""Import TensorFlow and the two generations of Keras late, and without their banners."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tflite_sparse.errors import ModelError, SettingsError
 
 
 def start(progress: Progress) -> None:
-    """Import TensorFlow and have a server ready whose children have it imported too.
+    """Import TensorFlow and start a fork server whose children have it imported too.
 
-    Where this is the first import, the server is a fork of this process, made before the first tensor. Else, or where
-    the process has other threads, it is an interpreter of its own, which imports beside the work that follows.
+    If this is the first import, the server is a fork of this process, made before the first tensor. Otherwise, or if
+    the process has other threads, the server is a new interpreter, which imports in the background.
 
     Args:
         progress: receives the stage of the import.
@@ -41,7 +41,7 @@ def start(progress: Progress) -> None:
 
 
 def tensorflow() -> ModuleType:
-    """TensorFlow, its start-up messages dropped (they are written by native code, on file descriptor 2)."""
+    """Return TensorFlow without its start-up messages, which native code writes to file descriptor 2."""
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     tf = _import()
@@ -60,13 +60,13 @@ def _import() -> ModuleType:
 
 
 def _look_for_devices(tf: ModuleType) -> None:
-    """Make TensorFlow look for GPUs while its complaints go nowhere; after a fork, for CUDA does not survive one."""
+    """Make TensorFlow look for GPUs without messages. Call it after a fork: CUDA does not survive one."""
     with _quiet_file_descriptor(2):
         tf.config.list_physical_devices()
 
 
 def keras3() -> ModuleType:
-    """Keras 3 on the TensorFlow backend.
+    """Return Keras 3 on the TensorFlow backend.
 
     Raises:
         SettingsError: another backend is set; only TensorFlow's can be converted.
@@ -84,7 +84,7 @@ def keras3() -> ModuleType:
 
 
 def keras2() -> ModuleType:
-    """Keras 2 (the package ``tf_keras``)."""
+    """Return Keras 2 (the package ``tf_keras``)."""
     tensorflow()
     try:
         with _quiet_file_descriptor(2):
@@ -95,7 +95,7 @@ def keras2() -> ModuleType:
 
 
 def model_optimization() -> ModuleType:
-    """tensorflow-model-optimization; it works on Keras 2 only."""
+    """Return tensorflow-model-optimization; it works on Keras 2 only."""
     keras2()
     try:
         with _quiet_file_descriptor(2), warnings.catch_warnings():

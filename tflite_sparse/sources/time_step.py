@@ -1,8 +1,8 @@
-"""A recurrent Keras model as one time step: its states are further inputs, and what becomes of them further outputs.
+"""Write a recurrent Keras model as one time step, with its states as further inputs and outputs.
 
-That is the form for sequences that are too long to be written step by step: the file holds one step, whatever their
-length, and the app feeds the states back. It needs a model in which a step depends on what came before through states
-alone: layers in a line, each of which works on one time step by itself or is recurrent.
+This form suits sequences that are too long to be unrolled: the file holds one step, and the app feeds the states back.
+A step may depend on earlier ones through states only. So the layers must form a line, and each must work on one time
+step by itself or be recurrent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _OF_ONE_STEP = frozenset(
     )
 )
 _OVER_LAST_AXIS = frozenset(("BatchNormalization", "LayerNormalization", "Normalization", "Softmax"))
-_CURE = "shorten the sequences, take the layer out, or leave --int8 and --recurrent step out"
+_CURE = "shorten the sequences, take the layer out, or leave `int8` and `recurrent='step'` out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class State:
     """One state of a recurrent layer.
 
     Attributes:
-        name: of its input, which is that of its output too.
+        name: of its input and of its output.
         units: its size.
-        is_tanh: whether it is what a tanh yields: integer kernels give that a scale for all of [-1, 1).
+        is_tanh: whether it is the output of a tanh; integer kernels give it a scale for all of [-1, 1).
     """
 
     name: str
@@ -68,12 +68,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class TimeStep:
-    """What a file that computes one time step is fed with, and what it yields.
+    """Inputs and outputs of a file that computes one time step.
 
     Attributes:
-        steps: of a sequence of the data, or of the model; None: any number.
+        steps: number of time steps of a sequence in the data, or in the model; None: any number.
         states: of the recurrent layers.
-        every_step: whether the model yields something for each step, and not for the last one alone.
+        every_step: whether the model has an output for each step, not only for the last one.
         words: why it was written so.
     """
 
@@ -85,7 +85,7 @@ class TimeStep:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One layer of the line; of a recurrent one its states, and whether later layers see every step."""
+    """One layer of the line; if recurrent, its states and whether later layers get every step."""
 
     layer: Any
     states: tuple[State, ...] = ()
@@ -104,7 +104,7 @@ class TimeStepSource:
     Attributes:
         whole: the same.
         states: in the order of the inputs that follow the first one.
-        every_step: whether the model yields something for each step, and not for the last one alone.
+        every_step: whether the model has an output for each step, not only for the last one.
     """
 
     def __init__(self, whole: KerasSource) -> None:
@@ -122,7 +122,7 @@ class TimeStepSource:
         return (step, *(InputSpec(state.name, (1, state.units), np.dtype(np.float32)) for state in self.states))
 
     def outputs(self) -> tuple[OutputSpec, ...]:
-        """See :class:`SourceModel`: of this step, then the states after it."""
+        """See :class:`SourceModel`: the output of this step, then the states after it."""
         (spec,) = self.whole.outputs()
         shape = (1, *spec.shape[2 if self.every_step else 1 :])
         return (OutputSpec(OUTPUT, shape), *(OutputSpec(state.name, (1, state.units)) for state in self.states))
@@ -144,7 +144,7 @@ class TimeStepSource:
         return self.whole.layer_kinds()
 
     def loops(self) -> Loops:
-        """See :class:`SourceModel`: none is left."""
+        """See :class:`SourceModel`: there are none."""
         return Loops()
 
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
@@ -154,7 +154,7 @@ class TimeStepSource:
         return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
 
     def compute_whole(self, x: np.ndarray) -> np.ndarray:
-        """What the whole model yields for sequences ``(n, steps, ...)``, each of which starts from zero states."""
+        """Return the whole model's output for sequences ``(n, steps, ...)``, each of which starts from zero states."""
         if not any(piece.layer.stateful for piece in self._pieces if piece.states):
             return next(iter(self.whole.compute(x).values()))
         (spec,) = self.whole.inputs()
@@ -168,11 +168,11 @@ class TimeStepSource:
         return np.concatenate(rows)
 
     def zero_states(self, count: int) -> dict[str, np.ndarray]:
-        """What the states are before the first step of ``count`` sequences."""
+        """Return the states before the first step of ``count`` sequences."""
         return {state.name: np.zeros((count, state.units), np.float32) for state in self.states}
 
     def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
-        """See :class:`SourceModel`; shapes are known, whatever ``trace`` says."""
+        """See :class:`SourceModel`; the shapes are fixed, so ``trace`` has no effect."""
         del trace
         tf = tensorflow_import.tensorflow()
         specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in self.inputs()]
@@ -185,7 +185,7 @@ class TimeStepSource:
         return tf.function(self._step, input_signature=specs)  # type: ignore[no-any-return]
 
     def _step(self, x: Any, *states: Any) -> dict[str, Any]:
-        """One step of ``x`` ``(n, ...)``. Layers see a time axis of one step until a recurrent one takes it away."""
+        """Compute one step of ``x`` ``(n, ...)``. Layers see a time axis of one step until a recurrent one drops it."""
         tf = tensorflow_import.tensorflow()
         given = dict(zip((state.name for state in self.states), states, strict=True))
         after: dict[str, Any] = {}
@@ -217,7 +217,7 @@ def _pieces(source: KerasSource) -> list[_Piece]:
                 f"layer {layer.name!r} ({type(layer).__name__}) masks steps",
                 "build it without the mask, load the weights, and feed only the steps that count",
             )
-    for layer, rank in _line(source, source.model):
+    for layer, rank in _layers_in_line(source, source.model):
         kind = type(layer).__name__
         if not hasattr(layer, "cell"):
             if over_time and (why := _mixes_steps(layer, kind, rank)):
@@ -236,14 +236,14 @@ def _pieces(source: KerasSource) -> list[_Piece]:
         )
         found.append(_Piece(layer, tuple(states), over_time))
     if not any(piece.states for piece in found):
-        raise _refusal(source, "it has no recurrent layer", "leave --recurrent out")
+        raise _refusal(source, "it has no recurrent layer", "leave `recurrent` out")
     return found
 
 
-def _line(source: KerasSource, model: Any) -> Iterator[tuple[Any, int]]:
-    """The layers of a model in order, those of nested models in their places, with the rank of what each takes."""
-    graph = getattr(model, "_functional", None) or model  # what a Sequential model of Keras 3 is made of
-    by_depth = graph._nodes_by_depth  # both generations have it; neither has a public equal
+def _layers_in_line(source: KerasSource, model: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the layers of a model and its nested models in order, each with the rank of its input."""
+    graph = getattr(model, "_functional", None) or model  # the graph inside a Sequential model of Keras 3
+    by_depth = graph._nodes_by_depth  # in both generations; no public equivalent
     for depth in sorted(by_depth, reverse=True):
         nodes = [node for node in by_depth[depth] if not node.is_input]
         if not nodes and len(by_depth[depth]) == 1:
@@ -254,13 +254,13 @@ def _line(source: KerasSource, model: Any) -> Iterator[tuple[Any, int]]:
             raise _refusal(source, f"its layers are not in a line, at {names}")
         layer = _layer_of(nodes[0])
         if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
-            yield from _line(source, layer)
+            yield from _layers_in_line(source, layer)
         else:
             yield layer, len(inputs[0].shape)
 
 
 def _inputs_of(node: Any) -> Sequence[Any]:
-    """The tensors that a node of either generation takes."""
+    """Return the input tensors of a node of either generation."""
     return list(node.input_tensors if hasattr(node, "operation") else node.keras_inputs)
 
 
@@ -269,7 +269,7 @@ def _layer_of(node: Any) -> Any:
 
 
 def _mixes_steps(layer: Any, kind: str, rank: int) -> str | None:
-    """Why a layer does not work on each time step by itself; None if it does."""
+    """Return why a layer does not work on each time step by itself; None if it does."""
     if kind == "PReLU":
         return None if 1 in (layer.shared_axes or ()) else "has weights for each step; share them (shared_axes=[1])"
     if kind in _OVER_LAST_AXIS:
@@ -280,7 +280,7 @@ def _mixes_steps(layer: Any, kind: str, rank: int) -> str | None:
 
 
 def _has_other_states(layer: Any, kind: str, over_time: bool) -> str | None:
-    """Why a recurrent layer is none whose states can be inputs and outputs; None if it is."""
+    """Return why the states of a recurrent layer cannot be inputs and outputs; None if they can."""
     if kind not in _STATE_NAMES:
         return "is none of LSTM, GRU and SimpleRNN"
     if not over_time:

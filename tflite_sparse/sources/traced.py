@@ -1,7 +1,7 @@
-"""A traced model as a SavedModel, and the same SavedModel again after its weights have changed.
+"""Save a traced model as a SavedModel, and again after its weights have changed.
 
-An export converts a model before and after it is masked. Only the values of the variables differ: to write these alone
-costs a tenth of tracing and saving the graph again.
+An export converts a model before and after masking. Only the values of the variables differ; writing these alone takes
+a tenth of the time of tracing and saving the graph again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from tflite_sparse.sources import tensorflow_import
 
-_VARIABLES = Path("variables") / "variables"  # a prefix: TensorFlow's SavedModel documents this layout
-_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # the entry of a checkpoint that says what its keys belong to
+_VARIABLES = Path("variables") / "variables"  # a prefix; layout as in TensorFlow's SavedModel documentation
+_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # the checkpoint entry that maps keys to objects
 _CAPTURED = "captured"
 _GRAPH = "saved_model.pb"
 
@@ -22,13 +22,13 @@ class TracedModel:
     """A concrete ``tf.function`` that can be written as a SavedModel with one signature, ``serving_default``.
 
     Args:
-        function: the concrete function. The variables that it reads are saved with the values that they have then.
+        function: the concrete function. Its variables are saved with their values at that time.
     """
 
     def __init__(self, function: Any) -> None:
         self._function = function
-        self._graph: bytes | None = None  # of the first SavedModel
-        self._entries: Mapping[str, Any] = {}  # what its checkpoint holds: a variable or the constant bytes
+        self._graph: bytes | None = None  # saved_model.pb of the first save
+        self._entries: Mapping[str, Any] = {}  # checkpoint entries: a variable or constant bytes
 
     def save(self, folder: Path) -> None:
         """Write the SavedModel to ``folder``, which must not exist.
@@ -45,11 +45,11 @@ class TracedModel:
     def _save_whole(self, folder: Path) -> None:
         tf = tensorflow_import.tensorflow()
         holder = tf.Module()
-        holder.captured = list(self._function.graph.variables)  # a SavedModel stores what hangs on its root
+        holder.captured = list(self._function.graph.variables)  # a SavedModel stores what its root references
         tf.saved_model.save(holder, str(folder), signatures=self._function)
 
     def _remember(self, folder: Path) -> None:
-        """Keep what :meth:`_save_again` needs, if the SavedModel in ``folder`` is laid out as expected."""
+        """Keep what :meth:`_save_again` needs, if the SavedModel in ``folder`` has the expected layout."""
         written = {path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file()}
         reader = tensorflow_import.tensorflow().train.load_checkpoint(str(folder / _VARIABLES))
         variables = {

@@ -1,7 +1,7 @@
-"""What a model file must not hold: anything that would make its loader run or import code of the file's choice.
+"""Refuse model files whose loading would run or import code of the file's choice.
 
-A configuration names classes and functions, and Keras imports what it names; a SavedModel is a program whose
-initialisers run when it is loaded. Both are checked before Keras or TensorFlow sees them.
+A configuration names classes and functions, which Keras imports. A SavedModel is a program whose initialisers run when
+it is loaded. Both are checked before Keras or TensorFlow opens them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import optimization_wrappers
 
-# Modules whose classes a file may name. What they define is layers and their parts.
+# Modules whose classes a file may name: they define layers and parts of layers.
 _TRUSTED_MODULES = ("keras", "tf_keras", *optimization_wrappers.MODULES)
 _FUNCTION_MODULES = re.compile(
     r"(tf_)?keras(\.src|\.api)?(\.backend)?\.(activations|initializers|losses|metrics|regularizers|constraints)\b"
 )
 _LAMBDAS = {"Lambda", "__lambda__", "__tensor_lambda__"}
 
-# Keras 2 writes a call of a TensorFlow function as a layer that names it. These compute and do nothing else.
+# Keras 2 stores a call of a TensorFlow function as a layer that names it. These functions only compute.
 _OPERATION_LAYERS = {
     "TFOpLambda",
     "SlicingOpLambda",
@@ -59,17 +59,17 @@ _FORBIDDEN_OPERATORS = frozenset(
     """.split()  # noqa: SIM905 - fifty lines otherwise
 )
 _STREAMS = {b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"}
-"""Where ``PrintV2`` may print: it also takes files."""
+"""Allowed targets of ``PrintV2``, which can also write to files."""
 _SAVER_OPERATORS = {"SaveV2", "MergeV2Checkpoints"}
 
 
 def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> None:
-    """Look for what would make Keras import or run something that neither it nor the user provides.
+    """Refuse a configuration that makes Keras import or run something that neither Keras nor the user provides.
 
     Args:
         config: a model's configuration as parsed JSON.
-        path: its file, for the message.
-        custom: names of classes and functions that the user gave.
+        path: of its file, for the message.
+        custom: names of classes and functions that the user provides.
 
     Raises:
         ModelError: names the layer, class or function, and the cure.
@@ -100,13 +100,13 @@ def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> N
 
 
 def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
-    """Look for operators of a SavedModel that reach files or Python.
+    """Refuse a SavedModel with operators that reach files or Python.
 
-    What TensorFlow itself adds to save the model may write: it runs when a model is saved, not when it is loaded.
+    TensorFlow's own operators for saving may write: they run when a model is saved, not when it is loaded.
 
     Args:
         saved_model: the parsed ``SavedModel`` message.
-        path: its folder, for the message.
+        path: of its folder, for the message.
 
     Raises:
         ModelError: names the operator.
@@ -123,10 +123,10 @@ def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
 
 
 def custom_object_message(path: Path, name: str) -> str:
-    """What to say where a model needs a class or function that Keras does not have."""
+    """Return the message for a model that needs a class or function that Keras does not have."""
     return (
         f"{path} uses {name!r}, which Keras does not know. "
-        "Pass the Python file that defines it: --custom-objects FILE.py."
+        "Pass the Python file that defines it: `custom_objects='FILE.py'`."
     )
 
 
@@ -141,10 +141,10 @@ def _prints_to_a_file(node: Any) -> bool:
 
 
 def _runs_savers(graph: Any) -> bool:
-    """Whether an operator that writes checkpoints may run though nobody saves the model.
+    """Return whether an operator that writes checkpoints may run although nobody saves the model.
 
-    TensorFlow's own are behind the one node that ``save_tensor_name`` tells. Nothing but that node and its inputs may
-    write, directly or in a function, and no name that a loader follows may lead there. What a function is called proves
+    TensorFlow's own are inputs of the one node that ``save_tensor_name`` names. Only that node and its inputs may
+    write, directly or in a function, and no name that a loader follows may lead to them. The name of a function proves
     nothing.
     """
     callers = defaultdict(set)
@@ -156,7 +156,7 @@ def _runs_savers(graph: Any) -> bool:
                 writers.add(name)
             for called in _called(node.attr):
                 callers[called].add(name)
-    writers = _spread(writers, callers)
+    writers = _reachable(writers, callers)
     readers, sources = defaultdict(set), defaultdict(set)
     writing = set()
     for node in graph.graph_def.node:
@@ -165,8 +165,8 @@ def _runs_savers(graph: Any) -> bool:
         for source in map(_node_name, node.input):
             readers[source].add(node.name)
             sources[node.name].add(source)
-    writing = _spread(writing, readers)
-    of_saver = _spread({_node_name(graph.saver_def.save_tensor_name)}, sources)
+    writing = _reachable(writing, readers)
+    of_saver = _reachable({_node_name(graph.saver_def.save_tensor_name)}, sources)
     return not (
         writing <= of_saver
         and writing.isdisjoint(map(_node_name, _entries(graph)))
@@ -175,7 +175,7 @@ def _runs_savers(graph: Any) -> bool:
 
 
 def _entries(graph: Any) -> Iterator[str]:
-    """The nodes that a loader runs or returns."""
+    """Yield the nodes that a loader runs or returns."""
     yield graph.saver_def.restore_op_name
     for signature in graph.signature_def.values():
         for tensor in (*signature.inputs.values(), *signature.outputs.values()):
@@ -192,7 +192,7 @@ def _functions_of_objects(objects: Any) -> Iterator[str]:
 
 
 def _called(attributes: Mapping[str, Any]) -> Iterator[str]:
-    """The functions that a node names."""
+    """Yield the functions that a node names."""
     for attribute in attributes.values():
         for function in (attribute.func, *attribute.list.func):
             yield function.name
@@ -203,8 +203,8 @@ def _node_name(tensor: str) -> str:
     return tensor.removeprefix("^").partition(":")[0]
 
 
-def _spread(start: Collection[str], followers: Mapping[str, Collection[str]]) -> set[str]:
-    """The names from which one starts, and all that follow from them."""
+def _reachable(start: Collection[str], followers: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the names in ``start`` and all names reachable from them."""
     found, waiting = set(start), list(start)
     while waiting:
         new = set(followers.get(waiting.pop(), ())) - found
@@ -218,8 +218,8 @@ def _refuse_impure(config: Any, path: Path) -> None:
     if isinstance(function, str) and (function.startswith(_PURE_PREFIXES) or function in _PURE_FUNCTIONS):
         return
     raise ModelError(
-        f"{path} calls the TensorFlow function {function!r} in a layer; only plain mathematics are let through, for a "
-        "file could name any function. Make it a layer class in a file of yours and pass --custom-objects FILE.py."
+        f"{path} calls the TensorFlow function {function!r} in a layer; only plain mathematics is allowed, because a "
+        "file could name any function. Make it a layer class in a file of yours and pass `custom_objects='FILE.py'`."
     )
 
 
@@ -238,5 +238,5 @@ def _lambda_message(path: Path, config: Any) -> str:
     layer = repr(config.get("name", "lambda")) if isinstance(config, dict) else "a layer"
     return (
         f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "
-        "Make it a layer class in a file of yours, save the model again and pass --custom-objects FILE.py."
+        "Make it a layer class in a file of yours, save the model again and pass `custom_objects='FILE.py'`."
     )

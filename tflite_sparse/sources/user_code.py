@@ -1,4 +1,4 @@
-"""Python files that the user names on purpose; the only code that this package runs and did not ship."""
+"""Run Python files that the user names: the only code outside of this package that it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tflite_sparse.errors import InputError, one_line
 
 
 def address(spec: str) -> tuple[Path, str] | None:
-    """File and function that ``path/to/module.py:function`` names; None if it is not of that form."""
+    """Return file and function of ``path/to/module.py:function``; None if ``spec`` has another form."""
     file, _, function = spec.rpartition(":")
     return (Path(file), function) if file.endswith(".py") else None
 
@@ -22,10 +22,10 @@ def address(spec: str) -> tuple[Path, str] | None:
 def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     """Run the Python file at ``path`` and return it as a module.
 
-    Its folder is on ``sys.path`` while it runs, as it is for a script.
+    Its folder is on ``sys.path`` while it runs, as for a script.
 
     Raises:
-        InputError: of the type ``raising``; the file is missing or raised an exception.
+        InputError: of the type ``raising``: the file is missing or raised an exception.
     """
     if not path.is_file():
         raise raising(f"{path}: no such Python file.")
@@ -34,7 +34,7 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     if spec is None or spec.loader is None:
         raise raising(f"{path} is not a Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # classes that are pickled or registered look their module up
+    sys.modules[name] = module  # pickled and registered classes look their module up
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
@@ -51,7 +51,7 @@ def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[
     """Run the Python file at ``path`` and return its function ``name``.
 
     Raises:
-        InputError: of the type ``raising``; see :func:`load_module`, or there is no such function.
+        InputError: of the type ``raising``: see :func:`load_module`, or there is no such function.
     """
     found = getattr(load_module(path, raising), name, None)
     if not callable(found):
@@ -60,10 +60,10 @@ def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[
 
 
 def call(path: Path, function: str, raising: type[InputError], *arguments: Any) -> Any:
-    """Run the Python file at ``path`` and return what its ``function``, called with ``arguments``, returns.
+    """Run the Python file at ``path``, call its ``function`` with ``arguments``, and return the result.
 
     Raises:
-        InputError: of the type ``raising``; see :func:`load_function`, or it raised.
+        InputError: of the type ``raising``: see :func:`load_function`, or the function raised.
     """
     made = load_function(path, function, raising)
     try:

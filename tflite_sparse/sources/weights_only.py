@@ -1,8 +1,8 @@
-"""HDF5 files that hold the weights of a Keras model without its architecture, and a function of the user that makes it.
+"""Load HDF5 files that hold only the weights of a Keras model into the model that a user's function builds.
 
 There are two layouts: that of Keras 1 and 2, whose attribute ``layer_names`` lists the layers, and that of
-``.weights.h5`` since Keras 2.13 and in Keras 3, a folder ``vars`` for each object. Keras takes the one for the other
-by the ending of the name alone, so files are given to it under the name that their content asks for.
+``.weights.h5`` since Keras 2.13, with a folder ``vars`` for each object. Keras tells them apart by the file name alone,
+so files are passed to it under a name that fits their content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import user_code
 
 _ROOTS_OF_WEIGHTS = {"model_weights", "layers", "vars", "_layer_checkpoint_dependencies"}
-_SHAPES = (  # how Keras 3 and Keras 2 tell that shapes differ
+_SHAPES = (  # messages of Keras 3 and Keras 2 about different shapes
     re.compile(
         r"variable\.shape=(?P<ours>\([^)]*\)), Received: value\.shape=(?P<theirs>\([^)]*\)).*?path=(?P<name>[^,>]+)"
     ),
@@ -30,28 +30,28 @@ _SHAPES = (  # how Keras 3 and Keras 2 tell that shapes differ
 
 
 def holds_weights(file: h5py.File) -> bool:
-    """Whether an HDF5 file without a configuration looks like the weights of a Keras model."""
+    """Return whether an HDF5 file without a configuration looks like the weights of a Keras model."""
     return _is_old_layout(file) or not _ROOTS_OF_WEIGHTS.isdisjoint(file)
 
 
 def built_by(builder: str) -> Any:
-    """What the function ``builder`` (``path/to/module.py:function``; it is run) returns.
+    """Run the function ``builder`` (``path/to/module.py:function``) and return its result.
 
     Raises:
         ModelError: there is no such function, or it raised.
     """
     named = user_code.address(builder)
     if named is None:
-        raise ModelError(f"--builder takes FILE.py:FUNCTION, not {builder!r}.")
+        raise ModelError(f"`builder` takes FILE.py:FUNCTION, not {builder!r}.")
     return user_code.call(*named, ModelError)
 
 
 def build(path: Path, builder: str) -> Any:
-    """The model that the function ``builder`` (``path/to/module.py:function``; it is run) returns, with its weights.
+    """Run the function ``builder`` (``path/to/module.py:function``) and load the weights in ``path`` into its model.
 
     Raises:
-        ModelError: there is no such function, it raised or returned no built Keras model, or the weights in ``path``
-            are those of another model.
+        ModelError: there is no such function, it raised or returned no built Keras model, or the weights belong to
+            another model.
     """
     model = built_by(builder)
     if not hasattr(model, "load_weights"):
@@ -79,7 +79,7 @@ def _is_old_layout(file: h5py.File) -> bool:
 
 
 def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
-    """Keras leaves what is in the file and not in the model aside without a word; the model is another one then."""
+    """Refuse a file with arrays that the model lacks: Keras ignores them silently."""
     own = named.with_name("own.weights.h5")
     model.save_weights(str(own))
     ours = _arrays(own)
@@ -92,7 +92,7 @@ def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
 
 
 def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every array of a layer; what optimizers, metrics and random numbers have is left aside."""
+    """Return name and shape of every array of a layer, without those of optimizers, metrics and random generators."""
     found: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, entry: Any) -> None:
@@ -105,7 +105,7 @@ def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _difference(message: str) -> str:
-    """What differs first, from the message of Keras."""
+    """Return the first difference that a message of Keras reports."""
     for pattern in _SHAPES:
         match = pattern.search(message)
         if match:

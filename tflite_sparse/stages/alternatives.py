@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ConversionError, ExecutionError
 from tflite_sparse.planning import encoder
-from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.pruning import recipe
 from tflite_sparse.report.text.alternatives import line
 from tflite_sparse.results.alternatives import Alternative
@@ -64,7 +64,7 @@ _WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """Makes and scores the other int8 files of a model, as sparse files for LiteRT.
+    """Makes and scores the other int8 files of a model, as sparse files, in LiteRT.
 
     Attributes:
         source: the model, pruned.
@@ -122,7 +122,8 @@ class Trials:
         dense, sparse = (self.folder / f"way{number}-{kind}.tflite" for kind in ("dense", "sparse"))
         try:
             converter.int8(self.source, dense, f"try {way.option}")
-            encoder.encode_file(dense, sparse, tuning.target_for(self.converter.settings.optimize))
+            settings = self.converter.settings
+            encoder.encode_file(dense, sparse, backend(settings.target).planned(settings))
             reached = self.evaluation.score(sparse, self.scorer)
         except (ConversionError, ExecutionError) as error:  # shown in the place of the result
             return Alternative(option=way.option, words=str(error))
@@ -148,7 +149,7 @@ def may_help(settings: ExportSettings, drop_by_pruning: float | None) -> bool:
     """
     if settings.alternatives == "none" or not settings.int8:
         return False
-    if settings.target != "litert" or settings.activations != "int8":
+    if not settings.traits.tries_alternatives or settings.activations != "int8":
         return False
     if settings.alternatives == "all" or drop_by_pruning is None:
         return True

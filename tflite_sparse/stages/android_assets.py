@@ -38,13 +38,13 @@ def check(named: Signature, data: Any) -> None:
     inputs, outputs = named.inputs, named.outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"--android-assets is for classifiers, with one input and one output; the model has {len(inputs)} and "
+            f"`android_assets` is for classifiers, with one input and one output; the model has {len(inputs)} and "
             f"{len(outputs)}."
         )
     if inputs[0].dtype != np.float32:
-        raise ModelError(f"--android-assets is for inputs of float32; the model takes {inputs[0].dtype}.")
+        raise ModelError(f"`android_assets` is for inputs of float32; the model takes {inputs[0].dtype}.")
     if data is None:
-        raise DataError("--android-assets needs data (--data): golden.json holds samples and what becomes of them.")
+        raise DataError("`android_assets` needs `data`: golden.json holds samples and what becomes of them.")
 
 
 def contents(paths: Mapping[str, Path], samples: Dataset) -> dict[str, bytes | Path]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Step, Timed, ignore_steps
 from tflite_sparse.conversion import convert, open_sizes, rounded_inputs, step_pairs, traces
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.rewrites import io_order, lstm_cell_clip, select_v2, weight_only
+from tflite_sparse.rewrites import io_order, lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
@@ -23,14 +24,14 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep, TimeStepSource
 from tflite_sparse.stages import correct_biases as bias_pipeline
-from tflite_sparse.verification import exactness
+from tflite_sparse.verification import outputs
 
 BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
 
 _WITHOUT_MASK = (
-    "Keep float32 activations (--activations float32), or build the model without its mask, load the weights, and feed "
-    "only the steps that count."
+    "Keep float32 activations (`activations='float32'`), or build the model without its mask, load the weights, and "
+    "feed only the steps that count."
 )
 _COMPARED_SAMPLES = 8
 _STEPS_PER_SEQUENCE = 5  # that calibrate, of a model as one time step
@@ -140,7 +141,7 @@ class Converter:
         if inexact:
             words = "; ".join(f"input {name!r} {reason}" for name, reason in inexact.items())
             if self.settings.io is not None:
-                raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave --io out.")
+                raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave `io` out.")
             self.progress.note(f"{words}: inputs stay float32")
             self._quantise(source, path, stage, input_io="float32")
             converted = serde.read(path)
@@ -154,7 +155,7 @@ class Converter:
             self._correct_biases(source, path)
 
     def baseline(self, source: SourceModel, path: Path) -> list[str]:
-        """The float32 file of a model before it is masked, and for Ethos-U the int8 one beside it.
+        """The float32 file of a model before it is masked, and the int8 one beside it for targets that compare with it.
 
         Returns:
             Where the float32 one computes something else, as :meth:`differences_from`.
@@ -166,7 +167,7 @@ class Converter:
         fixed = None if self.time_step is not None else open_sizes.fixed_in(source, serde.read(path))
         if fixed is not None:
             self.progress.note(fixed)
-        if self.settings.target == "ethos-u":  # the baseline of its report
+        if self.settings.traits.compares_int8_baseline:
             self.int8(source, path.with_name(BASELINE_INT8), "convert dense int8")
         return self.differences_from(source, path)
 
@@ -286,8 +287,7 @@ class Converter:
         if self.time_step is None:  # its inputs and outputs beside the first are states, told by their names
             names = [[spec.name for spec in specs] for specs in (source.inputs(), source.outputs())]
             is_mended |= io_order.restore(model, *names)
-        if self.settings.target == "micro":
-            is_mended |= bool(select_v2.apply(model))
+        is_mended |= backend(self.settings.target).mend(model)
         if is_mended:
             serde.write(model, path)
         else:
@@ -351,7 +351,7 @@ def _difference(name: str, found: np.ndarray, wanted: np.ndarray) -> str | None:
         )
     if not np.isfinite(wanted).all():  # told where accuracy is measured
         return None
-    distance, span = float(np.max(np.abs(found - wanted), initial=0.0)), exactness.range_of(wanted)
+    distance, span = float(np.max(np.abs(found - wanted), initial=0.0)), outputs.range_of(wanted)
     if distance <= _ALLOWED_SHARE * span:
         return None
     return (

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tflite_sparse import target_registry
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
 from tflite_sparse.measurement import mask_pictures
@@ -23,36 +24,43 @@ REPORT_HTML = "report.html"
 SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
 SWEEP_POINTS = "points"
 """The folder of a sweep's points, beside its report."""
-C_HEADER, C_SOURCE = "model.h", "model.cc"
-COMPILED = "model_vela.tflite"
-ALL_FILES = (DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML, C_HEADER, C_SOURCE, COMPILED)
+_STEM = Path(SPARSE).stem
+ALL_FILES = (
+    DENSE_FLOAT32,
+    DENSE_INT8,
+    SPARSE,
+    REPORT_JSON,
+    REPORT_MARKDOWN,
+    REPORT_HTML,
+    *target_registry.possible_extra_files(_STEM),
+)
 
 
-def check_folder(folder: Path, option: str = "--out", names: Iterable[str] = ALL_FILES) -> None:
+def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_FILES) -> None:
     """Find out before the work whether files of these names can be written; leave nothing behind.
 
     Args:
         folder: where to.
-        option: how messages call it.
+        setting: the one that names it.
         names: of the files that may be written.
 
     Raises:
         OutputError: it cannot.
     """
     if folder.is_symlink() and not folder.exists():
-        raise OutputError(f"{folder} is a link that leads nowhere; {option} takes a folder.")
+        raise OutputError(f"{folder} is a link that leads nowhere; `{setting}` takes a folder.")
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; {option} takes a folder.")
+        raise OutputError(f"{folder} is a file; `{setting}` takes a folder.")
     for name in names:
         if (folder / name).is_dir():
             raise OutputError(
-                f"{folder / name} is a folder where a file is to be written; move it or choose another {option}."
+                f"{folder / name} is a folder where a file is to be written; move it or choose another `{setting}`."
             )
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     try:
         files.temporary_name_beside(nearest / "probe").unlink()
     except OutputError as error:
-        raise OutputError(f"cannot write to {option} {folder}: {error.__cause__}.") from error
+        raise OutputError(f"cannot write to `{setting}` {folder}: {error.__cause__}.") from error
 
 
 def delivered(models: report_model.Models) -> list[str]:
@@ -91,7 +99,7 @@ def deliver(
     temporary: dict[Path, Path] = {}
     try:
         for folder in dict.fromkeys(path.parent for path in contents):
-            made += make_folder(folder)
+            made += files.make_folder(folder)
         for path, content in contents.items():
             temporary[path] = files.temporary_name_beside(path)
             try:
@@ -124,18 +132,4 @@ def _left_by_an_earlier_run(out: Path) -> set[str]:
         settings = dict(json.loads(content)["settings"])
     except (ValueError, KeyError, TypeError):
         return names
-    if settings.get("c_array"):
-        names |= {C_HEADER, C_SOURCE}
-    if settings.get("target") == "ethos-u":
-        names.add(COMPILED)
-    return names
-
-
-def make_folder(out: Path) -> list[Path]:
-    """Make the folder and its parents; return those that were made, innermost first."""
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {out}: {error.strerror or error}.") from error
-    return missing
+    return names | set(target_registry.extra_files(str(settings.get("target")), _STEM, settings))

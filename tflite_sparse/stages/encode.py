@@ -1,41 +1,42 @@
-"""The file for the target of an export, checked against the dense one."""
+"""The file for the target of an export, compared with the dense one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from tflite_sparse.backends import ethos_u as ethos_u_backend
-from tflite_sparse.backends import micro as micro_backend
-from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse import target_registry
+from tflite_sparse.backends.protocol import ExportJob
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
-from tflite_sparse.errors import InputShapeError
-from tflite_sparse.flatbuffer import signature
-from tflite_sparse.planning import encoder, planner
-from tflite_sparse.planning import fastest as tuning
-from tflite_sparse.results import export as report_model
-from tflite_sparse.results.micro import EthosUReport, MicroReport
+from tflite_sparse.planning import planner
+from tflite_sparse.results.export import Verification
+from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.stages import class_names as description
 from tflite_sparse.stages.convert import BASELINE_INT8
-from tflite_sparse.stages.deliver import C_HEADER, C_SOURCE, COMPILED
-from tflite_sparse.verification import exactness
-from tflite_sparse.verification import export_check as verification
+from tflite_sparse.stages.deliver import SPARSE
 
 
 @dataclass(frozen=True)
-class Made:
-    """The file for the target: how its constants are stored, what the check found, and what comes with it."""
+class Exported:
+    """The file for the target.
+
+    Attributes:
+        choices: how each constant is stored.
+        verification: the comparison with the dense file, as the report shows it.
+        failures: what is wrong with the file; it is delivered if there are none.
+        part: what the report shows of the target.
+        files: the target's extra files by name: contents, or where they lie.
+    """
 
     choices: list[planner.Choice]
-    verification: report_model.Verification
+    verification: Verification
     failures: list[str]
-    micro: MicroReport | None = None
-    ethos_u: EthosUReport | None = None
-    files: Mapping[str, bytes | Path] = field(default_factory=dict)
+    part: AnyTargetPart | None
+    files: Mapping[str, bytes | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Encoding:
     settings: ExportSettings
     progress: Timed
 
-    def run(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> Made:
-        """Encode and check.
+    def run(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> Exported:
+        """Encode and compare.
 
         Args:
             dense: the file whose weights are stored.
@@ -63,53 +64,22 @@ class Encoding:
             ExecutionError: a runtime refused the dense file.
         """
         settings = self.settings
-        if settings.target == "micro":
-            return self._encode_for_micro(dense, sparse)
-        with self.progress.stage("encode") as on_step:
-            if settings.target == "ethos-u":
-                choices = ethos_u_backend.write_dense(dense, sparse)
-            else:
-                choices = encoder.encode_file(dense, sparse, tuning.target_for(settings.optimize), on_step=on_step)
-                description.describe(sparse, dense, samples)
-        verified, failures = self._verify(sparse, dense, x, tuning.allowed_difference(choices))
-        if settings.target != "ethos-u":
-            return Made(choices, verified, failures)
-        compiled = sparse.with_name(COMPILED)
-        baseline = dense.with_name(BASELINE_INT8)
-        found = ethos_u_backend.compile_beside(
-            sparse, compiled, settings.accelerator_config, self.progress, baseline=baseline
+        job = ExportJob(
+            source=dense,
+            file=sparse,
+            name=SPARSE,
+            extra_files=target_registry.extra_files(settings.target, Path(SPARSE).stem, dict(settings)),
+            baseline=dense.with_name(BASELINE_INT8) if settings.traits.compares_int8_baseline else None,
+            x=x,
+            samples=samples,
+            settings=settings,
+            progress=self.progress,
         )
-        return Made(choices, verified, failures, ethos_u=found, files={COMPILED: compiled})
-
-    def _encode_for_micro(self, dense: Path, sparse: Path) -> Made:
-        settings = self.settings
-        choices, verified, found = micro_backend.encode(
-            dense,
-            sparse,
-            array_name=Path(C_HEADER).stem,
-            codec=settings.micro_codec,
-            least_saving_bytes=settings.micro_min_saving,
-            samples=settings.verification_samples,
-            seed=settings.seed,
-            timed=self.progress,
+        made = backend(settings.target).export(job)
+        return Exported(
+            made.choices,
+            Verification.of(made.verification, settings.traits.runtime),
+            [f"verification: {failure}" for failure in made.verification.failures],
+            made.part,
+            made.files,
         )
-        written: dict[str, bytes | Path] = {}
-        if settings.c_array:
-            header, code = micro_code.c_array(sparse.read_bytes(), Path(C_HEADER).stem)
-            written = {C_HEADER: header.encode(), C_SOURCE: code.encode()}
-        failures = [f"verification: {failure}" for failure in verified.failures]
-        return Made(choices, micro_backend.summary(verified), failures, micro=found, files=written)
-
-    def _verify(
-        self, sparse: Path, dense: Path, x: arrays.Arrays | None, share_of_range: float
-    ) -> tuple[report_model.Verification, list[str]]:
-        settings = self.settings
-        failures = verification.verify_weights(sparse, dense, self.progress.stage)
-        ordered = None if x is None else arrays.ordered(x, signature.names_of(dense).inputs)
-        try:
-            probes = exactness.probe_inputs(dense, ordered, settings.verification_samples, settings.seed)
-        except InputShapeError as error:
-            cure = "Give data (--data), whose sizes are taken, or a fixed size in the model."
-            raise InputShapeError(error.problem, cure) from error
-        compared, wrong = verification.verify_outputs(sparse, dense, probes, self.progress.stage, share_of_range)
-        return verification.summary(not failures, len(probes[0]), compared, wrong), failures + wrong

@@ -63,7 +63,7 @@ def load(
             return None, _check_demo_data(samples)
         path = Path(model) if isinstance(model, str | os.PathLike) else None
         if path is None and (settings.builder is not None or settings.signature is not None):
-            raise SettingsError("builder and signature speak of a file or folder, not of a model in memory.")
+            raise SettingsError("`builder` and `signature` apply to a file or folder, not to a model in memory.")
         source = (
             keras_model.from_memory(model)
             if path is None
@@ -90,9 +90,9 @@ def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:
     if samples is not None:
         return
     if settings.int8 and settings.activations != "float32":
-        raise DataError(f"--int8 needs data to calibrate with: --data takes {dataset.FORMS}.")
+        raise DataError(f"`int8` needs data to calibrate with: `data` takes {dataset.FORMS}.")
     if settings.layer_errors:
-        raise DataError(f"--layer-errors needs data to compare on: --data takes {dataset.FORMS}.")
+        raise DataError(f"`layer_errors` needs data to compare on: `data` takes {dataset.FORMS}.")
 
 
 @contextmanager

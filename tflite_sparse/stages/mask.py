@@ -94,9 +94,9 @@ class Masking:
             about_clusters = clusters.words(clusters.clustered(stripped.kernels()), settings.target)
         trains = settings.finetune_epochs > 0
         if trains and not isinstance(stripped, keras_model.KerasSource):
-            raise ModelError(f"{source.name} is a SavedModel without its Keras model: --finetune-epochs needs that.")
+            raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
         if trains and samples is None:
-            raise DataError(f"--finetune-epochs needs labelled data: --data takes {dataset.FORMS}.")
+            raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {dataset.FORMS}.")
         converter = converter.in_form_of(stripped)
         failures = converter.baseline(stripped, dense_float32)
         with self.progress.stage("mask"):
@@ -137,11 +137,11 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     if settings.recipe is None:
         return None
     rules = recipe.find(settings.recipe)
-    in_int8 = settings.int8 and settings.activations == "int8" and settings.target != "ethos-u"
+    in_int8 = settings.int8 and settings.activations == "int8" and settings.traits.keeps_layers_float
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
-            f"{rules.name}: precision = 'float32' speaks of int8 files for LiteRT and TensorFlow Lite Micro: export "
-            "with --int8, and leave --activations out."
+            f"{rules.name}: precision = 'float32' applies to int8 files for LiteRT and TensorFlow Lite Micro: "
+            "export with `int8=True`, and leave `activations` out."
         )
     return rules
 
@@ -179,8 +179,8 @@ def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
     """
     if settings.int8 and settings.activations != "int8" and is_quantisation_aware(source.layer_kinds()):
         raise SettingsError(
-            f"activations = {settings.activations}: {source.name} was trained quantisation-aware, for int8 "
-            "activations: leave --activations out."
+            f"`activations={settings.activations!r}`: {source.name} was trained quantisation-aware, for int8 "
+            "activations: leave it out."
         )
 
 

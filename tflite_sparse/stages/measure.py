@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ConversionError, ExecutionError
 from tflite_sparse.measurement import latency as latency_of
@@ -20,6 +21,7 @@ from tflite_sparse.results import export as report_model
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
+from tflite_sparse.runtime import litert
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.scorer import Scored
@@ -77,10 +79,10 @@ class Measuring:
         scorer: scoring.Scorer | None = None
         scores: dict[str, Scored | None] = dict.fromkeys(names.values())
         if samples is not None:
-            runs_on = {SPARSE: self.settings.target}
+            runs = {SPARSE: backend(self.settings.target).runner(self.progress)}
             baseline, *others = names
             scorer, each = self._evaluation(converter).scores(
-                paths[baseline], [(paths[name], runs_on.get(name, "litert")) for name in others]
+                paths[baseline], [(paths[name], runs.get(name, litert.run)) for name in others]
             )
             scores = dict(zip(names.values(), each, strict=True))
         models = report_model.Models(
@@ -154,7 +156,7 @@ class Measuring:
         assert best is not None
         seconds = None if settings.alternatives == "all" else sum(self.progress.seconds.values())
         limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
-        self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (--alternatives none tries none)")
+        self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (`alternatives='none'` tries none)")
         trials = alternatives_pipeline.Trials(
             pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
         )

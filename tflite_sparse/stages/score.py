@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tflite_sparse.backends.protocol import Run
 from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.errors import ModelError
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.measurement import layer_errors as layer_comparison
-from tflite_sparse.planning import decoder
 from tflite_sparse.results import export as report_model
-from tflite_sparse.runtime import litert, micro
+from tflite_sparse.runtime import litert
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring import uncertainty
 from tflite_sparse.scoring.evidence import Evidence
 from tflite_sparse.scoring.metrics import Metric, Name
 from tflite_sparse.scoring.scorer import Scored
 from tflite_sparse.scoring.user_metric import UserMetric
-from tflite_sparse.settings import ExportSettings, Target
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.time_step import TimeStep
@@ -47,14 +47,12 @@ class Evaluation:
     progress: Timed
     time_step: TimeStep | None = None
 
-    def scores(
-        self, baseline: Path, others: Sequence[tuple[Path, Target]]
-    ) -> tuple[scoring.Scorer, list[Scored | None]]:
+    def scores(self, baseline: Path, others: Sequence[tuple[Path, Run]]) -> tuple[scoring.Scorer, list[Scored | None]]:
         """How outputs are scored, and for each file, the dense float32 one first, its scores; None if one is NaN.
 
         Args:
             baseline: the dense float32 file.
-            others: the other files, each with the target whose runtime runs it.
+            others: the other files, each with what runs it.
 
         Raises:
             ModelError: the baseline yields NaN or infinity.
@@ -67,14 +65,14 @@ class Evaluation:
             def part(number: int) -> Step:
                 return lambda done, _: on_step(number * count + done, parts * count)
 
-            outputs = self._outputs(baseline, "litert", part(0))
+            outputs = self._outputs(baseline, litert.run, part(0))
             broken = _samples_with_nan(outputs)
             if broken:
                 raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
             scorer = scoring.scorer(outputs, self.samples.y_test, self.metric)
             found: list[Scored | None] = [scorer.scored(outputs)]
-            for number, (path, target) in enumerate(others, start=1):
-                found.append(_score(scorer, self._outputs(path, target, part(number))))
+            for number, (path, run) in enumerate(others, start=1):
+                found.append(_score(scorer, self._outputs(path, run, part(number))))
         return scorer, found
 
     def score(self, path: Path, scorer: scoring.Scorer) -> Scored | None:
@@ -84,18 +82,10 @@ class Evaluation:
             ExecutionError: the runtime refuses it.
         """
         with self.progress.stage("evaluate") as on_step:
-            return _score(scorer, self._outputs(path, "litert", on_step))
+            return _score(scorer, self._outputs(path, litert.run, on_step))
 
-    def _outputs(self, path: Path, target: Target, on_step: Step) -> dict[str, np.ndarray]:
+    def _outputs(self, path: Path, run: Run, on_step: Step) -> dict[str, np.ndarray]:
         """Each output by its name, ``(n, ...)`` real numbers, float32."""
-        run: Callable[..., litert.Outputs] = litert.run
-        if target == "micro":
-            if micro.is_available():
-                run = micro.run
-            else:  # the weights are the same; kernels may round in another way
-                packed, path = path, path.with_name("decoded.tflite")
-                decoder.decode_file(packed, path)
-                self.progress.note(f"{micro.NAME} is not installed: accuracy is that of LiteRT, decoded")
         return outputs_of(path, self.samples.x_test, self.time_step, run, on_step)
 
 

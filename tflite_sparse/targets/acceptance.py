@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TypedDict
 
 BEHIND_DENSIFY = ""
 """The form of a weight that a DENSIFY rebuilds in front of the operator."""
@@ -126,7 +126,18 @@ def _results(cases: Iterable[Case]) -> Iterator[tuple[str, str, str]]:
                 yield runtime, kernels, result
 
 
-def _case(entry: dict[str, Any]) -> Case:
+class _Entry(TypedDict):
+    """A case as the table has it."""
+
+    operator: str
+    position: int
+    weight: str
+    data: str | None
+    variant: str
+    outcomes: dict[str, dict[str, str]]
+
+
+def _case(entry: _Entry) -> Case:
     form, _, variant = entry["variant"].rpartition(": ")
     return Case(entry["operator"], entry["position"], entry["weight"], entry["data"], form, variant, entry["outcomes"])
 

@@ -6,11 +6,8 @@ own, which only a compilation tells (:mod:`tflite_sparse.runtime.vela`). Any oth
 
 from __future__ import annotations
 
-from typing import Any
-
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, text, type_name
-
-NAME = "ethos-u"
+from tflite_sparse.flatbuffer.types import Model, Operator
 
 _LISTED_FOR_U55_AND_U65 = """
     ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTHWISE_CONV_2D ELU EXP EXPAND_DIMS
@@ -39,7 +36,7 @@ def supported_operators(accelerator: str) -> frozenset[str]:
     return _U85 if _is_u85(accelerator) else _U55_AND_U65
 
 
-def warnings_for(model: Any, accelerator: str = "ethos-u55-128") -> list[str]:
+def warnings_for(model: Model, accelerator: str = "ethos-u55-128") -> list[str]:
     """What of ``model`` (``ModelT``) cannot run on the accelerator, one line for each operator and reason.
 
     An empty list does not promise that Vela takes everything.
@@ -55,7 +52,7 @@ def warnings_for(model: Any, accelerator: str = "ethos-u55-128") -> list[str]:
     return found
 
 
-def _refusal(graph: Graph, operator: Any, accelerator: str) -> str | None:
+def _refusal(graph: Graph, operator: Operator, accelerator: str) -> str | None:
     name = graph.operator_name(operator)
     if name not in supported_operators(accelerator):
         return f"{accelerator} does not have it"

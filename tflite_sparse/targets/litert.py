@@ -6,7 +6,6 @@ Which operators read a weight behind a DENSIFY is measured: see :mod:`tflite_spa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,15 +14,14 @@ from tflite_sparse.codecs.csr import Encoded
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.codecs.search import Cost
 from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, shape_of, type_name
+from tflite_sparse.flatbuffer.types import Operator, Tensor
 from tflite_sparse.rewrites import densify, factored_conv, fully_connected_as_conv, native_fully_connected
 from tflite_sparse.rewrites.split_axis import ONE_BYTE_INDEX_REACH
 from tflite_sparse.targets import acceptance
 from tflite_sparse.targets.form import Answer, Form, SparseForm
 
-NAME = "litert"
-
 _INT8 = np.dtype(np.int8)
-_SPARSE_TYPES: frozenset[np.dtype[Any]] = frozenset(map(np.dtype, (np.int8, np.float16, np.float32)))
+_SPARSE_TYPES: frozenset[np.dtype] = frozenset(map(np.dtype, (np.int8, np.float16, np.float32)))
 """What DENSIFY rebuilds."""
 
 _NO_DATA = frozenset({"GATHER", "EMBEDDING_LOOKUP", "DEQUANTIZE"})
@@ -54,7 +52,7 @@ def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
     return Answer(tuple(forms), refusal if not forms else None)
 
 
-def _refusal_of_constant(tensor: Any) -> str | None:
+def _refusal_of_constant(tensor: Tensor) -> str | None:
     if dtype_of(tensor) not in _SPARSE_TYPES:
         return f"{type_name(tensor)} constants are left dense"
     quantization = tensor.quantization
@@ -63,7 +61,7 @@ def _refusal_of_constant(tensor: Any) -> str | None:
     return None
 
 
-def _refusal_of_use(graph: Graph, tensor: Any, use: Use) -> str | None:
+def _refusal_of_use(graph: Graph, tensor: Tensor, use: Use) -> str | None:
     name = graph.operator_name(use.operator)
     form = acceptance.BEHIND_DENSIFY
     if name == "DEQUANTIZE" and dtype_of(tensor) == np.float16 and _feeds_a_float32_bias(graph, use.operator):
@@ -79,7 +77,7 @@ def _type_of_data(graph: Graph, use: Use) -> str | None:
     return next((type_name(graph.tensor(i)) for i in others if i >= 0 and not graph.is_constant(i)), None)
 
 
-def _feeds_a_float32_bias(graph: Graph, dequantize: Any) -> bool:
+def _feeds_a_float32_bias(graph: Graph, dequantize: Operator) -> bool:
     """Whether the weight that a DEQUANTIZE yields meets a constant float32 bias, as converters do not write it."""
     readers = graph.uses().get(int(dequantize.outputs[0]), ())
     others = (int(i) for use in readers for position, i in enumerate(use.operator.inputs) if position != use.position)
@@ -91,7 +89,7 @@ def _refusal_of_rewrite(graph: Graph, uses: Sequence[Use]) -> str | None:
     return next((f"FULLY_CONNECTED cannot become CONV_2D: {why}" for why in found if why is not None), None)
 
 
-def _may_be_factored(graph: Graph, tensor: Any, uses: Sequence[Use]) -> bool:
+def _may_be_factored(graph: Graph, tensor: Tensor, uses: Sequence[Use]) -> bool:
     # Where either side is within a byte's reach, a traversal order without any edit does as well.
     outputs, channels = shape_of(tensor)[0], shape_of(tensor)[3]
     wide = min(outputs, channels) > ONE_BYTE_INDEX_REACH

@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
 from tflite_sparse.codecs import codecs
-from tflite_sparse.codecs.decodable import CODECS, Codec, Decodable
+from tflite_sparse.codecs.decodable import Decodable
+from tflite_sparse.codecs.names import AUTO, CODECS, DENSE, MicroCodec, Named
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.targets.form import Answer, Offer
-
-NAME = "micro"
-
-MicroCodec = Literal["auto", "prune", "huffman", "lut", "dense"]
-
-WORDS: dict[Codec, str] = {"prune": "pruning (bitmask)", "huffman": "Huffman", "lut": "look-up table"}
-"""What reports call the codecs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +47,18 @@ class Micro:
     """TensorFlow Lite Micro as a target, for one model.
 
     Args:
-        codec: ``"auto"``: the cheapest of all for each constant; one of them; ``"dense"``: none.
+        codec: the name of one; :data:`AUTO`: the cheapest of all for each constant; :data:`DENSE`: none.
         least_saving_bytes: constants that would save less stay dense, for decoding costs time at every invoke.
     """
 
-    def __init__(self, codec: MicroCodec = "auto", least_saving_bytes: int = 0) -> None:
+    def __init__(self, codec: MicroCodec = AUTO, least_saving_bytes: int = 0) -> None:
         self._codec = codec
         self._least_saving_bytes = least_saving_bytes
         self._pending: dict[int, _Pending] = {}  # by number of the subgraph
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         """Answer as a target does."""
-        if self._codec == "dense":
+        if self._codec == DENSE:
             return Answer((), "the codec is dense")
         refusal = decode_op.refusal(graph, tensor_index, uses, kernels=("cmsis-nn",))
         if refusal is not None:
@@ -87,13 +80,16 @@ class Micro:
         channels = decode_op.channels_of(graph.tensor(tensor_index))
         readers = len({id(use.operator) for use in uses})
         overhead = decode_op.overhead_bytes(graph.tensor(tensor_index), readers)
-        for codec in CODECS:
-            if self._codec not in ("auto", codec) or codecs.refusal(codec, values, channels) is not None:
+        for codec in self._candidates():
+            if codecs.refusal(codec.name, values, channels) is not None:
                 continue
-            encode = partial(codecs.encode, codec, values, channels)
+            encode = partial(codecs.encode, codec.name, values, channels)
             edit = self._edit(graph, tensor_index, uses, encode)
-            nbytes = codecs.nbytes(codec, values, channels) + overhead
-            yield Offer(WORDS[codec], nbytes, overhead, edit, finish=self._finish)
+            nbytes = codecs.nbytes(codec.name, values, channels) + overhead
+            yield Offer(codec.words, nbytes, overhead, edit, finish=self._finish)
+
+    def _candidates(self) -> list[Named]:
+        return list(CODECS.values()) if self._codec == AUTO else [CODECS[self._codec]]
 
     def _edit(
         self, graph: Graph, tensor_index: int, uses: Sequence[Use], encode: Callable[[], Decodable]

@@ -20,11 +20,11 @@ import numpy as np
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, text
-from tflite_sparse.runtime.litert import SeparateOutputs
-from tflite_sparse.verification.exactness import largest_difference, range_of, same_bits
-from tflite_sparse.verification.localise import FirstDifference, Run
-from tflite_sparse.verification.observation import activations, graph_of, write_yielding
+from tflite_sparse.verification.localise import FirstDifference
+from tflite_sparse.verification.observation import activations, by_index, graph_of, keep, write_yielding
+from tflite_sparse.verification.outputs import largest_difference, range_of, same_bits
 from tflite_sparse.verification.probes import Sample
+from tflite_sparse.verification.runtimes import Runtime
 
 _STEPS = 2  # each kernel may be one step off the exact value, in either direction
 _SHARE_OF_RANGE = 1e-3  # of float values: sums in other orders and approximations of functions part below 1e-5
@@ -33,7 +33,7 @@ _OVERLAP = "the outputs change when intermediate tensors are kept, so that some 
 
 
 def first_unexplained(
-    path: Path, sample: Sample, outputs: Sequence[np.ndarray], run: Run, beside: Run
+    path: Path, sample: Sample, outputs: Sequence[np.ndarray], runtime: Runtime, beside: Runtime
 ) -> FirstDifference | None:
     """Find the first operator, in execution order, that computes something else in another runtime.
 
@@ -41,7 +41,7 @@ def first_unexplained(
         path: the file.
         sample: one array for each input.
         outputs: what the file yields for it in the runtime in question.
-        run: that runtime.
+        runtime: that runtime.
         beside: the other one.
 
     Returns:
@@ -49,18 +49,18 @@ def first_unexplained(
         rounding does.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        kept, cut = Path(name) / "kept.tflite", Path(name) / "cut.tflite"
+        cut = Path(name) / "cut.tflite"
         model = serde.read(path)
         graph = graph_of(model)
-        wanted = activations(graph)
-        write_yielding(model, graph, wanted, kept)
+        wanted, own = activations(graph), indices(graph.subgraph.outputs)
+        kept = keep(path, model, graph, wanted, Path(name) / "kept.tflite", None)
         try:
-            values = _by_index(run(kept, [sample]))
-            if not all(map(same_bits, (values[index] for index in _outputs(path)), outputs)):
+            values = runtime.tensors(kept, sample)
+            if not all(map(same_bits, (values[index] for index in own), outputs)):
                 return FirstDifference(note=_OVERLAP)
             fed = _write_cut(path, cut, wanted)
             given = (*sample, *(values[index] for index in fed))
-            expected = _by_index(beside(cut, [given]))
+            expected = by_index(beside.run(cut, [given]))
         except ExecutionError as error:
             reason = str(error).replace(f"{name}/", "")
             return FirstDifference(note=f"copies that yield their intermediate tensors do not run: {reason}")
@@ -114,12 +114,3 @@ def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:
     model.signatureDefs = []  # they would name the former inputs
     write_yielding(model, graph, wanted, cut)
     return fed
-
-
-def _outputs(path: Path) -> list[int]:
-    return indices(graph_of(serde.read(path)).subgraph.outputs)
-
-
-def _by_index(outputs: SeparateOutputs) -> dict[int, np.ndarray]:
-    (row,) = outputs.rows
-    return dict(zip(outputs.indices, row, strict=True))

@@ -1,12 +1,24 @@
-"""Differences of outputs, in the form that reports have."""
+"""What a comparison found, in the form that reports have."""
 
 from __future__ import annotations
 
 from tflite_sparse.results import verification as results
-from tflite_sparse.verification import exactness, localise
+from tflite_sparse.verification import localise, outputs
+from tflite_sparse.verification.weights import WeightComparison
 
 
-def difference(found: exactness.OutputDifference) -> results.OutputDifference:
+def weights(found: WeightComparison) -> results.WeightsCheck:
+    """What a comparison of weights found."""
+    return results.WeightsCheck(
+        compared=found.tensors,
+        values=found.values,
+        equal=found.equal,
+        missing=list(found.missing),
+        different=list(found.different),
+    )
+
+
+def difference(found: outputs.OutputDifference) -> results.OutputDifference:
     """What a comparison of outputs found."""
     return results.OutputDifference(
         output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest

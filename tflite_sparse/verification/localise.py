@@ -1,31 +1,27 @@
 """Where two files part: the first tensor, in execution order, that a sample gives different values.
 
-Both files are copied with every activation tensor that they have in common as a further output of the graph, and the
-copies are run. A tensor that must be kept can keep a runtime from fusing the operators around it, so a difference of
-the files may vanish in the copies.
+Both files are asked for every activation tensor that they have in common. Interpreters run copies that yield these as
+further outputs of the graph. A tensor that must be kept can keep a runtime from fusing the operators around it, so a
+difference of the files may vanish in the copies.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+import functools
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, signature_of, text
-from tflite_sparse.runtime import litert
 from tflite_sparse.verification.counterparts import partners
-from tflite_sparse.verification.exactness import largest_difference, same_bits
-from tflite_sparse.verification.observation import activations, graph_of, write_yielding
+from tflite_sparse.verification.observation import Kept, activations, graph_of, keep
+from tflite_sparse.verification.outputs import largest_difference, same_bits
+from tflite_sparse.verification.probes import Sample
+from tflite_sparse.verification.runtimes import Form
 
-Run = Callable[[Path, Sequence[Sequence[np.ndarray]]], litert.SeparateOutputs]
-"""Runs samples, one array for each input, through a file in one runtime."""
+_NOTHING_IN_COMMON = "the files have no activation tensor in common"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,67 +42,69 @@ class FirstDifference:
     note: str | None = None
 
 
-def first_difference(
-    path: Path,
-    reference: Path,
-    sample: Sequence[np.ndarray],
-    kernels: litert.Kernels,
-    *,
-    signature: str | None = None,
-    threads: int = 2,
-) -> FirstDifference | None:
-    """Find the first tensor in execution order that differs between two files, in one of LiteRT's runtimes.
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The activation tensors that two files have in common.
+
+    Attributes:
+        graph: of the reference.
+        counterparts: for each of its tensors, in execution order, the one of the file in question.
+        file: asks the file in question for them.
+        reference: asks the reference for them.
+    """
+
+    graph: Graph
+    counterparts: dict[int, int]
+    file: Kept
+    reference: Kept
+
+
+class Localiser:
+    """Finds where two files part. Both are read, and their copies written, when that is first asked for.
 
     Args:
-        path: the file in question.
+        file: the file in question.
         reference: the file that says how it must be, whose operators and order count.
-        sample: one array for each input, as for :func:`tflite_sparse.runtime.litert.run_separately`.
-        kernels: which runtime.
+        folder: where copies are written.
         signature: whose graph; None: the first.
-        threads: of the interpreter.
-
-    Returns:
-        Where they part, or why that could not be found; None if all tensors that the files have in common are equal.
     """
-    run = partial(litert.run_separately, kernels=kernels, signature=signature, threads=threads)
-    return first_difference_in(run, path, reference, sample, signature=signature)
 
+    def __init__(self, file: Path, reference: Path, folder: Path, signature: str | None = None) -> None:
+        self._file, self._reference, self._folder, self._signature = file, reference, folder, signature
 
-def first_difference_in(
-    run: Run, path: Path, reference: Path, sample: Sequence[np.ndarray], *, signature: str | None = None
-) -> FirstDifference | None:
-    """Do as :func:`first_difference`, in the runtime that ``run`` stands for."""
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder = Path(name)
+    def first_difference(self, form: Form, sample: Sample) -> FirstDifference | None:
+        """The first tensor in execution order that differs on a sample.
+
+        Returns:
+            Where the files part, or why that could not be found; None if all tensors that they have in common are
+            equal.
+        """
         try:
-            first, second = serde.read(path), serde.read(reference)
-            graph, other = graph_of(second, signature), graph_of(first, signature)
-            yielded = activations(graph)
-            known = partners(yielded, graph, activations(other), other, _alike)
-            found = _observed(first, other, list(known.values()), folder, sample, run)
-            expected = _observed(second, graph, list(known), folder, sample, run)
+            shared = self._shared
+            found = form.runtime.tensors(shared.file, sample)
+            expected = form.reference.tensors(shared.reference, sample)
         except (ExecutionError, FlatbufferError) as error:
-            reason = str(error).replace(f"{folder}/", "")
+            reason = str(error).replace(f"{self._folder}/", "")
             return FirstDifference(note=f"copies that yield their intermediate tensors do not run: {reason}")
-    producers = graph.producers()
-    for index in yielded:
-        if index in known and not same_bits(found[known[index]], expected[index]):
-            largest = largest_difference(found[known[index]], expected[index])
-            return FirstDifference(
-                text(graph.tensor(index).name), graph.operator_name(producers[index]), largest, note=None
-            )
-    return None if known else FirstDifference(note="the files have no activation tensor in common")
+        graph, producers = shared.graph, shared.graph.producers()
+        for index, other in shared.counterparts.items():
+            if not same_bits(found[other], expected[index]):
+                largest = largest_difference(found[other], expected[index])
+                return FirstDifference(text(graph.tensor(index).name), graph.operator_name(producers[index]), largest)
+        return None if shared.counterparts else FirstDifference(note=_NOTHING_IN_COMMON)
+
+    @functools.cached_property
+    def _shared(self) -> _Shared:
+        model, other_model = serde.read(self._reference), serde.read(self._file)
+        graph, other = graph_of(model, self._signature), graph_of(other_model, self._signature)
+        known = partners(activations(graph), graph, activations(other), other, _alike)
+        return _Shared(
+            graph,
+            known,
+            keep(self._file, other_model, other, known.values(), self._folder / "file.tflite", self._signature),
+            keep(self._reference, model, graph, known, self._folder / "reference.tflite", self._signature),
+        )
 
 
 def _alike(a: Any, b: Any) -> bool:
     return bool(a.type == b.type) and signature_of(a) == signature_of(b)
-
-
-def _observed(
-    model: Any, graph: Graph, wanted: list[int], folder: Path, sample: Sequence[np.ndarray], run: Run
-) -> dict[int, np.ndarray]:
-    """The values of these tensors (and of the graph's outputs) on a sample. Edits the model."""
-    path = folder / "copy.tflite"
-    write_yielding(model, graph, wanted, path)
-    result = run(path, [sample])
-    return dict(zip(result.indices, result.rows[0], strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,39 @@ def counterparts(graph: Graph, other: Graph) -> dict[int, int]:
     return {a: b for a, b in found.items() if _hold_real_numbers(graph.tensor(a), other.tensor(b))}
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file, and which tensors inside one of its graphs are wanted.
+
+    Attributes:
+        path: the file.
+        signature: whose graph; None: the first.
+        tensors: their indices.
+        copy: the file with these tensors as further outputs of the graph, behind its own.
+    """
+
+    path: Path
+    signature: str | None
+    tensors: tuple[int, ...]
+    copy: Path
+
+
+def keep(path: Path, model: Any, graph: Graph, tensors: Iterable[int], copy: Path, signature: str | None) -> Kept:
+    """Write the copy of a file that yields these tensors of a graph. Edits the model.
+
+    Args:
+        path: the file.
+        model: its contents.
+        graph: the graph of ``signature``.
+        tensors: their indices.
+        copy: what is written.
+        signature: whose graph; None: the first.
+    """
+    wanted = tuple(tensors)
+    write_yielding(model, graph, wanted, copy)
+    return Kept(path, signature, wanted, copy)
+
+
 def write_yielding(model: Any, graph: Graph, wanted: Iterable[int], path: Path) -> None:
     """Write a copy of a model whose graph yields these tensors behind its own outputs. Edits the model."""
     outputs = indices(graph.subgraph.outputs)
@@ -75,6 +109,12 @@ def write_yielding(model: Any, graph: Graph, wanted: Iterable[int], path: Path) 
         if model.subgraphs[definition.subgraphIndex] is graph.subgraph:
             definition.outputs = [*(definition.outputs or ()), *map(_named, added)]
     serde.write(model, path)
+
+
+def by_index(outputs: litert.SeparateOutputs) -> dict[int, np.ndarray]:
+    """The outputs for the only sample, by tensor index."""
+    (row,) = outputs.rows
+    return dict(zip(outputs.indices, row, strict=True))
 
 
 class Observer:

@@ -12,6 +12,9 @@ from tflite_sparse.runtime.litert import InputDetails
 Sample = tuple[np.ndarray, ...]
 """One array for each input, in the input's whole shape and dtype."""
 
+BOUNDARIES = 3
+"""How many samples :func:`boundaries` makes."""
+
 _KINDS = "fiub"
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Unpack
+
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
-from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as report_pipeline
 from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
+from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
 from tflite_sparse.fitting import candidates, choosing, plan_file
 from tflite_sparse.fitting import kernels_in_file as pairing
@@ -27,7 +30,8 @@ from tflite_sparse.results import export as report_model
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
-from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitSettings
+from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitOptions, FitSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
@@ -39,12 +43,13 @@ from tflite_sparse.stages.deliver import FIT_JSON
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
 
+@takes(FitSettings, FitOptions)
 def fit(
     model: Any = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[FitOptions],
 ) -> FitReport:
     """Write the most accurate int8 file of a model that is within a budget of bytes, or the smallest within a gate.
 
@@ -62,7 +67,7 @@ def fit(
             ``builder`` returns, is trained first.
         data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.FitSettings`: ``budget="100kB"``.
+        **settings: see below; ``budget="100kB"`` or ``gate=True``.
 
     Returns:
         The report; ``report.gates`` says whether budget, accuracy and verification are as they must be.
@@ -91,14 +96,14 @@ class _Fit:
             if len(given.inputs()) != 1 or len(given.outputs()) != 1:
                 raise ModelError(
                     f"fit works on models with one input and one output; {given.name} has {len(given.inputs())} and "
-                    f"{len(given.outputs())}. Try prune --allocate, then export."
+                    f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
-            source, _ = prune_pipeline.trainable(given)
-            samples = prune_pipeline.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            source, _ = prunable.trainable(given)
+            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
-        work.check({**about, **prune_pipeline.fingerprints(source, samples)})
+        work.check({**about, **prunable.fingerprints(source, samples)})
         converter = Converter(ExportSettings(**export_settings(settings)), samples, self.progress).in_form_of(source)
         rounds = Rounds(settings, work, self.progress, metric, converter)
         path = self._dense(source, samples, work, is_new=is_new)
@@ -130,7 +135,7 @@ class _Fit:
         delivery.check_folder(out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
-            raise OutputError(f"{model} would be replaced by what is made of it: choose another --out.")
+            raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
 
     def _open(self, model: Any) -> tuple[SourceModel, bool]:
         """The model, and whether it is to be trained first."""
@@ -191,7 +196,7 @@ class _Fit:
         path = work.path(f"scan-{block}.json")
         if path.exists():
             return Scan.model_validate_json(path.read_bytes())
-        found = prune_pipeline.scan_kernels(
+        found = scan_kernels(
             source,
             samples,
             dict.fromkeys(chosen, block),
@@ -276,7 +281,7 @@ class _Fit:
         write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
-        report_pipeline.rebuild(out)
+        report_pipeline.rebuild_report(out)
 
 
 def _block(words: str) -> Structure:
@@ -302,9 +307,10 @@ def _floor_words(dense: Dense, floor: Sizes, budget: int) -> str:
     pruned = floor.file_bytes - floor.rest_bytes - dense_bytes
     kernels = f"{len(dense.candidates)} pruned kernel{'s' * (len(dense.candidates) != 1)}"
     return (
-        f"budget = {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has {floor.file_bytes:,}: "
+        f"a `budget` of {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has "
+        f"{floor.file_bytes:,}: "
         f"graph, biases and small constants {floor.rest_bytes:,}; weights that are not pruned {dense_bytes:,}"
         f"{f' ({named})' if named else ''}; {kernels}, at up to "
         f"{candidates.SPARSITIES[-1]:.0%} zeros, {pruned:,}.\n"
-        "Give a larger --budget, or a model of fewer or narrower layers."
+        "Give a larger `budget`, or a model of fewer or narrower layers."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune as prune_pipeline
@@ -18,7 +19,6 @@ from tflite_sparse.fitting.costs import Costs, Sizes, sizes_of
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import encoder
-from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.planning.planner import Target
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning import masks, repeatable, sensitivity
@@ -30,11 +30,9 @@ from tflite_sparse.settings import ANY_DROP, FitSettings
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.stages import class_names as description
 from tflite_sparse.stages import load as source_pipeline
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
-from tflite_sparse.targets.micro import Micro
 
 _UPDATES = 60  # of the masks in a training
 _PRUNING_END = 0.4  # of its steps
@@ -162,7 +160,7 @@ class Rounds:
 
     def _try(self, choice: Choice, dense: Dense, held: Dataset, baseline: Path) -> tuple[Carried, bool]:
         carried = self._carry_out(choice, dense.sizes(choice), dense, dense.path, self.settings.epochs, held)
-        files = [(carried.file, self.settings.target)]
+        files = [(carried.file, backend(self.settings.target).runner(self.progress))]
         _, (best, reached) = Evaluation(held, self.metric, self.progress, self.converter.time_step).scores(
             baseline, files
         )
@@ -256,15 +254,12 @@ class Rounds:
 
     def finish(self, file: Path, converted: Path, samples: Dataset) -> None:
         """Write into an encoded file what an export writes there, so that it counts."""
-        if self.settings.target == "litert":
-            description.describe(file, converted, samples)
+        backend(self.settings.target).finish(file, converted, samples)
 
     def target(self) -> Target:
         """What the runtime of the file accepts."""
         settings = self.converter.settings
-        if settings.target == "micro":
-            return Micro(settings.micro_codec, settings.micro_min_saving)
-        return tuning.target_for(settings.optimize)
+        return backend(settings.target).planned(settings)
 
 
 def schedule_of(steps: int) -> dict[str, int]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
+from typing_extensions import Unpack
 
 from tflite_sparse.base import child
 from tflite_sparse.base import pool as parallel
-from tflite_sparse.base.atomic_files import write_bytes
+from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands.sweep import point_progress
 from tflite_sparse.commands.sweep.point import Facts, Job, Place
@@ -27,7 +28,8 @@ from tflite_sparse.report.page import sweep as sweep_page
 from tflite_sparse.report.text import sweep as sweep_tables
 from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.sweep import Measured, Point, PointFile, SweepReport
-from tflite_sparse.settings import SweepSettings
+from tflite_sparse.settings import SweepOptions, SweepSettings
+from tflite_sparse.settings.keywords import takes
 from tflite_sparse.stages import deliver as delivery
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
@@ -39,12 +41,13 @@ _WHERE_AND_HOW_FAST = {"jobs", "ray_address", "resume", "out"}
 _GRID = {"sparsity", "width", "block", "seeds", "grid"}
 
 
+@takes(SweepSettings, SweepOptions)
 def sweep(
     model: str | None = None,
     data: Any = None,
     *,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[SweepOptions],
 ) -> SweepReport:
     """Train, prune, quantise, encode and measure every point of a grid, and compare large sparse with small dense.
 
@@ -57,7 +60,7 @@ def sweep(
             built-in depthwise-separable network for images.
         data: as for :func:`tflite_sparse.export`, with labels. The test part is used for the accuracies only.
         progress: receives stages and notes.
-        **settings: the fields of :class:`tflite_sparse.settings.SweepSettings`.
+        **settings: see below.
 
     Returns:
         The report. A point that failed is in it with its error; the rest went on.
@@ -77,7 +80,7 @@ def places(settings: SweepSettings) -> list[Place]:
     """
     for block in settings.block:
         if structure.parse(block).kept_of is not None:
-            raise SettingsError(f"block = {block}: a sweep sets the sparsity; it takes outputs x inputs, as 1x16.")
+            raise SettingsError(f"`block={block!r}`: a sweep sets the sparsity; it takes outputs x inputs, as 1x16.")
     largest = max(settings.width)
     found = []
     for width, sparsity, block in itertools.product(
@@ -103,8 +106,8 @@ class _Sweep:
     def run(self) -> SweepReport:
         settings, grid = self.settings, places(self.settings)
         if self.data is None:
-            raise SettingsError("a sweep needs labelled data: say --data SPEC (data=...).")
-        delivery.check_folder(settings.out, "--out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
+            raise SettingsError("a sweep needs labelled data: give `data`.")
+        delivery.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.commands.sweep.point:check",
@@ -119,7 +122,7 @@ class _Sweep:
         missing = [place for place in grid if place.name not in done]
         workers = _workers(settings, len(missing), facts.bytes_per_point)
         self._warn(grid)
-        delivery.make_folder(settings.out / delivery.SWEEP_POINTS)
+        make_folder(settings.out / delivery.SWEEP_POINTS)
         done |= self._train(missing, shared, workers)
         report = self._report(facts, [done[place.name] for place in grid])
         self._write(report)
@@ -141,7 +144,9 @@ class _Sweep:
         folder = self.settings.out / delivery.SWEEP_POINTS
         files = sorted(folder.glob("*.json"))
         if files and not self.settings.resume:
-            raise OutputError(f"{folder} holds the points of a sweep: go on with --resume, or choose another --out.")
+            raise OutputError(
+                f"{folder} holds the points of a sweep: go on with `resume=True`, or choose another `out`."
+            )
         found = {}
         for path in files:
             kept = _read(path)
@@ -151,7 +156,7 @@ class _Sweep:
                 if kept.settings.get(name) != value:
                     raise SettingsError(
                         f"{path} was made with {name} = {kept.settings.get(name)!r}, this sweep has {value!r}: "
-                        "give the same, or choose another --out."
+                        "give the same, or choose another `out`."
                     )
             found[kept.point.name] = kept.point
         if self.settings.resume and not files:
@@ -163,7 +168,7 @@ class _Sweep:
         sparse, dense = (any((place.sparsity > 0) is wanted for place in grid) for wanted in (True, False))
         if not (sparse and dense):
             family, cure = ("small dense", "0") if sparse else ("large sparse", "a share of zeros")
-            self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among --sparsity")
+            self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among `sparsity`")
 
     def _train(
         self, missing: Sequence[Place], shared: dict[str, Any], workers: parallel.Local | parallel.Ray
@@ -195,7 +200,9 @@ class _Sweep:
                         found[point.name] = point
                         self.progress.note(f"{len(found)} of {len(missing)}: {sweep_tables.point_in_words(point)}")
             except (KeyboardInterrupt, SystemExit):
-                self.progress.note(f"{len(found)} of {len(missing)} points are done, in {folder}: go on with --resume")
+                self.progress.note(
+                    f"{len(found)} of {len(missing)} points are done, in {folder}: go on with `resume=True`"
+                )
                 raise
         return found
 
@@ -270,4 +277,4 @@ def _read(path: Path) -> PointFile:
     try:
         return PointFile.model_validate_json(path.read_bytes())
     except (OSError, pydantic.ValidationError) as error:
-        raise OutputError(f"{path} is no point of a sweep: delete it, or choose another --out.") from error
+        raise OutputError(f"{path} is no point of a sweep: delete it, or choose another `out`.") from error

@@ -148,7 +148,7 @@ def _train(source: KerasSource, samples: Dataset, place: Place, settings: SweepS
 
     def stop_at_nan(epoch: int, loss: float) -> None:
         if not math.isfinite(loss):
-            raise ModelError(f"the loss became NaN in epoch {epoch}; try a lower --learning-rate.")
+            raise ModelError(f"the loss became NaN in epoch {epoch}; try a lower `learning_rate`.")
 
     training.train_repeatably(source, samples, training_settings, pruning, on_step=on_step, after_epoch=stop_at_nan)
 
@@ -207,7 +207,7 @@ def _sources(
         signature = Signature(source.inputs(), source.outputs())
         samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=signature)
     if not samples.has_labels:
-        raise DataError(f"{samples.name} has no labels: sweep needs some (y). --data takes {dataset.FORMS}.")
+        raise DataError(f"{samples.name} has no labels: sweep needs some (y). `data` takes {dataset.FORMS}.")
     return source, samples.fitted_to(shape, source.inputs()[0].dtype)
 
 

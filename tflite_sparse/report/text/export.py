@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import across, alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio, time_step
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.layers import LayerError
+from tflite_sparse.verification import sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def verdicts(report: Report) -> list[str]:
     lines += io_order.lines(report.io_order)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
-    lines += target_tables.of(report.micro, report.ethos_u)
+    lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
     lines += [f"Warning: {sentence}" for sentence in report.warnings]
     lines += [f"FAILED {failure}" for failure in report.gates.failures]
@@ -158,5 +159,5 @@ def verification(found: Verification) -> str:
         line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
-    line += "".join(f"; {across.in_words(each, 'the dense file')}" for each in found.across)
+    line += "".join(f"; {sentences.of_across(each, 'the dense file')}" for each in found.across)
     return line + "."

@@ -11,7 +11,8 @@ from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.files import DecodingReport, EncodingReport
-from tflite_sparse.results.inspection import Inspection
+from tflite_sparse.results.inspection import DENSE, Inspection
+from tflite_sparse.target_registry import TARGETS
 
 _FEW_ZEROS = 0.05
 """Share of zeros below which their number is why nothing is sparse. Rounding makes some (0.5 % of one int8 model)."""
@@ -63,7 +64,7 @@ def summary(inspection: Inspection) -> list[str]:
         together = [", ".join(names)] if loads is None else names  # what is not known of several, is said once
         lines += [f"{name}: {verdict}{reason}." for name in together]
     for estimate in inspection.estimates:
-        name = "Decoded" if estimate.target == "dense" else f"Encoded for {estimate.target}"
+        name = "Decoded" if estimate.target == DENSE else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
     return lines
 
@@ -76,7 +77,7 @@ def encoding(report: EncodingReport) -> list[str]:
         *_archive(report.archive_bytes),
         *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
-        *target_tables.of(report.micro, report.ethos_u),
+        *target_tables.of(report),
     ]
 
 
@@ -94,7 +95,8 @@ def decoding(report: DecodingReport) -> list[str]:
 
 def _without_zeros(report: EncodingReport) -> list[str]:
     """What to do about a file in which nothing was stored otherwise, for want of zeros."""
-    if report.ethos_u is not None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
+    leaves_dense = TARGETS[report.settings["target"]].leaves_weights_dense
+    if leaves_dense or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return []
     sizes = [math.prod(tensor.shape) for tensor in report.tensors]
     zeros = sum(tensor.sparsity * size for tensor, size in zip(report.tensors, sizes, strict=True))

@@ -27,5 +27,11 @@ def files(report: BenchReport) -> Table:
     return Table(headings, rows, frozenset({"file"}), frozenset({"file"}))
 
 
+def title(report: BenchReport) -> str:
+    """How the files were run."""
+    many = "s" if report.threads > 1 else ""
+    return f"{report.threads} thread{many}, {report.rounds} rounds, {report.kernels} kernels"
+
+
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}x"

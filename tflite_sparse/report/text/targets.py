@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from tflite_sparse.results.export import Report
+from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroReport
 
 
-def of(for_micro: MicroReport | None, for_ethos_u: EthosUReport | None) -> list[str]:
+def of(report: Report | EncodingReport) -> list[str]:
     """Sentences of the target that was asked for; none for LiteRT."""
-    lines = [] if for_micro is None else micro(for_micro)
-    return lines if for_ethos_u is None else [*lines, *ethos_u(for_ethos_u)]
+    lines = [] if report.micro is None else micro(report.micro)
+    lines += [] if report.ethos_u is None else ethos_u(report.ethos_u)
+    return lines + ([] if report.target_part is None else report.target_part.sentences)
 
 
 def micro(report: MicroReport) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text import across
 from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.verification import OutputDifference, RuntimeCheck, VerificationReport
+from tflite_sparse.verification import sentences
 
 
 def runtimes(report: VerificationReport) -> Table:
@@ -56,7 +56,7 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
             f"compared as well, on one of them. This is so in: {'; '.join(constant)}."
         )
     lines += [
-        _sentence(across.in_words(each, report.against))
+        _sentence(sentences.of_across(each, report.against))
         for each in report.across
         if each.gate != (each.explained is False)
     ]

@@ -1,0 +1,41 @@
+"""What the registry says of each target is true of the package."""
+
+from typing import get_args
+
+import pytest
+
+from tflite_sparse import target_registry
+from tflite_sparse.backends.protocol import Backend
+from tflite_sparse.backends.registry import backend
+from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, VerifySettings
+from tflite_sparse.target_registry import TARGETS
+
+SETTINGS = (EncodeSettings, ExportSettings, VerifySettings)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_target_has_a_backend(name):
+    assert Backend in type(backend(name)).__mro__
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_options_and_types_that_it_names_are_there(name):
+    """A name that is misspelt would let an option of another target pass."""
+    traits = TARGETS[name]
+    assert traits.options <= {name for each in SETTINGS for name in each.model_fields}
+    assert {each.option for each in traits.extra_files} - {None} <= traits.options
+    assert set(traits.activations) <= set(get_args(Activations))
+
+
+def test_extra_files_are_those_that_the_settings_ask_for():
+    assert target_registry.extra_files("micro", "net", {"c_array": True}) == ("net.h", "net.cc")
+    assert target_registry.extra_files("micro", "net", {"c_array": False}) == ()
+    assert target_registry.extra_files("micro", "net", {}) == ()  # of a report that an older version wrote
+    assert target_registry.extra_files("ethos-u", "net", {}) == ("net_vela.tflite",)
+    assert target_registry.extra_files("unknown", "net", {"c_array": True}) == ()
+    assert set(target_registry.possible_extra_files("net")) == {"net.h", "net.cc", "net_vela.tflite"}
+
+
+@pytest.mark.parametrize(("names", "words"), [(("a",), "a"), (("a", "b"), "a or b"), (("a", "b", "c"), "a, b or c")])
+def test_targets_in_a_sentence(names, words):
+    assert target_registry.listed(names) == words

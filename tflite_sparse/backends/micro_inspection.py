@@ -1,0 +1,56 @@
+"""Whether TensorFlow Lite Micro loads a file, for ``inspect``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tflite_sparse.backends import micro_cpp
+from tflite_sparse.backends.protocol import Inspected, InspectedFile
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, indices, shape_of, signature_of
+from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.planning.decoder import decode_file, is_sparse
+from tflite_sparse.results.inspection import RuntimeAnswer
+from tflite_sparse.runtime import announced_shapes, micro, micro_refusals
+
+_SECONDS_PER_RUN = 10
+
+
+def inspect(file: InspectedFile) -> Inspected:
+    """What TensorFlow Lite Micro says of a file, and whether ``encode``, which starts from its dense form, has one."""
+    if not is_sparse(file.model):
+        answer = _answer(file.path, file.model, file.path)
+        return Inspected([answer], answer.loads is not False)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        dense = Path(folder) / "dense.tflite"
+        decode_file(file.path, dense)
+        takes_file = _answer(dense, serde.read(dense), dense).loads is not False
+        return Inspected([_answer(file.path, file.model, dense)], takes_file)
+
+
+def _answer(path: Path, model: Model, dense: Path) -> RuntimeAnswer:
+    count = sum(tensor.sparsity is not None for graph in graphs(model) for tensor in graph.subgraph.tensors)
+    if count:
+        things = "constant" if count == 1 else "constants"
+        reason = f"not for it: it would compute garbage, as it ignores the sparse format of {count} {things}"
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"{reason}; decode the file first")
+    missing = micro_cpp.unsupported(model)
+    if missing:
+        told = "; nor ".join(map(str, micro_refusals.missing(model, missing)))
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=f"it does not have {told}")
+    refusal = announced_shapes.refusal(dense)
+    if refusal is not None:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
+    if not micro.is_available():
+        return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
+    try:
+        arena = micro.arena(path, seconds_per_run=_SECONDS_PER_RUN)
+    except ExecutionError as error:
+        return RuntimeAnswer(name=micro.NAME, loads=False, reason=str(error))
+    graph = next(graphs(model))
+    tensors = [graph.tensor(index) for index in indices(graph.subgraph.inputs)]
+    fixed = [shape_of(tensor) for tensor in tensors if any(size < 0 for size in signature_of(tensor)[1:])]
+    words = f", with the sizes that the file announces for open ones: {', '.join(map(str, fixed))}" if fixed else ""
+    return RuntimeAnswer(name=micro.NAME, loads=True, reason=f"in an arena of {arena:,} bytes{words}")

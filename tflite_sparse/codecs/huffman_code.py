@@ -1,0 +1,172 @@
+"""The best Huffman code of a tensor, and how its tree is split into tables.
+
+The code is the best one with codewords of at most :data:`LONGEST` bits (package-merge: Larmore and Hirschberg 1990), in
+canonical order. Of all limits and of all ways to split its tree into tables, the smallest is taken, where a look-up
+more for each of :data:`LOOK_UPS_PER_BYTE` values counts as a byte: the runtime decodes again in every run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.codecs.decodable import HEADER_BYTES
+from tflite_sparse.codecs.huffman_format import WORD_BITS, Entries, entries_for
+
+LONGEST = 15
+"""Bits of a codeword. What longer ones would save is lost in their tables."""
+LOOK_UPS_PER_BYTE = 512
+"""How many look-ups in a run are worth a byte of the file: up to half of them then go, for some 0.1 % of the size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A canonical code and its tables.
+
+    Attributes:
+        symbols: the distinct values as bits, in the order of their codewords.
+        lengths: bits of each codeword, ascending.
+        splits: for each inner node of the tree, as [depth][place among the inner nodes there], the bits of a table that
+            begins there.
+        nbytes: of stream, tables and header.
+    """
+
+    symbols: np.ndarray
+    lengths: np.ndarray
+    splits: tuple[np.ndarray, ...]
+    nbytes: int
+
+
+def counts_of(bits: np.ndarray) -> np.ndarray:
+    """How often each value that the dtype has occurs."""
+    return np.bincount(bits, minlength=1 << (8 * bits.itemsize))
+
+
+def best(bits: np.ndarray) -> Code:
+    """The code of least cost for values, given as bits: uint8 or uint16, one-dimensional, at least one."""
+    counts = counts_of(bits)
+    symbols = np.flatnonzero(counts)
+    symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
+    counts = counts[symbols]
+    entries = entries_for(bits.dtype)
+    item = entries.dtype.itemsize
+    best, least = None, 0
+    previous = None
+    for limit in range(max((symbols.size - 1).bit_length(), 1), LONGEST + 1):
+        lengths = best_lengths(counts, limit)
+        if previous is not None and np.array_equal(lengths, previous):
+            break  # no codeword wants to be longer
+        previous = lengths
+        splits, table_entries, look_ups = _splits_in_reach(lengths, counts, entries)
+        stream = -(-int(counts @ lengths) // WORD_BITS) * 4 + 4
+        total = HEADER_BYTES + stream + table_entries * item
+        cost = total * LOOK_UPS_PER_BYTE + look_ups
+        if best is None or cost < least:
+            best, least = Code(symbols, lengths, splits, total), cost
+    assert best is not None
+    return best
+
+
+def best_lengths(counts: np.ndarray, limit: int) -> np.ndarray:
+    """Bits of each codeword of the best code of at most ``limit`` bits, for ``counts`` in descending order.
+
+    Package-merge: of ``limit`` lists, each the symbols merged with the pairs of the list before, the first ``2n - 2``
+    items of the last are taken, and so on down; a symbol's length is the number of lists in which it is taken.
+    """
+    rising = counts[::-1].astype(np.int64)
+    size = rising.size
+    if size == 1:
+        return np.ones(1, np.int64)  # a codeword of no bits would do, but not every kernel reads one
+    items = rising
+    ranks = [np.arange(size)]  # in each list, the places of the symbols
+    for _ in range(limit - 1):
+        pairs = items[: items.size // 2 * 2].reshape(-1, 2).sum(axis=1)
+        # A symbol goes before a pair of the same weight, which keeps the codewords short.
+        ranks.append(np.arange(size) + np.searchsorted(pairs, rising, side="left"))
+        merged = np.empty(size + pairs.size, np.int64)
+        is_pair = np.ones(merged.size, np.bool_)
+        is_pair[ranks[-1]] = False
+        merged[ranks[-1]], merged[is_pair] = rising, pairs
+        items = merged
+    lengths = np.zeros(size, np.int64)
+    taken = 2 * size - 2
+    for rank in reversed(ranks):
+        symbols = int(np.searchsorted(rank, taken, side="left"))
+        lengths[:symbols] += 1
+        taken = 2 * (taken - symbols)
+    return lengths[::-1]
+
+
+def codewords(lengths: np.ndarray) -> np.ndarray:
+    """Canonical codewords for ascending lengths: each is the one before plus one, with zeros behind."""
+    longest = int(lengths[-1])
+    steps = np.int64(1) << (longest - lengths)
+    starts = np.cumsum(steps) - steps
+    return np.asarray(starts >> (longest - lengths), np.uint32)
+
+
+def leaf_counts(lengths: np.ndarray) -> np.ndarray:
+    """How many codewords end at each depth of the tree; a tree of one codeword has its twin beside it."""
+    leaves = np.bincount(lengths)
+    if lengths.size == 1:
+        leaves[1] = 2
+    return leaves
+
+
+def _splits_in_reach(
+    lengths: np.ndarray, counts: np.ndarray, entries: Entries
+) -> tuple[tuple[np.ndarray, ...], int, int]:
+    """The cheapest tables of which every one can be reached from every other; returns as :func:`_cheapest_splits`.
+
+    Where very many values make look-ups dear, tables grow too far apart. The smallest for 256 values have 510 entries.
+    """
+    price = entries.dtype.itemsize * LOOK_UPS_PER_BYTE
+    while True:
+        found = _cheapest_splits(lengths, counts, price)
+        if found[1] <= entries.most + 1:
+            return found
+        price *= 2
+
+
+def _cheapest_splits(
+    lengths: np.ndarray, counts: np.ndarray, entry_price: int
+) -> tuple[tuple[np.ndarray, ...], int, int]:
+    """Split the tree of a canonical code into the cheapest tables, an entry costing as much as so many look-ups.
+
+    At each depth of the tree the leaves come first, then the inner nodes; child ``k`` of the nodes above is a leaf if
+    ``k`` is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and what the
+    tables from there on cost is a difference of two sums.
+
+    Returns:
+        For each depth the bits of a table that begins at each inner node; the number of entries; that of look-ups.
+    """
+    leaves = leaf_counts(lengths)
+    depth = leaves.size - 1
+    inner = [1]
+    for level in range(1, depth + 1):
+        inner.append(2 * inner[-1] - int(leaves[level]))
+    ends = np.append(np.searchsorted(lengths, np.arange(depth + 1)), lengths.size)
+    nothing = np.zeros((3, 1), np.int64)
+    sums = [nothing] * (depth + 1)  # cost, entries, look-ups of the tables that begin at the first k inner nodes
+    splits: list[np.ndarray] = [np.zeros(0, np.int64)] * depth
+    weights = np.zeros(0, np.int64)  # how often each inner node is passed
+    for level in range(depth - 1, -1, -1):
+        of_leaves = np.zeros(int(leaves[level + 1]), np.int64)
+        own = counts[ends[level + 1] : ends[level + 2]]
+        of_leaves[: own.size] = own
+        weights = np.concatenate([of_leaves, weights]).reshape(-1, 2).sum(axis=1)
+        low, high = np.arange(inner[level]), np.arange(1, inner[level] + 1)
+        least, choice = np.full((3, inner[level]), np.iinfo(np.int64).max), np.zeros(inner[level], np.int64)
+        for bits in range(1, depth - level + 1):
+            below = int(leaves[level + bits])
+            low, high = np.maximum(2 * low - below, 0), np.maximum(2 * high - below, 0)
+            found = sums[level + bits][:, high] - sums[level + bits][:, low]
+            found += np.array([[entry_price << bits], [1 << bits], [0]])
+            found[[0, 2]] += weights
+            better = found[0] <= least[0]
+            least, choice = np.where(better, found, least), np.where(better, bits, choice)
+        sums[level] = np.concatenate([nothing, np.cumsum(least, axis=1)], axis=1)
+        splits[level] = choice
+    _, entries, look_ups = sums[0][:, -1].tolist()
+    return tuple(splits), entries, look_ups

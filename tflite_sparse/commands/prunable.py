@@ -1,0 +1,81 @@
+"""A model and its data, ready to be pruned while it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.base.progress import Progress, Step, ignore_steps
+from tflite_sparse.errors import DataError, ModelError
+from tflite_sparse.pruning import recipe, repeatable
+from tflite_sparse.pruning.plan import Planner, of_settings
+from tflite_sparse.pruning.strip import strip
+from tflite_sparse.settings import PruneSettings
+from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources.arrays import checksum, columns
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.named_arrays import Signature
+from tflite_sparse.sources.source_model import SourceModel, check_finite
+
+
+def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+    """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
+
+    Args:
+        path: as for :func:`prune`.
+        data: as for :func:`prune`.
+        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
+        progress: receives stages and notes.
+
+    Raises:
+        InputError: model or data cannot be used for training.
+    """
+    with progress.stage("load") as on_step:
+        source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
+        samples = samples_for(source, data, settings.seed, on_step)
+        if samples.is_cut:
+            progress.note(f"data: {samples.name}; it does not tell how many there are")
+        return source, samples, applied
+
+
+def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
+    """A copy of a model that can be trained, without wrappers, and how many masks were applied.
+
+    Raises:
+        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+    """
+    check_finite(opened)
+    source, applied = strip(opened)
+    if not isinstance(source, KerasSource):
+        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    with repeatable.seedable_layers(source.keras):
+        return source.copied(), applied
+
+
+def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
+    """Labelled data, fitted to a model that is to be trained on them.
+
+    Raises:
+        DataError: they do not fit or have no labels.
+    """
+    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
+    if not samples.has_labels:
+        raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {dataset.FORMS}.")
+    return samples
+
+
+def planner_of(settings: PruneSettings) -> Planner:
+    """What becomes of which kernel, by the recipe if there is one."""
+    if settings.recipe is None:
+        return of_settings(settings)
+    return recipe.planner(recipe.find(settings.recipe), settings)
+
+
+def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
+    """Model and training data in short: a run that goes on with others ends as neither would."""
+    weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
+    data = [*columns(samples.x_train), *columns(samples.y_train)]
+    return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}

@@ -1,0 +1,53 @@
+"""``verify``: whether one ``.tflite`` file computes what another does, in the runtime that it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import Unpack
+
+from tflite_sparse.backends.registry import backend
+from tflite_sparse.base.progress import Progress
+from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.settings import AnyPath, VerifyOptions, VerifySettings
+from tflite_sparse.settings.keywords import takes
+from tflite_sparse.verification import engine
+from tflite_sparse.verification.engine import Tolerance
+from tflite_sparse.verification.samples import MadeUp
+
+
+@takes(VerifySettings, VerifyOptions)
+def verify(
+    file: AnyPath, against: AnyPath, *, progress: Progress | None = None, **settings: Unpack[VerifyOptions]
+) -> VerificationReport:
+    """Compare the weights of two files bit for bit, then their outputs in every form of a runtime.
+
+    In LiteRT that is every signature in the default interpreter, its built-in and reference kernels and CompiledModel;
+    in TensorFlow Lite Micro the first graph, with each memory for decoded weights. Where outputs differ, the first
+    tensor that does is looked for. ``against`` is also compared with itself in one runtime beside another.
+
+    Args:
+        file: the file in question.
+        against: the file that says how it must be; LiteRT's default interpreter, or TensorFlow Lite Micro, must run it.
+        progress: receives stages and notes.
+        **settings: see below.
+
+    Returns:
+        The report. ``report.passed`` says whether the files are the same in every runtime that runs ``against``.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range, does not apply to the target, or a shape does not fit.
+        FlatbufferError: a file cannot be read.
+        ExecutionError: the runtime refuses ``against`` or is not installed, or an input takes no numbers; for micro
+            also: the shapes that a file announces are not true, so that the runtime would compute garbage.
+        InputShapeError: no size of an open input of ``against`` was found that runs.
+    """
+    checked = VerifySettings(**settings)
+    return engine.verify(
+        Path(file),
+        Path(against),
+        backend(checked.target).runtimes(checked.threads, checked.input_shapes),
+        MadeUp(checked.samples, checked.seed),
+        tolerance=Tolerance(steps=checked.tolerance),
+        progress=progress,
+    )

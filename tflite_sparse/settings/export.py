@@ -1,0 +1,191 @@
+"""Settings of ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from tflite_sparse import target_registry
+from tflite_sparse.errors import SettingsError
+from tflite_sparse.settings.base import Flag
+from tflite_sparse.settings.kinds import (
+    DEFAULT_DROP,
+    DEMO_SPARSITY,
+    Activations,
+    Alternatives,
+    AnyPath,
+    Calibration,
+    CountFromZero,
+    Drop,
+    Seed,
+    Sparsity,
+)
+from tflite_sparse.settings.shared import (
+    ConversionOptions,
+    ConversionSettings,
+    OutOptions,
+    OutSettings,
+    ScoreOptions,
+    ScoreSettings,
+    SourceOptions,
+    SourceSettings,
+)
+from tflite_sparse.settings.target import TargetOptions, TargetSettings
+
+
+class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TargetOptions, total=False):
+    """Keywords of :func:`tflite_sparse.export`."""
+
+    sparsity: float | None
+    int8: bool
+    io: Activations | None
+    activations: Activations
+    calibration: Calibration
+    recipe: AnyPath | None
+    fixed_batch: bool
+    finetune_epochs: int
+    verification_samples: int
+    bias_correction: bool
+    measure: bool
+    max_accuracy_drop: float
+    alternatives: Alternatives
+    layer_errors: bool
+    signature: str | None
+    seed: int
+    android_assets: AnyPath | None
+
+
+class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+    """What :func:`tflite_sparse.export` does."""
+
+    sparsity: Annotated[
+        Sparsity | None, Flag(default=f"what `model` holds; {DEMO_SPARSITY:g} for the demo network")
+    ] = Field(None, description="Share of zeros in every prunable kernel, from 0 to below 1.")
+    int8: bool = Field(False, description="Quantise weights and activations to int8 after training (needs data).")
+    io: Annotated[Activations | None, Flag(default="that of `activations`")] = Field(
+        None, description="Type of inputs and outputs of the int8 files."
+    )
+    activations: Activations = Field(
+        "int8",
+        description="With `int8`: what int8 weights are combined with. int16 and float32 cost time and keep accuracy; "
+        "float32 needs no data.",
+    )
+    calibration: Calibration = Field(
+        "min-max",
+        description="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the "
+        "least mean squared error. The latter two calibrate twice as long.",
+    )
+    recipe: Path | None = Field(
+        None,
+        description="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native, "
+        "float-normalization): masks of their kernels, and which layers stay float32 in an int8 file.",
+    )
+    fixed_batch: bool = Field(
+        False,
+        description="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs "
+        '`io="float32"`.',
+    )
+    finetune_epochs: CountFromZero = Field(
+        0, description="Epochs of training `model` under its masks, after they were made (needs labels)."
+    )
+    verification_samples: Annotated[int, Field(ge=4), Flag(hidden=True)] = Field(
+        64, description="How many samples every runtime is compared on."
+    )
+    bias_correction: bool = Field(
+        False,
+        description="With `int8`: move biases so that pruning (without fine-tuning) and quantisation of the weights "
+        "leave each layer's mean output where it was.",
+    )
+    measure: bool = Field(False, description="Also measure latency, loading and memory on this machine, as bench does.")
+    max_accuracy_drop: Drop = Field(
+        DEFAULT_DROP,
+        description="The gate fails if accuracy falls by more than this share against the dense float32 model. Of mse "
+        "and psnr: if outputs explain that share less of the spread of the labels. Of a function: in its units.",
+    )
+    alternatives: Alternatives = Field(
+        "auto",
+        description="With `int8`, if accuracy falls too far: make and measure other int8 files that may pass (auto, "
+        "for about as long as the export took), all of them, or none.",
+    )
+    layer_errors: bool = Field(
+        False,
+        description="With `int8`: report how far every tensor inside the dense int8 file is from float32, and where "
+        "that arises. Done anyway if accuracy falls too far.",
+    )
+    signature: Annotated[str | None, Flag(metavar="NAME", default="serving_default, or the only one")] = Field(
+        None, description="Where `model` is a SavedModel with several signatures: the one to convert."
+    )
+    seed: Seed = Field(0, description="Of initialisation, order and split.")
+    android_assets: Annotated[Path | None, Flag(metavar="DIR")] = Field(
+        None,
+        description="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and "
+        "what this machine's runtime computes from them (needs `int8`).",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _io_needs_int8(self) -> ExportSettings:
+        if self.io is not None and not self.int8:
+            raise ValueError("`io` is the type of inputs and outputs of int8 files: add `int8=True`")
+        if self.traits.needs_int8 and not self.int8:
+            raise ValueError(f"the target {self.target} computes in int8: add `int8=True`")
+        computes_in_integers = self.int8 and self.activations != "float32"
+        if self.bias_correction and not computes_in_integers:
+            raise ValueError(
+                "`bias_correction` applies to integer biases: add `int8=True`, without float32 activations"
+            )
+        if self.dense_scales != "per-channel" and not computes_in_integers:
+            raise ValueError(
+                f"`dense_scales={self.dense_scales!r}` applies to integer kernels: add `int8=True`, without float32 "
+                "activations"
+            )
+        if self.layer_errors and not self.int8:
+            raise ValueError("`layer_errors` applies to int8 files: add `int8=True`")
+        if self.activations != "int8":
+            if not self.int8:
+                raise ValueError("`activations` applies to int8 files: add `int8=True`")
+            if self.activations not in self.traits.activations:
+                homes = target_registry.names_where(lambda traits: self.activations in traits.activations)
+                raise ValueError(
+                    f"`activations={self.activations!r}` applies to the target {target_registry.listed(homes)}, not to "
+                    f"{self.target}"
+                )
+        if self.measure and not self.traits.loaded_by_litert:
+            raise ValueError(f"`measure` runs files in LiteRT, which does not load those of the target {self.target}")
+        if self.android_assets is not None and not (self.int8 and self.traits.takes_android_assets):
+            homes = target_registry.names_where(lambda traits: traits.takes_android_assets)
+            raise ValueError(
+                f"`android_assets` applies to int8 files for the target {target_registry.listed(homes)}: add "
+                "`int8=True`"
+            )
+        if self.android_assets is not None and self.io_or_default == "int16":
+            raise ValueError('LiteRT\'s Kotlin API has no int16: add `io="float32"` to `android_assets`')
+        if self.calibration != "min-max":
+            if not self.int8:
+                raise ValueError("`calibration` applies to int8 files: add `int8=True`")
+            if self.activations != "int8":
+                raise ValueError(
+                    f"`calibration={self.calibration!r}` applies to int8 activations, not to {self.activations}"
+                )
+        if self.io not in (None, "float32", self.activations):
+            raise ValueError(f"`io={self.io!r}` does not go with {self.activations} activations: leave it out")
+        return self
+
+    @property
+    def io_or_default(self) -> Activations:
+        """The type of inputs and outputs of the int8 files."""
+        return self.io or self.activations
+
+    def for_demo(self) -> ExportSettings:
+        """The settings of a run without a model.
+
+        Raises:
+            SettingsError: one applies to a model.
+        """
+        of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe")
+        given = [f"`{name}`" for name in of_models if getattr(self, name)]
+        if given:
+            raise SettingsError(f"{', '.join(given)}: only with a `model`, and none was given.")
+        return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})

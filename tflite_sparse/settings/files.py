@@ -1,0 +1,114 @@
+"""Settings of the commands that take ``.tflite`` files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from tflite_sparse.settings.base import Flag
+from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed
+from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
+from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
+from tflite_sparse.target_registry import DEFAULT_TARGET
+
+
+class WrittenFileOptions(InputShapeOptions, total=False):
+    """Keywords of :class:`WrittenFileSettings`."""
+
+    verification_samples: int
+    seed: int
+    unverified: bool
+
+
+class WrittenFileSettings(InputShapeSettings):
+    """How a file that was written is compared with its source."""
+
+    verification_samples: Annotated[CountFromZero, Flag("samples")] = Field(
+        8,
+        description="How many random inputs the new file is compared on with its source, beside three at the "
+        "boundaries.",
+    )
+    seed: Seed = Field(0, description="Of the random inputs.")
+    unverified: bool = Field(
+        False,
+        description="Write the new file even if its outputs cannot be compared with those of its source, as where no "
+        "size of an input is found that runs. Its weights are compared all the same.",
+    )
+
+
+class EncodeOptions(TargetOptions, WrittenFileOptions, total=False):
+    """Keywords of :func:`tflite_sparse.encode`."""
+
+
+class EncodeSettings(TargetSettings, WrittenFileSettings):
+    """What :func:`tflite_sparse.encode` does: for which target, and how the new file is compared."""
+
+
+class DecodeOptions(WrittenFileOptions, total=False):
+    """Keywords of :func:`tflite_sparse.decode`."""
+
+
+class DecodeSettings(WrittenFileSettings):
+    """What :func:`tflite_sparse.decode` does: how the new file is compared."""
+
+
+class InspectOptions(InputShapeOptions, total=False):
+    """Keywords of :func:`tflite_sparse.inspect`."""
+
+
+class InspectSettings(InputShapeSettings):
+    """What :func:`tflite_sparse.inspect` does."""
+
+
+class VerifyOptions(InputShapeOptions, total=False):
+    """Keywords of :func:`tflite_sparse.verify`."""
+
+    target: RunnableTarget
+    samples: int
+    seed: int
+    threads: int
+    tolerance: float
+
+
+class VerifySettings(InputShapeSettings):
+    """What :func:`tflite_sparse.verify` does."""
+
+    target: RunnableTarget = Field(
+        DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
+    )
+    samples: CountFromZero = Field(
+        16, description="Random inputs, besides three at the boundaries: all smallest, all largest, all zero."
+    )
+    seed: CountFromZero = Field(0, description="Of the random inputs.")
+    threads: Count = Field(1, description="Of the interpreters; on several, float sums may differ in the last bit.")
+    tolerance: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be "
+        "equal.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> VerifySettings:
+        check_target(self, self.target)
+        return self
+
+
+class BenchOptions(InputShapeOptions, total=False):
+    """Keywords of :func:`tflite_sparse.bench`."""
+
+    threads: int
+    rounds: int
+    kernels: Kernels
+
+
+class BenchSettings(InputShapeSettings):
+    """What :func:`tflite_sparse.bench` does."""
+
+    threads: Count = Field(1, description="Of the interpreters.")
+    rounds: Count = Field(50, description="How often each file has its turn of about 10 ms.")
+    kernels: Kernels = Field(
+        "default",
+        description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",
+    )

@@ -1,0 +1,79 @@
+"""Types and named defaults of settings."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from tflite_sparse.codecs.names import MicroCodec as MicroCodec
+from tflite_sparse.target_registry import FittedTarget as FittedTarget
+from tflite_sparse.target_registry import RunnableTarget as RunnableTarget
+from tflite_sparse.target_registry import Target as Target
+
+DEFAULT_OUT = Path("tflite-sparse-out")
+DEFAULT_SWEEP_OUT = Path("tflite-sparse-sweep")
+DEMO_SPARSITY = 0.875
+DEMO_DATA = "mnist-5k"
+DEFAULT_DROP = 0.01
+ANY_DROP = 1e9
+"""An accuracy gate that every drop passes; that of the metrics mse and psnr may be more than 1."""
+
+Optimize = Literal["size", "latency"]
+Alternatives = Literal["auto", "all", "none"]
+Activations = Literal["int8", "int16", "float32"]
+Calibration = Literal["min-max", "percentile", "mse"]
+DenseScales = Literal["per-channel", "per-tensor"]
+Recurrent = Literal["auto", "loop", "unroll", "step"]
+Schedule = Literal["polynomial", "constant"]
+Scope = Literal["layer", "global"]
+Grid = Literal["full", "families"]
+Kernels = Literal["default", "builtin"]
+
+Count = Annotated[int, Field(ge=1)]
+CountFromZero = Annotated[int, Field(ge=0)]
+Sparsity = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0)]
+Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""How much accuracy may fall; see :data:`DEFAULT_DROP`."""
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+AnyPath = str | os.PathLike[str]
+"""A path as a caller gives it; settings hold a :class:`pathlib.Path`."""
+
+METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
+"""Beside ``path/to/module.py:function``."""
+
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _in_bytes(value: Any) -> Any:
+    """``"100kB"`` as 100,000; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", value.strip())
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(
+            f"expected bytes, as 100kB, 100KiB, 1.5MB or 100000; units are {', '.join(filter(None, _UNITS))}"
+        )
+    return int(float(found[1].replace(",", "").replace("_", "")) * _UNITS[found[2]])
+
+
+Bytes = Annotated[int, pydantic.BeforeValidator(_in_bytes), Field(ge=1)]
+"""A number of bytes, or the same in words: ``100kB`` is 100,000, ``100KiB`` 102,400."""
+
+
+def _known_metric(value: str) -> str:
+    if value not in METRICS and not re.search(r"\.py:\w+$", value):
+        raise ValueError(f"it takes {', '.join(METRICS)} or FILE.py:FUNCTION")
+    return value
+
+
+Metric = Annotated[str, pydantic.AfterValidator(_known_metric)]
+"""One of :data:`METRICS`, or ``path/to/module.py:function``."""
+
+InputShapes = dict[str, tuple[Count, ...]]
+"""Whole shapes, batch included, by the name of an input."""

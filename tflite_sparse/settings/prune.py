@@ -1,0 +1,88 @@
+"""Settings of ``prune``, and of pruning in a training of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from tflite_sparse.settings.base import Flag, Settings
+from tflite_sparse.settings.kinds import AnyPath, Count, CountFromZero, Schedule, Scope, Seed, Sparsity
+from tflite_sparse.settings.shared import SourceOptions, SourceSettings, TrainingOptions, TrainingSettings
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """Keywords of :class:`PruningSettings` but the sparsity."""
+
+    block: str
+    schedule: Schedule
+    initial_sparsity: float
+    begin: int | None
+    end: int | None
+    frequency: int
+    scope: Scope
+
+
+class PruningOptions(ScheduleOptions, total=False):
+    """Keywords of :class:`PruningSettings`."""
+
+    sparsity: float | None
+
+
+class PruningSettings(Settings):
+    """How kernels are pruned while a model trains."""
+
+    sparsity: Sparsity | None = Field(
+        None, description="Share of zeros in every pruned kernel, from 0 to below 1; N:M has its own."
+    )
+    block: str = Field(
+        "1x1",
+        description="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along "
+        "inputs (2:4).",
+    )
+    schedule: Schedule = Field(
+        "polynomial",
+        description="polynomial: rising along the cubic of Zhu and Gupta (2017); constant: all at once.",
+    )
+    initial_sparsity: Sparsity = Field(0.0, description="Of the polynomial schedule at `begin`.")
+    begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps")] = Field(
+        None, description="Training step of the first mask."
+    )
+    end: Annotated[Count | None, Flag(default="65 % of the steps")] = Field(
+        None, description="Training step of the last mask; it stays until the end."
+    )
+    frequency: Count = Field(100, description="Steps between two masks.")
+    scope: Scope = Field(
+        "layer",
+        description="Whether `sparsity` is that of each kernel, or of all together, ranked by magnitude.",
+    )
+
+
+class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
+    """Keywords of :func:`tflite_sparse.prune`."""
+
+    epochs: int
+    optimizer: str
+    recipe: AnyPath | None
+    allocate: bool
+    resume: bool
+    seed: int
+
+
+class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
+    """What :func:`tflite_sparse.prune` does."""
+
+    epochs: Count = Field(10, description="Of training.")
+    optimizer: str = Field("adam", description="Name of an optimizer of Keras.")
+    recipe: Path | None = Field(
+        None,
+        description="TOML file of rules for single kernels, or a preset: litert, micro, ethos-u, native.",
+    )
+    allocate: bool = Field(
+        False,
+        description="Scan first, then spread `sparsity` over the kernels so that the least is lost.",
+    )
+    resume: bool = Field(False, description="Go on from the last full epoch of an interrupted run.")
+    seed: Seed = Field(0, description="Of initialisation, order, dropout and splits.")

@@ -1,0 +1,133 @@
+"""Settings that several commands share, in groups that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from tflite_sparse.settings.base import Flag, Settings
+from tflite_sparse.settings.kinds import (
+    DEFAULT_OUT,
+    AnyPath,
+    Count,
+    DenseScales,
+    InputShapes,
+    LearningRate,
+    Metric,
+    Recurrent,
+)
+
+
+class ConversionOptions(TypedDict, total=False):
+    """Keywords of :class:`ConversionSettings`."""
+
+    recurrent: Recurrent
+    dense_scales: DenseScales
+    calibration_samples: int
+
+
+class ConversionSettings(Settings):
+    """How a Keras model becomes an int8 file."""
+
+    recurrent: Recurrent = Field(
+        "auto",
+        description="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes "
+        "space for each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds "
+        "back, for sequences of any length. auto: what works.",
+    )
+    dense_scales: DenseScales = Field(
+        "per-channel",
+        description="int8 kernels of Dense layers and other matrix products (recurrent ones too) have a scale for each "
+        "output, or one in all: up to 16 bytes less for each output, and coarser. Convolutions keep theirs.",
+    )
+    calibration_samples: Count = Field(200, description="How many training samples the quantiser sees.")
+
+
+class ScoreOptions(TypedDict, total=False):
+    """Keywords of :class:`ScoreSettings`."""
+
+    metric: str
+
+
+class ScoreSettings(Settings):
+    """How outputs are scored."""
+
+    metric: Annotated[Metric, Flag(metavar="NAME")] = Field(
+        "auto",
+        description="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or "
+        "FILE.py:FUNCTION of (outputs, labels), higher is better, one number or one for each sample. It is run.",
+    )
+
+
+class TrainingOptions(TypedDict, total=False):
+    """Keywords of :class:`TrainingSettings`."""
+
+    batch_size: int
+    learning_rate: float
+
+
+BatchSize = Annotated[Count, Field(description="Samples of one step.")]
+PeakLearningRate = Annotated[LearningRate, Field(description="The highest; it falls to zero along a cosine.")]
+
+
+class TrainingSettings(Settings):
+    """How a model is trained."""
+
+    batch_size: BatchSize = 64
+    learning_rate: PeakLearningRate = 1e-3
+
+
+class SourceOptions(TypedDict, total=False):
+    """Keywords of :class:`SourceSettings`."""
+
+    custom_objects: AnyPath | None
+    builder: str | None
+
+
+BUILDER = Flag(metavar="FILE.py:FUNCTION")
+
+
+class SourceSettings(Settings):
+    """Python files that a model needs to be read; they are run."""
+
+    custom_objects: Path | None = Field(None, description="Python file that defines `model`'s own layers. It is run.")
+    builder: Annotated[str | None, BUILDER] = Field(
+        None,
+        description="Where `model` is an .h5 file with weights only: a function without arguments that returns the "
+        "built Keras model (Keras 2 or 3). It is run.",
+    )
+
+
+class OutOptions(TypedDict, total=False):
+    """Keywords of :class:`OutSettings`."""
+
+    out: AnyPath
+
+
+class OutSettings(Settings):
+    """Where the files go."""
+
+    out: Path = Field(
+        DEFAULT_OUT,
+        description="Folder for the files. Only this command's own files are replaced in it.",
+    )
+
+
+class InputShapeOptions(TypedDict, total=False):
+    """Keywords of :class:`InputShapeSettings`."""
+
+    input_shapes: Mapping[str, Sequence[int]]
+
+
+class InputShapeSettings(Settings):
+    """What commands that run a file have in common."""
+
+    input_shapes: Annotated[InputShapes, Flag("input-shape", metavar="NAME=1,16000")] = Field(
+        default_factory=dict,
+        description="Whole shape, batch included, that an input with open sizes is run with, by its name; for each "
+        "such input once. Without it a batch is 1, and a size that runs is looked for.",
+    )

@@ -1,0 +1,107 @@
+"""Settings of ``sweep``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from tflite_sparse.settings.base import Flag
+from tflite_sparse.settings.kinds import DEFAULT_SWEEP_OUT, Count, FittedTarget, Grid, Scope, Sparsity
+from tflite_sparse.settings.shared import (
+    BatchSize,
+    ConversionOptions,
+    ConversionSettings,
+    OutOptions,
+    OutSettings,
+    PeakLearningRate,
+    ScoreOptions,
+    ScoreSettings,
+    TrainingOptions,
+    TrainingSettings,
+)
+from tflite_sparse.target_registry import DEFAULT_TARGET
+
+_Width = Annotated[float, Field(gt=0)]
+
+
+class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions, total=False):
+    """Keywords of :func:`tflite_sparse.sweep`."""
+
+    sparsity: Sequence[float]
+    width: Sequence[float]
+    block: Sequence[str]
+    seeds: int
+    grid: Grid
+    scope: Scope
+    target: FittedTarget
+    epochs: int
+    seed: int
+    jobs: int | None
+    ray_address: str | None
+    resume: bool
+
+
+class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+    """What :func:`tflite_sparse.sweep` does."""
+
+    sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
+        (0.0, 0.5, 0.75, 0.875, 0.9, 0.95), description="Shares of zeros; 0: the small dense models."
+    )
+    width: Annotated[tuple[_Width, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
+        (0.25, 0.5, 0.75, 1.0),
+        description="What the builder is called with; the largest makes the large sparse models.",
+    )
+    block: Annotated[tuple[str, ...], Field(min_length=1), Flag(metavar="BLOCKS")] = Field(
+        ("1x1",),
+        description="What becomes zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
+    )
+    seeds: Count = Field(3, description="How often each point is trained.")
+    grid: Grid = Field(
+        "full",
+        description="full: every combination. families: only what is compared, each width dense and the largest at "
+        "each sparsity.",
+    )
+    scope: Scope = Field(
+        "global",
+        description="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude, so that small "
+        "ones keep more.",
+    )
+    target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
+    epochs: Count = Field(10, description="Of training, for every point.")
+    batch_size: BatchSize = 128
+    learning_rate: PeakLearningRate = 2e-3
+    seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(0, description="Of the split, and the first seed.")
+    jobs: Annotated[Count | None, Flag(default="as many as cores and free memory allow")] = Field(
+        None, description="Points that are trained at once."
+    )
+    ray_address: Annotated[str | None, Flag(metavar="auto|HOST:PORT")] = Field(
+        None,
+        description="Run on this Ray cluster instead of on this machine alone (pip install 'tflite-sparse[ray]').",
+    )
+    resume: bool = Field(False, description="Skip the points that are done in `out`; those that failed are run again.")
+    out: Path = Field(
+        DEFAULT_SWEEP_OUT,
+        description="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _each_value_once(self) -> SweepSettings:
+        for name in ("sparsity", "width", "block"):
+            values = getattr(self, name)
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"`{name}`: {twice} is given twice")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _metric_has_points(self) -> SweepSettings:
+        if self.metric in ("mse", "psnr"):
+            raise ValueError(
+                f"`metric={self.metric!r}`: a sweep tells margins in points of a score whose best is 1: leave it out "
+                "(r2 of numbers), or give a function of your own"
+            )
+        return self

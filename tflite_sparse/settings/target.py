@@ -1,0 +1,75 @@
+"""What a file is made for."""
+
+from __future__ import annotations
+
+import pydantic
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from tflite_sparse import target_registry
+from tflite_sparse.codecs.names import AUTO, MicroCodec
+from tflite_sparse.settings.base import Settings
+from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
+
+
+def check_target(settings: Settings, target: str) -> None:
+    """Refuse settings that apply to other targets, where they are not what they are by default.
+
+    Raises:
+        ValueError: one does.
+    """
+    for name, field in type(settings).model_fields.items():
+        homes = target_registry.homes_of(name)
+        if homes and target not in homes and getattr(settings, name) != field.get_default(call_default_factory=True):
+            raise ValueError(f"`{name}` applies to the target {target_registry.listed(homes)}, not to {target}")
+
+
+class TargetOptions(TypedDict, total=False):
+    """Keywords of :class:`TargetSettings`."""
+
+    target: Target
+    optimize: Optimize
+    micro_codec: MicroCodec
+    micro_min_saving: int
+    c_array: bool
+    accelerator_config: str
+
+
+class TargetSettings(Settings):
+    """What a file is made for."""
+
+    target: Target = Field(
+        DEFAULT_TARGET,
+        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the "
+        "dense file, and OUT_vela.tflite beside it, compiled by Vela.",
+    )
+    optimize: Optimize = Field(
+        "size",
+        description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
+        "machine, native sparse kernels included, which round in their own way.",
+    )
+    micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
+    micro_min_saving: CountFromZero = Field(
+        64, description="Of the target micro: constants that would save fewer bytes stay dense."
+    )
+    c_array: bool = Field(False, description="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    accelerator_config: str = Field("ethos-u55-128", description="Of the target ethos-u: what Vela compiles for.")
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> TargetSettings:
+        check_target(self, self.target)
+        return self
+
+    @property
+    def traits(self) -> target_registry.Traits:
+        """What holds for the target."""
+        return TARGETS[self.target]
+
+    @property
+    def plans_memory_ahead(self) -> bool:
+        """Whether the target lays memory out from the shapes in the file, before anything runs, so they must be true.
+
+        TensorFlow Lite Micro plans its arena so and Vela its memory map; LiteRT resizes tensors while it runs.
+        """
+        return self.traits.plans_memory_ahead

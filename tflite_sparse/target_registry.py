@@ -1,0 +1,152 @@
+"""The targets: what holds for each before a file is made, and which module makes it.
+
+A target has one entry in :data:`TARGETS`. Settings, stages and the command line read these facts; what a target does is
+its backend (:mod:`tflite_sparse.backends.protocol`), which is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file that a target writes beside the ``.tflite`` file.
+
+    Attributes:
+        ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
+        option: the setting that asks for it. None: it is always written.
+    """
+
+    ending: str
+    option: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What holds for a target.
+
+    Attributes:
+        module: the module whose ``BACKEND`` is the target's backend.
+        runtime: the runtime's name, for reports.
+        options: the settings that apply to this target and to no other one that does not list them.
+        activations: the types of activations that its int8 files may have.
+        extra_files: the files that it writes beside the ``.tflite`` file.
+        needs_int8: an export must quantise.
+        plans_memory_ahead: memory is laid out from the shapes in the file, before anything runs, so they must be fixed.
+        runs_here: ``verify`` and ``inspect`` can run its files in its runtime.
+        loaded_by_litert: LiteRT loads its files as well, so that ``measure`` can time them.
+        can_be_fitted: ``fit`` and ``sweep`` can make files for it.
+        keeps_layers_float: a recipe may keep layers of an int8 file in float32.
+        stores_tables: constants of few distinct values are stored as indices into a table.
+        has_preset: there is a recipe of its name.
+        takes_android_assets: its files can be bundled with an Android app.
+        tries_alternatives: other int8 files are tried, in LiteRT, where the accuracy gate fails.
+        leaves_weights_dense: nothing is stored sparse in its file, whatever zeros there are.
+        compares_int8_baseline: its report compares the file with the int8 file of the model before pruning.
+    """
+
+    module: str
+    runtime: str
+    options: frozenset[str] = frozenset()
+    activations: tuple[str, ...] = ("int8",)
+    extra_files: tuple[ExtraFile, ...] = ()
+    needs_int8: bool = False
+    plans_memory_ahead: bool = True
+    runs_here: bool = False
+    loaded_by_litert: bool = False
+    can_be_fitted: bool = False
+    keeps_layers_float: bool = False
+    stores_tables: bool = False
+    has_preset: bool = False
+    takes_android_assets: bool = False
+    tries_alternatives: bool = False
+    leaves_weights_dense: bool = False
+    compares_int8_baseline: bool = False
+
+
+TARGETS: dict[str, Traits] = {
+    "litert": Traits(
+        module="tflite_sparse.backends.litert",
+        runtime="LiteRT",
+        options=frozenset({"optimize", "input_shapes", "unverified", "threads", "tolerance"}),
+        activations=("int8", "int16", "float32"),
+        plans_memory_ahead=False,  # LiteRT resizes tensors while it runs
+        runs_here=True,
+        loaded_by_litert=True,
+        can_be_fitted=True,
+        keeps_layers_float=True,
+        has_preset=True,
+        takes_android_assets=True,
+        tries_alternatives=True,
+    ),
+    "micro": Traits(
+        module="tflite_sparse.backends.micro",
+        runtime="TensorFlow Lite Micro",
+        options=frozenset({"micro_codec", "micro_min_saving", "c_array"}),
+        extra_files=(ExtraFile(".h", "c_array"), ExtraFile(".cc", "c_array")),
+        runs_here=True,
+        can_be_fitted=True,
+        keeps_layers_float=True,
+        stores_tables=True,
+        has_preset=True,
+    ),
+    "ethos-u": Traits(
+        module="tflite_sparse.backends.ethos_u",
+        runtime="Arm Ethos-U",
+        options=frozenset({"accelerator_config"}),
+        extra_files=(ExtraFile("_vela.tflite"),),
+        needs_int8=True,
+        loaded_by_litert=True,  # the file that Vela compiles, not what it yields
+        has_preset=True,
+        leaves_weights_dense=True,  # the hardware decodes them
+        compares_int8_baseline=True,
+    ),
+}
+
+DEFAULT_TARGET = next(iter(TARGETS))
+
+
+def names_where(holds: Callable[[Traits], bool]) -> tuple[str, ...]:
+    """The names of the targets for which something holds, in the order of the registry."""
+    return tuple(name for name, traits in TARGETS.items() if holds(traits))
+
+
+def homes_of(option: str) -> tuple[str, ...]:
+    """The names of the targets that a setting is for; none: it is for all."""
+    return names_where(lambda traits: option in traits.options)
+
+
+if TYPE_CHECKING:
+    Target: TypeAlias = str
+    FittedTarget: TypeAlias = str
+    RunnableTarget: TypeAlias = str
+else:  # the choices of settings and of the command line
+    Target = Literal[tuple(TARGETS)]
+    FittedTarget = Literal[names_where(lambda traits: traits.can_be_fitted)]
+    RunnableTarget = Literal[names_where(lambda traits: traits.runs_here)]
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names of targets in a sentence: ``litert``, ``litert or micro``."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def extra_files(target: str, stem: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the files that a target writes beside its ``.tflite`` file; none for a target that is not known.
+
+    Args:
+        target: its name.
+        stem: the name of the ``.tflite`` file without its ending.
+        settings: by their names, as a report holds them.
+    """
+    extras = TARGETS[target].extra_files if target in TARGETS else ()
+    return tuple(stem + each.ending for each in extras if each.option is None or settings.get(each.option))
+
+
+def possible_extra_files(stem: str) -> tuple[str, ...]:
+    """The names of all files that any target may write beside a ``.tflite`` file."""
+    return tuple(dict.fromkeys(stem + each.ending for traits in TARGETS.values() for each in traits.extra_files))

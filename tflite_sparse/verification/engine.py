@@ -1,0 +1,259 @@
+"""Whether one ``.tflite`` file computes what another does, whoever wrote the two, and where they part."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.results.verification import (
+    AcrossRuntimes,
+    FirstDifference,
+    RuntimeCheck,
+    VerificationReport,
+)
+from tflite_sparse.runtime.litert import SeparateOutputs
+from tflite_sparse.verification import across, in_report, localise, outputs, sentences
+from tflite_sparse.verification.localise import Localiser
+from tflite_sparse.verification.outputs import OutputDifference
+from tflite_sparse.verification.probes import Sample
+from tflite_sparse.verification.runtimes import Beside, Form, Runtime, Runtimes, Subject
+from tflite_sparse.verification.samples import Samples
+from tflite_sparse.verification.weights import compare_weights
+
+_VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
+_REFERENCE = "the dense file"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """By how much outputs may differ: the larger of the two.
+
+    Attributes:
+        steps: in units of the dtype of an output: steps of an integer one. With neither, every bit counts, that between
+            0.0 and -0.0 too.
+        share_of_range: of the range of an output over all samples: of its integer dtype, or of its float values.
+    """
+
+    steps: float = 0.0
+    share_of_range: float = 0.0
+
+    @property
+    def is_none(self) -> bool:
+        """Whether every bit counts."""
+        return self.steps == self.share_of_range == 0
+
+    def allows(self, difference: float | None, span: float) -> bool:
+        """Whether a difference is within it.
+
+        Args:
+            difference: in units of the dtype; None: no finite number, which is never within.
+            span: the range of the output.
+        """
+        if difference is None or self.is_none:
+            return False
+        return difference <= max(self.steps, self.share_of_range * span)
+
+
+EXACT = Tolerance()
+"""Every bit counts."""
+
+
+def verify(
+    file: Path,
+    against: Path,
+    runtimes: Runtimes,
+    samples: Samples,
+    *,
+    tolerance: Tolerance = EXACT,
+    progress: Progress | None = None,
+) -> VerificationReport:
+    """Compare the weights of two files bit for bit, then their outputs in every form and signature.
+
+    Args:
+        file: the file in question.
+        against: the file that says how it must be.
+        runtimes: what the files are run in.
+        samples: what they are run on.
+        tolerance: by how much outputs may differ.
+        progress: receives stages and notes.
+
+    Returns:
+        The report. ``report.passed`` says whether the files are the same in every runtime that runs ``against``.
+
+    Raises:
+        FlatbufferError: a file cannot be read.
+        ExecutionError: a runtime that must run ``against`` refuses it, or an input takes no numbers.
+        InputShapeError: no size of an open input of ``against`` was found that runs.
+        SettingsError: a shape that is given does not fit an input.
+    """
+    progress = progress or Silent()
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        folders = [Path(name) / part for part in ("file", "against", "copies")]
+        for folder in folders:
+            folder.mkdir()
+        subject, reference = runtimes.open(file, folders[0]), runtimes.open(against, folders[1])
+        with progress.stage("compare weights") as on_step:
+            weights = in_report.weights(compare_weights(subject.model, reference.model, on_step=on_step))
+        if runtimes.unavailable is not None:
+            progress.note(f"outputs were not compared: {runtimes.unavailable}")
+        checks: list[RuntimeCheck] = []
+        beside: list[AcrossRuntimes] = []
+        count, shapes = 0, dict[str, tuple[int, ...]]()
+        for signature in runtimes.signatures(reference):
+            drawn = samples.draw(runtimes, reference, signature, progress)
+            count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
+            localiser = Localiser(subject.path, reference.path, folders[2], signature)
+            graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress)
+            checks += [graph.check(form) for form in runtimes.forms(subject)]
+            if signature is None:
+                beside += filter(None, map(graph.across, runtimes.beside))
+    failures = [
+        *sentences.of_weights(weights),
+        *(sentence for check in checks for sentence in sentences.of_check(check, count)),
+        *(sentences.of_across(each, _REFERENCE) for each in beside if each.gate and each.explained is False),
+    ]
+    return VerificationReport(
+        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        file=str(file),
+        against=str(against),
+        samples=count,
+        seed=samples.seed,
+        tolerance=tolerance.steps,
+        weights=weights,
+        runtimes=checks,
+        across=beside,
+        passed=not failures,
+        failures=failures,
+        input_shapes=shapes,
+        not_compared=runtimes.unavailable,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _InGraph:
+    """Two files on the samples of one graph.
+
+    Attributes:
+        file: the file in question.
+        reference: the file that says how it must be.
+        signature: whose graph; None: the first.
+        samples: what both are run on.
+        localiser: finds where they part.
+        tolerance: by how much outputs may differ.
+        progress: receives stages.
+        expected: what the reference yields in each runtime, or why it does not run there.
+    """
+
+    file: Subject
+    reference: Subject
+    signature: str | None
+    samples: Sequence[Sample]
+    localiser: Localiser
+    tolerance: Tolerance
+    progress: Progress
+    expected: dict[Runtime, SeparateOutputs | ExecutionError] = field(default_factory=dict)
+
+    def check(self, form: Form) -> RuntimeCheck:
+        """Compare the outputs in one form, and find where they part.
+
+        Raises:
+            ExecutionError: the reference does not run, which the form requires.
+        """
+        check = RuntimeCheck(
+            name=form.runtime.name,
+            gate=form.gate,
+            signature=self.signature,
+            outputs_bit_exact=None,
+            within_tolerance=None,
+        )
+        where = f" of signature {self.signature!r}" if self.signature else ""
+        with self.progress.stage(f"compare outputs{where}: {form.reference.name}"):
+            expected = self._expected(form.reference)
+            if isinstance(expected, ExecutionError):
+                if form.required:
+                    raise expected
+                return check.model_copy(update={"unavailable": str(expected)})
+            try:
+                found = form.runtime.run(self.file.path, self.samples, self.signature)
+                outputs.check_count(self.file.path, found, expected)
+            except ExecutionError as error:
+                refused = {"outputs_bit_exact": False, "within_tolerance": False, "refused": str(error)}
+                return check.model_copy(update=refused)
+            return self._compared(check, form, found, expected)
+
+    def across(self, beside: Beside) -> AcrossRuntimes | None:
+        """Compare the reference in one runtime beside another.
+
+        Returns:
+            What was found. None where the checks tell already that one of them does not run it.
+        """
+        found = self.expected.get(beside.runtime)
+        if not isinstance(found, SeparateOutputs):
+            return None
+        refused = ""
+        for other in beside.others:
+            expected = self.expected.get(other) or self._run_plain(other, beside.name)
+            if isinstance(expected, ExecutionError):
+                refused = str(expected)
+                continue
+            one, two = across.Yielded(beside.runtime, found), across.Yielded(other, expected)
+            return across.compare(self.reference, self.samples, one, two, self.progress, gate=beside.gate)
+        if not beside.gate:
+            return None
+        return AcrossRuntimes(
+            runtime=beside.runtime.name, beside=beside.name, gate=True, samples=0, unavailable=refused
+        )
+
+    def _expected(self, runtime: Runtime) -> SeparateOutputs | ExecutionError:
+        if runtime not in self.expected:
+            self.expected[runtime] = _outputs(runtime, self.reference.path, self.samples, self.signature)
+        return self.expected[runtime]
+
+    def _run_plain(self, runtime: Runtime, name: str) -> SeparateOutputs | ExecutionError:
+        with self.progress.stage(f"compare outputs: {name}"):
+            return _outputs(runtime, self.reference.plain, self.samples, None)
+
+    def _compared(
+        self, check: RuntimeCheck, form: Form, found: SeparateOutputs, expected: SeparateOutputs
+    ) -> RuntimeCheck:
+        parted = outputs.differences(found, expected)
+        varies = outputs.vary(expected)
+        first, within = None, True
+        if parted or not varies:
+            first = self._first_difference(form, parted)
+            spans = outputs.ranges(expected)
+            within = all(self.tolerance.allows(each.largest, spans[each.index]) for each in parted)
+            if not parted and first is not None and first.tensor is not None:
+                within = self.tolerance.allows(first.largest_difference, min(spans))
+        return check.model_copy(
+            update={
+                "outputs_bit_exact": not parted,
+                "outputs_vary": varies,
+                "within_tolerance": within,
+                "differences": [in_report.difference(each) for each in parted],
+                "first_difference": first,
+            }
+        )
+
+    def _first_difference(self, form: Form, parted: Sequence[OutputDifference]) -> FirstDifference | None:
+        """Where the files part: on the first sample on which an output differs, else on the last one."""
+        number = min((each.first_sample for each in parted), default=len(self.samples) - 1)
+        found = self.localiser.first_difference(form, self.samples[number])
+        if found is None and not parted:
+            return None
+        return in_report.first(found or localise.FirstDifference(note=_VANISHED), number)
+
+
+def _outputs(
+    runtime: Runtime, path: Path, samples: Sequence[Sample], signature: str | None
+) -> SeparateOutputs | ExecutionError:
+    """What a file yields, or why it does not run."""
+    try:
+        return runtime.run(path, samples, signature)
+    except ExecutionError as error:
+        return error

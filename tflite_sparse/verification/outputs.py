@@ -1,0 +1,105 @@
+"""What one file yields beside what another does: whether every bit is the same, and how far apart the values are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.runtime.litert import SeparateOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """One output that is not the same in both files.
+
+    Attributes:
+        name: of the output: the signature's, else its tensor's.
+        index: among the outputs.
+        samples: on how many it differs.
+        largest: the largest difference in units of the dtype; None where shapes or dtypes differ, or infinity or NaN
+            stand against something else.
+        first_sample: the first on which it differs.
+        worst_sample: the one on which it differs most: by no finite number, or by ``largest``.
+    """
+
+    name: str
+    index: int
+    samples: int
+    largest: float | None
+    first_sample: int
+    worst_sample: int
+
+
+def check_count(file: Path, found: SeparateOutputs, expected: SeparateOutputs) -> None:
+    """Refuse outputs of ``file`` that are more or fewer than they must be.
+
+    Raises:
+        ExecutionError: they are.
+    """
+    if len(found.names) != len(expected.names):
+        raise ExecutionError(f"{file} has {len(found.names)} outputs instead of {len(expected.names)}.")
+
+
+def differences(found: SeparateOutputs, expected: SeparateOutputs) -> tuple[OutputDifference, ...]:
+    """The outputs that differ in a bit, shape or dtype on any sample. Both hold as many outputs and samples."""
+    result = []
+    for index, name in enumerate(expected.names):
+        pairs = [(a[index], b[index]) for a, b in zip(found.rows, expected.rows, strict=True)]
+        places = [sample for sample, pair in enumerate(pairs) if not same_bits(*pair)]
+        if places:
+            distances = [largest_difference(*pairs[sample]) for sample in places]
+            sizes = [math.inf if distance is None else distance for distance in distances]
+            worst = sizes.index(max(sizes))
+            result.append(OutputDifference(name, index, len(places), distances[worst], places[0], places[worst]))
+    return tuple(result)
+
+
+def vary(outputs: SeparateOutputs) -> bool:
+    """Whether any output depends on the sample: the equality of constant outputs says little."""
+    return any(not same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True))
+
+
+def ranges(outputs: SeparateOutputs) -> list[float]:
+    """The :func:`range_of` of each output over all samples."""
+    columns = zip(*outputs.rows, strict=True)
+    return [range_of(np.concatenate([array.reshape(-1) for array in column])) for column in columns]
+
+
+def range_of(array: np.ndarray) -> float:
+    """The range of an integer dtype, or of the finite float values (1 where they are all the same)."""
+    if array.dtype.kind in "iu":
+        return float(np.iinfo(array.dtype).max) - float(np.iinfo(array.dtype).min)
+    values = array[np.isfinite(array)].astype(np.float64)
+    return float(np.ptp(values)) if values.size and np.ptp(values) > 0 else 1.0
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether shape, dtype and every bit agree: NaN equals the same NaN, 0.0 is not -0.0."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(as_bytes(a), as_bytes(b)))
+
+
+def largest_difference(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Of two arrays of numbers, in units of their dtype.
+
+    None where shapes or dtypes differ, or infinity or NaN stand against something else.
+    """
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return None
+    if a.dtype.kind == "f":
+        one, two = a.astype(np.float64), b.astype(np.float64)
+        unlike = ~((one == two) | (np.isnan(one) & np.isnan(two)))
+        distance = float(np.max(np.abs(one[unlike] - two[unlike]), initial=0.0))
+        return distance if math.isfinite(distance) else None
+    # Modulo 2^64 the difference of the larger and the smaller is right for integers of every width.
+    larger, smaller = np.maximum(a, b).astype(np.uint64), np.minimum(a, b).astype(np.uint64)
+    return float(np.max(larger - smaller, initial=0))
+
+
+def as_bytes(values: Any) -> np.ndarray:
+    """An array, or what makes one, as its bytes in a row, uint8."""
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)

@@ -1,0 +1,64 @@
+"""What a comparison found, in sentences without a full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, WeightsCheck
+
+
+def of_weights(found: WeightsCheck) -> Iterator[str]:
+    """The weights that fail, one by one."""
+    yield from (f"weight {name!r} is missing" for name in found.missing)
+    yield from (f"weight {name!r} differs" for name in found.different)
+
+
+def of_check(check: RuntimeCheck, samples: int) -> Iterator[str]:
+    """What fails in one runtime.
+
+    Args:
+        check: the two files there.
+        samples: how many were run.
+    """
+    if check.refused is not None:
+        yield f"{check.where}: {check.refused}"
+    if check.refused is not None or check.within_tolerance is not False or not check.gate:
+        return
+    for each in check.differences:
+        where = f"{check.where}: output {each.output!r} ({each.index}) differs on {each.samples} of {samples} samples"
+        yield f"{where}, by {_by(each.largest_difference)}"
+    first = check.first_difference
+    if first is not None and first.tensor is not None:
+        also = "" if check.differences else "no output differs, but all are the same for every sample; "
+        yield f"{check.where}: {also}the first tensor to differ is {first.tensor!r}, of {first.operator}"
+
+
+def of_across(found: AcrossRuntimes, file: str) -> str:
+    """How one file parts in two runtimes.
+
+    Args:
+        found: what was found.
+        file: how the sentence calls the file.
+    """
+    where = f"{file} in {found.runtime} beside {found.beside}"
+    if found.unavailable is not None:
+        return f"{where}: not compared, {found.unavailable.rstrip('.')}"
+    if not found.differences:
+        return f"{where}: equal bit for bit on {found.samples} samples"
+    by = _by(found.largest_difference)
+    if found.explained:
+        return f"{where}: apart by {by}, which the rounding of single operators explains"
+    worst = max(found.differences, key=lambda each: each.samples)
+    words = f"{where}: output {worst.output!r} is apart by {by} on {worst.samples} of {found.samples} samples, and "
+    first = found.first_difference
+    if first is None or first.tensor is None:
+        note = "" if first is None or first.note is None else f": {first.note.rstrip('.')}"
+        return f"{words}rounding does not explain that{note}"
+    return (
+        f"{words}{first.operator} is the first to compute something else from the same values: {first.tensor!r} is "
+        f"apart by {_by(first.largest_difference)}"
+    )
+
+
+def _by(difference: float | None) -> str:
+    return "no finite number" if difference is None else f"up to {difference:g}"

@@ -1,0 +1,157 @@
+"""Whether one file holds the weights that another does, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.base.progress import Step, ignore_steps
+from tflite_sparse.codecs.constants import dense_values
+from tflite_sparse.errors import VerificationError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
+from tflite_sparse.verification.counterparts import partners
+from tflite_sparse.verification.outputs import as_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WeightComparison:
+    """The weights of two files.
+
+    Attributes:
+        tensors: how many constants of rank 2 and more the reference holds.
+        values: how many weights those are.
+        missing: names of those without a counterpart of the same size and type.
+        different: names of those whose counterpart holds other bits.
+    """
+
+    tensors: int
+    values: int
+    missing: tuple[str, ...]
+    different: tuple[str, ...]
+
+    @property
+    def equal(self) -> int:
+        """How many of the tensors are equal bit for bit."""
+        return self.tensors - len(self.missing) - len(self.different)
+
+
+WeightKey = tuple[int, int]
+"""A constant's subgraph and tensor index. Encoding keeps both, whatever else it adds to a graph."""
+
+
+def weights_of(model: Any) -> dict[WeightKey, np.ndarray]:
+    """Every constant of rank 2 and more, dense, in the shape that the file announces; sparse ones are decoded.
+
+    Raises:
+        FlatbufferError: a sparse tensor contradicts itself.
+    """
+    found: dict[WeightKey, np.ndarray] = {}
+    for number, graph in enumerate(graphs(model)):
+        for index in _weight_indices(graph):
+            values = dense_values(graph, index)
+            if values is not None:
+                found[number, index] = values
+    return found
+
+
+def compare_weights(found: Any, wanted: Any, *, on_step: Step = ignore_steps) -> WeightComparison:
+    """Compare every weight of the parsed model ``wanted`` bit for bit with its counterpart in ``found``.
+
+    Counterparts have as many values of the same type, in the same order; their shapes may differ. See
+    :func:`tflite_sparse.verification.counterparts.partners` for how they are found; a weight that has none by name, as
+    in files of different converters, is looked for by its contents.
+
+    Args:
+        found: the model to check.
+        wanted: the model that says how it must be.
+        on_step: receives (weights compared, weights in all).
+
+    Raises:
+        FlatbufferError: a sparse tensor contradicts itself.
+    """
+    encoded, plain = list(graphs(found)), list(graphs(wanted))
+    total = sum(_size(graph, index) for graph in plain for index in _weight_indices(graph))
+    tensors = done = 0
+    missing: list[str] = []
+    different: list[str] = []
+    for number, graph in enumerate(plain):
+        other = encoded[number] if number < len(encoded) else None
+        indices = _weight_indices(graph)
+        known = {} if other is None else partners(indices, graph, _constants(other), other, _same_size)
+        strangers = [] if other is None else sorted(set(_constants(other)) - set(known.values()))
+        for index in indices:
+            name = text(graph.tensor(index).name)
+            expected = _bits(graph, index)
+            if index in known:
+                assert other is not None
+                if not np.array_equal(_bits(other, known[index]), expected):
+                    different.append(name)
+            elif other is None or not _holds(other, strangers, graph.tensor(index), expected):
+                missing.append(name)
+            done += _size(graph, index)
+            on_step(done, total)
+        tensors += len(indices)
+    return WeightComparison(tensors, total, tuple(missing), tuple(different))
+
+
+def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) -> int:
+    """Read two files, compare them as :func:`compare_weights`, and return how many weights that were.
+
+    Args:
+        sparse: the file to check.
+        dense: the file that says how it must be.
+        on_step: receives (weights compared, weights in all).
+
+    Raises:
+        VerificationError: a weight is missing or differs; names the first such tensor.
+        FlatbufferError: a file cannot be read.
+    """
+    found = compare_weights(serde.read(sparse), serde.read(dense), on_step=on_step)
+    if found.missing:
+        raise VerificationError(
+            f"{sparse}: weight {found.missing[0]!r} of {dense} is missing or of another size or type."
+        )
+    if found.different:
+        raise VerificationError(f"{sparse}: weight {found.different[0]!r} is not what {dense} holds.")
+    return found.values
+
+
+def _constants(graph: Graph) -> list[int]:
+    """The tensors that an operator reads and the file gives the values of, whatever their rank."""
+
+    def is_constant(tensor: Any) -> bool:
+        data = graph.model.buffers[tensor.buffer].data
+        return tensor.sparsity is not None or (data is not None and len(data) > 0)  # a sparse one may be all zeros
+
+    return [index for index in sorted(graph.uses()) if is_constant(graph.tensor(index))]
+
+
+def _weight_indices(graph: Graph) -> list[int]:
+    return [index for index in _constants(graph) if len(shape_of(graph.tensor(index))) >= 2]
+
+
+def _size(graph: Graph, index: int) -> int:
+    return math.prod(shape_of(graph.tensor(index)))
+
+
+def _same_size(a: Any, b: Any) -> bool:
+    return bool(a.type == b.type) and math.prod(shape_of(a)) == math.prod(shape_of(b))
+
+
+def _bits(graph: Graph, index: int) -> np.ndarray:
+    """A constant's values as bytes; of a type that is no whole number of bytes, such as int4, the buffer as it is."""
+    values = dense_values(graph, index)
+    return as_bytes(graph.model.buffers[graph.tensor(index).buffer].data if values is None else values)
+
+
+def _holds(graph: Graph, indices: Sequence[int], tensor: Any, bits: np.ndarray) -> bool:
+    """Whether one of these constants of ``graph`` has type, size and contents of a foreign tensor."""
+    return any(
+        _same_size(graph.tensor(index), tensor) and np.array_equal(_bits(graph, index), bits) for index in indices
+    )
