@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_inspection
+from tflite_sparse.backends import in_micro, micro_inspection, micro_kernels
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.codecs.names import MicroCodec
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Choice, Target
-from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
+from tflite_sparse.results.micro import DECODER_FLASH_BYTES, IN_PLACE, TRADE, MicroReport
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.rewrites import select_v2
-from tflite_sparse.runtime import litert, micro_refusals
+from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
 from tflite_sparse.targets.micro import Micro
+from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
@@ -38,6 +40,8 @@ class TensorFlowLiteMicro(Backend):
 
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
+        if settings.micro_kernels == SPARSE:
+            return SparseMicro(settings.micro_cpu, settings.optimize)
         return Micro(settings.micro_codec, settings.micro_min_saving)
 
     def mend(self, model: Model) -> bool:
@@ -53,17 +57,12 @@ class TensorFlowLiteMicro(Backend):
         return self._made(job, job.settings, Path(job.name).stem)
 
     def _made(self, job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
+        if settings.micro_kernels == SPARSE:
+            micro_operators.library()  # which is compiled to run the file; told now if it cannot be
         choices, verified, part = encode(
-            job.source,
-            job.file,
-            array_name=array_name,
-            codec=settings.micro_codec,
-            least_saving_bytes=settings.micro_min_saving,
-            samples=settings.verification_samples,
-            seed=settings.seed,
-            timed=job.progress,
+            job.source, job.file, array_name=array_name, settings=settings, target=self.planned, timed=job.progress
         )
-        return Made(choices, verified, part, _array(job.file, job.extra_files) if verified.passed else {})
+        return Made(choices, verified, part, {} if part is None else _files(job.file, job.extra_files, part))
 
     def runner(self, progress: Progress) -> Run:
         """See the protocol: where the runtime is not installed, LiteRT runs the decoded file.
@@ -98,12 +97,15 @@ class TensorFlowLiteMicro(Backend):
 BACKEND = TensorFlowLiteMicro()
 
 
-def _array(file: Path, names: tuple[str, ...]) -> dict[str, bytes | Path]:
-    """The file as a C++ array, under the names of its header and its source; nothing where no names are given."""
-    if not names:
-        return {}
-    code = micro_code.c_array(file.read_bytes(), Path(names[0]).stem)
-    return {name: text.encode() for name, text in zip(names, code, strict=True)}
+def _files(file: Path, names: tuple[str, ...], part: MicroReport) -> dict[str, bytes | Path]:
+    """The files beside a file that are asked for: it as a C++ array, the sparse kernels and what an app adds to them."""
+    content, model = file.read_bytes(), serde.read(file)
+    found = micro_kernels.sources(content, model, part.arena_decoded_bytes or 0)
+    beside = [name for name in names if name not in found]
+    if beside:
+        code = micro_code.c_array(content, Path(beside[0]).stem)
+        found |= {name: text.encode() for name, text in zip(beside, code, strict=True)}
+    return {name: found[name] for name in names}
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
@@ -117,10 +119,8 @@ def encode(
     destination: Path,
     *,
     array_name: str,
-    codec: MicroCodec,
-    least_saving_bytes: int,
-    samples: int,
-    seed: int,
+    settings: EncodeSettings | ExportSettings,
+    target: Callable[[TargetSettings], Target],
     timed: Timed,
 ) -> tuple[list[Choice], VerificationReport, MicroReport | None]:
     """Write the ``.tflite`` at ``source``, dense or compressed in any way, for TensorFlow Lite Micro.
@@ -129,10 +129,8 @@ def encode(
         source: the file to read.
         destination: the file to write.
         array_name: of the file as a C++ array.
-        codec: of all constants, or ``"auto"``.
-        least_saving_bytes: constants that would save less stay dense.
-        samples: how many random inputs are compared, beside three at the boundaries.
-        seed: of these.
+        settings: of the run.
+        target: makes the target of settings.
         timed: receives stages and notes.
 
     Raises:
@@ -145,12 +143,16 @@ def encode(
         _check_operators(dense, source)
         in_micro.refuse_untrue_shapes(dense, source)
         with timed.stage("encode") as on_step:
-            choices = encode_file(dense, destination, Micro(codec, least_saving_bytes), on_step=on_step)
+            choices = encode_file(dense, destination, target(settings), on_step=on_step)
         try:
             verified = engine.verify(
-                destination, dense, MicroRuntimes(check_shapes=False), MadeUp(samples, seed), progress=timed
+                destination,
+                dense,
+                MicroRuntimes(check_shapes=False),
+                MadeUp(settings.verification_samples, settings.seed),
+                progress=timed,
             )
-            found = _report(destination, dense, array_name, timed) if verified.passed else None
+            found = _report(destination, dense, array_name, settings, target, timed) if verified.passed else None
         except ExecutionError as error:
             raise error.renamed(dense, source) from error
     return choices, verified.model_copy(update={"against": str(source)}), found
@@ -166,7 +168,14 @@ def _check_operators(dense: Path, source: Path) -> None:
         )
 
 
-def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroReport:
+def _report(
+    encoded: Path,
+    dense: Path,
+    array_name: str,
+    settings: TargetSettings,
+    target: Callable[[TargetSettings], Target],
+    timed: Timed,
+) -> MicroReport:
     model = serde.read(encoded)
     sizes = in_micro.decoded_sizes(model)
     alternate = in_micro.alternate_bytes(sizes)
@@ -178,6 +187,13 @@ def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroR
                 runtime.arena(encoded),
                 runtime.arena(encoded, alternate_memory_bytes=alternate),
             )
+    is_sparse = settings.micro_kernels == SPARSE
+    other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
+    with timed.stage("count instructions"):
+        on_cpu = micro_kernels.report(
+            encoded, dense, settings.micro_cpu, settings.micro_kernels, target(other), sum(map(sum, sizes))
+        )
+    statement = TRADE if sizes else "Nothing is decoded: the file is dense."
     return MicroReport(
         flash_saved_bytes=dense.stat().st_size - encoded.stat().st_size,
         decoder_flash_bytes=DECODER_FLASH_BYTES if sizes else 0,
@@ -187,7 +203,9 @@ def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroR
         alternate_memory_bytes=alternate,
         largest_decoded_bytes=max((size for each in sizes for size in each), default=0),
         decoded_bytes_per_invoke=sum(map(sum, sizes)),
-        statement=TRADE if sizes else "Nothing is decoded: the file is dense.",
+        statement=IN_PLACE if is_sparse else statement,
+        kernels=settings.micro_kernels,
+        on_cpu=on_cpu,
         cpp=_NOT_MEASURED * (arenas[0] is None)
         + micro_code.resolver(
             model,

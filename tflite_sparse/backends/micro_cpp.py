@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.flatbuffer.types import Model, VarHandleOptions
@@ -12,6 +13,7 @@ ALIGNMENT = 16
 """Of the array: the constants of a file lie on multiples of 16 bytes, in memory only if the file itself does."""
 
 DECODE = "TFLM_DECODE"
+_OWN_HEADER = "tflite_sparse_ops.h"
 
 _BYTES_PER_LINE = 16
 
@@ -142,6 +144,10 @@ CUSTOM_METHODS = {
 }
 
 
+FUNCTIONS = {CUSTOM_CODE: "tflite_sparse::AddSparseOps"}
+"""Functions that register a custom operator with a resolver, of the files that are written beside the model."""
+
+
 def identifier(name: str) -> str:
     """A part of C identifiers, made from any name, such as a file's: letters and digits, single underscores between."""
     return re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "model"
@@ -182,7 +188,7 @@ const unsigned int g_{symbol}_size = sizeof(g_{symbol});
 
 def unsupported(model: Model) -> tuple[str, ...]:
     """The operators of ``model`` (``ModelT``) that TensorFlow Lite Micro does not have, sorted."""
-    return tuple(sorted(name for name, is_custom in _operators(model) if name not in _methods(is_custom)))
+    return tuple(sorted(name for name, is_custom in _operators(model) if not _has(name, is_custom)))
 
 
 def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_bytes: int = 0) -> str:
@@ -203,11 +209,12 @@ def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_byte
             f"TensorFlow Lite Micro does not have {', '.join(missing)}. Replace such layers before the conversion."
         )
     operators = _operators(model)
-    calls = sorted(_methods(is_custom)[name] for name, is_custom in operators)
+    calls = sorted(_call(name, is_custom) for name, is_custom in operators)
     parts = {
         "count": len(calls),
-        "registrations": "\n".join(f"  TF_LITE_ENSURE_STATUS(resolver.{call}());" for call in calls),
+        "registrations": "\n".join(f"  TF_LITE_ENSURE_STATUS({call});" for call in calls),
         "header": name,
+        "own_header": f'#include "{_OWN_HEADER}"\n' if (CUSTOM_CODE, True) in operators else "",
         "symbol": identifier(name),
         "arena_bytes": arena_bytes,
         "decoded_bytes": alternate_memory_bytes,
@@ -221,6 +228,16 @@ def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_byte
         arguments="allocator, variables" if parts["variables"] else "g_arena, kArenaBytes",
         **parts,
     )
+
+
+def _has(name: str, is_custom: bool) -> bool:
+    return name in _methods(is_custom) or (is_custom and name in FUNCTIONS)
+
+
+def _call(name: str, is_custom: bool) -> str:
+    if is_custom and name in FUNCTIONS:
+        return f"{FUNCTIONS[name]}(resolver)"
+    return f"resolver.{_methods(is_custom)[name]}()"
 
 
 def _methods(is_custom: bool) -> dict[str, str]:
@@ -256,7 +273,7 @@ _APP = """\
 #include "tensorflow/lite/schema/schema_generated.h"
 
 #include "{header}.h"
-
+{own_header}
 namespace {{
 
 // Measured with TensorFlow Lite Micro's reference kernels and 64-bit pointers. With 32-bit pointers less is enough;

@@ -22,14 +22,12 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse.codecs.streams import options as codec_options
 from tflite_sparse.codecs.streams import parameters as codec_parameters
 from tflite_sparse.codecs.streams import stream as codec_stream
-from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, Kernel
 from tflite_sparse.codecs.streams.options import Bias, Options
 from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, text
 from tflite_sparse.rewrites import sparse_plan
-
-CUSTOM_CODE = "TFLITE_SPARSE"
 
 _STREAM, _PARAMETERS, _DENSE_BIAS = 1, 2, 3
 

@@ -65,6 +65,11 @@ def is_available() -> bool:
     return shutil.which(_COMPILER) is not None and shutil.which(_EMULATOR) is not None
 
 
+def has_compiler() -> bool:
+    """Whether the compiler is installed."""
+    return shutil.which(_COMPILER) is not None
+
+
 def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
     """Run operators on an emulated CPU.
 
@@ -87,7 +92,7 @@ def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
 
 
 def code_bytes(cpu: str, kernels: int) -> int:
-    """Bytes of flash that the kernels take, compiled with ``-Os`` without what is not called.
+    """Bytes of flash that the kernels take, compiled with ``-O2``.
 
     Args:
         cpu: a name of :data:`CPUS`.

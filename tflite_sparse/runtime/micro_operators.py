@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tflite_sparse.errors import ExecutionError
 
-REGISTERER = "TfliteSparseRegisterer"
-"""What the interpreter is given to register the operator."""
+_REGISTERER = "TfliteSparseRegisterer"
+_loaded: list[str] = []  # of this process
 
 SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 """Where the C and C++ files lie."""
@@ -73,6 +73,12 @@ def load(content: bytes) -> None:
         ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     finally:
         Path(path).unlink()
+    _loaded[:] = [_REGISTERER]
+
+
+def registerers() -> list[str]:
+    """What an interpreter of this process is given to register the operators that :func:`load` loaded."""
+    return list(_loaded)
 
 
 def _call(command: Sequence[str], folder: str) -> None:

@@ -6,7 +6,6 @@ more instructions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,12 +14,11 @@ import numpy as np
 
 from tflite_sparse.codecs.streams import stream, work
 from tflite_sparse.codecs.streams.kernels import Kernel
-from tflite_sparse.codecs.streams.work import Pixels
-from tflite_sparse.flatbuffer.graph import Graph, Use, shape_of
+from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
-from tflite_sparse.targets import micro_costs
+from tflite_sparse.targets import micro_costs, operator_costs
 from tflite_sparse.targets.form import Answer, Offer
-from tflite_sparse.targets.micro_costs import Costs, MicroCpu
+from tflite_sparse.targets.micro_costs import MicroCpu
 
 Aim = Literal["size", "latency"]
 
@@ -97,8 +95,14 @@ class SparseMicro:
     def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
         overhead = sparse_plan.overhead_bytes(graph, uses, values)
         shape = sparse_plan.filter_of(graph, uses[0].operator)
-        pixels = [_pixels(graph, use, shape.outputs) for use in uses]
-        dense = _dense_instructions(self._costs, graph, uses, pixels)
+        pixels = [
+            operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))
+            for use in uses
+        ]
+        dense = sum(
+            self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
+            for use, each in zip(uses, pixels, strict=True)
+        )
         for kernel in self._costs.kernels:
             if not all(work.suits(kernel, each) for each in pixels):
                 continue
@@ -126,17 +130,5 @@ class _Edit:
         sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.kernel)
 
 
-def _dense_instructions(costs: Costs, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels]) -> int:
-    total = 0
-    for use, each in zip(uses, pixels, strict=True):
-        is_matrix = graph.operator_name(use.operator) == "FULLY_CONNECTED"
-        total += costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=is_matrix)
-    return total
-
-
-def _pixels(graph: Graph, use: Use, outputs: int) -> Pixels:
-    sizes = shape_of(graph.tensor(int(use.operator.outputs[0])))
-    if graph.operator_name(use.operator) == "FULLY_CONNECTED":
-        return Pixels(math.prod(sizes) // outputs, 1, 1)
-    batches, height, width, _ = sizes
-    return Pixels(batches, height, width)
+def _is_matrix(graph: Graph, use: Use) -> bool:
+    return graph.operator_name(use.operator) == "FULLY_CONNECTED"

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CUSTOM_CODE = "TFLITE_SPARSE"
+"""The code of the custom operator that has them."""
+
 SUM_LIMIT = 32768
 """Absolute weights of an output must sum to less than this for kernels that keep two pixels in one accumulator."""
 
