@@ -42,11 +42,21 @@ def main() -> None:
         fitted[cpu] = {
             "pixels_at_once": PIXELS_AT_ONCE.get(cpu, 4),
             "error": round(max(dense_error, kernel_error), 3),
+            **code_sizes(cpu, kernels),
             "dense": dense,
             "kernels": kernels,
         }
         print(f"{cpu}: dense within {dense_error:.1%}, kernels within {kernel_error:.1%}")
     COSTS.write_text(json.dumps({"made_by": "benchmarks/micro_kernel_costs.py", "cpus": fitted}, indent=1) + "\n")
+
+
+def code_sizes(cpu: str, kernels: dict[str, list[float]]) -> dict[str, object]:
+    """Flash that two kernels share, and of each kernel what it takes beside that."""
+    alone = {name: cortex_m.code_bytes(cpu, 1 << Kernel[name]) for name in kernels}
+    first, second = list(alone)[:2]
+    both = cortex_m.code_bytes(cpu, 1 << Kernel[first] | 1 << Kernel[second])
+    common = alone[first] + alone[second] - both
+    return {"common_code_bytes": common, "code_bytes": {name: size - common for name, size in alone.items()}}
 
 
 def shape_of(each: dict[str, Any]) -> LayerShape:

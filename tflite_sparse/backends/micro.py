@@ -98,7 +98,7 @@ BACKEND = TensorFlowLiteMicro()
 
 
 def _files(file: Path, names: tuple[str, ...], part: MicroReport) -> dict[str, bytes | Path]:
-    """The files beside a file that are asked for: it as a C++ array, the sparse kernels and what an app adds to them."""
+    """The files beside a file that are asked for: it as a C++ array, the sparse kernels and lines for an app."""
     content, model = file.read_bytes(), serde.read(file)
     found = micro_kernels.sources(content, model, part.arena_decoded_bytes or 0)
     beside = [name for name in names if name not in found]

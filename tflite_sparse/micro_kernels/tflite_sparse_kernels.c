@@ -17,9 +17,11 @@
 #if (defined(__GNUC__) || defined(__clang__))
 #define TFLS_INLINE static inline __attribute__((always_inline))
 #define TFLS_OUTLINE static __attribute__((noinline))
+#define TFLS_HELPER static __attribute__((unused)) /* by kernels that are not compiled */
 #else
 #define TFLS_INLINE static inline
 #define TFLS_OUTLINE static
+#define TFLS_HELPER static
 #endif
 
 enum {
@@ -43,7 +45,7 @@ enum {
 
 static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
-static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 /* ---- Requantisation: as TensorFlow Lite Micro does it, a rounding doubling high product, then a rounding shift ---- */
 
@@ -315,7 +317,7 @@ static int is_pointwise(const TflsOperator* op) {
   return op->filter_h == 1 && op->filter_w == 1 && op->stride_h == 1 && op->stride_w == 1;
 }
 
-static void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
+TFLS_HELPER void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
                           void (*kernel)(const TflsOperator*, const int8_t*, int8_t*)) {
   int32_t rows = op->batches * op->out_h * op->out_w;
   for (; rows > 0; rows--, x += op->taps, y += op->out_c) kernel(op, x, y);
@@ -329,7 +331,7 @@ typedef struct {
 
 /* The inputs of one tap (row ky, column kx of the filter) of `count` pixels from number `first` on. Pixels are counted
  * through the whole batch; what lies behind the last one repeats it. */
-static void sources_of(const TflsOperator* op, const int8_t* x, int32_t first, int32_t count, int32_t ky, int32_t kx,
+TFLS_HELPER void sources_of(const TflsOperator* op, const int8_t* x, int32_t first, int32_t count, int32_t ky, int32_t kx,
                        Sources* sources) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
   const int32_t in_row = op->in_w * op->in_c;
@@ -904,7 +906,6 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
     case TFLS_ROW_BLOCK4:
       return sum_blocks(op, reader, 4);
     case TFLS_ROW_BLOCK16:
-    case TFLS_PIXEL_BLOCK16:
       return sum_blocks(op, reader, 16);
     case TFLS_ROW_DELTA4:
     case TFLS_PAIR_DELTA4:
@@ -982,7 +983,7 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
-  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_BLOCK16 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_DIRECT_DELTA8 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
   op->scratch_bytes = 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
@@ -1000,8 +1001,6 @@ static TflsStatus plan(TflsOperator* op) {
     case TFLS_ROW_BLOCK4:
     case TFLS_ROW_BLOCK16:
       return is_pointwise(op) && op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
-    case TFLS_PIXEL_BLOCK16:
-      return TFLS_BAD_KERNEL;
     default:
       return is_pointwise(op) ? TFLS_OK : TFLS_BAD_KERNEL;
   }
@@ -1059,6 +1058,7 @@ TflsStatus tfls_open(TflsOperator* op, const TflsConstants* constants, const int
 }
 
 void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void* scratch) {
+  (void)input;
   (void)scratch;
   switch (op->kernel) {
 #if TFLS_HAS(TFLS_ROW_INDEX8)

@@ -25,19 +25,16 @@ extern "C" {
 
 /* Which kernel an operator uses; it fixes the layout of the stream. Kernels of "rows" take the inputs of one output
  * pixel (or of one row of FULLY_CONNECTED) at a time, the others several pixels at once. */
-enum {
-  TFLS_ROW_INDEX8 = 1,  /* rows; places in segments of 256 inputs */
-  TFLS_ROW_DELTA4 = 2,  /* rows; distances of 4 bits */
-  TFLS_ROW_BLOCK4 = 3,  /* rows; blocks of 4 inputs */
-  TFLS_ROW_BLOCK16 = 4, /* rows; blocks of 16 inputs */
-  TFLS_PAIR_DELTA8 = 5, /* 8 pixels, two of them in one 64-bit accumulator; distances of 8 bits */
-  TFLS_PAIR_DELTA4 = 6, /* the same; distances of 4 bits */
-  TFLS_STRIP_DELTA8 = 7, /* as 5 for strides and dilations of 1: packed rows stay while the filter moves down */
-  TFLS_STRIP_DELTA4 = 8, /* the same; distances of 4 bits */
-  TFLS_PIXEL_DELTA8 = 9, /* 4 pixels (Helium: 16), copied side by side; distances of 8 bits */
-  TFLS_DIRECT_DELTA8 = 10, /* 4 pixels, read in place: filters of 1x1 with a stride of 1 */
-  TFLS_PIXEL_BLOCK16 = 11 /* 4 pixels; blocks of 16 inputs */
-};
+#define TFLS_ROW_INDEX8 1      /* rows; places in segments of 256 inputs */
+#define TFLS_ROW_DELTA4 2      /* rows; distances of 4 bits */
+#define TFLS_ROW_BLOCK4 3      /* rows; blocks of 4 inputs */
+#define TFLS_ROW_BLOCK16 4     /* rows; blocks of 16 inputs */
+#define TFLS_PAIR_DELTA8 5     /* 8 pixels, two of them in one 64-bit accumulator; distances of 8 bits */
+#define TFLS_PAIR_DELTA4 6     /* the same; distances of 4 bits */
+#define TFLS_STRIP_DELTA8 7    /* as 5 for strides and dilations of 1: packed rows stay while the filter moves down */
+#define TFLS_STRIP_DELTA4 8    /* the same; distances of 4 bits */
+#define TFLS_PIXEL_DELTA8 9    /* 4 pixels (Helium: 16), copied side by side; distances of 8 bits */
+#define TFLS_DIRECT_DELTA8 10  /* 4 pixels, read in place: filters of 1x1 with a stride of 1 */
 
 /* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
 #ifndef TFLITE_SPARSE_KERNELS

@@ -106,7 +106,7 @@ def overhead_bytes(graph: Graph, uses: Sequence[Use], weights: np.ndarray) -> in
         uses: every operator input that reads them.
         weights: that :func:`parameters_refusal` takes.
     """
-    added = -packed_bytes(graph.tensor(int(uses[0].operator.inputs[WEIGHTS])).quantization)
+    added = -_quantisation_bytes(graph.tensor(int(uses[0].operator.inputs[WEIGHTS])))
     for use in uses:
         planned = plan(graph, use.operator, Kernel.ROW_INDEX8, weights)
         added += planned.parameters.to_bytes().size + codec_options.NBYTES + 2 * DATA_ALIGNMENT
@@ -115,7 +115,7 @@ def overhead_bytes(graph: Graph, uses: Sequence[Use], weights: np.ndarray) -> in
             bias = int(use.operator.inputs[BIAS])
             values = graph.stored_values(bias)
             assert values is not None  # see refusal
-            added -= values.nbytes + packed_bytes(graph.tensor(bias).quantization)
+            added -= values.nbytes + _quantisation_bytes(graph.tensor(bias))
         else:
             added += packed_bytes(new_tensor([1], schema.TensorType.UINT8), schema.BufferT())
     return added
@@ -192,8 +192,9 @@ def _quantisation_refusal(graph: Graph, operator: Any) -> str | None:
 
 
 def _scales(graph: Graph, operator: Any) -> Scales:
-    tensor = graph.tensor(int(operator.inputs[WEIGHTS]))
-    scales = np.asarray(tensor.quantization.scale, np.float32)
+    quantization = graph.tensor(int(operator.inputs[WEIGHTS])).quantization
+    assert quantization is not None  # see refusal
+    scales = np.asarray(quantization.scale, np.float32)
     is_matrix = graph.operator_name(operator) == "FULLY_CONNECTED"
     return _scales_of(graph, operator, scales, in_float=is_matrix and scales.size == 1)
 
@@ -243,6 +244,10 @@ def _options(graph: Graph, operator: Any, kernel: Kernel) -> Options:
         bias=_bias_place(operator),
         filter_scale=float(scales[0]) if scales.size == 1 else 0.0,
     )
+
+
+def _quantisation_bytes(tensor: Any) -> int:
+    return 0 if tensor.quantization is None else packed_bytes(tensor.quantization)
 
 
 def _same_quantisation(first: Any, second: Any) -> bool:

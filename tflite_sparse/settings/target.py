@@ -58,9 +58,7 @@ class TargetSettings(Settings):
         description="Of the target micro: what computes. tflm: its own kernels, weights decoded into RAM. sparse: "
         "kernels that read pruned weights in flash, whose C files are written into micro/.",
     )
-    micro_cpu: MicroCpu = Field(
-        "generic", description="With `micro_kernels` sparse: the CPU that forms are chosen for."
-    )
+    micro_cpu: MicroCpu = Field("generic", description="With `micro_kernels` sparse: the CPU that they are chosen for.")
     micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
     micro_min_saving: CountFromZero = Field(
         64, description="Of the target micro: constants that would save fewer bytes stay dense."
@@ -75,13 +73,14 @@ class TargetSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_kernels(self) -> TargetSettings:
-        if self.micro_kernels == SPARSE:
-            wanted, others = TFLM, ("micro_codec", "micro_min_saving")
-        else:
-            wanted, others = SPARSE, ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize")
-        for name in others:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"`{name}` applies to `micro_kernels` {wanted}, not to {self.micro_kernels}")
+        of_kernels: dict[str, tuple[str, ...]] = {
+            TFLM: ("micro_codec", "micro_min_saving"),
+            SPARSE: ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
+        }
+        for kernels, names in of_kernels.items():
+            for name in names if kernels != self.micro_kernels else ():
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"`{name}` applies to `micro_kernels` {kernels}, not to {self.micro_kernels}")
         return self
 
     @property

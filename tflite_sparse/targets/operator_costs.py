@@ -1,4 +1,4 @@
-"""What the operators of a file for TensorFlow Lite Micro cost on a CPU, as they are and dense: by the model of costs."""
+"""What operators of a file for TensorFlow Lite Micro cost on a CPU, as they are and dense, by the model of costs."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from tflite_sparse.codecs.streams import stream, work
 from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.targets import micro_costs, operator_costs
 from tflite_sparse.targets.form import Answer, Offer
-from tflite_sparse.targets.micro_costs import MicroCpu
 
 Aim = Literal["size", "latency"]
 
