@@ -182,11 +182,9 @@ def _report(
     arenas: tuple[int | None, int | None, int | None] = (None, None, None)
     if runtime.is_available():
         with timed.stage("measure arenas"):
-            arenas = (
-                runtime.arena(dense),
-                runtime.arena(encoded),
-                runtime.arena(encoded, alternate_memory_bytes=alternate),
-            )
+            decoded = runtime.arena(encoded)
+            own = runtime.arena(encoded, alternate_memory_bytes=alternate) if alternate else decoded
+            arenas = (runtime.arena(dense), decoded, own)
     is_sparse = settings.micro_kernels == SPARSE
     other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
     with timed.stage("count instructions"):

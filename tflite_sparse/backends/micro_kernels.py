@@ -54,8 +54,8 @@ def report(
         decoded_bytes: that every inference of the file rebuilds.
     """
     costs = micro_costs.of(cpu)
-    found = operator_costs.of(serde.read(encoded), costs)
-    instructions = sum(each.instructions for each in found) + DECODING_INSTRUCTIONS * decoded_bytes
+    found = _costs(encoded, dense, decoded_bytes, costs)
+    instructions = _instructions(found, decoded_bytes)
     used = sorted({each.kernel for each in found if each.kernel is not None})
     code_bytes, measured = _code_bytes(used, cpu, costs)
     other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs)
@@ -77,16 +77,23 @@ def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> 
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
         path = Path(folder) / "other.tflite"
         encode_file(dense, path, target)
-        model = serde.read(path)
-        decoded = sum(map(sum, in_micro.decoded_sizes(model)))
+        decoded = sum(map(sum, in_micro.decoded_sizes(serde.read(path))))
         runs = micro.is_available() and (kernels == TFLM or micro_operators.is_available())
         return MicroForm(
             kernels=kernels,
             file_bytes=path.stat().st_size,
             arena_bytes=micro.arena(path) if runs else None,
-            instructions=sum(each.instructions for each in operator_costs.of(model, costs))
-            + DECODING_INSTRUCTIONS * decoded,
+            instructions=_instructions(_costs(path, dense, decoded, costs), decoded),
         )
+
+
+def _costs(file: Path, dense: Path, decoded_bytes: int, costs: Costs) -> list[OperatorCost]:
+    """The operators of a file; what reads decoded weights is dense."""
+    return operator_costs.of(serde.read(dense if decoded_bytes else file), costs)
+
+
+def _instructions(found: Sequence[OperatorCost], decoded_bytes: int) -> int:
+    return sum(each.instructions for each in found) + DECODING_INSTRUCTIONS * decoded_bytes
 
 
 def _code_bytes(used: Sequence[Kernel], cpu: MicroCpu, costs: Costs) -> tuple[int, bool]:

@@ -32,7 +32,7 @@ from tflite_sparse.flatbuffer.graph import (
 from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
@@ -94,6 +94,7 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
     for graph in graphs(model):
         readers = _readers(graph)
         decoded = decode_op.results(graph)
+        computed = {each.tensors[0]: each for each in sparse_operator.operators(graph)}
         encoded = {index for result in decoded.values() for index in result.pair}
         for index, tensor in enumerate(graph.subgraph.tensors):
             if index in decoded:
@@ -101,6 +102,10 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
                 layout = f"DECODE, {CODECS[result.codec].words}"
+            elif index in computed:
+                operator = computed[index]
+                values, parts = operator.weights, vectors(graph, index)
+                layout = f"{operator.options.operator}, {operator.options.kernel.words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
                 layout = layout_of(graph, index).in_words()
@@ -114,8 +119,8 @@ def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
                 tensor=index,
                 name=text(tensor.name),
                 operator="+".join(sorted(readers.get(index, ()))),
-                shape=shape_of(tensor),
-                dtype=type_name(tensor),
+                shape=shape_of(tensor) if values is None else values.shape,
+                dtype="int8" if index in computed else type_name(tensor),
                 sparsity=None if mask is None or mask.size == 0 else 1 - np.count_nonzero(mask) / mask.size,
                 layout=layout if stored else f"{layout}, shared",
                 dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, text
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.verification.weights import weights_of
 
 _MOST_PICTURES = 8
@@ -48,6 +48,7 @@ def of_file(path: Path) -> list[MaskPicture]:
     model = serde.read(path)
     all_graphs = list(graphs(model))
     for graph in all_graphs:
+        sparse_operator.undo(graph)
         decode_op.undo(graph)
     sparse = [(key, values) for key, values in weights_of(model).items() if values.size and not np.all(values)]
     sparse.sort(key=lambda entry: -entry[1].size)

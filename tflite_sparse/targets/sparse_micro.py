@@ -93,7 +93,7 @@ class SparseMicro:
         return sizes if self._aim == "size" else sizes[::-1]
 
     def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
-        overhead = sparse_plan.overhead_bytes(graph, uses, values)
+        overhead = max(0, sparse_plan.overhead_bytes(graph, uses, values))  # what it saves is not the weights' own
         shape = sparse_plan.filter_of(graph, uses[0].operator)
         pixels = [
             operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))
