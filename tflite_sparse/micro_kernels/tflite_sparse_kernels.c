@@ -938,11 +938,11 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
 }
 
 /* Output size and padding of one dimension; 0 where the filter does not fit. */
-static int32_t windows(int32_t size, int32_t filter, int32_t stride, int32_t dilation, int valid, int32_t* pad) {
+static int32_t windows(int32_t size, int32_t filter, int32_t stride, int32_t dilation, int valid, uint16_t* pad) {
   const int32_t reach = (filter - 1) * dilation + 1;
   const int32_t count = valid ? (size < reach ? 0 : (size - reach) / stride + 1) : (size - 1) / stride + 1;
   const int32_t missing = (count - 1) * stride + reach - size;
-  *pad = !valid && missing > 0 ? missing / 2 : 0;
+  *pad = (uint16_t)(!valid && missing > 0 ? missing / 2 : 0);
   return count;
 }
 
@@ -972,12 +972,16 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
   if (in_rank != 4 || out_rank != 4 || in[0] != out[0] || in[3] != op->in_c || out[3] != op->out_c)
     return TFLS_BAD_SHAPE;
   if (!fits(in[0], in[1], in[2], in[3]) || !fits(out[0], out[1], out[2], out[3])) return TFLS_BAD_SHAPE;
+  if (in[1] > UINT16_MAX || in[2] > UINT16_MAX || out[1] > UINT16_MAX || out[2] > UINT16_MAX) return TFLS_BAD_SHAPE;
   op->batches = in[0];
-  op->in_h = in[1];
-  op->in_w = in[2];
-  op->out_h = windows(in[1], op->filter_h, op->stride_h, op->dilation_h, valid, &op->pad_h);
-  op->out_w = windows(in[2], op->filter_w, op->stride_w, op->dilation_w, valid, &op->pad_w);
-  return op->out_h == out[1] && op->out_w == out[2] && out[1] > 0 && out[2] > 0 ? TFLS_OK : TFLS_BAD_SHAPE;
+  op->in_h = (uint16_t)in[1];
+  op->in_w = (uint16_t)in[2];
+  op->out_h = (uint16_t)out[1];
+  op->out_w = (uint16_t)out[2];
+  if (windows(in[1], op->filter_h, op->stride_h, op->dilation_h, valid, &op->pad_h) != out[1] ||
+      windows(in[2], op->filter_w, op->stride_w, op->dilation_w, valid, &op->pad_w) != out[2])
+    return TFLS_BAD_SHAPE;
+  return TFLS_OK;
 }
 
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
@@ -1014,19 +1018,19 @@ static TflsStatus read_options(TflsOperator* op, const uint8_t* p, size_t bytes)
   op->channel_step = (p[2] & kFlagOneScale) ? 0 : 1;
   op->in_c = (int32_t)u32_at(p + 4);
   op->out_c = (int32_t)u32_at(p + 8);
-  op->filter_h = (int32_t)u16_at(p + 12);
-  op->filter_w = (int32_t)u16_at(p + 14);
-  op->stride_h = (int32_t)u16_at(p + 16);
-  op->stride_w = (int32_t)u16_at(p + 18);
-  op->dilation_h = (int32_t)u16_at(p + 20);
-  op->dilation_w = (int32_t)u16_at(p + 22);
+  op->filter_h = (uint16_t)u16_at(p + 12);
+  op->filter_w = (uint16_t)u16_at(p + 14);
+  op->stride_h = (uint16_t)u16_at(p + 16);
+  op->stride_w = (uint16_t)u16_at(p + 18);
+  op->dilation_h = (uint16_t)u16_at(p + 20);
+  op->dilation_w = (uint16_t)u16_at(p + 22);
   op->input_zero_point = (int8_t)p[24];
   op->output_zero_point = (int8_t)p[25];
   op->output_min = (int8_t)p[26];
   op->output_max = (int8_t)p[27];
   if (op->out_c <= 0 || op->stride_h <= 0 || op->stride_w <= 0 || op->dilation_h <= 0 || op->dilation_w <= 0 ||
-      op->output_min > op->output_max || (int64_t)op->filter_h * op->dilation_h > (1 << 20) ||
-      (int64_t)op->filter_w * op->dilation_w > (1 << 20))
+      op->output_min > op->output_max || (int64_t)op->filter_h * op->dilation_h > (1 << 16) ||
+      (int64_t)op->filter_w * op->dilation_w > (1 << 16))
     return TFLS_BAD_OPTIONS;
   /* the widest buffer has 12 words for an input */
   if (!fits(op->filter_h, (int64_t)op->filter_w + kPairPixels, op->in_c, 8) || op->filter_w <= 0)

@@ -67,13 +67,12 @@ typedef struct {
   const int32_t* bias; /* the input's zero point is folded in */
   const int32_t* multiplier;
   const int8_t* shift;
-  int32_t channel_step; /* 0: all outputs share multiplier and shift; 1: one for each */
-  int32_t batches, in_h, in_w, in_c; /* of the input; FULLY_CONNECTED: rows, 1, 1, inputs */
-  int32_t out_h, out_w, out_c;
-  int32_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+  int32_t batches, in_c, out_c; /* FULLY_CONNECTED: rows, inputs, outputs */
+  uint16_t in_h, in_w, out_h, out_w, filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
   int32_t taps; /* inputs of an output: filter_h * filter_w * in_c */
   uint32_t scratch_bytes; /* of the memory that tfls_run needs, aligned to 16 bytes; 0: none */
   uint8_t kernel;
+  uint8_t channel_step; /* 0: all outputs share multiplier and shift; 1: one for each */
   uint8_t wide; /* whether sums may take more than 30 bits */
   int8_t input_zero_point, output_zero_point, output_min, output_max;
 } TflsOperator;

@@ -18,7 +18,7 @@ enum Inputs { kActivations = 0, kStream = 1, kParameters = 2, kLeastInputs = 3 }
 struct OpData {
   TflsOperator op;
   const uint8_t* options;
-  size_t options_bytes;
+  uint32_t options_bytes;
   int scratch;
 };
 
@@ -26,7 +26,7 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   OpData* data = static_cast<OpData*>(MicroContextAllocatePersistentBuffer(context, sizeof(OpData)));
   if (data == nullptr) return nullptr;
   data->options = reinterpret_cast<const uint8_t*>(buffer);
-  data->options_bytes = buffer == nullptr ? 0 : length;
+  data->options_bytes = buffer == nullptr ? 0 : static_cast<uint32_t>(length);
   data->scratch = -1;
   return data;
 }

@@ -1,7 +1,7 @@
 """What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
 
-An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
-more instructions.
+An operator changes only where a kernel takes fewer bytes than the dense one, by the model of the CPU's costs no more
+instructions, and no RAM that would make the arena larger than 102 % of the dense file's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
-from tflite_sparse.targets import micro_costs, operator_costs
+from tflite_sparse.targets import arena_room, micro_costs, operator_costs
 from tflite_sparse.targets.form import Answer, Offer
 
 Aim = Literal["size", "latency"]
@@ -60,6 +60,7 @@ class SparseMicro:
     def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
         self._costs = micro_costs.of(cpu)
         self._aim = aim
+        self._room: dict[int, dict[int, int]] = {}  # by number of the subgraph
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         """Answer as a target does."""
@@ -73,7 +74,7 @@ class SparseMicro:
             return Answer((), refusal)
         forms = list(self._forms(graph, tensor_index, uses, values))
         if not forms:
-            return Answer((), "no kernel takes these weights")
+            return Answer((), "no kernel takes these weights within the RAM that the dense file needs")
         not_slower = [form for form in forms if form.instructions <= form.dense_instructions]
         if not not_slower:
             fastest = min(forms, key=lambda form: form.instructions)
@@ -103,8 +104,11 @@ class SparseMicro:
             self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
             for use, each in zip(uses, pixels, strict=True)
         )
+        room = self._room_of(graph, uses)
         for kernel in self._costs.kernels:
             if not all(work.suits(kernel, each) for each in pixels):
+                continue
+            if work.scratch_bytes(kernel, shape, self._costs.pixels_at_once) > room:
                 continue
             if sparse_plan.weights_refusal(graph, uses, values, kernel) is not None:
                 continue
@@ -115,6 +119,11 @@ class SparseMicro:
             )
             offer = Offer(kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), kernel))
             yield Computed(offer, kernel, instructions, dense)
+
+    def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
+        if graph.number not in self._room:
+            self._room[graph.number] = arena_room.of(graph)
+        return min(self._room[graph.number][id(use.operator)] for use in uses)
 
 
 @dataclass(frozen=True, slots=True)

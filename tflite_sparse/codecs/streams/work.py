@@ -54,6 +54,15 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
     return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
 
 
+def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
+    """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
+    if kernel in STRIP_KERNELS:
+        return 4 * shape.height * shape.channels * strip_width(shape.width)
+    if kernel in PAIR_KERNELS:
+        return 4 * _PAIR_PIXELS // 2 * shape.taps
+    return 0 if kernel in POINTWISE_KERNELS else pixels_at_once * shape.taps
+
+
 def suits(kernel: Kernel, pixels: Pixels) -> bool:
     """Whether an output is wide enough for the groups of pixels that a kernel takes at once."""
     if kernel in STRIP_KERNELS:
