@@ -18,10 +18,12 @@
 #define TFLS_INLINE static inline __attribute__((always_inline))
 #define TFLS_OUTLINE static __attribute__((noinline))
 #define TFLS_HELPER static __attribute__((unused)) /* by kernels that are not compiled */
+#define TFLS_LIKELY(condition) __builtin_expect(condition, 1)
 #else
 #define TFLS_INLINE static inline
 #define TFLS_OUTLINE static
 #define TFLS_HELPER static
+#define TFLS_LIKELY(condition) (condition)
 #endif
 
 enum {
@@ -66,24 +68,24 @@ TFLS_INLINE int32_t high_product(int32_t acc, int32_t multiplier) {
 #endif
 }
 
-TFLS_INLINE int8_t saturated(int32_t value) {
+TFLS_INLINE int32_t saturated(int32_t value) {
 #if defined(__ARM_FEATURE_SAT) && !defined(TFLS_PORTABLE)
   __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
-  return (int8_t)value;
+  return value;
 #else
-  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+  return value < -128 ? -128 : value > 127 ? 127 : value;
 #endif
 }
 
 TFLS_INLINE int8_t requantised(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
   int32_t value;
-  if (shift >= 0) {
-    value = high_product((int32_t)((uint32_t)acc << shift), multiplier);
-  } else {
+  if (TFLS_LIKELY(shift < 0)) {
     value = high_product(acc, multiplier);
     value = (value + (value >> 31) + (1 << (-shift - 1))) >> -shift;
+  } else {
+    value = high_product((int32_t)((uint32_t)acc << shift), multiplier);
   }
-  return saturated(value + zero_point);
+  return (int8_t)saturated(value + zero_point);
 }
 
 /* The same for sums of up to 31 bits; scales of channels that are next to dead make such biases. */
@@ -97,7 +99,7 @@ TFLS_OUTLINE int8_t requantised_wide(int32_t acc, int32_t multiplier, int32_t sh
 
 TFLS_INLINE int8_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
   const int32_t channel = o * op->channel_step;
-  if (op->wide) return requantised_wide(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
+  if (!TFLS_LIKELY(!op->wide)) return requantised_wide(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
   return requantised(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
 }
 
@@ -116,7 +118,7 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
     const int32_t right = -shift, half = 1 << (right - 1);
     for (j = 0; j < count; j++, out += step) {
       const int32_t value = high_product(acc[j], multiplier);
-      *out = saturated(((value + (value >> 31) + half) >> right) + zero_point);
+      *out = (int8_t)saturated(((value + (value >> 31) + half) >> right) + zero_point);
     }
   }
 }
