@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import sparse_kernels
-from sparse_kernels import Layer, made, run_with_sanitizers
+from helpers import sparse_kernels
+from helpers.sparse_kernels import Layer, made, run_with_sanitizers
 from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Kernel
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

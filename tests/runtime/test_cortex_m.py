@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparse_kernels import Layer, made
+from helpers.sparse_kernels import Layer, made
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import cortex_m

@@ -247,7 +247,8 @@ def _options(graph: Graph, operator: Any, kernel: Kernel) -> Options:
 
 
 def _quantisation_bytes(tensor: Any) -> int:
-    return 0 if tensor.quantization is None else packed_bytes(tensor.quantization)
+    """What a file saves, at least, without it: the scales. Vectors of zero points may be shared with other tensors."""
+    return 0 if tensor.quantization is None else 4 * len(tensor.quantization.scale)
 
 
 def _same_quantisation(first: Any, second: Any) -> bool:

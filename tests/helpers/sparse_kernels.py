@@ -140,7 +140,10 @@ def run_with_sanitizers(cases):
 @functools.cache
 def _program():
     with tempfile.TemporaryDirectory() as name:
-        sources = [SOURCES / "tflite_sparse_kernels.c", Path(__file__).parent / "micro_kernels" / "run_cases_host.c"]
+        sources = [
+            SOURCES / "tflite_sparse_kernels.c",
+            Path(__file__).resolve().parents[1] / "micro_kernels" / "run_cases_host.c",
+        ]
         target = Path(name) / "run"
         command = ["gcc", *STRICT, "-O1", *SANITIZERS, f"-I{SOURCES}", *sources, "-o", target]
         subprocess.run(command, check=True, capture_output=True, text=True)
