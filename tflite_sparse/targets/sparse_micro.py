@@ -1,7 +1,7 @@
 """What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
 
-An operator changes only where a kernel takes fewer bytes than the dense one, by the model of the CPU's costs no more
-instructions, and no RAM that would make the arena larger than 102 % of the dense file's.
+An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
+more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from tflite_sparse.codecs.streams import stream, work
-from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
@@ -74,7 +75,7 @@ class SparseMicro:
             return Answer((), refusal)
         forms = list(self._forms(graph, tensor_index, uses, values))
         if not forms:
-            return Answer((), "no kernel takes these weights within the RAM that the dense file needs")
+            return Answer((), "no kernel takes these weights")
         not_slower = [form for form in forms if form.instructions <= form.dense_instructions]
         if not not_slower:
             fastest = min(forms, key=lambda form: form.instructions)
@@ -104,14 +105,7 @@ class SparseMicro:
             self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
             for use, each in zip(uses, pixels, strict=True)
         )
-        room = self._room_of(graph, uses)
-        for kernel in self._costs.kernels:
-            if not all(work.suits(kernel, each) for each in pixels):
-                continue
-            if work.scratch_bytes(kernel, shape, self._costs.pixels_at_once) > room:
-                continue
-            if sparse_plan.weights_refusal(graph, uses, values, kernel) is not None:
-                continue
+        for kernel in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
             nbytes = stream.nbytes(kernel, shape, values.reshape(shape.shape)) + overhead
             instructions = sum(
                 self._costs.of_kernel(kernel, sparse_plan.filter_of(graph, use.operator), values, each)
@@ -119,6 +113,21 @@ class SparseMicro:
             )
             offer = Offer(kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), kernel))
             yield Computed(offer, kernel, instructions, dense)
+
+    def _taking(self, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels], values: np.ndarray) -> list[Kernel]:
+        """The kernels that take these weights."""
+        return [
+            kernel
+            for kernel in self._costs.kernels
+            if all(work.suits(kernel, each) for each in pixels)
+            and sparse_plan.weights_refusal(graph, uses, values, kernel) is None
+        ]
+
+    def _within(self, room: int, shape: Filter, kernels: Sequence[Kernel]) -> list[Kernel]:
+        """Those whose scratch memory fits; where none does, those that take least."""
+        scratch = {kernel: work.scratch_bytes(kernel, shape, self._costs.pixels_at_once) for kernel in kernels}
+        limit = max(room, min(scratch.values(), default=0))
+        return [kernel for kernel, nbytes in scratch.items() if nbytes <= limit]
 
     def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
         if graph.number not in self._room:
