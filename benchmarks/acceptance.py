@@ -1,4 +1,4 @@
-"""What each LiteRT takes sparse, measured: the table that ``tflite_sparse.targets.acceptance`` reads.
+"""Measure which sparse tensors each LiteRT accepts, and write the table of ``tflite_sparse.targets.acceptance``.
 
 python benchmarks/acceptance.py --versions 1.2.0,... --cache DIR -o tflite_sparse/targets/litert_acceptance.json
 """
@@ -22,7 +22,7 @@ from helpers.runtime_versions import OLDER, installed, unpack
 
 @click.command()
 @click.option(
-    "--versions", default=",".join(OLDER), show_default=True, help="Of ai-edge-litert, beside the one installed here."
+    "--versions", default=",".join(OLDER), show_default=True, help="Of ai-edge-litert, besides the installed one."
 )
 @click.option(
     "--cache",
@@ -46,7 +46,7 @@ def main(versions: str, cache: Path, output: Path) -> None:
 
 
 def as_json(cases: Sequence[Case], outcomes: dict[str, list[dict[str, str]]]) -> str:
-    """The table: version, day, runtimes, and one line for each case."""
+    """Return the table: version, day, runtimes, and one line for each case."""
     head = {"version": 1, "measured": datetime.date.today().isoformat(), "runtimes": list(outcomes)}
     lines = [
         json.dumps(

@@ -1,4 +1,4 @@
-"""Well-known architectures with random weights, everything that is prunable pruned by magnitude."""
+"""Define well-known architectures with random weights, whose prunable kernels are pruned by magnitude."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _KEYWORD_CHANNELS, _KEYWORD_BLOCKS, _KEYWORDS = 64, 4, 12
 
 
 def _application(name: str, **options: Any) -> Callable[[ModuleType], Any]:
-    """A network of ``keras.applications`` that yields logits: 8-bit probabilities of 1,000 classes are nearly all 0."""
+    """Return a builder of a network with logits: int8 probabilities of 1,000 classes are mostly 0."""
     return lambda keras: getattr(keras.applications, name)(weights=None, classifier_activation=None, **options)
 
 
 def _convnext(keras: ModuleType) -> Any:
-    """With a fixed batch: with a free one its LayerNormalization and Dense layers compute shapes at run time."""
+    """Fix the batch: with an open one its LayerNormalization and Dense layers compute shapes at run time."""
     image = keras.Input(_IMAGE, batch_size=1)
     return _application("ConvNeXtTiny", input_tensor=image, **_BARE)(keras)
 
@@ -48,7 +48,7 @@ def _keyword_spotter(keras: ModuleType) -> Any:
 
 
 def _transformer(keras: ModuleType) -> Any:
-    """Encoder layers as of Vaswani and others 2017, normalised before each part, on 128 tokens."""
+    """Build encoder layers of Vaswani and others 2017, normalised before each part, on 128 tokens."""
     layers, width = keras.layers, _TRANSFORMER_WIDTH
     tokens = keras.Input((_TRANSFORMER_STEPS,), batch_size=1, dtype="int32", name="tokens")
     x = layers.Embedding(_VOCABULARY, width)(tokens)
@@ -61,7 +61,7 @@ def _transformer(keras: ModuleType) -> Any:
 
 
 def _language_model(unroll: bool) -> Callable[[ModuleType], Any]:
-    """The medium model of Zaremba and others 2014, which Zhu and Gupta 2017 prune; it yields logits for each step."""
+    """Return a builder of the medium model of Zaremba and others 2014, pruned in Zhu and Gupta 2017."""
 
     def build(keras: ModuleType) -> Any:
         layers = keras.layers

@@ -1,4 +1,4 @@
-"""Well-known architectures with random weights: sizes, runtimes that take them, memory and time, a row for each.
+"""Measure well-known architectures with random weights: sizes, runtimes, memory and time, a row for each.
 
 python benchmarks/architectures.py [--models KEY,...] [--sparsity S,...] [--rounds N] [--results FILE] [--cache DIR]
 """
@@ -66,17 +66,17 @@ _HEADINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was found of one model at one sparsity.
+    """The measurements of one model at one sparsity.
 
     Attributes:
         sizes: bytes of float32, int8, TensorFlow's sparse one (None: it made none), ours, micro, and ours by gzip.
         entropy_bytes: zeroth-order bound of the int8 weights.
-        load_ms: of dense int8 and ours, the first invoke included.
+        load_ms: of dense int8 and ours, including the first invoke.
         latency_ms: of dense int8 and ours.
         ratio: of the latencies: the median over the rounds.
         memory_mb: of dense int8 and ours.
         export_seconds: conversion to int8, encoding, and the check of the weights.
-        problems: what is not as it must be, in words.
+        problems: failures, in words.
     """
 
     key: str
@@ -109,15 +109,15 @@ class Row:
 @click.command()
 @click.option("--models", "keys", default=",".join(ARCHITECTURES), show_default=True)
 @click.option("--sparsity", "sparsities", default="0.75,0.875", show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of the latency measurement.")
+@click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Rounds of measuring latency.")
 @results.results_option("architectures")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), default=_CACHE, show_default=True)
 @click.option("--runtimes", type=click.Path(file_okay=False, path_type=Path), default=_RUNTIMES, show_default=True)
-@click.option("--again", is_flag=True, help="Measure also what the cache holds.")
+@click.option("--again", is_flag=True, help="Measure again what the cache holds.")
 def main(
     keys: str, sparsities: str, rounds: int, path: Path, cache: Path, runtimes: Path, again: bool
 ) -> None:  # fmt: skip
-    """Measure what the cache does not hold, and write the table after each row; fails if a file is not exact."""
+    """Measure rows that are not in the cache, and write the table after each; fail if a file is not exact."""
     unknown = [key for key in keys.split(",") if key not in ARCHITECTURES]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(ARCHITECTURES)}.", param_hint="--models")
@@ -141,7 +141,7 @@ def main(
 
 
 def _in_child(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row | str:
-    """The row, measured in a process whose memory goes back with it; or why there is none."""
+    """Return the row, measured in a child process whose memory is freed at its end; or why there is none."""
     started = time.perf_counter()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
@@ -214,7 +214,7 @@ def _measure(key: str, sparsity: float, rounds: int, runtimes: Path) -> Row:
 
 
 def _in_every_version(ours: Contender, dense: Contender, samples: object, cache: Path) -> tuple[list[str], list[str]]:
-    """Where a supported runtime runs the dense file and not ours to the same bits; where it runs not even that one."""
+    """Return runtimes in which our file differs from the dense one, and those that do not run the dense one."""
     columns = (samples,) if isinstance(samples, np.ndarray) else samples
     real = Real(columns, _PROBES)  # type: ignore[arg-type]
     calls = tuple(real.draw(LiteRTRuntimes(), Subject.of(dense.path), None, Silent()).samples)

@@ -1,4 +1,4 @@
-"""Accuracy of int8 files with and without ``--bias-correction``, pruned without any training after it.
+"""Measure accuracy of int8 files with and without ``--bias-correction``, pruned without later training.
 
 python benchmarks/bias_correction.py [--results FILE]
 """
@@ -22,7 +22,7 @@ from tflite_sparse.runtime import litert
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays, dataset, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
-from tflite_sparse.stages import correct_biases as bias_pipeline
+from tflite_sparse.stages import correct_biases
 from tflite_sparse.stages.convert import Converter
 
 _HEADING = "Bias correction"
@@ -46,7 +46,7 @@ def _net(keras: ModuleType) -> Any:
 @click.command()
 @results.results_option("pruning")
 def main(path: Path) -> None:
-    """Train a network on Fashion-MNIST, prune it at once to each sparsity, and note the accuracy of every file."""
+    """Train a network on Fashion-MNIST, prune it at once to each sparsity, and record the accuracy of every file."""
     rows = list(_rows(dataset.load("fashion-mnist")))
     results.write_section(path, _HEADING, _section(rows))
 
@@ -72,7 +72,7 @@ def _rows(data: Dataset) -> Iterator[tuple[str, ...]]:
             for write in (plain.float32, plain.int8):
                 write(source, path)
                 reached.append(_accuracy(path, data))
-            done = bias_pipeline.correct(path, original, samples, on_step=ignore_steps)
+            done = correct_biases.correct(path, original, samples, on_step=ignore_steps)
             reached.append(_accuracy(path, data))
             lost = best - reached[1]
             back = f"{(reached[2] - reached[1]) / lost:.0%}" if lost > 0 else "no drop"

@@ -1,4 +1,4 @@
-"""What must happen in a process of its own, so that a crash of native code is only a result.
+"""Run functions in a child process, so that a crash of native code is only a result.
 
 ``call("name", ...)`` runs a function of this file in ``python children.py``: job and result are JSON on its standard
 input and output.
@@ -21,11 +21,11 @@ _PATH = re.compile(r"(/[\w.+-]+){2,}")
 
 
 class ChildError(Exception):
-    """The function raised, or its process died. The text says which, without the machine's paths."""
+    """The function raised, or its process died. The text tells which, without the machine's paths."""
 
 
 def call(function: str, **arguments: Any) -> Any:
-    """Run ``function`` of this file in a fresh process and return what it returns.
+    """Run ``function`` of this file in a fresh process and return its result.
 
     Raises:
         ChildError: it raised, or its process died.
@@ -42,7 +42,7 @@ def call(function: str, **arguments: Any) -> Any:
 
 
 def convert_with_sparsity(folder: str, samples: str, destination: str) -> None:
-    """TensorFlow's own sparse int8 conversion of the SavedModel in ``folder``, otherwise as tflite-sparse converts."""
+    """Convert the SavedModel in ``folder`` by TensorFlow's own sparse int8 conversion, otherwise like tflite-sparse."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
@@ -60,12 +60,12 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for fun
 
 def _main() -> None:
     answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what native code prints must not mix with the answer
+    os.dup2(2, 1)  # output of native code must not mix with the answer
     job = json.load(sys.stdin)
     outcome: dict[str, Any]
     try:
         outcome = {"result": _FUNCTIONS[job["function"]](**job["arguments"])}
-    except (RuntimeError, ValueError) as error:  # what the converter raises on a model that it refuses
+    except (RuntimeError, ValueError) as error:  # raised by the converter for models that it refuses
         outcome = {"error": " ".join(str(error).split())}
     json.dump(outcome, answer)
     answer.flush()

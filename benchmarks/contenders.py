@@ -1,4 +1,4 @@
-"""The four files made of one model, how long each took to make, and whether ours is exact."""
+"""Make four files of one model, with the time of each, and check whether ours is exact."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Contender:
 
     Attributes:
         label: which of the four.
-        path: where it lies.
-        conversion_seconds: from the Keras model to a ``.tflite``, the start of the converter's process included.
-        encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None where there is none.
+        path: of the file.
+        conversion_seconds: from the Keras model to a ``.tflite``, including the start of the converter's process.
+        encoding_seconds: of :func:`tflite_sparse.planning.encoder.encode_file`; None if there is none.
         verification_seconds: of :func:`tflite_sparse.verification.weights.check_weights`.
     """
 
@@ -64,13 +64,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """What comparing ours with dense int8 gave.
+    """The comparison of our file with dense int8.
 
     Attributes:
-        probes: how many inputs were run.
+        probes: number of inputs.
         compared: runtimes whose outputs were compared.
-        skipped: runtimes that do not run dense int8 itself as they should.
-        differences: what differs, in words: nothing, it must be.
+        skipped: runtimes that do not run dense int8 correctly.
+        differences: in words; must be empty.
     """
 
     probes: int
@@ -80,7 +80,7 @@ class Exactness:
 
 
 def convert_float32(source: SourceModel, folder: Path) -> Contender:
-    """The dense float32 file, as the product makes it."""
+    """Make the dense float32 file as an export does."""
     path = folder / "dense-float32.tflite"
     seconds, content = _timed(lambda: convert.to_float32(source))
     path.write_bytes(content)
@@ -88,7 +88,7 @@ def convert_float32(source: SourceModel, folder: Path) -> Contender:
 
 
 def convert_int8(source: SourceModel, samples: np.ndarray, folder: Path, recurrent: Recurrent = "auto") -> Contender:
-    """The dense int8 file, as the product makes it."""
+    """Make the dense int8 file as an export does."""
     path = folder / "dense-int8.tflite"
     seconds, content = _timed(lambda: convert.to_int8(source, samples, "int8", recurrent=recurrent))
     path.write_bytes(content)
@@ -96,7 +96,7 @@ def convert_int8(source: SourceModel, samples: np.ndarray, folder: Path, recurre
 
 
 def convert_tensorflow_sparse(source: SourceModel, samples: np.ndarray, folder: Path) -> Contender:
-    """What TensorFlow's converter writes with ``EXPERIMENTAL_SPARSITY``.
+    """Make the file that TensorFlow's converter writes with ``EXPERIMENTAL_SPARSITY``.
 
     Raises:
         ChildError: it refused the model or crashed.
@@ -114,7 +114,7 @@ def convert_tensorflow_sparse(source: SourceModel, samples: np.ndarray, folder: 
 
 
 def encode(dense: Contender, folder: Path) -> Contender:
-    """Our file; the times are medians of a few runs. Whether it is exact, :func:`compare` tells."""
+    """Make our file; the times are medians of a few runs. :func:`compare` tells whether it is exact."""
     path = folder / "tflite-sparse.tflite"
     return Contender(
         OURS,
@@ -136,10 +136,10 @@ def compare(ours: Contender, dense: Contender) -> Exactness:
 
 
 def _compiles(dense: Contender) -> bool:
-    """Whether CompiledModel gives the outputs of a dense file.
+    """Return whether CompiledModel yields the outputs of a dense file.
 
-    In LiteRT 2.3.0 it does not where the last operator is a RESHAPE to a computed shape (MobileNet without softmax):
-    the output buffer stays as it was, and the second run fails with "Failed to set custom allocation for output".
+    In LiteRT 2.3.0 it does not if the last operator is a RESHAPE to a computed shape (MobileNet without softmax): the
+    output buffer is unchanged, and the second run fails with "Failed to set custom allocation for output".
     """
     samples = probes.samples_for(litert.inputs(dense.path), _RANDOM, _SEED, file=str(dense.path))
     columns = [np.concatenate(column) for column in zip(*samples, strict=True)]

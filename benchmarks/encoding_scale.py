@@ -1,4 +1,4 @@
-"""How time and memory of encoding grow with the file: stacks of four int8 Dense layers, from 1 to 100 million weights.
+"""Measure time and memory of encoding by file size: stacks of four int8 Dense layers of 1 to 100 million weights.
 
 python benchmarks/encoding_scale.py [--results FILE] [--plot FILE.svg]
 """
@@ -32,7 +32,7 @@ _PROCESSES = 3
 _HEADING = "Encoding time and memory by number of weights"
 _MOST_SECONDS, _MOST_MEMORY_RATIO = 10.0, 3.0
 
-# A fresh process for each measurement: memory that an earlier one freed would hide what this one needs.
+# A fresh process for each measurement: memory freed earlier would hide the present need.
 _CHILD = """
 import json, re, sys, time
 from pathlib import Path
@@ -65,7 +65,7 @@ class Point:
 
     @property
     def memory_ratio(self) -> float:
-        """Memory beyond the file, over the file."""
+        """Memory beyond the file, relative to the file."""
         return (self.added_memory_bytes - self.file_bytes) / self.file_bytes
 
 
@@ -73,7 +73,7 @@ class Point:
 @results.results_option("size-and-speed")
 @click.option("--plot", type=click.Path(path_type=Path), default=Path(__file__).with_name("encoding_scale.svg"))
 def main(path: Path, plot: Path) -> None:
-    """Measure, print and note; exits with 1 if the largest stack misses a target."""
+    """Measure, print and record; exit with 1 if the largest stack misses a target."""
     points = []
     for side in _SIDES:
         points.append(_measure(side))
@@ -100,7 +100,7 @@ def _measure(side: int) -> Point:
 
 
 def _stack(side: int) -> schema.ModelT:
-    """Four FULLY_CONNECTED layers ``side`` to ``side`` with a scale for each channel and 87.5 % zeros."""
+    """Return four FULLY_CONNECTED layers ``side`` to ``side`` with a scale for each channel and 87.5 % zeros."""
     generator = np.random.default_rng(0)
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]

@@ -1,10 +1,10 @@
-"""What an export costs beside a plain script that does the least: CPU seconds and wall time of whole processes.
+"""Compare the cost of an export with that of a minimal plain script: CPU seconds and wall time of whole processes.
 
 python benchmarks/export_cost.py [--only small,mobilenet,demo,file] [--rounds N] [--results FILE]
 
 The plain script (``python benchmarks/export_cost.py plain``) loads the Keras model, converts it with TensorFlow to
 float32 and int8 with 200 calibration samples, and runs both files on 200 samples, one at a time. Commands take turns.
-CPU seconds are those of the process and of all that it waited for, as the system counts them.
+CPU seconds are those of the process and of all its children, as counted by the system.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEADING = "Cost of an export"
 _SAMPLES = 200
 _SEED = 1
 _SPARSITY = "0.875"
-_ANY_DROP = "1"  # a failed gate would measure ways out besides
+_ANY_DROP = "1"  # a failed gate would also measure alternatives
 _PROGRAM = str(Path(sys.executable).with_name("tflite-sparse"))
 
 
@@ -45,7 +45,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The most that a ratio of medians may be."""
+    """The maximum of a ratio of medians."""
 
     of: str
     most: float
@@ -58,10 +58,10 @@ class Case:
     Attributes:
         title: in the results.
         prepare: fills the folder that the commands run in.
-        commands: by name; the first is what the others are compared with.
+        commands: by name; the first is the reference.
         targets: for each other command, of ``cpu`` and ``wall``.
-        most_cpu: CPU seconds that a command may take, where the target is no ratio.
-        words: what the commands do.
+        most_cpu: maximum CPU seconds of a command, if the target is no ratio.
+        words: describe the commands.
     """
 
     title: str
@@ -87,7 +87,7 @@ _WORDS = (
 
 
 def _prepare_small(folder: Path) -> None:
-    """A CNN of 259 kB as dense int8, trained for an epoch on MNIST."""
+    """Make a CNN of 259 kB as dense int8, trained for an epoch on MNIST."""
     from tflite_sparse.sources import dataset, tensorflow_import
 
     data = dataset.load("mnist-5k")
@@ -112,7 +112,7 @@ def _prepare_small(folder: Path) -> None:
 
 
 def _prepare_mobilenet(folder: Path) -> None:
-    """MobileNet v2 as Keras makes it, 224x224, with random weights and samples."""
+    """Make MobileNet v2 from Keras, 224x224, with random weights and samples."""
     from tflite_sparse.sources import tensorflow_import
 
     keras = tensorflow_import.keras3()
@@ -130,7 +130,7 @@ def _save(folder: Path, model: Any, x: np.ndarray, y: np.ndarray, x_test: np.nda
 
 
 def _prepare_file(folder: Path) -> None:
-    """A dense int8 file of 13 kB: a Dense layer of 96 by 96 with 87.5 % zeros behind one of the samples."""
+    """Make a dense int8 file of 13 kB: a Dense layer of 96 by 96 with 87.5 % zeros after one of the samples."""
     import tensorflow as tf
 
     from tflite_sparse.sources import tensorflow_import
@@ -205,7 +205,7 @@ _CASES = {
 @results.results_option("export-cost")
 @click.pass_context
 def main(context: click.Context, only: str, rounds: int, path: Path) -> None:
-    """Measure the cases and replace their section of the results; fails only where a command does."""
+    """Measure the cases and replace their sections of the results; fail only if a command does."""
     if context.invoked_subcommand is not None:
         return
     for name in only.split(","):
@@ -231,7 +231,7 @@ def plain() -> None:
 
 @main.command()
 def live() -> None:
-    """Export the live model of model.keras from Python."""
+    """Export the model of model.keras from memory in Python."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
@@ -286,7 +286,7 @@ def _convert_and_run(model: Any, x: np.ndarray, x_test: np.ndarray) -> None:
 
 def _measure(case: Case, folder: Path, rounds: int) -> dict[str, list[Spent]]:
     found: dict[str, list[Spent]] = {name: [] for name in case.commands}
-    for number in range(rounds + 1):  # the first one, which warms the caches of the system, does not count
+    for number in range(rounds + 1):  # the first one only warms the system's caches
         for name, command in case.commands.items():
             spent = _run(name, command, folder)
             if number:
@@ -298,7 +298,7 @@ def _measure(case: Case, folder: Path, rounds: int) -> dict[str, list[Spent]]:
 def _run(name: str, command: Sequence[str], folder: Path) -> Spent:
     for left in ("out", "saved"):
         shutil.rmtree(folder / left, ignore_errors=True) if name != "tflite-sparse encode" else None
-    # As where the package is installed: modules are compiled once, and not by each run.
+    # As for an installed package: modules are compiled once, not in each run.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -312,7 +312,7 @@ def _run(name: str, command: Sequence[str], folder: Path) -> Spent:
 
 
 def _ratio(one: Sequence[Spent], other: Sequence[Spent], of: str) -> float:
-    """Median of the ratios of runs that followed each other."""
+    """Return the median of the ratios of successive runs."""
     return statistics.median(getattr(a, of) / getattr(b, of) for a, b in zip(one, other, strict=True))
 
 

@@ -1,20 +1,20 @@
-"""``fit --budget`` beside the points of a sweep, and a blocked file that runs beside the gzip of one that is not.
+"""Compare ``fit --budget`` with the points of a sweep, and a blocked file that runs with the gzip of an unblocked one.
 
     python benchmarks/sweep.py --only fashion --work DIR
     python benchmarks/fit.py DIR/fashion/N-epochs [--out FOLDER] [--results FILE]
 
-For each seed, the network of the largest width is trained dense as the sweep trains its dense point, and ``fit`` prunes
-that, with as many epochs again, to two kinds of budget:
+For each seed, the network of the largest width is trained dense like the dense point of the sweep. ``fit`` then prunes
+it, with as many epochs again, to two kinds of budget:
 
-* the bytes of a sparse point of that width, beside the best point of the sweep, of any width, block and sparsity,
-  which is no larger;
-* the bytes that ``gzip -9`` makes of the dense int8 file of the same dense model pruned weight by weight, to the zeros
-  of that point and in as many epochs, beside that file: the fitted one runs as it is, the gzip must be unpacked first.
+* the bytes of a sparse point of that width, compared with the best point of the sweep, of any width, block and
+  sparsity, that is no larger;
+* the bytes of ``gzip -9`` of the dense int8 file of the same model, pruned weight by weight to the zeros of that point
+  in as many epochs, compared with that file: the fitted one runs directly, the gzip must be unpacked first.
 
-``fit`` so has twice the training of a point. With ``--share`` it has as much: both halves have half of the epochs.
+So ``fit`` has twice the training of a point. With ``--share`` it has as much: both halves have half of the epochs.
 
-Each fit lies in ``OUT`` as it comes, and what is there is not done again; so seeds can be done side by side, by several
-runs with one ``OUT`` and a ``--seed`` each, and gathered by one without.
+Each fit is kept in ``OUT`` and not repeated. So several runs with one ``OUT`` and a ``--seed`` each can share the work,
+and a run without ``--seed`` collects the results.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ Aim = Literal["file", "shared", "gzip"]
 
 
 class Fitted(pydantic.BaseModel):
-    """One fit, and what stands beside it.
+    """One fit and its competitor.
 
     Attributes:
-        aim: what the budget is.
+        aim: kind of the budget.
         point: of the sweep, that the budget comes from.
         sparsity: of that point.
         seed: of both.
         budget: in bytes.
         file_bytes: of the fitted file.
-        accuracy: of the same.
-        beside: the point that it is compared with.
-        beside_accuracy: of the same.
+        accuracy: of the fitted file.
+        beside: the competitor.
+        beside_accuracy: of the competitor.
         plan: block and sparsity of each kernel.
     """
 
@@ -92,11 +92,11 @@ class Fitted(pydantic.BaseModel):
 
     @property
     def margin(self) -> float:
-        """How much the fitted file is ahead, in percentage points."""
+        """The lead of the fitted file, in percentage points."""
         return 100 * (self.accuracy - self.beside_accuracy)
 
     def in_words(self) -> str:
-        """For the terminal."""
+        """Describe the fit for the terminal."""
         return (
             f"seed {self.seed}, {self.aim} of {self.sparsity:g}, {self.budget:,} bytes: fit {self.accuracy:.4f} in "
             f"{self.file_bytes:,}; {self.beside} {self.beside_accuracy:.4f}: {self.margin:+.2f} points"
@@ -105,7 +105,7 @@ class Fitted(pydantic.BaseModel):
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where the fits stay; to go on with.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of fits, for resuming.")
 @click.option("--sparsity", "sparsities", multiple=True, type=float, help="Of the points; may be repeated. [all]")
 @click.option("--aim", "aims", multiple=True, type=click.Choice(["file", "gzip"]), help="May be repeated. [both]")
 @click.option("--share", is_flag=True, help="Of the aim file: fit has the epochs of a point, not twice as many.")
@@ -120,7 +120,7 @@ def main(
     share: bool,
     path: Path,
 ) -> None:
-    """Fit, compare and note; targets that are missed are told and do not fail the run."""
+    """Fit, compare and record; missed targets are reported and do not fail the run."""
     sweep = report.SweepReport.model_validate_json((folder / "sweep.json").read_bytes())
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as temporary:
         points = _points(sweep, sparsities, seeds)
@@ -178,7 +178,7 @@ def _fits(
 def _points(
     sweep: report.SweepReport, sparsities: Sequence[float], seeds: Sequence[int]
 ) -> list[tuple[report.Point, report.Measured]]:
-    """The points of the largest width that were pruned weight by weight, seed by seed."""
+    """Return the points of the largest width that were pruned weight by weight, seed by seed."""
     widest = max(point.width for point in sweep.points)
     chosen = [
         (point, measured)
@@ -201,11 +201,11 @@ def _best(sweep: report.SweepReport, seed: int, file_bytes: int) -> tuple[str, f
 def _unstructured(
     dense: Path, samples: Dataset, point: report.Point, sweep: report.SweepReport, out: Path
 ) -> tuple[int, float]:
-    """The dense int8 file of the model pruned weight by weight: its gzip bytes and its accuracy."""
+    """Return gzip bytes and accuracy of the dense int8 file of the model pruned weight by weight."""
     settings = {name: sweep.settings[name] for name in ("epochs", "batch_size", "learning_rate", "scope")}
     pruned, exported = out / f"unstructured-{point.name}.keras", out / f"unstructured-{point.name}"
     steps = settings["epochs"] * repeatable.steps(samples.train_samples, settings["batch_size"])
-    schedule = schedule_of(steps)  # as fit has it
+    schedule = schedule_of(steps)  # the schedule of fit
     tflite_sparse.prune(dense, samples, pruned, sparsity=point.sparsity, seed=point.seed, **settings, **schedule)
     files = tflite_sparse.export(pruned, samples, int8=True, max_accuracy_drop=1.0, out=exported).models
     assert files.dense_int8 is not None
@@ -214,7 +214,7 @@ def _unstructured(
 
 
 def _epochs(aim: Aim, sweep: report.SweepReport) -> int:
-    """Of the dense model, and of pruning it."""
+    """Return the number of epochs of the dense model, and of its pruning."""
     epochs: int = sweep.settings["epochs"]
     return epochs // 2 if aim == "shared" else epochs
 
@@ -242,7 +242,7 @@ def _fit(
 
 
 def _dense_model(point: report.Point, sweep: report.SweepReport, samples: Dataset, folder: Path, epochs: int) -> Path:
-    """The network of the point, trained dense as the sweep trains it; once for each seed."""
+    """Train the network of the point dense, like the sweep; once for each seed."""
     path = folder / f"dense-{epochs}-epochs-seed{point.seed}.keras"
     if not path.exists():
         keras = tensorflow_import.keras3()

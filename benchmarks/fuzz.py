@@ -1,11 +1,11 @@
-"""Damaged .tflite files, guided by coverage (atheris): nothing but a FlatbufferError, and never a wrong file.
+"""Fuzz with damaged .tflite files, guided by coverage (atheris): only FlatbufferError is allowed, and no wrong file.
 
 python benchmarks/fuzz.py [--runs N] [--seconds N] [--folder DIR]
 python benchmarks/fuzz.py REPRODUCER...
 
-Each input is read, decoded and written; read, encoded and written; both results are read again and must hold the same
-weights. The exit code is 0 if nothing was found, else another (77 an exception, 70 too slow, 71 too much memory), and
-the input is saved in the folder. Needs ``pip install 'atheris>=3,<4'`` and a processor for some minutes.
+Each input is read, decoded and written, and read, encoded and written. Both results are read again and must hold the
+same weights. The exit code is 0 without a finding, else another (77 an exception, 70 too slow, 71 too much memory), and
+the input is saved in the folder. Needs ``pip install 'atheris>=3,<4'`` and some minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import atheris
 import click
 import numpy as np
 
-# Guided by the coverage of this package; that of the generated reader and NumPy would only slow it down.
+# Guided by the coverage of this package; the generated reader and NumPy would only slow it down.
 with atheris.instrument_imports(include=["tflite_sparse"]):
     from tflite_sparse.codecs.constants import dense_values
     from tflite_sparse.errors import FlatbufferError
@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from helpers import foreign_models, tiny_models
 
 _CORPUS = "corpus"
-# atheris 3.0 leaks the result of each comparison of NumPy arrays: some 10 kB a run, and a mask of each large constant.
+# atheris 3.0 leaks the result of each comparison of NumPy arrays: about 10 kB a run, and a mask of each large constant.
 _RUNS_PER_PROCESS = 50_000
 _LARGEST_CONSTANTS = 1 << 20
 _SECONDS_PER_INPUT = 20
@@ -48,7 +48,7 @@ _FIELD_VALUES = (0, 1, 2, 3, 4, 7, 15, 16, 127, 128, 255, 256, 65535, 65536, 2**
 
 
 def small_models() -> dict[str, Any]:
-    """Models of a few kilobytes that reach every rewrite and every layout."""
+    """Return models of a few kilobytes that reach every rewrite and every layout."""
     return {
         "conv": tiny_models.conv2d((16, 1, 1, 8), (3, 3)),
         "conv_wide": tiny_models.conv2d((260, 1, 1, 272), (1, 1), density=0.02),
@@ -79,7 +79,7 @@ def write_corpus(folder: Path) -> None:
     """Write every small model dense and encoded."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in small_models().items():
-        content = bytes(serde.serialize(model))  # which puts the tables in front, where ``mutate`` looks for them
+        content = bytes(serde.serialize(model))  # puts the tables first, where ``mutate`` expects them
         (folder / f"{name}.tflite").write_bytes(content)
         encoded = serde.parse(content, name)
         encode_model(encoded, litert.answer)
@@ -87,10 +87,10 @@ def write_corpus(folder: Path) -> None:
 
 
 def try_input(data: bytes) -> None:
-    """Take an input through everything that a user may ask for.
+    """Process an input in every way that a user may.
 
     Raises:
-        Exception: any but ``FlatbufferError``: a finding. Also a ``FlatbufferError`` for what the package itself wrote.
+        Exception: any but ``FlatbufferError``: a finding. Also a ``FlatbufferError`` for a file of the package itself.
     """
     for edit in (decode_model, lambda model: encode_model(model, litert.answer)):
         try:
@@ -113,14 +113,14 @@ def _require_same(model: Any, expected: dict[tuple[int, int], np.ndarray]) -> No
     found = list(graphs(model))
     for (number, index), values in expected.items():
         if index >= len(found[number].subgraph.tensors):
-            continue  # only a DENSIFY read it, whose result nothing reads: it may go
+            continue  # read only by a DENSIFY without readers, so it may be removed
         now = dense_values(found[number], index)
         if now is None or now.dtype != values.dtype or now.tobytes() != values.tobytes():
             raise AssertionError(f"weight {index} of graph {number}, shape {values.shape}, is not what it was")
 
 
 def mutate(data: bytes, size: int, seed: int) -> bytes:
-    """A third of the time libFuzzer's own mutation; else some whole fields, elements or offsets changed."""
+    """Return libFuzzer's own mutation a third of the time, else change some whole fields, elements or offsets."""
     generator = random.Random(seed)
     if generator.random() < 1 / 3 or len(data) < 64:
         return bytes(atheris.Mutate(data, size))
@@ -141,7 +141,7 @@ def mutate(data: bytes, size: int, seed: int) -> bytes:
 
 
 def fuzz_here(folder: Path, runs: int, seconds: int) -> None:
-    """Let libFuzzer work on the corpus in ``folder``. It ends the process."""
+    """Run libFuzzer on the corpus in ``folder``. It ends the process."""
     options = {
         "runs": runs,
         "max_total_time": seconds,
@@ -158,7 +158,7 @@ def fuzz_here(folder: Path, runs: int, seconds: int) -> None:
 
 
 def fuzz(folder: Path, runs: int, seconds: int) -> int:
-    """Fuzz in processes of :data:`_RUNS_PER_PROCESS`; return the exit code of the one that found something, or 0."""
+    """Fuzz in processes of :data:`_RUNS_PER_PROCESS` runs; return the exit code of the one with a finding, or 0."""
     write_corpus(folder / _CORPUS)
     click.echo(f"corpus and findings: {folder}", err=True)
     start, done = time.monotonic(), 0
@@ -183,7 +183,7 @@ def fuzz(folder: Path, runs: int, seconds: int) -> int:
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="For the corpus and findings, kept from run to run. Default: a new temporary folder.",
+    help="Folder that keeps corpus and findings. Default: a new temporary folder.",
 )
 @click.option("--one-process", is_flag=True, hidden=True)
 @click.argument("reproducers", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST as sequences, a row of 28 pixels at each of 28 steps; and the LSTM that `sweep.py` trains on them."""
+"""Provide Fashion-MNIST as sequences of 28 rows of 28 pixels, and the LSTM that `sweep.py` trains on them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import lstm
 from tflite_sparse.sources import dataset
 
 STEPS, PIXELS, CLASSES = 28, 28, 10
-TEST = 5_000  # each takes 28 runs of a file
+TEST = 5_000  # each takes 28 invocations
 
 
 def write(path: Path) -> None:
-    """The data as an ``.npz``: all training and the first 5,000 test images, ``(n, 28, 28)``, and classes."""
+    """Write an ``.npz`` with all training and the first 5,000 test images, ``(n, 28, 28)``, and classes."""
     found = dataset.load("fashion-mnist")
     arrays = {}
     for part, x, y in (("train", found.x_train, found.y_train), ("test", found.x_test[:TEST], found.y_test[:TEST])):
@@ -25,5 +25,5 @@ def write(path: Path) -> None:
 
 
 def network(width: float) -> Any:
-    """The LSTM of a width, for the classes."""
+    """Build the LSTM of a width, for the classes."""
     return lstm.build(width, STEPS, PIXELS, CLASSES)

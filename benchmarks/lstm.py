@@ -1,4 +1,4 @@
-"""The recurrent network that `sweep.py` trains on sequences."""
+"""Build the recurrent network that `sweep.py` trains on sequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNITS = 192
 
 
 def build(width: float, steps: int, channels: int, classes: int, *, every_step: bool = False) -> Any:
-    """A Keras model: ``(batch, steps, channels)``, an LSTM of ``192 * width`` units, a logit for each class.
+    """Build a Keras model: ``(batch, steps, channels)``, an LSTM of ``192 * width`` units, a logit for each class.
 
     With ``every_step`` it yields logits ``(batch, steps, classes)``, else those of the last step.
     """

@@ -1,4 +1,4 @@
-"""Sizes and timings of the files of one model, side by side."""
+"""Measure sizes and timings of the files of one model, side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes of a file as it lies and compressed; number and zeroth-order bound of its weights of rank 2 and more."""
+    """Bytes of a file, plain and compressed; number and zeroth-order bound of its weights of rank 2 or more."""
 
     file_bytes: int
     gzip_bytes: int
@@ -36,11 +36,11 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """Fresh processes that load a file and run it once: medians.
+    """Medians over fresh processes that load a file and run it once.
 
     Attributes:
-        kernels: ``default``, or ``builtin`` where the default interpreter refuses the file.
-        refusal: what the default interpreter says then.
+        kernels: ``default``, or ``builtin`` if the default interpreter refuses the file.
+        refusal: message of the default interpreter in that case.
     """
 
     kernels: Kernels
@@ -59,7 +59,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that is known of one file; ``loading`` and ``latency`` are None where no kernels take it."""
+    """The measurements of one file; ``loading`` and ``latency`` are None if no kernels accept it."""
 
     contender: Contender
     sizes: Sizes
@@ -115,7 +115,7 @@ def _loading(path: Path, processes: int) -> Loading | None:
 
 
 def _without_path(message: str, path: Path) -> str:
-    """What the runtime says of a file, without the words that name the two."""
+    """Return a message of the runtime without the words that name the two."""
     _, found, reason = message.partition(f"{path}: ")
     return reason if found else message.replace(f"{path.parent}/", "")
 
@@ -152,6 +152,6 @@ def _latency(timings: np.ndarray, reference: np.ndarray) -> Latency:
 
 
 def in_short(message: str) -> str:
-    """The start of what a runtime or converter says, without numbers of nodes."""
+    """Return the start of a message of a runtime or converter, without node numbers."""
     start = message.partition(" node #")[0]
     return start if len(start) <= _SHOWN_CHARACTERS else start[:_SHOWN_CHARACTERS].rstrip() + " ..."

@@ -1,4 +1,4 @@
-"""What TensorFlow Lite Micro and Ethos-U make of a small pruned model, by codec: flash, memory, time.
+"""Measure a small pruned model on TensorFlow Lite Micro and Ethos-U, by codec: flash, memory, time.
 
 python benchmarks/micro.py [--results FILE]
 """
@@ -21,7 +21,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 import results
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import new_operator, new_tensor
 from tflite_sparse.measurement import size
@@ -44,7 +44,7 @@ _DISTRIBUTIONS: tuple[_Distribution, ...] = ("Laplace", "Gaussian")
 _LARGEST_SHARES: dict[_Codec, float] = {"prune": 0.29, "auto": 0.25}
 _CODECS: tuple[_Codec, ...] = ("dense", "prune", "huffman", "lut", "auto")
 
-# The files take turns, so that what else the machine does falls on all alike.
+# The files take turns, so that other work on the machine affects all alike.
 _CHILD = """
 import json, statistics, sys, time
 from tflite_micro import runtime
@@ -77,7 +77,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What Vela made of the model before and after pruning."""
+    """Vela's results for the model before and after pruning."""
 
     before: vela.VelaResult
     after: vela.VelaResult
@@ -89,7 +89,7 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured on the model with one distribution of weights."""
+    """The measurements of the model with one distribution of weights."""
 
     distribution: _Distribution
     stored: list[Stored]
@@ -107,7 +107,7 @@ class Found:
 @click.command()
 @results.results_option("microcontrollers")
 def main(path: Path) -> None:
-    """Measure, print and note; exits with 1 if a target is missed."""
+    """Measure, print and record; exit with 1 if a target is missed."""
     found = [_measure(distribution) for distribution in _DISTRIBUTIONS]
     section = _section(found)
     click.echo(section)
@@ -130,9 +130,9 @@ def _measure(distribution: _Distribution) -> Found:
 
 
 def _model(distribution: _Distribution, sparsity: float) -> schema.ModelT:
-    """CONV_2D 3x3, 32 to 64 channels of an 8x8 image, then FULLY_CONNECTED to 64: 280,576 weights.
+    """Return CONV_2D 3x3, 32 to 64 channels of an 8x8 image, then FULLY_CONNECTED to 64: 280,576 weights.
 
-    The weights are pruned by magnitude, then quantised channel by channel, as those of a trained model.
+    The weights are pruned by magnitude, then quantised by channel, as in a trained model.
     """
     generator = np.random.default_rng(0)
     model, graph = schema.ModelT(), schema.SubGraphT()
@@ -182,7 +182,7 @@ def _model(distribution: _Distribution, sparsity: float) -> schema.ModelT:
 def _weights(
     shape: tuple[int, ...], distribution: _Distribution, sparsity: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """int8 values, the share ``sparsity`` zero, and the scale of each output channel."""
+    """Return int8 values, of which the share ``sparsity`` is zero, and the scale of each output channel."""
     draw = generator.laplace if distribution == "Laplace" else generator.normal
     values = draw(0, 1 / math.sqrt(math.prod(shape[1:])), shape)
     magnitudes = np.abs(values)
@@ -194,7 +194,7 @@ def _weights(
 def _stored(dense: Path, folder: Path) -> list[Stored]:
     paths = {codec: folder / f"{codec}.tflite" for codec in _CODECS}
     reports = {
-        codec: file_pipeline.encode(
+        codec: encode_command.encode(
             dense, path, target="micro", micro_codec=codec, verification_samples=_SAMPLES, seed=0
         )
         for codec, path in paths.items()

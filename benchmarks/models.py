@@ -1,4 +1,4 @@
-"""The models that are measured: untrained, pruned by magnitude, the same weights each time."""
+"""Define the models that are measured: untrained, pruned by magnitude, with the same weights each time."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class ModelRecipe:
     Attributes:
         key: its name on the command line.
         title: its name in the results.
-        pruned: which kernels are pruned, in words.
+        pruned: the kernels that are pruned, in words.
         build: makes the Keras model.
-        is_pruned: says of a prunable kernel whether it is pruned here.
-        normalised: whether batch normalisations get statistics as training gives them; left as Keras makes them, all
-            biases of the file are zero and take no room, as they do in the sizes that others quote.
-        vocabulary: how many tokens there are, where the input is token numbers.
-        keras: imports the generation of Keras that ``build`` gets.
+        is_pruned: tells whether a prunable kernel is pruned here.
+        normalised: whether batch normalisations get statistics as after training. Otherwise all biases of the file are
+            zero and take no bytes, as in the sizes that others quote.
+        vocabulary: number of tokens, if the input is token numbers.
+        keras: imports the generation of Keras for ``build``.
         recurrent: how its recurrent layers are converted.
     """
 
@@ -51,7 +51,7 @@ class ModelRecipe:
     recurrent: Recurrent = "auto"
 
     def make(self, sparsity: float = SPARSITY) -> SourceModel:
-        """The model pruned to ``sparsity``, in memory."""
+        """Return the model pruned to ``sparsity``, in memory."""
         keras = self.keras()
         keras.utils.set_random_seed(_SEED)
         model = self.build(keras)
@@ -62,7 +62,7 @@ class ModelRecipe:
         return source
 
     def samples(self, source: SourceModel, count: int) -> np.ndarray:
-        """``(count, *input shape)`` for the model's one input: standard normal float32, or token numbers."""
+        """Return ``(count, *input shape)`` for the model's one input: standard normal float32, or token numbers."""
         spec = source.inputs()[0]
         generator = np.random.default_rng(_SEED)
         if self.vocabulary is not None:
@@ -73,8 +73,8 @@ class ModelRecipe:
 def _normalise(model: Any, keras: ModuleType, batch: np.ndarray) -> None:
     """Set the means and variances of batch normalisations to those of ``batch``.
 
-    Left at 0 and 1 (or near them), activations shrink from layer to layer until the outputs of a deep untrained model
-    do not depend on its input, and comparing outputs would say nothing.
+    With means of 0 and variances of 1, activations shrink from layer to layer until the outputs of a deep untrained
+    model do not depend on its input, and comparing outputs would mean nothing.
     """
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in layers:
@@ -106,7 +106,7 @@ def _is_pointwise(kernel: Kernel) -> bool:
 
 
 def every(kernel: Kernel) -> bool:
-    """Whatever is prunable is pruned."""
+    """Return True: every prunable kernel is pruned."""
     del kernel
     return True
 

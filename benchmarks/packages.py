@@ -1,7 +1,7 @@
-"""Files out of released packages: each pinned by version and hash, unpacked without running what is in it.
+"""Download released packages, pinned by version and hash, and unpack files without running code from them.
 
-``pip download`` reads the metadata of a source archive by running its ``setup.py``; it does so after the hash was
-checked, in an environment of its own. Wheels and npm archives are only fetched.
+``pip download`` runs the ``setup.py`` of a source archive to read its metadata; here it does so after the hash was
+checked, in an environment of its own. Wheels and npm archives are only downloaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_UNPACKED_BYTES = 500_000_000
 
 
 class PackageError(Exception):
-    """A package could not be had, is another one than was pinned, or must not be unpacked."""
+    """A package cannot be downloaded, is not the pinned one, or must not be unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Package:
     """One archive of a registry.
 
     Attributes:
-        registry: where it lies.
-        name: as the registry has it.
-        version: the one pinned.
+        registry: that has it.
+        name: in the registry.
+        version: the pinned one.
         archive: the name of the file.
         sha256: of the file, in hexadecimal.
-        licence: as the package states it.
-        options: for ``pip download``, where the archive is for another Python than this one.
+        licence: as stated by the package.
+        options: for ``pip download``, if the archive is for another Python.
     """
 
     registry: Literal["PyPI", "npm"]
@@ -53,7 +53,7 @@ class Package:
 
 
 def fetch(package: Package, cache: Path) -> Path:
-    """The package's archive in ``cache``, downloaded unless it lies there.
+    """Return the package's archive in ``cache``, downloading it if it is missing.
 
     Raises:
         PackageError: the registry's client failed, or the file is not the pinned one.
@@ -84,7 +84,7 @@ def check(path: Path, package: Package) -> None:
 
 
 def unpack(archive: Path, members: tuple[str, ...], destination: Path) -> None:
-    """Write the files of ``archive`` (zip, or tar with gzip) that are, or lie beneath, one of ``members``.
+    """Write the files of ``archive`` (zip, or tar with gzip) that are one of ``members`` or in such a folder.
 
     Raises:
         PackageError: a member is missing, its path would leave ``destination``, it is no plain file, or the files are
@@ -119,7 +119,7 @@ def _inside(archive: Path, name: str) -> Path:
 
 
 def _files(archive: Path) -> Iterator[tuple[str, int, IO[bytes] | None]]:
-    """Name, bytes once unpacked, and content of every file; the content is None for links and devices."""
+    """Yield name, unpacked bytes, and content of every file; the content is None for links and devices."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
@@ -140,7 +140,7 @@ def _download(package: Package, folder: Path) -> None:
         pinned = folder / "requirements.txt"
         pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", "utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        command += [*package.options, "-r", pinned.name]  # the folder is where it runs
+        command += [*package.options, "-r", pinned.name]  # npm writes to the current folder
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

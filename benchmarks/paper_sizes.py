@@ -1,4 +1,4 @@
-"""InceptionV3 and MobileNet beside the sizes of Zhu and Gupta 2017, and the memory that exporting InceptionV3 takes.
+"""Compare InceptionV3 and MobileNet with the sizes of Zhu and Gupta 2017, and measure memory of exporting InceptionV3.
 
 python benchmarks/paper_sizes.py [--results FILE]
 """
@@ -28,7 +28,7 @@ _SAMPLES = 4
 _SECONDS_BETWEEN_LOOKS = 0.05
 _MOST_GIGABYTES = 6.0
 
-# Millions of non-zero parameters, as recalled from tables 1 and 2 of the paper.
+# Millions of non-zero parameters, recalled from tables 1 and 2 of the paper.
 _PAPER = {
     "inception-v3": {0.0: 27.1, 0.5: 13.6, 0.75: 6.8, 0.875: 3.3},
     "mobilenet-v1": {0.0: 4.21, 0.5: 2.13, 0.75: 1.09, 0.9: 0.46, 0.95: 0.25},
@@ -48,7 +48,7 @@ with tempfile.TemporaryDirectory() as folder:
 @click.command()
 @results.results_option("architectures")
 def main(path: Path) -> None:
-    """Encode both models at each sparsity, export one, and note the result; fails where memory is above the target."""
+    """Encode both models at each sparsity, export one, and record the result; fail if memory exceeds the target."""
     rows = [_row(key, sparsity) for key in _PAPER for sparsity in _SPARSITIES]
     click.echo("memory of an export of InceptionV3", err=True)
     gigabytes = _export_gigabytes()
@@ -73,14 +73,14 @@ def _row(key: str, sparsity: float) -> tuple[str, ...]:
 
 
 def _nonzeros(source: SourceModel) -> int:
-    """Trainable parameters without the zeros of kernels; of the others, none is taken for a zero."""
+    """Count trainable parameters without the zeros of kernels; zeros of other variables count."""
     variables = source.model.trainable_weights  # type: ignore[attr-defined]
     total = sum(int(np.prod(variable.shape)) for variable in variables)
     return total - sum(kernel.size - int(np.count_nonzero(kernel.read())) for kernel in source.kernels())
 
 
 def _export_gigabytes() -> float:
-    """The peak of the proportional set sizes of an export's processes together."""
+    """Return the peak of the summed proportional set sizes of an export's processes."""
     peak, ended = 0, threading.Event()
     process = subprocess.Popen([sys.executable, "-c", _EXPORT], stderr=subprocess.DEVNULL)
 
@@ -105,7 +105,7 @@ def _export_gigabytes() -> float:
 def _bytes_of(root: psutil.Process) -> int:
     try:
         return sum(int(each.memory_full_info().pss) for each in (root, *root.children(recursive=True)))
-    except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):  # one has just ended
+    except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):  # it has just ended
         return 0
 
 

@@ -1,4 +1,4 @@
-"""What pruning costs on Fashion-MNIST: accuracy after int8, beside tfmot, and time for each training step.
+"""Measure pruning on Fashion-MNIST: accuracy after int8, compared with tfmot, and time of a training step.
 
 python benchmarks/pruning.py [--seeds N] [--epochs N] [--work DIR] [--results FILE]
 """
@@ -31,7 +31,7 @@ from tflite_sparse.pruning import MagnitudePruning, allocation, masks, repeatabl
 from tflite_sparse.pruning.plan import of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources import dataset, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
@@ -61,7 +61,7 @@ _OURS2, _TFMOT = "tf_keras: 87.5 %", "tf_keras: tfmot 87.5 %"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Steps of a training, and of the first and the last mask within it."""
+    """Number of steps of a training, and of the first and the last mask in it."""
 
     steps: int
     begin: int
@@ -69,7 +69,7 @@ class Schedule:
 
     @classmethod
     def over(cls, epochs: int, samples: int) -> Schedule:
-        """Of whole epochs; masks are made at multiples of their frequency, where tfmot makes them too."""
+        """Return a schedule of whole epochs; masks are made at multiples of their frequency, as in tfmot."""
         steps = epochs * repeatable.steps(samples, _BATCH_SIZE)
         begin, end = (round(steps * share / _FREQUENCY) * _FREQUENCY for share in (_PRUNE_FROM, _PRUNE_TO))
         return cls(steps, begin, end)
@@ -80,7 +80,7 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What one training is made of beside its contender; ``folder`` is that of the seed."""
+    """The inputs of one training; ``folder`` is that of the seed."""
 
     seed: int
     schedule: Schedule
@@ -89,12 +89,12 @@ class Job:
 
 
 Prepare = Callable[[Job, Any], tuple[Any, list[Any]]]
-"""Given a fresh model, the model to train and the callbacks to train it with."""
+"""Takes a new model; returns the model to train and the callbacks for it."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to train: ``keras`` imports the generation that the model is of."""
+    """One way to train: ``keras`` imports the generation of the model."""
 
     name: str
     keras: Callable[[], ModuleType]
@@ -102,13 +102,13 @@ class Contender:
 
     @property
     def key(self) -> str:
-        """As a file name."""
+        """Its name as a file name."""
         return "-".join(self.name.replace("%", "percent").replace(":", "").split())
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one training gave; ``sparsity`` by pruned kernel, ``seconds`` of training."""
+    """The results of one training; ``sparsity`` by pruned kernel, ``seconds`` of training."""
 
     float_accuracy: float
     int8_accuracy: float
@@ -132,11 +132,11 @@ class StepTime:
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that keeps models, files and what was measured; a later run of this script goes on from there.",
+    help="Folder that keeps models, files and measurements; a later run resumes from it.",
 )
 @results.results_option("pruning")
 def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
-    """Train, measure, print and note; targets that are missed are told and do not fail the run."""
+    """Train, measure, print and record; missed targets are reported and do not fail the run."""
     data = dataset.load("fashion-mnist")
     with contextlib.ExitStack() as stack:
         root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-")))
@@ -153,7 +153,7 @@ def main(seeds: int, epochs: int, work: Path | None, path: Path) -> None:
 
 
 def _net(keras: ModuleType, seed: int) -> Any:
-    """A CNN of 325,418 parameters, of which conv2, conv3 and dense are pruned; the same initial weights for a seed."""
+    """Build a CNN of 325,418 parameters; conv2, conv3 and dense are pruned; ``seed`` sets the initial weights."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     return keras.Sequential(
@@ -184,7 +184,7 @@ def _ours(**settings: Any) -> Prepare:
 
 
 def _allocated(sparsity: float) -> Prepare:
-    """As ``prune --allocate`` does: scan the trained dense model, spread the same total over the kernels."""
+    """Prepare like ``prune --allocate``: scan the trained dense model, and allocate the same total to the kernels."""
 
     def prepare(job: Job, model: Any) -> tuple[Any, list[Any]]:
         keras = tensorflow_import.keras3()
@@ -192,9 +192,9 @@ def _allocated(sparsity: float) -> Prepare:
         dense.model.load_weights(job.folder / f"{_DENSE}.keras")
         _, _, x, y = sensitivity.held_out(job.data, seed=job.seed)
         assert y is not None
-        training.compile_for(dense, job.data, "sgd")  # the scan asks for its loss
+        training.compile_for(dense, job.data, "sgd")  # the scan needs its loss
         kernels = masks.prunable_while_training(dense.kernels())
-        evaluate = masked_score.evaluator(dense, x, y)
+        evaluate = keras_score.evaluator(dense, x, y)
         scan = sensitivity.scan(dense, kernels, evaluate, allocation.ALLOCATION_SPARSITIES)
         sparsities = allocation.allocate(scan, sparsity).sparsities
         inner = of_settings(job.schedule.settings(sparsity=sparsity))
@@ -243,7 +243,7 @@ _TIMED = (
 
 
 def _result(contender: Contender, job: Job) -> Result:
-    """Train and measure, unless that was done before."""
+    """Train and measure, unless an earlier run did."""
     kept = job.folder / f"{contender.key}.json"
     if kept.exists():
         return Result(**json.loads(kept.read_text("utf-8")))
@@ -286,7 +286,7 @@ def _batches(job: Job) -> Any:
 
 
 def _measure(source: KerasSource, job: Job, key: str, seconds: float) -> Result:
-    """Accuracies over the test images; the int8 one is that of the sparse file, whose weights are checked."""
+    """Return accuracies over the test images; the int8 one is that of the sparse file, whose weights are checked."""
     dense, sparse = job.folder / f"{key}-dense.tflite", job.folder / f"{key}-sparse.tflite"
     x, y = job.data.x_test, job.data.y_test
     assert y is not None
@@ -306,7 +306,7 @@ def _measure(source: KerasSource, job: Job, key: str, seconds: float) -> Result:
 
 
 class _Trainer:
-    """A training that goes on for a block of steps whenever it is asked to; a step is that of ``fit``."""
+    """A training that runs a block of steps for each call; a step is that of ``fit``."""
 
     def __init__(self, contender: Contender, job: Job) -> None:
         keras = contender.keras()
@@ -331,14 +331,14 @@ class _Trainer:
 
 
 def _step_times(data: Dataset, folder: Path) -> dict[str, StepTime]:
-    """Of all ways to train, by turns of a few steps, so that what the machine does else hits them alike."""
+    """Time all ways to train in turns of a few steps, so that other work on the machine affects them alike."""
     kept = folder / "step-times.json"
     if kept.exists():
         return {name: StepTime(**values) for name, values in json.loads(kept.read_text("utf-8")).items()}
     steps = (1 + _TIMED_ROUNDS) * _FREQUENCY
     job = Job(0, Schedule(2 * steps, 0, steps), data, folder)  # the rate is still high at the last mask
     trainers = [_Trainer(contender, job) for contender in _TIMED]
-    rounds = np.array([_round(trainers) for _ in range(1 + _TIMED_ROUNDS)])[1:]  # the first holds the tracing
+    rounds = np.array([_round(trainers) for _ in range(1 + _TIMED_ROUNDS)])[1:]  # the first includes tracing
     times = {}
     for place, contender in enumerate(_TIMED):
         plain = next(i for i, each in enumerate(_TIMED) if each.keras is contender.keras and each.prepare is _plain)
@@ -349,7 +349,7 @@ def _step_times(data: Dataset, folder: Path) -> dict[str, StepTime]:
 
 
 def _round(trainers: Sequence[_Trainer]) -> list[float]:
-    """Seconds that each takes for as many steps as there are between two masks, so that one mask is made in each."""
+    """Return the seconds of each for the steps between two masks, so that each makes one mask."""
     seconds = [0.0] * len(trainers)
     for number in range(_FREQUENCY // _TURN):
         places = range(len(trainers))
@@ -383,12 +383,12 @@ def _verdicts(found: Mapping[str, Sequence[Result]], times: Mapping[str, StepTim
 
 
 def _accuracies(each: Sequence[Result]) -> list[float]:
-    """After int8, in percent, by seed."""
+    """Return accuracies after int8, in percent, by seed."""
     return [100 * result.int8_accuracy for result in each]
 
 
 def _gains(each: Sequence[Result], other: Sequence[Result]) -> list[float]:
-    """Points that ``each`` is better than ``other``, by seed."""
+    """Return by how many points ``each`` is better than ``other``, by seed."""
     return [a - b for a, b in zip(_accuracies(each), _accuracies(other), strict=True)]
 
 
@@ -397,7 +397,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _spread(values: Sequence[float]) -> float:
-    """The standard deviation of a sample; 0 of a single value."""
+    """Return the standard deviation of a sample; 0 for a single value."""
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 

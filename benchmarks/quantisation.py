@@ -1,4 +1,4 @@
-"""What int8 costs a model that normalises raw measurements itself, and what each way out brings back.
+"""Measure the cost of int8 for a model that normalises raw measurements itself, and the gain of each remedy.
 
 python benchmarks/quantisation.py [--seeds N] [--results FILE]
 
@@ -47,7 +47,7 @@ _RECIPE = 'version = 1\n[[rule]]\ntypes = ["Normalization"]\nprecision = "float3
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a file is made; ``recipe`` in TOML."""
+    """A way to make a file; ``recipe`` in TOML."""
 
     words: str
     activations: str = "int8"
@@ -70,7 +70,7 @@ _WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one way gave, by seed: accuracy of the sparse file, and bytes of both."""
+    """The results of one way, by seed: accuracy of the sparse file, and bytes of both."""
 
     accuracies: list[float] = field(default_factory=list)
     dense_bytes: list[int] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Trained:
 
 
 @click.command()
-@click.option("--seeds", default=5, show_default=True, help="Of split, weights at the start and order.")
+@click.option("--seeds", default=5, show_default=True, help="Seeds of split, initial weights and order.")
 @results.results_option("quantisation")
 def main(seeds: int, path: Path) -> None:
     """Train, quantise in every way, and write the tables."""
@@ -103,7 +103,7 @@ def main(seeds: int, path: Path) -> None:
 
 
 def _train(name: str, seed: int) -> Trained:
-    """Half of the samples train a model whose first layer is adapted to them, and whose ``second`` is pruned."""
+    """Train on half of the samples a model whose first layer is adapted to them, and prune ``second``."""
     keras = tensorflow_import.keras3()
     data = _DATA[name]()
     x = data.data.astype(np.float32)

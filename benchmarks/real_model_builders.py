@@ -1,8 +1,8 @@
-"""Architectures of models that packages ship as weights only, rebuilt after the packages' own code.
+"""Rebuild the architectures of models that packages ship as weights only, after the packages' own code.
 
-Each function takes nothing and returns a Keras 2 model (the files are of Keras 2) with the layers of the weights file
-in its order. Numbers of characters come in as int32: as float32, which is how the packages have it, quantisation to
-int8 would round the numbers themselves.
+Each function returns a Keras 2 model (the files are of Keras 2) with the layers of the weights file in its order.
+Character numbers are int32 inputs: as float32, which the packages use, quantisation to int8 would round the numbers
+themselves.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tflite_sparse.sources import tensorflow_import
 
 
 def textgenrnn() -> Any:
-    """textgenrnn 2.0.0: two LSTM over 40 characters, averaged with weights that attention computes.
+    """Build textgenrnn 2.0.0: two LSTM over 40 characters, averaged with weights that attention computes.
 
-    Its attention is a class of its own; the same is written here with layers that Keras has.
+    Its attention is a class of its own; here it is written with layers of Keras.
     """
     keras = tensorflow_import.keras2()
     layers = keras.layers
@@ -31,7 +31,7 @@ def textgenrnn() -> Any:
 
 
 def reactionrnn() -> Any:
-    """reactionrnn 0.1: a GRU of Keras 2.0 (hard sigmoid, one bias) over 140 characters.
+    """Build reactionrnn 0.1: a GRU of Keras 2.0 (hard sigmoid, one bias) over 140 characters.
 
     The last division, of each output by their sum, is left out: it changes no ranking.
     """
@@ -44,7 +44,7 @@ def reactionrnn() -> Any:
 
 
 def deepcut() -> Any:
-    """deepcut 0.7: twelve Conv1D of growing windows over 21 characters, and their types as a second input."""
+    """Build deepcut 0.7: twelve Conv1D of growing windows over 21 characters, and their types as a second input."""
     keras = tensorflow_import.keras2()
     layers = keras.layers
     characters = keras.Input((21,), dtype="int32", name="characters")

@@ -1,8 +1,7 @@
-"""Inputs for the models of ``real_models.py``: real ones where a package brings some, else random ones of their range.
+"""Make inputs for the models of ``real_models.py``: real ones if a package has some, else random ones of their range.
 
-Each function takes the folder that the model's packages were unpacked in and returns ``x``, float32 or, where samples
-are numbers of characters, int32; or such arrays by name of the input. There are no labels: what is measured is
-agreement with the dense float32 model.
+Each function takes the folder of the model's unpacked packages and returns ``x``, float32 or, for character numbers,
+int32; or such arrays by input name. There are no labels: the measurement is agreement with the dense float32 model.
 """
 
 from __future__ import annotations

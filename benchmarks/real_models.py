@@ -1,8 +1,8 @@
-"""Trained models out of released packages through the program, as a user has them: ``docs/real-models.md``.
+"""Export trained models from released packages with the program, as a user would: ``docs/real-models.md``.
 
 python benchmarks/real_models.py [--models fer,deepcut] [--cache DIR] [--results FILE]
 
-No code of the packages is imported or run by this script; see ``packages.py`` for what the registries' clients do.
+This script imports and runs no code of the packages; ``packages.py`` describes what the registries' clients do.
 """
 
 from __future__ import annotations
@@ -150,15 +150,15 @@ class RealModel:
 
     Attributes:
         key: its name in the table and for ``--models``.
-        kind: what it is made of.
-        package: what ships it.
+        kind: its main layers, in words.
+        package: that ships it.
         path: its file or folder in the archive.
-        form: whole (the program reads it as it is), weights only, or of TensorFlow.js.
+        form: whole (the program reads it directly), weights only, or of TensorFlow.js.
         samples: its inputs.
-        beside: members of archives that form or inputs need besides.
+        beside: further members of archives that form or inputs need.
         builder: for weights only, the function of ``real_model_builders`` that makes the architecture.
-        calibration_samples: fewer than usual where a sample is large.
-        failures: why a task fails that does, and the cure, by task.
+        calibration_samples: fewer than usual if a sample is large.
+        failures: by task that fails, the cause and the cure.
     """
 
     key: str
@@ -298,14 +298,14 @@ MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one run of the program ended.
+    """The outcome of one run of the program.
 
     Attributes:
         code: its exit code.
-        message: its words, where the code is not 0.
-        report: where it made one.
-        classes: how many different classes the dense float32 model chooses on the samples, if it chooses one.
-        seconds: what it took.
+        message: its message if the code is not 0.
+        report: None if it made none.
+        classes: number of different classes that the dense float32 model chooses on the samples, if it chooses one.
+        seconds: wall time.
     """
 
     task: Task
@@ -325,7 +325,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the file was made, exact and no larger: what accuracy it has is told beside."""
+        """Whether the file was made, exact and no larger; accuracy is reported separately."""
         if self.report is None:
             return False
         return self.bit_exact and all(failure.startswith("accuracy:") for failure in self.report["gates"]["failures"])
@@ -333,7 +333,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of one model; ``keras`` is the version that wrote it, ``weights`` counts those of rank 2 and more."""
+    """The outcomes for one model; ``keras`` is its version, ``weights`` the number of weights of rank 2 or more."""
 
     model: RealModel
     keras: str
@@ -344,15 +344,15 @@ class Tried:
 
     @property
     def unexplained(self) -> list[Outcome]:
-        """Runs that failed without a word on it in the list above."""
+        """Runs that failed without an entry in ``failures``."""
         return [each for each in self.outcomes if not each.passed and each.task not in self.model.failures]
 
 
 def try_model(model: RealModel, cache: Path, tasks: Sequence[Task] = _TASKS) -> Tried:
-    """Bring the model from its package and export it, once for each task, in processes of their own.
+    """Unpack the model from its package and export it once for each task, in child processes.
 
     Raises:
-        PackageError: a package cannot be had.
+        PackageError: a package cannot be downloaded.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
@@ -368,7 +368,7 @@ def try_model(model: RealModel, cache: Path, tasks: Sequence[Task] = _TASKS) -> 
 
 
 def _arguments(model: RealModel, folder: Path) -> list[str]:
-    """What tells the program the model: its path, or one that is made here first."""
+    """Return the arguments that name the model: its path, or that of a file made here first."""
     if model.form == "whole":
         return [str(folder / model.path)]
     if model.form == "weights" and _takes_builder():
@@ -431,7 +431,7 @@ def _run(task: Task, arguments: Sequence[str], model: RealModel, folder: Path) -
 
 
 def _classes(report: Mapping[str, Any], folder: Path) -> int | None:
-    """Agreement says little where a model answers all samples alike, so that the answers are counted."""
+    """Count different answers: agreement means little if a model answers all samples alike."""
     if report["accuracy"] is None or not report["accuracy"]["metric"].startswith("top1"):
         return None
     samples = np.load(folder / "data.npz", allow_pickle=False)["x"]
@@ -439,7 +439,7 @@ def _classes(report: Mapping[str, Any], folder: Path) -> int | None:
 
 
 def section(tried: Sequence[Tried], command: str) -> str:
-    """The part of the document that this script writes."""
+    """Return the part of the document that this script writes."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     headings = (
         "model", "from", "written by Keras", "made of", "weights", "dense float32", "sparse float32", "dense int8",
@@ -510,7 +510,7 @@ def _agreement(outcome: Outcome) -> str:
 
 
 def _failures(tried: Tried) -> list[str]:
-    """One line for each way in which the model failed, the tasks that share it together."""
+    """Return a line for each way in which the model failed, with all tasks that share it."""
     tasks: dict[tuple[str, str], list[str]] = {}
     for each in tried.outcomes:
         if not each.passed:
@@ -522,7 +522,7 @@ def _failures(tried: Tried) -> list[str]:
 
 
 @click.command(help=__doc__)
-@click.option("--models", default=",".join(model.key for model in MODELS), help="Which ones, by name.")
+@click.option("--models", default=",".join(model.key for model in MODELS), help="Names of models.")
 @click.option("--cache", type=click.Path(path_type=Path), default=CACHE, help="Folder for the packages.")
 @click.option("--results", "document", type=click.Path(path_type=Path), default=RESULTS, help="Markdown file.")
 def main(models: str, cache: Path, document: Path) -> None:

@@ -1,4 +1,4 @@
-"""The measurements as a table on the terminal, as a section of a Markdown file, and against the targets."""
+"""Present measurements as a table on the terminal, as a section of a Markdown file, and against the targets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def results_option(page: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much was measured."""
+    """The extent of the measurements."""
 
     rounds: int
     processes: int
@@ -48,7 +48,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One target: what was asked for, what came out, and whether that is good enough."""
+    """One target: what is required, the result, and whether it passes."""
 
     target: str
     result: str
@@ -60,7 +60,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """All that one model gave; ``remarks`` are sentences on what could not be measured."""
+    """The results of one model; ``remarks`` are sentences on what could not be measured."""
 
     recipe: ModelRecipe
     effort: Effort
@@ -95,7 +95,7 @@ _ROWS: tuple[tuple[str, Callable[[Measured], str]], ...] = (
 
 
 def as_rich(result: ModelResult) -> rich.table.Table:
-    """The table for the terminal."""
+    """Return the table for the terminal."""
     headings, rows = _cells(result)
     table = rich.table.Table(title=result.heading, title_justify="left")
     for position, heading in enumerate(headings):
@@ -106,7 +106,7 @@ def as_rich(result: ModelResult) -> rich.table.Table:
 
 
 def verdicts(result: ModelResult) -> list[Verdict]:
-    """The targets that speak of this model."""
+    """Return the verdicts on the targets of this model."""
     ours, name = result.of(OURS), result.recipe.key
     found = []
     if name == "mobilenet":
@@ -132,7 +132,7 @@ def verdicts(result: ModelResult) -> list[Verdict]:
 
 
 def exactness_in_words(result: ModelResult) -> str:
-    """Whether our file computes what dense int8 does."""
+    """Describe whether our file computes the same as dense int8."""
     found = result.exactness
     if found.differences:
         return f"{OURS} is NOT exact: " + "; ".join(found.differences)
@@ -146,19 +146,19 @@ def exactness_in_words(result: ModelResult) -> str:
 
 
 def write(result: ModelResult, path: Path) -> None:
-    """Put the section of this model into the Markdown file at ``path``, in place of an earlier one if there is."""
+    """Write the section of this model into the Markdown file at ``path``, replacing an earlier one."""
     write_section(path, result.heading, _section(result))
 
 
 def write_section(path: Path, heading: str, section: str) -> None:
-    """Put ``section`` under ``## heading`` into the Markdown file at ``path``; there need not be a file yet."""
+    """Write ``section`` under ``## heading`` into the Markdown file at ``path``, which need not exist."""
     before = path.read_text("utf-8") if path.exists() else "# Benchmark results\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_with_section(before, heading, section), "utf-8")
 
 
 def _with_section(document: str, heading: str, section: str) -> str:
-    """``document`` with the part under ``## heading`` replaced by ``section``, or with it added at the end."""
+    """Return ``document`` with the part under ``## heading`` replaced by ``section``, or with it added at the end."""
     parts = re.split(r"(?m)^(?=## )", document)
     kept = [section if part.splitlines()[:1] == [f"## {heading}"] else part for part in parts]
     if section not in kept:
@@ -192,12 +192,12 @@ def _circumstances(result: ModelResult) -> str:
 
 
 def versions(packages: Sequence[str]) -> str:
-    """Name and version of each package, in words."""
+    """Return name and version of each package as text."""
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
 
 
 def machine() -> str:
-    """Cores and processor, in words."""
+    """Return cores and processor as text."""
     info = Path("/proc/cpuinfo")
     text = info.read_text("utf-8") if info.exists() else ""
     found = re.search(r"(?m)^model name\s*:\s*(.+)$", text)

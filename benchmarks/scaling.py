@@ -1,10 +1,10 @@
-"""How much faster two Ray workers are than one, on this machine: a sweep on a local cluster of each size.
+"""Compare two Ray workers with one on this machine: a sweep on a local cluster of each size.
 
 python benchmarks/scaling.py [--epochs N] [--results FILE]
 
-Each machine of the cluster is bound to a core of its own, or else a lone one would take two: TensorFlow keeps more than
-one core busy although its operators have one thread (1.4 in the training of an LSTM). The cores must be idle otherwise:
-the script notes the load that it found.
+Each machine of the cluster is bound to a core of its own. Otherwise a single one would use two: TensorFlow uses more
+than one core although its operators have one thread (1.4 in the training of an LSTM). The cores must otherwise be idle:
+the script records the load before it starts.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def main(epochs: int, path: Path) -> None:
 
 
 def _seconds(cores: Sequence[int], epochs: int) -> float:
-    """On machines of these cores; the first is this process's too, whose children the points of a lone machine are."""
+    """Time a cluster with a machine on each core. This process and its children run on the first core."""
     sizes = {"num_cpus": 1, "object_store_memory": _OBJECT_STORE_BYTES}
     head, *others = cores
     os.sched_setaffinity(0, {head})
     cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **sizes})
     try:
         for core in others:
-            os.sched_setaffinity(0, {core})  # what is started next inherits it
+            os.sched_setaffinity(0, {core})  # inherited by processes started next
             cluster.add_node(**sizes)
             os.sched_setaffinity(0, {head})
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-") as folder:

@@ -1,4 +1,4 @@
-"""Dense float32, dense int8, TensorFlow's sparse int8 and ours, side by side: bytes, memory and time.
+"""Compare dense float32, dense int8, TensorFlow's sparse int8 and ours: bytes, memory and time.
 
 python benchmarks/size_and_speed.py [--models KEY,...] [--results FILE] [--rounds N]
 """
@@ -41,11 +41,11 @@ class _Recipes(click.ParamType[tuple[ModelRecipe, ...]]):
 @click.command()
 @click.option("--models", "recipes", type=_Recipes(), default=",".join(RECIPES), show_default=True)
 @results.results_option("size-and-speed")
-@click.option("--rounds", type=click.IntRange(1), default=50, show_default=True, help="Of the latency measurement.")
-@click.option("--processes", type=click.IntRange(1), default=5, show_default=True, help="That load each file.")
+@click.option("--rounds", type=click.IntRange(1), default=50, show_default=True, help="Rounds of measuring latency.")
+@click.option("--processes", type=click.IntRange(1), default=5, show_default=True, help="Loads of each file.")
 @click.option("--calibration-samples", type=click.IntRange(1), default=10, show_default=True)
 def main(recipes: tuple[ModelRecipe, ...], path: Path, rounds: int, processes: int, calibration_samples: int) -> None:
-    """Compare four files of each model and note the result; fails only if ours is not bit-exact."""
+    """Compare four files of each model and record the result; fail only if ours is not bit-exact."""
     effort = Effort(rounds, processes, calibration_samples)
     console = Console(width=None if sys.stdout.isatty() else 160)
     found = []
@@ -79,7 +79,7 @@ def _measure(recipe: ModelRecipe, effort: Effort) -> ModelResult:
 def _make_files(
     recipe: ModelRecipe, effort: Effort, folder: Path
 ) -> tuple[list[contenders.Contender], tuple[str, ...]]:
-    """The files that could be made, ours last, and remarks on what could not."""
+    """Return the files that could be made, ours last, and remarks on the others."""
     _say(recipe, "build and prune")
     source = recipe.make()
     samples = recipe.samples(source, effort.calibration_samples)

@@ -1,4 +1,4 @@
-"""Large sparse against small dense at equal size: Fashion-MNIST, and LSTMs on its rows, speech and text.
+"""Compare large sparse with small dense models at equal size: Fashion-MNIST, and LSTMs on its rows, speech and text.
 
 python benchmarks/sweep.py [--only fashion|rows|vowels|words] [--seeds N] [--epochs N] [--work DIR] [--results FILE]
 """
@@ -38,15 +38,15 @@ _LEAST_LEAD = 1.0  # points, at the size of the smallest dense model
 
 @dataclass(frozen=True)
 class Study:
-    """One sweep, and what is to be said of its model, data and training.
+    """One sweep, with descriptions of its model, data and training.
 
     Attributes:
         key: for ``--only``.
         heading: of its section.
         sources: given a folder, the builder (None: the built-in one) and the data.
         settings: of the sweep.
-        words: what was trained.
-        range_bytes: the sizes that the target speaks of.
+        words: describe the training.
+        range_bytes: the sizes that the target applies to.
     """
 
     key: str
@@ -148,16 +148,16 @@ _STUDIES = (
 @click.command()
 @click.option("--only", type=click.Choice([study.key for study in _STUDIES]), help="One of them.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Of every point, instead of what each study has.")
-@click.option("--jobs", type=click.IntRange(1), help="Points at once.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs of every point, instead of the study's.")
+@click.option("--jobs", type=click.IntRange(1), help="Number of points at a time.")
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that keeps the points; a later run of this script goes on from there.",
+    help="Folder that keeps the points; a later run resumes from it.",
 )
 @results.results_option("sweeps")
 def main(only: str | None, seeds: int, epochs: int | None, jobs: int | None, work: Path | None, path: Path) -> None:
-    """Sweep, print and note; targets that are missed are told and do not fail the run."""
+    """Sweep, print and record; missed targets are reported and do not fail the run."""
     with contextlib.ExitStack() as stack:
         root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-")))
         for study in _STUDIES:
@@ -187,7 +187,7 @@ def _run(study: Study, root: Path, seeds: int, epochs: int | None, jobs: int | N
 
 
 def _verdicts(study: Study, report: SweepReport) -> list[Verdict]:
-    """Over the sizes that both families reach, and at the size of the smallest dense model."""
+    """Return verdicts over the sizes that both families reach, and at the size of the smallest dense model."""
     sparse, dense = (sweep_comparison.curve(each, "file_bytes") for each in sweep_comparison.families(report.measured))
     common = frontier.common_range(sparse, dense)
     if common is None:

@@ -167,7 +167,7 @@ def test_tfjs_scripts_are_read_without_running_them(small, tmp_path):
 
 def test_tfjs_with_bytes_left_over_is_refused(small):
     manifest, content = manifest_of(small, quantised=False)
-    with pytest.raises(ValueError, match="the manifest speaks of"):
+    with pytest.raises(ValueError, match="the manifest needs"):
         tfjs_layers.build(manifest, content + b"more", Path("model.json"))
 
 

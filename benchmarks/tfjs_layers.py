@@ -1,4 +1,4 @@
-"""A TensorFlow.js layers model as a Keras 2 model: the topology is Keras's own, the weights are plain arrays."""
+"""Load a TensorFlow.js layers model as a Keras 2 model: the topology is Keras's own, the weights are plain arrays."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _EXPORTED = re.compile(r"\.exports=")
 
 
 def from_json(path: Path) -> Any:
-    """The model of a ``model.json``; the shards lie beside it."""
+    """Load the model of a ``model.json`` with its shards beside it."""
     manifest = json.loads(path.read_text("utf-8"))
     shards = [path.parent / name for group in manifest["weightsManifest"] for name in group["paths"]]
     return build(manifest, b"".join(shard.read_bytes() for shard in shards), path)
 
 
 def from_scripts(path: Path) -> Any:
-    """The model of a ``model.min.js`` that holds the manifest as an object, with its shards as scripts in base64."""
+    """Load the model of a ``model.min.js`` with the manifest as an object and its shards as base64 scripts."""
     manifest = json.loads(_as_json(_exported(path)))
     total = len(manifest["weightsManifest"][0]["paths"])
     names = [f"group1-shard{number}of{total}.min.js" for number in range(1, total + 1)]
@@ -41,7 +41,7 @@ def from_scripts(path: Path) -> Any:
 
 
 def build(manifest: Mapping[str, Any], content: bytes, path: Path) -> Any:
-    """The model with the weights of ``content``, in the order of the manifest.
+    """Build the model with the weights of ``content``, in the order of the manifest.
 
     The weights of a group may be quantised to uint8 or uint16: ``value * scale + min`` (TensorFlow.js, io/types.ts).
     """
@@ -61,7 +61,7 @@ def build(manifest: Mapping[str, Any], content: bytes, path: Path) -> Any:
             values = stored * quantised["scale"] + quantised["min"] if quantised else stored
             arrays[entry["name"]] = values.astype(np.float32)
     if offset != len(content):
-        raise ValueError(f"{path.name}: the shards hold {len(content):,} bytes, the manifest speaks of {offset:,}")
+        raise ValueError(f"{path.name}: the shards hold {len(content):,} bytes, the manifest needs {offset:,}")
     model.set_weights([arrays[_bare(weight.name)] for weight in model.weights])
     return model
 
@@ -71,7 +71,7 @@ def _bare(name: str) -> str:
 
 
 def _exported(path: Path) -> str:
-    """The value that a bundled script exports, as it is written there, without running it."""
+    """Return the source text of the value that a bundled script exports, without running it."""
     text = path.read_text("utf-8")
     found = _EXPORTED.search(text, text.index("{1:["))
     if found is None:
@@ -86,7 +86,7 @@ def _exported(path: Path) -> str:
 
 
 def _as_json(literal: str) -> str:
-    """A JavaScript object of plain values as JSON: names quoted, ``!0`` and ``!1`` spelled out, ``.5`` as ``0.5``."""
+    """Return a JavaScript object of plain values as JSON: quote names, replace ``!0``, ``!1`` and ``.5``."""
 
     def spelled(match: re.Match[str]) -> str:
         if match["key"]:

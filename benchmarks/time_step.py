@@ -1,7 +1,7 @@
-"""A long sequence in int8: a GRU that finds a digit among 560 rows of pixels, exported as one time step.
+"""Export a long sequence model in int8: a GRU that finds a digit among 560 rows of pixels, as one time step.
 
-Each sequence holds the 28 rows of one image of mnist-5k somewhere, and rows of zeros elsewhere; which digit it was is
-asked after the last row. The network is trained and pruned on shorter sequences.
+Each sequence holds the 28 rows of one image of mnist-5k somewhere, and rows of zeros elsewhere. The output after the
+last row is the digit. The network is trained and pruned on shorter sequences.
 
     python benchmarks/time_step.py OUT
 """
@@ -24,7 +24,7 @@ _TRAIN, _CALIBRATE, _TEST = 5000, 200, 400
 
 
 def hidden_digits(x: Any, y: Any, count: int, steps: int, generator: np.random.Generator) -> tuple[Any, Any]:
-    """``(count, steps, 28)`` and the digits that are hidden in them."""
+    """Return ``(count, steps, 28)`` and the digits that are hidden in them."""
     chosen = generator.integers(0, len(x), count)
     found = np.zeros((count, steps, 28), np.float32)
     for sequence, digit in zip(found, chosen, strict=True):
@@ -34,7 +34,7 @@ def hidden_digits(x: Any, y: Any, count: int, steps: int, generator: np.random.G
 
 
 def main(out: Path) -> None:
-    """Train, export, and print what the report says."""
+    """Train, export, and print the sentences of the report."""
     keras, generator = tensorflow_import.keras3(), np.random.default_rng(0)
     keras.utils.set_random_seed(0)
     data, layers = dataset.load("mnist-5k"), keras.layers

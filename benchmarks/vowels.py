@@ -1,6 +1,6 @@
-"""The Japanese Vowels data (Kudo et al. 1999, UCI): twelve cepstrum coefficients over 7 to 29 steps, nine speakers.
+"""Provide the Japanese Vowels data (Kudo et al. 1999, UCI): 12 cepstrum coefficients over 7 to 29 steps, 9 speakers.
 
-They come in the package aeon, which is not run; and the recurrent network that `sweep.py` trains on them.
+They come from the package aeon, which is not run. `sweep.py` trains the recurrent network on them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _AEON = Package(
 
 
 def write(path: Path, cache: Path) -> None:
-    """The data as an ``.npz`` with ``x_train`` (270, 29, 12), ``x_test`` (370, 29, 12) and speakers from 0.
+    """Write an ``.npz`` with ``x_train`` (270, 29, 12), ``x_test`` (370, 29, 12) and speakers from 0.
 
-    Shorter utterances are filled with zeros at the beginning, so that what is said ends with the last step.
+    Shorter utterances are padded with zeros at the beginning, so that speech ends with the last step.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -45,12 +45,12 @@ def write(path: Path, cache: Path) -> None:
 
 
 def network(width: float) -> Any:
-    """The LSTM of a width, for the speakers."""
+    """Build the LSTM of a width, for the speakers."""
     return lstm.build(width, STEPS, CHANNELS, CLASSES)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A file in the .ts format: a line for each utterance, its channels and then its class with colons between them."""
+    """Read a file in the .ts format: a line for each utterance, channels and class separated by colons."""
     lines = path.read_text("utf-8").partition("@data")[2].split()
     x, y = np.zeros((len(lines), STEPS, CHANNELS), np.float32), np.zeros(len(lines), np.int64)
     for row, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""``python whole_model.py FORM SOURCE DESTINATION [BUILDER]``: save a model whole, in a process of its own.
+"""``python whole_model.py FORM SOURCE DESTINATION [BUILDER]``: save a model whole, in a child process.
 
 FORM is ``weights`` (SOURCE is the file, BUILDER a function of ``real_model_builders``), ``tfjs json`` or
 ``tfjs scripts`` (SOURCE is the folder).

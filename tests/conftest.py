@@ -14,8 +14,7 @@ from helpers import tiny_models
 from tflite_sparse.base import child
 from tflite_sparse.errors import TfliteSparseError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.planning import fastest as tuning
-from tflite_sparse.planning import planner
+from tflite_sparse.planning import fastest, planner
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import tensorflow_import
@@ -126,4 +125,4 @@ def native_is_fastest(monkeypatch):
 
         return answer if optimize == "latency" else litert_target.answer
 
-    monkeypatch.setattr(tuning, "target_for", target_for)
+    monkeypatch.setattr(fastest, "target_for", target_for)

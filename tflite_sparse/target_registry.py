@@ -6,9 +6,9 @@ its backend (:mod:`tflite_sparse.backends.protocol`), which is loaded when it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ExtraFile:
         """Its name, given the stem of the ``.tflite`` file."""
         return self.ending if self.is_whole else stem + self.ending
 
-    def is_asked_for(self, settings: Mapping[str, Any]) -> bool:
+    def is_asked_for(self, settings: Mapping[str, object]) -> bool:
         """Whether settings, by their names, ask for it."""
         if self.option is None:
             return True
@@ -46,6 +46,7 @@ class Traits:
     Attributes:
         module: the module whose ``BACKEND`` is the target's backend.
         runtime: the runtime's name, for reports.
+        help: what a file for it is, for help texts. Empty: its name says it.
         options: the settings that apply to this target and to no other one that does not list them.
         activations: the types of activations that its int8 files may have.
         extra_files: the files that it writes beside the ``.tflite`` file.
@@ -65,6 +66,7 @@ class Traits:
 
     module: str
     runtime: str
+    help: str = ""
     options: frozenset[str] = frozenset()
     activations: tuple[str, ...] = ("int8",)
     extra_files: tuple[ExtraFile, ...] = ()
@@ -106,6 +108,7 @@ TARGETS: dict[str, Traits] = {
     "micro": Traits(
         module="tflite_sparse.backends.micro",
         runtime="TensorFlow Lite Micro",
+        help="TensorFlow Lite Micro",
         options=frozenset({"optimize", "micro_kernels", "micro_cpu", "micro_codec", "micro_min_saving", "c_array"}),
         extra_files=(
             ExtraFile(".h", "c_array"),
@@ -124,6 +127,7 @@ TARGETS: dict[str, Traits] = {
     "ethos-u": Traits(
         module="tflite_sparse.backends.ethos_u",
         runtime="Arm Ethos-U",
+        help="the dense file, and OUT_vela.tflite beside it, compiled by Vela",
         options=frozenset({"accelerator_config"}),
         extra_files=(ExtraFile("_vela.tflite"),),
         needs_int8=True,
@@ -163,7 +167,12 @@ def listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def extra_files(target: str, stem: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def help_of(names: Iterable[str]) -> str:
+    """What help texts say of targets, one sentence each."""
+    return " ".join(f"{name}: {TARGETS[name].help}." for name in names if TARGETS[name].help)
+
+
+def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple[str, ...]:
     """The names of the files that a target writes beside its ``.tflite`` file; none for a target that is not known.
 
     Args:

@@ -29,7 +29,7 @@ android {
     }
 
     androidResources {
-        // Stored, an asset can be mapped: the file's size on disk is what loading it touches. README: store or compress.
+        // A stored asset can be mapped: loading then touches only its size on disk. README: store or compress.
         noCompress += "tflite"
     }
 }

@@ -1,7 +1,7 @@
 """Run every check of the Android demo that needs no Android SDK: ``python -m checks`` in ``android_demo``.
 
-It needs a Python with this repository's package and its extra ``demo``, a network for what is not in the cache yet
-(:mod:`checks.downloads`), and some packages of Debian 12; a check that misses one fails and says which.
+It needs a Python with this repository's package and its extra ``demo``, a network for downloads that are not in the
+cache (:mod:`checks.downloads`), and some Debian 12 packages. A check that misses one fails and names it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Run all of them in order; the exit code is 1 at the first that fails."""
+    """Run all checks in order; return 1 at the first that fails, else 0."""
     try:
         _step("fetch what is pinned", lambda: f"{len([downloads.fetch(each) for each in downloads.ALL])} packages")
         _step("assets: tflite-sparse export --int8 --android-assets", assets.make)

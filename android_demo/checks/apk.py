@@ -1,7 +1,7 @@
-"""Check 4: resources link against API 36; the app becomes a dexed, aligned, signed APK with its models stored in it.
+"""Check 4: link resources against API 36 and make a dexed, aligned, signed APK with the models stored in it.
 
-Neither PyPI nor Debian has LiteRT for Android, so there is no runtime inside: the APK shows that the
-build goes through, cannot classify anything, and is named accordingly.
+Neither PyPI nor Debian has LiteRT for Android, so the APK has no runtime. It shows that the build works, cannot
+classify anything, and is named accordingly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = ("-keystore", "key.p12", "-storepass", "checks", "-alias", "checks")
 
 
 def tools() -> Path:
-    """The folder of apktool, bundletool and apksigner."""
+    """Return the folder of apktool, bundletool and apksigner."""
     return downloads.fetch(downloads.ANDROID_TOOLS) / "mobsf" / "StaticAnalyzer" / "tools"
 
 
@@ -30,7 +30,7 @@ def link_resources(build: AndroidBuild) -> tuple[Path, Path]:
     """Compile and link manifest, resources and assets.
 
     Args:
-        build: what the Gradle files say.
+        build: the values of the Gradle files.
 
     Returns:
         The APK without code, and the folder of ``R.java``.
@@ -41,14 +41,14 @@ def link_resources(build: AndroidBuild) -> tuple[Path, Path]:
     folder = places.BUILD / "apk"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    # apktool carries aapt2 and the resources of the newest Android that it knows.
+    # apktool contains aapt2 and the resources of the newest Android that it knows.
     downloads.unzip(
         downloads.one(tools(), "apktool_*.jar"), folder, ("prebuilt/linux/aapt2", "prebuilt/android-framework.jar")
     )
     aapt2, framework = folder / "prebuilt/linux/aapt2", folder / "prebuilt/android-framework.jar"
     run("aapt2-compile", [aapt2, "compile", "--dir", places.APP / "res", "-o", folder / "resources.zip"])
     manifest = folder / "AndroidManifest.xml"
-    # Gradle's plugin puts the namespace there.
+    # Gradle's plugin adds the namespace here.
     text = (places.APP / "AndroidManifest.xml").read_text(encoding="utf-8")
     manifest.write_text(text.replace("<manifest ", f'<manifest package="{build.namespace}" ', 1), encoding="utf-8")
     unaligned, sources = folder / "linked.apk", folder / "java"
@@ -62,10 +62,10 @@ def link_resources(build: AndroidBuild) -> tuple[Path, Path]:
 
 
 def package(linked: Path, classes: Classes, build: AndroidBuild) -> str:
-    """Add the code to an APK, align and sign it, and look at the result.
+    """Add the code to an APK, align and sign it, and check the result.
 
     Raises:
-        CheckError: a tool refuses something, or the APK is not what it must be.
+        CheckError: a tool refuses something, or the APK is wrong.
     """
     folder = linked.parent
     code = folder / "app.jar"
@@ -93,7 +93,7 @@ def package(linked: Path, classes: Classes, build: AndroidBuild) -> str:
 
 
 def _kotlin_dex(build: AndroidBuild) -> Path:
-    """Kotlin's library as Android code; made once."""
+    """Return Kotlin's library as Android code; made once."""
     place = places.BUILD / f"kotlin-dex-{build.min_sdk}"
     if not place.is_dir():
         temporary = place.with_suffix(".part")
@@ -111,7 +111,7 @@ def _dex(name: str, code: Path, folder: Path, build: AndroidBuild, more: Command
 
 
 def _look_at(apk: Path, signer: Command, build: AndroidBuild) -> None:
-    """Signature, alignment, code, and the models: stored, aligned, and byte for byte those of the export."""
+    """Check signature, alignment, code, and the models: stored, aligned, and equal to those of the export."""
     printed = run("apksigner-verify", [*signer, "verify", "--verbose", "--min-sdk-version", str(build.min_sdk), apk])
     if "Verified using v2 scheme (APK Signature Scheme v2): true" not in printed:
         raise CheckError(f"{apk.name} has no signature of scheme 2")

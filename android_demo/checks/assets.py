@@ -1,4 +1,4 @@
-"""Make the app's assets with the program of this repository, unless that was done with the same program."""
+"""Make the app's assets with the program of this repository, unless the same program has made them before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = ("dense-float32.tflite", "dense-int8.tflite", "model.tflite", "labels.tx
 
 
 def make() -> str:
-    """Run the export that the README names; the words say what was made.
+    """Run the README's export and return a description of its files.
 
     Raises:
         CheckError: it failed, or its files are not those that the app expects.
@@ -32,7 +32,7 @@ def make() -> str:
 
 
 def _program() -> str:
-    """A digest of all that makes the assets."""
+    """Return a digest of everything that makes the assets."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in _PACKAGES for path in folder.rglob("*.py")):
         digest.update(str(path.relative_to(places.REPOSITORY)).encode() + path.read_bytes())

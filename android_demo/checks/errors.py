@@ -1,5 +1,5 @@
-"""The one exception of the checks."""
+"""Define the exception of the checks."""
 
 
 class CheckError(Exception):
-    """A check failed, or cannot be made; the message says why, and where the whole log is."""
+    """A check failed, or cannot run; the message tells why, and the path of the full log."""

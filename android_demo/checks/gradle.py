@@ -1,7 +1,7 @@
-"""Check 5: the Gradle files are Kotlin and TOML, say what they must, and name the versions that were tested here.
+"""Check 5: the Gradle files are valid Kotlin and TOML, with the expected values and the versions tested here.
 
 There is no Gradle here. A small model of its language (``gradle_dsl``) makes the Kotlin compiler read every line of the
-build files, and runs them for what they set; that the real plugins take them is not shown by that.
+build files, and runs them to collect the values that they set. It does not show that the real plugins accept them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ else:
 
 _FILES = {"settings.gradle.kts": "Settings", "build.gradle.kts": "Project", "app/build.gradle.kts": "Project"}
 _DSL = places.DEMO / "checks" / "gradle_dsl"
-_NEWEST_GRADLE = (8, 13)  # what the Android plugin 8.13 needs at least
+_NEWEST_GRADLE = (8, 13)  # minimum for the Android plugin 8.13
 
 
 @dataclass(frozen=True)
 class AndroidBuild:
-    """What the build of the APK takes from the Gradle files."""
+    """Values from the Gradle files for the build of the APK."""
 
     namespace: str
     min_sdk: int
@@ -40,10 +40,10 @@ class AndroidBuild:
 
 
 def read() -> AndroidBuild:
-    """Read the Gradle files and compare them with what is tested here.
+    """Read the Gradle files and compare them with the versions tested here.
 
     Raises:
-        CheckError: they are no Kotlin or TOML, or say something else.
+        CheckError: they are no Kotlin or TOML, or have other values.
     """
     catalog = tomllib.loads((places.DEMO / "gradle" / "libs.versions.toml").read_text(encoding="utf-8"))
     said = _evaluate(catalog)
@@ -77,7 +77,7 @@ def read() -> AndroidBuild:
 
 
 def _evaluate(catalog: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Compile and run the build files; what they set, by name."""
+    """Compile and run the build files; return the values that they set, by name."""
     folder = places.BUILD / "gradle"
     folder.mkdir(parents=True, exist_ok=True)
     imports, parts = [], [_accessors(catalog)]
@@ -105,7 +105,7 @@ def _function(name: str) -> str:
 
 
 def _accessors(catalog: Mapping[str, Any]) -> str:
-    """The objects ``libs.litert`` and ``libs.plugins.android.application`` that Gradle makes of a catalog."""
+    """Return the objects that Gradle makes of a catalog: ``libs.litert``, ``libs.plugins.android.application``."""
     versions = catalog["versions"]
     libraries = {
         name: f"{entry['module']}:{versions[entry['version']['ref']]}" for name, entry in catalog["libraries"].items()
@@ -121,7 +121,7 @@ def _accessors(catalog: Mapping[str, Any]) -> str:
 
 
 def _series(version: str) -> str:
-    """``2.3`` of ``2.3.0``."""
+    """Return ``2.3`` for ``2.3.0``."""
     return ".".join(version.split(".")[:2])
 
 

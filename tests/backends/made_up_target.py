@@ -13,6 +13,7 @@ ENTRY = """
     "made-up": Traits(
         module="made_up_target",
         runtime="the Made-Up Runtime",
+        help="a file that is made up",
         options=frozenset({"c_array"}),
         extra_files=(ExtraFile("_made/up.bin", "c_array"),),
     ),

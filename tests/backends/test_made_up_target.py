@@ -102,7 +102,10 @@ choices = {
     for name in ("encode", "export", "fit", "sweep", "verify", "inspect")
 }
 inspected = tflite_sparse.inspect("in.tflite")
-print(json.dumps({"told": told, "choices": choices, "inspected": sorted({each.target for each in inspected.runtimes})}))
+print(json.dumps({
+    "told": told, "choices": choices, "inspected": sorted({each.target for each in inspected.runtimes}),
+    "help": ExportSettings.model_fields["target"].description, "is_for": inspected.is_for("made-up"),
+}))
 """
     )
     assert "micro_codec" in found["told"][0]
@@ -116,3 +119,5 @@ print(json.dumps({"told": told, "choices": choices, "inspected": sorted({each.ta
         "encode": every, "export": every, "fit": some, "sweep": some, "verify": some, "inspect": some,
     }  # fmt: skip
     assert found["inspected"] == some
+    assert found["help"].endswith("made-up: a file that is made up.")
+    assert not found["is_for"]  # nothing here loads files for it

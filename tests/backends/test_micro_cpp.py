@@ -1,4 +1,4 @@
-"""The C++ for microcontroller apps: compiled, and its bytes read back."""
+"""Compile the C++ for microcontroller apps and read its bytes back."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
-from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.backends import micro_cpp
 from tflite_sparse.errors import ExecutionError
 
 ARM = "arm-none-eabi-g++"
 STRICT = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
-# What the snippet takes from TensorFlow Lite Micro, declared as there.
+# Declarations of TensorFlow Lite Micro that the snippet uses.
 STAND_INS = {
     "tensorflow/lite/schema/schema_generated.h": """
 namespace tflite { struct Model {}; const Model* GetModel(const void* buffer); }
@@ -53,13 +53,13 @@ template <unsigned int tOpCount> class MicroMutableOpResolver : public MicroOpRe
 """
     + "".join(
         f"  TfLiteStatus {method}();\n"
-        for table in (micro_code.METHODS, micro_code.CUSTOM_METHODS)
+        for table in (micro_cpp.METHODS, micro_cpp.CUSTOM_METHODS)
         for method in table.values()
     )
     + "};\n}\n",
 }
 
-# Tells which of the operators on its input ("code name" a line) the runtime does not know.
+# Prints the operators of its input ("code name" a line) that the runtime does not know.
 PROBE = """
 import os, sys
 from helpers import tiny_models
@@ -100,7 +100,7 @@ def files(tmp_path):
     """Write the pair of files for ``content``."""
 
     def make(content, name="model_data"):
-        header, source = micro_code.c_array(content, name)
+        header, source = micro_cpp.c_array(content, name)
         (tmp_path / f"{name}.h").write_text(header)
         (tmp_path / f"{name}.cc").write_text(source)
         return tmp_path / f"{name}.cc"
@@ -135,7 +135,7 @@ def test_the_array_compiles_for_arm_and_is_aligned_in_read_only_memory(arm, file
 
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 300])
 def test_an_app_reads_the_bytes_back(arm, size, files, tmp_path):
-    """Through the header, included twice; a program that fails to compile if the size were another."""
+    """Include the header twice; compiling fails if the size is wrong."""
     content = bytes(range(256))[-size:] * 2
     source = files(content[:size], "small")
     checks = "".join(f"  if (g_small[{i}] != {value}) return 1;\n" for i, value in enumerate(content[:size]))
@@ -165,7 +165,7 @@ def test_an_app_reads_the_bytes_back(arm, size, files, tmp_path):
     ],
 )
 def test_names(name, found, arm, files):
-    assert micro_code.identifier(name) == found
+    assert micro_cpp.identifier(name) == found
     if "/" not in name and name:
         run(arm, *STRICT, "-fsyntax-only", files(b"\x00", name))
 
@@ -174,7 +174,7 @@ def test_names(name, found, arm, files):
 
 
 def app(model, name="model_data", **arguments):
-    return micro_code.resolver(model, name, **{"arena_bytes": 4096, **arguments})
+    return micro_cpp.resolver(model, name, **{"arena_bytes": 4096, **arguments})
 
 
 def with_decode():
@@ -182,7 +182,7 @@ def with_decode():
     tiny = tiny_models.Tiny()
     tiny.model, tiny.graph = model, model.subgraphs[0]
     tiny.operator(schema.BuiltinOperator.CUSTOM, 1, [1, 1], [1])
-    model.operatorCodes[-1].customCode = micro_code.DECODE
+    model.operatorCodes[-1].customCode = micro_cpp.DECODE
     return model
 
 
@@ -232,24 +232,24 @@ def test_the_memory_for_decoded_weights_is_left_out_where_nothing_is_decoded():
 
 def test_operators_that_the_runtime_does_not_have():
     model = tiny_models.conv3d()
-    assert micro_code.unsupported(tiny_models.conv2d()) == ()
-    assert micro_code.unsupported(model) == ("CONV_3D",)
+    assert micro_cpp.unsupported(tiny_models.conv2d()) == ()
+    assert micro_cpp.unsupported(model) == ("CONV_3D",)
     with pytest.raises(ExecutionError, match="does not have CONV_3D"):
         app(model)
     model = with_decode()
     model.operatorCodes[-1].customCode = "Mine"
-    assert micro_code.unsupported(model) == ("Mine",)
-    model.operatorCodes[-1].customCode = "ADD"  # a custom operator, whatever it is called
-    assert micro_code.unsupported(model) == ("ADD",)
+    assert micro_cpp.unsupported(model) == ("Mine",)
+    model.operatorCodes[-1].customCode = "ADD"  # a custom operator under a builtin's name
+    assert micro_cpp.unsupported(model) == ("ADD",)
 
 
 def test_the_tables_are_what_the_runtime_has():
     builtin = {n: code for n, code in vars(schema.BuiltinOperator).items() if isinstance(code, int) and n != "CUSTOM"}
-    custom = dict.fromkeys([*micro_code.CUSTOM_METHODS, "NoSuchOperator"], schema.BuiltinOperator.CUSTOM)
+    custom = dict.fromkeys([*micro_cpp.CUSTOM_METHODS, "NoSuchOperator"], schema.BuiltinOperator.CUSTOM)
     asked = builtin | custom
     lines = "".join(f"{code} {name}\n" for name, code in asked.items())
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     missing = set(run(sys.executable, "-c", PROBE, input=lines, env=environment).split())
-    assert set(builtin) - missing == set(micro_code.METHODS)
-    # "ethos-u" is in builds for chips that have one, and not here.
-    assert set(custom) - missing == set(micro_code.CUSTOM_METHODS) - {"ethos-u"}
+    assert set(builtin) - missing == set(micro_cpp.METHODS)
+    # "ethos-u" exists only in builds for chips with one.
+    assert set(custom) - missing == set(micro_cpp.CUSTOM_METHODS) - {"ethos-u"}

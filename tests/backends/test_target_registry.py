@@ -1,4 +1,4 @@
-"""What the registry says of each target is true of the package."""
+"""Compare the registry of targets with the package."""
 
 from typing import get_args
 

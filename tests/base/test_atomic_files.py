@@ -1,4 +1,4 @@
-"""Files appear whole, with the permissions of a new file, or not at all."""
+"""Test that files appear whole, with the permissions of a new file, or not at all."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflite_sparse.base import atomic_files as files
+from tflite_sparse.base import atomic_files
 from tflite_sparse.errors import OutputError
 
 
 @pytest.fixture
 def umask():
-    """Sets the umask; the old one comes back."""
+    """Set the umask; restore the old one afterwards."""
     old = os.umask(0)
     os.umask(old)
     yield os.umask
@@ -34,35 +34,35 @@ def permissions(path):
 @given(chunks=st.lists(st.binary(max_size=50), max_size=5))
 def test_chunks_are_joined(chunks, tmp_path_factory):
     path = tmp_path_factory.mktemp("files") / "out.bin"
-    files.write_bytes(path, *chunks)
+    atomic_files.write_bytes(path, *chunks)
     assert path.read_bytes() == b"".join(chunks)
     assert names(path.parent) == ["out.bin"]
 
 
 def test_takes_every_kind_of_bytes(tmp_path):
-    files.write_bytes(tmp_path / "x", b"ab", bytearray(b"cd"), memoryview(b"ef"))
+    atomic_files.write_bytes(tmp_path / "x", b"ab", bytearray(b"cd"), memoryview(b"ef"))
     assert (tmp_path / "x").read_bytes() == b"abcdef"
 
 
 def test_replaces_a_file(tmp_path):
     (tmp_path / "x").write_bytes(b"old, and longer")
-    files.write_bytes(tmp_path / "x", b"new")
+    atomic_files.write_bytes(tmp_path / "x", b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o000, 0o666)])
 def test_permissions_follow_the_umask(mask, expected, tmp_path, umask):
     umask(mask)
-    files.write_bytes(tmp_path / "ours", b"x")
+    atomic_files.write_bytes(tmp_path / "ours", b"x")
     (tmp_path / "plain").write_bytes(b"x")
     assert permissions(tmp_path / "ours") == permissions(tmp_path / "plain") == expected
-    assert umask(mask) == mask  # and it is left as it was
+    assert umask(mask) == mask  # unchanged by the write
 
 
 def test_old_file_is_there_until_the_end(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with files.replacing(path) as temporary:
+    with atomic_files.replacing(path) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.name.startswith(".x.")
         assert temporary.suffix == ".part"
@@ -75,7 +75,7 @@ def test_old_file_is_there_until_the_end(tmp_path):
 
 @pytest.mark.parametrize("existed", [True, False])
 def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(existed, tmp_path, monkeypatch):
-    """A crash in between must not leave the name on a file of which nothing was written yet."""
+    """A crash in between must not leave the name on an empty file."""
     path = tmp_path / "x"
     if existed:
         path.write_bytes(b"old")
@@ -87,7 +87,7 @@ def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(existed, tmp_pat
         flushed.append((status.st_ino, status.st_size, path.read_bytes() if path.exists() else None))
 
     monkeypatch.setattr(os, "fsync", noted)
-    files.write_bytes(path, b"new", b", and whole")
+    atomic_files.write_bytes(path, b"new", b", and whole")
     assert flushed == [(path.stat().st_ino, len(b"new, and whole"), b"old" if existed else None)]
 
 
@@ -95,7 +95,7 @@ def test_an_open_reader_keeps_the_old_content(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
     with path.open("rb") as reader:
-        files.write_bytes(path, b"new")
+        atomic_files.write_bytes(path, b"new")
         assert reader.read() == b"old"
 
 
@@ -107,7 +107,7 @@ def test_failure_leaves_what_was_there(error, existed, tmp_path):
         path.write_bytes(b"old")
 
     def write():
-        with files.replacing(path) as temporary:
+        with atomic_files.replacing(path) as temporary:
             temporary.write_bytes(b"half")
             raise error
 
@@ -121,8 +121,8 @@ def test_failure_leaves_what_was_there(error, existed, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tflite_sparse.base import atomic_files as files
-with files.replacing(Path(sys.argv[1])) as temporary:
+from tflite_sparse.base import atomic_files
+with atomic_files.replacing(Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -139,7 +139,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(tmp_path):
 def test_a_chunk_that_is_no_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"old")
     with pytest.raises(TypeError):
-        files.write_bytes(tmp_path / "x", b"good", "text")
+        atomic_files.write_bytes(tmp_path / "x", b"good", "text")
     assert (tmp_path / "x").read_bytes() == b"old"
     assert names(tmp_path) == ["x"]
 
@@ -149,7 +149,7 @@ def test_full_disk(tmp_path):
     path.write_bytes(b"old")
 
     def write():
-        with files.replacing(path):
+        with atomic_files.replacing(path):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match="No space left on device") as caught:
@@ -159,7 +159,9 @@ def test_full_disk(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
-@pytest.mark.parametrize("write", [files.write_bytes, files.temporary_name_beside], ids=["write", "temporary"])
+@pytest.mark.parametrize(
+    "write", [atomic_files.write_bytes, atomic_files.temporary_name_beside], ids=["write", "temporary"]
+)
 def test_missing_folder(write, tmp_path):
     with pytest.raises(OutputError, match="No such file or directory") as caught:
         write(tmp_path / "missing" / "x")
@@ -170,19 +172,19 @@ def test_missing_folder(write, tmp_path):
 def test_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(OutputError, match="file/x"):
-        files.write_bytes(tmp_path / "file" / "x", b"y")
+        atomic_files.write_bytes(tmp_path / "file" / "x", b"y")
 
 
 def test_place_taken_by_a_folder(tmp_path):
     (tmp_path / "x").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*x: "):
-        files.write_bytes(tmp_path / "x", b"y")
+        atomic_files.write_bytes(tmp_path / "x", b"y")
     assert names(tmp_path) == ["x"]
     assert names(tmp_path / "x") == []
 
 
 def test_temporary_names_differ_and_are_private(tmp_path):
-    first, second = (files.temporary_name_beside(tmp_path / "x") for _ in range(2))
+    first, second = (atomic_files.temporary_name_beside(tmp_path / "x") for _ in range(2))
     assert first != second
     assert first.read_bytes() == second.read_bytes() == b""
     assert permissions(first) == 0o600
@@ -190,9 +192,9 @@ def test_temporary_names_differ_and_are_private(tmp_path):
 
 def test_publish(tmp_path, umask):
     umask(0o027)
-    temporary = files.temporary_name_beside(tmp_path / "x")
+    temporary = atomic_files.temporary_name_beside(tmp_path / "x")
     temporary.write_bytes(b"content")
-    files.publish(temporary, tmp_path / "x")
+    atomic_files.publish(temporary, tmp_path / "x")
     assert names(tmp_path) == ["x"]
     assert (tmp_path / "x").read_bytes() == b"content"
     assert permissions(tmp_path / "x") == 0o640
@@ -201,5 +203,5 @@ def test_publish(tmp_path, umask):
 def test_publish_what_is_gone(tmp_path):
     (tmp_path / "x").write_bytes(b"old")
     with pytest.raises(OutputError, match=r"cannot write .*x"):
-        files.publish(tmp_path / "gone.part", tmp_path / "x")
+        atomic_files.publish(tmp_path / "gone.part", tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == b"old"

@@ -1,8 +1,8 @@
-"""Functions in a process of their own: values, errors, steps, and every way to die.
+"""Run functions in child processes: values, errors, steps, and crashes.
 
-What a child can be made to do with the package alone is little, so some tests give it a module of their own:
-``sitecustomize``, which every Python that starts with it on its path imports, lets the package find it. Most tests run
-twice, with forks of a server and with fresh interpreters.
+The package has few functions that a child could run for a test. So some tests give it another module:
+``sitecustomize``, which every Python with it on its path imports, makes the package find it. Most tests run twice, with
+forks of a server and with fresh interpreters.
 """
 
 import os
@@ -113,7 +113,7 @@ MODULE = """
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files, which must be empty in the end."""
+    """Return the folder for temporary files, which must be empty in the end."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -124,7 +124,7 @@ def temporary(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def module_folder(tmp_path_factory):
-    """What is on the path of a Python to which the module above belongs to the package."""
+    """Return the path of a Python in which the module above belongs to the package."""
     folder = tmp_path_factory.mktemp("path")
     (folder / "more").mkdir()
     (folder / "more" / "for_tests.py").write_text(textwrap.dedent(MODULE))
@@ -136,7 +136,7 @@ def module_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(module_folder):
-    """A server whose forks see the module."""
+    """Return a server whose forks see the module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(module_folder)
         client = fork_server.start_beside(child._MODULES["runtimes"])
@@ -146,7 +146,7 @@ def server(module_folder):
 
 @pytest.fixture
 def forks(server, module_folder, monkeypatch, temporary):
-    """Names functions of the module, which forks of a server run."""
+    """Name functions of the module, which forks of a server run."""
     monkeypatch.syspath_prepend(module_folder)
     monkeypatch.setattr(tflite_sparse, "__path__", [*tflite_sparse.__path__, str(module_folder / "more")])
     clients = [server]
@@ -159,7 +159,7 @@ def forks(server, module_folder, monkeypatch, temporary):
 
 @pytest.fixture
 def fresh(module_folder, monkeypatch, temporary):
-    """Names functions of the module, which fresh interpreters run."""
+    """Name functions of the module, which fresh interpreters run."""
     monkeypatch.syspath_prepend(module_folder)
     monkeypatch.setattr(fork_server, "IS_POSSIBLE", False)
     monkeypatch.setattr(fork_server, "_clients", [])
@@ -168,7 +168,7 @@ def fresh(module_folder, monkeypatch, temporary):
 
 @pytest.fixture(params=["forks", "fresh"])
 def extra(request):
-    """Names functions of the module, run in both ways."""
+    """Name functions of the module, run in both ways."""
     return request.getfixturevalue(request.param)
 
 
@@ -244,7 +244,7 @@ def test_errors_of_the_package_keep_their_type(extra):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_every_error_of_the_package_survives_the_way(error):
+def test_every_error_of_the_package_is_passed_on(error):
     back = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert type(back) is type(error)
     assert str(back) == str(error)
@@ -278,7 +278,7 @@ def test_wrong_arguments(extra):
         child.call(extra("pid"), extra=1)
 
 
-def test_bad_file_without_a_module_of_our_own(tmp_path, temporary):
+def test_bad_file_without_a_test_module(tmp_path, temporary):
     (tmp_path / "bad.tflite").write_bytes(b"garbage" * 20)
     arguments = {"inputs": [], "kernels": "default", "threads": 1}
     with pytest.raises(RuntimeError, match=r"^RuntimeError: ") as caught:
@@ -297,7 +297,7 @@ def test_bad_file_without_a_module_of_our_own(tmp_path, temporary):
         ("unportable", "ended with status 1"),
     ],
 )
-def test_ways_to_die(function, how, extra):
+def test_crashes_and_exits(function, how, extra):
     with pytest.raises(ChildDiedError) as caught:
         child.call(extra(function))
     assert caught.value.how == how
@@ -305,7 +305,7 @@ def test_ways_to_die(function, how, extra):
     assert isinstance(caught.value, errors.TfliteSparseError)
 
 
-def test_last_words_are_kept(extra):
+def test_output_before_a_crash_is_kept(extra):
     with pytest.raises(ChildDiedError) as caught:
         child.call(extra("leave"))
     assert caught.value.log.splitlines() == ["first line", "last words"]
@@ -317,7 +317,7 @@ def test_killed_from_outside(extra):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_error_of_the_listener_ends_the_child(error, extra):
+def test_an_error_in_on_step_ends_the_child(error, extra):
     seen = []
 
     def on_step(pid, _):
@@ -331,7 +331,7 @@ def test_an_error_of_the_listener_ends_the_child(error, extra):
 
 @pytest.mark.parametrize("forks_possible", [True, False])
 def test_child_ends_with_its_parent(forks_possible, tmp_path, module_folder):
-    """A parent that is killed cannot clean up; the child must notice by itself."""
+    """A killed parent cannot clean up; the child must notice by itself."""
     folder = tmp_path / "of_the_parent"
     folder.mkdir()
     script = (
@@ -374,7 +374,7 @@ def test_job_folder_is_private_and_leaves_nothing(extra, temporary):
 
 
 def test_next_child_starts_as_if_nothing_had_happened(forks, server):
-    """A crash is the end of the fork alone: the server stays."""
+    """A crash ends only the fork; the server stays."""
     parents = [child.call(forks("server"))]
     for function in ("segfault", "abort", "leave"):
         with pytest.raises(ChildDiedError):
@@ -394,7 +394,7 @@ def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch)
     assert "HOME" not in environment
     assert folder == str(tmp_path)
     assert str(tmp_path / "anywhere") in path
-    assert scratch == os.environ["TMPDIR"]  # not where the server found that temporary files belong
+    assert scratch == os.environ["TMPDIR"]  # not the server's temporary folder
 
 
 def test_forks_have_imported_what_runs_files_and_hold_nothing_else(forks, tmp_path):
@@ -420,13 +420,13 @@ def test_server_that_is_killed_takes_its_child_along_and_is_replaced(forks):
 
 
 def test_idle_server_ends_and_is_replaced(forks, monkeypatch, module_folder):
-    """The default is minutes; this server is told to wait a moment only."""
+    """The default is minutes; this server waits only a moment."""
     monkeypatch.setattr(
         fork_server,
         "_START",
         "import tflite_sparse.base.fork_server as it; it.IDLE_SECONDS = 0.2\n" + textwrap.dedent(fork_server._START),
     )
-    monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0.2)  # for a fork of this process
+    monkeypatch.setattr(fork_server, "IDLE_SECONDS", 0.2)  # applies to a fork of this process
     fork_server._clients[:] = []
     first = child.call(forks("server"))
     wait_until_gone(first)
@@ -434,8 +434,8 @@ def test_idle_server_ends_and_is_replaced(forks, monkeypatch, module_folder):
     assert second != first
 
 
-def test_server_that_is_not_wanted_ends_while_it_imports(module_folder, monkeypatch, tmp_path):
-    """Else a command that fails at once would wait for an import of seconds."""
+def test_unused_server_ends_while_it_imports(module_folder, monkeypatch, tmp_path):
+    """Otherwise a command that fails at once would wait seconds for an import."""
     (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(60)\nopen(__file__ + '.imported', 'w')\n")
     monkeypatch.syspath_prepend(tmp_path)
     client = fork_server.start_beside(["slow_module"])
@@ -456,7 +456,7 @@ def test_process_with_other_threads_is_not_forked():
 
 
 def test_large_process_is_not_forked(monkeypatch):
-    """What it frees would stay in memory as long as the fork."""
+    """Its freed memory would stay allocated as long as the fork lives."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(fork_server, "MOST_BYTES_TO_FORK", 1 << 60)
     assert fork_server.may_fork_here()
@@ -476,7 +476,7 @@ print(child.call("tflite_sparse.for_tests:server"), os.getpid())
 """
 
 
-def test_fork_of_the_process_itself_leaves_alone_what_that_holds(tmp_path, module_folder):
+def test_fork_of_the_process_does_not_touch_its_files(tmp_path, module_folder):
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path]),
@@ -523,7 +523,7 @@ for function in ("tensorflow", "abort", "tensorflow", "nested"):
 
 @pytest.mark.slow
 def test_forks_have_tensorflow_imported_and_not_begun(module_folder):
-    """One import for all: the server is a fork of the process, made between the import and the first tensor."""
+    """There is one import for all: the server is forked between the import and the first tensor."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(module_folder), *sys.path])}
     done = subprocess.run(
         [sys.executable, "-c", WITH_TENSORFLOW], capture_output=True, text=True, env=environment, check=True
@@ -539,8 +539,8 @@ def test_forks_have_tensorflow_imported_and_not_begun(module_folder):
 @pytest.mark.parametrize(
     ("imported", "threads", "way"), [(True, 1, "beside"), (False, 2, "beside"), (False, 1, "fork")]
 )
-def test_who_becomes_the_server_for_tensorflow(imported, threads, way, monkeypatch):
-    """A process that has TensorFlow may have tensors, one with threads may have locks: neither is forked."""
+def test_which_process_becomes_the_server_for_tensorflow(imported, threads, way, monkeypatch):
+    """A process with TensorFlow may have tensors, one with threads may have locks: neither is forked."""
     done = []
     monkeypatch.setattr(fork_server, "_clients", [])
     monkeypatch.setattr(fork_server, "fork_here", lambda modules: done.append(("fork", *modules)))

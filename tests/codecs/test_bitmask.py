@@ -14,7 +14,7 @@ DTYPES = ("int8", "int16", "int32", "int64", "float32", "bool")
 
 
 def brute_force(encoded, shape, dtype, channels):
-    """Bit by bit, as the format's description has it."""
+    """Decode bit by bit, following the format's description."""
     dtype = np.dtype(dtype)
     points = np.broadcast_to(channels.zero_points, 1 if channels.axis is None else shape[channels.axis])
     kept = encoded.ancillary[16:].tobytes()
@@ -132,7 +132,7 @@ def test_byte_six_of_the_header_is_zero(value):
     encoded = bitmask.encode(np.array([0, 3], np.int8))
     assert encoded.ancillary[6] == 0
     encoded.ancillary[6] = value
-    read = decodable.read(encoded.encoded, encoded.ancillary)  # a codec may use the byte, this one does not
+    read = decodable.read(encoded.encoded, encoded.ancillary)  # a codec may use the byte; this one ignores it
     with pytest.raises(ValueError, match="bytes of its header that must be zero are not"):
         bitmask.decode(read, (2,), np.dtype(np.int8))
 

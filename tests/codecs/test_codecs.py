@@ -1,4 +1,4 @@
-"""The front of the codecs hands over everything, to the codec that was named."""
+"""Test that the front of the codecs passes everything to the named codec."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tflite_sparse.codecs import codecs
 from tflite_sparse.codecs.decodable import Channels
 from tflite_sparse.codecs.names import CODECS
 
-# Each channel has a zero point and a table of its own, so that a codec that were not told of them would do otherwise.
+# Each channel has its own zero point and table, so that a codec that ignored them would show.
 ARRAY = np.array([[1, 1, 1, 9, 1, 1, 1, 8] * 8, [2, 2, 2, 2, 7, 2, 2, 2] * 8], np.int8)
 CHANNELS = Channels(0, (1, 2))
 INNER = Channels(1, (0, 0, 0))
@@ -27,7 +27,7 @@ def test_bytes_of_each_codec_and_what_channels_change():
     """16 of header; 128 bits of mask and one byte for each of 24 kept values, or for all 128."""
     assert codecs.nbytes("prune", ARRAY, CHANNELS) == 16 + 16 + 24
     assert codecs.nbytes("prune", ARRAY) == 16 + 16 + 128
-    # Places of 2 bits in tables of 3 values, the one of the second channel filled up; one table takes 3 bits and 5.
+    # Indices of 2 bits in tables of 3 values, the second channel's filled up; one table takes 3 bits and 5.
     assert codecs.nbytes("lut", ARRAY, CHANNELS) == 16 + 32 + 6
     assert codecs.nbytes("lut", ARRAY) == 16 + 48 + 5
 

@@ -1,4 +1,4 @@
-"""Constants of a graph, dense and sparse, and what they take."""
+"""Test constants of a graph, dense and sparse, and their sizes."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from tflite_sparse.codecs.layout import Layout
 
 
 def read_like_the_runtime(encoded):
-    """A slow decoder written from the format's description: walk the levels, one value for each leaf reached."""
+    """Decode slowly by the format's description: walk the levels, one value for each leaf reached."""
     layout = encoded.layout
     rank = len(layout.shape)
     result = np.zeros(layout.shape, encoded.values.dtype)

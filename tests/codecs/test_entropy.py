@@ -14,7 +14,7 @@ from tflite_sparse.codecs.layout import Layout
 
 
 def bits_of_a_perfect_code(symbols):
-    """Each symbol at ``-log2`` of its share, counted one by one."""
+    """Count each symbol as ``-log2`` of its share, one by one."""
     counts = Counter(symbols)
     return sum(-math.log2(counts[symbol] / len(symbols)) for symbol in symbols)
 

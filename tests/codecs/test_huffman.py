@@ -12,9 +12,9 @@ from tflite_sparse.codecs.decodable import WHOLE, Decodable
 
 
 def brute_force(encoded, shape, dtype):
-    """Bit by bit, as the runtime does: look up, follow the tables, put back what was not used.
+    """Decode bit by bit, as the runtime does: look up, follow the tables, put back unused bits.
 
-    Returns the array, the bits that all codewords took, and the look-ups.
+    Returns the array, the bits of all codewords, and the number of look-ups.
     """
     parameters = int(encoded.ancillary[5])
     size, shift = (4, 27) if parameters & 1 else (2, 11)
@@ -68,7 +68,7 @@ def test_one_value_takes_a_bit_each(size):
 
 
 def fibonacci_array(letters=26):
-    """Where a code without a limit has its longest codeword as long as there are letters, less one."""
+    """Counts for which a code without a limit has its longest codeword: the number of letters minus one."""
     counts = [1, 1]
     while len(counts) < letters:
         counts.append(counts[-1] + counts[-2])
@@ -84,7 +84,7 @@ def test_codewords_are_at_most_fifteen_bits():
 
 
 def gaussian(size, sparsity, seed=0):
-    """Weights as training leaves them, the smallest pruned, in int8."""
+    """int8 weights like those after training, the smallest pruned."""
     values = np.random.default_rng(seed).standard_normal(size)
     values[np.abs(values) < np.quantile(np.abs(values), sparsity)] = 0
     return np.rint(values / np.abs(values).max() * 127).astype(np.int8)
@@ -105,7 +105,7 @@ def test_most_weights_are_found_at_the_first_look_up():
 
 
 def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
-    """As they are with tens of millions of weights."""
+    """Look-ups are dear with tens of millions of weights."""
     monkeypatch.setattr(huffman_code, "LOOK_UPS_PER_BYTE", 1)
     array = np.concatenate([gaussian(400_000, 0.5), np.arange(-128, 128).astype(np.int8)])
     encoded = huffman.encode(array)

@@ -14,7 +14,7 @@ DTYPES = ("int8", "int16", "int32", "int64", "float32", "bool")
 
 
 def brute_force(encoded, shape, dtype, channels):
-    """Bit by bit, as the format's description has it."""
+    """Decode bit by bit, following the format's description."""
     bits = f"u{np.dtype(dtype).itemsize}"
     width, length = int(encoded.ancillary[5]) & 7, int(encoded.ancillary[6])
     tables = np.frombuffer(encoded.ancillary[16:].tobytes(), bits).reshape(-1, length)
@@ -173,7 +173,7 @@ def test_random_damage_is_refused_or_read_as_the_format_says():
 
 @micro_process.needed
 def test_the_runtime_decodes_the_same():
-    """Every width, because the runtime has a path of its own for some; lengths beside those that it reads at once."""
+    """The runtime has special code for some widths, and reads some lengths at once."""
     generator = np.random.default_rng(0)
     items, expected = [], []
     for dtype in DTYPES:

@@ -28,7 +28,7 @@ def test_costs_are_the_real_sizes_and_cheapest_is_least(array):
 
 @given(arrays(st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple)))
 def test_cheapest_is_not_beaten_by_any_order_at_all(array):
-    """Also not by those that ``costs`` leaves out, with axes of size 1 in other places or compressed."""
+    """This includes orders that ``costs`` leaves out, with axes of size 1 in other places or compressed."""
     cheapest = search.cheapest(array)
     if array.size == 1:
         assert cheapest is None
@@ -64,7 +64,7 @@ def test_cheapest_prefers_the_simplest_of_equals():
 
 
 def block_weights(shape, block, density, fill=1.0, dtype="int8", seed=0):
-    """Weights whose kept values lie in blocks; a share ``fill`` of a kept block is not zero."""
+    """Weights with kept values in blocks; a share ``fill`` of a kept block is not zero."""
     generator = np.random.default_rng(seed)
     grid = [size // part for size, part in zip(shape, block, strict=True)]
     kept = generator.random(grid) < density
@@ -100,7 +100,7 @@ def test_scattered_zeros_get_no_blocks():
 
 
 def layouts_in_blocks(shape):
-    """Every block of the sizes that are looked for, on one axis or two, in every order."""
+    """Yield every block of the searched sizes, on one axis or two, in every order."""
     rank = len(shape)
     for sizes in itertools.product((1, 2, 4, 8), repeat=rank):
         split = [axis for axis, size in enumerate(sizes) if size > 1]
@@ -132,7 +132,7 @@ def test_no_block_layout_beats_the_cheapest():
 
 
 def test_many_axes_are_not_searched():
-    """The number of layouts grows with the factorial of the rank: a file with a constant of rank 12 must not hang."""
+    """The number of layouts grows with the factorial of the rank; a constant of rank 12 must not hang."""
     assert search.cheapest(np.zeros((2,) * 12, np.int8)) is None
     assert list(search.costs(np.zeros((2,) * 6, np.int8))) == []
     assert search.cheapest(np.zeros((1, 2) * 5, np.int8)).nbytes < math.prod((1, 2) * 5)

@@ -1,4 +1,4 @@
-"""``encode`` and ``decode`` as library functions: what they check before a file gets its name."""
+"""Test the checks of ``encode`` and ``decode`` before a file gets its name."""
 
 import math
 
@@ -11,7 +11,7 @@ from helpers.foreign_models import block_sparse, densified, find, read_natively,
 from helpers.spoiling import change_a_weight, change_the_biases, change_the_scales, spoiling
 from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather, transpose_conv
 from tflite_sparse.base.progress import Silent
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.errors import (
     ExecutionError,
     FlatbufferError,
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Listening(Silent):
-    """Keeps the notes."""
+    """Keep the notes."""
 
     def __init__(self):
         self.notes = []
@@ -65,14 +65,14 @@ def target(tmp_path):
 
 
 def is_exact(report):
-    """Whether weights and outputs were compared and equal to the bit in each of LiteRT's runtimes."""
+    """Return whether weights and outputs were compared and bit-exact in each of LiteRT's runtimes."""
     found = report.verification
     exact = [runtime.outputs_bit_exact for runtime in found.runtimes]
-    return found.passed and found.samples == 8 + 3 and exact == [True] * 3  # random ones and those at the boundaries
+    return found.passed and found.samples == 8 + 3 and exact == [True] * 3  # random samples and boundaries
 
 
 def natively(dtype, block):
-    """A model whose FULLY_CONNECTED reads its weight sparse, in blocks or (1) unstructured; and the dense one."""
+    """Return a model whose FULLY_CONNECTED reads a sparse weight, in blocks or (1) unstructured; and the dense one."""
     options = {"dtype": dtype, "per_channel": False, "weights": block_sparse(NATIVE_SHAPE, dtype, block)}
     sparse = store_sparse(
         fully_connected(NATIVE_SHAPE, **options), compressed={1}, blocks={1: block} if block > 1 else None
@@ -81,14 +81,14 @@ def natively(dtype, block):
 
 
 def weights_in(model):
-    """How many weights a hand-made model has."""
+    """Count the weights of a hand-made model."""
     return math.prod(find(model)[1].shape)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_report_of_encode_is_true(file, target, name):
     source = file(MODELS[name])
-    report = file_pipeline.encode(source, target)
+    report = encode_command.encode(source, target)
     assert (report.source_bytes, report.file_bytes) == (source.stat().st_size, target.stat().st_size)
     assert report.file_bytes < 0.75 * report.source_bytes
     assert is_exact(report)
@@ -106,7 +106,7 @@ def test_the_report_of_encode_is_true(file, target, name):
 def test_the_report_of_decode_is_true(file, target, name):
     source = file(MODELS[name])
     encode_file(source, source, litert.answer)
-    report = file_pipeline.decode(source, target)
+    report = encode_command.decode(source, target)
     assert (report.source_bytes, report.file_bytes) == (source.stat().st_size, target.stat().st_size)
     assert report.constants == 1
     assert report.weights_checked == weights_in(MODELS[name])
@@ -122,10 +122,10 @@ def test_names_are_as_good_as_paths(file, target):
 
 def test_in_place_there_and_back(file, target):
     path = file(fully_connected(bias=False, dynamic=True))
-    file_pipeline.decode(path, target)
-    file_pipeline.encode(path, path)
+    encode_command.decode(path, target)
+    encode_command.encode(path, path)
     assert path.stat().st_size < target.stat().st_size / 2
-    file_pipeline.decode(path, path)
+    encode_command.decode(path, path)
     assert check_weights(path, target) == 64 * 600
     assert sorted(p.name for p in path.parent.iterdir()) == ["source.tflite", "target.tflite"]
 
@@ -136,7 +136,7 @@ def test_never_larger_than_the_source(file, target, make, dtype, zeros):
     shape = (8, 3, 3, 16) if make is conv2d else (16, 48)
     weights = tiny_models.sparse_weights(shape, dtype, 1 - zeros)
     source = file(make(shape, dtype=dtype, weights=weights))
-    report = file_pipeline.encode(source, target)
+    report = encode_command.encode(source, target)
     assert target.stat().st_size == report.file_bytes <= source.stat().st_size
     assert is_exact(report)
 
@@ -146,7 +146,7 @@ def test_never_larger_than_a_sparse_source(file, target, dtype, zeros):
     weights = tiny_models.sparse_weights((8, 3, 3, 16), dtype, 1 - zeros)
     sparse = densified(store_sparse(conv2d((8, 3, 3, 16), dtype=dtype, weights=weights), indices="uint8"))
     source = file(sparse)
-    assert is_exact(file_pipeline.encode(source, target))
+    assert is_exact(encode_command.encode(source, target))
     assert target.stat().st_size <= source.stat().st_size
 
 
@@ -154,7 +154,7 @@ def test_never_larger_than_a_sparse_source(file, target, dtype, zeros):
 def test_what_is_read_natively_stays_so(file, target, dtype, block):
     sparse, dense = natively(dtype, block)
     source = file(sparse)
-    report = file_pipeline.encode(source, target)
+    report = encode_command.encode(source, target)
     assert is_exact(report)
     assert report.file_bytes <= report.source_bytes
     model = serde.read(target)
@@ -169,7 +169,7 @@ def test_what_is_read_natively_stays_so(file, target, dtype, block):
 @pytest.mark.parametrize(("dtype", "block"), [("int8", 16), ("float32", 4), ("float32", 1)])
 def test_what_is_read_natively_becomes_dense(file, target, dtype, block):
     sparse, dense = natively(dtype, block)
-    report = file_pipeline.decode(file(sparse), target)
+    report = encode_command.decode(file(sparse), target)
     assert report.constants == 1
     model = serde.read(target)
     assert model.operatorCodes[0].version == {"int8": 4, "float32": 1}[dtype]
@@ -181,11 +181,11 @@ def test_what_is_read_natively_becomes_dense(file, target, dtype, block):
 
 
 def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
-    """DENSIFY in front of an int8 FULLY_CONNECTED, as TensorFlow writes it."""
+    """DENSIFY before an int8 FULLY_CONNECTED, as TensorFlow writes it."""
     source = file(densified(store_sparse(fully_connected(), indices="uint16")))
     with pytest.raises(RuntimeError, match="failed to delegate FULLY_CONNECTED"):
         tiny_models.run_here(source.read_bytes(), tiny_models.samples(fully_connected(), 1))
-    report = file_pipeline.encode(source, target)
+    report = encode_command.encode(source, target)
     assert is_exact(report)
     values = tiny_models.samples(fully_connected(), 1)
     found = tiny_models.run_here(target.read_bytes(), values)[0]
@@ -193,7 +193,7 @@ def test_a_source_that_the_default_interpreter_refuses_is_mended(file, target):
 
 
 def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, target, monkeypatch):
-    """Such as a dense file that XNNPACK does not take."""
+    """An example is a dense file that XNNPACK refuses."""
     run = runtime.run_separately
 
     def refusing(path, samples, kernels="default", **options):
@@ -202,7 +202,7 @@ def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, targ
         return run(path, samples, kernels, **options)
 
     monkeypatch.setattr(runtime, "run_separately", refusing)
-    report = file_pipeline.encode(file(conv2d()), target)
+    report = encode_command.encode(file(conv2d()), target)
     exact = {check.name: check.outputs_bit_exact for check in report.verification.runtimes}
     assert exact == {name: name != runtime.NAMES["default"] for name in exact} | {runtime.NAMES["default"]: None}
     assert "failed to delegate" in report.verification.runtimes[0].unavailable
@@ -211,7 +211,7 @@ def test_where_one_runtime_refuses_the_source_the_others_are_compared(file, targ
 def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
     source = file(odd_models.with_custom_operator(conv2d()))
     progress = Listening()
-    report = file_pipeline.encode(source, target, progress=progress)
+    report = encode_command.encode(source, target, progress=progress)
     assert report.file_bytes < 0.75 * report.source_bytes
     assert check_weights(target, source) == weights_in(conv2d())
     assert any("outputs were not compared" in note for note in progress.notes)
@@ -219,9 +219,9 @@ def test_a_source_that_nothing_runs_is_encoded_and_that_is_said(file, target):
 
 
 def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monkeypatch):
-    """The new file and what it is compared with may fail in the same way: the source still ran."""
+    """The new file and its reference may fail in the same way; the source did run."""
     source = file(densified(store_sparse(conv2d())))
-    decode_model = file_pipeline.decoder.decode_model
+    decode_model = encode_command.decoder.decode_model
 
     def spoil(model):
         former = decode_model(model)
@@ -231,7 +231,7 @@ def test_a_broken_result_of_a_working_source_is_not_delivered(file, target, monk
     monkeypatch.setattr("tflite_sparse.planning.decoder.decode_model", spoil)
     monkeypatch.setattr("tflite_sparse.planning.encoder.decode_model", spoil)
     with pytest.raises(VerificationError, match=r"target\.tflite was not written"):
-        file_pipeline.encode(source, target)
+        encode_command.encode(source, target)
     assert list(source.parent.iterdir()) == [source]
 
 
@@ -240,19 +240,19 @@ def test_wrong_weights_are_not_delivered(file, target, command, interpreters, mo
     source = file(conv2d())
     target.write_bytes(b"old")
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_a_weight))
-    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_a_weight))
+    monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_a_weight))
     with pytest.raises(VerificationError, match="weight 'weight'"):
-        getattr(file_pipeline, command)(source, target)
+        getattr(encode_command, command)(source, target)
     assert target.read_bytes() == b"old"
     assert sorted(source.parent.iterdir()) == [source, target]
 
 
 def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch):
-    """A mistake that no comparison of weights sees: another scale."""
+    """Change a scale, which no comparison of weights detects."""
     source = file(conv2d())
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_scales))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written") as caught:
-        file_pipeline.encode(source, target)
+        encode_command.encode(source, target)
     assert "weight" not in str(caught.value)
     assert list(source.parent.iterdir()) == [source]
 
@@ -264,28 +264,35 @@ def test_wrong_outputs_are_not_delivered(file, target, interpreters, monkeypatch
         (lambda: conv2d(density=1.0), "No weights became sparse: 0.0% of them are zeros. Prune the model"),
         (lambda: conv2d(density=0.96), "No weights became sparse: 4.0% of them are zeros. Prune the model"),
         (lambda: odd_models.addition("float32"), "It holds no weights that could become sparse."),
-        (lambda: conv2d(density=0.9), None),  # the table tells why a tenth of zeros does not pay
+        (lambda: conv2d(density=0.9), None),  # the table tells why 10 % zeros are too few
         (conv2d, None),
     ],
 )
 def test_a_file_without_zeros_is_said_to_be_one(file, target, interpreters, model, line, command_target):
-    report = file_pipeline.encode(file(model()), target, target=command_target, verification_samples=1)
+    report = encode_command.encode(file(model()), target, target=command_target, verification_samples=1)
     found = [each for each in file_tables.encoding(report) if "became sparse" in each or "become sparse" in each]
     assert len(found) == (line is not None)
     assert all(line in each for each in found)
 
 
+def test_no_zeros_are_asked_for_where_the_target_leaves_weights_dense(file, target, interpreters):
+    report = encode_command.encode(file(conv2d(density=1.0)), target, verification_samples=1)
+    assert any("became sparse" in line for line in file_tables.encoding(report))
+    report = report.model_copy(update={"settings": {**report.settings, "target": "ethos-u"}})
+    assert not any("became sparse" in line for line in file_tables.encoding(report))
+
+
 def test_outputs_of_a_decoded_file_are_compared_too(file, target, interpreters, monkeypatch):
     source = file(densified(store_sparse(conv2d())))
-    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
+    monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs.*target\.tflite was not written"):
-        file_pipeline.decode(source, target)
+        encode_command.decode(source, target)
     assert list(source.parent.iterdir()) == [source]
 
 
 def test_a_decoded_file_is_compared_where_its_source_runs(file, target):
-    """The default interpreter and CompiledModel do not take DENSIFY in front of an int8 FULLY_CONNECTED."""
-    report = file_pipeline.decode(file(densified(store_sparse(fully_connected(), indices="uint16"))), target)
+    """The default interpreter and CompiledModel refuse DENSIFY before an int8 FULLY_CONNECTED."""
+    report = encode_command.decode(file(densified(store_sparse(fully_connected(), indices="uint16"))), target)
     checks = {check.name: check for check in report.verification.runtimes}
     assert "failed to delegate" in checks[runtime.NAMES["default"]].unavailable
     assert checks[runtime.NAMES["builtin"]].outputs_bit_exact
@@ -297,36 +304,36 @@ def test_a_decoded_file_may_round_in_another_way_than_native_kernels(
     file, target, by, passes, interpreters, monkeypatch
 ):
     source = file(natively("int8", 16)[0])
-    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(by)))
+    monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_the_biases(by)))
     if passes:
-        assert file_pipeline.decode(source, target).verification.passed
+        assert encode_command.decode(source, target).verification.passed
     else:
         with pytest.raises(VerificationError, match="differs on"):
-            file_pipeline.decode(source, target)
+            encode_command.decode(source, target)
 
 
 def test_a_file_for_micro_is_compared_there_when_it_is_decoded(file, target, monkeypatch):
     source = file(conv2d())
-    file_pipeline.encode(source, source, target="micro")
-    verification = file_pipeline.decode(source, target).verification
+    encode_command.encode(source, source, target="micro")
+    verification = encode_command.decode(source, target).verification
     assert verification.passed
     assert (verification.file, verification.against) == (str(target), str(source))
     assert all(check.name.startswith("TensorFlow Lite Micro") for check in verification.runtimes)
     assert len(verification.runtimes) == 2
-    monkeypatch.setattr(file_pipeline.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
+    monkeypatch.setattr(encode_command.decoder, "decode_file", spoiling(decode_file, change_the_biases(700)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs"):
-        file_pipeline.decode(source, target)
+        encode_command.decode(source, target)
 
 
 def test_without_the_runtime_of_micro_the_report_says_so(file, target, monkeypatch):
     monkeypatch.setattr(micro, "is_available", lambda: False)
-    report = file_pipeline.encode(file(conv2d()), target, target="micro")
-    assert "pip install 'tflite-sparse[micro]'" in report.verification.not_compared
+    report = encode_command.encode(file(conv2d()), target, target="micro")
+    assert "extra micro" in report.verification.not_compared
     assert any("Outputs were not compared: TensorFlow Lite Micro" in line for line in file_tables.encoding(report))
 
 
 def two_percent_at_most(source, by):
-    """Whether biases that are raised by so much change the outputs of a file, by no more than 2 % of their range."""
+    """Return whether raising the biases changes the outputs of a file, by at most 2 % of their range."""
     model = serde.read(source)
     change_the_biases(by)(model)
     values = tiny_models.samples(serde.read(source), 1)
@@ -343,12 +350,12 @@ def two_percent_at_most(source, by):
 def test_of_what_was_read_natively_before_not_the_smallest_difference_passes(
     file, target, dtype, block, by, optimize, interpreters, monkeypatch
 ):
-    """It is read so again: nothing rounds in another way than the source."""
+    """Its kernel stays the same, so no rounding differs from the source's."""
     source = file(natively(dtype, block)[0])
     assert two_percent_at_most(source, by)
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     with pytest.raises(VerificationError, match=r"output 'y0' \(0\) differs on \d+ of 11 samples"):
-        file_pipeline.encode(source, target, optimize=optimize)
+        encode_command.encode(source, target, optimize=optimize)
     assert list(source.parent.iterdir()) == [source]
 
 
@@ -361,16 +368,16 @@ def test_a_small_difference_passes_only_where_a_native_kernel_was_chosen(
     assert two_percent_at_most(source, by) is (by == 700)
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(by)))
     if passes:
-        report = file_pipeline.encode(source, target, optimize=optimize)
+        report = encode_command.encode(source, target, optimize=optimize)
         assert tiny_models.operator_names(serde.read(target)) == ["FULLY_CONNECTED"]
         assert [runtime.outputs_bit_exact for runtime in report.verification.runtimes] == [False] * len(interpreters)
     else:
         with pytest.raises(VerificationError, match="differs on"):
-            file_pipeline.encode(source, target, optimize=optimize)
+            encode_command.encode(source, target, optimize=optimize)
         assert list(source.parent.iterdir()) == [source]
 
 
-@pytest.mark.parametrize("work", [file_pipeline.encode, file_pipeline.decode])
+@pytest.mark.parametrize("work", [encode_command.encode, encode_command.decode])
 def test_bad_sources_and_places_leave_nothing(tmp_path, target, work):
     source = tmp_path / "source.tflite"
     with pytest.raises(FlatbufferError, match=r"cannot read .*source\.tflite"):
@@ -387,7 +394,7 @@ def test_bad_sources_and_places_leave_nothing(tmp_path, target, work):
 def test_settings_are_checked_before_anything_is_read(tmp_path, target):
     for wrong in ({"verification_samples": -1}, {"seed": -1}, {"color": "red"}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
-            file_pipeline.encode(tmp_path / "absent.tflite", target, **wrong)
+            encode_command.encode(tmp_path / "absent.tflite", target, **wrong)
     assert not list(tmp_path.iterdir())
 
 
@@ -396,7 +403,7 @@ def test_the_file_and_its_array_cannot_have_one_name(suffix, tmp_path):
     source, destination = tmp_path / "in.tflite", tmp_path / f"out{suffix}"
     source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
     with pytest.raises(TfliteSparseError):
-        file_pipeline.encode(source, destination, target="micro", c_array=True)
+        encode_command.encode(source, destination, target="micro", c_array=True)
     assert [path.name for path in tmp_path.iterdir()] == ["in.tflite"]
 
 
@@ -404,5 +411,5 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
     path.chmod(0o600)
-    file_pipeline.encode(path, path)
+    encode_command.encode(path, path)
     assert path.stat().st_mode & 0o777 == 0o600

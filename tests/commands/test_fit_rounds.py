@@ -1,4 +1,4 @@
-"""The rounds of ``fit``, with the training, the conversion and the files made up."""
+"""Test the rounds of ``fit`` with made-up training, conversion and files."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from helpers.example_reports import make
 from tflite_sparse.base.progress import Silent, Timed
-from tflite_sparse.commands.fit import command as fit_pipeline
+from tflite_sparse.commands.fit import command as fit_command
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.commands.fit.rounds import Carried, Rounds
 from tflite_sparse.fitting.candidates import Candidate, Option
@@ -18,12 +18,12 @@ from tflite_sparse.pruning.structure import UNSTRUCTURED
 from tflite_sparse.settings import FitSettings
 from tflite_sparse.sources.source_model import Kernel
 
-REST = 500  # bytes of a file beside its kernels
+REST = 500  # bytes of a file without its kernels
 
 
 @dataclass(frozen=True)
 class Dense(fit_rounds.Dense):
-    """A model whose files are as large as their kernels, ``REST`` and what they do not share."""
+    """A model whose files are as large as their kernels, ``REST`` and the bytes that they do not share."""
 
     unshared: int = 0
 
@@ -73,7 +73,7 @@ def test_a_plan_of_exactly_the_budget_is_taken():
 def test_what_a_plan_shares_less_than_the_floor_is_taken_off_its_budget():
     model = dense(*a_and_b(), unshared=30)
     assert planned(model, REST + 30 + 1600) == {"a": 600, "b": 1000}
-    for missing in (1, 15, 30):  # as many bytes are too few; the next plan is taken, not the floor
+    for missing in (1, 15, 30):  # so many bytes are missing; the next plan is taken, not the floor
         assert planned(model, REST + 30 + 1600 - missing) == {"a": 600, "b": 600}
 
 
@@ -86,7 +86,7 @@ def test_where_no_plan_fits_it_is_the_floor():
 
 @dataclass
 class Made(Rounds):
-    """Carries nothing out: the files come out as large as ``comes_to`` says, one after the other."""
+    """Carry nothing out; the files have the sizes ``comes_to``, one after the other."""
 
     comes_to: list[int] = field(default_factory=list)
     asked: list[tuple] = field(default_factory=list)
@@ -139,7 +139,7 @@ def test_later_rounds_are_shorter_and_end_when_they_are_used_up(epochs, later):
 
 @dataclass(frozen=True)
 class Converter:
-    """Writes nothing."""
+    """Write nothing."""
 
     samples: object = None
     time_step: object = None
@@ -149,7 +149,7 @@ class Converter:
 
 
 def searched(monkeypatch, drops, allowed, weighs=lambda size: size):
-    """The bytes of the plans that were tried, and what was found, where a plan of so many bytes loses ``drops``."""
+    """Return the bytes of the plans tried, and the result, if a plan of so many bytes loses ``drops``."""
     tried = []
     way = [{"k": of_bytes(size)} for size in drops]
     by_file = {weighs(size): drop for size, drop in drops.items()}
@@ -199,7 +199,7 @@ def test_a_file_that_yields_nan_is_not_within_the_gate(monkeypatch):
 
 
 def test_of_the_files_within_the_gate_the_smallest_is_taken_whatever_the_order_of_the_plans(monkeypatch):
-    """More weights round to zero in the file of the denser plan: 6,000 bytes become 3,500."""
+    """In the file of the denser plan more weights round to zero: 6,000 bytes become 3,500."""
     weighs = {5000: 5100, 6000: 3500}
     found = searched(monkeypatch, DROPS, 0.0999, lambda size: weighs.get(size, size))
     assert found == ([4000, 6000, 5000], [False, True, True], 3500)
@@ -207,17 +207,17 @@ def test_of_the_files_within_the_gate_the_smallest_is_taken_whatever_the_order_o
 
 def test_the_search_ends_where_one_hundredth_of_the_bytes_is_left(monkeypatch):
     rest = {size - REST: drop for size, drop in {9900: 0.0, 9950: 0.0, 10_000: 0.0}.items()}
-    assert searched(monkeypatch, rest, 1.0)[0] == [10_000 - REST]  # 100 of 10,000: none is tried but the last
+    assert searched(monkeypatch, rest, 1.0)[0] == [10_000 - REST]  # 100 of 10,000: only the last is tried
     rest = {size - REST: drop for size, drop in {9899: 0.0, 9950: 0.0, 10_000: 0.0}.items()}
     assert searched(monkeypatch, rest, 1.0)[0] == [9950 - REST]  # 101, then 51
 
 
-# What the report calls a success.
+# The verdict of the report.
 
 
 def failures(written, drop, **settings):
-    """Of a run whose export had no failures."""
-    fit = fit_pipeline._Fit(FitSettings(**settings), Timed(Silent()))
+    """Return the failures of a run whose export had none."""
+    fit = fit_command._Fit(FitSettings(**settings), Timed(Silent()))
     model = dense(candidate("k", (None, 9500, 0.0)), samples=SimpleNamespace(name="digits", test_samples=1000))
     sizes = Sizes(written, {"k": 9500}, {})
     carried = Carried(

@@ -1,4 +1,4 @@
-"""``inspect``: what it says about a file, found independently."""
+"""Check the results of ``inspect`` independently."""
 
 import math
 
@@ -10,7 +10,7 @@ from helpers import odd_models, tiny_models
 from helpers.foreign_models import block_sparse, densified, find, read_natively, store_sparse
 from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
 from helpers.tools import run_cli
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.commands.verify import verify
 from tflite_sparse.errors import FlatbufferError
@@ -51,7 +51,7 @@ def constant(found, name="weight"):
 
 
 def bound(values):
-    """Mask entropy plus entropy of the kept values, in bytes; float32 values, all different, count as they are."""
+    """Mask entropy plus entropy of the kept values, in bytes; float32 values, all different, count in full."""
     kept = values[values != 0]
     share = kept.size / values.size
     bits = values.size * shannon([share, 1 - share], base=2)
@@ -78,13 +78,13 @@ def test_estimates_are_what_is_written(file, name):
     path = file(MODELS[name])
     estimates = {estimate.target: estimate.file_bytes for estimate in inspect(path).estimates}
     written = {
-        "dense": file_pipeline.decode(path, path.with_name("d.tflite")).file_bytes,
-        "litert": file_pipeline.encode(path, path.with_name("e.tflite")).file_bytes,
+        "dense": encode_command.decode(path, path.with_name("d.tflite")).file_bytes,
+        "litert": encode_command.encode(path, path.with_name("e.tflite")).file_bytes,
     }
     for_micro = estimates.pop("micro", None)
     assert estimates == written
     if for_micro is not None:
-        report = file_pipeline.encode(path, path.with_name("m.tflite"), target="micro")
+        report = encode_command.encode(path, path.with_name("m.tflite"), target="micro")
         assert for_micro == report.file_bytes
 
 
@@ -94,7 +94,7 @@ def test_estimate_of_a_file_that_the_default_interpreter_refuses_is_what_is_writ
     default = found.runtimes[0]
     assert default.loads is False
     assert "failed to delegate FULLY_CONNECTED" in default.reason
-    written = file_pipeline.encode(path, path.with_name("e.tflite")).file_bytes
+    written = encode_command.encode(path, path.with_name("e.tflite")).file_bytes
     assert {"litert": written}.items() <= {e.target: e.file_bytes for e in found.estimates}.items()
 
 
@@ -132,7 +132,7 @@ def test_zeros_of_uint8_weights_are_their_zero_point(file):
     assert constant(found).sparsity == pytest.approx(1 - kept.mean())
     assert found.totals.sparsity == pytest.approx(1 - kept.mean())
     assert constant(found).entropy_bytes == pytest.approx(bound(np.where(kept, weights.astype(int) + 1, 0)), abs=1)
-    (choice,) = file_pipeline.encode(path, path).tensors
+    (choice,) = encode_command.encode(path, path).tensors
     assert choice.sparsity == constant(found).sparsity
     assert choice.entropy_bytes == constant(found).entropy_bytes
 
@@ -145,10 +145,10 @@ def test_every_command_takes_a_constant_of_rank_0(file, dtype):
     assert (scalar.shape, scalar.sparsity, scalar.stored_bytes) == ((), 0, np.dtype(dtype).itemsize)
     assert all(answer.loads for answer in found.runtimes)
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
-    assert file_pipeline.encode(path, sparse).verification.passed
-    file_pipeline.decode(sparse, dense)
+    assert encode_command.encode(path, sparse).verification.passed
+    encode_command.decode(sparse, dense)
     assert verify(dense, path, samples=2).passed
-    assert file_pipeline.encode(path, sparse, target="micro").verification.passed
+    assert encode_command.encode(path, sparse, target="micro").verification.passed
 
 
 def test_a_weight_that_is_computed_is_none_of_the_constants(file):
@@ -156,7 +156,7 @@ def test_a_weight_that_is_computed_is_none_of_the_constants(file):
     found = inspect(path)
     assert {(c.name, c.operator) for c in found.constants} == {("weight", "QUANTIZE"), ("bias", "FULLY_CONNECTED")}
     assert [answer.loads for answer in found.runtimes[:3]] == [True, True, True]
-    assert file_pipeline.encode(path, path).verification.passed
+    assert encode_command.encode(path, path).verification.passed
 
 
 def test_micro_runs_open_sizes_as_the_file_announces_them(file):
@@ -175,7 +175,7 @@ def test_outputs_that_a_signature_lists_otherwise_are_told(file):
 
 
 def test_equal_vectors_stored_once_are_counted_once(tmp_path):
-    """Two constants of equal contents: the second points at the first one's bytes, and takes none."""
+    """Two constants of equal contents: the second points at the first one's bytes and takes none."""
     path = tmp_path / "model.tflite"
     tiny = tiny_models.Tiny()
     values = tiny_models.sparse_weights((40, 40), "float32", 1.0)
@@ -210,9 +210,9 @@ def test_a_constant_in_another_subgraph(file):
 
 
 def test_every_weight_is_listed_also_one_of_zeros_only(file):
-    """Packed, nothing of it is left."""
+    """Packed, no bytes of it are left."""
     path = file(conv2d(weights=np.zeros((16, 3, 3, 64), np.int8)))
-    file_pipeline.encode(path, path)
+    encode_command.encode(path, path)
     found = constant(inspect(path))
     assert found.sparsity == 1
     assert found.dense_bytes == 16 * 3 * 3 * 64
@@ -229,7 +229,7 @@ def test_runtimes_of_a_dense_and_of_a_sparse_file(file):
 
 
 def test_what_micro_refuses_has_no_size_there(file):
-    """Neither for an operator that it does not run in this form, nor for shapes that are not true."""
+    """Reasons are an operator that it does not run in this form, and wrong shapes."""
     for model, words in (
         (fully_connected(data_dtype="float32"), "FULLY_CONNECTED"),
         (odd_models.dilated(), "it leaves the batch open"),
@@ -261,7 +261,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path):
 def test_constants_behind_decode_are_shown_as_what_they_stand_for(file):
     source = file(conv2d())
     path = source.with_name("micro.tflite")
-    file_pipeline.encode(source, path, target="micro", micro_codec="prune")
+    encode_command.encode(source, path, target="micro", micro_codec="prune")
     found, dense = inspect(path), inspect(source)
     weight = next(constant for constant in found.constants if constant.name == "weight")
     before = next(constant for constant in dense.constants if constant.name == "weight")

@@ -1,4 +1,4 @@
-"""What points in other processes tell, and what becomes of what they leave behind."""
+"""Test progress and temporary files of points in other processes."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_shares_are_told_while_a_point_is_at_work(tmp_path):
                 assert time.monotonic() < end
                 time.sleep(0.05)
         assert point_progress.told_in(tmp_path) == 0
-    assert 1.0 < total < 2.0  # a point is not done when its training is
+    assert 1.0 < total < 2.0  # training is only a part of a point
 
 
 def test_steps_in_quick_succession_are_not_all_written(tmp_path):

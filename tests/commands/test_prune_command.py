@@ -1,4 +1,4 @@
-"""``tflite-sparse prune`` from a model file to a model file, in both generations of Keras."""
+"""Run ``tflite-sparse prune`` from a model file to a model file, in both generations of Keras."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -107,7 +107,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypat
     monkeypatch.setattr(checkpoint, "write", original)
     assert not parts.exists()
     assert checkpoint.read(checkpoint.path_beside(parts)).epoch == stop_after
-    with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not thrown away in passing
+    with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not deleted silently
         tflite_sparse.prune(model, data, parts, **OPTIONS)
     with pytest.raises(InputError, match=r"sparsity = 0\.8, not 0\.7"):
         tflite_sparse.prune(model, data, parts, **{**OPTIONS, "sparsity": 0.7}, resume=True)
@@ -128,7 +128,7 @@ def test_a_seed_makes_a_run_repeatable(model, data, tmp_path):
 
 
 def batches(epochs, seed=3):
-    """The samples of each step, of ten in steps of four; a label is ten times its sample."""
+    """Return the samples of each step, of ten in steps of four; a label is ten times its sample."""
     x = np.arange(10, dtype=np.float32)[:, None]
     return [
         (a.numpy()[:, 0].tolist(), b.numpy().tolist()) for a, b in repeatable.batches(x, 10 * x[:, 0], 4, seed, epochs)
@@ -143,7 +143,7 @@ def test_every_epoch_has_an_order_of_its_own_that_a_seed_repeats():
     assert [sorted(order) for order in orders] == [list(range(10))] * 3
     assert len(set(orders)) == 3
     assert batches(range(3)) == found
-    assert batches(range(1, 3)) == found[3:]  # a run that goes on after the first epoch
+    assert batches(range(1, 3)) == found[3:]  # a run that resumes after the first epoch
     assert batches(range(1), seed=4) != found[:3]
 
 
@@ -250,7 +250,7 @@ def test_a_loss_of_nan_in_the_first_epoch_leaves_nothing(data, tmp_path):
 
 
 def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
-    """Masks do not change any more in the last epoch, so it is the loss alone that tells."""
+    """Masks no longer change in the last epoch, so only the loss shows NaN."""
     model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
     build(tensorflow_import.keras3()).save(model)
     state = checkpoint.path_beside(output)
@@ -278,7 +278,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sparsity", "1"], "sparsity = 1.0"),
+        (["--sparsity", "1"], "--sparsity 1.0"),
         (["--sparsity", "0.5", "--begin", "30", "--end", "20"], "begin must come before end"),
         (["--sparsity", "0.5", "--end", "4000"], "the training has only"),
         (["--sparsity", "0.5", "--block", "1x4096"], "has only"),
@@ -345,7 +345,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model(changed, data, tm
         built.set_weights([values + 1 for values in built.get_weights()])
         built.save(model)
     with pytest.raises(
-        InputError, match=f"is of a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
+        InputError, match=f"belongs to a run with {'training data' if changed == 'data' else 'model'} = 'crc32"
     ):
         tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
     assert not output.exists()

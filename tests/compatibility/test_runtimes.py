@@ -1,4 +1,4 @@
-"""What is written runs on every runtime that the project names, old ones too, and the table of acceptance is true."""
+"""Run written files on every supported runtime, also old ones, and check the table of acceptance."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def runtime(request, cache) -> Runtime:
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory):
-    """For each model: dense content, encoded content, inputs of each call."""
+    """Return for each model: dense content, encoded content, inputs of each call."""
     folder = tmp_path_factory.mktemp("models")
     found = {}
     for name, (make, batches) in MODELS.items():

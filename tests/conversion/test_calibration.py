@@ -1,4 +1,4 @@
-"""Ranges of activations from histograms, against NumPy's on the values themselves, and in files."""
+"""Compare ranges of activations from histograms with NumPy's on the values themselves, and with those in files."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tflite_sparse.runtime import litert
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import keras_model, tensorflow_import
 
-BIN = 1 / 64  # of a value: twice the greatest distance from the middle of its bin
+BIN = 1 / 64  # relative width of a bin: twice the greatest distance from its middle
 
 
 def histogram_of(*parts):
@@ -21,7 +21,7 @@ def histogram_of(*parts):
 
 
 def rounded(values, low, high):
-    """What 256 levels from ``low`` to ``high`` make of the values."""
+    """Return the values rounded to 256 levels from ``low`` to ``high``."""
     step = (high - low) / 255
     levels = np.clip(np.round((values - low) / step), 0, 255)
     return np.where(values == 0, 0, low + step * levels)
@@ -57,7 +57,7 @@ def test_zero_is_in_every_range(values, wanted):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("draw", ["exponential", "fourth powers"])
 def test_mse_beats_every_other_range(sign, draw):
-    """No range of a grid errs less, measured on the values themselves."""
+    """No range of a grid has a smaller error, measured on the values themselves."""
     generator = np.random.default_rng(1)
     values = generator.exponential(size=500_000) if draw == "exponential" else generator.standard_normal(50_000) ** 4
     values = np.float32(sign * values)
@@ -81,7 +81,7 @@ def test_mse_keeps_what_a_uniform_distribution_holds():
 
 @pytest.fixture(scope="module")
 def two_inputs():
-    """A model of a heavy-tailed and a usual input, by name; samples; and what it makes of them."""
+    """Return a model with a heavy-tailed and a usual input, by name; samples; and its outputs."""
     keras = tensorflow_import.keras3()
     keras.utils.set_random_seed(0)
     inputs = [keras.layers.Input((8, 16), name=name) for name in ("tailed", "usual")]
@@ -95,7 +95,7 @@ def two_inputs():
 
 @pytest.fixture(scope="module")
 def in_file(two_inputs, tmp_path_factory):
-    """By calibration, the median distance of int8 outputs from the model's, and the scale of the first input."""
+    """Return by calibration the median distance of int8 outputs from the model's, and the scale of the first input."""
     source, x, wanted = two_inputs
     found, steps = {}, []
     for calibration in ("min-max", "percentile", "mse"):
@@ -127,6 +127,6 @@ def test_ranges_are_in_the_file(calibration, choose, name, in_file, two_inputs):
     ("settings", "words"),
     [({}, "int8 files: add `int8=True`"), ({"int8": True, "activations": "int16"}, "int8 activations, not to int16")],
 )
-def test_applies_to_int8_activations(settings, words):
+def test_calibration_needs_int8_activations(settings, words):
     with pytest.raises(SettingsError, match=f"`calibration.* applies to {words}"):
         ExportSettings(calibration="mse", **settings)

@@ -1,4 +1,4 @@
-"""From a tiny Keras model to files that compute the same."""
+"""Convert tiny Keras models to files that compute the same."""
 
 import numpy as np
 import pytest
@@ -119,7 +119,7 @@ def test_nothing_is_left_behind(model, tmp_path, monkeypatch):
 
 
 def test_operator_without_int8_kernel(keras):
-    """The converter's own complaint in one line, with what to try."""
+    """The message is the converter's in one line, with advice."""
     tf = tensorflow_import.tensorflow()
 
     class Erf(keras.layers.Layer):

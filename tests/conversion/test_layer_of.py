@@ -1,4 +1,4 @@
-"""Which layer an operator is of, by the names that the converter gives its tensors."""
+"""Find the layer of an operator by the names that the converter gives its tensors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is left of the converter's messages: the sentence that names the operator, and where it is."""
+"""Shorten the converter's messages to the sentence that names the operator, and its place."""
 
 import pytest
 

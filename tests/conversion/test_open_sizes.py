@@ -1,4 +1,4 @@
-"""Networks for inputs of any size: open where that works, else of the size of the data, else what to fix is named."""
+"""Convert networks for inputs of any size: open if that works, else with the sizes of the data, else with advice."""
 
 import numpy as np
 import pytest
@@ -69,5 +69,5 @@ def test_open_sizes_are_tried_first(source):
         ((None, None, 2, 2, 2, 2), "size of axis 1"),
     ],
 )
-def test_words(shape, words):
+def test_in_words(shape, words):
     assert open_sizes.in_words(InputSpec("x", shape, np.dtype(np.float32))) == words

@@ -1,4 +1,4 @@
-"""Inputs that int8 would round away are found by the operators that read them."""
+"""Find inputs that lose information in int8, by the operators that read them."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ def test_samples_far_outside_the_range_are_told(write):
     assert "1% of the samples hold values far outside the range -65.5 to 62 " in sentence
     x[:50, 1] = -4.2e6
     assert "50% of the samples" in rounded_inputs.outside(model, x)[0]
-    assert rounded_inputs.outside(model, np.full((100, 6), 120, np.int8)) == []  # quantised already
+    assert rounded_inputs.outside(model, np.full((100, 6), 120, np.int8)) == []  # already quantised
     assert rounded_inputs.outside(model, np.zeros((1000, 6), np.float32) + 70 * (np.arange(1000) < 9)[:, None]) == []

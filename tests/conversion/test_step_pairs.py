@@ -1,4 +1,4 @@
-"""Samples of single steps: spread over whole sequences, and closed, so that a state has one range."""
+"""Make samples of single steps, spread over whole sequences, with one range for each state."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_steps_of_all_parts_of_a_sequence(step, sequences):
 
 @pytest.mark.parametrize(
     "steps", [STEPS, 3]
-)  # in short sequences a state is largest at the end, where nothing takes it
+)  # in short sequences a state is largest at the end, where no step reads it
 def test_states_have_the_same_range_as_inputs_and_outputs(step, sequences, steps):
     sequences = sequences[:, :steps]
     found = step_pairs.for_calibration(step, sequences, 12, seed=0)

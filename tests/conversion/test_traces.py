@@ -1,4 +1,4 @@
-"""The shapes that a model is traced with: sizes that it leaves open come from data where a target fixes them."""
+"""Test the shapes of traces: data set open sizes if a target needs fixed ones."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Loops
 
 @dataclass
 class Source:
-    """What traces ask of a model."""
+    """A model with the methods that traces need."""
 
     shapes: dict
     found: Loops = field(default_factory=Loops)
@@ -55,8 +55,8 @@ def test_recurrent_models_have_fixed_sizes_too(recurrent, int8):
     assert [trace.shapes for trace in found] == [{"x": (1, 30, 9)}] * len(found)
 
 
-def test_samples_are_not_asked_where_nothing_is_open():
-    """They need not even fit: those of a model as one time step are sequences."""
+def test_samples_are_not_used_if_no_size_is_open():
+    """They need not even fit: samples of a model as one time step are sequences."""
     assert fixed_shapes(Source({"x": (None, 9), "h": (1, 16)}), np.zeros((5, 30, 9))) == {"x": (1, 9), "h": (1, 16)}
 
 
@@ -67,6 +67,6 @@ def test_samples_are_not_asked_where_nothing_is_open():
         (TWO, r"net: input 'a' of shape \(None, None, 9\) leaves its length open"),
     ],
 )
-def test_a_size_that_nothing_tells_is_asked_for(source, words):
+def test_an_unknown_size_is_an_error(source, words):
     with pytest.raises(ModelError, match=words):
         traces(source, None, "auto", int8=False, fixed_sizes=True)

@@ -1,4 +1,4 @@
-"""Real models, trained for seconds on real data, in every form that a user may have."""
+"""Make real models, trained for seconds on real data, in every form that a user may have."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(scope="session")
 def made_once(pytestconfig):
-    """What this file makes, once for all workers and runs."""
+    """Keep the files made here, once for all workers and runs."""
     return MadeOnce(pytestconfig.cache.mkdir("made-once"), [Path(__file__)])
 
 
@@ -58,7 +58,7 @@ def fitted(keras, model, data, epochs=8, **options):
 
 @pytest.fixture(scope="session")
 def trained_file(made_once, digits):
-    """The path of the small CNN of one generation, trained."""
+    """Return the path of the trained small CNN of one generation."""
 
     def path(name, keras):
         def make(folder):
@@ -81,7 +81,7 @@ def model2(keras2, trained_file):
 
 @pytest.fixture(scope="session")
 def dense_net(keras3, digits, made_once):
-    """A function of units and epochs: two Dense layers, trained on digits, that yield logits."""
+    """Return a function of units and epochs: two Dense layers, trained on digits, with logits."""
 
     def make(units, epochs, folder):
         keras3.utils.set_random_seed(1)
@@ -103,7 +103,7 @@ def dense_net(keras3, digits, made_once):
 
 @pytest.fixture(scope="session")
 def uneven3(dense_net):
-    """Hidden channels of very different ranges: int8 loses twice what int8 weights alone lose."""
+    """Hidden channels have very different ranges: int8 loses twice what int8 weights alone lose."""
     model = dense_net(units=64, epochs=8)
     ranges = 4.0 ** np.linspace(-4, 4, 64)
     (first, bias), (second, last) = (layer.get_weights() for layer in model.layers[1:])
@@ -113,7 +113,7 @@ def uneven3(dense_net):
 
 
 def wrapped(model2, keras2, digits):
-    """A tfmot model as a checkpoint may hold it: its weights were updated once more after they were masked."""
+    """A tfmot model as a checkpoint may hold it: its weights were updated once more after masking."""
     sparsity = tensorflow_import.model_optimization().sparsity.keras
     schedule = sparsity.PolynomialDecay(0.0, 0.8, begin_step=0, end_step=60, frequency=10)
     copy = keras2.models.clone_model(model2)
@@ -143,7 +143,7 @@ MODEL_FILES = {
 
 @pytest.fixture(scope="session")
 def model_files(made_once, model3, model2, keras2, digits):
-    """Paths of the models in every form, by a name for the test."""
+    """Return paths of the models in every form, by a name for the test."""
 
     def make(folder):
         paths = {name: folder / place for name, place in MODEL_FILES.items()}
@@ -165,7 +165,7 @@ def model_files(made_once, model3, model2, keras2, digits):
 
 @pytest.fixture(scope="session")
 def wrapped2(model_files, keras2):
-    """The tfmot model of those files."""
+    """Return the tfmot model of those files."""
     with tensorflow_import.model_optimization().sparsity.keras.prune_scope():
         return keras2.models.load_model(model_files["wrapped.keras"])
 

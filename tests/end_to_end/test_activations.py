@@ -1,4 +1,4 @@
-"""``--activations``: int8 weights with int16 or float computation, sparse and exact."""
+"""Test ``--activations``: int8 weights with int16 or float computation, sparse and exact."""
 
 import numpy as np
 import pytest

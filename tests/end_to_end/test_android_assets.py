@@ -1,4 +1,4 @@
-"""What `export --android-assets` writes for an app, and when it writes nothing."""
+"""Test the files that `export --android-assets` writes for an app, and when it writes none."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ import tflite_sparse
 from tflite_sparse.errors import DataError, ModelError, OutputError, SettingsError
 from tflite_sparse.flatbuffer import metadata, serde
 from tflite_sparse.runtime import litert
-from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import android_assets
 from tflite_sparse.stages.deliver import SPARSE
 
 MODELS = ("dense-float32.tflite", "dense-int8.tflite", "model.tflite")
@@ -33,7 +33,7 @@ def golden(exported):
 
 def test_the_folder_holds_the_files_of_the_export_and_no_others(exported):
     assets = exported / "app" / "assets"
-    assert sorted(path.name for path in assets.iterdir()) == sorted(android.FILES)
+    assert sorted(path.name for path in assets.iterdir()) == sorted(android_assets.FILES)
     for name in MODELS:
         assert (assets / name).read_bytes() == (exported / "out" / name).read_bytes()
     assert (assets / "labels.txt").read_text() == "".join(f"{digit}\n" for digit in range(10))

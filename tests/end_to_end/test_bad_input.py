@@ -1,4 +1,4 @@
-"""What a user gets wrong: one or two lines that name the thing and the cure, exit code 2, and nothing written."""
+"""Test mistakes of users: one or two lines with thing and cure, exit code 2, and nothing written."""
 
 import json
 import zipfile
@@ -69,7 +69,7 @@ def test_weights_only(model3, tmp_path, out):
 
 
 def test_model_of_another_keras_version(model_files, tmp_path, out):
-    """A file of Keras 3 whose metadata name Keras 2, as a version mismatch looks to the loader."""
+    """The metadata of this file of Keras 3 name Keras 2: a version mismatch."""
     path = tmp_path / "mismatch.keras"
     with zipfile.ZipFile(model_files["keras3.keras"]) as old, zipfile.ZipFile(path, "w") as new:
         for entry in old.namelist():
@@ -198,7 +198,7 @@ class Doubled(keras.layers.Dense):
 def test_custom_layer_with_and_without_its_file(keras3, tmp_path, out):
     file = tmp_path / "mine.py"
     file.write_text(CUSTOM)
-    # As the file of a model that another program wrote: nothing of it is registered here afterwards.
+    # As from another program: none of its classes is registered here afterwards.
     from tflite_sparse.errors import ModelError
     from tflite_sparse.sources.user_code import load_module
 

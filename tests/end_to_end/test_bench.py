@@ -1,4 +1,4 @@
-"""``bench``: the shape of what it tells; how fast anything is, is not tested."""
+"""Test the output of ``bench``, but no speed."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_options_reach_every_process(threads, kernels, rounds, pair, monkeypatch
     assert loads == [("first_invoke_here", {"path": path, **asked_of_all}) for path, _ in files] * 5
 
 
-def test_words(pair):
+def test_text(pair):
     run = run_cli("bench", pair.dense, pair.sparse, pair.dense, *SHORT)
     assert run.code == 0
     assert "1 thread, 2 rounds, default kernels" in run.stdout

@@ -48,7 +48,7 @@ PAGE = """
 
 
 def package(name, sha256):
-    """The folder of an npm package."""
+    """Return the folder of an npm package."""
 
     def fetch(folder):
         run("npm-pack", ["npm", "pack", "--silent", name], folder=folder)
@@ -63,7 +63,7 @@ def package(name, sha256):
 
 @pytest.fixture(scope="module")
 def site(model3, tmp_path_factory):
-    """The folders behind the paths of a site: the packages, and the files of an export with float32 outside."""
+    """Return the folders of a site by path: the packages, and an export with float32 inputs and outputs."""
     assets = tmp_path_factory.mktemp("web") / "assets"
     tflite_sparse.export(
         model3, "digits", sparsity=0.75, int8=True, io="float32", fixed_batch=True, max_accuracy_drop=1,

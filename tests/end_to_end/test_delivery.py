@@ -1,4 +1,4 @@
-"""What is in the output folder, whatever happens on the way."""
+"""Test the contents of the output folder after success, failure and interruption."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ def test_only_own_files_are_replaced(model_files, tmp_path):
 
 
 def test_files_of_others_with_our_names_stay(model_files, tmp_path):
-    """A folder of firmware has a model.h of its own; without a report of ours beside it nothing there is ours."""
+    """A firmware folder has its own model.h; without a report of ours beside it, no file there is ours."""
     for name in ("model.h", "model.cc", "model_vela.tflite"):
         (tmp_path / name).write_text("mine")
     run = run_cli(*options(model_files, tmp_path))
@@ -105,7 +105,7 @@ def test_killed_at_any_moment(moment, model_files, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")])
 def test_interrupted(number, code, words, model_files, tmp_path):
-    """Ctrl-C and an orderly end remove what is temporary and do not look like a failed gate."""
+    """Ctrl-C and SIGTERM remove temporary files and do not look like a failed gate."""
     program = Path(sys.executable).with_name("tflite-sparse")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -143,7 +143,7 @@ def _running_with(mark):
         try:
             environment = (process / "environ").read_bytes()
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has ended meanwhile
             continue
         if mark.encode() in environment and state != "Z":
             found.append(process.name)

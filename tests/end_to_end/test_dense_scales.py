@@ -1,4 +1,4 @@
-"""``--dense-scales per-tensor``: Dense kernels with one scale; sparse, exact and smaller."""
+"""Test ``--dense-scales per-tensor``: Dense kernels with one scale; sparse, exact and smaller."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tflite_sparse.flatbuffer import serde
 
 
 def scales(path):
-    """How many scales the kernels of a file have, by their shapes."""
+    """Return the number of scales of the kernels of a file, by shape."""
     model = serde.read(path)
     tensors = model.subgraphs[0].tensors
     stored = [each for each in tensors if each.shape is not None and model.buffers[each.buffer].data is not None]
@@ -48,7 +48,7 @@ def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, dig
 
 
 @pytest.mark.slow
-def test_fit_weighs_what_one_scale_leaves(model3, digits, tmp_path):
+def test_fit_counts_bytes_with_one_scale(model3, digits, tmp_path):
     report = tflite_sparse.fit(
         model3, digits, budget=8500, dense_scales="per-tensor", epochs=0, blocks=("1x1",), out=tmp_path
     )
@@ -67,7 +67,7 @@ def test_it_needs_integer_kernels(options, model3, digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_failed_gate_tells_what_several_scales_reach(uneven3, digits, tmp_path):
+def test_a_failed_gate_reports_the_result_with_several_scales(uneven3, digits, tmp_path):
     report = tflite_sparse.export(
         uneven3, digits, int8=True, dense_scales="per-tensor", alternatives="all", out=tmp_path
     )

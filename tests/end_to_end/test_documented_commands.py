@@ -1,4 +1,4 @@
-"""Every command and Python example of the documents runs as it stands there."""
+"""Run every command and Python example of the documents."""
 
 import re
 import shlex
@@ -33,11 +33,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def files(model3, digits, tmp_path_factory):
-    """A folder with what the documents take for granted: a pruned model, its data, a recipe, a dense int8 file."""
+    """Return a folder with the files of the documents: a pruned model, its data, a recipe, a dense int8 file."""
     folder = tmp_path_factory.mktemp("documented")
     data = {name: getattr(digits, name) for name in ("x_train", "y_train", "x_test", "y_test")}
     few = {name: array[:500] if name.endswith("train") else array for name, array in data.items()}
-    np.savez(folder / "data.npz", **few)  # what is trained on them is not judged
+    np.savez(folder / "data.npz", **few)  # the quality of models trained on them does not matter
     model3.save(folder / "plain.keras")
     tflite_sparse.prune(folder / "plain.keras", data, folder / "model.keras", sparsity=0.875, epochs=12)
     tflite_sparse.export(folder / "model.keras", data, int8=True, out=folder / "out", max_accuracy_drop=1)
@@ -49,7 +49,7 @@ def files(model3, digits, tmp_path_factory):
 
 @pytest.mark.parametrize("document", [each for each in DOCUMENTS if COMMANDS[each]], ids=lambda path: path.name)
 def test_commands(document, files, tmp_path, monkeypatch):
-    """One after the other, as a reader would type them: later ones use what earlier ones wrote."""
+    """Run them in order, as a reader would: later ones use files of earlier ones."""
     folder = shutil.copytree(files, tmp_path / "work")
     monkeypatch.chdir(folder)
     for command in COMMANDS[document]:

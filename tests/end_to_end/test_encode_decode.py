@@ -1,4 +1,4 @@
-"""``encode``, ``decode`` and ``inspect`` as a user runs them."""
+"""Run ``encode``, ``decode`` and ``inspect`` as a user does."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ def out(tmp_path):
 
 
 def error_of(run, code):
-    """The message of a failed command: one or two lines, no traceback, nothing on stdout."""
+    """Return the message of a failed command: one or two lines, no traceback, nothing on stdout."""
     assert run.code == code
     assert run.stdout == ""
     lines = run.stderr.splitlines()
@@ -167,7 +167,7 @@ def test_bad_places(dense, tmp_path, command):
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_a_read_only_folder(dense, out, command, monkeypatch):
-    """Simulated, for the tests may run as root, who may write anywhere."""
+    """Simulated, because tests may run as root, who may write anywhere."""
 
     def refuse(**options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(options["dir"]))
@@ -181,7 +181,7 @@ def test_a_read_only_folder(dense, out, command, monkeypatch):
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_what_is_no_ordinary_file_is_not_replaced(dense, tmp_path, command):
-    """A device such as /dev/null would become a file, for root."""
+    """As root, a device such as /dev/null would become a file."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert "pipe" in error_of(run_cli(command, dense, "-o", pipe), 2)
@@ -235,7 +235,7 @@ def test_bad_options_are_named_as_they_were_given(dense, out, arguments):
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_a_failed_verification_delivers_nothing(dense, out, command, monkeypatch):
-    """The new file has lost a weight on its way to the disk."""
+    """The written file lacks a weight."""
     serialize = serde.serialize
 
     def spoil(model):
@@ -256,7 +256,7 @@ def test_a_failed_verification_delivers_nothing(dense, out, command, monkeypatch
 
 @pytest.mark.parametrize("moment", ["done read", "done compare weights"])
 def test_terminated_on_the_way(tmp_path, moment):
-    """SIGTERM leaves the old file under the final name, and nothing temporary; there is work for seconds then."""
+    """SIGTERM leaves the old file under the final name, and nothing temporary; the work then takes seconds."""
     source, out, scratch = tmp_path / "source.tflite", tmp_path / "out.tflite", tmp_path / "scratch"
     source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d((640, 3, 3, 320), (6, 6))))
     out.write_bytes(b"old")
@@ -286,7 +286,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
 
 
 def test_an_unusual_name_of_the_result(dense, tmp_path):
-    """No suffix is forced on it, and the permissions are those of a new file."""
+    """The name keeps its suffix, and the permissions are those of a new file."""
     target = tmp_path / "a b.bin"
     assert run_cli("encode", dense, "-o", target, "--quiet").code == 0
     assert serde.read(target).subgraphs

@@ -1,4 +1,4 @@
-"""``--target ethos-u``: the dense int8 file, and the same compiled by Vela, from the command line."""
+"""Test ``--target ethos-u`` on the command line: the dense int8 file, and the same compiled by Vela."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
 from helpers.tools import run_cli
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.export import Report
@@ -79,7 +79,7 @@ def test_a_sparse_source_becomes_dense(source, tmp_path):
     assert out.read_bytes() == (tmp_path / "dense.tflite").read_bytes()
 
 
-def test_what_stays_on_the_cpu_is_told(source):
+def test_operators_left_to_the_cpu_are_reported(source):
     run, _ = encode(source(tiny_models.conv2d(dtype="float32")))
     assert run.code == 0, run.stderr
     (warning,) = run.report["ethos_u"]["warnings"]
@@ -88,7 +88,7 @@ def test_what_stays_on_the_cpu_is_told(source):
     assert run.report["ethos_u"]["file"]["inferences_per_second"] is None
 
 
-def test_words(source):
+def test_text(source):
     given = source(tiny_models.conv2d())
     run = run_cli("encode", given, "-o", given.with_name("out.tflite"), "--target", "ethos-u", "--quiet")
     words = " ".join(run.stdout.split())
@@ -127,7 +127,7 @@ def wide(keras3, tmp_path_factory):
     return path
 
 
-def test_export_puts_the_baseline_beside_it(wide, tmp_path):
+def test_export_compares_with_the_baseline(wide, tmp_path):
     run = run_cli(
         "export", wide, "--sparsity", 0.875, "--int8", "--data", "digits", "--calibration-samples", 20,
         "--max-accuracy-drop", 1, "--target", "ethos-u", "--accelerator-config", "ethos-u65-256",
@@ -184,5 +184,5 @@ def test_a_file_whose_shapes_are_not_true_is_refused(tmp_path):
     source = tmp_path / "open.tflite"
     source.write_bytes(tiny_models.to_bytes(odd_models.dilated()))
     with pytest.raises(ExecutionError, match=r"open\.tflite is not for Arm Ethos-U: it leaves the batch open"):
-        file_pipeline.encode(source, tmp_path / "out.tflite", target="ethos-u")
+        encode_command.encode(source, tmp_path / "out.tflite", target="ethos-u")
     assert list(tmp_path.iterdir()) == [source]

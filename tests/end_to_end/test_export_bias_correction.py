@@ -1,4 +1,4 @@
-"""``--bias-correction`` on a real network, pruned at once and not trained afterwards."""
+"""Test ``--bias-correction`` on a real network, pruned at once and not trained afterwards."""
 
 import numpy as np
 import pytest

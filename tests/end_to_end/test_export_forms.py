@@ -1,4 +1,4 @@
-"""Every form in which a user has a model, through the command line, to files that run."""
+"""Export every form of a user's model through the command line to files that run."""
 
 import numpy as np
 import pytest
@@ -163,7 +163,7 @@ def _check_files(out, report):
     assert report["verification"]["weights_bit_exact"]
     assert report["verification"]["outputs_bit_exact"]
     assert len(report["verification"]["runtimes"]) == 3
-    # What the report says is checked here once more, by other means than the report's.
+    # These tests check the report again by other means.
     assert check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
     _check_interface(sparse, dense)
 

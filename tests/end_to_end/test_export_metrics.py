@@ -1,4 +1,4 @@
-"""Accuracy in the report of an export: metrics, intervals, comparisons, and what the test samples are kept out of."""
+"""Test accuracy in the report of an export: metrics, intervals, comparisons, and uses of the test part."""
 
 import json
 
@@ -11,7 +11,7 @@ from tflite_sparse.sources.dataset import Dataset
 
 
 def poisoned(data):
-    """The same training part, and a test part that would ruin whatever looked at it."""
+    """The same training part, and a test part that would spoil anything that used it."""
     generator = np.random.default_rng(0)
     x = generator.normal(scale=1000, size=data.x_test.shape).astype(np.float32)
     return Dataset(data.name, data.x_train, data.y_train, x, generator.permutation(data.y_test), data.labels)
@@ -19,7 +19,7 @@ def poisoned(data):
 
 @pytest.mark.slow
 def test_the_test_part_changes_nothing_but_scores(model3, digits, tmp_path):
-    """Neither calibration nor fine-tuning sees it: the files are the same to the bit."""
+    """Neither calibration nor fine-tuning uses it: the files are bit-identical."""
     found = {}
     for name, data in (("clean", digits), ("poisoned", poisoned(digits))):
         report = tflite_sparse.export(
@@ -108,7 +108,7 @@ def test_mse_is_gated_by_what_it_explains(regression, tmp_path):
     assert paired.p_value is None
     assert not mse.confusion
     text = (tmp_path / "mse" / "report.md").read_text()
-    assert f"of the labels' spread {mse.drop:.4f} less is explained; 0 less is allowed" in text
+    assert f"the outputs explain {mse.drop:.4f} less of the labels' spread; 0 less is allowed" in text
     assert f"(difference {paired.difference:.4g} [" in text
     assert any("less of the labels' spread (gate of mse)" in failure for failure in by_mse.gates.failures)
     drops = {each.option: each.drop for each in by_mse.alternatives}
@@ -131,7 +131,7 @@ def test_a_metric_of_the_user(model_files, tmp_path):
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        ("accuracy", "metric = 'accuracy': it takes auto, top1, top5, mse, psnr, auc or FILE.py:FUNCTION"),
+        ("accuracy", "--metric accuracy: it takes auto, top1, top5, mse, psnr, auc or FILE.py:FUNCTION"),
         ("nowhere.py:score", "nowhere.py: no such Python file"),
         ("mse", "--metric mse compares numbers"),
         ("auc", "--metric auc needs one yes or no"),

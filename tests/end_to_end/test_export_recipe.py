@@ -1,4 +1,4 @@
-"""``export --recipe``: layers that stay float32 in an int8 file, and masks by rules."""
+"""Test ``export --recipe``: layers that stay float32 in an int8 file, and masks by rules."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tflite_sparse.verification.weights import weights_of
 
 @pytest.fixture(scope="module")
 def wine():
-    """Thirteen measurements of wines as they are: proline in the hundreds beside hue near one."""
+    """Return the raw thirteen measurements of wines: proline in the hundreds beside hue near one."""
     found = datasets.load_wine()
     return found.data.astype(np.float32), found.target
 
@@ -56,7 +56,7 @@ def write(tmp_path):
 
 
 def operators(path):
-    """Of each operator its name, its outputs' names, and the type of the first."""
+    """Return name, output names and type of the first output of each operator."""
     (graph,) = graphs(serde.read(path))
     found = []
     for operator in graph.operators:
@@ -119,7 +119,7 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
 
 
 def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
-    """``classes`` is too small to be pruned by default; what the rule makes zero there is zero in the file."""
+    """``classes`` is too small to be pruned by default; zeros by a rule are zeros in the file."""
     rules = write('[[rule]]\nlayers = "second|classes"\nskip = false\nsparsity = 0.75\nschedule = "constant"')
     report = tflite_sparse.export(
         model, wine, recipe=rules, finetune_epochs=1, max_accuracy_drop=1, out=tmp_path / "out"
@@ -130,7 +130,7 @@ def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
 
 @pytest.mark.parametrize("form", ["keras2.keras", "keras3-export"])
 def test_forms(form, model_files, digits, write, tmp_path):
-    """Operators are found by layer in Keras 2 and in a SavedModel, and the last one, whose tensor has no such name."""
+    """Operators are found by layer in Keras 2 and in a SavedModel, also the last one, whose tensor has another name."""
     source = keras_model.open_model(model_files[form])
     rules = recipe.read(write('[[rule]]\nlayers = "(conv2|classes)(_1)?"\nprecision = "float32"'))
     kept = recipe.float_layers(rules, source.layers())

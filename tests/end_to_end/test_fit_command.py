@@ -1,4 +1,4 @@
-"""``tflite-sparse fit``: a model and a number of bytes in, a file within it out."""
+"""Test ``tflite-sparse fit`` from a model and a number of bytes to a file within it."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
-from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import prune as prune_command
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.errors import InputError, OutputError, SettingsError
 from tflite_sparse.fitting import costs
@@ -29,7 +29,7 @@ def net():
     layers = keras.layers
     return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(64), layers.Dense(10)])
 """
-FAST = {"epochs": 0, "blocks": ("1x1",)}  # masks only: what is tested is not how well it trains
+FAST = {"epochs": 0, "blocks": ("1x1",)}  # masks only: these tests are not about training
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_the_file_is_within_the_budget_and_uses_it(run):
     size = (out / "model.tflite").stat().st_size
     assert report["budget_bytes"] == BUDGET
     assert 0.93 * BUDGET < size <= BUDGET
-    assert report["file_bytes"] == size == report["rounds"][-1]["file_bytes"]  # what was weighed is delivered
+    assert report["file_bytes"] == size == report["rounds"][-1]["file_bytes"]  # the measured file is delivered
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "fit.json").read_text()) == report
 
@@ -67,7 +67,7 @@ def test_the_file_is_verified_and_computes_what_the_model_does(run, digits):
     assert exported["gates"]["passed"]
     assert exported["verification"]["weights_bit_exact"]
     assert exported["models"]["sparse_int8"]["accuracy"] == report["accuracy"]
-    # The baseline is the dense model that was given, not the pruned one.
+    # The baseline is the dense source model, not the pruned one.
     assert exported["models"]["dense_float32"]["sparsity"] < 0.01
     model = keras_model.open_model(out / "fitted.keras").model
     expected = model.predict(digits.x_test, verbose=0).argmax(-1)
@@ -78,12 +78,12 @@ def test_the_file_is_verified_and_computes_what_the_model_does(run, digits):
 
 
 def test_bytes_were_predicted(run):
-    """After training some kept weights round to zero; where nothing is trained, 1 % is the most (below)."""
+    """After training some kept weights round to zero; without training 1 % is the limit (below)."""
     out, report = run
     assert abs(report["prediction_error"]) < 0.05
     for kernel in report["kernels"]:
         assert kernel["file_bytes"] == pytest.approx(kernel["predicted_bytes"], rel=0.1)
-    # What is told of the kernels is what the export stored.
+    # The sizes of the kernels are those of the export.
     stored = {tensor["encoded_bytes"] for tensor in json.loads((out / "report.json").read_text())["tensors"]}
     assert {kernel["file_bytes"] for kernel in report["kernels"]} <= stored
 
@@ -113,7 +113,7 @@ def test_the_model_holds_what_was_planned(run):
 
 
 def check_predictions(report):
-    """Masks on the model, then converted and encoded, against masks laid over the converted dense file."""
+    """Masks on the model, then converted and encoded, against masks applied to the converted dense file."""
     assert abs(report.prediction_error) < 0.01
     for kernel in report.kernels:
         assert kernel.file_bytes == pytest.approx(kernel.predicted_bytes, rel=0.01)
@@ -121,7 +121,7 @@ def check_predictions(report):
 
 @pytest.mark.slow
 def test_a_recurrent_model_is_fitted_as_one_time_step(keras3, digits, tmp_path):
-    """Each row of a digit is a time step; the plan speaks of the two kernels of the LSTM."""
+    """Each row of a digit is a time step; the plan covers the two kernels of the LSTM."""
     keras3.utils.set_random_seed(0)
     layers = keras3.layers
     model = keras3.Sequential([keras3.Input((8, 8)), layers.LSTM(64, name="memory"), layers.Dense(10, name="classes")])
@@ -154,7 +154,7 @@ def test_the_gate_is_judged_on_samples_that_a_new_model_has_not_seen(digits_npz,
     seen = []
 
     class StoppedError(Exception):
-        """By the test: what follows does not matter."""
+        """Raised by the test; later work does not matter."""
 
     def train(source, data, *arguments, **settings):
         seen.append(data)
@@ -176,7 +176,7 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path
     done = run_cli("fit", model, "--data", digits_npz, "--budget", "4kB", "--block", "1x1", "--out", out, "--quiet")
     assert done.code == 1
     assert "a --budget of 4,000 bytes cannot be met" in done.stderr
-    assert "classes/kernel 160" in done.stderr  # what takes the bytes
+    assert "classes/kernel 160" in done.stderr  # the kernel that takes the bytes
     assert not out.parent.exists()
     floor = int(done.stderr.partition("has ")[2].partition(":")[0].replace(",", ""))
     report = tflite_sparse.fit(model, digits_npz, budget=floor, out=out, **FAST)
@@ -208,7 +208,7 @@ def test_a_file_that_came_out_too_large_is_pruned_further(model, digits, tmp_pat
     assert first.file_bytes > 10_000
     assert second.passed
     assert (tmp_path / "model.tflite").stat().st_size == report.file_bytes <= 10_000
-    # When the rounds are used up, it says so.
+    # After the last round an error tells that.
     report = tflite_sparse.fit(model, digits, budget=10_000, rounds=1, out=tmp_path, **FAST)
     assert not report.gates.passed
     assert [failure for failure in report.gates.failures if failure.startswith("budget: the file has ")]
@@ -220,7 +220,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
 
     options = {"data": digits, "out": tmp_path, "epochs": 1, "blocks": ("1x1",)}
     with monkeypatch.context() as patch:
-        patch.setattr(prune_pipeline, "prune", stop)
+        patch.setattr(prune_command, "prune", stop)
         with pytest.raises(KeyboardInterrupt):
             tflite_sparse.fit(model, budget=BUDGET, **options)
     found = {path.name for path in (tmp_path / "unfinished").iterdir()}
@@ -229,7 +229,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
         tflite_sparse.fit(model, budget=BUDGET, **options)
     with pytest.raises(InputError, match="budget = 9500, not 9600"):
         tflite_sparse.fit(model, budget=9600, resume=True, **options)
-    monkeypatch.setattr(sensitivity, "scan", stop)  # what was found is not found again
+    monkeypatch.setattr(sensitivity, "scan", stop)  # stored results are not computed again
     report = tflite_sparse.fit(model, budget=BUDGET, resume=True, **options)
     assert report.file_bytes <= BUDGET
     assert not (tmp_path / "unfinished").exists()
@@ -257,7 +257,7 @@ def test_the_smallest_file_within_a_gate(model, digits, tmp_path):
     assert min(each.file_bytes for each in passed) < 0.9 * report.untouched_bytes
     assert report.file_bytes == min(each.file_bytes for each in passed)
     assert not failed or min(each.file_bytes for each in failed) < report.file_bytes
-    # What was found on held-out samples is confirmed on the test samples, or the run fails.
+    # The result on held-out samples is confirmed on the test samples, or the run fails.
     lost = report.dense_accuracy - report.accuracy
     assert report.gates.passed == (lost <= 0.05)
 
@@ -288,12 +288,12 @@ def test_a_model_is_built_and_trained_first(digits_npz, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "give a budget"),
+        ({}, "give `budget"),
         ({"budget": 1000, "gate": True}, "one of the two"),
         ({"budget": "10 apples"}, "units are"),
         ({"budget": 0}, "greater than"),
         ({"budget": "1kB", "blocks": ("2:4",)}, "give outputs x inputs"),
-        ({"budget": "1kB", "metric": "speed"}, "metric = 'speed': it takes auto, top1"),
+        ({"budget": "1kB", "metric": "speed"}, "`metric='speed'`: it takes auto, top1"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message, model, digits, tmp_path):

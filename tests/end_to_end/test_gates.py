@@ -1,4 +1,4 @@
-"""``export`` of what must not be delivered: the exit code, the sentence, and the files that are there."""
+"""Test ``export`` when a file must not be delivered: exit code, message, and remaining files."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from helpers import known_conversion, odd_models, tiny_models
 from helpers.spoiling import change_a_decoded_weight, change_a_weight, change_the_biases, grow, spoiling
 from helpers.tools import run_cli
-from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.planning import encoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch, interpreters):
 
 
 def export(folder, *options):
-    """The exit code and the report on standard output, which is the one in the folder."""
+    """Return the exit code and the report on standard output, which equals the one in the folder."""
     run = run_cli(
         *("export", "model.keras", "--data", folder / "data.npz", "--max-accuracy-drop", 1),
         *("--out", folder / "out", "--json", "--quiet", *options),
@@ -82,7 +82,7 @@ def test_a_micro_file_that_is_not_the_dense_one_is_not_delivered(folder, monkeyp
     assert code == 0
     assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, "model.h", "model.cc", *REPORTS}
 
-    monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
+    monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     known_conversion.install(monkeypatch)
     code, report = export(folder, "--int8", *FOR_MICRO)
     assert code == 1
@@ -103,7 +103,7 @@ def test_a_sparse_file_that_is_larger_than_the_dense_one_fails_and_is_kept(folde
 
 
 def test_a_sparse_file_that_yields_nan_fails_and_is_kept(folder, monkeypatch):
-    """It computes what the model does, to the bit; the masks made that worthless."""
+    """It computes the same as the model, bit for bit; the masks made that worthless."""
 
     def spoil(tensor, model):
         values = model.buffers[tensor.buffer].data.view(np.float32).copy()

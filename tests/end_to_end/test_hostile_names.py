@@ -1,4 +1,4 @@
-"""Layers and tensors whose names look like paths: nothing is written outside of the folder that the user named."""
+"""Test layers and tensors whose names look like paths: nothing is written outside of the user's folder."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ EVIL = "../../evil"
 
 @pytest.fixture(scope="module")
 def evil_model(keras2, tmp_path_factory):
-    """Keras 3 lets no slash into a name; Keras 2 does, and whoever writes a file may have it anywhere."""
+    """Keras 3 allows no slash in a name; Keras 2 does, and a file may hold any name."""
     keras2.utils.set_random_seed(0)
     layers = keras2.layers
     model = keras2.Sequential(
@@ -28,7 +28,7 @@ def evil_model(keras2, tmp_path_factory):
 
 @pytest.fixture
 def work(tmp_path):
-    """A folder deep enough that every way out of it by two steps up ends inside ``tmp_path``."""
+    """Return a folder so deep that every path two steps up ends inside ``tmp_path``."""
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Inputs of types other than float32 and of free length, and subclassed models, to verified int8 files."""
+"""Export inputs of other types than float32 and of free length, and subclassed models, to verified int8 files."""
 
 import sys
 

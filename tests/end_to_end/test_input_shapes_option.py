@@ -1,4 +1,4 @@
-"""Files whose inputs leave sizes open, and files that nothing here runs: what each command does, and says."""
+"""Test every command on files with inputs of open size, and on files that no runtime here runs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""``--layer-errors``: every tensor inside the int8 file beside float32, and the layer that loses most by name."""
+"""Test ``--layer-errors``: every tensor inside the int8 file against float32, and the layer that loses most."""
 
 import json
 
@@ -19,7 +19,7 @@ from tflite_sparse_cli.tables import show
 
 @pytest.fixture(scope="module")
 def exported(model3, digits, tmp_path_factory):
-    """The folder of an int8 export of the whole model that compared its layers."""
+    """Return the folder of an int8 export of the whole model that compared its layers."""
     out = tmp_path_factory.mktemp("layers")
     tflite_sparse.export(model3, digits, int8=True, layer_errors=True, max_accuracy_drop=1, out=out)
     return out
@@ -44,7 +44,7 @@ def test_every_tensor_is_compared(report):
 
 
 def test_the_numbers_are_those_of_their_definitions(exported, report, digits):
-    """The last tensor is the output, which can be run without any of this."""
+    """The last tensor is the output, which can be run directly."""
     rows = np.linspace(0, len(digits.x_test) - 1, 16).round().astype(int)
     x, y = (
         litert.run(exported / name, digits.x_test[rows]).real().astype(np.float64)
@@ -76,7 +76,7 @@ def test_a_damaged_layer_is_named(kind, number, exported, digits, tmp_path):
     assert worst.lost_db > 6
 
 
-def test_a_file_beside_itself_has_no_error(exported, digits):
+def test_a_file_compared_with_itself_has_no_error(exported, digits):
     path = exported / "dense-float32.tflite"
     found = layer_errors.measure(path, path, [digits.x_test[:2]])
     assert len(found.layers) == found.tensors
@@ -85,7 +85,7 @@ def test_a_file_beside_itself_has_no_error(exported, digits):
         assert layer.cosine == pytest.approx(1)
 
 
-def test_people_read_it(exported, report, capsys):
+def test_table_and_sentence(exported, report, capsys):
     text = (exported / "report.md").read_text()
     assert "## Layers" in text
     assert "8 of 8 tensors compared with float32" in text
@@ -99,7 +99,7 @@ def test_people_read_it(exported, report, capsys):
 
 
 def test_layers_are_compared_with_float32_of_the_pruned_weights(model3, digits, tmp_path):
-    """Where the gate fails; pruning costs it all here, and no layer of int8 is blamed."""
+    """The gate fails; pruning costs all of it here, and no int8 layer is blamed."""
     report = tflite_sparse.export(
         model3, digits, sparsity=0.95, int8=True, activations="int16", max_accuracy_drop=0.001, out=tmp_path
     )

@@ -1,4 +1,4 @@
-"""Masked steps and numbers of tokens keep their meaning in int8 files, or the export is refused."""
+"""Test that masked steps and token numbers keep their meaning in int8 files, or the export is refused."""
 
 from __future__ import annotations
 

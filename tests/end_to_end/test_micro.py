@@ -1,4 +1,4 @@
-"""``--target micro``: files for TensorFlow Lite Micro, what is reported of them, and what is refused."""
+"""Test ``--target micro``: files for TensorFlow Lite Micro, their reports, and refusals."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def contents(folder):
 # The report
 
 
-# Bytes of what each DECODE yields.
+# Bytes of the results of each DECODE.
 MODELS = {
     "one weight": (tiny_models.conv2d, [16 * 3 * 3 * 64]),
     "two readers": (lambda: tiny_models.fully_connected((60, 601), readers=2), [60 * 601] * 2),
@@ -86,7 +86,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_report_tells_what_is(name, source):
+def test_the_report_is_true(name, source):
     make, decodes = MODELS[name]
     given = source(make())
     file, report = encode(given)
@@ -107,7 +107,7 @@ def test_the_report_tells_what_is(name, source):
 
 
 def check_arenas(file, dense, found):
-    """Each arena is enough and 16 bytes less are not; so is the memory for decoded weights."""
+    """Each arena is sufficient, and 16 bytes less are not; the same holds for the memory for decoded weights."""
     cases = [
         (dense, found.arena_dense_bytes, 0),
         (file, found.arena_decoded_bytes, 0),
@@ -128,7 +128,7 @@ def check_arenas(file, dense, found):
 
 
 def test_the_arena_of_a_look_up_does_not_depend_on_what_lay_in_memory(source):
-    """Rows that are not there would be read, were the inputs not set."""
+    """Unset inputs would make it read missing rows."""
     _, report = encode(source(tiny_models.gather()))
     assert report.micro.arena_dense_bytes < 10_000
 
@@ -146,7 +146,7 @@ def test_the_code_for_an_app(source):
     assert "tflite::GetModel(g_my_model)" in report.micro.cpp
 
 
-def test_words(source):
+def test_text(source):
     given = source(tiny_models.conv2d())
     run = run_cli("encode", given, "-o", given.with_name("micro.tflite"), "--target", "micro", "--samples", 1)
     words = " ".join(run.stdout.split())
@@ -293,7 +293,7 @@ def test_options_of_another_target_are_refused_by_verify(source):
 
 
 def array_in(text, symbol):
-    """The bytes of a C array."""
+    """Return the bytes of a C array."""
     found = re.search(rf"alignas\(16\) const unsigned char g_{symbol}\[\] = {{(.*?)}};", text, re.DOTALL)
     return bytes(int(word, 16) for word in re.findall(r"0x([0-9a-f]{2})\b", found[1]))
 

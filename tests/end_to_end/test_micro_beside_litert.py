@@ -1,4 +1,4 @@
-"""What a comparison within TensorFlow Lite Micro cannot show: that both files compute garbage there."""
+"""Test faults that a comparison within TensorFlow Lite Micro cannot show: both files compute garbage there."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import tflite_sparse
 from helpers import micro_process, odd_models, tiny_models
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.errors import ExecutionError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import export as tables
@@ -31,7 +31,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def shapes_are_not_looked_at(monkeypatch):
-    """As of a fault whose cause nobody foresaw."""
+    """Simulate a fault of unknown cause."""
     monkeypatch.setattr(announced_shapes, "refusal", lambda path: None)
 
 
@@ -55,7 +55,7 @@ def in_litert(path, samples):
 def test_a_file_that_leaves_the_batch_open_is_refused_with_the_cause(codec, write, tmp_path):
     source = write(odd_models.dilated())
     with pytest.raises(ExecutionError, match="leaves the batch open: convert it with a batch of 1") as caught:
-        file_pipeline.encode(source, tmp_path / "out.tflite", target="micro", micro_codec=codec)
+        encode_command.encode(source, tmp_path / "out.tflite", target="micro", micro_codec=codec)
     assert str(source) in str(caught.value)
     assert list(tmp_path.iterdir()) == [source]
 
@@ -69,7 +69,7 @@ def test_verify_refuses_it_too(write):
 
 
 @pytest.mark.usefixtures("shapes_are_not_looked_at")
-def test_garbage_that_both_files_share_does_not_pass(write, tmp_path):
+def test_garbage_in_both_files_does_not_pass(write, tmp_path):
     source = write(odd_models.dilated())
     report = verify(source, source, samples=4)
     (across,) = report.across
@@ -79,7 +79,7 @@ def test_garbage_that_both_files_share_does_not_pass(write, tmp_path):
     assert not report.passed
     assert any("beside LiteRT" in line and "rounding does not explain" in line for line in report.failures)
     with pytest.raises(VerificationError, match="the dense file in TensorFlow Lite Micro beside LiteRT"):
-        file_pipeline.encode(source, tmp_path / "out.tflite", target="micro")
+        encode_command.encode(source, tmp_path / "out.tflite", target="micro")
     assert not (tmp_path / "out.tflite").exists()
 
 
@@ -92,8 +92,8 @@ def test_an_operator_that_errs_in_micro_is_named(write):
     assert "'net/conv/blocks' is apart by up to 3" in failure
 
 
-def test_weights_behind_outputs_that_never_vary_are_looked_at(write):
-    """All outputs lie at the end of their range, whatever the weights are."""
+def test_weights_are_checked_if_outputs_never_vary(write):
+    """All outputs are at the end of their range, for any weights."""
 
     def at_the_end(tensor, model):
         tensor.quantization.scale, tensor.quantization.zeroPoint = np.array([1e4], np.float32), np.array([127])
@@ -116,7 +116,7 @@ def test_weights_behind_outputs_that_never_vary_are_looked_at(write):
     assert verify(dense, dense, samples=2).passed
 
 
-def test_what_was_found_is_told(write):
+def test_the_comparison_is_reported(write):
     source = write(odd_models.dilated(4))
     report = verify(source, source, samples=2)
     (across,) = report.across
@@ -127,7 +127,7 @@ def test_what_was_found_is_told(write):
 
 
 def test_what_litert_does_not_run_is_not_compared(write):
-    """ZEROS_LIKE in int8 is TensorFlow Lite Micro's alone."""
+    """Only TensorFlow Lite Micro runs ZEROS_LIKE in int8."""
     model = tiny_models.Tiny()
     x, y = model.activation("x", (1, 8), "int8"), model.activation("y", (1, 8), "int8")
     model.operator(odd_models.schema.BuiltinOperator.ZEROS_LIKE, 1, [x], [y])
@@ -154,7 +154,7 @@ def test_layers_that_the_runtime_does_not_have_are_named(keras3, tmp_path):
 
 @pytest.fixture(scope="module")
 def dilated_export(keras3, tmp_path_factory):
-    """Dilated in time, of a model that leaves batch and length open."""
+    """Export a convolution dilated in time, from a model with open batch and length."""
     layers = keras3.layers
     inputs = keras3.Input((None, 9), name="signal")
     hidden = layers.Conv1D(16, 3, padding="causal", activation="relu")(inputs)

@@ -1,4 +1,4 @@
-"""Models as people build them, and what the report says where it cannot do everything."""
+"""Export models as people build them, and check the report if something cannot be done."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def images(count=40, shape=(16, 16, 8), classes=4):
 
 
 def functional(keras, kind):
-    """A model of one kind of layer with a prunable kernel each, on (16, 16, 8) images."""
+    """Return a model of one kind of layer with a prunable kernel each, on (16, 16, 8) images."""
     layers = keras.layers
     x = inputs = keras.Input((16, 16, 8))
     if kind == "separable":
@@ -193,7 +193,7 @@ def test_mixed_precision_of_a_subclassed_model_is_refused_with_the_cure(keras3, 
 
 
 def test_labels_are_checked_before_the_work(keras3, tmp_path):
-    """The one wrong label is in the training part, far behind."""
+    """The one wrong label is in the training part, near its end."""
     x, y = images(200)
     y[0], model = 9, functional(keras3, "nested")
     data = ((np.roll(x, -1, 0), np.roll(y, -1)), (x[1:20], y[1:20]))
@@ -202,7 +202,7 @@ def test_labels_are_checked_before_the_work(keras3, tmp_path):
 
 
 def test_settings_that_contradict_each_other(model3, tmp_path):
-    with pytest.raises(SettingsError, match="add int8"):
+    with pytest.raises(SettingsError, match="add `int8=True`"):
         export(model3, None, tmp_path, io="float32")
     with pytest.raises(SettingsError, match="only with a `model`"):
         export(None, None, tmp_path, finetune_epochs=1)

@@ -1,4 +1,4 @@
-"""Sequences too long to be unrolled: the file is one time step, whose states the app feeds back."""
+"""Export sequences that are too long for unrolling: the file is one time step, and the app feeds its states back."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ TARGETS = Path(__file__).resolve().parents[2] / "docs" / "targets.md"
 
 
 class Notes(Silent):
-    """Keeps what the program says on its way."""
+    """Keep the notes and stages of the program."""
 
     def __init__(self):
         self.said = []
@@ -31,7 +31,7 @@ class Notes(Silent):
 
 
 def hidden_digits(x, y, count, steps, generator):
-    """Sequences of rows of 8 pixels: the eight of a digit somewhere, zeros elsewhere; which digit is the question."""
+    """Return sequences of rows of 8 pixels: eight rows of a digit somewhere, else zeros; the label is the digit."""
     chosen = generator.integers(0, len(x), count)
     found = np.zeros((count, steps, 8), np.float32)
     for sequence, digit in zip(found, chosen, strict=True):
@@ -50,7 +50,7 @@ def long_data(digits):
 
 @pytest.fixture(scope="module")
 def exported(keras3, digits, long_data, tmp_path_factory):
-    """A GRU that was trained and pruned on short sequences, for long ones: folder, report, and what was said."""
+    """Return folder, report and notes of a GRU trained and pruned on short sequences, exported for long ones."""
     generator = np.random.default_rng(0)
     keras3.utils.set_random_seed(0)
     layers = keras3.layers
@@ -104,7 +104,7 @@ def test_the_documented_loop_is_what_was_measured(exported, long_data, monkeypat
     assert np.mean(wanted.real().argmax(-1) == labels) == report.models.sparse_int8.accuracy
 
 
-def test_sequences_do_not_hear_of_each_other(exported, long_data):
+def test_sequences_do_not_affect_each_other(exported, long_data):
     path, x = exported[0] / "model.tflite", long_data[1][0]
     together = outputs_of(path, x[:4]).arrays[0]
     apart = np.concatenate([outputs_of(path, x[i : i + 1]).arrays[0] for i in range(4)])
@@ -162,12 +162,12 @@ def test_what_cannot_be_one_step_is_refused(keras3, tmp_path):
     with pytest.raises(ModelError, match=words):
         tflite_sparse.export(model, x, int8=True, recurrent="step", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ModelError, match=words):  # an export says so and tries the other forms
+    with pytest.raises(ModelError, match=words):  # an export reports it and tries the other forms
         traces.as_time_step(keras_model.from_memory(model), x, "auto", calibrated=True)
 
 
 @pytest.mark.parametrize(("steps", "calibrated"), [(STEPS, False), (256, True)])
-def test_other_forms_where_they_do(keras3, steps, calibrated):
+def test_other_forms_are_used_if_they_work(keras3, steps, calibrated):
     model = keras_model.from_memory(keras3.Sequential([keras3.Input((None, 6)), keras3.layers.GRU(4)]))
     x = np.zeros((4, steps, 6), np.float32)
     assert traces.as_time_step(model, x, "auto", calibrated=calibrated) is None

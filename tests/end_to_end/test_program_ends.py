@@ -1,4 +1,4 @@
-"""The program ends at once after its work, as it would have ended, and loses nothing that it printed."""
+"""Test that the program ends at once after its work, with its usual status and all of its output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ cli()
 
 def _ended(*arguments: str, stdout: int | object = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _AS_PROGRAM, *arguments]
-    environment = dict(os.environ, PYTHONUNBUFFERED="")  # what is not flushed must be lost, or not, by the program
+    environment = dict(os.environ, PYTHONUNBUFFERED="")  # so that the program itself must flush its output
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -45,5 +45,5 @@ def test_status_output_and_clean_up_are_as_always(arguments, status):
 def test_output_that_cannot_be_written_is_an_error():
     with Path("/dev/full").open("w") as full:
         ended = _ended("decode", "nothing.tflite", stdout=full)  # only "cleaned" goes to standard output
-    assert ended.returncode == 120  # the interpreter says so of output that it cannot flush
+    assert ended.returncode == 120  # the interpreter's code for output that it cannot flush
     assert "No space left" in ended.stderr

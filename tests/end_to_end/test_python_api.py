@@ -1,4 +1,4 @@
-"""``tflite_sparse.export`` with live models and arrays."""
+"""Call ``tflite_sparse.export`` with models and arrays in memory."""
 
 import subprocess
 import sys

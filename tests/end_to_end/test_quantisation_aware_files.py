@@ -1,16 +1,16 @@
-"""Files of models with fake quantisation, as the converter writes them: in float32 and in int8."""
+"""Inspect and encode files with fake quantisation as the converter writes them, in float32 and in int8."""
 
 import numpy as np
 import pytest
 
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.sources import tensorflow_import
 
 
 @pytest.fixture(scope="module")
 def files(keras2, tmp_path_factory):
-    """By whether the weights are stored int8. Of the last kernel 90 % are zeros; nothing is trained."""
+    """Return files by whether weights are stored int8. The last kernel has 90 % zeros; nothing is trained."""
     import tensorflow_model_optimization as tfmot
 
     tf, layers, folder = tensorflow_import.tensorflow(), keras2.layers, tmp_path_factory.mktemp("aware")
@@ -40,7 +40,7 @@ def test_inspect_and_encode(files, is_int8, tmp_path):
     assert dense.dtype == ("int8" if is_int8 else "float32")
     assert dense.operator == ("FULLY_CONNECTED" if is_int8 else "QUANTIZE")
     assert dense.sparsity == pytest.approx(0.9, abs=0.02)
-    report = file_pipeline.encode(files[is_int8], tmp_path / "sparse.tflite")
+    report = encode_command.encode(files[is_int8], tmp_path / "sparse.tflite")
     assert report.verification.passed
     assert report.verification.weights.equal == report.verification.weights.compared == 3
     assert all(check.outputs_bit_exact for check in report.verification.runtimes)

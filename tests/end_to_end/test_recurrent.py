@@ -1,4 +1,4 @@
-"""Recurrent models: as loops, fused, and step by step; whatever the converter does with them, outputs are Keras's."""
+"""Export recurrent models as loops, fused, and unrolled: the outputs are always Keras's."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_any_number_of_steps_takes_that_of_the_data(keras3, sequences, tmp_path)
 
 @pytest.mark.slow
 def test_a_wrong_conversion_fails_the_run(keras2, sequences, tmp_path):
-    """TensorFlow 2.21 reads the output of a fused LSTM wrongly in the loop behind it."""
+    """TensorFlow 2.21 misreads the output of a fused LSTM in a loop after it."""
     report = export(model_of(keras2, "stacked"), sequences, tmp_path, sparsity=None, recurrent="loop")
     assert not report.gates.passed
     assert any(failure.startswith("conversion: output 'dense") for failure in report.gates.failures)

@@ -1,4 +1,4 @@
-"""``report.html`` as ``export`` writes it, of a model that ``prune`` wrote, measured."""
+"""Check ``report.html`` of a measured ``export`` of a model from ``prune``."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_measured_export_of_a_pruned_model(model_files, digits, tmp_path):
 
 
 def test_a_report_of_another_model_is_not_taken_for_its_training(model_files, tmp_path):
-    """Only the file name is the same: prune wrote something else."""
+    """Only the file name is the same; prune wrote another model."""
     (tmp_path / "other.prune.json").write_text("{}")
     source = tmp_path / "other.keras"
     source.write_bytes(model_files["keras3.keras"].read_bytes())

@@ -1,8 +1,7 @@
-"""The files of one model are the same to the byte, whatever processes make them.
+"""Test that the files of one model have the same bytes in every process.
 
-Weights and samples are small integers, so that every sum is exact in float32 and the ranges that calibration finds do
-not depend on the order in which a processor adds. Hashes are of files made with TensorFlow 2.21.0, before conversions
-ran in forks.
+Weights and samples are small integers, so that every sum is exact in float32 and the calibrated ranges do not depend on
+the order of additions. The hashes are of files made with TensorFlow 2.21.0, before conversions ran in forks.
 """
 
 import hashlib
@@ -19,8 +18,8 @@ FILES = {
         "dense-int8.tflite": "670b70809a4538da5efe339f3b9021707ddeca002b021923f12a60855c3e0cc6",
         "model.tflite": "ebb0238c42ecd24d120fefa9fbcdd926fc057855db8e07abe22ce653f227fe2a",
     },
-    # Of later date than the others: for this target models are traced with a batch of 1, which leaves out the
-    # operators that work out the batch in front of a RESHAPE.
+    # These are more recent: for this target models are traced with a batch of 1, without the operators that compute the
+    # batch before a RESHAPE.
     "micro": {
         "dense-float32.tflite": "581754d52a456343e7c7328ce456fa566695d12113e67fba97ccc5a41aae7b51",
         "dense-int8.tflite": "47e42c331d1783e6c434ebafd5fc1709dfa12d13b7f36c54ecd31ed0d2faa12f",
@@ -54,7 +53,7 @@ def integer_model(keras3):
 
 
 @pytest.mark.parametrize("target", FILES)
-def test_files_have_the_bytes_that_they_always_had(target, integer_model, tmp_path):
+def test_files_have_their_known_bytes(target, integer_model, tmp_path):
     x = np.random.default_rng(1).integers(0, 4, (40, 8, 8, 1)).astype(np.float32)
     report = tflite_sparse.export(integer_model, x, int8=True, target=target, calibration_samples=20, out=tmp_path)
     assert report.gates.passed

@@ -1,4 +1,4 @@
-"""Models with several inputs and outputs: data by name, through every stage, to files that run."""
+"""Export models with several inputs and outputs, with data by name, through every stage to files that run."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tflite_sparse.errors import DataError
 from tflite_sparse.flatbuffer.signature import names_of
 from tflite_sparse.pruning import training
 from tflite_sparse.runtime import litert
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.sources import dataset, keras_model
 from tflite_sparse.sources.named_arrays import Signature
 
@@ -17,7 +17,7 @@ COUNT = 120
 
 
 def columns():
-    """Images, tokens, and labels that each of them tells: of the image's sign, and of the first token."""
+    """Return images, tokens, and labels from each: the image's sign, and the first token."""
     generator = np.random.default_rng(0)
     image = generator.standard_normal((COUNT, 8, 8, 4)).astype(np.float32)
     image += np.where(generator.random(COUNT) < 0.5, 0.5, -0.5)[:, None, None, None].astype(np.float32)
@@ -28,7 +28,7 @@ def columns():
 
 
 def two_by_two(keras, form="list"):
-    """Two inputs, whose order in the file is not that of the model, and two outputs of different kinds."""
+    """Build a model with two inputs, in another order than in the file, and two outputs of different kinds."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
     tokens = keras.Input((6,), dtype="int32", name="tokens")
@@ -66,7 +66,7 @@ def test_finetuned_and_measured_by_output(generation, form, request, tmp_path):
 
 
 def test_inputs_reach_the_file_by_name(keras3, tmp_path):
-    """What the float32 file yields is what the model yields, whatever order the converter gave its inputs."""
+    """The float32 file computes the same as the model, in any order of inputs of the converter."""
     x, _ = columns()
     model = two_by_two(keras3)
     report = export(model, x, tmp_path, sparsity=None)
@@ -204,7 +204,7 @@ def test_a_scan_measures_the_mean_over_outputs(keras3):
     source = keras_model.from_memory(two_by_two(keras3))
     samples = dataset.of_model((x, y), Signature(source.inputs(), source.outputs()))
     training.compile_for(source, samples, "sgd")
-    found = masked_score.evaluator(source, x, y)()
+    found = keras_score.evaluator(source, x, y)()
     outputs = source.compute(x)
     top1 = np.mean(outputs["kind"].argmax(-1) == y["kind"])
     error = np.mean((outputs["size"] - y["size"]) ** 2)

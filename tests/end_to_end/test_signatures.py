@@ -1,4 +1,4 @@
-"""SavedModels with one signature, several, or none."""
+"""Export SavedModels with one signature, several, or none."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tflite_sparse.sources import tensorflow_import
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Folders by the signatures that they have: ``doubled`` is 2 x, ``added`` is a + b."""
+    """Return folders by their signatures: ``doubled`` is 2 x, ``added`` is a + b."""
     tf = tensorflow_import.tensorflow()
     module = tf.Module()
     vector = tf.TensorSpec((None, 4), name="x")

@@ -1,4 +1,4 @@
-"""Sizes on models that others can make again, beside TensorFlow's own sparse files; and never larger than dense."""
+"""Check sizes on reproducible models against TensorFlow's own sparse files, and that none exceeds the dense file."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def int8_file(source, path, count=8):
 
 
 def tensorflow_sparse_file(source, path, folder):
-    """What TensorFlow's converter makes of the same model when it is asked for a sparse one."""
+    """Convert the same model by TensorFlow's converter with its own sparsity."""
     tf = tensorflow_import.tensorflow()
     source.save_for_conversion(folder)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
@@ -72,7 +72,7 @@ def test_dense_stack(keras3, tmp_path):
     encode_file(dense, sparse, answer)
     assert sparse.stat().st_size / (2 * 2048 * 2048) <= 0.275
     check_exact(sparse, dense)
-    # The reason to exist: TensorFlow's own file is larger, and the default interpreter refuses it.
+    # The purpose of this package: TensorFlow's own file is larger, and the default interpreter refuses it.
     theirs = tensorflow_sparse_file(source, tmp_path / "theirs.tflite", tmp_path / "saved")
     assert theirs.stat().st_size / (2 * 2048 * 2048) > 0.38
     with pytest.raises(RuntimeError, match="FULLY_CONNECTED"):
@@ -80,7 +80,7 @@ def test_dense_stack(keras3, tmp_path):
 
 
 def test_outputs_of_a_deep_network_differ_between_inputs_and_not_between_files(keras3, tmp_path):
-    """Strided, padded and factored convolutions on activations that mean something, as training leaves them."""
+    """Strided, padded and factored convolutions get meaningful activations, as after training."""
     keras3.utils.set_random_seed(0)
     model = keras3.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=20)
     for layer in model.layers:
@@ -101,7 +101,7 @@ def test_outputs_of_a_deep_network_differ_between_inputs_and_not_between_files(k
 
 
 def _with_output(path, target):
-    """The same file with the last four-dimensional activation as its output: logits alone hide differences."""
+    """Return the file with the last four-dimensional activation as its output: logits alone hide differences."""
     from tflite_sparse.flatbuffer import serde
 
     model = serde.read(path)

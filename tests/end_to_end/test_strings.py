@@ -1,4 +1,4 @@
-"""Models that take or make strings: one line that names the layer or the tensor, and the cure."""
+"""Refuse models with string inputs or outputs in one line that names the layer or the tensor, and the cure."""
 
 import numpy as np
 import pytest

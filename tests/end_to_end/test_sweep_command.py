@@ -1,4 +1,4 @@
-"""``tflite-sparse sweep`` from a builder and data to its report, on this machine and on a Ray cluster."""
+"""Run ``tflite-sparse sweep`` from a builder and data to its report, on this machine and on a Ray cluster."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 import tflite_sparse
 from helpers.tools import run_cli
 from tflite_sparse.base.progress import Silent
-from tflite_sparse.commands.sweep import command as sweep_pipeline
+from tflite_sparse.commands.sweep import command as sweep_command
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.sweep import PointFile, SweepReport
@@ -63,7 +63,7 @@ def options(work, out, *more):
 
 @pytest.fixture(scope="module")
 def first(work):
-    """Four points, of which one fails: nothing can be pruned in the small model."""
+    """Run four points, of which one fails: the small model has nothing to prune."""
     return run_cli(*options(work, work / "out", "--json"))
 
 
@@ -72,7 +72,7 @@ def files(folder):
 
 
 @pytest.mark.slow
-def test_every_point_is_measured_and_the_failed_one_is_told(work, first):
+def test_every_point_is_measured_and_the_failed_one_is_reported(work, first):
     assert first.code == 1
     report = SweepReport.model_validate(first.report)
     names = [point.name for point in report.points]
@@ -115,7 +115,7 @@ def test_documents_beside_the_report(work, first):
     assert "## At equal file bytes" in text
     ET.parse(work / "out" / "sweep.svg")
     page = (work / "out" / "report.html").read_text("utf-8")
-    assert "FAILED" not in page  # it has a place of its own for what failed
+    assert "FAILED" not in page  # failures have a section of their own
     assert "width0.25-sparsity0.8" in page
 
 
@@ -148,7 +148,7 @@ def test_resume_with_other_settings_is_refused(work, first):
 
 
 @pytest.mark.slow
-def test_a_point_that_failed_with_other_settings_does_not_stand_in_the_way(work, first, tmp_path):
+def test_a_failed_point_with_other_settings_does_not_prevent_a_resume(work, first, tmp_path):
     out = shutil.copytree(work / "out", tmp_path / "out")
     for path in (out / "points").glob("*"):
         if path.name != "width0.25-sparsity0.8-1x1-seed0.json":
@@ -185,11 +185,11 @@ def test_an_interrupted_sweep_leaves_its_points_and_nothing_else(work, tmp_path)
 
 
 class StoppedError(Exception):
-    """By a listener."""
+    """Raised by the progress below."""
 
 
 class StopsAtAWarning(Silent):
-    """Listens, and ends the run at the first warning."""
+    """Ends the run at the first warning."""
 
     def note(self, text):
         if text.startswith("warning: "):
@@ -204,7 +204,7 @@ class StopsAtAWarning(Silent):
         ({"resume": True}, "holds no points to go on from"),
     ],
 )
-def test_what_comes_to_nothing_is_told_before_the_work(work, tmp_path, settings, message):
+def test_a_sweep_without_a_result_is_refused_before_the_work(work, tmp_path, settings, message):
     with pytest.raises(StoppedError, match=message):
         tflite_sparse.sweep(
             f"{work / 'nets.py'}:net", work / "data.npz", out=tmp_path / "out", progress=StopsAtAWarning(), **settings
@@ -239,7 +239,7 @@ def test_a_cluster_that_does_not_answer_leaves_no_folder(work, tmp_path, monkeyp
 )
 def test_builders_that_cannot_be_used(work, tmp_path, builder, message):
     with pytest.raises(InputError, match=message):
-        sweep_pipeline.sweep(str(work / builder), work / "data.npz", out=tmp_path / "out")
+        sweep_command.sweep(str(work / builder), work / "data.npz", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -249,7 +249,7 @@ def test_the_built_in_network_takes_images(work, tmp_path):
 
 
 def test_settings_that_cannot_be_used(work, tmp_path):
-    with pytest.raises(SettingsError, match="2:4: a sweep sets the sparsity"):
+    with pytest.raises(SettingsError, match="`block='2:4'`: a sweep sets the sparsity"):
         tflite_sparse.sweep(data=work / "data.npz", block=("2:4",), out=tmp_path)
     with pytest.raises(SettingsError, match=r"0.5 is given twice"):
         SweepSettings(sparsity=(0, 0.5, 0.5))
@@ -257,7 +257,7 @@ def test_settings_that_cannot_be_used(work, tmp_path):
 
 
 def names(**settings):
-    return [place.name for place in sweep_pipeline.places(SweepSettings(**settings))]
+    return [place.name for place in sweep_command.places(SweepSettings(**settings))]
 
 
 def test_the_grid():
@@ -274,7 +274,7 @@ def test_the_grid():
 
 
 class KillsAMachine:
-    """Listens to a sweep; when the first point is done, one machine of the cluster is lost."""
+    """Removes a machine of the cluster when the first point is done."""
 
     def __init__(self, cluster, machine):
         self._cluster, self._machine = cluster, machine

@@ -1,4 +1,4 @@
-"""A model file is untrusted: nothing that it holds runs, and whatever is wrong with it is one line."""
+"""Test that nothing in a model file runs, and that its faults are reported in one line."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ def out(tmp_path):
 
 @pytest.fixture
 def trace(tmp_path):
-    """A file that the hostile models try to write."""
+    """Return a file that the hostile models try to write."""
     return tmp_path / "it-ran"
 
 
@@ -38,7 +38,7 @@ def rewritten_archive(source, target, **members):
 
 
 def test_function_named_by_a_keras2_file(keras2, tmp_path, trace, out):
-    """``TFOpLambda`` calls whatever TensorFlow function the configuration names, while the model is loaded."""
+    """``TFOpLambda`` calls the TensorFlow function that the configuration names, while the model is loaded."""
     inputs = keras2.Input((4,))
     model = keras2.Model(inputs, keras2.layers.Dense(2)(inputs))
     path = tmp_path / "op.h5"
@@ -58,7 +58,7 @@ def test_function_named_by_a_keras2_file(keras2, tmp_path, trace, out):
     assert not trace.exists()
 
 
-def test_plain_mathematics_in_a_keras2_file_are_let_through(keras2, tmp_path, out):
+def test_plain_mathematics_in_a_keras2_file_is_allowed(keras2, tmp_path, out):
     import tensorflow as tf
 
     inputs = keras2.Input((64,))
@@ -180,7 +180,7 @@ def test_weights_that_unpack_to_far_too_much(model_files, tmp_path, out):
 
 
 def test_what_lies_in_the_current_folder_is_not_imported(model_files, tmp_path):
-    """Neither the program nor its children take modules from where they are started."""
+    """Neither the program nor its children import modules from the current folder."""
     for name in ("ml_dtypes.py", "random.py", "numpy.py"):
         (tmp_path / name).write_text(f"raise SystemExit('{name} of the current folder ran')")
     run = run_program("export", model_files["keras3.keras"], "--sparsity", "0.5", "--quiet", cwd=tmp_path)

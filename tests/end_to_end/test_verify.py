@@ -1,4 +1,4 @@
-"""``verify``: files that agree, files that do not, and files that cannot be compared."""
+"""Run ``verify`` on files that agree, files that do not, and files that cannot be compared."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def write(tmp_path):
 
 
 def verify(file, dense, *options):
-    """The exit code and the report, which fits its schema."""
+    """Return the exit code and the report, which fits its schema."""
     run = run_cli("verify", file, "--against", dense, "--samples", 5, "--quiet", "--json", *options)
     assert run.stderr == ""
     report = VerificationReport.model_validate_json(run.stdout)
@@ -57,8 +57,8 @@ def test_an_encoded_file_agrees_in_every_runtime(model, encode):
     assert all(check.outputs_bit_exact and check.within_tolerance for check in report.runtimes)
 
 
-def test_rounding_of_the_reference_kernels_is_told_but_no_failure(encode):
-    """They round FULLY_CONNECTED in another way than the CONV_2D that it is rewritten as: about one output in 1,000."""
+def test_rounding_of_the_reference_kernels_is_reported_but_no_failure(encode):
+    """They round FULLY_CONNECTED differently from the CONV_2D that replaces it: about one output in 1,000."""
     pair = encode(tiny_models.fully_connected((256, 600)))
     assert "CONV_2D" in pair.operators
     code, report = verify(pair.sparse, pair.dense, "--samples", 40)
@@ -72,7 +72,7 @@ def test_rounding_of_the_reference_kernels_is_told_but_no_failure(encode):
     assert all(checks[kernels].outputs_bit_exact and checks[kernels].gate for kernels in litert.ALL_KERNELS)
 
 
-def test_words(encode):
+def test_text(encode):
     pair = encode(tiny_models.conv2d())
     run = run_cli("verify", pair.sparse, "--against", pair.dense, "--samples", 2)
     assert run.code == 0
@@ -83,7 +83,7 @@ def test_words(encode):
 
 
 def test_state(write):
-    """CompiledModel of 2.3.0 takes no variables: that is said, and is no pass."""
+    """CompiledModel of 2.3.0 takes no variables: this is reported and does not pass."""
     paths = write(odd_models.recurrent(), "file"), write(odd_models.recurrent(), "dense")
     code, report = verify(*paths)
     checks = by_kernels(report)
@@ -121,7 +121,7 @@ def test_a_weight_that_differs_is_named(write):
 
 
 def differences_by_numpy(file, dense, sample, kernels):
-    """Between the outputs of two files on an input that is full of ``sample``."""
+    """Return the difference of the outputs of two files on an input filled with ``sample``."""
     values = np.full((1, 16), sample, np.int8)
     one, two = (
         tiny_models.run_here(path.read_bytes(), values, tiny_models.RESOLVERS[kernels])[0] for path in (file, dense)
@@ -130,7 +130,7 @@ def differences_by_numpy(file, dense, sample, kernels):
 
 
 def test_a_bias_that_differs_shows_in_the_outputs(write):
-    """Without random samples it is known what is run: the boundaries."""
+    """Without random samples only the boundaries are run."""
     dense = write(odd_models.two_layers(), "dense")
     file = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "file")
     code, report = verify(file, dense, "--samples", 0)
@@ -169,7 +169,7 @@ def test_the_first_tensor_is_not_the_output(write):
 
 
 def saturated():
-    """Whatever goes in, 127 comes out."""
+    """Return a model whose output is always 127."""
 
     def raise_bias(tensor, model):
         model.buffers[tensor.buffer].data = np.full(10, 10**8, np.int32).view(np.uint8)
@@ -177,7 +177,7 @@ def saturated():
     return odd_models.edited(odd_models.two_layers(), "bias", raise_bias)
 
 
-def test_where_outputs_say_nothing_intermediate_tensors_do(write):
+def test_intermediate_tensors_are_compared_if_outputs_never_vary(write):
     dense = write(saturated(), "dense")
     code, report = verify(write(saturated(), "file"), dense)
     assert code == 0
@@ -241,7 +241,7 @@ def test_fewer_outputs_are_a_refusal(write):
 
 
 def test_a_file_that_the_default_interpreter_refuses(write):
-    """DENSIFY before int8 FULLY_CONNECTED, as TensorFlow's converter writes it; the built-in kernels take it."""
+    """DENSIFY before int8 FULLY_CONNECTED, as TensorFlow's converter writes it; the built-in kernels accept it."""
     dense = tiny_models.fully_connected((64, 128), per_channel=False)
     model = tiny_models.fully_connected((64, 128), per_channel=False)
     graph = model.subgraphs[0]
@@ -286,7 +286,7 @@ def test_a_file_that_the_default_interpreter_refuses(write):
 
 
 class Recorded:
-    """LiteRT's interpreters in this process; CompiledModel yields what the default one does, to be quick."""
+    """Run LiteRT's interpreters in this process; for speed CompiledModel returns the default one's outputs."""
 
     def __init__(self, monkeypatch):
         self.runs = []
@@ -306,7 +306,7 @@ def recorded(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_reach_every_run(threads, write, recorded):
-    """Also those that find out where the files part."""
+    """This includes runs that find where the files differ."""
     dense = write(odd_models.two_layers(), "dense")
     file = write(odd_models.edited(odd_models.two_layers(), "bias", shift_bias), "file")
     assert verify(file, dense, "--threads", threads)[0] == 1
@@ -398,7 +398,7 @@ def test_options_out_of_range(write):
 
 
 def test_strings_cannot_be_made_up(write):
-    """The values of a HASHTABLE_FIND-like input; any operator does, for the check comes before it runs."""
+    """The input is a string tensor, as of HASHTABLE_FIND; the check comes before the operator runs."""
     tiny = tiny_models.Tiny()
     x = tiny.tensor("x", (1, 4), "int32")
     y = tiny.tensor("y", (1, 2, 2), "int32")

@@ -1,4 +1,4 @@
-"""Files with weights only, and a function of the user that makes the architecture."""
+"""Load files with weights only, with a function of the user that makes the architecture."""
 
 import h5py
 import numpy as np

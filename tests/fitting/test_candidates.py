@@ -1,4 +1,4 @@
-"""What a kernel may become, with prices that are easy to foresee: ten bytes for each weight that is kept."""
+"""Test the options of a kernel with simple prices: ten bytes for each weight that is kept."""
 
 from types import SimpleNamespace
 
@@ -45,7 +45,7 @@ def test_every_sparsity_is_priced_in_each_block_and_the_kernel_as_it_is():
 
 
 def test_blocks_lie_along_the_axes_of_the_kernel():
-    """As a transposed convolution has them: outputs first."""
+    """In a transposed convolution outputs come first."""
     values = np.where(np.arange(16)[:, None] < 8, 1.0, 2.0).astype(np.float32) * np.ones((1, 32), np.float32)
     subject = Kernel("up/kernel", "Conv2DTranspose", (16, 32), lambda: values, lambda new: None, (-2, -1))
     np.testing.assert_array_equal(Candidate(subject, ()).mask(Option(0.5, ROWS, 0, 0.0)), values == 2)
@@ -62,7 +62,7 @@ def test_what_the_kernel_holds_is_no_option_but_the_plain_one():
     assert found.options[0] == Option(None, UNSTRUCTURED, 5000, 0.0)
     assert found.options[1].sparsity == next(share for share in SPARSITIES if share > 0.5)
     values = numbers()
-    values[:30] = 0  # exactly the first one
+    values[:30] = 0  # exactly the sparsity of the first option
     assert Candidate(kernel(values), (), {UNSTRUCTURED: LINE}).priced(COSTS).options[1].sparsity == SPARSITIES[1]
 
 

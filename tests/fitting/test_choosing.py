@@ -1,4 +1,4 @@
-"""Which option each kernel gets."""
+"""Test the choice of an option for each kernel."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def candidate(name, dense_bytes, options):
 
 
 def curve(name, dense_bytes, steepness):
-    """A kernel whose loss rises with the square of its sparsity, in both blocks."""
+    """Return a kernel whose loss rises with the square of its sparsity, in both blocks."""
     shares = (0.5, 0.7, 0.8, 0.9, 0.95)
     plain = [(s, UNSTRUCTURED, round(dense_bytes * 2 * (1 - s)), steepness * s**2) for s in shares]
     rows = [(s, ROWS, round(dense_bytes * 1.1 * (1 - s)), 2 * steepness * s**2) for s in shares]
@@ -74,7 +74,7 @@ def test_where_nothing_is_lost_weights_are_kept():
 
 
 def test_no_kernel_pays_for_all_others():
-    """By its scan the second one costs nothing; it still gets a quarter of what it would have uniformly."""
+    """By its scan the second one costs nothing; it still gets a quarter of its uniform bytes."""
     candidates = [curve("a", 4000, 1.0), curve("b", 4000, 1e-9)]
     alike = choosing.under_budget([candidates[0]], 3200)["a"].nbytes
     assert choosing.under_budget(candidates, 6400)["b"].nbytes >= alike / choosing.BYTES_RATIO
@@ -86,7 +86,7 @@ def plain(*options):
 
 
 def test_no_kernel_gets_more_than_four_times_its_uniform_bytes():
-    """Both at 0.9 take 1,100 of 1,600 bytes; 500 of them would be best spent on the first, which may have 4 x 100."""
+    """Both at 0.9 take 1,100 of 1,600 bytes. The first could use the other 500 best, but may have only 4 x 100."""
     fragile = candidate("fragile", 1000, plain((0.5, 500, 1.0), (0.6, 400, 2.0), (0.9, 100, 10.0)))
     other = candidate("other", 10_000, plain((0.5, 5000, 0.1), (0.6, 4000, 0.2), (0.9, 1000, 0.5)))
     choice = choosing.under_budget([fragile, other], 1600)
@@ -94,7 +94,7 @@ def test_no_kernel_gets_more_than_four_times_its_uniform_bytes():
 
 
 def test_no_kernel_gets_less_than_a_quarter_of_its_uniform_bytes():
-    """Both at 0.9 take 800 of 900 bytes; the second one could go down to 40 for nothing, and may to 400 / 4."""
+    """Both at 0.9 take 800 of 900 bytes. The second could shrink to 40 at no loss, but only to 400 / 4 is allowed."""
     fragile = candidate("fragile", 4000, plain((0.75, 860, 0.9), (0.8, 800, 1.0), (0.9, 400, 5.0)))
     free = candidate("free", 4000, plain((0.8, 800, 0.0), (0.9, 400, 0.0), (0.95, 100, 0.0), (0.99, 40, 0.0)))
     choice = choosing.under_budget([fragile, free], 900)
@@ -130,7 +130,7 @@ def test_the_way_back_leads_from_the_floor_to_the_untouched_model(kernels):
         assert nbytes(after) >= nbytes(before)
         assert sum(before[name] != after[name] for name in before) == 1  # one kernel at a time
         gains.append((rise(before) - rise(after)) / max(nbytes(after) - nbytes(before), 1))
-    assert gains == pytest.approx(sorted(gains, reverse=True))  # where most was lost for each byte saved comes first
+    assert gains == pytest.approx(sorted(gains, reverse=True))  # the largest loss for each byte saved comes first
 
 
 def bytes_on_the_way_back(*candidates):
@@ -138,7 +138,7 @@ def bytes_on_the_way_back(*candidates):
 
 
 def test_the_way_back_leaves_out_what_lies_on_or_above_the_hull_or_beyond_the_kernel_itself():
-    """From 10 bytes and a rise of 8 by 0.1 a byte to 50 and 4, then by 0.08 to the kernel itself, 100 bytes."""
+    """From 10 bytes and a rise of 8 by 0.1 a byte to 50 and 4, then by 0.08 to the unchanged kernel of 100 bytes."""
     curved = candidate(
         "a",
         100,

@@ -1,4 +1,4 @@
-"""Predicted bytes are those of the file that is written for the masked weights."""
+"""Test that predicted bytes are those of the file written for the masked weights."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert as litert_target
 
 WEIGHTS = tiny_models.sparse_weights((64, 600), density=1.0)
-MASK = np.random.default_rng(1).random((600, 64)) < 0.05  # as the model has it: (inputs, outputs)
+MASK = np.random.default_rng(1).random((600, 64)) < 0.05  # in the model's order: (inputs, outputs)
 
 
 def model_of(weights):
@@ -22,7 +22,7 @@ def model_of(weights):
 
 @pytest.fixture
 def made(tmp_path):
-    """The costs of the kernel ``k``, whose constant is the file's only one of rank 2."""
+    """Return the costs of the kernel ``k``, whose constant is the file's only one of rank 2."""
     (tmp_path / "dense.tflite").write_bytes(model_of(WEIGHTS))
     return Costs(
         tmp_path / "dense.tflite", {"k": Constant(0, 1, (1, 0))}, lambda: litert_target.answer, lambda file: None
@@ -30,7 +30,7 @@ def made(tmp_path):
 
 
 def encoded(tmp_path, mask):
-    """The file that is written where the weights themselves are masked."""
+    """Write the file with masked weights."""
     dense, sparse = tmp_path / "masked.tflite", tmp_path / "sparse.tflite"
     dense.write_bytes(model_of(np.where(mask.T, WEIGHTS, 0).astype(np.int8)))
     choices = encode_file(dense, sparse, litert_target.answer)

@@ -1,4 +1,4 @@
-"""The integer programme against trying everything."""
+"""Compare the integer programme with trying everything."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def test_nothing_within_the_capacity_loses_less(problem, capacity):
 
 
 def test_the_greedy_choice_is_not_taken_where_it_is_worse():
-    """By loss for each byte the first item's second option is best, and it leaves no room for the second item's."""
+    """By loss for each byte the first item's second option is best, but leaves no room for the second item's."""
     problem = [[(10, 1), (0, 6)], [(20, 1), (4, 9)]]
     assert knapsack.solve(*split(problem), 10) == [0, 1]
 
@@ -54,17 +54,17 @@ def test_a_capacity_of_exactly_the_weights_is_enough():
 
 
 def test_one_byte_of_megabytes_is_too_many():
-    """The solver alone would let it pass: its constraints hold up to a millionth of the heaviest option."""
+    """The solver alone would accept it: its constraints hold up to a millionth of the heaviest option."""
     problem = [[(5, 0), (0, 3_000_000)], [(6, 0), (0, 4_000_001)]]
     assert knapsack.solve(*split(problem), 7_000_001) == [1, 1]
     assert knapsack.solve(*split(problem), 7_000_000) == [0, 1]
-    # Nothing below the capacity is left but the lightest, and of these the one that loses less.
+    # Below the capacity only the lightest options are left, and of these the one that loses less.
     problem = [[(0, 3_000_001), (9, 3_000_000), (7, 3_000_000)], [(0, 4_000_000)]]
     assert knapsack.solve(*split(problem), 7_000_000) == [2, 0]
 
 
 def least_loss(problem, capacity):
-    """By dynamic programming over the weight that is used."""
+    """Solve it by dynamic programming over the used weight."""
     best = {0: 0}
     for options in problem:
         found = {}
@@ -77,7 +77,7 @@ def least_loss(problem, capacity):
 
 
 def test_the_optimum_is_reached_and_not_only_come_near_to():
-    """Losses of a million that differ by 1,000 at most: within the solver's usual tolerance of 0.01 % lie many."""
+    """Losses of a million differ by 1,000 at most: many are within the solver's usual tolerance of 0.01 %."""
     generator = np.random.default_rng(0)
     problem = [
         list(zip((10**6 + np.sort(generator.integers(0, 1000, 10))).tolist(), weights.tolist(), strict=True))

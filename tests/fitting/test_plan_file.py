@@ -1,4 +1,4 @@
-"""The plan as a recipe: read back, it prunes exactly what it says."""
+"""Read a plan back as a recipe: it prunes exactly as planned."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def kernel(name, size=64):
 
 
 def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
-    small = [kernel("small/kernel", size=8)]  # nobody would prune it, and no rule for another reaches it
+    small = [kernel("small/kernel", size=8)]  # not pruned by default, and matched by no rule for another
     unplanned = [kernel("unplanned/kernel"), kernel("deep/down/unplanned/kernel")]
     kernels = [*small, *unplanned, *(kernel(name) for name in reversed(NAMES))]
     choice = {

@@ -1,4 +1,4 @@
-"""What an interrupted run has found, and which runs may go on from it."""
+"""Test the stored results of an interrupted run, and which runs may resume from it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tflite_sparse.fitting.workspace import Workspace
 IDENTITY = {"budget": 9500, "metric": None, "blocks": ("1x1", "1x16")}
 
 
-def test_the_same_run_goes_on(tmp_path):
+def test_the_same_run_resumes(tmp_path):
     work = Workspace.open(tmp_path / "new" / "out", resume=False)
     work.check(IDENTITY)
     work.path("scan.json").write_text("found")
@@ -21,19 +21,19 @@ def test_the_same_run_goes_on(tmp_path):
     ("identity", "words"),
     [
         (IDENTITY | {"budget": 9600}, "budget = 9500, not 9600"),
-        (IDENTITY | {"seed": 1}, "seed = None, not 1"),  # of a version that had no such setting
+        (IDENTITY | {"seed": 1}, "seed = None, not 1"),  # from a version without that setting
         ({"budget": 9500, "blocks": ("1x1", "1x16"), "metric": "top5"}, "metric = None, not top5"),
-        ({"budget": 9500}, "blocks = .*, not None"),  # of one that had more
+        ({"budget": 9500}, "blocks = .*, not None"),  # from a version with more settings
         (IDENTITY | {"blocks": ("1x1",)}, "blocks = .*, not "),
     ],
 )
-def test_a_run_about_something_else_is_refused_by_the_first_that_differs(identity, words, tmp_path):
+def test_a_run_with_another_identity_is_refused_by_the_first_difference(identity, words, tmp_path):
     Workspace.open(tmp_path, resume=False).check(IDENTITY)
-    with pytest.raises(InputError, match=f"unfinished is of a run with {words}"):
+    with pytest.raises(InputError, match=f"unfinished belongs to a run with {words}"):
         Workspace.open(tmp_path, resume=True).check(identity)
 
 
-def test_what_was_found_is_not_thrown_away_in_passing(tmp_path):
+def test_results_are_not_deleted_without_resume(tmp_path):
     Workspace.open(tmp_path, resume=False)
     with pytest.raises(OutputError, match="go on with `resume=True`, or delete it"):
         Workspace.open(tmp_path, resume=False)
@@ -45,7 +45,7 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
         Workspace.open(tmp_path / "out", resume=False)
 
 
-def test_removed_it_leaves_the_results(tmp_path):
+def test_remove_keeps_the_results(tmp_path):
     work = Workspace.open(tmp_path / "out", resume=False)
     work.path("dense.keras").write_text("")
     (tmp_path / "out" / "model.tflite").write_text("")
@@ -53,8 +53,8 @@ def test_removed_it_leaves_the_results(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.tflite"]
 
 
-def test_undone_it_leaves_the_disk_as_it_was(tmp_path):
-    """Folders that were there, and those that hold something else, stay."""
+def test_undo_restores_the_disk(tmp_path):
+    """Folders that existed before, and those with other contents, stay."""
     (tmp_path / "old").mkdir()
     work = Workspace.open(tmp_path / "old" / "new" / "out", resume=False)
     work.path("dense.keras").write_text("")
@@ -70,7 +70,7 @@ def test_undone_it_leaves_the_disk_as_it_was(tmp_path):
     ]
 
 
-def test_undone_after_it_was_opened_again_it_leaves_the_folder_that_was_there(tmp_path):
+def test_undo_of_a_resumed_run_keeps_its_folder(tmp_path):
     Workspace.open(tmp_path / "out", resume=False)
     Workspace.open(tmp_path / "out", resume=True).undo()
     assert list(tmp_path.rglob("*")) == [tmp_path / "out"]

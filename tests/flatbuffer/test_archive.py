@@ -1,4 +1,4 @@
-"""The archive of associated files behind a model: found, kept and moved so that every reader still opens it."""
+"""Test the archive of associated files after a model: it is found, kept and moved, and every reader can open it."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import foreign_models, tiny_models
-from tflite_sparse.commands import encode as file_pipeline
+from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.errors import FlatbufferError, VerificationError
 from tflite_sparse.flatbuffer import metadata, serde
 
@@ -18,7 +18,7 @@ MODEL = tiny_models.to_bytes(tiny_models.conv2d())
 
 
 def zipped(front=b"", compression=zipfile.ZIP_STORED, comment=b"", members=None):
-    """``front`` and an archive behind it whose offsets count from the start of ``front``."""
+    """Return ``front`` followed by an archive whose offsets count from the start of ``front``."""
     stream = io.BytesIO(front)
     stream.seek(0, io.SEEK_END)
     with zipfile.ZipFile(stream, "a", compression) as archive:
@@ -43,7 +43,7 @@ FORMS = {
 
 
 def opened(content):
-    """The members, and whether a reader that knows no prefix finds them: by offsets from the file's start."""
+    """Return the members, and whether a reader that knows no prefix finds them: by offsets from the file's start."""
     end = content.rindex(b"PK\x05\x06")
     size, offset = struct.unpack_from("<2I", content, end + 12)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -73,8 +73,8 @@ def test_encode_and_decode_keep_it(written, form):
     expected = opened(before)
     archive_bytes = len(of_archive(before))
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
-    encoded = file_pipeline.encode(path, sparse, verification_samples=1)
-    decoded = file_pipeline.decode(sparse, dense)
+    encoded = encode_command.encode(path, sparse, verification_samples=1)
+    decoded = encode_command.decode(sparse, dense)
     for file, report in ((sparse, encoded), (dense, decoded)):
         after = file.read_bytes()
         assert opened(after) == expected
@@ -95,7 +95,7 @@ def test_other_targets_and_the_estimates_of_inspect_keep_it(written, name):
     found = inspect(path)
     assert found.archive_bytes == len(zipped())
     micro = path.with_name("micro.tflite")
-    report = file_pipeline.encode(path, micro, target="micro", verification_samples=1)
+    report = encode_command.encode(path, micro, target="micro", verification_samples=1)
     assert opened(micro.read_bytes()) == opened(FORMS[name])
     assert report.archive_bytes == found.archive_bytes
     assert report.file_bytes == next(each.file_bytes for each in found.estimates if each.target == "micro")
@@ -107,13 +107,13 @@ def test_other_targets_and_the_estimates_of_inspect_keep_it(written, name):
 def test_a_file_that_would_become_larger_stays_as_it_is(written):
     plain = bytes(serde.serialize(tiny_models.conv2d(density=1.0)))
     path = written(zipped(plain))
-    report = file_pipeline.encode(path, path, verification_samples=1)
+    report = encode_command.encode(path, path, verification_samples=1)
     assert path.read_bytes() == zipped(plain)
     assert report.archive_bytes == len(zipped(plain)) - len(plain)
 
 
 def test_an_archive_inside_the_model_is_part_of_it(written):
-    """A constant that is an archive lies at the very end of a file that a builder wrote from back to front."""
+    """A constant that is an archive lies at the end of a file that a builder wrote from back to front."""
     model = tiny_models.conv2d()
     content = zipped()
     metadata.put(model, "files", content)
@@ -125,7 +125,7 @@ def test_an_archive_inside_the_model_is_part_of_it(written):
     assert file.rstrip(b"\0").endswith(content.rstrip(b"\0"))
     path = written(file)
     assert serde.archive_of(path) is None
-    report = file_pipeline.encode(path, path, verification_samples=1)
+    report = encode_command.encode(path, path, verification_samples=1)
     assert report.archive_bytes == 0
     assert path.read_bytes().count(b"PK\x05\x06") == 1
     assert metadata.get(serde.read(path), "files") == content
@@ -161,7 +161,7 @@ DIRECTORY = FORMS["made apart"].index(b"PK\x01\x02")
 def test_what_contradicts_itself_is_refused_before_anything_is_written(written, place, form, value, words):
     path = written(changed(FORMS["made apart"], place, form, value))
     target = path.with_name("target.tflite")
-    for run in (file_pipeline.encode, file_pipeline.decode):
+    for run in (encode_command.encode, encode_command.decode):
         with pytest.raises(FlatbufferError, match=f"model.tflite is damaged: .*{words}"):
             run(path, target)
     assert list(path.parent.iterdir()) == [path]
@@ -197,7 +197,7 @@ def test_a_lost_archive_is_not_delivered(written, monkeypatch):
     path = written(FORMS["made apart"])
     monkeypatch.setattr(serde, "write_content", lambda content, path, behind: path.write_bytes(content))
     with pytest.raises(VerificationError, match=r"the archive behind the model is not that of .*model\.tflite"):
-        file_pipeline.decode(path, path)
+        encode_command.decode(path, path)
     assert path.read_bytes() == FORMS["made apart"]
 
 

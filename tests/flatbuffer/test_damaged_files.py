@@ -1,4 +1,4 @@
-"""Whatever is in a file: it is refused, or everything works on it and what is written is right."""
+"""Test that a file is either refused, or all commands work on it and write valid files."""
 
 import random
 from collections import Counter
@@ -52,7 +52,7 @@ FILES = {
 
 
 def damaged(file, draw):
-    """The file with one to three fields of its tables changed; the constants lie behind the tables."""
+    """Change one to three fields of the file's tables; the constants lie after the tables."""
     changed = bytearray(file)
     for _ in range(draw(st.integers(1, 3))):
         width = draw(st.sampled_from((1, 2, 4)))
@@ -66,7 +66,7 @@ def damaged(file, draw):
 
 
 def check(file):
-    """What a user may ask for, on a file that may be refused."""
+    """Run everything that a user may on a file that may be refused."""
     for edit in (decode_model, lambda model: encode_model(model, litert.answer)):
         try:
             model = serde.parse(file)
@@ -76,7 +76,7 @@ def check(file):
             return False
         written = list(graphs(serde.parse(bytes(serde.serialize(model)))))
         for (number, index), values in expected.items():
-            if index < len(written[number].subgraph.tensors):  # else nothing but a DENSIFY without readers read it
+            if index < len(written[number].subgraph.tensors):  # otherwise only a DENSIFY without readers read it
                 found = dense_values(written[number], index)
                 assert found is not None
                 assert found.dtype == values.dtype

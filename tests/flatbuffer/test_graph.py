@@ -13,7 +13,7 @@ def graph_of(model):
 
 
 def read_again(model):
-    """As a file is read: names are bytes, vectors are arrays."""
+    """Return the objects as read from a file: names are bytes, vectors are arrays."""
     return serde.parse(tiny_models.to_bytes(model))
 
 

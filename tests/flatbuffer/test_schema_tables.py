@@ -1,4 +1,4 @@
-"""The description of the schema against the accessors that flatc generated for the installed runtime."""
+"""Compare the description of the schema with the accessors that flatc generated for the installed runtime."""
 
 import ast
 import inspect
@@ -18,7 +18,7 @@ TABLES = [name for name in CLASSES if hasattr(schema, f"{name}Start")]
 
 
 def accessors(table):
-    """For each field number the accessor's source, of those that yield the field or an element of it."""
+    """Return by field number the source of accessors that yield the field or an element of it."""
     found = {}
     for method in CLASSES[table].body:
         text = "\n".join(LINES[method.lineno - 1 : method.end_lineno])
@@ -29,7 +29,7 @@ def accessors(table):
 
 
 def described(field):
-    """What an accessor of this field must do."""
+    """Return the expected effect of an accessor of this field."""
     if field.is_union:
         return "union"
     if field.is_string:
@@ -40,7 +40,7 @@ def described(field):
 
 
 def done(text):
-    """What an accessor does."""
+    """Return the effect of an accessor."""
     is_element = "(self, j)" in text
     table = re.search(r"obj = (\w+)\(\)", text)
     if "self._tab.Union" in text:

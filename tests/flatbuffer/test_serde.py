@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from helpers import foreign_models, tiny_models
+from helpers import foreign_models, odd_models, tiny_models
 from helpers.tally import tally
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
@@ -31,7 +31,7 @@ MODELS = {
 
 
 def plain(value):
-    """An object of the schema as nested tuples and dictionaries that compare with ``==``."""
+    """Return an object of the schema as nested tuples and dictionaries that compare with ``==``."""
     if isinstance(value, np.ndarray):
         return (str(value.dtype), value.shape, value.tobytes())
     if isinstance(value, (list, tuple)):
@@ -44,7 +44,7 @@ def plain(value):
 
 
 def with_extras(model):
-    """The model with metadata, whose buffer only a metadata entry reads."""
+    """Return the model with metadata whose buffer only a metadata entry reads."""
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(b"1.5.0\0\0\0", np.uint8)
     model.buffers.append(buffer)
@@ -54,7 +54,7 @@ def with_extras(model):
 
 
 def sparse_model(density=0.2):
-    """A convolution whose filter has its sparsity set by hand, without DENSIFY."""
+    """Return a convolution with hand-made sparsity of its filter, without DENSIFY."""
     model = tiny_models.conv2d((300, 1, 1, 7), density=density)
     tensor = model.subgraphs[0].tensors[1]
     values = model.buffers[tensor.buffer].data.view(np.int8).reshape(300, 1, 1, 7)
@@ -79,7 +79,7 @@ def test_serialize_keeps_everything(name):
     model = MODELS[name]
     written = bytes(serde.serialize(model))
     assert plain(serde.parse(written)) == plain(model)
-    # What the library wrote, the generated reader reads too.
+    # The generated reader reads files of the library, too.
     assert plain(schema.ModelT.InitFromPackedBuf(written, 0)) == plain(model)
 
 
@@ -190,7 +190,7 @@ def test_builder_aligns_every_vector_and_keeps_its_bytes(vectors):
 
 
 def place_in(file, vector):
-    """Where a vector that the raw reader yields lies in the file."""
+    """Return where a vector of the raw reader lies in the file."""
     return vector.__array_interface__["data"][0] - np.frombuffer(file, np.uint8).__array_interface__["data"][0]
 
 
@@ -254,7 +254,7 @@ def test_buffers_outside_the_file_are_refused(gap):
 
 
 def with_ranges(*ranges):
-    """A file, and of each (offset, size) a buffer that lies there. Negative offsets count from the end."""
+    """Return a file with a buffer at each (offset, size). Negative offsets count from the end."""
     model, found = tiny_models.gather(8, 8), []
     for _ in range(2):  # the size of the file does not depend on the numbers
         del model.buffers[2:]
@@ -267,7 +267,7 @@ def with_ranges(*ranges):
 
 
 def test_buffers_outside_the_flatbuffer_may_take_as_much_as_the_file_and_no_more():
-    """However they lie; those that share their bytes count once."""
+    """Buffers that share their bytes count once."""
     for ranges in ([(16, -16), (-16, 16)], [(16, -16)] * 3, [(2, -2), (-2, 2), (2, -2)], [(9, -20), (11, 20)]):
         file = with_ranges(*ranges)
         found = [bytes(buffer.data) for buffer in serde.parse(file).buffers[2:]]
@@ -342,7 +342,7 @@ def test_random_bytes_are_refused(data):
 
 
 def test_an_empty_table_is_no_model():
-    # Without a version, graphs and buffers there is nothing to plan, and nothing that could be written again.
+    # Without a version, graphs and buffers there is nothing to plan or to write.
     with pytest.raises(FlatbufferError):
         serde.parse(b"\x08\0\0\0TFL3" + bytes(16))
 
@@ -519,3 +519,12 @@ def test_packed_bytes_counts_equal_tables_once():
     assert (
         serde.packed_bytes(one) + 99 * 4 <= serde.packed_bytes(one, other) < 2 * serde.packed_bytes(one) - 99 * 8 + 64
     )
+
+
+def test_types_of_tensors_are_those_of_all_graphs(tmp_path):
+    model = odd_models.two_signatures()
+    types = {tensor.type for graph in model.subgraphs for tensor in graph.tensors}
+    model.subgraphs[-1].tensors[0].type = schema.TensorType.RESOURCE
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_models.to_bytes(model))
+    assert serde.tensor_types(path) == types | {schema.TensorType.RESOURCE}

@@ -1,4 +1,4 @@
-"""Orders of inputs and outputs: that of a signature and that of its graph."""
+"""Test orders of inputs and outputs: that of a signature and that of its graph."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def orders(model):
 
 
 def two_outputs():
-    """Of one shape: ``y0`` and ``y1``, in the signature ``out_0`` and ``out_1``."""
+    """Return a model with two outputs of one shape: ``y0`` and ``y1``, in the signature ``out_0`` and ``out_1``."""
     return tiny_models.fully_connected((4, 16), readers=2)
 
 

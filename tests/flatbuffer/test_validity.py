@@ -1,4 +1,4 @@
-"""Files that read well and make no sense."""
+"""Test files that are readable but invalid."""
 
 import copy
 import functools
@@ -25,7 +25,7 @@ def accepted(model):
 
 
 def edited(model, path, value):
-    """The model with one attribute set: ``"subgraphs.0.tensors.1.buffer"``."""
+    """Return the model with one attribute set: ``"subgraphs.0.tensors.1.buffer"``."""
     *parents, last = path.split(".")
     place = model
     for name in parents:
@@ -404,7 +404,7 @@ def test_a_densify_of_a_dense_constant():
 
 
 def bomb(*shapes):
-    """Sparse constants of these shapes without a value."""
+    """Return sparse constants of these shapes without a value."""
     tiny = tiny_models.Tiny()
     for number, shape in enumerate(shapes):
         index = tiny.constant(f"bomb{number}", np.zeros(1, np.int8))
@@ -430,7 +430,7 @@ def test_what_constants_may_take_when_decoded():
 
 
 def yielded_by_decode():
-    """What LiteRT Micro rebuilds; its two vectors take 32 bytes."""
+    """Return a constant that LiteRT Micro rebuilds; its two vectors take 32 bytes."""
     tiny = tiny_models.Tiny()
     end = tiny.tensor("yielded", (1,), "int8")
     pair = [tiny.constant(name, np.zeros(16, np.int8)) for name in ("encoded", "ancillary")]
@@ -440,7 +440,7 @@ def yielded_by_decode():
 
 
 def test_the_vectors_of_decode_lose_their_quantisation_and_nothing_else_does():
-    """The encoder of LiteRT Micro leaves on them that of the tensor that it encoded."""
+    """The encoder of LiteRT Micro leaves the encoded tensor's quantisation on them."""
     model = yielded_by_decode()
     tensors = model.subgraphs[0].tensors
     for tensor in tensors:

@@ -1,4 +1,4 @@
-"""Files whose offsets and lengths lie."""
+"""Test files with wrong offsets and lengths."""
 
 import struct
 import time
@@ -20,7 +20,7 @@ NASTY = (0, 1, 3, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 
 
 def refused(data, words):
-    """The file is refused in these words, within a second on a machine that does nothing else."""
+    """Check that the file is refused with this message, within a second on an idle machine."""
     start = time.process_time()
     with pytest.raises(FlatbufferError, match=f"x.tflite is damaged: .*{words}"):
         serde.parse(data, "x.tflite")
@@ -28,7 +28,7 @@ def refused(data, words):
 
 
 def is_read(data):
-    """Whether a file is read; else it is refused, and by no other error."""
+    """Return whether a file is read; otherwise it is refused, and with no other error."""
     try:
         return serde.parse(data) is not None
     except FlatbufferError:
@@ -36,7 +36,7 @@ def is_read(data):
 
 
 class Raw:
-    """A file put together table by table, with any offset pointing anywhere."""
+    """A file made table by table, with arbitrary offsets."""
 
     def __init__(self):
         self.builder = flatbuffers.Builder(1024)
@@ -122,7 +122,7 @@ SIDE = 150
 
 
 def repeated(list_field, field_count, kind_of_options=0, **held):
-    """A file of :data:`SIDE` graphs that share a list of as many times one table."""
+    """Return a file of :data:`SIDE` graphs that share a list of as many references to one table."""
 
     def make(raw):
         table = raw.table(field_count, kind_of_options, **{name: value(raw) for name, value in held.items()})
@@ -155,7 +155,7 @@ def of_characters(length):
 
 
 def of_side(objects):
-    """The model, the list of graphs, each graph, its list, and the objects of each table in that."""
+    """Count the objects: the model, the list of graphs, each graph, its list, and those of each table in it."""
     return 2 + SIDE * (2 + SIDE * objects)
 
 
@@ -274,7 +274,7 @@ HEAD = b"\x08\0\0\0TFL3"
 
 
 def described(length):
-    """A model of which nothing is given but a description of so many characters."""
+    """Return a model with only a description of so many characters."""
     table = struct.pack("<6H", 12, 8, 0, 0, 0, 4) + struct.pack("<iI", 12, 4)
     return b"\x14\0\0\0TFL3" + table + struct.pack("<I", length) + b"x" * length
 

@@ -1,4 +1,4 @@
-"""What several tests share: small models, spoiled files, runs of the program, other versions of the runtime.
+"""Provide small models, spoiled files, runs of the program and other versions of the runtime to tests.
 
 Benchmarks import from here as well; tests import nothing from benchmarks.
 """

@@ -1,4 +1,4 @@
-"""What a runtime takes sparse, measured case by case."""
+"""Measure which sparse tensors a runtime accepts, case by case."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _FEWEST_DIFFERENT_OUTPUTS = 10
 
 
 def measure(runtime: Runtime, cases: Sequence[Case]) -> list[dict[str, str]]:
-    """For each case, its outcome with each kind of kernels.
+    """Return for each case its outcome with each kind of kernels.
 
     ``exact``: the sparse file yields the dense file's bits; ``differs``; ``refused`` with an error; ``crashed``, with
-    the whole process; ``dense_refused``: the dense file does not run either, which says nothing.
+    the whole process; ``dense_refused``: not even the dense file runs, so that nothing is known.
     """
     jobs = [
         Job(content, case.calls_as_filed() if kernels == "compiled_model" else case.calls(), kernels, case.outputs())

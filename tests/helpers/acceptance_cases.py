@@ -1,4 +1,4 @@
-"""The one-operator models whose acceptance is measured: each dense, and with its weight sparse behind a DENSIFY."""
+"""Define one-operator models whose acceptance is measured, each dense, and with its weight sparse behind a DENSIFY."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Calls = tuple[tuple[np.ndarray, ...], ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A model and what of it becomes sparse.
+    """A model and the weight in it that becomes sparse.
 
     Attributes:
-        operator: the reader of the weight, as the schema calls it.
-        position: the input of the operator that holds the weight.
+        operator: the reader of the weight, by its name in the schema.
+        position: index of the operator's input that holds the weight.
         weight: dtype of the weight.
-        data: dtype of the operator's data; None where they are indices, or there are none.
-        variant: what is particular about it. What stands before a colon is the form, for which the table has an answer
-            of its own; without one, it is a weight behind a DENSIFY.
+        data: dtype of the operator's data; None if they are indices, or there are none.
+        variant: what distinguishes the case. Text before a colon is a form with an answer of its own in the table;
+            without one, the weight is behind a DENSIFY.
         make: builds the dense model.
         tensor: name of the weight.
-        encode: how it is stored.
+        encode: encodes the weight.
         native: whether the operator reads the sparse weight itself, without a DENSIFY.
-        batches: the sizes of the first dimension of the input in the calls; None: that of the model, three times.
+        batches: batch sizes of the calls; None: that of the model, three times.
     """
 
     operator: str
@@ -76,7 +76,7 @@ class Case:
         return bytes(serde.serialize(model))
 
     def calls(self) -> Calls:
-        """The inputs of each call."""
+        """Return the inputs of each call."""
         model = self.make()
         if self.batches is None:
             values = tiny_models.samples(model, 3 * _batch(model))
@@ -84,17 +84,17 @@ class Case:
         else:
             values = tiny_models.samples(model, sum(self.batches))
             parts = np.split(values, np.cumsum(self.batches)[:-1])
-        if len(model.subgraphs[0].inputs) == 2:  # the choice of an IF
+        if len(model.subgraphs[0].inputs) == 2:  # the condition of an IF
             return tuple((part, np.array([number % 2 == 0])) for number, part in enumerate(parts))
         return tuple((part,) for part in parts)
 
     def calls_as_filed(self) -> Calls:
-        """Those of them in which the inputs have the shapes that the file announces: CompiledModel does not resize."""
+        """Return the calls whose inputs have the shapes in the file: CompiledModel does not resize."""
         calls = self.calls()
         return calls if self.batches is None else calls[:1]
 
     def outputs(self) -> tuple[tuple[tuple[int, ...], str], ...]:
-        """Shape and dtype of each output, as the file announces them."""
+        """Return shape and dtype of each output in the file."""
         graph = self.make().subgraphs[0]
         tensors = [graph.tensors[int(index)] for index in graph.outputs]
         return tuple((shape_of(tensor), str(dtype_of(tensor))) for tensor in tensors)
@@ -119,14 +119,14 @@ def _batch(model: Any) -> int:
 
 
 def _blocks(axes: tuple[int, ...], sizes: tuple[int, ...], rank: int) -> Encode:
-    """Rows of compressed blocks, in the tensor's own order."""
+    """Return an encoder of rows of compressed blocks, in the tensor's own order."""
     compressed = tuple(level == rank - 1 for level in range(rank + len(axes)))
     order = tuple(range(rank + len(axes)))
     return lambda values: csr.encode(values, Layout(values.shape, order, compressed, axes, sizes))
 
 
 def _indices(segments: type[np.integer[Any]], indices: type[np.integer[Any]]) -> Encode:
-    """The last axis compressed, with vectors of these types."""
+    """Return an encoder that compresses the last axis, with vectors of these types."""
 
     def encode(values: np.ndarray) -> Encoded:
         rank = values.ndim
@@ -143,7 +143,7 @@ def _indices(segments: type[np.integer[Any]], indices: type[np.integer[Any]]) ->
 
 
 def _in_blocks(shape: tuple[int, int], dtype: str, block: int) -> np.ndarray:
-    """Weights of which a quarter of the blocks of ``block`` inputs is kept, some of them not full."""
+    """Return weights with a quarter of the blocks of ``block`` inputs kept, some of them not full."""
     values = tiny_models.sparse_weights(shape, dtype, 0.9)
     kept = np.random.default_rng(2).random((shape[0], shape[1] // block)) < 0.25
     return values * np.repeat(kept, block, axis=1).astype(values.dtype)

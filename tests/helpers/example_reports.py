@@ -1,4 +1,4 @@
-"""Reports whose numbers all differ, for what shows them."""
+"""Make reports whose numbers all differ."""
 
 from tflite_sparse.results.export import (
     Accuracy,

@@ -1,7 +1,7 @@
-"""Sparse ``.tflite`` models as other programs write them, made without the library's own encoder.
+"""Make sparse ``.tflite`` models as other programs write them, without the library's own encoder.
 
-The functions edit a model of ``tiny_models`` and return it. ``store_sparse`` packs a constant value by value, in any
-layout that the format allows, also ones that this package would never choose.
+The functions edit a model of ``tiny_models`` and return it. ``store_sparse`` packs a constant value by value in any
+layout of the format, also in ones that this package would never choose.
 """
 
 import itertools
@@ -20,7 +20,7 @@ SPARSE_WEIGHT_VERSION = 8  # of FULLY_CONNECTED, LiteRT tools/versioning/op_vers
 
 
 def find(model, name="weight", graph=0):
-    """Index and table of a tensor."""
+    """Return index and table of a tensor."""
     return next((i, t) for i, t in enumerate(model.subgraphs[graph].tensors) if t.name == name)
 
 
@@ -44,8 +44,8 @@ def store_sparse(
         compressed: the own axes that are CSR; the last one if None.
         blocks: size of the block by axis.
         segments: type of these vectors, whatever they hold.
-        indices: the same.
-        explicit_zeros: how many entries are stored although they are zero.
+        indices: type of these vectors.
+        explicit_zeros: number of zero entries that are stored.
         name: of the tensor.
         graph: number of the subgraph.
     """
@@ -85,7 +85,7 @@ def store_sparse(
 
 
 def densified(model, *, for_each_reader=False, name="weight", graph=0):
-    """Put a DENSIFY in front of what reads a constant: one for all, or one for each."""
+    """Put a DENSIFY before the readers of a constant: one for all, or one for each."""
     tiny = tiny_models.Tiny()
     tiny.model, tiny.graph = model, model.subgraphs[graph]
     sparse, tensor = find(model, name, graph)
@@ -105,7 +105,7 @@ def densified(model, *, for_each_reader=False, name="weight", graph=0):
 
 
 def read_natively(model):
-    """Mark every FULLY_CONNECTED as one that reads its weight sparse."""
+    """Mark every FULLY_CONNECTED as reading its weight sparse."""
     for code in model.operatorCodes:
         if code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED:
             code.version = SPARSE_WEIGHT_VERSION
@@ -113,14 +113,14 @@ def read_natively(model):
 
 
 def block_sparse(shape, dtype, block, density=0.2):
-    """Random weights ``shape`` = (outputs, inputs) in full blocks of ``block`` inputs."""
+    """Return random weights ``shape`` = (outputs, inputs) in full blocks of ``block`` inputs."""
     full = tiny_models.sparse_weights(shape, dtype, 1.0).reshape(shape[0], -1, block)
     kept = np.random.default_rng(1).random(full.shape[:2]) < density
     return (full * kept[..., None]).astype(dtype).reshape(shape)
 
 
 def external(model, gap=0):
-    """The model with the constant of buffer 1 behind the FlatBuffer, ``gap`` bytes further than it lies."""
+    """Return the model with the constant of buffer 1 after the FlatBuffer, ``gap`` bytes beyond its normal place."""
     data = model.buffers[1].data
     model.buffers[1].data, model.buffers[1].size, model.buffers[1].offset = None, len(data), 1 << 30
     start = -(-len(tiny_models.to_bytes(model)) // 16) * 16
@@ -130,7 +130,7 @@ def external(model, gap=0):
 
 
 def _levels(values, order, blocks):
-    """The array with one axis for each level, in traversal order."""
+    """Return the array with one axis for each level, in traversal order."""
     rank, shape, places = values.ndim, [], {}
     for axis, size in enumerate(values.shape):
         places[axis] = len(shape)

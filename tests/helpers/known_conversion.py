@@ -1,4 +1,4 @@
-"""A model whose conversion is known beforehand: an export of it takes no TensorFlow, and everything else is real."""
+"""Provide a model with a prepared conversion: exporting it needs no TensorFlow, and everything else is real."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ SHAPE = (64, 600)  # outputs and inputs
 
 
 class Source:
-    """What an export asks of a model, answered from its float32 file."""
+    """A model with the methods that an export needs, answered from its float32 file."""
 
     name = "known"
 
@@ -46,7 +46,7 @@ class Source:
 
 
 def model(dtype):
-    """The same layer in int8 and, but for its biases, in float32."""
+    """Return the same layer in int8 and, except for its biases, in float32."""
     weights = tiny_models.sparse_weights(SHAPE)
     if dtype == "float32":
         weights = (weights * tiny_models.weight_scales(SHAPE[0], True)[:, None]).astype(np.float32)
@@ -54,11 +54,11 @@ def model(dtype):
 
 
 def install(monkeypatch, pruned_float32=None):
-    """Let every model that is opened be this one.
+    """Make every opened model this one.
 
     Args:
         monkeypatch: of the test.
-        pruned_float32: the file of the model after masking; None: as before.
+        pruned_float32: the file of the model after masking; None: the same as before.
     """
     float32 = tiny_models.to_bytes(model("float32"))
     files = iter([float32, pruned_float32 or float32])

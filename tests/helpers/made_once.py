@@ -1,6 +1,6 @@
-"""Files that tests share and that take long to make: made by the first process that asks, for all workers and runs.
+"""Make files that several tests share and that take long, once for all workers and runs.
 
-A folder of the cache belongs to what made it: the source of the functions that did, and the versions of the packages.
+A folder of the cache is keyed by the source of the functions that make it, and the versions of the packages.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class MadeOnce:
     """Folders below ``cache``, each made under a lock.
 
     Args:
-        cache: a folder that all workers of a run see.
-        sources: the files whose contents tell what is made.
+        cache: a folder that all workers of a run share.
+        sources: the files whose contents determine what is made.
     """
 
     def __init__(self, cache: Path, sources: list[Path]) -> None:
@@ -29,12 +29,12 @@ class MadeOnce:
         self._cache, self._key = cache, found.hexdigest()[:16]
 
     def folder(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder ``name``, filled by ``make`` if it is not there yet. Nothing may be written to it later."""
+        """Return the folder ``name``, filled by ``make`` if it is missing. Nothing may be written to it later."""
         cache = self._cache / self._key
         cache.mkdir(parents=True, exist_ok=True)
         place = cache / name
         with (cache / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, or when this process dies
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, or when this process dies
             if not place.exists():
                 unfinished = cache / f"{name}.unfinished"
                 shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Run models in TensorFlow Lite Micro, in a process of its own: its errors are on the C stderr, and it may abort."""
+"""Run models in TensorFlow Lite Micro in a child process: it writes errors to the C stderr, and may abort."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ sys.stdout.buffer.write(pickle.dumps(results))
 
 
 class RefusedError(Exception):
-    """The runtime did not take a model; what it wrote is the message."""
+    """The runtime refused a model; the message is its output."""
 
 
 def run(jobs, arena_bytes=ARENA_BYTES, alternate_bytes=0):
-    """All outputs of all models: ``jobs`` are (bytes, samples), a sample being the arrays of all inputs.
+    """Return all outputs of all models: ``jobs`` are (bytes, samples), a sample being the arrays of all inputs.
 
-    Returns, for each model and each sample, the list of its outputs.
+    The result has for each model and each sample the list of its outputs.
     """
     packed = []
     for content, samples in jobs:
@@ -58,7 +58,7 @@ def run(jobs, arena_bytes=ARENA_BYTES, alternate_bytes=0):
 
 
 def same(found, expected):
-    """Whether two results of :func:`run` agree to the bit."""
+    """Return whether two results of :func:`run` are equal bit for bit."""
     pairs = [
         (a, b)
         for model_a, model_b in zip(found, expected, strict=True)
@@ -69,7 +69,7 @@ def same(found, expected):
 
 
 def decoded(items):
-    """What the runtime's DECODE yields for each (Decodable, shape, dtype, Channels) of ``items``."""
+    """Return the outputs of the runtime's DECODE for each (Decodable, shape, dtype, Channels) of ``items``."""
     tiny = tiny_models.Tiny()
     ends = []
     for encoded, shape, dtype, channels in items:

@@ -1,4 +1,4 @@
-"""Small models of kinds that most files are not: with state, several signatures, two layers, any dtype."""
+"""Make small models of rare kinds: with state, several signatures, two layers, any dtype."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -28,9 +28,9 @@ def two_layers(hidden=24, outputs=10, dtype="int8", density=0.5):
 
 
 def weight_behind_quantize():
-    """A weight as fake quantisation leaves it: float32, through QUANTIZE and DEQUANTIZE, its shape left to the runtime.
+    """Return a weight after fake quantisation: float32, through QUANTIZE and DEQUANTIZE, its shape left to the runtime.
 
-    The runtime takes FULLY_CONNECTED with it.
+    The runtime runs FULLY_CONNECTED with it.
     """
     tiny = Tiny()
     values = tiny_models.sparse_weights((8, 16), "float32", 0.5)
@@ -59,7 +59,7 @@ def open_image(kernel=40, stride=1, density=0.125, padding_same=False):
 
 
 def open_length(length=37):
-    """``x`` (1, ?, 8) becomes (1, 8 * length) and passes FULLY_CONNECTED: it runs with this length and no other."""
+    """``x`` (1, ?, 8) becomes (1, 8 * length) and passes FULLY_CONNECTED: it runs only with this length."""
     tiny = Tiny()
     x = tiny.activation("x", (1, 1, 8), "int8")
     tiny.graph.tensors[x].shapeSignature = np.array([-1, -1, 8], np.int32)
@@ -78,7 +78,7 @@ def open_length(length=37):
 
 
 def with_custom_operator(model, name="UnheardOf"):
-    """The model with a custom operator, which no runtime has, behind its first output."""
+    """Return the model with a custom operator, which no runtime has, after its first output."""
     tiny = Tiny()
     tiny.model, tiny.graph = model, model.subgraphs[0]
     inputs, (last, *_) = list(tiny.graph.inputs), list(tiny.graph.outputs)
@@ -125,7 +125,7 @@ def recurrent():
 
 
 def accumulator():
-    """Adds its input to a resource variable, which a graph that runs once sets to zero, and yields the sum."""
+    """Add its input to a resource variable, which a graph that runs once sets to zero, and yield the sum."""
     tiny = Tiny()
     tiny_models.KINDS.setdefault("resource", schema.TensorType.RESOURCE)
     start = schema.CallOnceOptionsT()
@@ -192,7 +192,7 @@ def addition(dtype, shape=(1, 4), dynamic=False):
 
 
 def edited(model, name, edit):
-    """The model after ``edit(tensor, model)`` of the tensor of that name."""
+    """Return the model after ``edit(tensor, model)`` of the tensor of that name."""
     (tensor,) = [
         tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.name in (name, name.encode())
     ]
@@ -210,8 +210,8 @@ def flip_bit(tensor, model, position=0):
 def dilated(announced_blocks=1, *, open_axes=(0,), zero_point=0):
     """CONV_2D of every second pixel, as converters write it: between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND.
 
-    Each sample becomes 4 blocks. With a free batch converters announce ``announced_blocks`` = 1 of them. ``zero_point``
-    is that of the input, which is padded.
+    Each sample becomes 4 blocks. With an open batch converters announce ``announced_blocks`` = 1 of them.
+    ``zero_point`` is that of the input, which is padded.
     """
     values = tiny_models.sparse_weights((16, 3, 3, 16), density=0.5)
     tiny = Tiny()
@@ -236,7 +236,7 @@ def dilated(announced_blocks=1, *, open_axes=(0,), zero_point=0):
 
 
 def custom():
-    """One operator that no runtime knows: ``Mine``, which yields ``net/mine/y``."""
+    """Return a model with one operator that no runtime knows: ``Mine``, which yields ``net/mine/y``."""
     tiny = Tiny()
     x, y = tiny.activation("x", (1, 8), "int8"), tiny.activation("net/mine/y", (1, 8), "int8")
     tiny.operator(_BUILTIN.CUSTOM, 1, [x], [y])
@@ -245,7 +245,7 @@ def custom():
 
 
 def endless():
-    """A WHILE that takes some days."""
+    """Return a model with a WHILE that takes some days."""
     return edited(tiny_models.conv2d_in_subgraph(image=(64, 64)), "limit", _to_the_end)
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for constants as models have them: few or many distinct values, more or less skewed."""
+"""Hypothesis strategies for realistic constants: few or many distinct values, more or less skewed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple) | st.int
 
 @st.composite
 def constants(draw, dtypes, most_values=300):
-    """Any shape; the values are random bits, NaNs and -0.0 of floats included, some more frequent than others."""
+    """Draw any shape; the values are random bits, including NaNs and -0.0, some more frequent than others."""
     shape, dtype = draw(shapes), np.dtype(draw(st.sampled_from(dtypes)))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     alphabet = draw(st.sampled_from((1, 2, 3, 8, 100)) | st.integers(1, most_values))
@@ -29,7 +29,7 @@ def constants(draw, dtypes, most_values=300):
 
 @st.composite
 def channels_of(draw, array):
-    """None, or along the first or last dimension; int8 may have zero points."""
+    """Draw None or channels along the first or last dimension; int8 may have zero points."""
     axis = draw(st.sampled_from((None, 0, array.ndim - 1)))
     if axis is not None and array.shape[axis] == 1:
         axis = None  # one scale has no dimension
@@ -42,7 +42,7 @@ def channels_of(draw, array):
 
 @st.composite
 def damaged(draw, decodable):
-    """A copy with one byte changed, or more seldom one vector cut or drawn out."""
+    """Draw a copy with one byte changed or, less often, one vector shortened or extended."""
     vectors = [decodable.encoded.copy(), decodable.ancillary.copy()]
     which = draw(st.integers(0, 1))
     vector = vectors[which]
@@ -55,7 +55,7 @@ def damaged(draw, decodable):
 
 
 def channel_numbers(shape, channels):
-    """For each value in row-major order, the number of its channel."""
+    """Return for each value in row-major order the index of its channel."""
     if channels.axis is None:
         return np.zeros(math.prod(shape), np.int64)
     numbers = np.arange(shape[channels.axis]).reshape([-1 if a == channels.axis else 1 for a in range(len(shape))])

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for arrays whose every bit matters, and for layouts that fit them."""
+"""Hypothesis strategies for arrays in which every bit matters, and for layouts that fit them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ shapes = st.lists(st.integers(1, 7), min_size=1, max_size=5).map(tuple)
 
 @st.composite
 def arrays(draw, shapes=shapes, dtypes=DTYPES):
-    """Any shape of rank 1 to 5, any density. Floats are random bits: NaN payloads, -0.0, infinities included."""
+    """Draw any shape of rank 1 to 5, any density. Floats are random bits, with NaN payloads, -0.0 and infinities."""
     shape, dtype = draw(shapes), np.dtype(draw(st.sampled_from(dtypes)))
     density, seed = draw(st.sampled_from((0.0, 1.0)) | st.floats(0, 1)), draw(st.integers(0, 2**32 - 1))
     generator = np.random.default_rng(seed)
@@ -34,9 +34,9 @@ def arrays(draw, shapes=shapes, dtypes=DTYPES):
 
 @st.composite
 def layouts(draw, shape, blocks=True, least_compressed=0):
-    """Any traversal order, any compressed levels, any blocks that divide the shape.
+    """Draw any traversal order, any compressed levels, any blocks that divide the shape.
 
-    The runtime takes the block dimensions in any order but the block map only ascending.
+    The runtime accepts the block dimensions in any order but the block map only ascending.
     """
     rank = len(shape)
     split = sorted(draw(st.sets(st.integers(0, rank - 1)))) if blocks else []
@@ -56,5 +56,5 @@ def arrays_with_layouts(draw, **options):
 
 
 def same_bits(a, b):
-    """Same shape, type and bytes: NaN equals the same NaN, -0.0 is not 0.0."""
+    """Return whether shape, type and bytes are equal: NaN equals the same NaN, -0.0 is not 0.0."""
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

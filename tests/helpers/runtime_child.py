@@ -1,6 +1,6 @@
-"""What runs in a child of ``runtime_versions.py``: the jobs of a folder, in one runtime.
+"""Run the jobs of a folder in one runtime: the child process of ``runtime_versions.py``.
 
-It imports the runtime and NumPy only, because what lies in the runtime's folder may be years older than this project.
+It imports only the runtime and NumPy: packages in the runtime's folder may be years older than this project.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RESOLVERS = {
 
 
 def main(folder: Path) -> None:
-    """Run the jobs; the answer to each is written before the next begins."""
+    """Run the jobs; write the answer to each before the next begins."""
     description = json.loads((folder / "jobs.json").read_text())
     if description["path"]:
         sys.path.insert(0, description["path"])
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
         refusal = None
         try:
             outputs = _outputs(api, str(folder / f"{number}.tflite"), job, calls)
-        except (RuntimeError, ValueError) as error:  # what the bindings raise on a model that they refuse
+        except (RuntimeError, ValueError) as error:  # raised by the bindings for models that they refuse
             refusal = " ".join(str(error).split())
         else:
             arrays = {f"{i}_{j}": array for i, row in enumerate(outputs) for j, array in enumerate(row)}

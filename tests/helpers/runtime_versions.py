@@ -1,6 +1,6 @@
-"""Any released runtime, each in processes of its own: other wheels are unpacked into folders, not installed.
+"""Run files in any released runtime, in child processes: other wheels are unpacked into folders, not installed.
 
-A child runs many jobs; should one crash it, the rest go to a new child.
+A child runs many jobs. If one crashes it, the rest go to a new child.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 LITERT, TENSORFLOW = "ai-edge-litert", "tensorflow"
 OLDER = ("1.2.0", "1.4.0", "2.1.0", "2.1.6")
-"""The versions of LiteRT, beside the installed one, that files are made for."""
+"""Supported versions of LiteRT in addition to the installed one."""
 
 _CHILD = Path(__file__).with_name("runtime_child.py")
 _SECONDS_WITHOUT_A_RESULT = 60
@@ -31,7 +31,7 @@ class Runtime:
     Attributes:
         package: :data:`LITERT` or :data:`TENSORFLOW`.
         version: of the package.
-        folder: goes first on the path of a child; None for what is installed here.
+        folder: first on the path of a child; None for the installed one.
     """
 
     package: str
@@ -44,7 +44,7 @@ class Runtime:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """What of :func:`run`'s kernels it has."""
+        """The kernels of :func:`run` that it has."""
         with_compiled_model = self.package == LITERT and _numbers(self.version) >= (1, 4)
         return ("default", "builtin", "compiled_model") if with_compiled_model else ("default", "builtin")
 
@@ -55,9 +55,9 @@ class Job:
 
     Attributes:
         model: its content.
-        calls: one tuple of arrays, one for each input, per call; the inputs are resized to them.
+        calls: for each call a tuple of arrays, one for each input; the inputs are resized to them.
         kernels: ``default`` (with XNNPACK), ``builtin``, ``reference`` (both without) or ``compiled_model``.
-        outputs: shape and dtype of each output; CompiledModel does not tell.
+        outputs: shape and dtype of each output, which CompiledModel does not tell.
     """
 
     model: bytes
@@ -68,13 +68,13 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """How a job ended: with the outputs of each call, refused with a text, or with a crash (neither)."""
+    """The end of a job: the outputs of each call, a refusal as text, or a crash (neither)."""
 
     outputs: tuple[tuple[np.ndarray, ...], ...] | None = None
     refusal: str | None = None
 
     def same_outputs(self, other: Result) -> bool:
-        """Whether both ran and yield the same bits."""
+        """Return whether both ran and yield the same bits."""
         if self.outputs is None or other.outputs is None:
             return False
         return all(
@@ -85,15 +85,15 @@ class Result:
 
 
 def installed() -> tuple[Runtime, Runtime]:
-    """The LiteRT and the TensorFlow that are installed here."""
+    """Return the installed LiteRT and TensorFlow."""
     return Runtime(LITERT, version(LITERT)), Runtime(TENSORFLOW, version(TENSORFLOW))
 
 
 def unpack(number: str, cache: Path) -> Runtime:
-    """A version of LiteRT, in a folder of ``cache``, where pip puts it if it is not there yet.
+    """Return a version of LiteRT in a folder of ``cache``; pip downloads it if it is missing.
 
     Raises:
-        subprocess.CalledProcessError: pip could not get it.
+        subprocess.CalledProcessError: pip failed.
     """
     folder = cache / f"{LITERT}-{number}"
     if not (folder / "ai_edge_litert").exists():
@@ -113,12 +113,12 @@ def run(runtime: Runtime, jobs: Sequence[Job]) -> list[Result]:
             found = list(_results(runtime, jobs[len(results) :], folder))
             results += found
             if len(results) < len(jobs):
-                results.append(Result())  # the one that the child did not survive
+                results.append(Result())  # the job that crashed the child
     return results
 
 
 def _results(runtime: Runtime, jobs: Sequence[Job], folder: Path) -> Iterator[Result]:
-    """The results up to the first crash, or to a job that does not end."""
+    """Yield the results up to the first crash, or to a job that does not end."""
     entries = []
     for number, job in enumerate(jobs):
         (folder / f"{number}.tflite").write_bytes(job.model)
@@ -152,7 +152,7 @@ def _results(runtime: Runtime, jobs: Sequence[Job], folder: Path) -> Iterator[Re
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait until the child ends, or has not finished a single job for a long while."""
+    """Wait until the child ends, or has finished no job for a long time."""
     finished = -1
     while (count := len(list(folder.glob("[0-9]*.json")))) > finished:
         finished = count

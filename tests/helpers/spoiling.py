@@ -1,4 +1,4 @@
-"""Programs that write something else than they should: what they wrote is changed behind their back."""
+"""Make programs write wrong files: change their files after they were written."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -8,7 +8,7 @@ from tflite_sparse.flatbuffer import serde
 
 
 def spoiling(write, change):
-    """``write``, but the file that it wrote is changed behind its back."""
+    """Return ``write`` followed by a change of the written file."""
 
     def spoil(source, destination, *arguments, **options):
         result = write(source, destination, *arguments, **options)
@@ -27,7 +27,7 @@ def change_a_weight(model):
 
 
 def change_a_decoded_weight(model):
-    """The last kept value of a constant behind DECODE (pruning), at the end of the second of a pair."""
+    """Change the last kept value of a constant behind DECODE (pruning), at the end of the second of a pair."""
     graph = model.subgraphs[0]
     odd_models.flip_bit(graph.tensors[int(graph.operators[0].inputs[1])], model, -1)
 
@@ -39,7 +39,7 @@ def change_the_scales(model):
 
 
 def change_the_biases(by):
-    """Raise every bias, which is no weight, by so many of its steps."""
+    """Raise every bias by so many of its steps; biases are no weights."""
 
     def change(model):
         def edit(tensor, model):
@@ -53,13 +53,13 @@ def change_the_biases(by):
 
 
 def ask_for_an_unknown_version(model):
-    """No runtime takes the file then."""
+    """Make the file one that no runtime accepts."""
     for code in model.operatorCodes:
         code.version = 99
 
 
 def grow(model):
-    """A buffer of 100,000 bytes that nothing reads."""
+    """Add a buffer of 100,000 bytes without readers."""
     buffer = schema.BufferT()
     buffer.data = np.ones(100_000, np.uint8)
     model.buffers.append(buffer)

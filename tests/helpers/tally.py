@@ -1,4 +1,4 @@
-"""Random examples, counted by outcome: a test that lets everything pass, or nothing, says nothing."""
+"""Count the outcomes of random examples: a test that accepts everything, or nothing, means nothing."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 
 def tally(check, examples=100):
-    """How often ``check``, given something to draw from, returned what; what it raises fails the test."""
+    """Count the results of ``check``, given something to draw from; an exception fails the test."""
     seen = Counter()
 
     @given(st.data())

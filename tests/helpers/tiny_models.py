@@ -1,7 +1,7 @@
-"""Small ``.tflite`` models, made from the schema's own objects, without TensorFlow or the library under test.
+"""Make small ``.tflite`` models from the schema's objects, without TensorFlow or the library under test.
 
-Every function returns a ``ModelT`` with one activation input, weights of which 87.5 % are zeros, and names for its
-tensors. ``to_bytes`` writes it the plain way, sharing nothing.
+Every function returns a ``ModelT`` with one activation input, weights of which 87.5 % are zeros, and names of its
+tensors. ``to_bytes`` writes it without sharing anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINDS = {
 
 
 class AligningBuilder(flatbuffers.Builder):
-    """The stock builder, but with every vector on 16 bytes, as the schema demands of constants."""
+    """The stock builder, but with every vector aligned to 16 bytes, as the schema demands of constants."""
 
     def CreateNumpyVector(self, x):  # noqa: N802
         self.StartVector(x.itemsize, x.size, 16)
@@ -45,7 +45,7 @@ def to_bytes(model) -> bytes:
 
 
 def sparse_weights(shape, dtype="int8", density=0.125, seed=0):
-    """Random values, of which exactly the share ``density`` is not zero."""
+    """Return random values, of which exactly the share ``density`` is not zero."""
     generator = np.random.default_rng(seed)
     size = math.prod(shape)
     if dtype == "int8":
@@ -65,7 +65,7 @@ def quantization(scale, zero_point=0, axis=0):
 
 
 class Tiny:
-    """A model with one subgraph, put together piece by piece."""
+    """A model with one subgraph, built piece by piece."""
 
     def __init__(self):
         self.graph = schema.SubGraphT()
@@ -115,7 +115,7 @@ class Tiny:
         return operator
 
     def finished(self, inputs, outputs):
-        """The model, with a signature, which CompiledModel wants."""
+        """Return the model, with a signature, which CompiledModel needs."""
         self.graph.inputs, self.graph.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = "serving_default", 0
@@ -150,7 +150,7 @@ def weight_quantization(values, axis=0, per_channel=True, zero_point=0):
 
 
 def output_scale(kept_per_output):
-    """A scale that spreads the int8 outputs over their range without saturating most of them."""
+    """Return a scale that spreads the int8 outputs over their range, with little saturation."""
     return 1.5 * INPUT_SCALE * WEIGHT_SCALE * 73 * 73 * math.sqrt(max(kept_per_output, 1)) / 40
 
 
@@ -374,7 +374,7 @@ def conv3d(shape=(2, 3, 3, 16, 24), volume=(4, 6, 6), dtype="float32", *, transp
 
 
 def through_dequantize(model, dtype="float16", *, per_channel=True, axis=0, names=("weight",)):
-    """The model with float32 constants stored as float16 or int8, and DEQUANTIZE in front of what reads them."""
+    """Return the model with float32 constants stored as float16 or int8, and DEQUANTIZE before their readers."""
     graph = model.subgraphs[0]
     tiny = Tiny()
     tiny.model, tiny.graph = model, graph
@@ -479,9 +479,9 @@ def elementwise(name="ADD", shape=(24, 32), dtype="int8", *, weight_first=False)
 
 
 def conv2d_in_subgraph(control="WHILE", channels=16, image=(6, 6), dtype="int8"):
-    """A CONV_2D, called ``weight`` its filter, in the body of a WHILE of two rounds, or in the THEN branch of an IF.
+    """Return a CONV_2D with the filter ``weight`` in the body of a WHILE of two rounds, or in the THEN branch of an IF.
 
-    The second input of the IF, a bool, chooses between the convolution and its own first input.
+    The second input of the IF, a bool, selects the convolution or its own first input.
     """
     shape = (1, *image, channels)
     same = {"scale": 0.05, "zero_point": -3}
@@ -544,7 +544,7 @@ def conv2d_in_subgraph(control="WHILE", channels=16, image=(6, 6), dtype="int8")
 
 
 def samples(model, count=3, seed=0):
-    """Random inputs over the whole range of the model's input; for int8 the first is all 127."""
+    """Return random inputs over the whole range of the model's input; for int8 the first is all 127."""
     generator = np.random.default_rng(seed)
     graph = model.subgraphs[0]
     tensor = graph.tensors[int(graph.inputs[0])]
@@ -566,11 +566,11 @@ RESOLVERS = {
     "reference": "BUILTIN_REF",
     "compiled_model": "AUTO",
 }
-"""Of :func:`run_here`, by the library's names of runtimes; CompiledModel computes what the default interpreter does."""
+"""Return :func:`run_here` by the library's names of runtimes; CompiledModel gets the default interpreter's outputs."""
 
 
 def run_here(content: bytes, values, resolver="AUTO"):
-    """All outputs of one call in this process, the input resized to ``values``."""
+    """Return all outputs of one call in this process, with the input resized to ``values``."""
     from ai_edge_litert.interpreter import OpResolverType
 
     interpreter = Interpreter(

@@ -1,4 +1,4 @@
-"""Running the program as a user does."""
+"""Run the program as a user does."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tflite_sparse_cli.main import cli
 
 @dataclass(frozen=True)
 class Run:
-    """How a command ended."""
+    """The end of a command."""
 
     code: int
     stdout: str

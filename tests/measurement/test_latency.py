@@ -1,4 +1,4 @@
-"""What is measured, not how fast it is."""
+"""Test what is measured, but no speed."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tflite_sparse.measurement import latency
 
 @pytest.fixture
 def paths(tmp_path):
-    """A fully connected layer, and the same with 100 times as many weights."""
+    """Return files of a fully connected layer, and of one with 100 times as many weights."""
     found = []
     for name, shape in (("small", (100, 100)), ("large", (1000, 1000))):
         found.append(tmp_path / f"{name}.tflite")
@@ -51,7 +51,7 @@ def test_compare(paths):
 
 
 def test_median_ratio():
-    """Of the rounds, not of the medians: 2, 3, 1 rather than 4 / 3."""
+    """The median of the rounds' ratios, not the ratio of the medians: of 2, 3, 1 rather than 4 / 3."""
     assert latency.median_ratio(np.array([2.0, 9.0, 4.0]), np.array([1.0, 3.0, 4.0])) == 2
 
 

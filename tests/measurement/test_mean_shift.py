@@ -1,4 +1,4 @@
-"""By how much mean outputs move: the prediction against what the runtime computes."""
+"""Compare the predicted shift of mean outputs with the outputs of the runtime."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def written(model, path):
 
 
 def check(before, after, tmp_path):
-    """Of one layer without an activation function it is the difference of the mean outputs, whatever the padding."""
+    """For one layer without activation function it is the difference of the mean outputs, for any padding."""
     samples = 3 + np.abs(tiny_models.samples(before, 5))
     files = written(before, tmp_path / "before.tflite"), written(after, tmp_path / "after.tflite")
     outputs = [litert.run(path, samples).real().astype(np.float64) for path in files]

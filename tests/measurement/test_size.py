@@ -1,4 +1,4 @@
-"""Bytes on the disk, bytes of a download, and zeros."""
+"""Test bytes on disk, bytes of a download, and zeros."""
 
 import gzip
 import tempfile
@@ -36,7 +36,7 @@ def test_gzip_bytes_of_files_read_in_parts(count, tmp_path):
 
 
 def test_measure(tmp_path):
-    """Rank 2 and more count; the bias, 64 zeros here, does not."""
+    """Rank 2 or more counts; the bias, 64 zeros here, does not."""
     model = tiny_models.fully_connected((64, 600), density=0.25)
     bias = next(tensor for tensor in model.subgraphs[0].tensors if tensor.name == "bias")
     model.buffers[bias.buffer].data = np.zeros(64 * 4, np.uint8)

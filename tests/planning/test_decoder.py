@@ -1,4 +1,4 @@
-"""Decoding: files of this package come back as they were, files of others become dense."""
+"""Test decoding: files of this package return to their sources, files of others become dense."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ CHANNELS = (320, 1, 1, 320)
 
 
 def converted(**options):
-    """An int8 FULLY_CONNECTED model with one operator code of the version that TensorFlow's converter writes."""
+    """Return an int8 FULLY_CONNECTED model with the operator version of TensorFlow's converter."""
     model = fully_connected(**options)
     del model.operatorCodes[1:]
     keeps = options.get("keep_num_dims")
@@ -70,7 +70,7 @@ OURS = CONVOLUTIONS | FULLY_CONNECTED
 
 @pytest.fixture
 def decode(tmp_path):
-    """Write a model's bytes, decode the file, return the new file's bytes and what was sparse."""
+    """Write a model's bytes, decode the file, and return the new file's bytes and the number of sparse constants."""
 
     def run(content):
         source, target = tmp_path / "source.tflite", tmp_path / "decoded.tflite"
@@ -119,7 +119,7 @@ def test_decoding_undoes_encoding_to_the_byte(decode, tmp_path, name):
 
 @pytest.mark.parametrize("name", OURS)
 def test_what_comes_back_is_the_source(decode, tmp_path, name):
-    """Seen against the source itself, for the byte-wise test compares two outputs of one program."""
+    """Compare with the source itself, because the byte-wise test compares two outputs of one program."""
     source = OURS[name]
     back, _ = decode(encoded(source, tmp_path)[0])
     model = serde.parse(back)
@@ -250,7 +250,7 @@ def test_densify_in_the_body_of_a_while(decode):
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_densify_then_dequantize(decode, tmp_path, dtype):
-    """As MediaPipe ships float16, and weight-only int8."""
+    """MediaPipe ships float16 in this form, and weight-only int8."""
     make = lambda: tiny_models.through_dequantize(conv2d(dtype="float32"), dtype)  # noqa: E731
     sparse = densified(store_sparse(make()))
     assert tiny_models.operator_names(sparse) == ["DENSIFY", "DEQUANTIZE", "CONV_2D"]
@@ -268,20 +268,20 @@ def test_densify_then_dequantize(decode, tmp_path, dtype):
 
 
 def test_a_densify_that_the_graph_yields_stays(decode):
-    """Its output is a result of the model: a constant could not take its place."""
+    """Its output is an output of the model, which no constant can replace."""
     sparse = densified(store_sparse(conv2d()))
     yielded = int(sparse.subgraphs[0].operators[0].outputs[0])
     sparse.subgraphs[0].outputs = np.array([*sparse.subgraphs[0].outputs, yielded], np.int32)
     content = tiny_models.to_bytes(sparse)
     back, former = decode(content)
     assert former.count == 0
-    # The delegate never writes that output: only the built-in kernels say something.
+    # The delegate never writes that output: only the built-in kernels compute it.
     same_outputs(back, content, tiny_models.samples(sparse, 1), RESOLVERS[1:])
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 def test_all_zero_weights_come_back(decode, tmp_path, dtype):
-    """Packed, nothing of them is left."""
+    """Packed, no bytes of them are left."""
     model = conv2d(dtype=dtype, weights=np.zeros((16, 3, 3, 64), dtype))
     sparse, _ = encoded(model, tmp_path)
     assert len(sparse) < len(tiny_models.to_bytes(model)) / 5
@@ -289,7 +289,7 @@ def test_all_zero_weights_come_back(decode, tmp_path, dtype):
 
 
 def lookalike(*, tensor_names, yielded=False, second_reader=False):
-    """RESHAPE, CONV_2D, RESHAPE over a sparse filter, shaped exactly as this package rewrites FULLY_CONNECTED."""
+    """RESHAPE, CONV_2D, RESHAPE over a sparse filter, with the shapes of this package's rewrite of FULLY_CONNECTED."""
     tiny = tiny_models.Tiny()
     values = tiny_models.sparse_weights((64, 1, 3, 200))
     x = tiny.activation("x", (1, 600), "int8")
@@ -315,7 +315,7 @@ def lookalike(*, tensor_names, yielded=False, second_reader=False):
 
 
 def test_the_lookalike_without_names_is_taken_for_ours(decode):
-    """So that the next test says something: this one differs from it in nothing but names."""
+    """This validates the next test, whose graph differs only in names."""
     back, _ = decode(tiny_models.to_bytes(lookalike(tensor_names=None)))
     assert tiny_models.operator_names(serde.parse(back)) == ["FULLY_CONNECTED"]
     model = lookalike(tensor_names=None)

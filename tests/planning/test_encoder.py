@@ -42,7 +42,7 @@ def test_few_zeros_never_make_a_larger_file(dense, make, dtype, zeros):
     encode_file(source, target, litert.answer)
     assert target.stat().st_size <= source.stat().st_size
     check_weights(target, source)
-    # And not larger than the same model with nothing but its tables shared.
+    # It is not larger than the same model with shared tables either.
     assert target.stat().st_size <= len(serde.serialize(serde.read(source)))
 
 
@@ -54,7 +54,7 @@ def test_few_zeros_in_int8_stay_dense(dense, zeros):
 
 
 def test_no_file_grows(tmp_path):
-    """The input has shared tables already, so that nothing but the encoding can win or lose bytes."""
+    """The input has shared tables already, so that only the encoding can change the size."""
     source, target = tmp_path / "a.tflite", tmp_path / "b.tflite"
 
     def shrinks(draw):

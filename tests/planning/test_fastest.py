@@ -10,8 +10,7 @@ from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.measurement import latency
-from tflite_sparse.planning import fastest as tuning
-from tflite_sparse.planning import planner
+from tflite_sparse.planning import fastest, planner
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert
 
@@ -31,7 +30,7 @@ def model(dtype="float32", side=256, **options):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Let files take given times: {words that a form has: milliseconds}; dense takes 1."""
+    """Set times of files: {words in a form: milliseconds}; dense takes 1."""
 
     def pretend(**times):
         def interleaved(paths, **_):
@@ -61,7 +60,7 @@ def test_a_native_kernel_that_is_faster_is_taken(dtype, measured, tmp_path):
     measured(native=0.5)
     source, destination = tmp_path / "a.tflite", tmp_path / "b.tflite"
     serde.write(model(dtype), source)
-    choices = encode_file(source, destination, tuning.target_for("latency"))
+    choices = encode_file(source, destination, fastest.target_for("latency"))
     choice = next(choice for choice in choices if choice.name == "weight")
     block = {"int8": 16, "float32": 4}[dtype]
     assert choice.layout == Layout((256, 256), (0, 1, 2), (False, True, False), (1,), (block,))
@@ -69,12 +68,12 @@ def test_a_native_kernel_that_is_faster_is_taken(dtype, measured, tmp_path):
     found = serde.read(destination)
     assert tiny_models.operator_names(found) == ["FULLY_CONNECTED"]
     assert found.operatorCodes[0].version == 8
-    assert tuning.allowed_difference(choices) > 0
+    assert fastest.allowed_difference(choices) > 0
 
 
 def test_a_sparse_form_that_is_slower_than_dense_is_not_taken(measured):
     measured(native=2.0, densify=1.5)
-    choice = choose(serde.serialize(model()), tuning.target_for("latency"))
+    choice = choose(serde.serialize(model()), fastest.target_for("latency"))
     assert choice.form is None
     assert choice.reason == "dense it runs in 1 ms, sparse in 1.5 ms"
 
@@ -82,7 +81,7 @@ def test_a_sparse_form_that_is_slower_than_dense_is_not_taken(measured):
 def test_of_equally_fast_forms_the_smallest_is_taken(measured):
     measured(native=0.97, densify=1.0)
     content = serde.serialize(model("int8"))
-    choice = choose(content, tuning.target_for("latency"))
+    choice = choose(content, fastest.target_for("latency"))
     native = next(form for form in forms(content) if not form.exact)
     assert choice.encoded_bytes <= native.layout(block_weights(256, 16, "int8")).nbytes + 1000
 
@@ -95,18 +94,18 @@ def forms(content):
 def test_size_never_takes_a_form_that_is_not_exact():
     for dtype in ("int8", "float32"):
         content = serde.serialize(model(dtype))
-        choice = choose(content, tuning.target_for("size"))
+        choice = choose(content, fastest.target_for("size"))
         assert choice.form.exact
-        assert tuning.allowed_difference([choice]) == 0
+        assert fastest.allowed_difference([choice]) == 0
 
 
 def test_one_kernel_of_another_rounding_allows_a_difference_whatever_the_others_are():
     dense, exact, native = (
         SimpleNamespace(form=form) for form in (None, SimpleNamespace(exact=True), SimpleNamespace(exact=False))
     )
-    assert tuning.allowed_difference([]) == tuning.allowed_difference([dense, exact]) == 0
-    assert tuning.allowed_difference([native]) == 0.02
-    assert tuning.allowed_difference([exact, native, dense]) == 0.02
+    assert fastest.allowed_difference([]) == fastest.allowed_difference([dense, exact]) == 0
+    assert fastest.allowed_difference([native]) == 0.02
+    assert fastest.allowed_difference([exact, native, dense]) == 0.02
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A network of two kernels to prune and one that is too small, its data, and its gradients by hand."""
+"""Make a network of two kernels to prune and one that is too small, its data, and its gradients by hand."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def build(keras, optimizer, *, kernels=None, **compiling):
 
 
 def watched_fit(model, data, pruning, epochs=1, **options):
-    """The two kernels and the small one after each step, from a callback that runs after the pruning one."""
+    """Record the two kernels and the small one after each step, in a callback that runs after the pruning one."""
     seen = []
     watcher = AfterEachStep(lambda step: seen.append([np.array(w) for w in model.get_weights()[::2]]))
     model.fit(*data, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0, callbacks=[pruning, watcher], **options)
@@ -42,7 +42,7 @@ def watched_fit(model, data, pruning, epochs=1, **options):
 
 
 def following(schedule, structure=UNSTRUCTURED):
-    """All prunable kernels along one schedule; what the learning rate says of it is not asked."""
+    """Plan all prunable kernels along one schedule, without a check of the learning rate."""
 
     def planner(kernels, span):
         return Plan(tuple(KernelPlan(kernel, schedule, structure) for kernel in masks.prunable_of(kernels)))

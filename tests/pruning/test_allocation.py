@@ -1,4 +1,4 @@
-"""Sparsities by kernel: the total met, the least loss by its own prediction, and no extremes."""
+"""Test allocated sparsities: total, least predicted loss, and limits."""
 
 import itertools
 
@@ -35,7 +35,7 @@ def scan_of(*kernels, baseline=1.0):
 
 @st.composite
 def scans(draw, most_held=0.0):
-    """Losses that mostly rise, with noise, some of them below the baseline."""
+    """Draw losses that mostly rise, with noise, some of them below the baseline."""
     losses = st.lists(st.floats(0.9, 9), min_size=len(ASKED), max_size=len(ASKED))
     return scan_of(
         *(
@@ -60,7 +60,8 @@ def test_total_met_bounds_kept_and_never_worse_than_uniform(scan, total, ratio):
     assert total_of(scan, found.sparsities) == pytest.approx(total, abs=1e-9)
     for share in found.sparsities.values():
         assert 0 <= share <= 0.995
-        assert (1 - total) / ratio - 1e-12 <= 1 - share <= (1 - total) * ratio + 1e-12
+        # Rounding errors of the sum over all kernels may fall on one of a single weight.
+        assert (1 - total) / ratio - 1e-9 <= 1 - share <= (1 - total) * ratio + 1e-9
     assert found.loss <= found.uniform_loss + 1e-9
 
 
@@ -90,7 +91,7 @@ def test_curves_are_convex_rising_and_not_above_what_was_measured(scan):
 @settings(max_examples=60)
 @given(st.data())
 def test_exact_against_every_combination(data):
-    """Three kernels of 12 weights, cut at twelfths: the best of all 13^3 allocations is no better."""
+    """The best of all 13^3 allocations of three kernels of 12 weights, cut at twelfths, is no better."""
     asked = tuple(np.arange(1, 12) / 12)
     steps = st.lists(st.integers(0, 20), min_size=11, max_size=11)
     kernels = []
@@ -150,7 +151,7 @@ def test_what_came_sparse_may_leave_the_others_denser_than_the_ratio():
 
 
 def test_a_kernel_that_the_scan_emptied():
-    """Ten weights asked for 99 % zeros become all zero."""
+    """Ten weights become all zero when 99 % zeros are demanded."""
     points = tuple(Point(asked=s, sparsity=share, metric=0.5, loss=1 + s) for s, share in ((0.5, 0.5), (0.99, 1.0)))
     tiny = kernel_scan("tiny", 10, [1.0] * 6).model_copy(update={"points": points})
     found = allocate(scan_of(tiny, kernel_scan("k", 1000, [1.0] * 6)), 0.9).sparsities
@@ -215,7 +216,7 @@ def test_either_schedule_ends_at_what_was_allocated(constant):
     ("inner", "sparsities", "message"),
     [
         (of_settings(PruningSettings(sparsity=0.9)), {"a/k": 0.7}, "b/k was not scanned"),
-        (of_settings(PruningSettings(block="2:4")), {"a/k": 0.7, "b/k": 0.7}, "a/k: 2:4 makes 0.5"),
+        (of_settings(PruningSettings(block="2:4")), {"a/k": 0.7, "b/k": 0.7}, "a/k: 2:4 makes exactly 0.5"),
         (of_settings(PruningSettings(sparsity=0.9, scope="global")), {"a/k": 0.7, "b/k": 0.7}, "scope = 'global'"),
         (frozen, {"a/k": 0.7, "b/k": 0.7}, "a/k keeps the zeros"),
     ],

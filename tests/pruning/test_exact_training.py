@@ -1,4 +1,4 @@
-"""The paper, step by step: training under masks that change, against NumPy and against loops without the callback."""
+"""Compare training under changing masks, step by step, with NumPy and with loops without the callback."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def data():
 
 
 def reference(model, data, *, rate, momentum=0.9, clip=None, l2=0.0, max_norm=None, sample_weights=None):
-    """SGD with momentum in float64, masks made by sorting; the weights at the end."""
+    """Return the weights after SGD with momentum in float64, with masks made by sorting."""
     weights = [w.astype(np.float64) for w in model.get_weights()]
     velocity = [np.zeros(w.shape) for w in weights]
     kept = [np.ones(w.shape, bool) for w in weights]
@@ -115,7 +115,7 @@ def check_weights(model, expected, start):
         np.testing.assert_allclose(found, wanted, atol=2e-5)
         if index in PRUNED:
             np.testing.assert_array_equal(found == 0, wanted == 0)
-        assert np.abs(wanted - old).max() > 0.005  # the comparison is about something
+        assert np.abs(wanted - old).max() > 0.005  # otherwise the comparison would mean nothing
 
 
 def optimizers_of(keras):
@@ -154,11 +154,11 @@ def names_for(generation):
 
 
 NO_MEMORY = ("ftrl", "adafactor")
-"""Beside linear terms, Ftrl keeps divisors, which may not be zero; Adafactor keeps sums over rows and columns."""
+"""Ftrl keeps divisors beside linear terms, which may not be zero; Adafactor keeps sums over rows and columns."""
 
 
 def state_of(optimizer):
-    """Every variable of an optimizer that has the shape of a pruned kernel."""
+    """Return every variable of an optimizer that has the shape of a pruned kernel."""
     variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
     return [np.asarray(v) for v in variables if tuple(v.shape) in ((32, 64), (64, 64))]
 
@@ -190,8 +190,8 @@ def test_weights_and_state_of_masked_entries_are_zero_after_every_step(keras, da
 
 
 @pytest.mark.parametrize("name", ["adam", "amsgrad", "adamw", "rmsprop centered", "accumulating", "legacy Adam"])
-def test_as_a_loop_that_masks_gradients_itself(keras, data, name):
-    """The same optimizer, given masked gradients by a loop without the callback, ends at the same weights."""
+def test_equals_a_loop_that_masks_gradients(keras, data, name):
+    """The same optimizer ends at the same weights when a loop without the callback passes it masked gradients."""
     if name not in names_for(int(keras.__version__[0])):
         pytest.skip("not of this generation")
     tf = tensorflow_import.tensorflow()
@@ -225,7 +225,7 @@ def test_as_a_loop_that_masks_gradients_itself(keras, data, name):
         np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
-# The ways in which people call fit.
+# Ways of calling fit.
 
 
 def zeros_of(weights):
@@ -244,7 +244,7 @@ def test_masks_act_at_the_end_of_an_execution_of_several_steps(keras, data):
     ends = [5, 10, 15, 20, 24]
     assert len(seen) == len(ends)
     for weights, end in zip(seen, ends, strict=True):
-        # An update that was due in between acts at the end, with the sparsity of the end.
+        # An update that was due in between happens at the end, with the sparsity of the end.
         share = SCHEDULE.sparsity_at(min(end, 15))
         assert zeros_of(weights) == [round(share * size) for size in (2048, 4096)]
     np.testing.assert_array_equal(seen[2][1] == 0, seen[-1][1] == 0)
@@ -292,7 +292,7 @@ def test_a_training_step_of_the_users_own(keras, data, way):
 
 
 def test_a_model_that_was_trained_before_without_the_callback(keras, data):
-    """The training step that was traced then knows no masks, and the optimizer has momenta."""
+    """Its traced training step has no masks, and the optimizer has momenta."""
     model = build(keras, keras.optimizers.Adam(5e-3))
     model.fit(*data, batch_size=BATCH, verbose=0)
     seen = watched_fit(model, data, following(SCHEDULE))
@@ -370,11 +370,11 @@ def test_a_fit_that_was_interrupted_can_be_released(keras, data):
     assert zeros_of(model.get_weights()[::2]) == wanted_zeros(5)
 
 
-def test_another_fit_mends_one_that_was_interrupted(keras, data):
+def test_another_fit_repairs_an_interrupted_one(keras, data):
     model, first = build(keras, keras.optimizers.Adam(5e-3)), following(SCHEDULE)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*data, batch_size=BATCH, verbose=0, callbacks=[first, Fails(18)])
-    for kernel in kernels_of(model):  # all weights alive again: what the first callback masked must not bind the second
+    for kernel in kernels_of(model):  # non-zero weights: the first masks must not affect the second fit
         kernel.write(np.random.default_rng(0).normal(0, 0.1, kernel.shape))
     second = following(ConstantSchedule(0.25, 1, 2, 1))
     old = {name: mask.copy() for name, mask in first.masks().items()}
@@ -438,7 +438,7 @@ def test_settings_that_do_not_fit_leave_the_optimizer_alone(keras, data):
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_saved_models_go_on(keras, data, tmp_path, suffix):
-    """Weights and momenta of a model that was saved while it was pruned; plain training goes on from them."""
+    """Weights and momenta of a model saved while it was pruned are restored; plain training continues from them."""
     if suffix == "h5" and keras.__version__[0] == "3":
         pytest.skip("Keras 3 does not find its variables again in the optimizer of an HDF5 file")
     path = tmp_path / f"model.{suffix}"

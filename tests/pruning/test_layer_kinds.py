@@ -1,4 +1,4 @@
-"""Every kind of layer that holds kernels, pruned inside ``fit`` of both generations."""
+"""Prune every kind of layer with kernels inside ``fit`` of both generations."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow  # it trains
 
 
 def stack(*layers):
-    """Layers one after the other on an input, whose shape comes first."""
+    """Build layers one after the other on an input, whose shape comes first."""
     return lambda keras: keras.Sequential([keras.layers.Input(layers[0]), *(make(keras.layers) for make in layers[1:])])
 
 
@@ -94,7 +94,7 @@ def test_masked_while_training(keras, kind):
 
 
 def test_embedding_whose_gradients_are_sparse(keras):
-    """Only rows that were looked up get gradients, some of them several times in one batch."""
+    """Only rows that were looked up get gradients, some several times in one batch."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
     model = keras.Sequential([layers.Input((6,), dtype="int32"), layers.Embedding(100, 32), layers.Flatten()])
@@ -166,7 +166,7 @@ def test_frozen_layers_are_pruned_and_otherwise_left(keras):
     np.testing.assert_array_equal(after[after != 0], before[after != 0])
 
 
-# What was zero before.
+# Zeros from before.
 
 
 def fitted(keras, model, pruning):
@@ -209,7 +209,7 @@ def test_a_model_with_more_zeros_than_asked_for_keeps_them(keras):
 
 
 def test_blocks_may_revive_zeros_within_a_block_but_no_block(keras):
-    """Otherwise a model with scattered zeros, pruned in blocks, would come to far more than was asked for."""
+    """Otherwise a model with scattered zeros, pruned in blocks, would exceed the demanded sparsity by far."""
     zeros = half()
     zeros[:16, 3] = True
     pruning = MagnitudePruning(0.75, block="1x16", begin=2, end=8, frequency=1, warn=lambda w: None)
@@ -229,7 +229,7 @@ def test_kernels_as_initialisers_make_them_are_not_frozen(keras, start):
 
 
 def test_wrappers_of_another_tool_that_were_stripped():
-    """tfmot leaves its zeros in the kernels; a mask starts from them."""
+    """tfmot leaves its zeros in the kernels; masks start from them."""
     from tflite_sparse.sources import tensorflow_import
 
     tfmot, keras = tensorflow_import.model_optimization(), tensorflow_import.keras2()

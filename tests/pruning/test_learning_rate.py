@@ -1,4 +1,4 @@
-"""What is said of a learning rate against a schedule."""
+"""Test the warnings about a learning rate and a schedule."""
 
 import re
 import time
@@ -27,7 +27,7 @@ def warmup(keras):
     base = keras.optimizers.schedules.LearningRateSchedule
 
     class Warmup(base):
-        """A rise over 300 steps, then a fall to zero over 600."""
+        """Rise over 300 steps, then fall to zero over 600."""
 
         def __call__(self, step):
             from tflite_sparse.sources import tensorflow_import
@@ -106,7 +106,7 @@ def test_no_end_is_suggested_that_comes_before_the_begin(keras):
     assert "begin earlier" in sentence
 
 
-def test_masks_that_change_no_more_are_no_reason(keras):
+def test_unchanging_masks_give_no_warning(keras):
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.01, 1000))
     assert learning_rate.advice(optimizer, plan(900), SPAN, done=900) == []
     assert learning_rate.advice(optimizer, Plan(()), SPAN) == []
@@ -119,7 +119,7 @@ def test_an_optimizer_that_made_steps_before(keras):
     # From step 1000 on, 0.005 is the peak, and less than 0.0005 is left from acos(-0.9) / pi * 2000 = 1712.9 on.
     (sentence,) = learning_rate.advice(optimizer, plan(800), SPAN)
     assert "from step 713 on" in sentence
-    # A training that goes on from its own checkpoint is at its own step 1000 there.
+    # A training that resumes from its own checkpoint is at its own step 1000 there.
     assert learning_rate.advice(optimizer, plan(1500), Span(2000, 100), done=1000) == []
 
 
@@ -139,7 +139,7 @@ def test_rates_of_a_schedule_are_found_fast(keras):
     assert time.perf_counter() - start < 3
 
 
-def test_said_once_by_fit_and_before_its_first_step(keras):
+def test_fit_warns_once_before_its_first_step(keras):
     said = []
     schedule = keras.optimizers.schedules.CosineDecay(0.01, STEPS * 2)
     model = build(keras, keras.optimizers.SGD(schedule))

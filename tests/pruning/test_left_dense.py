@@ -1,4 +1,4 @@
-"""What pruning leaves dense is named with its reason."""
+"""Test that kernels left dense are listed with the reason."""
 
 import numpy as np
 import pytest
@@ -45,13 +45,13 @@ def test_of_a_recipe():
 
 
 def test_of_a_model_that_came_pruned():
-    """The kernels that could hold zeros and do not are what a pruning missed."""
+    """Kernels that could hold zeros and do not were missed by the pruning."""
     found = left_dense.of_masked(KERNELS, masks.prunable_of(KERNELS), by_rules=False)
     assert reasons(found)["net/other/kernel"] == reasons(found)["net/stem/kernel"] == "it holds no zeros"
     assert "net/large/kernel" not in reasons(found)
 
 
-def test_words():
+def test_sentence():
     found = left_dense.of_masked(KERNELS, masks.prunable_of(KERNELS), by_rules=False)
     assert words.lines(found) == [
         "WARNING: left dense, 11.1 % of the weights: it holds no zeros: net/other/kernel (4,096), net/stem/kernel "

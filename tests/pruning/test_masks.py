@@ -1,4 +1,4 @@
-"""Which weights become zero, and which kernels are asked for any."""
+"""Test which weights become zero, and which kernels are prunable."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ arrays = hnp.arrays(np.float32, shapes, elements=st.floats(-4, 4, width=32) | st
 
 
 def kernel(values, name="kernel", owner="Dense"):
-    """A kernel that lives in a list, and the list."""
+    """Return a kernel whose values are in a list, and the list."""
     held = [np.asarray(values)]
     return Kernel(name, owner, held[0].shape, lambda: held[0], lambda new: held.__setitem__(0, new)), held
 
@@ -50,7 +50,7 @@ def test_ties_do_not_take_more_than_asked_for():
 
 
 def test_of_many_values_exactly_the_smallest_are_left_out():
-    """So many that they are not all sorted on the way."""
+    """With so many values not all are sorted."""
     values = np.random.default_rng(0).permutation(10_000).astype(np.float32) + 1
     for sparsity in (0.0001, 0.3, 0.5, 0.9999):
         np.testing.assert_array_equal(masks.magnitude_mask(values, sparsity), values > round(10_000 * sparsity))
@@ -179,11 +179,11 @@ def test_while_training_the_first_convolution_is_left_dense_whatever_comes_befor
     assert masks.prunable_while_training([dense, first, second]) == [dense, second]
     assert masks.prunable_while_training([line, first]) == [first]
     assert masks.prunable_while_training([recurrent, first, second]) == [recurrent, second]
-    assert masks.prunable_while_training([small, first]) == [first]  # it is too small anyway
+    assert masks.prunable_while_training([small, first]) == [first]  # too small to be prunable
     assert masks.prunable_while_training([dense]) == [dense]
 
 
-# What --sparsity speaks of, in real models of both generations.
+# The kernels that --sparsity applies to, in real models of both generations.
 
 
 def found_in(model):

@@ -1,4 +1,4 @@
-"""Pruning where computation is in 16 bits, and on several devices."""
+"""Test pruning with 16-bit computation, and on several devices."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def test_mixed_precision(keras, policy, name):
 
 
 def test_steps_that_are_skipped_for_their_overflow(keras, policy):
-    """A gradient that overflows changes nothing but the scale; masks are made anew all the same."""
+    """An overflowing gradient changes only the scale; masks are still updated."""
     policy("mixed_float16")
     scaled = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam(5e-3), initial_scale=2.0**30)
     model, pruning = build(keras, scaled), following(SCHEDULE)

@@ -1,4 +1,4 @@
-"""Blocks lie as the file has them: converted by TensorFlow, read back, and looked at there."""
+"""Test the position of blocks in files: converted by TensorFlow and read back."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def all_layers(keras):
 
 
 def weights_of(data):
-    """Every constant of rank 2 and more, of more than 1,000 values, that holds zeros."""
+    """Return every constant of rank 2 or more and of more than 1,000 values that holds zeros."""
     for graph in graphs.graphs(serde.parse(data)):
         for index in graph.uses():
             if graph.is_constant(index):

@@ -1,4 +1,4 @@
-"""The pruning callbacks in ``model.fit`` of both generations of Keras."""
+"""Test the pruning callbacks in ``model.fit`` of both generations of Keras."""
 
 import numpy as np
 import pytest
@@ -108,12 +108,12 @@ def test_unmasked_weights_move_as_with_masked_gradients(keras, data, momentum):
     watched_fit(model, data, MagnitudePruning(planner=frozen))
     for found, expected, old in zip(model.get_weights(), weights, start, strict=True):
         np.testing.assert_allclose(found, expected, atol=5e-5)
-        assert np.abs(expected - old).max() > 0.01  # the comparison is about something
+        assert np.abs(expected - old).max() > 0.01  # otherwise the comparison would mean nothing
 
 
 @pytest.mark.parametrize("width", [48, 32], ids=["of several shapes", "of one shape"])
 def test_layers_of_one_name_keep_masks_of_their_own(width, keras):
-    """Cells of recurrent layers and sublayers of attention are called alike in every layer."""
+    """Cells of recurrent layers and sublayers of attention have the same names in every layer."""
     keras.utils.set_random_seed(3)
     layers = keras.layers
     x = layers.Input((4, width))

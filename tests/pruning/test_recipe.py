@@ -1,4 +1,4 @@
-"""Recipes: which rule says what of which kernel, and every mistake told in one or two lines."""
+"""Test which rule applies to which kernel, and that every mistake is reported in one or two lines."""
 
 import itertools
 import zipfile
@@ -86,13 +86,13 @@ def test_without_rules_the_usual_kernels_alike(plan):
         ('layers = ".*a.*"\ntypes = ["Dense"]', [NARROW]),
     ],
 )
-def test_what_a_rule_applies_to(plan, where, matched):
+def test_kernels_that_a_rule_matches(plan, where, matched):
     found = finals(plan(f"[[rule]]\n{where}\nsparsity = 0.5"))
     assert {name for name, final in found.items() if final == 0.5} == names(matched)
     assert found.keys() == names(USUAL)
 
 
-def test_a_name_that_is_not_unique_answers_with_and_without_its_number(plan):
+def test_a_repeated_name_matches_with_and_without_its_number(plan):
     twins = [kernel("a/d/kernel", "Dense", 64, 64), kernel("a/d/kernel (2)", "Dense", 64, 64)]
     assert set(finals(plan('[[rule]]\nlayers = "d"\nsparsity = 0.5', twins)).values()) == {0.5}
     only_one = finals(plan('[[rule]]\nlayers = ".*[(]2[)]"\nsparsity = 0.5', twins))
@@ -119,7 +119,7 @@ def test_later_rules_win_field_by_field(plan):
     assert found[CELL.name].schedule == PolynomialSchedule(0.0, 0.8, 100, 650, 100)
 
 
-def test_schedule_in_words_or_as_a_table(plan):
+def test_schedule_as_keys_or_as_a_table(plan):
     head = "version = 1\n[defaults]\nsparsity = 0.8\n"
     as_table = plan("schedule = { kind = 'polynomial', begin = 20, end = 90, initial_sparsity = 0.2 }", head=head)
     flat = plan("schedule = 'polynomial'\nbegin = 20\nend = 90\ninitial_sparsity = 0.2", head=head)
@@ -140,12 +140,12 @@ def test_what_one_rule_includes_another_may_change(plan):
     assert found[STEM.name].schedule.final == 0.4
 
 
-def test_biases_and_slopes_are_reached_by_no_rule(plan):
+def test_no_rule_matches_biases_and_slopes(plan):
     found = plan('[[rule]]\nlayers = ".*"\nskip = false')
     assert found.keys() == names(KERNELS) - names([GRU_BIAS, SLOPES])
 
 
-def test_what_was_given_goes_before_defaults_but_not_before_rules(plan):
+def test_settings_override_defaults_but_not_rules(plan):
     rule = '[[rule]]\nlayers = "dense"\nsparsity = 0.5\n'
     head = 'version = 1\n[defaults]\nsparsity = 0.8\nblock = "1x4"\nbegin = 30\n'
     found = plan(rule, head=head, sparsity=0.7, begin=None)
@@ -154,7 +154,7 @@ def test_what_was_given_goes_before_defaults_but_not_before_rules(plan):
     assert str(found[CELL.name].structure) == "1x4"
 
 
-def test_n_of_m_takes_the_place_of_a_sparsity_from_before(plan):
+def test_n_of_m_replaces_an_earlier_sparsity(plan):
     found = plan('[[rule]]\nlayers = "dense"\nblock = "2:4"')
     assert found[DENSE.name].schedule.final == 0.5
     assert found[CELL.name].schedule.final == 0.8
@@ -169,7 +169,7 @@ def test_global_ranking_with_blocks(plan, write):
     assert {str(each.structure) for each in found.kernels} == {"1x1", "1x16"}
 
 
-def test_a_target_is_built_upon(plan):
+def test_a_target_is_the_base_of_a_recipe(plan):
     rule = '[[rule]]\nlayers = "dense"\nsparsity = 0.95'
     found = plan(rule, head='version = 1\ntarget = "native"\n')
     assert str(found[DENSE.name].structure) == "1x16"
@@ -183,7 +183,7 @@ def test_presets(name):
     blocks = {each.kernel.name: str(each.structure) for each in found.kernels}
     expected = dict.fromkeys(names(USUAL), "1x1")
     if name == "native":
-        expected[DENSE.name] = "1x16"  # NARROW has 8 inputs: the preset passes it over
+        expected[DENSE.name] = "1x16"  # NARROW has 8 inputs: the preset ignores it
     assert blocks == expected
     assert {each.schedule.final for each in found.kernels} == {0.875}
     without_dense = recipe.planner(recipe.preset(name), PruningSettings(sparsity=0.5))([CELL, RECURRENT], SPAN)
@@ -241,7 +241,7 @@ RULE = '[[rule]]\nlayers = "dense"\n'
         (RULE + "skip = true\n[[rule]]\nlayers = 3\nskip = true", "recipe.toml, rule 2: layers = 3"),
     ],
 )
-def test_what_a_recipe_cannot_say(write, text, message):
+def test_invalid_rules(write, text, message):
     with pytest.raises(SettingsError, match=message) as caught:
         recipe.read(write(text))
     assert str(caught.value).count("\n") <= 1
@@ -261,7 +261,7 @@ def test_what_a_recipe_cannot_say(write, text, message):
         ("a = " + "[" * 3000, "is no TOML file"),
     ],
 )
-def test_what_a_head_cannot_say(write, head, message):
+def test_invalid_heads(write, head, message):
     with pytest.raises(SettingsError, match=message):
         recipe.read(write("", head))
 
@@ -295,7 +295,8 @@ def test_files_that_cannot_be_read(tmp_path):
         ),
         (
             "[[rule]]\nlayers = 'stem|classes'\nsparsity = 0.9",
-            r"rule 1 applies only to what is left dense by default \(net/stem/kernel, net/classes/kernel\): add skip",
+            r"rule 1 applies only to kernels that are left dense by default \(net/stem/kernel, net/classes/kernel\): "
+            "add skip",
         ),
         ("[[rule]]\nlayers = '.*'\nskip = true", "recipe.toml: nothing to prune; its rules skip every kernel"),
         (

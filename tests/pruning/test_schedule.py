@@ -1,4 +1,4 @@
-"""The gradual schedule, against numbers that were worked out apart from it."""
+"""Compare the gradual schedule with numbers computed independently."""
 
 import itertools
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The scan: one kernel masked at a time, every bit given back, and the test part never seen."""
+"""Test the scan: one kernel masked at a time, all bits restored, and the test part unused."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.sensitivity import Score, estimated_evaluations, held_out, scan
 from tflite_sparse.pruning.structure import parse
 from tflite_sparse.report.text.sensitivity import Scan, table
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 
@@ -44,7 +44,7 @@ def bits(source):
 
 def test_every_figure_is_that_of_the_model_with_one_kernel_masked(source, samples):
     kernels, before = masks.prunable(source), bits(source)
-    evaluate = masked_score.evaluator(source, samples.x_train, samples.y_train)
+    evaluate = keras_score.evaluator(source, samples.x_train, samples.y_train)
     found = scan(source, kernels, evaluate, SPARSITIES)
     assert bits(source) == before
     assert [kernel.name.split("/")[-2] for kernel in found.kernels] == ["first", "second"]
@@ -112,7 +112,7 @@ def test_negative_zeros_and_zeros_held_come_back_too(source):
     assert [point.sparsity for point in found.kernels[0].points] == [0.5, 0.75]
 
 
-def test_blocks_are_masked_whole_and_what_n_of_m_reaches_is_told(source):
+def test_blocks_are_masked_whole_and_the_reach_of_n_of_m_is_reported(source):
     kernel, seen = masks.prunable(source)[0], []
 
     def evaluate():

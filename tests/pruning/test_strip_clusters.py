@@ -1,4 +1,4 @@
-"""Clustering wrappers of tfmot come off in every form of a model; clustered kernels are told, with what helps them."""
+"""Remove clustering wrappers of tfmot from every form of a model, and report clustered kernels."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=(6, 8, 8, 2)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def model():
-    """Its weights have moved since they were clustered, as after a step of training."""
+    """Its weights have moved since clustering, as after a training step."""
     keras = tensorflow_import.keras2()
     layers, clustering = keras.layers, tensorflow_import.model_optimization().clustering.keras
     keras.utils.set_random_seed(0)

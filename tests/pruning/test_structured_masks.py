@@ -1,4 +1,4 @@
-"""Blocks, N:M and global ranking, against what their definitions say."""
+"""Compare blocks, N:M and global ranking with their definitions."""
 
 import itertools
 
@@ -30,12 +30,12 @@ def kernels(draw):
 
 
 def in_file_order(values, axes):
-    """Outputs and inputs at the end."""
+    """Return the array with outputs and inputs at the end."""
     return np.moveaxis(values, axes, (-2, -1))
 
 
 def tiles(values, structure, axes):
-    """Every block as a view, cut ones included."""
+    """Yield every block as a view, also cut ones."""
     moved = in_file_order(values, axes)
     (height, width), (rows, columns) = structure.block, moved.shape[-2:]
     for lead in np.ndindex(moved.shape[:-2]):
@@ -55,7 +55,7 @@ def test_blocks_are_whole_and_the_least(values, words, axes, sparsity):
         (kept if part.all() else gone).append(tile.astype(np.float64).mean())
     if kept and gone:
         assert min(kept) >= max(gone) - 1e-6
-    # As near as whole blocks come: half a block off at the most.
+    # Whole blocks come as near as half a block.
     assert abs(np.count_nonzero(~mask) - round(sparsity * values.size)) <= largest / 2
     if sparsity == 0:
         assert mask.all()
@@ -83,7 +83,7 @@ def test_of_every_group_the_largest_are_kept(values, words, axes, share):
             if limit < length:
                 assert row[group][last[group]].min() >= row[group][~last[group]].max()
     assert np.count_nonzero(~mask) == min(round(full * share * values.size), allowed)
-    assert not (final & ~mask).any()  # sparsity that rises masks no weight that will be kept
+    assert not (final & ~mask).any()  # rising sparsity masks no weight that the final mask keeps
 
 
 @given(
@@ -117,7 +117,7 @@ def test_global_ranking_takes_from_the_kernel_of_small_weights():
 
 
 def test_of_blocks_that_are_alike_the_first_ones_go():
-    """Every other row is larger; one block of each row is cut, so that they are not all of one size."""
+    """Every other row is larger; one block of each row is cut, so that their sizes differ."""
     values = np.tile(np.array([[2.0], [1.0]], np.float32), (200, 5))
     mask = masks.magnitude_mask(values, 0.2, structure.parse("1x2"), (-2, -1))
     np.testing.assert_array_equal(np.flatnonzero(~mask.any(axis=1)), np.arange(1, 160, 2))
@@ -126,7 +126,7 @@ def test_of_blocks_that_are_alike_the_first_ones_go():
 
 @pytest.mark.parametrize(("words", "height", "width"), [("1x1", 1, 1), ("1x4", 1, 4), ("2x2", 2, 2)])
 def test_of_a_kernel_whose_every_unit_is_among_the_smallest_the_largest_one_is_kept(words, height, width):
-    """Half of all weights are asked for, and those of the second kernel are the smallest: the first one helps out."""
+    """Half of all weights are to be masked. Those of the second kernel are the smallest; the first one adds some."""
     rising = np.arange(1, 65, dtype=np.float32).reshape(8, 8)
     kernels = [(values, structure.parse(words), (-2, -1)) for values in (rising + 1000, rising)]
     first, second = masks.global_masks(kernels, 0.5)
@@ -194,17 +194,17 @@ def test_blocks_lie_where_the_axes_say():
 
 
 @pytest.mark.parametrize("words", ["", "4", "1x", "x4", "1x4x4", "1 x 4", "1:4:8", "a:b", "1,4", "-1x4", "1x99999"])
-def test_forms_that_are_none(words):
+def test_malformed_structures(words):
     with pytest.raises(SettingsError, match="expected outputs x inputs"):
         structure.parse(words)
 
 
 @pytest.mark.parametrize("words", ["0x4", "4x0", "0:4", "4:4", "5:4"])
-def test_forms_that_make_no_sense(words):
+def test_impossible_structures(words):
     with pytest.raises(SettingsError):
         structure.parse(words)
 
 
 @given(blocks | groups)
-def test_a_form_is_written_as_it_is_read(words):
+def test_str_is_the_inverse_of_parse(words):
     assert str(structure.parse(words)) == words

@@ -1,6 +1,6 @@
-"""Prunes under ``tf.distribute.MirroredStrategy`` on two logical CPU devices; prints JSON.
+"""Prune under ``tf.distribute.MirroredStrategy`` on two logical CPU devices; print JSON.
 
-A program of its own: logical devices are set before TensorFlow starts.
+This is a program because logical devices must be set before TensorFlow starts.
 """
 
 import json
@@ -14,7 +14,7 @@ from tflite_sparse.sources import tensorflow_import
 
 
 class Late:
-    """Builds a model whose variables are made by its first training step."""
+    """Build a model whose variables are made by its first training step."""
 
     def __new__(cls, keras):
         class Subclassed(keras.Model):

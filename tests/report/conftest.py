@@ -1,4 +1,4 @@
-"""Pages in a browser."""
+"""Open pages in a browser."""
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -16,7 +16,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """Open a file; whatever the page logs, throws, asks for or says in a dialogue is a failure."""
+    """Open a file; anything that the page logs, throws, requests or shows in a dialogue is a failure."""
     contexts, noise = [], []
 
     def opened(path, **options):

@@ -1,4 +1,4 @@
-"""Which way out is advised where int8 lost too much."""
+"""Test the advice when int8 lost too much."""
 
 import pytest
 

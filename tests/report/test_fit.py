@@ -1,4 +1,4 @@
-"""What ``fit`` shows on a terminal."""
+"""Test the terminal output of ``fit``."""
 
 from tflite_sparse.report.text import fit as fit_tables
 from tflite_sparse.results.export import Accuracy, Gates, Interval, Paired
@@ -62,8 +62,8 @@ def test_each_kernel_has_a_row():
 
 def test_the_sentences_tell_size_limits_and_accuracy():
     text = "\n".join(fit_tables.sentences(report()))
-    assert "8,900 bytes, of 9,000 allowed; predicted were 8,990 (+1.01%), in 1 round." in text
-    assert "Between 7,000 bytes and 18,000 this model can be fitted; 6,000 of them are fixed." in text
+    assert "8,900 bytes, of 9,000 allowed; 8,990 were predicted (+1.01%), in 1 round." in text
+    assert "This model fits into 7,000 to 18,000 bytes; 6,000 of them are fixed." in text
     assert "top1 0.9500, dense float32 0.9700, on 359 test samples" in text
 
 
@@ -85,9 +85,9 @@ def test_training_that_the_dense_model_had_not_is_told():
         FitRound(number=number, epochs=epochs, predicted_bytes=1, file_bytes=1, held_out_drop=None, passed=True)
         for number, epochs in ((1, 3), (2, 1))
     ]
-    words = "The sparse model had {} epochs of training that the dense one had not."
+    words = "The sparse model was trained for {} epochs more than the dense one."
     assert words.format(4) in "\n".join(fit_tables.sentences(report(rounds=rounds)))
-    of_gate = report(mode="gate", budget_bytes=None, rounds=rounds[::-1])  # each of them began with the dense model
+    of_gate = report(mode="gate", budget_bytes=None, rounds=rounds[::-1])  # each of them started from the dense model
     assert words.format(3) in "\n".join(fit_tables.sentences(of_gate))
     untrained = [rounds[0].model_copy(update={"epochs": 0})]
     assert "The sparse model had" not in "\n".join(fit_tables.sentences(report(rounds=untrained)))

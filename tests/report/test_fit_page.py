@@ -1,4 +1,4 @@
-"""The page of a fit in a browser: aim, plan and rounds above the export's sections, and the fit's own gates."""
+"""Test the page of a fit in a browser: aim, plan and rounds above the export's sections, and the fit's own gates."""
 
 import pytest
 from test_fit import kernel, report
@@ -12,7 +12,7 @@ from tflite_sparse.results.fit import FitRound
 
 @pytest.fixture
 def shown(tmp_path, visit):
-    """The text of the page of a fit."""
+    """Return the text of the page of a fit."""
 
     def text(exported=None, width=1280, **changes):
         path = tmp_path / "report.html"
@@ -58,7 +58,7 @@ def test_names_are_text(shown):
 
 
 def test_a_plan_of_other_files_is_left_out(tmp_path):
-    """An export into the folder of an earlier fit."""
+    """An export into the folder of an earlier fit leaves its plan there."""
     exported = make()
     (tmp_path / "report.json").write_text(exported.model_dump_json())
     sparse = exported.models.sparse

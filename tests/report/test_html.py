@@ -1,4 +1,4 @@
-"""The page in a browser: complete, quiet, readable in light, dark, print and on a phone, and safe from names."""
+"""Test the page in a browser: complete, silent, readable in light, dark, print and on a phone, and safe from names."""
 
 import json
 import re
@@ -23,7 +23,7 @@ HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'-->
 
 
 def full():
-    """A report with everything that a page can show."""
+    """Return a report with everything that a page can show."""
     report = make()
     interval = Interval(low=0.96, high=0.99, method="wilson")
     models = report.models.model_copy(
@@ -59,7 +59,7 @@ def full():
 
 @pytest.fixture
 def folder(tmp_path):
-    """What export leaves: the report and the file whose masks are drawn."""
+    """Write the files of an export: the report, and the file whose masks are drawn."""
     dense = tmp_path / "dense.tflite"
     dense.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
     encode_file(dense, tmp_path / "model.tflite", litert.answer)
@@ -93,7 +93,7 @@ def test_every_part_is_there(folder, visit):
 
 
 def test_the_picture_shows_the_mask(folder, visit):
-    """Read back in the browser: a pixel is coloured where a weight is kept, and transparent where it is zero."""
+    """Read back in the browser: a pixel is coloured for a kept weight, and transparent for a zero."""
     page = visit(folder / "report.html")
     alpha = page.locator("#masks img").first.evaluate("""image => {
         const canvas = document.createElement("canvas");
@@ -148,7 +148,7 @@ def test_values_beside_each_other_are_in_view(folder, visit):
 
 
 def contrast(page, selector):
-    """Of text on the page, as WCAG 2 has it."""
+    """Return the contrast of text on the page, as defined by WCAG 2."""
     colours = page.locator(selector).first.evaluate(
         "element => [getComputedStyle(element).color, getComputedStyle(document.body).backgroundColor]"
     )
@@ -193,7 +193,7 @@ def test_what_is_not_there_is_left_out(report, words, tmp_path, visit):
 
 
 def test_names_are_text_whatever_they_hold(folder, visit):
-    """Of layers, classes, outputs, the model and reasons; in the file whose masks are drawn too."""
+    """These are names of layers, classes, outputs, the model and reasons, also in the file whose masks are drawn."""
     document = json.loads(full().model_dump_json())
 
     def hostile(value, key=None):

@@ -1,4 +1,4 @@
-"""Plots: files that say what they show, the same bytes for the same numbers, and no global state."""
+"""Test plots: legible files, the same bytes for the same numbers, and no global state."""
 
 import subprocess
 import sys

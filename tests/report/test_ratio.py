@@ -1,4 +1,4 @@
-"""Words follow the number."""
+"""Test the words for a ratio."""
 
 import pytest
 

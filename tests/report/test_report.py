@@ -1,4 +1,4 @@
-"""The report: its names, its JSON, and what people read of it."""
+"""Test the report: names of fields, JSON, tables and sentences."""
 
 import json
 import re
@@ -241,7 +241,7 @@ def test_errors_of_any_size_keep_their_digits():
         accuracy=accuracy_with(metric="mse", drop_of="r2", lower_is_better=True, drop=0.25),
     )
     assert [row["mse"] for row in by_heading(tables.files(report))] == ["1.235e-07", "0.9812", "1.235e+05"]
-    assert "of the labels' spread 0.2500 less is explained; 0.01 less is allowed" in tables.verdicts(report)[2]
+    assert "the outputs explain 0.2500 less of the labels' spread; 0.01 less is allowed" in tables.verdicts(report)[2]
 
 
 @pytest.mark.parametrize("drop", [0.0, -0.0, -0.25])
@@ -264,12 +264,12 @@ def test_a_gate_that_lets_everything_pass_is_not_told(max_drop, said):
 
 
 def cells(line):
-    """The cells of a row, split as GitHub does: at pipes without a backslash before them."""
+    """Return the cells of a row, split as GitHub does: at pipes without a backslash before them."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def parsed(text):
-    """The tables of a Markdown text as lists of rows."""
+    """Return the tables of a Markdown text as lists of rows."""
     blocks = [block.splitlines() for block in text.split("\n\n")]
     return [[cells(line) for line in block] for block in blocks if block[0].startswith("|")]
 

@@ -1,4 +1,4 @@
-"""What a sweep says: the comparison of the families, its sentences, tables and plot."""
+"""Test the results of a sweep: comparison of the families, sentences, tables and plot."""
 
 import xml.etree.ElementTree as ET
 
@@ -50,7 +50,7 @@ def report(points, failures=()):
 
 
 def grid(seeds=(0, 1, 2), sparse=SPARSE, dense=DENSE, blocked=BLOCKED):
-    """The families, the sparse one more accurate by 0.001 for each further seed."""
+    """Return the families, the sparse one more accurate by 0.001 for each further seed."""
     return [
         *(point(width, 0, "1x1", seed, *at) for width, at in dense.items() for seed in seeds),
         *(
@@ -88,7 +88,7 @@ def test_the_margin_at_a_size_that_both_were_measured_at(full):
 
 
 def test_smaller_sparse_models_are_of_no_family(full):
-    """Those of width 0.5 with zeros would pull the curve down."""
+    """Points of width 0.5 with zeros would pull the curve down."""
     assert min(each.sparse for each in comparison(full).margins) > 0.87
 
 

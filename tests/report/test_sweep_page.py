@@ -1,4 +1,4 @@
-"""The page of a sweep in a browser: every point where its numbers say, the answer on top, and nothing loaded."""
+"""Test the page of a sweep in a browser: positions of points, the answer on top, and nothing loaded."""
 
 import pytest
 from test_sweep import grid, report

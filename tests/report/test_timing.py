@@ -1,4 +1,4 @@
-"""Where the time of a command went: gathered by task, shown on the terminal, and in JSON."""
+"""Test the times of a command: summed by task, on the terminal, and in JSON."""
 
 from helpers import tiny_models
 from helpers.tools import run_cli

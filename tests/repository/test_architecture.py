@@ -1,4 +1,4 @@
-"""A room of the library imports only from itself and from the rooms to its left."""
+"""Test that a package of the library imports only from itself and from the packages to its left."""
 
 import ast
 from pathlib import Path
@@ -38,7 +38,7 @@ WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets", "planning",
 
 
 def imported(path):
-    """What a module imports, as dotted names."""
+    """Return the imports of a module as dotted names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             inner = node.module == "tflite_sparse"

@@ -1,4 +1,4 @@
-"""What the documents say is what the program does."""
+"""Compare the documents with the program."""
 
 import importlib.util
 import re

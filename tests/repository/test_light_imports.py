@@ -1,4 +1,4 @@
-"""The commands that work on .tflite files must not import TensorFlow: it takes seconds and may not be there."""
+"""Test that commands on .tflite files do not import TensorFlow, which takes seconds and may be missing."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ ARGUMENTS = {
     "bench": ["{file}"],
     "report": ["{folder}"],
 }
-# Runs the program in a fresh interpreter and tells on its last line what that has imported.
+# Run the program in a fresh interpreter and print its imports on the last line.
 PROGRAM = """
 import json, sys
 from tflite_sparse_cli.main import cli
@@ -65,7 +65,7 @@ def test_the_library_itself_is_light():
 
 
 def test_the_probe_would_see_tensorflow(tmp_path):
-    """Else the tests above could not fail."""
+    """Otherwise the tests above could not fail."""
     (tmp_path / "keras.py").touch()
     done = subprocess.run(
         [sys.executable, "-c", "import keras" + PROGRAM, "--help"], capture_output=True, text=True, cwd=tmp_path

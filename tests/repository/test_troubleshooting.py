@@ -1,4 +1,4 @@
-"""The messages that docs/troubleshooting.md explains are those that the program gives."""
+"""Test that the messages in docs/troubleshooting.md are those of the program."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ GAP = "…"
 
 
 def text_of(node):
-    """The literal text of an expression; a gap stands for what is known at run time only."""
+    """Return the literal text of an expression, with a gap for parts known only at run time."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -51,7 +51,7 @@ def messages():
 
 
 def headings():
-    """The sections, and the headings in each."""
+    """Return the sections, and the headings in each."""
     found, section = {}, ""
     for line in (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
@@ -77,7 +77,7 @@ def test_the_program_says_so(said, heading):
 
 
 def test_settings_that_messages_name_exist(said):
-    """What is left between backticks is not known to the command line."""
+    """Text left between backticks is unknown to the command line."""
     assert "add --int8" in said
     assert not re.findall(r"(?<!`)`(\w+)(?:=[^`\n]*)?`(?!`)", said)
 

@@ -1,4 +1,4 @@
-"""Shifted biases: outputs move by the shift, and nothing else does."""
+"""Test shifted biases: outputs move by the shift, and nothing else changes."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ MODELS = {
 
 
 def corrected(model, outputs=1):
-    """The model, and the same with a shift of some steps of the output taken off each channel, more in later ones."""
+    """Return the model, and one whose channels are shifted by some steps of the output, more in later ones."""
     before, after = (serde.parse(tiny_models.to_bytes(model)) for _ in range(2))
     graph = next(graphs(after))
     yielded = indices(graph.subgraph.outputs)[:outputs]
@@ -33,7 +33,7 @@ def corrected(model, outputs=1):
 
 
 def changes(before, after):
-    """Of each output the difference, and where neither is at the end of the range."""
+    """Return for each output the difference, and where neither is at the end of the range."""
     values = tiny_models.samples(before)
     for a, b in zip(*(tiny_models.run_here(serde.serialize(each), values) for each in (before, after)), strict=True):
         limits = np.iinfo(a.dtype)

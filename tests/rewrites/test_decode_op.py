@@ -31,7 +31,7 @@ def parsed(model):
 
 
 def encode_all(model, names=("weight",), codec="prune"):
-    """Edit a model in place; return the bytes of its file, or None where a constant cannot be had in this codec."""
+    """Edit a model in place; return the bytes of its file, or None if the codec does not support a constant."""
     for graph in graphs(model):
         encoded = {}
         for index, tensor in enumerate(graph.subgraph.tensors):
@@ -48,7 +48,7 @@ def encode_all(model, names=("weight",), codec="prune"):
 
 
 def canonical(model):
-    """The bytes of a model without what nothing needs, as the decoder leaves it."""
+    """Return the bytes of a model without unused objects, like the decoder."""
     drop_unread_operator_codes(model)
     drop_unread_last_tensors(model)
     drop_unread_buffers(model)
@@ -60,7 +60,7 @@ def names_of(graph):
 
 
 def few_values(model, name="weight", step=8):
-    """The same with at most 33 distinct values in the constant, so that a table can hold them."""
+    """Return the same with at most 33 distinct values in the constant, so that a table can hold them."""
     tensor = next(tensor for graph in model.subgraphs for tensor in graph.tensors if text(tensor.name) == name)
     data = model.buffers[tensor.buffer].data.view(np.int8)
     model.buffers[tensor.buffer].data = (data // step * step).astype(np.int8).view(np.uint8)
@@ -73,7 +73,7 @@ def around_a_zero_point(point=7):
 
 
 def one_channel():
-    """A depthwise filter of one channel, no weight zero, as converters write it: one scale, along dimension 3."""
+    """Return a depthwise filter of one channel, without zeros, as converters write it: one scale, along dimension 3."""
     model = tiny_models.depthwise_conv2d(1)
     graph = model.subgraphs[0]
     model.buffers[graph.tensors[1].buffer].data = np.arange(-40, 50, 10).astype(np.int8).view(np.uint8)
@@ -173,7 +173,7 @@ def test_the_runtime_yields_what_it_yields_for_the_dense_file(codec, alternate):
     for (name, (make, names)), dense in zip(RUNTIME_CASES.items(), dense_results(), strict=True):
         usable = names
         content = encode_all(parsed(make()), names, codec)
-        if content is None:  # as a bias of int32 in Huffman code
+        if content is None:  # such as a bias of int32 in Huffman code
             usable = names[:1]
             content = encode_all(parsed(make()), usable, codec)
         if content is None:
@@ -508,7 +508,7 @@ sys.stdout.buffer.write(pickle.dumps((bytes(compression.compress(content, specs)
 
 
 def upstream(content, tensor, bits, axis):
-    """A file as the encoder of LiteRT Micro writes it, with tables, and the inputs that this encoder leaves alone."""
+    """Return a file of LiteRT Micro's encoder, with tables, and the inputs that this encoder leaves unchanged."""
     job = pickle.dumps((content, tensor, bits, axis))
     child = subprocess.run([sys.executable, "-c", _UPSTREAM], input=job, capture_output=True, check=True, timeout=300)
     return pickle.loads(child.stdout)  # noqa: S301 - written by the child above
@@ -541,7 +541,7 @@ def test_files_of_the_upstream_encoder_hold_the_same_vectors_and_are_read(make, 
     ],
 )
 def test_files_of_the_upstream_encoder_can_be_read(make, bits, axis):
-    """It leaves the quantisation of the dense tensor on the encoded one."""
+    """The encoded tensor keeps the dense tensor's quantisation."""
     dense = tiny_models.to_bytes(make())
     content, _ = upstream(dense, 1, bits, axis)
     graph = next(graphs(serde.parse(content)))

@@ -16,7 +16,7 @@ RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 
 
 def densified(model, layout=None):
-    """Edit a copy of ``model`` by the rewrite alone; return its graph, the model as it was, both indices."""
+    """Apply only the rewrite to a copy of ``model``; return its graph, the original model, and both indices."""
     dense = serde.parse(tiny_models.to_bytes(model))
     copy = serde.parse(tiny_models.to_bytes(model))
     graph = next(graphs(copy))
@@ -68,11 +68,11 @@ def test_the_constant_decodes_to_what_it_was():
 @pytest.mark.parametrize("resolver", RESOLVERS)
 @pytest.mark.parametrize(("rank", "seed"), [(4, 0), (4, 1), (4, 2), (2, 0), (2, 1)])
 def test_the_runtime_reads_every_kind_of_layout(rank, seed, resolver):
-    """Random orders, compressed levels and blocks: what the interpreter rebuilds is what the encoder stored."""
+    """The interpreter rebuilds the arrays that the encoder stored in random orders, compressed levels and blocks."""
     model = tiny_models.conv2d((16, 3, 3, 64)) if rank == 4 else tiny_models.gather(64, 100)
     values = tiny_models.samples(model, 1)
     expected = tiny_models.run_here(tiny_models.to_bytes(model), values, resolver)[0]
-    assert np.unique(expected).size > 50  # else a wrong weight might not show
+    assert np.unique(expected).size > 50  # otherwise a wrong weight might not show
     generator = np.random.default_rng(seed)
     shape = tuple(int(size) for size in model.subgraphs[0].tensors[1].shape)
     for _ in range(6):
@@ -107,7 +107,7 @@ def random_layout(shape, generator):
     ids=["conv", "conv_float32", "three_readers", "depthwise", "gather", "transpose_conv"],
 )
 def test_overhead_is_what_the_edit_really_adds(model):
-    """Beside values and indices. The operator code, once for a model, and padding are the only surprises."""
+    """This excludes values and indices. Only the operator code, once for a model, and padding are not predicted."""
     graph, before, sparse, _ = densified(model)
     tensor = before.subgraphs[0].tensors[sparse]
     dense_values = next(graphs(before)).constant(sparse)
@@ -121,7 +121,7 @@ def test_overhead_is_what_the_edit_really_adds(model):
 
 @pytest.mark.parametrize("compressed", [c for c in itertools.product((False, True), repeat=4) if any(c)])
 def test_every_compressed_level_is_paid_for(compressed):
-    """Too low an estimate makes the planner take a form that is larger than the dense one."""
+    """With too low an estimate the planner would choose a form that is larger than the dense one."""
     layout = Layout((16, 3, 3, 64), (0, 1, 2, 3), compressed)
     graph, before, sparse, _ = densified(tiny_models.conv2d(), layout)
     dense_values = next(graphs(before)).constant(sparse)

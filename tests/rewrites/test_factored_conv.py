@@ -9,7 +9,7 @@ from tflite_sparse.rewrites import factored_conv as rewrite
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 
-# Few outputs keep these fast: the rewrite itself does not ask for many.
+# Few outputs keep these tests fast: the rewrite itself needs no minimum.
 TAKEN = {
     "pointwise": {"shape": (8, 1, 1, 320)},
     "same_stride_1": {"shape": (8, 3, 3, 264)},
@@ -31,7 +31,7 @@ def parsed(model):
 
 
 def rewritten(model):
-    """The graph after the rewrite alone; the filter stays dense."""
+    """Return the graph after only the rewrite; the filter stays dense."""
     graph = parsed(model)
     operators = graph.operators
     assert [rewrite.refusal(graph, operator) for operator in operators] == [None] * len(operators)
@@ -63,7 +63,7 @@ def test_the_rewrite_alone_changes_no_output(name, resolver):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
 def test_every_small_window_is_exact_or_refused(width, stride, same):
-    """Kernel width, stride and image width decide the padding; try all of them on the built-in kernels."""
+    """Kernel width, stride and image width determine the padding; try all of them on the built-in kernels."""
     for columns in range(width, 9):
         model = tiny_models.conv2d((3, 1, width, 257 * 2), (2, columns), same=same, stride=stride)
         graph = parsed(model)
@@ -75,7 +75,7 @@ def test_every_small_window_is_exact_or_refused(width, stride, same):
         expected = tiny_models.run_here(tiny_models.to_bytes(model), values, RESOLVERS[1])[0]
         found = tiny_models.run_here(serde.serialize(rewritten(model).model), values, RESOLVERS[1])[0]
         np.testing.assert_array_equal(found, expected)
-        assert np.unique(expected).size > min(expected.size, 8) // 2  # else a shifted window might not show
+        assert np.unique(expected).size > min(expected.size, 8) // 2  # otherwise a shifted window might not show
 
 
 def test_what_is_left_of_the_graph():

@@ -19,7 +19,7 @@ def parsed(model):
 
 
 def rewritten(model, grouped=True):
-    """The graph after the rewrite alone; the weight stays dense."""
+    """Return the graph after only the rewrite; the weight stays dense."""
     graph = parsed(model)
     operators = graph.operators
     assert [rewrite.refusal(graph, operator) for operator in operators] == [None] * len(operators)
@@ -82,7 +82,7 @@ def test_the_rewrite_alone_changes_no_output(name, resolver):
 
 
 def requantised(accumulators, multiplier):
-    """What the built-in kernels make of positive accumulators: two roundings (TFLite's common.cc)."""
+    """Requantise positive accumulators like the built-in kernels: with two roundings (TFLite's common.cc)."""
     fraction, exponent = math.frexp(multiplier)
     doubled = (accumulators * round(fraction * 2**31) + 2**30) >> 31
     return (doubled + 2 ** (-exponent - 1)) >> -exponent
@@ -92,8 +92,8 @@ def requantised(accumulators, multiplier):
 def test_accumulators_next_to_a_rounding_edge_keep_their_side(monkeypatch, resolver):
     """With a scale for each channel both operators multiply in float64; with one for all only CONV_2D does.
 
-    An input at its zero point adds nothing, so each bias is an accumulator, and each here rounds one way with the one
-    product and another way with the other.
+    An input at its zero point adds nothing, so each bias is an accumulator. Each here rounds differently with the two
+    products.
     """
     monkeypatch.setattr(tiny_models, "INPUT_SCALE", 0.050075188)  # a pair whose float32 product is far off
     monkeypatch.setattr(tiny_models, "WEIGHT_SCALE", 0.010010101)
@@ -128,7 +128,7 @@ def test_what_is_left_of_the_graph():
     assert (options.dilationHFactor, options.dilationWFactor) == (1, 1)
     assert options.fusedActivationFunction == schema.ActivationFunctionType.RELU
     assert graph.model.operatorCodes[conv.opcodeIndex].version == 3
-    # The reshaped tensors are quantised as what they were reshaped from.
+    # The reshaped tensors have the quantisation of their sources.
     for index, source in ((int(before.outputs[0]), 0), (int(conv.outputs[0]), 3)):
         assert graph.tensor(index).quantization.scale == graph.tensor(source).quantization.scale
         assert graph.tensor(index).quantization.zeroPoint == graph.tensor(source).quantization.zeroPoint
@@ -175,7 +175,7 @@ def test_a_free_batch_stays_free():
 def test_an_announced_shape_is_never_empty():
     model = tiny_models.fully_connected(dynamic=True)
     source = model.subgraphs[0].tensors[int(model.subgraphs[0].operators[0].inputs[0])]
-    source.shape = np.array([1, 1], np.int32)  # what a converter announces of a shape that is computed at run time
+    source.shape = np.array([1, 1], np.int32)  # announced by a converter for a shape that is computed at run time
     source.shapeSignature = np.array([-1, -1], np.int32)
     graph = rewritten(model)
     before, conv, _ = graph.operators
@@ -279,7 +279,7 @@ def test_float32_outputs_of_the_encoded_file_are_the_dense_files_to_the_bit(enco
     model = tiny_models.fully_connected(dtype="float32", **options)
     pair = encode(model)
     assert pair.choice().form is not None, pair.choice().reason
-    # CONV_2D adds up in another order: built-in kernels with two threads would differ in the last bit.
+    # CONV_2D adds in another order: built-in kernels with two threads would differ in the last bit.
     assert pair.operators == ["DENSIFY", "FULLY_CONNECTED"]
     pair.check_same(tiny_models.samples(model))
 

@@ -1,4 +1,4 @@
-"""Several inputs and outputs come in the order of the model, and the report says which index is which."""
+"""Test that inputs and outputs have the order of the model, and that the report tells their indices."""
 
 import itertools
 
@@ -18,7 +18,7 @@ X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def model():
-    """Twelve outputs of one shape, which the converter lists in another order."""
+    """Return twelve outputs of one shape, which the converter lists in another order."""
     keras = tensorflow_import.keras3()
     keras.utils.set_random_seed(0)
     inputs = [keras.layers.Input((4,), name="second"), keras.layers.Input((4,), name="in")]

@@ -21,7 +21,7 @@ def dense_model(dtype="int8", **options):
 
 
 def applied(model):
-    """The model with its weight read sparse; its graph and the index of the weight."""
+    """Return the graph of the model with its weight read sparse, and the index of the weight."""
     parsed = serde.parse(tiny_models.to_bytes(model))
     graph = next(graphs(parsed))
     index, _ = find(parsed, b"weight")

@@ -1,4 +1,4 @@
-"""SELECT as SELECT_V2."""
+"""Replace SELECT by SELECT_V2."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_it_computes_the_same():
 
 
 @pytest.mark.parametrize(("condition", "shape"), [((2,), SHAPE), ((1, 1, 1, 1, 2), (1, 1, 1, 1, 2))])
-def test_what_is_not_the_same_stays(condition, shape):
+def test_selects_with_broadcasting_stay(condition, shape):
     model = selecting(condition, shape)
     assert select_v2.apply(model) == 0
     assert tiny_models.operator_names(model) == ["SELECT"]

@@ -1,4 +1,4 @@
-"""Float weights as int8 behind DEQUANTIZE: what the file then computes, dense and sparse."""
+"""Test outputs of files with float weights stored as int8 behind DEQUANTIZE, dense and sparse."""
 
 import numpy as np
 import pytest

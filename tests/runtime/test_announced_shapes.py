@@ -1,4 +1,4 @@
-"""Whether the shapes that a file announces are those that it computes with."""
+"""Test whether the shapes that a file announces are those that it computes with."""
 
 import numpy as np
 import pytest

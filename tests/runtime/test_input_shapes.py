@@ -1,4 +1,4 @@
-"""Shapes for inputs with open sizes: what the file tells, what is tried, what is given."""
+"""Test shapes for inputs with open sizes: from the file, by search, and from the user."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from tflite_sparse.errors import ExecutionError, InputShapeError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.runtime import input_shapes, litert
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def file(tmp_path):
 
 
 def of_height_and_width(*windows):
-    """Operators on (1, 100, 100, 1) in a line: (kind, kernel, stride, dilation), of two numbers each."""
+    """Return operators on (1, 100, 100, 1) in a line: (kind, kernel, stride, dilation), of two numbers each."""
     tiny = tiny_models.Tiny()
     source = first = tiny.activation("x", (1, 100, 100, 1), "float32")
     for kind, kernel, stride, dilation in windows:
@@ -75,14 +76,14 @@ def test_the_reach_of_the_kernels_is_enough(file, kernel, stride):
 
 def test_only_open_sizes_need_a_shape(file):
     assert input_shapes.needed(file(tiny_models.conv2d())) is None
-    assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True))) is None  # a batch of 1 always will do
+    assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True))) is None  # a batch of 1 always runs
     (found,) = input_shapes.inputs(file(tiny_models.conv2d(dynamic=True)))
     assert found.shape is None
     assert input_shapes.needed(file(tiny_models.conv2d(dynamic=True)), {"in_0": (3, 8, 8, 64)}) == ((3, 8, 8, 64),)
 
 
 def test_a_constant_tells_a_size(file):
-    """As a table of positions that is added to a sequence of its length."""
+    """Such a constant is a table of positions that is added to a sequence of its length."""
     tiny = tiny_models.Tiny()
     x, y = tiny.tensor("x", (1, 1, 8), "float32"), tiny.tensor("y", (1, 50, 8), "float32")
     tiny.graph.tensors[x].shapeSignature = np.array([1, -1, 8], np.int32)
@@ -98,11 +99,11 @@ def test_a_constant_tells_a_size(file):
     assert input_shapes.needed(file(tiny.finished([x], [z]))) == ((1, 50, 8),)
 
 
-def test_what_is_given_is_taken(file):
+def test_given_shapes_are_used(file):
     path = file(odd_models.open_length())
     for name in ("in_0", "x"):  # of the signature, of the tensor
         assert input_shapes.needed(path, {name: [1, 37, 8]}) == ((1, 37, 8),)
-    assert input_shapes.needed(path, {"x": (2, 5, 8)}) == ((2, 5, 8),)  # whether it runs, the runtime will tell
+    assert input_shapes.needed(path, {"x": (2, 5, 8)}) == ((2, 5, 8),)  # the runtime decides whether it runs
 
 
 @pytest.mark.parametrize(
@@ -120,12 +121,12 @@ def test_what_does_not_fit_is_refused(file, given, words):
         input_shapes.needed(file(odd_models.open_length()), given)
 
 
-def test_where_none_runs_one_is_asked_for(file):
+def test_a_shape_is_demanded_if_no_size_runs(file):
     with pytest.raises(InputShapeError) as caught:
         input_shapes.inputs(file(odd_models.open_length()))
     message = str(caught.value)
     assert "no size of its input 'in_0' (?, ?, 8) was found that runs, of 19 from 1 to 131,072" in message
-    assert "Give one: --input-shape in_0=1,N,8" in message
+    assert "Give one: `input_shapes={'in_0': (1, N, 8)}`" in message
     assert "\n" not in message
 
 
@@ -135,9 +136,9 @@ def test_sizes_that_are_tried(file):
     powers = [2**n for n in range(6, 18)]
     sizes = input_shapes.sizes_to_try(path, [detail])
     assert sizes == [32, *powers, 16, 8, 4, 2, 1, 8 * 296]
-    wide = litert.InputDetails("x", (1, -1, -1, 3), np.dtype(np.float32), 0.0, 0)
+    wide = InputDetails("x", (1, -1, -1, 3), np.dtype(np.float32), 0.0, 0)
     assert max(input_shapes.sizes_to_try(path, [wide])) == 512  # 1024 x 1024 x 3 are more than 2^20
-    huge = litert.InputDetails("x", (1, -1, 2**20), np.dtype(np.float32), 0.0, 0)
+    huge = InputDetails("x", (1, -1, 2**20), np.dtype(np.float32), 0.0, 0)
     assert input_shapes.sizes_to_try(path, [huge]) == [32, 1]
 
 

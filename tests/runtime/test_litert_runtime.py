@@ -1,4 +1,4 @@
-"""Running files in each of LiteRT's runtimes."""
+"""Run files in each of LiteRT's runtimes."""
 
 import sys
 
@@ -24,7 +24,7 @@ def write(tmp_path):
 
 
 def difference(signature_inputs=(0, 1), signature_outputs=(0, 1)):
-    """``x - y`` and ``2 x - y``-like outputs: two inputs and two outputs that cannot be mistaken for each other."""
+    """``x - y`` and ``2 x - y``-like outputs: two inputs and two outputs that cannot be confused."""
     tiny = tiny_models.Tiny()
     x, y = tiny.tensor("x", (1, 4), "float32"), tiny.tensor("y", (1, 4), "float32")
     plain, twice = tiny.tensor("plain", (1, 4), "float32"), tiny.tensor("twice", (1, 4), "float32")
@@ -66,7 +66,7 @@ def test_dense_layer_against_numpy(dtype, kernels, write):
 
 @every_runtime
 def test_samples_do_not_depend_on_their_neighbours(kernels, write):
-    """33 and 70 samples: more than one batch, and a last one that is smaller."""
+    """33 and 70 samples are more than one batch, with a smaller last one."""
     model = tiny_models.fully_connected((8, 16), dynamic=True)
     path = write(model)
     samples = tiny_models.samples(model, count=70)
@@ -83,7 +83,7 @@ def test_runtimes_agree_on_a_convolution(write):
     first, second, third = (litert.run(path, samples, kernels).arrays[0] for kernels in litert.ALL_KERNELS)
     assert np.unique(first).size > 50
     np.testing.assert_array_equal(first, third)  # both are XNNPACK
-    np.testing.assert_allclose(first.astype(int), second.astype(int), atol=1)  # they round in other ways
+    np.testing.assert_allclose(first.astype(int), second.astype(int), atol=1)  # they round differently
     assert np.mean(first == second) > 0.99
     np.testing.assert_array_equal(first[1:2], tiny_models.run_here(path.read_bytes(), samples[1:2])[0])
 
@@ -99,7 +99,7 @@ def test_steps(kernels, write):
 @every_runtime
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["as the graph", "reversed"])
 def test_several_inputs_and_outputs_come_in_the_order_of_the_graph(order, kernels, write):
-    """Whatever the order of the signature, which CompiledModel follows."""
+    """CompiledModel follows the signature, whose order may differ."""
     path = write(difference(order, order))
     generator = np.random.default_rng(0)
     x, y = (generator.normal(size=(7, 4)).astype(np.float32) for _ in range(2))
@@ -168,36 +168,6 @@ def test_inputs(write):
     assert (found.signature, found.dtype, found.scale) == ((1, 8), np.float32, 0)
 
 
-@pytest.mark.parametrize(
-    ("real", "stored"), [(0.0, 10), (0.5, 11), (0.7, 11), (0.8, 12), (-3.0, 4), (1e6, 127), (-1e6, -128), (58.5, 127)]
-)
-def test_quantised(real, stored):
-    detail = litert.InputDetails("x", (1,), np.dtype(np.int8), 0.5, 10)
-    found = detail.quantised(np.array([real], np.float32))
-    assert found.dtype == np.int8
-    assert found.tolist() == [stored]
-
-
-def test_quantised_leaves_what_needs_nothing():
-    int8 = litert.InputDetails("x", (1,), np.dtype(np.int8), 0.5, 10)
-    values = np.array([-5, 7], np.int8)
-    np.testing.assert_array_equal(int8.quantised(values), values)
-    float32 = litert.InputDetails("x", (1,), np.dtype(np.float32), 0.0, 0)
-    assert float32.quantised(np.array([1.5])).dtype == np.float32
-    assert float32.quantised(np.array([1.5])).tolist() == [1.5]
-    tokens = litert.InputDetails("x", (1,), np.dtype(np.int32), 0.0, 0)
-    assert tokens.quantised(np.array([3, 4])).tolist() == [3, 4]
-
-
-def test_real_outputs():
-    integers = np.array([[-128, 0, 127]], np.int8)
-    outputs = litert.Outputs((integers, np.array([[2.5]], np.float32), integers), (0.5, 0.0, 2.0), (-28, 0, 3))
-    np.testing.assert_array_equal(outputs.real(), [[-50, 14, 77.5]])
-    np.testing.assert_array_equal(outputs.real(1), [[2.5]])
-    np.testing.assert_array_equal(outputs.real(2), [[-262, -6, 248]])
-    assert outputs.real().dtype == outputs.real(1).dtype == np.float32
-
-
 # What goes wrong
 
 
@@ -248,7 +218,7 @@ def test_truncated_file(kernels, write):
 
 @every_runtime
 def test_what_loads_and_does_not_run_is_refused(kernels, write):
-    """CompiledModel of 2.3.0 takes an operator that it does not have, and fails when it runs."""
+    """CompiledModel of 2.3.0 loads an operator that it does not have, and fails when it runs."""
     assert litert.refusal(write(odd_models.custom()), kernels) is not None
     assert litert.refusal(write(tiny_models.fully_connected()), kernels) is None
 
@@ -256,14 +226,3 @@ def test_what_loads_and_does_not_run_is_refused(kernels, write):
 @pytest.mark.skipif(sys.platform == "win32", reason="without SIGALRM nothing is limited")
 def test_a_file_that_does_not_end_is_refused(write):
     assert litert.refusal(write(odd_models.endless()), "builtin", seconds=1) == "it took too long and was stopped."
-
-
-def test_samples_of_any_number_and_shape_are_quantised_alike():
-    detail = litert.InputDetails("x", (1, 7), np.dtype(np.int8), 0.5, -3)
-    samples = np.linspace(-90, 90, 7 * 20_000, dtype=np.float32).reshape(-1, 7)  # more than are done at once
-    found = detail.quantised(samples)
-    assert (found.shape, found.dtype) == (samples.shape, np.int8)
-    np.testing.assert_array_equal(found, np.clip(np.rint(2 * samples) - 3, -128, 127))
-    assert detail.quantised(samples[::2].T).tolist() == found[::2].T.tolist()  # not contiguous
-    assert detail.quantised(samples[:0]).shape == (0, 7)
-    assert detail.quantised(np.float32(4)) == 5

@@ -1,4 +1,4 @@
-"""What TensorFlow Lite Micro refuses: the operator, the tensors of its layer, a way out."""
+"""Test the messages for models that TensorFlow Lite Micro refuses: operator, tensors of its layer, remedy."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ _BUILTIN = schema.BuiltinOperator
 
 
 def one(builtin, dtype="int8", positions=None, version=1):
-    """RELU, then an operator that yields ``net/layer/Name``; with ``positions`` it looks rows up."""
+    """RELU, then an operator that yields ``net/layer/Name``; with ``positions`` it looks up rows."""
     tiny = tiny_models.Tiny()
     x = tiny.activation("x", (1, 8), dtype)
     middle, y = (
@@ -43,7 +43,7 @@ REFUSED = {
 
 @micro_process.needed
 @pytest.mark.parametrize("name", REFUSED)
-def test_the_runtime_is_understood(name, tmp_path):
+def test_messages_of_the_runtime(name, tmp_path):
     model, way_out = REFUSED[name]
     path = tmp_path / "model.tflite"
     path.write_bytes(tiny_models.to_bytes(model))
@@ -72,7 +72,7 @@ def test_an_arena_that_is_too_small_is_no_fault_of_an_operator(tmp_path):
         micro.run_separately(path, [[np.zeros((1, 600), np.int8)]], arena_bytes=2000)
 
 
-def test_each_missing_operator_is_told_once():
+def test_each_missing_operator_is_named_once():
     model = serde.parse(tiny_models.to_bytes(one(_BUILTIN.TILE)))
     model.subgraphs[0].operators.append(model.subgraphs[0].operators[-1])
     (found,) = micro_refusals.missing(model, ("TILE",))

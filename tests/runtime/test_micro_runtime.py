@@ -1,5 +1,6 @@
-"""Running files in TensorFlow Lite Micro."""
+"""Run files in TensorFlow Lite Micro."""
 
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
@@ -54,7 +55,7 @@ MODELS = {
 
 
 def test_the_runtime_is_installed():
-    """Else nothing here says anything."""
+    """Otherwise the other tests here would mean nothing."""
     assert micro.is_available(), "pip install 'tflite-sparse[micro]'"
 
 
@@ -127,7 +128,7 @@ def test_the_smallest_arena_is_enough_and_no_smaller_one(name, write):
 
 
 def test_what_is_needed_only_while_loading_counts(write):
-    """1000 scales, which the runtime's own figure leaves out."""
+    """These are 1000 scales, which the runtime's own figure does not include."""
     assert micro.arena(write(tiny_models.fully_connected((1000, 16)))) > 17_000
 
 
@@ -202,7 +203,7 @@ def test_without_the_package(write, monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "tflite_micro.py").write_text("raise ImportError('broken wheel')")
     monkeypatch.syspath_prepend(str(tmp_path / "empty"))
-    with pytest.raises(ExecutionError, match=r"broken wheel.*pip install 'tflite-sparse\[micro\]'") as caught:
+    with pytest.raises(ExecutionError, match="broken wheel.*" + re.escape(extras.install_command("micro"))) as caught:
         micro.arena(write(tiny_models.fully_connected((4, 8))))
     assert "\n" not in str(caught.value)
 

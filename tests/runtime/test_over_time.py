@@ -1,4 +1,4 @@
-"""Files of one time step over sequences: states are fed back as they come, or in the scale of their input."""
+"""Run files of one time step over sequences: states are fed back unchanged, or in the scale of their input."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.flatbuffer.signature import Names
 from tflite_sparse.runtime import over_time
-from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
 NAMES = Names(("sum", "x"), ("y", "sum"))
 

@@ -1,4 +1,4 @@
-"""Samples one by one: their own state, every signature, every dtype, any shape."""
+"""Run samples one by one: separate states, every signature, every dtype, any shape."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_variables_are_reset_before_each_sample(kernels, write):
 
 
 def test_compiled_model_takes_no_variables(write):
-    """Should it do so one day, its state must be reset as well."""
+    """If a later version accepts them, their state must be reset as well."""
     with pytest.raises(ExecutionError, match="CompiledModel"):
         litert.run_separately(write(odd_models.recurrent()), [[np.ones((1, 3, 4), np.float32)]], "compiled_model")
 

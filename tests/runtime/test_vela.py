@@ -1,10 +1,13 @@
-"""Compiling for Ethos-U with Arm's Vela."""
+"""Compile for Ethos-U with Arm's Vela."""
+
+import re
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
+from tflite_sparse.base import extras
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import vela
@@ -83,7 +86,7 @@ def test_vectors_may_be_shared(write, tmp_path):
     assert shared.estimated_cycles == plain.estimated_cycles
 
 
-def test_what_the_npu_does_not_take_is_told(write, tmp_path):
+def test_operators_that_the_npu_does_not_run_are_reported(write, tmp_path):
     found = vela.compile_file(write(tiny_models.gather()), folder=tmp_path)
     assert found.left_to_cpu == ("GATHER 'y': Unsupported opType",)
     assert (found.encoded_weight_bytes, found.estimated_cycles, found.inferences_per_second) == (0, 0, None)
@@ -94,7 +97,7 @@ def test_what_the_npu_does_not_take_is_told(write, tmp_path):
 # What goes wrong
 
 
-def test_a_file_that_is_none(tmp_path):
+def test_an_invalid_file(tmp_path):
     path = tmp_path / "bad.tflite"
     path.write_bytes(np.arange(100, dtype=np.uint8).tobytes())
     with pytest.raises(ExecutionError, match=r"Vela refuses .*bad\.tflite: RuntimeError: Compilation failed") as caught:
@@ -105,7 +108,7 @@ def test_a_file_that_is_none(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_accelerator_that_is_none(write, tmp_path):
+def test_an_unknown_accelerator(write, tmp_path):
     with pytest.raises(ExecutionError, match="invalid choice: 'ethos-u99'"):
         vela.compile_file(write(tiny_models.conv2d()), folder=tmp_path, accelerator="ethos-u99")
 
@@ -117,7 +120,7 @@ def test_a_compilation_that_does_not_end(write, tmp_path):
 
 @pytest.mark.parametrize("change", ["sram_memory_used", "rows", "number"])
 def test_a_summary_that_is_not_as_expected(change, write, tmp_path, monkeypatch):
-    """As another version of Vela might write it."""
+    """Another version of Vela might write it."""
 
     def summary(path, scratch):
         found = real(path, scratch)
@@ -138,5 +141,5 @@ def test_a_summary_that_is_not_as_expected(change, write, tmp_path, monkeypatch)
 
 def test_without_the_package(write, tmp_path, monkeypatch):
     monkeypatch.setattr(vela, "is_available", lambda: False)
-    with pytest.raises(ExecutionError, match=r"pip install 'tflite-sparse\[ethos-u\]'"):
+    with pytest.raises(ExecutionError, match=re.escape(extras.install_command("ethos-u"))):
         vela.compile_file(write(tiny_models.conv2d()), folder=tmp_path)

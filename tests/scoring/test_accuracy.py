@@ -1,4 +1,4 @@
-"""Scores against numbers that were worked out by hand."""
+"""Compare scores with numbers computed by hand."""
 
 import numpy as np
 import pytest

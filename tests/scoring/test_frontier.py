@@ -1,4 +1,4 @@
-"""Accuracy against cost: interpolation, common ranges, margins over seeds, the Pareto front."""
+"""Test accuracy against cost: interpolation, common ranges, margins over seeds, the Pareto front."""
 
 import math
 
@@ -15,7 +15,7 @@ ACCURACIES = st.floats(0, 1)
 
 
 def curve(*rows, seeds=(0,), shift=None):
-    """A curve through (cost, accuracy), the accuracy of each seed moved by its ``shift``."""
+    """Return a curve through (cost, accuracy), with the accuracy of each seed moved by its ``shift``."""
     shift = shift or {}
     return Curve.of(
         Trial(f"at {cost}", seed, cost, accuracy + shift.get(seed, 0)) for cost, accuracy in rows for seed in seeds
@@ -64,7 +64,7 @@ def test_a_seed_that_lacks_a_configuration_narrows_the_range():
 
 
 def test_the_margin_is_paired_by_seed():
-    """Seeds that move both families alike leave the margin as it is, without spread."""
+    """Seeds that move both families alike do not change the margin or add spread."""
     seeds, shift = (0, 1, 2), {0: 0.0, 1: 0.05, 2: -0.03}
     ours = curve((10, 0.7), (1000, 0.9), seeds=seeds, shift=shift)
     theirs = curve((10, 0.6), (1000, 0.8), seeds=seeds, shift=shift)
@@ -74,7 +74,7 @@ def test_the_margin_is_paired_by_seed():
 
 
 def test_the_interval_is_that_of_student():
-    """Of 1, 2 and 3: the standard error is 1/sqrt(3), the quantile for two degrees of freedom 4.302653."""
+    """For 1, 2 and 3 the standard error is 1/sqrt(3), the quantile for two degrees of freedom 4.302653."""
     assert frontier.half_interval([1, 2, 3]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert frontier.half_interval([1]) is None
     assert frontier.half_interval([2, 2]) == 0

@@ -1,4 +1,4 @@
-"""The metrics that a user asks for, against numbers that were worked out by hand or by another library."""
+"""Compare the metrics that a user may choose with numbers computed by hand or by another library."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from tflite_sparse.errors import DataError
 from tflite_sparse.results.export import Accuracy
-from tflite_sparse.scoring import scorer as scoring
-from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring import scorer, user_metric
 from tflite_sparse.scoring.metrics import choose_metric
 
 
@@ -22,7 +21,7 @@ def test_top5_counts_the_five_largest():
 
 
 def test_of_equal_outputs_the_first_comes_first():
-    """As for top-1; outputs of an int8 file are often equal."""
+    """This is the same for top-1; outputs of an int8 file are often equal."""
     outputs = np.zeros((8, 8))
     assert score("top5", outputs, np.arange(8)) == 5 / 8
     assert score("top1", outputs, np.arange(8)) == 1 / 8
@@ -76,22 +75,22 @@ def test_a_metric_that_does_not_suit_is_refused(metric, outputs, labels, words):
 
 
 def test_the_gate_of_errors_has_no_unit():
-    """Metres or millimetres: the drop is the share of the spread that is no longer explained."""
+    """The drop is the share of the spread that is no longer explained, in metres or millimetres."""
     generator = np.random.default_rng(0)
     labels = generator.normal(size=(50, 1))
     best, worse = labels + 0.1, labels + 0.3
     drops = []
     for unit in (1, 1000):
         for metric in ("mse", "psnr", "auto"):
-            found = scoring.scorer({"y": unit * best}, unit * labels, metric)
+            found = scorer.scorer({"y": unit * best}, unit * labels, metric)
             drops.append(found.scored({"y": unit * worse}).drop_from(found.scored({"y": unit * best})))
     assert drops == pytest.approx([0.08 / labels.var()] * 6)
 
 
 def test_samples_lost_of_exactly_the_gate_are_within_it():
-    """0.97 - 0.96 is more than 0.01 in binary fractions; so it is for most numbers of samples that are right."""
+    """0.97 - 0.96 exceeds 0.01 in binary fractions, as do most such differences."""
     labels = np.zeros(1000, np.int64)
-    found = scoring.scorer({"y": np.eye(2)[labels]}, labels)
+    found = scorer.scorer({"y": np.eye(2)[labels]}, labels)
 
     def right(count):
         return found.scored({"y": np.eye(2)[(np.arange(1000) >= count).astype(int)]})
@@ -108,16 +107,16 @@ def test_samples_lost_of_exactly_the_gate_are_within_it():
 def test_top5_comes_along_where_there_are_many_classes():
     generator = np.random.default_rng(0)
     for classes, expected in ((20, []), (21, ["y"])):
-        found = scoring.scorer({"y": generator.normal(size=(9, classes))}, generator.integers(0, classes, 9))
+        found = scorer.scorer({"y": generator.normal(size=(9, classes))}, generator.integers(0, classes, 9))
         assert list(found.top5) == expected
 
 
 def test_confusion_counts_what_is_taken_for_what():
     outputs = np.eye(3)[[0, 1, 1, 2, 2]]
-    scored = scoring.scorer({"y": outputs}, np.array([0, 1, 0, 2, 1])).scored({"y": outputs})
+    scored = scorer.scorer({"y": outputs}, np.array([0, 1, 0, 2, 1])).scored({"y": outputs})
     assert scored.confusion["y"].tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
     many = np.eye(101)
-    assert not scoring.scorer({"y": many}, np.arange(101)).scored({"y": many}).confusion
+    assert not scorer.scorer({"y": many}, np.arange(101)).scored({"y": many}).confusion
 
 
 def written(tmp_path, body):

@@ -1,4 +1,4 @@
-"""Intervals and tests against published numbers, and against what they promise: how often they hold the truth."""
+"""Compare intervals and tests with published numbers, and with their promised coverage."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_p_values_are_those_of_scipy(lost, gained):
 
 
 def test_mcnemar_of_a_published_example():
-    """Of 10 samples that part two files 1 against 9: p = 2 (1 + 10) / 2^10."""
+    """10 samples split the two files 1 against 9: p = 2 (1 + 10) / 2^10."""
     mine, other = np.ones(100, bool), np.ones(100, bool)
     mine[:9] = False
     other[9] = False
@@ -60,7 +60,7 @@ def test_the_bootstrap_of_a_mean_is_that_of_theory():
 
 @pytest.mark.parametrize("metric", ["mse", "auto"])
 def test_intervals_hold_the_truth_as_often_as_they_say(metric):
-    """Of 100 test sets of a known distribution about 95; 85 and fewer would be one case in ten thousand."""
+    """About 95 of 100 test sets of a known distribution; 85 or fewer have a probability of one in ten thousand."""
     generator = np.random.default_rng(0)
     truth = {"mse": 0.25, "auto": 0.75}[metric]
     held = 0
@@ -73,7 +73,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(metric):
 
 
 def test_the_difference_takes_the_same_samples_of_both():
-    """Samples of very different difficulty: each alone is uncertain, the difference is not."""
+    """Samples have very different difficulty: each score alone is uncertain, the difference is not."""
     difficulty = np.random.default_rng(0).normal(scale=100, size=200)
     mine, other = [Evidence((difficulty + 1,), mean)], [Evidence((difficulty,), mean)]
     found = uncertainty.difference(mine, other, seed=0)
@@ -96,6 +96,6 @@ def test_of_several_outputs_the_interval_is_that_of_the_mean():
     assert uncertainty.mcnemar(both, both) is None
 
 
-def test_one_sample_says_nothing_of_the_others():
+def test_one_sample_has_no_interval():
     assert uncertainty.interval([Evidence((np.array([0.5]),), mean)], seed=0) is None
     assert uncertainty.interval(shares([True]), seed=0).low < 0.3

@@ -1,4 +1,4 @@
-"""Settings: what they refuse, and in which words."""
+"""Test which settings are refused, and the messages."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tflite_sparse.errors import InputError, SettingsError
-from tflite_sparse.settings import ExportSettings, FitSettings, SweepSettings
+from tflite_sparse.settings import EncodeSettings, ExportSettings, FitSettings, SweepSettings, VerifySettings
 
 
-def test_defaults_do_nothing_that_was_not_asked_for():
+def test_defaults_do_nothing_extra():
     settings = ExportSettings()
     assert settings.sparsity is None
     assert settings.int8 is False
@@ -74,6 +74,22 @@ def test_takes_the_ends_of_a_range(values):
     assert {name: getattr(settings, name) for name in values} == values
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (EncodeSettings, {"target": "micro", "optimize": "latency"}, "`optimize` applies to the target litert, not to"),
+        (EncodeSettings, {"target": "ethos-u", "input_shapes": {"x": (1, 2)}}, "`input_shapes` applies to the target"),
+        (EncodeSettings, {"c_array": True}, "`c_array` applies to the target micro, not to litert"),
+        (VerifySettings, {"target": "micro", "threads": 2}, "`threads` applies to the target litert, not to micro"),
+        (VerifySettings, {"target": "micro", "tolerance": 1}, "`tolerance` applies to the target litert"),
+    ],
+)
+def test_a_setting_of_another_target(kind, values, words):
+    with pytest.raises(SettingsError, match=words):
+        kind(**values)
+    assert kind(target="micro").target == "micro"
+
+
 def test_a_path_may_be_text():
     assert ExportSettings(out="some/where").out == Path("some/where")
 
@@ -113,6 +129,6 @@ def test_a_budget_in_words(words, count):
 
 
 @pytest.mark.parametrize("words", ["", "kB", "100 kilobytes", "-5kB", "1e3", "0.2B", "100mb", "NaN"])
-def test_a_budget_that_is_none(words):
+def test_malformed_budgets(words):
     with pytest.raises(SettingsError, match="budget"):
         FitSettings(budget=words)

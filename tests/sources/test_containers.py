@@ -1,4 +1,4 @@
-"""Archives, HDF5 files and folders that lead out of themselves or hold more than they say."""
+"""Test archives, HDF5 files and folders that lead out of themselves or hold more than they announce."""
 
 import io
 import shutil
@@ -17,7 +17,7 @@ from tflite_sparse.sources import containers, dataset, keras_model, model_files,
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A model in every form, by its suffix."""
+    """Return a model in every form, by its suffix."""
     keras = tensorflow_import.keras3()
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")])
     folder = tmp_path_factory.mktemp("models")
@@ -28,7 +28,7 @@ def saved(tmp_path_factory):
 
 
 def with_members(source, target, *added, weights=None):
-    """A copy of a ``.keras`` archive with more members: (name or ZipInfo, content)."""
+    """Write a copy of a ``.keras`` archive with more members: (name or ZipInfo, content)."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             replaced = weights is not None and name == "model.weights.h5"
@@ -63,7 +63,7 @@ def test_member_of_a_name_that_another_has(saved, tmp_path):
         keras_model.open_model(path)
 
 
-def test_assets_within_the_archive_are_let_through(saved, tmp_path):
+def test_assets_within_the_archive_are_allowed(saved, tmp_path):
     path = with_members(saved / "model.keras", tmp_path / "good.keras", ("assets/layers/x/vocabulary.txt", b"a\nb\n"))
     assert keras_model.open_model(path).kernels()[0].shape == (4, 3)
 
@@ -84,7 +84,7 @@ def test_bombs_in_any_member(saved, tmp_path, monkeypatch):
 
 
 def a_model(path):
-    """An archive as far as it is looked at; its weights are stored as they are."""
+    """Return an archive with the parts that are checked; its weights are stored uncompressed."""
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         file["kernel"] = np.zeros(4, np.float32)
@@ -110,7 +110,7 @@ def test_members_that_stay_inside(name, tmp_path):
 
 @pytest.mark.parametrize("packed", [0, 2 * 2**20])
 def test_archives_at_the_limits_of_their_size(packed, tmp_path):
-    """100 MiB, or 100 times what is packed."""
+    """The limits are 100 MiB, or 100 times the packed size."""
     path, weights = a_model(tmp_path / "model.zip")
     most = max(100 * 2**20, 100 * (packed + weights)) - weights
     with zipfile.ZipFile(announced(tmp_path / "good.zip", (packed, most), source=path)) as archive:
@@ -254,7 +254,7 @@ def test_npz_bomb(tmp_path, monkeypatch):
 
 
 def announced(path, *sizes, source=None):
-    """An archive whose directory tells of one more member for each of these sizes, (packed, unpacked)."""
+    """Write an archive whose directory lists one more member for each of these sizes, (packed, unpacked)."""
     if source is not None:
         path.write_bytes(source.read_bytes())
     with zipfile.ZipFile(path, "w" if source is None else "a") as archive:
@@ -277,7 +277,7 @@ GB = 10**9
     [
         ([(4 * GB, 4 * GB), (4 * GB, 4 * GB)], None),
         ([(4 * GB, 4 * GB), (4 * GB, 4 * GB), (1, 1)], r"unpacks to 8\.0 GB; the limit is 8 GB"),
-        ([(0, 500_000_000)], None),  # up to here nothing is asked
+        ([(0, 500_000_000)], None),  # no check up to this size
         ([(0, 400_000_000), (0, 100_000_001)], "unpacks to 0.5 GB, 500000001 times its size, as a zip bomb does"),
         ([(3_000_000, 600_000_000)], None),
         ([(3_000_000, 600_000_001)], "unpacks to 0.6 GB, 200 times its size, as a zip bomb does"),
@@ -286,7 +286,7 @@ GB = 10**9
 )
 def test_npz_at_the_limits_of_its_size(sizes, words, tmp_path):
     path = announced(tmp_path / "large.npz", *sizes)
-    # Where it is opened, what was announced is not there.
+    # Opening it fails because the announced members are missing.
     with pytest.raises(DataError, match=words or r"large\.npz (cannot be read as an \.npz of plain arrays|holds x0;)"):
         dataset.load(str(path))
 

@@ -1,4 +1,4 @@
-"""A file of the user that imports tensorflow.keras gets the generation of Keras that its model is of."""
+"""Test that tensorflow.keras in a user's file is the generation of Keras of the model."""
 
 import sys
 

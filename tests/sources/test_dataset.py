@@ -1,4 +1,4 @@
-"""Every form of a data set, its split, its dtype, and what is refused."""
+"""Test every form of a data set, its split, its dtype, and refusals."""
 
 import gzip
 import textwrap
@@ -19,13 +19,13 @@ def tf():
 
 
 def numbered(count, *shape):
-    """Samples that say which they are, and labels that fit."""
+    """Return numbered samples with matching labels."""
     x = np.arange(count, dtype=np.float32).reshape(-1, *(1,) * len(shape)) * np.ones((1, *shape), np.float32)
     return x, np.arange(count) % 7
 
 
 def check_split(data, count):
-    """All samples of ``numbered`` are there once, 20 % of them in the test part, each with its label."""
+    """Check that all samples of ``numbered`` are there once, 20 % of them in the test part, each with its label."""
     train, test = (part.reshape(len(part), -1)[:, 0].astype(int) for part in (data.x_train, data.x_test))
     assert len(test) == max(1, round(0.2 * count))
     assert sorted([*train, *test]) == list(range(count))
@@ -120,7 +120,7 @@ def test_npz_missing(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100, b"PK\x03\x04" + bytes(100)])
-def test_npz_that_is_none(content, tmp_path):
+def test_malformed_npz(content, tmp_path):
     (tmp_path / "d.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"d.npz cannot be read as an .npz"):
         dataset.load(str(tmp_path / "d.npz"))
@@ -129,7 +129,7 @@ def test_npz_that_is_none(content, tmp_path):
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9])
 def test_npz_with_damaged_bytes(write, place, tmp_path):
-    """Zip, deflate and the header of an array all complain in their own way."""
+    """Zip, deflate and the header of an array all fail in their own way."""
     path = tmp_path / "d.npz"
     write(path, x=np.random.default_rng(0).integers(0, 9, (40, 30)).astype(np.float32))
     content = bytearray(path.read_bytes())
@@ -161,7 +161,7 @@ def test_split_follows_the_seed(tmp_path):
     assert list(first) != sorted(first)  # shuffled: data sets are often ordered by class
 
 
-# What a caller has at hand
+# Objects in memory
 
 
 def test_from_arrays_forms():
@@ -310,7 +310,7 @@ def test_folder_of_class_folders(tf, tmp_path):
     assert data.x_test.shape == (2, 4, 6, 3)
     assert data.x_train.dtype == np.float32
     x, y = (np.concatenate(parts) for parts in ((data.x_train, data.x_test), (data.y_train, data.y_test)))
-    assert sorted(x[:, 0, 0, 0].tolist()) == [*range(5), *range(100, 105)]  # 0 to 255, as they are
+    assert sorted(x[:, 0, 0, 0].tolist()) == [*range(5), *range(100, 105)]  # 0 to 255, unchanged
     np.testing.assert_array_equal(y, x[:, 0, 0, 0] >= 100)
     assert (x == x[:, :1, :1, :1]).all()
 
@@ -397,7 +397,7 @@ def test_built_in(name, count, shape):
 
 
 def idx(values):
-    """The IDX format: two zeros, 8 for bytes, the rank, sizes as big-endian 32-bit numbers, the bytes."""
+    """Return the IDX format: two zeros, 8 for bytes, the rank, sizes as big-endian 32-bit numbers, the bytes."""
     header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
     return gzip.compress(header + values.astype(np.uint8).tobytes())
 
@@ -506,7 +506,7 @@ def test_fitted_refuses_parts_of_different_shapes():
 
 @pytest.mark.parametrize(("train", "test"), [("float32", "float32"), ("int32", "float32"), ("float32", "int32")])
 def test_fitted_refuses_to_cut_fractions(train, test):
-    """A model of token numbers and data of real numbers do not belong together, in either part."""
+    """A model of token numbers and data of real numbers do not fit, in either part."""
     data = Dataset("d", np.full((4, 3), 1.5, train), None, np.full((2, 3), 2.5, test), None)
     with pytest.raises(DataError, match=r"x is float32, the model's input takes int32|float32.*int32"):
         data.fitted_to((None, 3), np.dtype("int32"))

@@ -1,4 +1,4 @@
-"""Kernels come in the order in which data meet them, in both generations and whatever holds the layers."""
+"""Test that kernels come in the order of the data flow, in both generations and for any nesting of layers."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tflite_sparse.sources import keras_model, kernels
 
 
 def chain(keras, name, *inside):
-    """A Sequential model of what is inside: convolutions by their names, or models."""
+    """Return a Sequential model: convolutions by their names, or models."""
     made = [keras.layers.Conv2D(4, 1, name=each) if isinstance(each, str) else each for each in inside]
     return keras.Sequential([keras.layers.Input((4, 4, 4)), *made], name=name)
 
@@ -20,7 +20,7 @@ def nested(keras):
 
 
 def functional(keras):
-    """A base that is called twice, between layers whose own order of creation is another."""
+    """Return a base that is called twice, between layers that were created in another order."""
     last = keras.layers.Conv2D(4, 1, name="d")
     base = chain(keras, "base", "b", "c")
     x = keras.layers.Input((4, 4, 4))
@@ -65,7 +65,7 @@ def subclassed(keras):
 
 
 def order_of(model):
-    """The names of the convolutions, as their kernels come."""
+    """Return the names of the convolutions in the order of their kernels."""
     owners = {id(layer.kernel): layer.name for layer in kernels.flatten(model) if hasattr(layer, "kernel")}
     return "".join(owners[id(variable)] for variable, _ in kernels.kernels_and_variables(model))
 

@@ -1,4 +1,4 @@
-"""What labels mean, told from their shape and values and from the model's output."""
+"""Test how labels are classified by their shape and values and by the model's output."""
 
 import numpy as np
 import pytest

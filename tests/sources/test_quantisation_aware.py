@@ -1,4 +1,4 @@
-"""Models that tfmot's quantize_model made are read from every form; their int8 files keep what the training made."""
+"""Read models of tfmot's quantize_model in every form; their int8 files keep the trained ranges."""
 
 import h5py
 import numpy as np
@@ -16,7 +16,7 @@ FORMS = (".keras", ".h5", "saved")
 
 @pytest.fixture(scope="module")
 def aware():
-    """After one step of training, which gives it ranges: narrow ones, so that calibration would find others."""
+    """One training step gives it ranges, so narrow that calibration would find others."""
     keras = tensorflow_import.keras2()
     layers = keras.layers
     keras.utils.set_random_seed(0)
@@ -53,7 +53,7 @@ def test_read_from_every_form(form, aware, files):
 
 
 def test_int8_file_has_the_ranges_of_the_training(aware):
-    """Calibration alone would find ranges three times as wide: the outputs lie on the steps that the training chose."""
+    """Calibration alone would find ranges three times as wide; the outputs are on the steps chosen by training."""
     expected = aware(X).numpy()
     ranges = {variable.name.partition(":")[0]: variable.numpy() for variable in aware.layers[-1].weights}
     step = (ranges["quant_dense/post_activation_max"] - ranges["quant_dense/post_activation_min"]) / 255
@@ -71,7 +71,7 @@ def test_int8_file_has_the_ranges_of_the_training(aware):
 
 
 def test_kernels_belong_to_the_layers_inside(aware):
-    """Then depthwise kernels and the first convolution are known as such; a copy that can be trained is the same."""
+    """So depthwise kernels and the first convolution are recognised; a trainable copy has the same kernels."""
     source = keras_model.from_memory(aware)
     found = {kernel.shape: kernel.owner for kernel in source.kernels()}
     assert found == {

@@ -1,4 +1,4 @@
-"""Generators, Keras Sequences and tf.data, of samples and of batches, as people write them."""
+"""Test generators, Keras Sequences and tf.data, of samples and of batches, as people write them."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def collect(value, signature=ONE):
 
 
 def representative():
-    """As TensorFlow's documentation writes a representative_dataset."""
+    """Yield like a representative_dataset of TensorFlow's documentation."""
     for row in range(10):
         yield [X[row : row + 1]]
 
@@ -42,7 +42,7 @@ def as_sequence(base):
 
 
 class Loader:
-    """What has a length and can be iterated over, as a DataLoader of PyTorch."""
+    """An iterable with a length, like a DataLoader of PyTorch."""
 
     def __len__(self):
         return len(BATCHES)

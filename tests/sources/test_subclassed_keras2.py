@@ -1,4 +1,4 @@
-"""Subclassed models of Keras 2, live and as files, with pruning wrappers or without: the same function and masks."""
+"""Compare subclassed models of Keras 2, in memory and from files, with pruning wrappers or without."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ Y = np.arange(8) % 3
 
 
 def net(wrapped):
-    """After a step of training: what is masked has moved since, as in a checkpoint."""
+    """After a training step masked weights have moved, as in a checkpoint."""
     keras = tensorflow_import.keras2()
     layers = keras.layers
     keras.utils.set_random_seed(0)
@@ -47,7 +47,7 @@ def net(wrapped):
 
 
 def opened(model, form, folder):
-    """As a source, from memory or from one of the two kinds of SavedModel."""
+    """Return a source, from memory or from one of the two kinds of SavedModel."""
     if form == "live":
         return keras_model.from_memory(model)
     if form == "saved":

@@ -1,4 +1,4 @@
-"""Recurrent models as one time step: fed with their states, they are the whole model; what cannot be so is named."""
+"""Test recurrent models as one time step: with fed-back states they equal the whole model, or are refused."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def step_of(model):
 
 
 def over_time(step, sequences):
-    """What the step yields for whole sequences, fed with its own states."""
+    """Return the outputs of the step for whole sequences, fed with its own states."""
     states, found = step.zero_states(len(sequences)), []
     for t in range(sequences.shape[1]):
         outputs = step.compute({"x": sequences[:, t], **states})
@@ -36,7 +36,7 @@ def noise(*shape):
 
 
 def randomise(model):
-    """Weights that no layer begins with, statistics of normalisations too."""
+    """Set weights that differ from initial ones, also statistics of normalisations."""
     generator = np.random.default_rng(2)
     model.set_weights([generator.uniform(0.1, 0.6, values.shape) for values in model.get_weights()])
 
@@ -126,7 +126,7 @@ def test_states_of_layers_of_one_name(keras):
 
 
 def refused(layers):
-    """What cannot be one time step, and what is said of it."""
+    """Return a model that cannot be one time step, and the message about it."""
     return {
         "Bidirectional": (lambda x: layers.Bidirectional(layers.LSTM(3), name="odd")(x), "'odd'"),
         "convolution": (

@@ -1,4 +1,4 @@
-"""A traced model is saved again with its new weights alone, and is then what a new trace would be."""
+"""Save a traced model again with only its new weights; it equals a new trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes, functions and operators a model file may name, without Keras and TensorFlow."""
+"""Test which classes, functions and operators a model file may name, without Keras and TensorFlow."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ TRUSTED = ("keras", "tf_keras", "tensorflow_model_optimization.python.core.spars
 
 
 @pytest.mark.parametrize("root", TRUSTED)
-def test_classes_of_keras_and_of_its_submodules_are_let_through(root):
+def test_classes_of_keras_and_of_its_submodules_are_allowed(root):
     for module in (root, f"{root}.layers", f"{root}.src.layers.core"):
         let_through(layer(module))
 
@@ -50,7 +50,7 @@ def test_a_class_is_found_however_deep_it_lies():
         refused(inside, "'Evil', which Keras does not know")
 
 
-def test_a_class_that_the_user_gives_is_let_through_by_either_name():
+def test_a_class_of_the_user_is_allowed_by_either_name():
     evil = layer("evil", "Mine", registered_name="Custom>Mine")
     for custom in ({"Mine"}, {"Custom>Mine"}):
         let_through(evil, custom)
@@ -65,7 +65,7 @@ def function(module, name="relu"):
     "module",
     ["keras.activations", "tf_keras.losses", "keras.src.metrics.accuracy", "keras.api.regularizers", "builtins"],
 )
-def test_functions_of_keras_are_let_through(module):
+def test_functions_of_keras_are_allowed(module):
     let_through(function(module))
     let_through(function(module, {"name": "relu"}))
 
@@ -111,7 +111,7 @@ OPERATION_LAYERS = (
 @pytest.mark.parametrize(
     "called", ["math.add", "nn.relu", "compat.v1.nn.relu", "linalg.matmul", "concat", "image.resize"]
 )
-def test_plain_mathematics_are_let_through(kind, called):
+def test_plain_mathematics_is_allowed(kind, called):
     let_through({"class_name": kind, "config": {"function": called}})
 
 
@@ -125,7 +125,7 @@ def test_other_functions_of_tensorflow_are_refused(kind, called):
     refused({"class_name": kind, "config": called}, "only plain mathematics")
 
 
-# SavedModels: the parts of the message that are looked at.
+# SavedModels: the parts of the message that are checked.
 
 
 def node(operator, name="node", inputs=(), calls=(), branches=(), inside=""):
@@ -191,7 +191,7 @@ REACH_FILES = """
 """.split()  # noqa: SIM905 - as in the module
 
 
-def test_operators_that_compute_are_let_through():
+def test_operators_that_compute_are_allowed():
     graph_let_through(HARMLESS)
 
 
@@ -212,7 +212,7 @@ def printing(stream):
 
 
 @pytest.mark.parametrize("stream", [None, b"", b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)"])
-def test_prints_to_the_streams_of_the_program_are_let_through(stream):
+def test_prints_to_the_streams_of_the_program_are_allowed(stream):
     graph_let_through(printing(stream))
 
 
@@ -221,7 +221,7 @@ def test_prints_to_files_are_refused(stream):
     graph_refused("PrintV2", printing(stream))
 
 
-# As TensorFlow writes them: functions that only a node calls, which ``save_tensor_name`` tells.
+# The form of TensorFlow: only a node that ``save_tensor_name`` names calls the functions.
 SAVE, RESTORE, SERVE = "__inference__traced_save_61", "__inference__traced_restore_77", "__inference_serve_12"
 FUNCTIONS = [
     (SERVE, node("ReadVariableOp"), node("MatMul")),
@@ -262,7 +262,7 @@ def tensorflow_1(output="y:0", sources=("x",), **names):
     return meta_graph(nodes, **{**found, **names})
 
 
-def test_the_saver_of_tensorflow_is_let_through():
+def test_the_saver_of_tensorflow_is_allowed():
     graph_let_through(tensorflow_2())
     graph_let_through(tensorflow_1())
     graph_let_through(

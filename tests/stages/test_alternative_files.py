@@ -1,4 +1,4 @@
-"""Which other int8 files are made where an export lost too much, and for how long."""
+"""Test which other int8 files are made when an export lost too much, and for how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.source_model import Layer
-from tflite_sparse.stages import alternatives as alternatives_pipeline
+from tflite_sparse.stages import alternatives
 from tflite_sparse.stages.alternatives import Trials, may_help
 from tflite_sparse.stages.convert import Converter
 
@@ -35,9 +35,9 @@ class Listener(Silent):
 
 @pytest.fixture
 def trials(monkeypatch, tmp_path):
-    """Runs the trials of settings, each of which takes a second of a clock that only they move."""
+    """Run the trials of settings; each takes a second of a clock that only trials advance."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(alternatives_pipeline.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(alternatives.time, "monotonic", lambda: clock.now)
     made = []
 
     def int8(converter, source, path, stage):
@@ -48,9 +48,7 @@ def trials(monkeypatch, tmp_path):
             raise ConversionError(f"{path}: no kernel")
 
     monkeypatch.setattr(Converter, "int8", int8)
-    monkeypatch.setattr(
-        alternatives_pipeline.encoder, "encode_file", lambda dense, sparse, _: sparse.write_bytes(b"12")
-    )
+    monkeypatch.setattr(alternatives.encoder, "encode_file", lambda dense, sparse, _: sparse.write_bytes(b"12"))
 
     def run(seconds=None, layers=(), listener=None, **settings):
         made.clear()
@@ -65,7 +63,7 @@ def trials(monkeypatch, tmp_path):
     return run
 
 
-def test_each_way_that_was_not_taken_is_tried_and_told_at_once(trials):
+def test_each_unused_option_is_tried_and_reported_at_once(trials):
     listener = Listener()
     found, _ = trials(listener=listener)
     assert {each.option for each in found} == ALL
@@ -75,7 +73,7 @@ def test_each_way_that_was_not_taken_is_tried_and_told_at_once(trials):
     assert "no kernel" in next(each.words for each in found if each.option == "--activations int16")
 
 
-def test_what_was_done_is_not_tried(trials):
+def test_used_options_are_not_tried(trials):
     found, _ = trials(bias_correction=True, calibration="mse", dense_scales="per-tensor")
     tried = {each.option for each in found}
     assert tried == (ALL - {"--bias-correction", "--calibration mse"}) | {

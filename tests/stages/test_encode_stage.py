@@ -1,4 +1,4 @@
-"""The file for the target of an export: what is wrong with it is found before it is delivered."""
+"""Test that faults of the target's file are found before it is delivered."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from helpers.spoiling import (
     change_the_biases,
     spoiling,
 )
-from tflite_sparse.backends import micro as micro_pipeline
+from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.planning import encoder
@@ -25,7 +25,7 @@ from tflite_sparse.stages.encode import Encoding
 
 @pytest.fixture
 def make(tmp_path, in_this_process):
-    """Encode a model as an export does."""
+    """Encode a model like an export."""
 
     def run(model, x=None, **settings):
         dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
@@ -134,7 +134,7 @@ def test_a_small_difference_passes_only_where_another_kernel_was_chosen(
     made = make(blocks(), optimize=optimize)
     assert made.choices[0].form.exact == (optimize == "size")
     assert (made.failures == []) == passes
-    assert not made.verification.outputs_bit_exact  # said, whether it is allowed or not
+    assert not made.verification.outputs_bit_exact  # reported, allowed or not
     largest = [each.largest_difference for each in made.verification.runtimes]
     assert (max(largest) <= 0.02 * 255) == (by == 600)
     assert min(largest) >= 1
@@ -149,13 +149,13 @@ def without_micro(monkeypatch):
 
 
 def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monkeypatch):
-    """Whether the runtime is installed or not."""
+    """This does not depend on the runtime being installed."""
     settings = {"target": "micro", "micro_codec": "prune", "c_array": True}
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == []
     assert made.verification.weights_bit_exact
     assert set(made.files) == {"model.h", "model.cc"}
-    monkeypatch.setattr(micro_pipeline, "encode_file", spoiling(encode_file, change_a_decoded_weight))
+    monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == ["verification: weight 'weight' differs"]
     assert not made.verification.weights_bit_exact
@@ -163,10 +163,10 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
 
 
 class Micro:
-    """TensorFlow Lite Micro that yields what LiteRT does for a decoded file, moved by so much for the encoded one.
+    """A TensorFlow Lite Micro with LiteRT's outputs for a decoded file, moved for the encoded one.
 
     Attributes:
-        moved: by what, with decoded weights in the arena and in a memory of their own; or what is raised.
+        moved: shift with decoded weights in the arena and in a memory of their own; or an exception to raise.
         seen: the inputs of each run.
     """
 

@@ -1,4 +1,4 @@
-"""The gates of accuracy and size, at their very edges."""
+"""Test the gates of accuracy and size at their limits."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from helpers import example_reports
 from tflite_sparse.report.text.alternatives import Remedies, advice
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.export import Accuracy
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import scorer
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.stages.measure import Evaluated, gate_failures
 
@@ -15,7 +15,7 @@ SETTINGS = ExportSettings(int8=True, max_accuracy_drop=0.01)
 
 
 def failures(*, drop=0.0, found=(), **bytes_of):
-    """What is wrong with files of these bytes and that drop, where 0.01 is allowed."""
+    """Return the failures for files of these bytes and this drop, if 0.01 is allowed."""
     models = example_reports.make().models
     sized = {
         name: None if size is None else getattr(models, name).model_copy(update={"file_bytes": size})
@@ -39,15 +39,15 @@ def test_a_drop_that_equals_the_limit_passes(drop, passes):
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_sample_of_a_hundred_is_a_drop_of_one_hundredth(outputs):
-    """Though 0.99 - 0.98 is more than 0.01 in binary; of several outputs it is that of their mean."""
+    """0.99 - 0.98 exceeds 0.01 in binary; with several outputs the mean counts."""
     names = [f"y{number}" for number in range(outputs)]
     best = np.tile([1.0, 0.0], (100, 1))
     worse = best.copy()
     worse[0] = [0, 1]
     for right in range(1, 101):
         labels = (np.arange(100) >= right).astype(int)
-        scorer = scoring.scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
-        before, after = (scorer.scored(dict.fromkeys(names, each)) for each in (best, worse))
+        chosen = scorer.scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
+        before, after = (chosen.scored(dict.fromkeys(names, each)) for each in (best, worse))
         assert after.drop_from(before) == 0.01
         assert before.drop_from(after) == -0.01
 
@@ -60,7 +60,7 @@ def test_as_many_bytes_as_the_dense_file_pass(more, passes):
 
 
 def test_only_the_int8_file_of_the_same_run_bounds_the_size():
-    """The float32 file is another precision; without a sparse file there is nothing to weigh."""
+    """The float32 file has another precision; without a sparse file there is no size."""
     assert failures(dense_float32=1000) == []
     assert failures(dense_int8=None, sparse_int8=10**9) == []
     assert failures(dense_int8=1, sparse_int8=None) == []
@@ -78,7 +78,7 @@ def test_accuracy_that_is_not_a_number_fails_only_where_the_baseline_has_some():
     assert gate_failures(Evaluated(undelivered, None, None, None), SETTINGS, (), (), Remedies()) == []
 
 
-# Ways out of a drop that is too large
+# Alternatives for a drop that is too large
 
 
 def way(option, drop, file_bytes=1000):
@@ -91,7 +91,7 @@ def way(option, drop, file_bytes=1000):
         ([way("a", 0.01, 900), way("b", 0.0, 901)], "Take a: the drop is 0.0100, in 900 bytes."),
         ([way("a", np.nextafter(0.01, 1), 900), way("b", 0.0, 901)], "Take b: the drop is 0.0000, in 901 bytes."),
         ([way("a", 0.02), way("b", 0.03)], "a comes nearest: the drop is 0.0200, in 1,000 bytes."),
-        ([way("a", 0.05)], "No other int8 file that was tried loses less."),  # no better than what it is to cure
+        ([way("a", 0.05)], "No other int8 file that was tried loses less."),  # no better than the drop itself
         ([way("a", None)], "No other int8 file that was tried loses less."),
     ],
 )

@@ -71,7 +71,7 @@ def test_an_old_compiled_model_that_takes_nothing_sparse_does_not_count():
 
 @pytest.fixture
 def written(monkeypatch, tmp_path):
-    """Puts another table in the place of the one in the package."""
+    """Replace the table of the package."""
 
     def write(content):
         (tmp_path / "litert_acceptance.json").write_text(json.dumps(content))

@@ -1,4 +1,4 @@
-"""What runs on an Ethos-U, by the lists of the library and by Vela itself."""
+"""Compare the lists of operators that run on an Ethos-U with Vela itself."""
 
 import re
 import subprocess
@@ -62,7 +62,7 @@ def test_a_larger_accelerator_takes_more():
 
 
 def test_a_sparse_file(tmp_path):
-    """DENSIFY stays on the CPU, and Vela refuses the convolution behind it."""
+    """DENSIFY stays on the CPU, and Vela refuses the convolution after it."""
     dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
     dense.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
     encode_file(dense, sparse, litert_target.answer)

@@ -30,7 +30,7 @@ def answer(model, name=b"weight"):
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_reader_takes_a_sparse_weight(encode, name, dtype):
-    """The table of readers is true: the runtime loads and runs each of them, and yields what the dense file yields."""
+    """Check the table of readers: the runtime loads and runs each, with the outputs of the dense file."""
     model = MODELS[name](dtype=dtype)
     pair = encode(model)
     assert pair.choice().form is not None, pair.choice().reason
@@ -103,7 +103,7 @@ def test_forms_store_the_same_number_of_values():
             assert np.prod(form.shape) == np.prod(tensor.shape)
 
 
-def test_asking_changes_nothing():
+def test_an_answer_does_not_change_the_graph():
     model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected()))
     before = bytes(serde.serialize(model))
     graph = next(graphs(model))
@@ -112,7 +112,7 @@ def test_asking_changes_nothing():
 
 
 def second_reader(model, other):
-    """``model`` with a second operator that reads its weight too, as its first (GATHER) or second input."""
+    """Return ``model`` with a second operator that reads its weight, as its first (GATHER) or second input."""
     graph = model.subgraphs[0]
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = other
@@ -260,7 +260,7 @@ def test_a_refusal_of_one_of_two_fully_connected_is_a_refusal_of_both():
 
 
 def test_a_weight_that_is_also_an_output_still_reads_as_it_did(encode):
-    """A caller who asks for the weight must not get the packed values."""
+    """A caller who requests the weight must not get the packed values."""
     model = tiny_models.conv2d()
     graph = model.subgraphs[0]
     graph.outputs = np.array([3, 1], np.int32)

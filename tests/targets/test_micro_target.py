@@ -1,4 +1,4 @@
-"""What the target micro stores behind DECODE, and that TensorFlow Lite Micro computes with it what it did before."""
+"""Test which constants the target micro stores behind DECODE, and that TensorFlow Lite Micro computes the same."""
 
 import functools
 import math
@@ -30,7 +30,7 @@ SIZES = (1, 7, 8, 9, 127, 128, 129, 255, 256, 257, 1000, 4095, 65537, 1_000_000)
 
 @dataclass
 class Encoded:
-    """A model before and after, and what was decided."""
+    """A model before and after, and the choices."""
 
     dense: bytes
     content: bytes
@@ -62,7 +62,7 @@ def encoded(folder, model, codec="auto", least_saving_bytes=0):
 
 
 def whole_lstm():
-    """The runtime wants the tensors between the gates to be empty, as converters write them."""
+    """Empty the tensors between the gates, which the runtime requires and converters do."""
     model = tiny_models.lstm(dtype="int8", data_dtype="int8")
     (graph,) = model.subgraphs
     for index in graph.operators[0].intermediates:
@@ -134,7 +134,7 @@ BY_CODEC = (
 
 
 def probes(model, count=3):
-    """Samples of one array for each input, each with a batch of its own."""
+    """Return samples of one array for each input, each with a batch of its own."""
     values = tiny_models.samples(model, count)
     return [[values[number : number + 1]] for number in range(count)]
 
@@ -153,7 +153,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outputs(files):
-    """Of every file: of the dense one, and with decoded weights in the arena and in a memory of their own."""
+    """Return outputs of the dense file, and with decoded weights in the arena and in a memory of their own."""
     samples = {key: probes(CASES[key[0]][0]()) for key in files}
     dense = micro_process.run([(file.dense, samples[key]) for key, file in files.items()])
     found = [
@@ -212,7 +212,7 @@ def test_a_codec_that_is_asked_for(name, codec, files):
 
 
 def test_why_a_codec_that_is_asked_for_does_not_store(encode):
-    """A tensor with one channel of 255 values has no table; tables of 16 channels take more than the weights."""
+    """A tensor with a channel of 255 values has no table; tables of 16 channels take more than the weights."""
     none = encode(FULLY_CONNECTED(weights=random_weights((64, 600)), per_channel=False), "lut").choice()
     assert none.reason == "no codec of DECODE takes int8 of this shape and quantisation"
     dear = encode(CONV_2D(), "lut").choice()
@@ -237,7 +237,7 @@ def test_pruning_takes_a_bit_a_weight_and_what_is_kept(encode):
 
 
 def test_the_figure_of_each_constant_is_at_least_what_the_file_grew_by(files):
-    """What is promised is kept: the file is no larger than the sum of the choices says."""
+    """The file is no larger than the sum of the choices."""
     operator_code = 64
     for key, file in files.items():
         saved = sum(choice.dense_bytes - choice.encoded_bytes for choice in file.choices)

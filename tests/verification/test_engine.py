@@ -1,6 +1,7 @@
-"""What the comparison makes of outputs: tolerances at their edges, forms that count and that do not."""
+"""Test the comparison of outputs: tolerances at their limits, forms that count and forms that do not."""
 
 import math
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,7 @@ def of(size, dtype="int8"):
 
 @pytest.fixture
 def named(monkeypatch):
-    """What the operators, run one by one, are said to tell."""
+    """Set the result of running the operators one by one."""
 
     def tell(found):
         monkeypatch.setattr(each_operator, "first_unexplained", lambda *_: found)
@@ -153,7 +154,7 @@ def test_a_fault_that_both_files_share_is_told(apart, asked, gate, runtime, name
 
 @pytest.mark.parametrize("gate", [True, False])
 def test_operators_that_do_not_run_one_by_one_tell_nothing(gate, runtime, named):
-    """Where such a difference is a failure, it stays one."""
+    """A difference that is a failure remains one."""
     named(FirstDifference(note="copies do not run"))
     runtime.beside = [Beside(runtime.run("second"), (runtime.run("last"),), "others", gate=gate)]
     runtime.yields(lambda number, form: [np.array([9 * (form == "second")], np.int8)])
@@ -423,6 +424,26 @@ def test_forms_of_one_reference_share_its_run(runtime, monkeypatch):
         (runtime.file.name, "two"),
     ]
     assert [(check.name, check.outputs_bit_exact) for check in report.runtimes] == [("one", True), ("two", False)]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_outputs_of_the_reference_are_kept_only_where_they_are_asked_for_again(beside, runtime):
+    """Those of a large model take a gigabyte."""
+    if beside:
+        runtime.beside = [Beside(runtime.run("second"), (runtime.run("last"),), "others", gate=False)]
+    made, alive = {}, []
+
+    def outputs(number, form):
+        if number == 0 and form not in made:
+            alive.append({other for other, array in made.items() if array() is not None})
+        array = np.array([number])
+        made.setdefault(form, weakref.ref(array))
+        return [array]
+
+    runtime.yields(zeros, outputs)
+    runtime.verify()
+    kept = {"second"} if beside else set()
+    assert alive == [set(), set(), kept, kept]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(1, 2), (2, 1)])

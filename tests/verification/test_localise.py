@@ -1,4 +1,4 @@
-"""The first tensor that differs, in execution order."""
+"""Find the first tensor that differs, in execution order."""
 
 import tempfile
 from pathlib import Path
@@ -45,7 +45,7 @@ SAMPLE = [np.arange(-80, 80, 10, dtype=np.int8)[None]]
 
 
 def values_of(path, name, kernels):
-    """What a tensor of a file holds after the sample, computed without the library under test."""
+    """Return the values of a tensor after the sample, computed without the library under test."""
     model = odd_models.schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
     (index,) = [index for index, tensor in enumerate(graph.tensors) if tensor.name == name.encode()]
@@ -83,7 +83,7 @@ def test_in_the_graph_of_a_signature(name, write):
 
 
 def test_across_the_rewrite_of_a_layer(encode):
-    """In the encoded file another operator yields the tensor; it is named as the dense file knows it."""
+    """In the encoded file another operator yields the tensor; the report uses its name in the dense file."""
     pair = encode(odd_models.two_layers(600, 64, density=0.1))
     assert "CONV_2D" in pair.operators
     pair.sparse.write_bytes(tiny_models.to_bytes(odd_models.edited(pair.model, "bias", shift_bias)))

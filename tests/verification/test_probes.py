@@ -1,4 +1,4 @@
-"""Inputs that are made up."""
+"""Test made-up inputs."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 from tflite_sparse.verification import probes
 
 

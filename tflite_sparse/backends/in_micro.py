@@ -10,15 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices, shape_of
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.runtime import announced_shapes, micro
@@ -29,7 +30,7 @@ from tflite_sparse.verification.observation import Kept, by_index
 from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Beside, Form, Subject
 
-MISSING = f"{micro.NAME} needs pip install 'tflite-sparse[micro]'"
+MISSING = f"{micro.NAME} is not installed here (extra micro)"
 
 _BESIDE = tuple(LiteRTRuntime(kernels) for kernels in ("reference", "builtin", "default"))
 """The reference kernels first: TensorFlow Lite Micro's are made of them. They lack some operators, such as ELU."""
@@ -132,7 +133,7 @@ def check_available() -> None:
         ExecutionError: it is not installed.
     """
     if not micro.is_available():
-        raise ExecutionError(f"{micro.NAME} is not installed here: pip install 'tflite-sparse[micro]'.")
+        raise ExecutionError(f"{MISSING}: {extras.install_command('micro')}")
 
 
 def refuse_untrue_shapes(plain: Path, source: Path) -> None:
@@ -150,7 +151,7 @@ def refuse_untrue_shapes(plain: Path, source: Path) -> None:
         raise ExecutionError(f"{source} is not for {micro.NAME}: {refusal}.")
 
 
-def decoded_sizes(model: Any) -> list[list[int]]:
+def decoded_sizes(model: Model) -> list[list[int]]:
     """For each DECODE of a parsed model, the bytes of each constant that it yields."""
     found = []
     for graph in graphs(model):

@@ -67,7 +67,8 @@ class LiteRT(Backend):
             shapes = needed(file.path, file.input_shapes)
         except InputShapeError as error:
             names = [litert.NAMES[kernels] for kernels in litert.ALL_KERNELS]
-            return Inspected([RuntimeAnswer(name=name, loads=None, reason=str(error)) for name in names], True)
+            answers = [RuntimeAnswer(name=name, loads=None, reason=str(error)) for name in names]
+            return Inspected(answers, takes_file=True)
         except ExecutionError:
             pass  # of the refusal below, each runtime gives its own reason
         with ThreadPoolExecutor() as pool:  # each waits for a process of its own
@@ -81,9 +82,8 @@ class LiteRT(Backend):
     def encoded_bytes(self, file: InspectedFile, found: Inspected) -> int:
         """See the protocol."""
         model = serde.read(file.path)
-        keeps = found.takes_file or not decoder.is_sparse(
-            model
-        )  # as `encode`: what is sparse and refused becomes dense
+        # As `encode` does it: what is sparse and refused becomes dense.
+        keeps = found.takes_file or not decoder.is_sparse(model)
         encoder.encode_model(model, target.answer, keep_refused=keeps)
         encoded = len(serde.serialize(model))
         return min(encoded, file.model_bytes) if keeps else encoded

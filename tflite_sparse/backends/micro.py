@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
-from tflite_sparse.planning.planner import Choice, Target
+from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.micro import DECODER_FLASH_BYTES, IN_PLACE, TRADE, MicroReport
-from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
@@ -40,9 +38,7 @@ class TensorFlowLiteMicro(Backend):
 
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
-        if settings.micro_kernels == SPARSE:
-            return SparseMicro(settings.micro_cpu, settings.optimize)
-        return Micro(settings.micro_codec, settings.micro_min_saving)
+        return _target(settings)
 
     def mend(self, model: Model) -> bool:
         """See the protocol."""
@@ -50,19 +46,11 @@ class TensorFlowLiteMicro(Backend):
 
     def encode(self, job: FileJob) -> Made:
         """See the protocol."""
-        return self._made(job, job.settings, job.destination.stem)
+        return _made(job, job.settings, job.destination.stem)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
-        return self._made(job, job.settings, Path(job.name).stem)
-
-    def _made(self, job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
-        if settings.micro_kernels == SPARSE:
-            micro_operators.library()  # which is compiled to run the file; told now if it cannot be
-        choices, verified, part = encode(
-            job.source, job.file, array_name=array_name, settings=settings, target=self.planned, timed=job.progress
-        )
-        return Made(choices, verified, part, {} if part is None else _files(job.file, job.extra_files, part))
+        return _made(job, job.settings, Path(job.name).stem)
 
     def runner(self, progress: Progress) -> Run:
         """See the protocol: where the runtime is not installed, LiteRT runs the decoded file.
@@ -97,6 +85,12 @@ class TensorFlowLiteMicro(Backend):
 BACKEND = TensorFlowLiteMicro()
 
 
+def _target(settings: TargetSettings) -> Target:
+    if settings.micro_kernels == SPARSE:
+        return SparseMicro(settings.micro_cpu, settings.optimize)
+    return Micro(settings.micro_codec, settings.micro_min_saving)
+
+
 def _files(file: Path, names: tuple[str, ...], part: MicroReport) -> dict[str, bytes | Path]:
     """The files beside a file that are asked for: it as a C++ array, the sparse kernels and lines for an app."""
     content, model = file.read_bytes(), serde.read(file)
@@ -108,54 +102,41 @@ def _files(file: Path, names: tuple[str, ...], part: MicroReport) -> dict[str, b
     return {name: found[name] for name in names}
 
 
+def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
+    """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
+
+    Args:
+        job: the job.
+        settings: of the job.
+        array_name: of the file as a C++ array.
+
+    Raises:
+        FlatbufferError: the source cannot be read.
+        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
+    """
+    if settings.micro_kernels == SPARSE:
+        micro_operators.library()  # which is compiled to run the file; told now if it cannot be
+    samples = MadeUp(settings.verification_samples, settings.seed)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        dense = Path(name) / "dense.tflite"
+        decoder.decode_file(job.source, dense)
+        _check_operators(dense, job.source)
+        in_micro.refuse_untrue_shapes(dense, job.source)
+        with job.progress.stage("encode") as on_step:
+            choices = encode_file(dense, job.file, _target(settings), on_step=on_step)
+        try:
+            verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
+            part = _report(job.file, dense, array_name, settings, job.progress) if verified.passed else None
+        except ExecutionError as error:
+            raise error.renamed(dense, job.source) from error
+    files = {} if part is None else _files(job.file, job.extra_files, part)
+    return Made(choices, verified.model_copy(update={"against": str(job.source)}), part, files)
+
+
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
     decoded = path.with_name("decoded.tflite")
     decoder.decode_file(path, decoded)
     return litert.run(decoded, *arguments, **options)
-
-
-def encode(
-    source: Path,
-    destination: Path,
-    *,
-    array_name: str,
-    settings: EncodeSettings | ExportSettings,
-    target: Callable[[TargetSettings], Target],
-    timed: Timed,
-) -> tuple[list[Choice], VerificationReport, MicroReport | None]:
-    """Write the ``.tflite`` at ``source``, dense or compressed in any way, for TensorFlow Lite Micro.
-
-    Args:
-        source: the file to read.
-        destination: the file to write.
-        array_name: of the file as a C++ array.
-        settings: of the run.
-        target: makes the target of settings.
-        timed: receives stages and notes.
-
-    Raises:
-        FlatbufferError: ``source`` cannot be read.
-        ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
-    """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        dense = Path(name) / "dense.tflite"
-        decoder.decode_file(source, dense)
-        _check_operators(dense, source)
-        in_micro.refuse_untrue_shapes(dense, source)
-        with timed.stage("encode") as on_step:
-            choices = encode_file(dense, destination, target(settings), on_step=on_step)
-        try:
-            verified = engine.verify(
-                destination,
-                dense,
-                MicroRuntimes(check_shapes=False),
-                MadeUp(settings.verification_samples, settings.seed),
-                progress=timed,
-            )
-            found = _report(destination, dense, array_name, settings, target, timed) if verified.passed else None
-        except ExecutionError as error:
-            raise error.renamed(dense, source) from error
-    return choices, verified.model_copy(update={"against": str(source)}), found
 
 
 def _check_operators(dense: Path, source: Path) -> None:
@@ -168,14 +149,7 @@ def _check_operators(dense: Path, source: Path) -> None:
         )
 
 
-def _report(
-    encoded: Path,
-    dense: Path,
-    array_name: str,
-    settings: TargetSettings,
-    target: Callable[[TargetSettings], Target],
-    timed: Timed,
-) -> MicroReport:
+def _report(encoded: Path, dense: Path, array_name: str, settings: TargetSettings, timed: Timed) -> MicroReport:
     model = serde.read(encoded)
     sizes = in_micro.decoded_sizes(model)
     alternate = in_micro.alternate_bytes(sizes)
@@ -189,7 +163,7 @@ def _report(
     other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
     with timed.stage("count instructions"):
         on_cpu = micro_kernels.report(
-            encoded, dense, settings.micro_cpu, settings.micro_kernels, target(other), sum(map(sum, sizes))
+            encoded, dense, settings.micro_cpu, settings.micro_kernels, _target(other), sum(map(sum, sizes))
         )
     statement = TRADE if sizes else "Nothing is decoded: the file is dense."
     return MicroReport(

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 from tflite_sparse.base import child_job, fork_server
 from tflite_sparse.base.progress import Step, ignore_steps
@@ -149,6 +149,7 @@ def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runt
         spent.append(Spent(function.removeprefix("tflite_sparse."), outcome.cpu_seconds))
     if outcome.succeeded:
         return outcome.value
+    assert isinstance(outcome.value, Exception)
     raise outcome.value
 
 
@@ -203,7 +204,7 @@ def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step) -> int:
             process.kill()
 
 
-def _pass_on(steps: Any, on_step: Step) -> None:
+def _pass_on(steps: IO[bytes], on_step: Step) -> None:
     for line in steps:
         done, total = json.loads(line)
         on_step(done, total)

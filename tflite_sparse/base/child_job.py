@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from tflite_sparse.errors import TfliteSparseError
 
@@ -38,7 +38,7 @@ class Job:
     """
 
     function: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     folder: str = field(default_factory=os.getcwd)
     path: tuple[str, ...] = field(default_factory=lambda: tuple(filter(None, sys.path)))
@@ -55,7 +55,7 @@ class Outcome:
     """
 
     succeeded: bool
-    value: Any
+    value: object
     cpu_seconds: float
 
 
@@ -120,7 +120,7 @@ def _take_over(job: Job) -> None:
     sys.path[:] = job.path
 
 
-def _resolve(function: str) -> Callable[..., Any]:
+def _resolve(function: str) -> Callable[..., object]:
     module, _, name = function.partition(":")
     if not module.startswith("tflite_sparse."):
         raise ValueError(f"{function} is no function of this package")

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
-from tflite_sparse.base import cpu_clock
+from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
@@ -49,8 +48,8 @@ from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, wit
 
 @takes(ExportSettings, ExportOptions)
 def export(
-    model: Any = None,
-    data: Any = None,
+    model: object = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[ExportOptions],
@@ -70,10 +69,12 @@ def export(
         sparse file could not be verified, it was not delivered.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used; nothing was written.
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
+    extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
@@ -122,7 +123,7 @@ class _Export:
     progress: Timed
     spent: Callable[[], Cpu]
 
-    def run(self, model: Any, data: Any) -> report_model.Report:
+    def run(self, model: object, data: object) -> report_model.Report:
         settings = self.settings
         self._check_folders()
         rules = rules_of(settings)

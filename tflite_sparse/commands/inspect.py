@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack
@@ -30,6 +29,7 @@ from tflite_sparse.flatbuffer.graph import (
     zero_points_of,
 )
 from tflite_sparse.flatbuffer.signature import differing_orders
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op, sparse_operator
@@ -89,7 +89,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
     )
 
 
-def _constants(model: Any, file_bytes: int) -> Iterator[Constant]:
+def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
     seen: set[int] = set()
     for graph in graphs(model):
         readers = _readers(graph)

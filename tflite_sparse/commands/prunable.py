@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 
 
-def load(path: Path, data: Any, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+def load(path: Path, data: object, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
     """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
 
     Args:
@@ -55,7 +54,7 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
         return source.copied(), applied
 
 
-def samples_for(source: KerasSource, data: Any, seed: int, on_step: Step = ignore_steps) -> Dataset:
+def samples_for(source: KerasSource, data: object, seed: int, on_step: Step = ignore_steps) -> Dataset:
     """Labelled data, fitted to a model that is to be trained on them.
 
     Raises:
@@ -77,5 +76,6 @@ def planner_of(settings: PruneSettings) -> Planner:
 def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:
     """Model and training data in short: a run that goes on with others ends as neither would."""
     weights = [array for array in map(np.asarray, source.model.get_weights()) if array.dtype.kind == "f"]
+    assert samples.y_train is not None  # samples_for() asks for labels
     data = [*columns(samples.x_train), *columns(samples.y_train)]
     return {"model": f"crc32 {checksum(weights)}", "training data": f"crc32 {checksum(data)}"}

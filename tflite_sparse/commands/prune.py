@@ -7,14 +7,15 @@ import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands.prunable import fingerprints, load, planner_of
+from tflite_sparse.commands.prune_report import Scores, kernels_of
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import ModelError, OutputError
 from tflite_sparse.pruning import (
@@ -31,19 +32,20 @@ from tflite_sparse.pruning.plan import Planner, Span
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results.left_dense import LeftDense
-from tflite_sparse.results.prune import OutputScores, PrunedKernel, PruneReport, report_path
+from tflite_sparse.results.prune import PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import KerasModel
 
 
 @takes(PruneSettings, PruneOptions)
 def prune(
     model: AnyPath,
-    data: Any,
+    data: object,
     output: AnyPath,
     *,
     progress: Progress | None = None,
@@ -63,30 +65,13 @@ def prune(
         **settings: see below.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
             the last full epoch yielded is in the checkpoint.
     """
+    extras.require_keras("prune")
     run = _Prune(PruneSettings(**settings), Timed(progress or Silent()), Path(output))
     return run.run(Path(model), data)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """On the test samples, before the training and after it."""
-
-    scorer: scoring.Scorer
-    before: scoring.Scored
-    after: scoring.Scored
-
-    def of_several_outputs(self) -> list[OutputScores]:
-        """One entry for each; none where there is one output only."""
-        if len(self.scorer.metrics) == 1:
-            return []
-        before, after = self.before.evidence, self.after.evidence
-        return [
-            OutputScores(name=name, metric=metric.name, before=before[name].score(), after=after[name].score())
-            for name, metric in self.scorer.metrics.items()
-        ]
 
 
 @dataclass
@@ -98,7 +83,7 @@ class _Prune:
     started_from: dict[str, str] = field(default_factory=dict)
     left_dense: LeftDense | None = None
 
-    def run(self, path: Path, data: Any) -> PruneReport:
+    def run(self, path: Path, data: object) -> PruneReport:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = fingerprints(source, samples)
@@ -120,7 +105,7 @@ class _Prune:
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
         pruning = self._train(source, samples, planner, saved)
         _, after = self._scored(source, samples)
-        scores = _Scores(scorer, before, after)
+        scores = Scores(scorer, before, after)
         report = self._report(path, source, samples, pruning, applied, scores, started)
         self._deliver(source, report)
         return report
@@ -170,7 +155,7 @@ class _Prune:
             )
         return pruning
 
-    def _state(self, model: Any, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
+    def _state(self, model: KerasModel, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
         return Checkpoint(
             self._identity(),
             epoch,
@@ -180,7 +165,7 @@ class _Prune:
             pruning.masks(),
         )
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """What a resumed run must have in common with the interrupted one."""
         settings = self.settings.model_dump(mode="json").items()
         return {**self.started_from, **{name: value for name, value in settings if name != "resume"}}
@@ -203,7 +188,7 @@ class _Prune:
         samples: Dataset,
         pruning: MagnitudePruning,
         applied: int,
-        scores: _Scores,
+        scores: Scores,
         started: float,
     ) -> PruneReport:
         plan = pruning.plan
@@ -214,17 +199,7 @@ class _Prune:
             output=str(self.output),
             settings=self.settings.model_dump(mode="json"),
             masks_applied=applied,
-            kernels=[
-                PrunedKernel(
-                    name=each.kernel.name,
-                    type=each.kernel.owner,
-                    shape=each.kernel.shape,
-                    block=str(each.structure),
-                    asked=each.schedule.final if plan.scope == "layer" else None,
-                    sparsity=masks.sparsity_of([each.kernel]).share,
-                )
-                for each in plan.kernels
-            ],
+            kernels=kernels_of(plan),
             sparsity_before=started,
             sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
             metric=scores.scorer.metric,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands.prunable import load, planner_of
@@ -30,7 +30,7 @@ _ANY_SPARSITY = 0.5  # a scan masks to its own
 @takes(PruneSettings, PruneOptions)
 def scan(
     model: AnyPath,
-    data: Any,
+    data: object,
     *,
     output: AnyPath | None = None,
     progress: Progress | None = None,
@@ -48,8 +48,10 @@ def scan(
             ``builder`` matter.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data or settings cannot be used.
     """
+    extras.require_keras("prune")
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
     timed, written = Timed(progress or Silent()), None if output is None else Path(output)
     if written is not None:

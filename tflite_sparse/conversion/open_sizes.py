@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.sources.source_model import InputSpec, SourceModel, Trace
 
 _AXES = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
@@ -29,7 +29,7 @@ def cure(model: SourceModel, trace: Trace) -> str | None:
     return None
 
 
-def fixed_in(model: SourceModel, file: Any) -> str | None:
+def fixed_in(model: SourceModel, file: Model) -> str | None:
     """Return a note if a model leaves sizes open and the parsed file made of it does not; else None."""
     graph = file.subgraphs[0]
     tensors = [graph.tensors[index] for index in graph.inputs]

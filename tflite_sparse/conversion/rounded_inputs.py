@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.flatbuffer import signature
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, text
+from tflite_sparse.flatbuffer.graph import Graph, Use, dtype_of, graphs, indices, quantisation_of, text
+from tflite_sparse.flatbuffer.types import Model, Operator
 from tflite_sparse.sources.arrays import Arrays
 
 _COMPARISONS = ("EQUAL", "NOT_EQUAL")
@@ -16,7 +16,7 @@ _FAR = 0.05  # distance from the range, as a share of it; clipping smaller outli
 _NOTABLE_SHARE = 0.01  # of the samples
 
 
-def rounded(model: Any) -> dict[str, str]:
+def rounded(model: Model) -> dict[str, str]:
     """Return the quantised inputs of a file whose exact values matter, each with the reason in words.
 
     Keras's Embedding casts a float input to integers, and Masking compares it with a value. Quantisation can change a
@@ -37,7 +37,7 @@ def rounded(model: Any) -> dict[str, str]:
     return found
 
 
-def rounded_comparisons(model: Any) -> list[str]:
+def rounded_comparisons(model: Model) -> list[str]:
     """Return the outputs of operators that compare quantised values with a constant other than 0 for equality."""
     return [
         text(graph.tensor(int(operator.outputs[0])).name)
@@ -47,13 +47,13 @@ def rounded_comparisons(model: Any) -> list[str]:
     ]
 
 
-def compares(model: Any) -> bool:
+def compares(model: Model) -> bool:
     """Return whether an operator compares values for equality, as masks of steps do."""
     found = graphs(model)
     return any(graph.operator_name(operator) in _COMPARISONS for graph in found for operator in graph.operators)
 
 
-def outside(model: Any, x: Arrays) -> list[str]:
+def outside(model: Model, x: Arrays) -> list[str]:
     """Return a sentence for each quantised input for which many of the samples ``x`` are far outside of its range.
 
     A single array is the first input.
@@ -85,7 +85,7 @@ def outside(model: Any, x: Arrays) -> list[str]:
     return sentences
 
 
-def _readers(graph: Graph, uses: dict[int, list[Any]], index: int) -> Iterator[Any]:
+def _readers(graph: Graph, uses: dict[int, list[Use]], index: int) -> Iterator[Operator]:
     """Yield the operators that read an input, directly or through a DEQUANTIZE."""
     for use in uses.get(index, []):
         yield use.operator
@@ -93,7 +93,7 @@ def _readers(graph: Graph, uses: dict[int, list[Any]], index: int) -> Iterator[A
             yield from (inner.operator for inner in uses.get(int(use.operator.outputs[0]), []))
 
 
-def _compares_with_other_than_zero(graph: Graph, operator: Any) -> bool:
+def _compares_with_other_than_zero(graph: Graph, operator: Operator) -> bool:
     """Return whether one operand is quantised, maybe through a DEQUANTIZE, and another a constant that is not all 0."""
     is_quantised = False
     differs = False

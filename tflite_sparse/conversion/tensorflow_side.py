@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.base.progress import Step
 from tflite_sparse.conversion.calibration import RANGES, Histogram, Range
 from tflite_sparse.conversion.float_operators import FloatLayers, names_in
+from tflite_sparse.flatbuffer.types import SubGraph, Tensor
 from tflite_sparse.sources.arrays import Arrays, count, take
+
+_Sample = dict[str, np.ndarray] | list[np.ndarray]
 
 
 def convert_saved_model(
@@ -71,7 +73,7 @@ def convert_saved_model(
     )
 
 
-def _ranges(content: bytes, graph: Any, samples: Iterator[Any], calibration: str) -> Mapping[int, Range]:
+def _ranges(content: bytes, graph: SubGraph, samples: Iterator[_Sample], calibration: str) -> Mapping[int, Range]:
     """Return the range of every calibrated tensor of the float file ``content``, by its index in ``graph``."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -93,11 +95,11 @@ def _ranges(content: bytes, graph: Any, samples: Iterator[Any], calibration: str
     return {index: choose(histogram) for index, histogram in histograms.items() if not histogram.is_empty}
 
 
-def _is_calibrated(tensor: Any) -> bool:
+def _is_calibrated(tensor: Tensor) -> bool:
     return tensor.quantization is not None and tensor.quantization.min is not None and len(tensor.quantization.min) == 1
 
 
-def _batches_of_one(samples: Arrays, on_step: Step, number: int, passes: int) -> Iterator[Any]:
+def _batches_of_one(samples: Arrays, on_step: Step, number: int, passes: int) -> Iterator[_Sample]:
     """Yield single samples: of one input in a list, of several by their names in the signature.
 
     ``on_step`` receives the progress over all ``passes``, of which this is pass ``number``, counted from 0.
@@ -105,5 +107,5 @@ def _batches_of_one(samples: Arrays, on_step: Step, number: int, passes: int) ->
     total = count(samples)
     for done in range(total):
         sample = take(samples, slice(done, done + 1))
-        yield sample if isinstance(sample, dict) else [sample]
+        yield dict(sample) if isinstance(sample, Mapping) else [sample]
         on_step(number * total + done + 1, passes * total)

@@ -1,1 +1,1 @@
-"""What a budget buys: bytes and loss of what each kernel may become, and the choice among them."""
+"""Fit a model into a budget: bytes and loss of each kernel's options, and the choice among them."""

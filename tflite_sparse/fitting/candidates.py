@@ -1,4 +1,4 @@
-"""What each kernel may become: a sparsity and a block, or as it is; with its bytes and the rise of the loss."""
+"""List the options of each kernel: a sparsity and a block, or no change; with bytes and predicted rise of the loss."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tflite_sparse.results.scan import Scan
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
-"""What is priced, 0.3 to 0.9897: each keeps 0.9 of the weights of the one before."""
+"""Sparsities that are priced, 0.3 to 0.9897; each keeps 0.9 of the weights of the one before."""
 
-_REFINEMENT = 10  # parts that a step between two of them is divided into
+_REFINEMENT = 10  # parts of a step between two of them
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One thing that a kernel may become.
+    """One option of a kernel.
 
     Attributes:
-        sparsity: share of zeros that it is pruned to; None: it stays as it is.
-        block: which weights become zero together.
-        nbytes: of its constant in the file, with all that its form adds.
-        rise: of the loss, predicted.
+        sparsity: share of zeros after pruning; None: no change.
+        block: the weights that become zero together.
+        nbytes: of its constant in the file, with everything that its form adds.
+        rise: predicted rise of the loss.
     """
 
     sparsity: float | None
@@ -39,7 +39,7 @@ class Option:
     rise: float
 
     def is_within_reach_of(self, other: Option) -> bool:
-        """Whether a kernel that became ``other`` can become this one: zeros stay, and blocks of them."""
+        """Return whether a kernel pruned to ``other`` can still reach this option: zeros stay, and blocks of them."""
         if other.sparsity is None:
             return True
         return self.sparsity is not None and self.block == other.block and self.sparsity >= other.sparsity
@@ -51,8 +51,8 @@ class Candidate:
 
     Attributes:
         kernel: of the model.
-        options: what it may become.
-        curves: the predicted rise of the loss, for each block.
+        options: to choose from.
+        curves: predicted rise of the loss, for each block.
     """
 
     kernel: Kernel
@@ -65,17 +65,17 @@ class Candidate:
         return min(self.options, key=lambda option: (option.nbytes, option.rise))
 
     def mask(self, option: Option) -> np.ndarray:
-        """The mask (bool, of the kernel's shape) that ``option`` comes to now."""
+        """Return the mask (bool, of the kernel's shape) of ``option`` for the present weights."""
         if option.sparsity is None:
             return masks.current_masks([self.kernel])[0]
         return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
 
     def from_here(self, now: Option) -> Candidate:
-        """The options that are left to a kernel that has become ``now``."""
+        """Return the candidate with the options that are left after ``now``."""
         return replace(self, options=tuple(each for each in self.options if each.is_within_reach_of(now)))
 
     def refined(self, option: Option, costs: Costs) -> Candidate:
-        """With options between ``option`` and the next denser one of its block, so that no bytes are left over."""
+        """Return it with options between ``option`` and the next denser one of its block, to use up the bytes."""
         alike = [each for each in self.options if each.block == option.block and each.sparsity is not None]
         denser = [each.sparsity for each in alike if each.nbytes > option.nbytes and each.sparsity is not None]
         if option.sparsity is None or not denser:
@@ -84,7 +84,7 @@ class Candidate:
         return replace(self, options=self.options + self._priced(option.block, shares, costs))
 
     def priced(self, costs: Costs) -> Candidate:
-        """With all of :data:`SPARSITIES` in each block, and the kernel as it is."""
+        """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel."""
         plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
         held = masks.sparsity_of([self.kernel]).share
         shares = [share for share in SPARSITIES if share > held]
@@ -105,11 +105,11 @@ class Candidate:
 
 
 Choice = Mapping[str, Option]
-"""What each kernel becomes, by its name."""
+"""The option of each kernel, by name."""
 
 
 def has_room(kernel: Kernel, block: Structure) -> bool:
-    """Whether at least one whole block lies within the kernel."""
+    """Return whether at least one whole block fits into the kernel."""
     outputs, inputs = (kernel.shape[axis] for axis in kernel.axes)
     return structure.fits(block, outputs, inputs)
 
@@ -119,14 +119,14 @@ def candidates(
 ) -> list[Candidate]:
     """Price every option of every kernel.
 
-    The rise of the loss is read off the curve through what a scan measured
-    (:func:`tflite_sparse.pruning.allocation.curve_of`), the bytes are the planner's.
+    The rise of the loss comes from the curve through the points of a scan
+    (:func:`tflite_sparse.pruning.allocation.curve_of`), the bytes from the planner.
 
     Args:
-        kernels: that are pruned, each found in the file of ``costs``.
-        scans: one for each block; of the kernels that have room for it.
+        kernels: to prune, each found in the file of ``costs``.
+        scans: one for each block, of the kernels that have room for it.
         costs: of the target.
-        on_step: told (kernels priced, kernels in all).
+        on_step: receives (kernels priced, all kernels).
     """
     found = []
     for number, kernel in enumerate(kernels, start=1):

@@ -1,4 +1,4 @@
-"""Which option each kernel gets: the least loss under a budget, and the way back from the smallest file."""
+"""Choose an option for each kernel: the least loss under a budget, and the way back from the smallest file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tflite_sparse.fitting.candidates import Candidate, Choice, Option
 from tflite_sparse.pruning.structure import UNSTRUCTURED
 
 BYTES_RATIO = 4.0
-"""How many times larger, or smaller, than under a uniform sparsity a kernel gets at most; see :func:`under_budget`."""
+"""Largest factor between the bytes of a kernel and those under a uniform sparsity; see :func:`under_budget`."""
 
-_PREFERENCE = 1e-6  # of loss, for a kernel of zeros only: where nothing is lost, the denser option
+_PREFERENCE = 1e-6  # loss added for a kernel of zeros only: prefers the denser of equal options
 
 
 def lightest(candidates: Sequence[Candidate]) -> Choice:
-    """Every kernel at its fewest bytes: the floor."""
+    """Return the option of fewest bytes for every kernel: the floor."""
     return {each.kernel.name: each.lightest for each in candidates}
 
 
 def under_budget(candidates: Sequence[Candidate], capacity: int) -> Choice | None:
-    """The options with the least predicted loss whose bytes together are within ``capacity``; None if there are none.
+    """Return the options with the least predicted loss whose total bytes are within ``capacity``; None if none fit.
 
-    What is minimised is the sum of the rises (:func:`tflite_sparse.fitting.knapsack.solve` has the programme). A kernel
-    masked alone and without training after it says little of the extremes. Each one's bytes therefore stay within
-    ``1 / BYTES_RATIO`` and ``BYTES_RATIO`` times those that it has where all are pruned alike to fit the capacity,
+    The sum of the rises is minimised (:func:`tflite_sparse.fitting.knapsack.solve` has the programme). A kernel masked
+    alone and without later training says little about extreme sparsities. Its bytes therefore stay within ``1 /
+    BYTES_RATIO`` and ``BYTES_RATIO`` times those that it has when all kernels are pruned alike to fit the capacity,
     unless nothing fits then.
     """
     near = [_near(each, option) for each, option in zip(candidates, _uniform(candidates, capacity), strict=True)]
@@ -46,7 +46,7 @@ def _solve(candidates: Sequence[Candidate], options: Sequence[Sequence[Option]],
 
 
 def _uniform(candidates: Sequence[Candidate], capacity: int) -> list[Option]:
-    """Every kernel at the same sparsity, the least that fits; else at its fewest bytes."""
+    """Return every kernel at the same sparsity, the least that fits; else at its fewest bytes."""
     shares = sorted({option.sparsity for each in candidates for option in each.options if option.sparsity is not None})
     for share in (0.0, *shares):
         alike = [_at(each, share) for each in candidates]
@@ -56,7 +56,7 @@ def _uniform(candidates: Sequence[Candidate], capacity: int) -> list[Option]:
 
 
 def _at(candidate: Candidate, share: float) -> Option:
-    """The least sparse option of ``share`` zeros or more in the first block; as it is where that is smaller."""
+    """Return the densest option of at least ``share`` zeros in the first block, or no change if that is smaller."""
     first_block = next((each.block for each in candidate.options if each.sparsity is not None), UNSTRUCTURED)
     enough = [each for each in candidate.options if each.block == first_block and (each.sparsity or 0.0) >= share]
     if not enough:
@@ -71,11 +71,11 @@ def _near(candidate: Candidate, option: Option) -> list[Option]:
 
 
 def way_back(candidates: Sequence[Candidate]) -> list[Choice]:
-    """Choices from the smallest file to the untouched model, each giving one kernel some bytes back.
+    """Return choices from the smallest file to the unchanged model, each of which gives one kernel some bytes back.
 
-    Next comes the kernel that loses most for each byte saved: of every kernel only the options on the lower convex hull
-    of (bytes, rise) count, and of all kernels' next steps along it the one with the steepest fall of the loss for each
-    byte is taken. The last step of a kernel leaves it as it is.
+    The kernel that loses most for each byte saved comes next. For this, only options on the lower convex hull of
+    (bytes, rise) of a kernel count; of all kernels' next steps along it the one with the steepest fall of the loss for
+    each byte is taken. The last step of a kernel leaves it unchanged.
     """
     hulls = [_hull(each) for each in candidates]
     steps = sorted(
@@ -96,7 +96,7 @@ def way_back(candidates: Sequence[Candidate]) -> list[Choice]:
 
 
 def _hull(candidate: Candidate) -> list[Option]:
-    """The options on the lower convex hull of (bytes, rise), the lightest first, the untouched kernel last."""
+    """Return the options on the lower convex hull of (bytes, rise), the lightest first, the unchanged kernel last."""
     plain = next(each for each in candidate.options if each.sparsity is None)
     ordered = sorted(candidate.options, key=lambda each: (each.nbytes, each.rise))
     hull: list[Option] = []
@@ -110,5 +110,5 @@ def _hull(candidate: Candidate) -> list[Option]:
 
 
 def _slope(low: Option, high: Option) -> float:
-    """By how much the loss falls for each byte that is given back."""
+    """Return the fall of the loss for each byte given back."""
     return (low.rise - high.rise) / max(high.nbytes - low.nbytes, 1)

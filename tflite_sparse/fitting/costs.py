@@ -1,4 +1,4 @@
-"""True bytes: what a kernel takes in the file under a mask, and how large the whole file then is."""
+"""Compute exact bytes: of a kernel in the file under a mask, and of the whole file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tflite_sparse.flatbuffer.types import Model, Tensor
 from tflite_sparse.planning import encoder, planner
 
 MakeTarget = Callable[[], planner.Target]
-"""Makes what a runtime accepts, for one model: a target may remember what it has seen."""
+"""Makes a target for one model; a target may cache what it computes for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large a file is, and what its constants take.
+    """Bytes of a file and of its constants.
 
     Attributes:
-        file_bytes: the whole of it.
-        kernels: by name, the bytes of the constant that a kernel became, with what its form adds to the graph.
-        others: the same of all other constants of rank 2 or more, by the names of their tensors.
+        file_bytes: of the whole file.
+        kernels: by name, bytes of the constant of a kernel, with what its form adds to the graph.
+        others: the same for all other constants of rank 2 or more, by tensor name.
     """
 
     file_bytes: int
@@ -35,7 +35,7 @@ class Sizes:
 
     @property
     def rest_bytes(self) -> int:
-        """Everything else: graph, biases, small constants."""
+        """Bytes of everything else: graph, biases, small constants."""
         return self.file_bytes - sum(self.kernels.values()) - sum(self.others.values())
 
 
@@ -43,15 +43,15 @@ class Sizes:
 class Costs:
     """The bytes of a model's kernels under masks, by the planner of its target.
 
-    Masks are laid over the constants that the converter wrote, so that their values, their layout, their readers and
-    the edit that each form needs are those of the real file. What a later training changes is the values that are kept,
-    of which a few may then round to zero; their number is what the bytes depend on.
+    Masks are applied to the constants that the converter wrote, so that values, layout, readers and the graph edit of
+    each form are those of the real file. Later training changes the kept values, of which a few may then round to zero.
+    The bytes depend on their number.
 
     Attributes:
         dense: the dense file for the runtime.
-        constants: where the kernels lie in it.
-        target: makes what the runtime accepts.
-        finish: what else is written into an encoded file.
+        constants: location of each kernel in it.
+        target: makes a target.
+        finish: makes the other changes to an encoded file.
     """
 
     dense: Path
@@ -60,7 +60,7 @@ class Costs:
     finish: Callable[[Path], None]
 
     def pricer(self, name: str) -> Callable[[np.ndarray], int]:
-        """Gives the bytes of the kernel ``name`` under a mask (bool, of the kernel's shape)."""
+        """Return a function from a mask (bool, of the kernel's shape) to the bytes of the kernel ``name``."""
         model, constant = serde.read(self.dense), self.constants[name]
         graph, tensor, values = _at(model, constant)
         uses = graph.uses()[constant.tensor]
@@ -73,9 +73,9 @@ class Costs:
         return price
 
     def sizes(self, masks: Mapping[str, np.ndarray]) -> Sizes:
-        """The file with these masks, by names of kernels, laid over it; those without one stay as they are.
+        """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
 
-        It is encoded whole, so that what constants share, and what is added once for all of them, counts.
+        The whole file is encoded, so that shared constants, and what is added once for all of them, count.
         """
         model = serde.read(self.dense)
         for name, mask in masks.items():
@@ -90,7 +90,7 @@ class Costs:
 
 
 def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:
-    """What the constants of an encoded file of ``file_bytes`` take, by what was chosen for them."""
+    """Return the bytes of the constants of an encoded file of ``file_bytes``, by their choices."""
     names = {(constant.graph, constant.tensor): name for name, constant in constants.items()}
     kernels: dict[str, int] = {}
     others: dict[str, int] = {}
@@ -106,7 +106,7 @@ def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[
 def _at(model: Model, constant: Constant) -> tuple[Graph, Tensor, np.ndarray]:
     graph = Graph(model, model.subgraphs[constant.graph])
     values = graph.constant(constant.tensor)
-    assert values is not None  # it was found as a constant of this file
+    assert values is not None  # found as a constant of this file before
     return graph, graph.tensor(constant.tensor), values
 
 

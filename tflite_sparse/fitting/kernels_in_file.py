@@ -1,4 +1,4 @@
-"""Which constant of a dense file each kernel of a model became."""
+"""Find the constant of a dense file that each kernel of a model became."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.sources.source_model import Kernel
 
-# Quantisation moves a value by half a step of 127 at most, about 1 % of the mean magnitude; more where all channels
-# share one scale. Two kernels that have nothing to do with each other differ by about as much as there is of them.
+# Quantisation moves a value by half a step of 127 at most, about 1 % of the mean magnitude; more if all channels share
+# one scale. Unrelated kernels differ by about the sum of their magnitudes.
 _MOST_DISTANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Where a kernel lies in a file.
+    """The location of a kernel in a file.
 
     Attributes:
-        graph: number of the subgraph.
+        graph: index of the subgraph.
         tensor: index in it.
-        axes: the order of the kernel's axes in the file, for ``numpy.transpose``; axes of 1 entry aside.
+        axes: the order of the kernel's axes in the file, for ``numpy.transpose``, without axes of size 1.
     """
 
     graph: int
@@ -32,19 +32,19 @@ class Constant:
     axes: tuple[int, ...]
 
     def in_file(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """An array of the kernel's shape, such as its mask, as the file has it, where its shape is ``shape``."""
+        """Return an array of the kernel's shape, such as its mask, in the ``shape`` and order of the file."""
         return values.transpose(self.axes).reshape(shape)
 
 
 def find(kernels: Sequence[Kernel], model: Model) -> dict[str, Constant]:
-    """The constant of each kernel by its name; those that cannot be told are left out.
+    """Return the constant of each kernel by name, without kernels that cannot be identified.
 
-    A constant is recognised by its values: it has as many, and in one order of the axes they are the kernel's, each
-    output channel up to a factor. So a kernel is found whatever the converter calls it, transposed, quantised, and
-    with a batch normalisation folded into it.
+    A constant is recognised by its values: in some order of the axes they are the kernel's, with a factor for each
+    output channel. So a kernel is found under any name, transposed, quantised, or with a batch normalisation folded
+    into it.
 
     Args:
-        kernels: of the model that the file was made of, with the weights that it was made of.
+        kernels: of the model that the file was made from, with the same weights.
         model: the parsed dense file, int8 or float.
     """
     places = list(_constants(model))
@@ -80,7 +80,7 @@ def _holds_weights(graph: Graph, index: int) -> bool:
 
 
 def _orders(shape: tuple[int, ...], stored: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Every order of the axes in which an array of ``shape`` becomes one of ``stored``, axes of 1 entry aside."""
+    """Yield every order of axes in which an array of ``shape`` has the shape ``stored``, ignoring axes of size 1."""
     wanted = [size for size in stored if size > 1]
     for axes in itertools.permutations(range(len(shape))):
         if [shape[axis] for axis in axes if shape[axis] > 1] == wanted:
@@ -88,7 +88,7 @@ def _orders(shape: tuple[int, ...], stored: tuple[int, ...]) -> Iterator[tuple[i
 
 
 def _distance(values: np.ndarray, outputs: int, axes: tuple[int, ...], constant: np.ndarray) -> float:
-    """How far the magnitudes of kernel and constant are apart, over the sum of the kernel's; channels scaled to 1."""
+    """Return the distance of the magnitudes of kernel and constant relative to the kernel's, channels scaled to 1."""
     stored = np.abs(constant.astype(np.float32)).reshape(values.shape)
     others = tuple(axis for axis in range(values.ndim) if axes[axis] != outputs)
     wanted, found = _scaled(values, others), _scaled(stored, others)

@@ -1,17 +1,16 @@
-"""One of several options for each item, the least loss within a capacity: an integer programme."""
+"""Choose one option for each item with the least loss within a capacity, by integer programming."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, sparse
 
 _SECONDS = 60.0
 
 
 def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity: float) -> list[int] | None:
-    """The option of each item, such that all weights together are within ``capacity`` and the loss is least.
+    """Return the option of each item such that the total weight is within ``capacity`` and the loss is least.
 
     The multiple-choice knapsack problem (Kellerer, Pferschy and Pisinger 2004, chapter 11):
 
@@ -23,11 +22,11 @@ def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity:
 
     Args:
         losses: for each item those of its options, of any sign.
-        weights: for each item those of its options, in the same order; 0 and more.
-        capacity: of all together.
+        weights: for each item those of its options, in the same order; not negative.
+        capacity: limit of the total weight.
 
     Returns:
-        For each item the place of its option; None if even the lightest options together are too heavy.
+        For each item the index of its option; None if even the lightest options are too heavy.
     """
     if not losses:
         return [] if capacity >= 0 else None
@@ -40,12 +39,14 @@ def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity:
         excess = sum(float(each[place]) for each, place in zip(weights, chosen, strict=True)) - capacity
         if excess <= 0:
             return chosen
-        limit -= max(excess, 1.0)  # the solver overlooks a millionth of the heaviest option: of megabytes some bytes
+        limit -= max(excess, 1.0)  # the solver's tolerance: a millionth of the heaviest option
     return [int(np.lexsort(each)[0]) for each in zip(losses, weights, strict=True)]
 
 
 def _solved(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity: float) -> list[int]:
-    """The same by the solver, which keeps to the capacity within its tolerance."""
+    """Solve it with HiGHS, which respects the capacity within its tolerance."""
+    from scipy import optimize, sparse
+
     items = np.repeat(np.arange(len(losses)), [len(each) for each in losses])
     loss, weight = np.concatenate(losses), np.concatenate(weights)
     one_each = sparse.csr_array((np.ones(items.size), (items, np.arange(items.size))))

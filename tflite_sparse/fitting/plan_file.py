@@ -1,4 +1,4 @@
-"""A plan as a recipe: what ``prune --recipe`` takes."""
+"""Write a plan as a recipe for ``prune --recipe``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tflite_sparse.sources.source_model import Kernel
 
 
 def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] | None = None) -> str:
-    """The TOML.
+    """Return the TOML text.
 
-    A rule for ``dense/kernel`` also speaks of ``encoder/dense/kernel``; so deeper kernels come later, and those that
-    are in no plan get a rule of their own where one of another would reach them, or ``prune`` would prune them.
+    A rule for ``dense/kernel`` also matches ``encoder/dense/kernel``, so deeper kernels come later. Kernels without a
+    plan get a rule that skips them if the rule of another one matches them; otherwise ``prune`` would prune them.
 
     Args:
         choice: the plan.
-        kernels: all of the model.
+        kernels: all kernels of the model.
         schedule: ``begin``, ``end`` and ``frequency`` of the masks, in steps. None: they are left open.
     """
     lines = ["version = 1"]

@@ -1,4 +1,4 @@
-"""What a run has found so far, on disk, so that an interrupted one can go on."""
+"""Keep the intermediate results of a run on disk, so that it can resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Workspace:
     """The folder ``unfinished`` in the output folder: one file for each result.
 
     Attributes:
-        folder: where they lie.
+        folder: its path.
         fresh: the outermost folder that was made for it.
     """
 
@@ -28,14 +28,16 @@ class Workspace:
 
     @classmethod
     def open(cls, out: Path, *, resume: bool) -> Workspace:
-        """Make it, or go on in the one that an interrupted run left.
+        """Make the folder, or reuse the one of an interrupted run.
 
         Raises:
             OutputError: it cannot be made; or there is one and ``resume`` is False.
         """
         folder = out / _FOLDER
         if folder.exists() and not resume:
-            raise OutputError(f"{folder} is what an interrupted run found: go on with `resume=True`, or delete it.")
+            raise OutputError(
+                f"{folder} holds the results of an interrupted run: go on with `resume=True`, or delete it."
+            )
         fresh = next((path for path in (*reversed(folder.parents), folder) if not path.exists()), folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,10 +46,10 @@ class Workspace:
         return cls(folder, fresh)
 
     def check(self, identity: dict[str, object]) -> None:
-        """Remember what the run is about, or compare it with what an interrupted one was.
+        """Store the inputs and settings of the run, or compare them with those of an interrupted one.
 
         Raises:
-            InputError: it was about something else.
+            InputError: they differ.
         """
         path = self.folder / _IDENTITY
         wanted = json.loads(json.dumps(identity))
@@ -58,24 +60,24 @@ class Workspace:
         for key in sorted(wanted.keys() | found.keys()):
             if wanted.get(key) != found.get(key):
                 raise InputError(
-                    f"{self.folder} is of a run with {key} = {found.get(key)}, not {wanted.get(key)}: go on with the "
-                    "same, or delete it."
+                    f"{self.folder} belongs to a run with {key} = {found.get(key)}, not {wanted.get(key)}: go on "
+                    "with the same, or delete it."
                 )
 
     def path(self, name: str) -> Path:
-        """Where a result lies, or will."""
+        """Return the path of a result."""
         return self.folder / name
 
     def has_checkpoint(self, path: Path) -> bool:
-        """Whether the training that yields ``path`` was interrupted."""
+        """Return whether the training for ``path`` was interrupted."""
         return path_beside(path).exists()
 
     def remove(self) -> None:
-        """The run is over: the results have been delivered."""
+        """Delete the folder after the results have been delivered."""
         shutil.rmtree(self.folder)
 
     def undo(self) -> None:
-        """Nothing was found that is worth keeping: leave the disk as it was."""
+        """Delete the folder if it holds nothing worth keeping, and the folders made for it."""
         self.remove()
         for folder in self.folder.parents:
             if folder == self.fresh.parent or any(folder.iterdir()):

@@ -55,8 +55,13 @@ class SparsityParameters(Table, Protocol):
 
 
 class QuantizationParameters(Protocol):
-    """``QuantizationParametersT``: real value = scale (float32) * (stored value - zero point (int64))."""
+    """``QuantizationParametersT``: real value = scale (float32) * (stored value - zero point (int64)).
 
+    Converters keep the range of calibration (float32) in ``min`` and ``max`` until they have quantised.
+    """
+
+    min: np.ndarray | None
+    max: np.ndarray | None
     scale: np.ndarray | None
     zeroPoint: np.ndarray | None
     quantizedDimension: int

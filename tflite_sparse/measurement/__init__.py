@@ -1,1 +1,1 @@
-"""Size, latency, memory, and how far the layers of an int8 file are from float32."""
+"""Measure size, latency, memory, and the errors of the layers of an int8 file."""

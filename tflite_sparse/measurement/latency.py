@@ -1,7 +1,7 @@
-"""How long files take to load and to run, and how much memory, measured so that they can be compared.
+"""Measure load time, run time and memory of files so that they can be compared.
 
-Loading is measured in fresh processes, running in one process that has all files loaded and gives each its turn in
-every round: what slows the machine down for a while slows all of them.
+Loading is measured in fresh processes. Running is measured in one process that has all files loaded and runs each in
+turn, so that a machine that slows down for a while slows all of them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shape, Shapes, needed
+from tflite_sparse.runtime.litert_kernels import NAMES, Kernels
+from tflite_sparse.runtime.litert_session import Session
 from tflite_sparse.verification import probes
 
 _SEED = 1
@@ -36,8 +38,8 @@ class Loading:
     """Loading a file and running it once in a fresh process.
 
     Attributes:
-        load_ms: from the path to the first outputs, without making up the inputs.
-        resident_bytes: by how much the resident memory of a process grew that had imported the library.
+        load_ms: from the path to the first outputs, without making the inputs.
+        resident_bytes: growth of the resident memory of a process that had imported the library.
     """
 
     load_ms: float
@@ -46,16 +48,16 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class FileLatency:
-    """What was measured of one file, and its ratios to the first file: below 1 is less.
+    """The measurements of one file, and its ratios to the first file: below 1 is less.
 
     Attributes:
-        path: the file.
+        path: of the file.
         file_bytes: its size.
         loading: medians over fresh processes.
         latency_ms_median: of one run, over all rounds.
-        latency_ms_p90: which 90 % of the rounds were faster than.
+        latency_ms_p90: 90th percentile over the rounds.
         loading_ratio: of ``loading.load_ms``.
-        resident_ratio: of ``loading.resident_bytes``; None where the first file added no memory.
+        resident_ratio: of ``loading.resident_bytes``; None if the first file added no memory.
         latency_ratio: median of the ratios in each round.
     """
 
@@ -74,7 +76,7 @@ def compare(
     *,
     threads: int = 1,
     rounds: int = 50,
-    kernels: litert.Kernels = "default",
+    kernels: Kernels = "default",
     processes: int = 5,
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
@@ -82,25 +84,25 @@ def compare(
     """Measure files beside each other.
 
     Args:
-        paths: the files, the one that the ratios refer to first.
+        paths: the files; ratios refer to the first.
         threads: of the interpreter.
         rounds: of :func:`interleaved`.
         kernels: which runtime.
-        processes: how many fresh ones load each file.
-        input_shapes: of inputs with open sizes, by name; sizes that run are looked for where they are not given.
-        on_step: told (steps done, steps in all).
+        processes: number of fresh processes that load each file.
+        input_shapes: of inputs with open sizes, by name; sizes that run are searched for where none are given.
+        on_step: receives (steps done, all steps).
 
     Returns:
         One entry for each file, in their order.
 
     Raises:
         ExecutionError: the runtime refuses a file, which the message names.
-        InputShapeError: no size of an open input of a file was found that runs.
+        InputShapeError: no size that runs was found for an open input.
         SettingsError: a shape does not fit.
     """
     steps = processes * len(paths) + rounds
     runs: list[list[Loading]] = [[] for _ in paths]
-    for turn in range(processes):  # all files once before the first twice: a file that is refused is known early
+    for turn in range(processes):  # each file once before any twice, to find a refused file early
         for position, path in enumerate(paths):
             runs[position].append(first_invoke(path, threads=threads, kernels=kernels, input_shapes=input_shapes))
             on_step(turn * len(paths) + position + 1, steps)
@@ -134,25 +136,25 @@ def interleaved(
     *,
     threads: int = 1,
     rounds: int = 50,
-    kernels: litert.Kernels | Sequence[litert.Kernels] = "default",
+    kernels: Kernels | Sequence[Kernels] = "default",
     block_ms: float = _BLOCK_MS,
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
 ) -> np.ndarray:
     """Time single runs of files that are all loaded in one fresh process, on random inputs of a batch of 1.
 
-    In every round each file has its turn, another one first each time: one run to bring its weights back into the
-    caches, then a block of runs, of which the mean counts. Starting the process and importing the runtime takes about
-    half a second, whatever the number of files.
+    In every round each file has its turn, another one first each time: one run to load its weights into the caches,
+    then a block of runs, whose mean counts. Starting the process and importing the runtime takes about half a second,
+    for any number of files.
 
     Args:
         paths: the files.
         threads: of the interpreter.
-        rounds: how often each file has its turn.
+        rounds: number of turns of each file.
         kernels: which runtime, or one for each file.
-        block_ms: about how long a turn lasts.
+        block_ms: approximate duration of a turn.
         input_shapes: as :func:`compare`.
-        on_step: told (rounds done, rounds in all).
+        on_step: receives (rounds done, all rounds).
 
     Returns:
         Milliseconds, float64, ``(files, rounds)``.
@@ -181,7 +183,7 @@ def interleaved(
 
 
 def first_invoke(
-    path: Path, *, threads: int = 1, kernels: litert.Kernels = "default", input_shapes: Shapes | None = None
+    path: Path, *, threads: int = 1, kernels: Kernels = "default", input_shapes: Shapes | None = None
 ) -> Loading:
     """Load a file in a fresh process and run it once.
 
@@ -200,23 +202,23 @@ def first_invoke(
             shapes=shapes,
         )
     except child.ChildDiedError as death:
-        raise ExecutionError(f"{litert.NAMES[kernels]} {death.how} on {path}.") from death
+        raise ExecutionError(f"{NAMES[kernels]} {death.how} on {path}.") from death
 
 
 def median_ratio(timings: np.ndarray, reference: np.ndarray) -> float:
-    """Median over the rounds of how long one file took in units of what the other did in the same round."""
+    """Return the median over the rounds of one file's time divided by the other's in the same round."""
     return float(np.median(timings / reference))
 
 
 def interleaved_here(
-    files: Sequence[tuple[str, litert.Kernels]],
+    files: Sequence[tuple[str, Kernels]],
     shapes: Sequence[Sequence[Shape] | None],
     threads: int,
     rounds: int,
     block_ms: float,
     on_step: Step = ignore_steps,
 ) -> list[list[float]]:
-    """:func:`interleaved` in this process."""
+    """Run :func:`interleaved` in this process."""
     sessions = [_ready(*file, threads, wanted) for file, wanted in zip(files, shapes, strict=True)]
     blocks = [_runs_in_block(session, block_ms) for session in sessions]
     results: list[list[float]] = [[] for _ in files]
@@ -232,11 +234,11 @@ def interleaved_here(
 def first_invoke_here(
     path: str,
     threads: int,
-    kernels: litert.Kernels,
+    kernels: Kernels,
     shapes: Sequence[Shape] | None = None,
     on_step: Step = ignore_steps,
 ) -> Loading:
-    """:func:`first_invoke` in this process, which must be a fresh one."""
+    """Run :func:`first_invoke` in this process, which must be a fresh one."""
     del on_step
     import psutil
 
@@ -254,50 +256,50 @@ def first_invoke_here(
     return Loading(1e3 * (loaded - started + ended - prepared), after - before)
 
 
-def _import_runtime(kernels: litert.Kernels) -> None:
-    """Import all that a session needs, so that only the file itself is measured."""
+def _import_runtime(kernels: Kernels) -> None:
+    """Import everything that a session needs, so that only the file itself is measured."""
     importlib.import_module("ai_edge_litert.interpreter")
     if kernels == "compiled_model":
         importlib.import_module("ai_edge_litert.compiled_model")
     np.random.default_rng(_SEED).standard_normal(1, np.float32)
 
 
-def _open(path: str, kernels: litert.Kernels, threads: int) -> litert.Session:
+def _open(path: str, kernels: Kernels, threads: int) -> Session:
     try:
-        return litert.Session(path, kernels, threads)
+        return Session(path, kernels, threads)
     except RuntimeError as error:
-        raise ExecutionError(f"{litert.NAMES[kernels]} refuses {path}: {one_line(error)}") from error
+        raise ExecutionError(f"{NAMES[kernels]} refuses {path}: {one_line(error)}") from error
 
 
-def _inputs(session: litert.Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
-    """One sample of random values."""
+def _inputs(session: Session, path: str, shapes: Sequence[Shape] | None) -> probes.Sample:
+    """Return one sample of random values."""
     details = litert.with_counts(serde.read(Path(path)), session.inputs)
     if shapes is not None:
         details = tuple(replace(detail, shape=shape) for detail, shape in zip(details, shapes, strict=True))
     return probes.samples_for(details, 1, _SEED, file=path)[-1]
 
 
-def _run_first(session: litert.Session, inputs: probes.Sample, path: str, kernels: litert.Kernels) -> None:
+def _run_first(session: Session, inputs: probes.Sample, path: str, kernels: Kernels) -> None:
     try:
         session.feed(inputs)
         session.invoke()
     except (RuntimeError, ValueError) as error:
-        raise ExecutionError(f"{litert.NAMES[kernels]} does not run {path}: {one_line(error)}") from error
+        raise ExecutionError(f"{NAMES[kernels]} does not run {path}: {one_line(error)}") from error
 
 
-def _ready(path: str, kernels: litert.Kernels, threads: int, shapes: Sequence[Shape] | None) -> litert.Session:
+def _ready(path: str, kernels: Kernels, threads: int, shapes: Sequence[Shape] | None) -> Session:
     session = _open(path, kernels, threads)
     _run_first(session, _inputs(session, path, shapes), path, kernels)
     return session
 
 
-def _runs_in_block(session: litert.Session, block_ms: float) -> int:
+def _runs_in_block(session: Session, block_ms: float) -> int:
     for _ in range(_WARM_UP_RUNS):
         session.invoke()
     return min(max(round(block_ms / _mean_ms(session, 1)), 1), _MOST_RUNS_IN_BLOCK)
 
 
-def _mean_ms(session: litert.Session, runs: int) -> float:
+def _mean_ms(session: Session, runs: int) -> float:
     started = time.perf_counter()
     for _ in range(runs):
         session.invoke()
@@ -311,7 +313,7 @@ def _median(runs: Sequence[Loading]) -> Loading:
 
 
 def in_report(measured: Sequence[FileLatency], *, threads: int, rounds: int, kernels: str) -> BenchReport:
-    """The report of what :func:`compare` returned for these arguments."""
+    """Return the report of the results of :func:`compare` for these arguments."""
     base = measured[0].file_bytes
     files = [
         BenchedFile(

@@ -1,4 +1,4 @@
-"""How far every tensor inside a quantised file is from the same tensor of the float32 file, and where that arises."""
+"""Compare every tensor inside a quantised file with the float32 file's, and find where errors arise."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from tflite_sparse.verification.observation import (
 )
 
 FINEST_SNR_DB = 20 * math.log10(2**8)
-"""48 dB, the SNR of 8 bits whose range the values fill evenly: more than that an int8 tensor cannot keep."""
+"""48 dB, the SNR of 8 bits with values spread evenly over their range; an int8 tensor cannot exceed it."""
 
 INPUT = "input"
-"""What stands for the operator of a tensor that the graph is given."""
+"""Operator name of a tensor that is an input of the graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerError:
-    """One tensor of a quantised file beside its counterpart in the float32 file, over all samples.
+    """One tensor of a quantised file compared with its counterpart in the float32 file, over all samples.
 
     Attributes:
         name: of the tensor in the float32 file.
         operator: that yields it there; :data:`INPUT` for an input of the graph.
         snr_db: energy of the float32 values over energy of the difference, ``10 log10(sum x^2 / sum (x - y)^2)``; None
-            if there is no difference. The error of earlier operators is part of it.
-        lost_db: by how much it is below the least SNR among what the operator reads, of which at most
-            :data:`FINEST_SNR_DB` count: what this operator loses, by its weights or by the range of its output.
-        cosine: similarity of the two, 1 if they point the same way.
+            if there is no difference. It includes the error of earlier operators.
+        lost_db: by how much it is below the least SNR of the operator's inputs, capped at :data:`FINEST_SNR_DB`: the
+            loss by this operator's weights or the range of its output.
+        cosine: similarity of the two, 1 if they have the same direction.
         largest_difference: in units of the float32 values.
-        share_of_range: the same over the range of the float32 values.
+        share_of_range: the same divided by the range of the float32 values.
     """
 
     name: str
@@ -63,7 +63,7 @@ class LayerErrors:
 
     Attributes:
         layers: in execution order.
-        tensors: how many inputs and activations of real numbers the float32 file has.
+        tensors: number of real-valued inputs and activations of the float32 file.
     """
 
     layers: tuple[LayerError, ...]
@@ -73,16 +73,16 @@ class LayerErrors:
 def measure(
     reference: Path, quantised: Path, samples: Sequence[np.ndarray], *, on_step: Step = ignore_steps
 ) -> LayerErrors:
-    """Run both files on the same samples and compare what they have inside.
+    """Run both files on the same samples and compare their tensors.
 
-    One sample at a time is held in memory: all activations of it, of both files. Tensors that are zero on all samples,
-    or infinite or NaN on one, have no SNR and are left out.
+    Memory holds one sample at a time, with all its activations in both files. Tensors that are zero on all samples, or
+    infinite or NaN on one, have no SNR and are left out.
 
     Args:
-        reference: the float32 file, with the weights that the other one's were quantised from.
+        reference: the float32 file, whose weights those of the other file were quantised from.
         quantised: the file of the same model with int8 weights.
         samples: one array for each input, in the order of the files, ``(n, ...)``: real values.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Raises:
         ExecutionError: LiteRT refuses a copy that yields its intermediate tensors.
@@ -104,7 +104,7 @@ def measure(
             pairs=pairs,
             samples=samples,
         )
-    graph = graph_of(serde.read(reference))  # without the outputs that were added
+    graph = graph_of(serde.read(reference))  # without the added outputs
     wanted = [index for index in [*indices(graph.subgraph.inputs), *activations(graph)] if _is_float(graph, index)]
     return LayerErrors(tuple(_in_order(graph, wanted, sums)), len(wanted))
 
@@ -116,7 +116,7 @@ def measure_here(
     samples: Sequence[np.ndarray],
     on_step: Step = ignore_steps,
 ) -> dict[int, Sums]:
-    """The sums of :func:`measure`, by tensors of the reference, made in this process."""
+    """Compute the sums of :func:`measure`, by tensor of the reference, in this process."""
     files = Observer(reference), Observer(quantised)
     sums = {index: Sums() for index in pairs}
     count = len(samples[0])
@@ -131,7 +131,7 @@ def measure_here(
 
 @dataclass(slots=True)
 class Sums:
-    """What :class:`LayerError` is computed from, gathered sample by sample in float64."""
+    """Sums from which :class:`LayerError` is computed, accumulated sample by sample in float64."""
 
     signal: float = 0.0
     found: float = 0.0
@@ -142,7 +142,7 @@ class Sums:
     high: float = -math.inf
 
     def add(self, expected: np.ndarray, found: np.ndarray) -> None:
-        """Take in what a tensor holds for one sample, in the float32 file and in the other."""
+        """Add the values of a tensor for one sample, in the float32 file and in the other."""
         if expected.shape != found.shape or expected.size == 0:
             return
         x, y = (array.astype(np.float64).reshape(-1) for array in (expected, found))
@@ -161,17 +161,17 @@ class Sums:
 
     @property
     def snr_db(self) -> float:
-        """Infinite if there is no difference."""
+        """Signal-to-noise ratio; infinite if there is no difference."""
         return 10 * math.log10(self.signal / self.noise) if self.noise else math.inf
 
     @property
     def cosine(self) -> float:
-        """0 if the other file holds only zeros."""
+        """Cosine similarity; 0 if the other file holds only zeros."""
         return self.product / math.sqrt(self.signal * self.found) if self.found else 0.0
 
     @property
     def range(self) -> float:
-        """Of the float32 values; their size where they are all the same."""
+        """Range of the float32 values; their magnitude if all are equal."""
         return self.high - self.low or abs(self.high)
 
 
@@ -181,7 +181,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> float:
 
 def _in_order(graph: Graph, wanted: Sequence[int], sums: Mapping[int, Sums]) -> Iterator[LayerError]:
     origins, producers = Origins(graph), graph.producers()
-    reached: dict[int, float] = {}  # of every activation, the least SNR on the way to it where it has none itself
+    reached: dict[int, float] = {}  # least SNR on the path to an activation, if it has none itself
     for index in wanted:
         operator = producers.get(index)
         read = () if operator is None else origins.read_by(operator)
@@ -207,5 +207,5 @@ def _is_float(graph: Graph, index: int) -> bool:
 
 
 def in_report(found: Iterable[LayerError]) -> list[layers.LayerError]:
-    """The report's entries, in the same order."""
+    """Return the report's entries, in the same order."""
     return [layers.LayerError(**dataclasses.asdict(each)) for each in found]

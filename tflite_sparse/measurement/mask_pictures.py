@@ -1,4 +1,4 @@
-"""Pictures of which weights of a file are zero."""
+"""Draw which weights of a file are zero."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.verification.weights import weights_of
 
 _MOST_PICTURES = 8
-_LARGEST_SIDE = 256  # weights; a pixel each, for a mean over blocks would hide how they lie
-_KEPT = (43, 123, 187)  # RGB: seen on white and on black
+_LARGEST_SIDE = 256  # weights, one pixel each: a mean over blocks would hide their pattern
+_KEPT = (43, 123, 187)  # RGB: visible on white and on black
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class MaskPicture:
-    """The mask of one weight, its first axis downwards, the others side by side.
+    """The mask of one weight: its first axis vertically, the others horizontally.
 
     Attributes:
         name: of the tensor.
         shape: of the tensor.
-        rows: how many of the first axis the picture shows, from the first on.
-        columns: how many of the others it shows.
-        is_whole: whether that is all.
+        rows: number of entries of the first axis in the picture, from the first on.
+        columns: number of entries of the others in it.
+        is_whole: whether the picture shows all of the weight.
         png: a pixel for each weight: kept ones in colour, zeros transparent.
     """
 
@@ -40,10 +40,10 @@ class MaskPicture:
 
 
 def of_file(path: Path) -> list[MaskPicture]:
-    """The masks of the largest weights with zeros in a ``.tflite`` file, the largest first.
+    """Draw the masks of the largest weights with zeros in a ``.tflite`` file, the largest first.
 
     Raises:
-        FlatbufferError: it cannot be read or is damaged.
+        FlatbufferError: the file cannot be read or is damaged.
     """
     model = serde.read(path)
     all_graphs = list(graphs(model))

@@ -1,9 +1,9 @@
-"""By how much the mean output of each layer moves because its weights are not those that they were made of.
+"""Measure how changed weights shift the mean output of each layer.
 
-Nagel and others, "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2: of a
-layer ``y = W x + b`` whose weights become ``W + e``, the mean output moves by ``e E[x]``. Pruning moves it in the same
-way. ``E[x]`` is measured here on samples, of each channel *and place* of the input: the mean over all places of a
-convolution's output follows from it exactly, padding included.
+Nagel and others, "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2: if the
+weights of a layer ``y = W x + b`` become ``W + e``, the mean output moves by ``e E[x]``. Pruning moves it in the same
+way. ``E[x]`` is measured here on samples, for each channel *and position* of the input. The mean over all positions of
+a convolution's output follows from it exactly, including padding.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class _Layer:
 def measure(
     reference: Path, quantised: Path, samples: Sequence[np.ndarray], *, on_step: Step = ignore_steps
 ) -> dict[int, np.ndarray]:
-    """The shift of the mean output of each layer of a quantised file, before its activation function.
+    """Return the shift of the mean output of each layer of a quantised file, before its activation function.
 
     Layers are CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED whose counterpart is found in the float32 file and whose
-    weights no other operator reads: those of recurrent layers are read at every time step, with another mean each.
+    weights no other operator reads. Recurrent layers read theirs at every time step, each with another mean.
 
     Args:
-        reference: the float32 file with the weights as they should be.
-        quantised: the file whose weights were made of them, dense.
+        reference: the float32 file with the original weights.
+        quantised: the dense file whose weights were made from them.
         samples: one array for each input, in the order of the files, ``(n, ...)``: real values.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Returns:
-        By the index of the tensor that the layer yields in the first graph of ``quantised``, the shift of each output
-        channel, ``(channels,)`` float64, in real units.
+        By the index of the layer's output tensor in the first graph of ``quantised``, the shift of each output channel,
+        ``(channels,)`` float64, in real units.
 
     Raises:
         ExecutionError: LiteRT refuses a copy of ``reference`` that yields its intermediate tensors.
@@ -75,7 +75,7 @@ def measure(
 def means_here(
     path: str, read: Sequence[int], samples: Sequence[np.ndarray], on_step: Step = ignore_steps
 ) -> dict[int, np.ndarray]:
-    """What tensors of a file hold on average over all samples, each in its shape, float64, measured in this process."""
+    """Return the mean of tensors of a file over all samples, each in its shape, float64; runs in this process."""
     file = Observer(path)
     count = len(samples[0])
     sums: dict[int, np.ndarray] = {}
@@ -108,7 +108,7 @@ def _layers(graph: Graph, other: Graph) -> Iterator[_Layer]:
 
 
 def _real_constant(graph: Graph, index: int) -> np.ndarray | None:
-    """The numbers that a dense constant stands for, float64: ``scale * (q - zero point)`` of a quantised one.
+    """Return the real values of a dense constant, float64: ``scale * (q - zero point)`` if it is quantised.
 
     It may have a scale for each entry of one axis.
     """
@@ -125,7 +125,7 @@ def _real_constant(graph: Graph, index: int) -> np.ndarray | None:
 
 
 def _shift(graph: Graph, layer: _Layer, mean: np.ndarray) -> np.ndarray:
-    """What the error of the weights makes of the mean input, for each output channel."""
+    """Return the shift by the error of the weights at the mean input, for each output channel."""
     error = layer.weights - layer.original_weights
     kind, options = graph.operator_name(layer.original), layer.original.builtinOptions
     if kind == "FULLY_CONNECTED":  # (outputs, inputs)
@@ -140,10 +140,10 @@ def _shift(graph: Graph, layer: _Layer, mean: np.ndarray) -> np.ndarray:
 
 
 def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOptions) -> np.ndarray:
-    """What each place of a convolution's kernel meets on average over all places of its output.
+    """Return the mean input at each position of a convolution's kernel over all positions of its output.
 
     Args:
-        image: the input, ``(height, width, channels)``; zeros are padded around it as ``options`` say.
+        image: the input, ``(height, width, channels)``, padded with zeros according to ``options``.
         kernel: its height and width.
         options: of the operator: strides, dilations and padding.
 
@@ -157,10 +157,10 @@ def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOpt
 
 
 def _meetings(size: int, kernel: int, stride: int, dilation: int, is_padded: bool) -> np.ndarray:
-    """``(kernel, size)``: in which share of the output each place of the kernel meets each place of the input.
+    """Return for each position of the kernel the share of outputs in which it meets each input: ``(kernel, size)``.
 
-    Padding is that of TensorFlow's SAME: the output is ``ceil(size / stride)``, and of an odd number of zeros the
-    larger part is behind.
+    Padding is TensorFlow's SAME: the output is ``ceil(size / stride)``; of an odd number of zeros the larger part comes
+    last.
     """
     reach = (kernel - 1) * dilation + 1
     outputs = -(-size // stride) if is_padded else (size - reach) // stride + 1

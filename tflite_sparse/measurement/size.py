@@ -1,4 +1,4 @@
-"""What a file takes: on the disk, compressed for download, and how much of it is zeros."""
+"""Measure a file: bytes on disk, bytes compressed for download, and share of zeros."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileSize:
-    """``file_bytes`` as it lies, ``gzip_bytes`` by ``gzip -9``, ``sparsity`` over weights of rank 2 and more."""
+    """``file_bytes`` on disk, ``gzip_bytes`` by ``gzip -9``, ``sparsity`` over weights of rank 2 or more."""
 
     file_bytes: int
     gzip_bytes: int
@@ -38,7 +38,7 @@ def measure(path: Path) -> FileSize:
 
 
 def gzip_bytes(path: Path) -> int:
-    """The size of ``gzip -9 path``, without writing it."""
+    """Return the size of ``gzip -9 path``, without writing it."""
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     size = 0
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""How many zeros each kernel gets, so that all together are as many as were asked for and the loss rises least."""
+"""Allocate a total sparsity to the kernels of a model so that the loss rises least."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tflite_sparse.results.scan import KernelScan, Scan
 from tflite_sparse.sources.source_model import Kernel
 
 ALLOCATION_SPARSITIES = (0.5, 0.75, 0.875, 0.95, 0.98, 0.99)
-"""What a scan for an allocation tries: it needs points beyond the total, where kernels that matter little end."""
+"""Sparsities of a scan for allocation; it needs points beyond the total, which kernels that matter little reach."""
 
 DENSITY_RATIO = 4.0
-"""How many times denser, or sparser, than under the uniform total a kernel gets at most.
+"""Largest factor between the density of a kernel and that of the uniform total.
 
 Of 2, 4, 8 and no limit, 4 gave the least mean test loss on two small networks for mnist-5k pruned to 95 % (three seeds;
-against 8 within their spread); every one of them was better than uniform.
+4 and 8 differ by less than their spread). All four were better than uniform.
 """
 
-_HALVINGS, _PER_HALVING = 10, 4  # of density beyond the last measured point: the knots of the extrapolation
+_HALVINGS, _PER_HALVING = 10, 4  # knots of the extrapolation, in density beyond the last measured point
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Sparsities by kernel name, and the rise of the loss that is predicted for them and for the uniform total.
+    """Sparsities by kernel name, and the predicted rise of the loss for them and for the uniform total.
 
-    The rise is the sum of what each kernel costs alone and without any training after it: it ranks allocations of one
-    model and is no forecast of its loss.
+    The rise is the sum of the costs of each kernel alone, without later training. It ranks allocations of one model and
+    does not forecast its loss.
     """
 
     sparsities: Mapping[str, float]
@@ -44,36 +44,36 @@ class Curve:
     """The predicted rise of the loss as one kernel becomes sparse: convex, non-decreasing, linear between its knots.
 
     Attributes:
-        sparsity: of the knots, rising, from what the kernel holds anyway.
-        rise: there; 0 at the first.
+        sparsity: of the knots, ascending, from the kernel's present sparsity.
+        rise: at the knots; 0 at the first.
     """
 
     sparsity: np.ndarray
     rise: np.ndarray
 
     def at(self, sparsity: np.ndarray | float) -> np.ndarray:
-        """The rise at ``sparsity``; beyond the last knot as at it."""
+        """Return the rise at ``sparsity``; it is constant beyond the last knot."""
         return np.asarray(np.interp(sparsity, self.sparsity, self.rise))
 
 
 def curve_of(kernel: KernelScan, baseline: float) -> Curve:
-    """The curve through what was measured.
+    """Return the curve of a kernel from its measured points.
 
-    The lower convex hull of the measured points, so that noise does not make a kernel look better the more of it is
-    gone; a loss below the baseline counts as the baseline. Beyond the last point, at density ``d_L`` and with slope
-    ``m``, it goes on as ``m d_L ln(d_L / d)``: without a bend, and so that each halving of the density costs the same.
-    A line would underrate the end, for the last weights are the largest. The slope ``m d_L / d`` steepens without
-    limit, so that no kernel is emptied while others have weights left.
+    It is the lower convex hull of the points, so that noise does not make a kernel look better as it becomes sparser. A
+    loss below the baseline counts as the baseline. Beyond the last point, at density ``d_L`` and with slope ``m``, it
+    continues as ``m d_L ln(d_L / d)``: smoothly, and with the same cost for each halving of the density. A line would
+    underrate the end, because the last weights are the largest. The slope ``m d_L / d`` grows without limit, so that no
+    kernel is emptied while others have weights left.
 
     Args:
         kernel: with at least one point.
-        baseline: loss of the model as it came.
+        baseline: loss of the unmasked model.
     """
     sparsity = np.array([kernel.held, *(point.sparsity for point in kernel.points)])
     rise = np.maximum.accumulate([0.0, *(point.loss - baseline for point in kernel.points)])
     hull = _lower_hull(sparsity, rise)
     sparsity, rise = sparsity[hull], rise[hull]
-    if sparsity.size < 2:  # nothing was measured beyond what the kernel holds
+    if sparsity.size < 2:  # no point beyond the present sparsity
         return Curve(np.array([kernel.held, 1.0]), np.zeros(2))
     slope = (rise[-1] - rise[-2]) / (sparsity[-1] - sparsity[-2])
     last = 1 - sparsity[-1]
@@ -87,25 +87,25 @@ def curve_of(kernel: KernelScan, baseline: float) -> Curve:
 def allocate(
     scan: Scan, total: float, least: float = 0.0, most: float = 0.995, density_ratio: float = DENSITY_RATIO
 ) -> Allocation:
-    """Sparsities that come to ``total`` over all weights of the scanned kernels with the least predicted loss.
+    """Return sparsities with the least predicted loss that add up to ``total`` over all weights of the scanned kernels.
 
-    What is minimised is the sum of the kernels' curves (:func:`curve_of`). They are convex, so taking the cheapest
-    stretch of all curves next, until the total is reached, is exact. Where stretches cost the same, as where no loss
-    was measured, the kernels get sparser side by side.
+    The sum of the kernels' curves (:func:`curve_of`) is minimised. They are convex, so taking the cheapest stretch of
+    all curves next, until the total is reached, is exact. Where stretches cost the same, as where no loss was measured,
+    the kernels become sparser side by side.
 
-    A kernel masked alone and without training after it says little of the extremes. Its density therefore stays within
-    ``1 / density_ratio`` and ``density_ratio`` times that of the uniform total.
+    A kernel masked alone and without later training says little about extreme sparsities. Its density therefore stays
+    within ``1 / density_ratio`` and ``density_ratio`` times that of the uniform total.
 
     Args:
         scan: best with :data:`ALLOCATION_SPARSITIES`.
         total: share of zeros over all kernels together, in [0, 1).
-        least: of any kernel.
-        most: of any kernel.
+        least: minimum sparsity of any kernel.
+        most: maximum sparsity of any kernel.
         density_ratio: at least 1, which is uniform.
 
     Raises:
-        SettingsError: a share is out of range, or the total cannot be met within these limits and what the kernels
-            hold.
+        SettingsError: a share is out of range, or the total cannot be met within these limits and the kernels' present
+            sparsities.
     """
     if not 0 <= total < 1 or not 0 <= least <= most < 1 or not density_ratio >= 1:
         raise SettingsError(
@@ -119,7 +119,7 @@ def allocate(
     floor = np.maximum(held, least)
     _check_reachable(total, weights @ floor, weights @ np.maximum(held, most), weights.sum())
     low = np.maximum(floor, min(most, 1 - density_ratio * (1 - total)))
-    if weights @ low > total * weights.sum():  # some kernels came sparser than the total: the others make up for it
+    if weights @ low > total * weights.sum():  # the others compensate kernels that are sparser already
         low = floor
     high = np.maximum(low, min(most, 1 - (1 - total) / density_ratio))
     curves = [curve_of(kernel, scan.baseline_loss) for kernel in scan.kernels]
@@ -132,7 +132,7 @@ def allocate(
 
 
 def planner(inner: Planner, sparsities: Mapping[str, float]) -> Planner:
-    """As ``inner`` plans, but with these final sparsities, by kernel name.
+    """Return a planner like ``inner`` with these final sparsities, by kernel name.
 
     Raises:
         SettingsError: when called: the plan has a kernel without an entry, ranks all kernels together, or prunes one to
@@ -148,7 +148,7 @@ def planner(inner: Planner, sparsities: Mapping[str, float]) -> Planner:
 
 
 def check(plan: Plan) -> None:
-    """Find out before a scan whether sparsities can be allocated to the kernels of ``plan``.
+    """Check, before a scan, that sparsities can be allocated to the kernels of ``plan``.
 
     Raises:
         SettingsError: it ranks all kernels together, or prunes one to N:M, which has a sparsity of its own.
@@ -158,7 +158,7 @@ def check(plan: Plan) -> None:
     for each in plan.kernels:
         if each.structure.sparsity is not None:
             raise SettingsError(
-                f"{each.kernel.name}: {each.structure} makes {each.structure.sparsity:g} zeros, no more and no fewer: "
+                f"{each.kernel.name}: {each.structure} makes exactly {each.structure.sparsity:g} zeros: "
                 "give it another block to allocate sparsities."
             )
 
@@ -178,7 +178,7 @@ def _with_final(each: KernelPlan, sparsities: Mapping[str, float]) -> KernelPlan
 def _cheapest(
     curves: Sequence[Curve], weights: np.ndarray, low: np.ndarray, high: np.ndarray, zeros: float
 ) -> np.ndarray:
-    """Sparsities between ``low`` and ``high`` of ``zeros`` weights together.
+    """Return sparsities between ``low`` and ``high`` with ``zeros`` zero weights in total.
 
     All curves are cut at the same sparsities, so that stretches of equal cost can be taken side by side.
     """
@@ -206,7 +206,7 @@ def _predicted(curves: Sequence[Curve], sparsity: np.ndarray) -> float:
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
-    """Places of the points on the lower convex hull, of points by rising ``x``; of equal ``x`` the first."""
+    """Return indices of the points on the lower convex hull, for ascending ``x``; of equal ``x`` the first."""
     hull: list[int] = []
     for i in range(x.size):
         if hull and x[i] == x[hull[-1]]:
@@ -218,7 +218,7 @@ def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
 
 
 def _is_above(x: np.ndarray, y: np.ndarray, first: int, middle: int, last: int) -> bool:
-    """Whether the middle point is not below the line from the first to the last."""
+    """Return whether the middle point is not below the line from the first to the last."""
     return bool((y[middle] - y[first]) * (x[last] - x[first]) >= (y[last] - y[first]) * (x[middle] - x[first]))
 
 

@@ -1,4 +1,4 @@
-"""Magnitude pruning inside ``model.fit``, for Keras 2 and Keras 3 alike."""
+"""Prune by magnitude inside ``model.fit``, in Keras 2 and Keras 3."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack
 
 from tflite_sparse.errors import ModelError, SettingsError
 from tflite_sparse.pruning import masks, stopped_gradients
-from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.pruning.hooks import Hooks, Logs
 from tflite_sparse.pruning.learning_rate import advice
 from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
 from tflite_sparse.settings import PruningOptions, PruningSettings, ScheduleOptions
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import kernels, tensorflow_import
+from tflite_sparse.sources.keras_types import KerasModel, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +27,24 @@ class _Masked:
 
     Attributes:
         variable: the weight.
-        plan: what becomes of it.
+        plan: how it is pruned.
         mask: the mask as a variable that the training step reads.
-        origin: the mask that it came with; zeros in it stay, those within a block that is kept aside.
-        held: the share of weights in it whose unit (block) is zero throughout, which is kept at least.
+        origin: the weights that are not zero at the start; the others stay zero, also within a block that is kept.
+        held: the share of weights in units (blocks) that are zero at the start; the sparsity never falls below it.
     """
 
-    variable: Any
+    variable: Variable
     plan: KernelPlan
-    mask: Any
+    mask: Variable
     origin: np.ndarray
     held: float
 
     def read(self) -> np.ndarray:
-        """The mask, bool."""
+        """Return the mask, bool."""
         return np.asarray(self.mask.numpy())
 
     def values(self) -> np.ndarray:
-        """The weights.
+        """Return the weights.
 
         Raises:
             ModelError: one is NaN or infinite, so that they have no order.
@@ -52,16 +52,16 @@ class _Masked:
         return masks.finite(self.plan.kernel)
 
     def keep_origin(self, mask: np.ndarray) -> np.ndarray:
-        """``mask`` without the weights that were zero from the start."""
+        """Return ``mask`` without the weights that were zero from the start."""
         return mask & self.origin if self.plan.structure.block == (1, 1) else mask
 
 
 class MagnitudePruning(Hooks):
     """A callback that prunes a model while it trains, after Zhu and Gupta (2017).
 
-    Masks are made by absolute value along a schedule. Masked weights are zero and stay so: their gradients are stopped
-    inside the training step, and what the optimizer remembers of them is zero. When ``fit`` returns, model and
-    optimizer are as before, but for the zeros.
+    Masks follow a schedule and the absolute values of the weights. Masked weights are zero and stay zero: the training
+    step stops their gradients, and the optimizer's momenta for them are zero. When ``fit`` returns, model and optimizer
+    are as before, apart from the zeros.
 
         model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
 
@@ -99,30 +99,30 @@ class MagnitudePruning(Hooks):
 
     @property
     def plan(self) -> Plan:
-        """What is done to which kernel; empty before ``fit``."""
+        """The kernels that are pruned; empty before ``fit``."""
         return self._plan
 
     @property
     def step(self) -> int:
-        """How many training steps were done, earlier calls of ``fit`` included."""
+        """Number of training steps done, including earlier calls of ``fit``."""
         return self._step
 
     def masks(self) -> dict[str, np.ndarray]:
-        """The masks as they are, bool, by kernel name, in the shape of the kernel."""
+        """Return the present masks, bool, by kernel name, in the shape of the kernel."""
         return {each.plan.kernel.name: each.read() for each in self._masked}
 
     def restore(self, step: int, found: Mapping[str, np.ndarray]) -> None:
-        """Go on from a checkpoint: ``found`` as from :meth:`masks` after ``step`` steps. Before ``fit``."""
+        """Resume from a checkpoint, before ``fit``: ``found`` is the result of :meth:`masks` after ``step`` steps."""
         self._steps_before = self._step = step
         self._restored = dict(found)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: KerasModel) -> None:
         """See :class:`Hooks`."""
         super().set_model(model)
-        model.train_function = None  # what was traced before does not stop gradients
+        model.train_function = None  # an earlier trace does not stop gradients
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Prepare the optimizer, and say what speaks against the schedule."""
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Prepare the optimizer, and warn if the learning rate does not suit the schedule."""
         del logs
         self._masked = []
         self._undo = stopped_gradients.patch(self.model.optimizer, self._masks_by_variable)
@@ -130,17 +130,17 @@ class MagnitudePruning(Hooks):
         if self._is_prepared:
             self._prepare()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where the epoch starts: batches are counted within it."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Record the step at which the epoch starts; Keras numbers batches within an epoch."""
         del epoch, logs
         self._steps_before = self._step
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Make masks anew where a schedule says so."""
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Make new masks where a schedule demands it."""
         del logs
         last, self._step = self._step, self._steps_before + batch + 1
         passed = range(last + 1, self._step + 1)
-        if not self._is_prepared:  # built by its first step, the model has no zeros that a mask would have kept
+        if not self._is_prepared:  # the first step built the model, so no zeros had to be kept in it
             self._is_prepared = True
             self._prepare()
             self.model.make_train_function(force=True)
@@ -149,8 +149,8 @@ class MagnitudePruning(Hooks):
             with self._releasing_on_error():
                 self._update(due)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Check that training goes on and that what is masked is zero."""
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Check that the loss is finite and that masked weights are zero."""
         with self._releasing_on_error():
             loss = float(np.asarray((logs or {}).get("loss", 0.0)))
             if not np.isfinite(loss):
@@ -166,13 +166,13 @@ class MagnitudePruning(Hooks):
                         "weights whose gradient is zero. Use Adam, SGD or another that works weight by weight."
                     )
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Leave the optimizer as it was."""
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Restore the optimizer."""
         del logs
         self.release()
 
     def release(self) -> None:
-        """Leave the optimizer as it was; ``fit`` does so, unless it raised an exception of somebody else."""
+        """Restore the optimizer. ``fit`` does so itself, unless an exception from outside of this class ends it."""
         if self._undo is not None:
             self._undo()
             self._undo = None
@@ -180,13 +180,13 @@ class MagnitudePruning(Hooks):
 
     @contextlib.contextmanager
     def _releasing_on_error(self) -> Iterator[None]:
-        """``fit`` does not call ``on_train_end`` after an exception."""
+        """Release on an exception, after which ``fit`` does not call ``on_train_end``."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.release)
             yield
             stack.pop_all()
 
-    def _masks_by_variable(self) -> dict[int, Any]:
+    def _masks_by_variable(self) -> dict[int, Variable]:
         return {id(each.variable): each.mask for each in self._masked}
 
     def _prepare(self) -> None:
@@ -202,7 +202,7 @@ class MagnitudePruning(Hooks):
         for each in self._masked:
             self._apply(each, each.read())
 
-    def _start(self, variable: Any, plan: KernelPlan) -> _Masked:
+    def _start(self, variable: Variable, plan: KernelPlan) -> _Masked:
         values = masks.finite(plan.kernel)
         origin = masks.trained_mask(values)
         units = masks.unit_scores(origin, plan.structure, plan.kernel.axes)
@@ -247,27 +247,27 @@ class MagnitudePruning(Hooks):
         return Span(epochs * steps, steps)
 
 
-def strategy_scope(model: Any) -> Any:
-    """Where variables of a model under ``tf.distribute`` are made."""
+def strategy_scope(model: KerasModel) -> contextlib.AbstractContextManager[object]:
+    """Return the scope in which variables of a model under ``tf.distribute`` must be made."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 class AfterEachStep(Hooks):
-    """A callback that calls ``action`` with the number of training steps done, after each execution."""
+    """A callback that passes the number of training steps done to ``action`` after each execution."""
 
     def __init__(self, action: Callable[[int], None]) -> None:
         super().__init__()
         self._action = action
         self._steps_before = self._steps = 0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where the epoch starts."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Record the step at which the epoch starts."""
         del epoch, logs
         self._steps_before = self._steps
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Tell how many steps were done."""
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Call ``action``."""
         del logs
         self._steps = self._steps_before + batch + 1
         self._action(self._steps)

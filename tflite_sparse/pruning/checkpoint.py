@@ -1,4 +1,4 @@
-"""What a training is made of between two epochs, in one file beside the model that it will yield."""
+"""Save and restore the state of a training between two epochs, in one file beside the model to be written."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.base.atomic_files import replacing
 from tflite_sparse.errors import InputError, ModelError
+from tflite_sparse.sources.keras_types import KerasModel, Optimizer, Variable
 
 _SUFFIX = ".checkpoint"
 
@@ -21,15 +21,15 @@ class Checkpoint:
     """The state after some epochs.
 
     Attributes:
-        settings: what the run was started with; a run with others cannot go on from here.
-        epoch: how many epochs were done.
-        step: how many steps.
+        settings: of the run; a run with other settings cannot resume from it.
+        epoch: number of epochs done.
+        step: number of steps done.
         weights: of the model, in its order.
         optimizer: its variables, in their order.
         masks: bool, by kernel name.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, object]
     epoch: int
     step: int
     weights: list[np.ndarray]
@@ -38,15 +38,15 @@ class Checkpoint:
 
 
 def path_beside(output: Path) -> Path:
-    """Where the checkpoint of a run that writes ``output`` lies."""
+    """Return the path of the checkpoint of a run that writes ``output``."""
     return output.with_name(output.name + _SUFFIX)
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it, all or nothing.
+    """Write a checkpoint, all or nothing.
 
     Raises:
-        OutputError: the disk refused.
+        OutputError: the file cannot be written.
     """
     names = list(checkpoint.masks)
     head = {"settings": checkpoint.settings, "epoch": checkpoint.epoch, "step": checkpoint.step, "kernels": names}
@@ -61,7 +61,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read what :func:`write` wrote; nothing in the file is run.
+    """Read a file of :func:`write` without running code from it.
 
     Raises:
         ModelError: there is none, or it is damaged.
@@ -83,7 +83,7 @@ def read(path: Path) -> Checkpoint:
         raise ModelError(f"{path} is no checkpoint of prune: delete it and start again.") from error
 
 
-def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path) -> None:
+def check_settings(checkpoint: Checkpoint, settings: dict[str, object], path: Path) -> None:
     """Refuse a checkpoint of a run with other settings.
 
     Raises:
@@ -94,16 +94,16 @@ def check_settings(checkpoint: Checkpoint, settings: dict[str, Any], path: Path)
     if different:
         name = different[0]
         raise InputError(
-            f"{path} is of a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
+            f"{path} belongs to a run with {name} = {checkpoint.settings.get(name)!r}, not {settings.get(name)!r}: "
             "resume with the same settings, or delete it and start again."
         )
 
 
-def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
-    """Give a model and its optimizer, which is built, the state of a checkpoint.
+def restore(checkpoint: Checkpoint, model: KerasModel, path: Path) -> None:
+    """Set a model and its built optimizer to the state of a checkpoint.
 
     Raises:
-        ModelError: it is of another model; names the file at ``path``.
+        ModelError: it belongs to another model; names the file at ``path``.
     """
     found = variables(model.optimizer)
     shapes = [tuple(variable.shape) for variable in found]
@@ -116,12 +116,12 @@ def restore(checkpoint: Checkpoint, model: Any, path: Path) -> None:
         variable.assign(values)
 
 
-def variables(optimizer: Any) -> list[Any]:
-    """The variables of an optimizer of either generation."""
+def variables(optimizer: Optimizer) -> list[Variable]:
+    """Return the variables of an optimizer of either generation."""
     found = optimizer.variables
     return list(found() if callable(found) else found)
 
 
-def _numbered(archive: Any, name: str) -> list[np.ndarray]:
+def _numbered(archive: np.lib.npyio.NpzFile, name: str) -> list[np.ndarray]:
     count = sum(key.startswith(name) and key[len(name) :].isdigit() for key in archive.files)
     return [archive[f"{name}{i}"] for i in range(count)]

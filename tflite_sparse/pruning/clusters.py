@@ -1,4 +1,4 @@
-"""Kernels of few values, as clustering makes them."""
+"""Find kernels with few distinct values, as clustering makes them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LOOKED_AT_FIRST = 4096
 
 
 def clustered(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """The prunable ones that hold more than two values and :data:`MOST_VALUES` at most."""
+    """Return the prunable kernels with more than two values and at most :data:`MOST_VALUES`."""
     return [kernel for kernel in masks.prunable_of(kernels) if _has_few_values(kernel.read())]
 
 
 def words(found: Sequence[Kernel], target: Target) -> str | None:
-    """What a target makes of clustered kernels; None where there are none."""
+    """Describe how a target stores clustered kernels; None if there are none."""
     if not found:
         return None
     traits = TARGETS[target]

@@ -1,21 +1,21 @@
-"""Sparsity and learning rate over a training, as reports show them."""
+"""Compute sparsity and learning rate over a training, for reports."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.pruning import learning_rate
 from tflite_sparse.pruning.plan import Plan
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.sources.keras_types import Optimizer
 
 _POINTS = 200
 
 
-def of(plan: Plan, optimizer: Any, steps: int) -> Curve:
-    """What a plan asks for and an optimizer steps by, over so many steps."""
+def of(plan: Plan, optimizer: Optimizer, steps: int) -> Curve:
+    """Return the sparsity of a plan and the learning rate of an optimizer over ``steps`` steps."""
     at, rates = learning_rate.rates(optimizer, steps)
     chosen = np.unique(np.linspace(0, at.size - 1, min(at.size, _POINTS)).astype(int))
     return Curve(
@@ -26,7 +26,7 @@ def of(plan: Plan, optimizer: Any, steps: int) -> Curve:
 
 
 def joined(curves: Sequence[Curve]) -> Curve | None:
-    """Trainings one after the other as one; None of none."""
+    """Join successive trainings into one curve; None if there are none."""
     if not curves:
         return None
     steps: list[int] = []

@@ -1,4 +1,4 @@
-"""What the learning rate says about a pruning: masks that change once it is tiny are not compensated.
+"""Compare a pruning schedule with the learning rate: at a tiny rate, training no longer compensates new masks.
 
 Zhu and Gupta (2017), section 3: prune while the rate is high enough for the network to recover, and stop before the
 end.
@@ -7,42 +7,42 @@ end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.pruning.plan import Plan, Span
+from tflite_sparse.sources.keras_types import Optimizer
 
 LOW = 0.1
-"""A rate below this share of its peak is too low to recover."""
+"""Share of its peak below which the rate is too low to recover."""
 
 _POINTS = 250
 _ONE_EPOCH = 0.65
 
 
-def rates(optimizer: Any, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and the learning rate at each, from 0 to ``steps``, at most 250 intervals.
+def rates(optimizer: Optimizer, steps: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps from 0 to ``steps``, in at most 250 intervals, and the learning rate at each.
 
-    Callbacks that change the rate are not seen.
+    Changes of the rate by callbacks are not included.
 
     Args:
         optimizer: of either generation, also one that scales the loss.
         steps: of the training.
-        first: how many steps the optimizer had made when that training began.
+        first: number of steps that the optimizer had made before that training.
     """
     at = np.unique(np.linspace(0, steps, min(steps, _POINTS) + 1).astype(int))
     rate_at = _rate_of(optimizer)
     return at, np.array([rate_at(first + int(step)) for step in at])
 
 
-def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
-    """Sentences on what speaks against the end of the schedule; none where all is well.
+def advice(optimizer: Optimizer, plan: Plan, span: Span, done: int = 0) -> list[str]:
+    """Return warnings about the end of the schedule; none if the learning rate suits it.
 
     Args:
         optimizer: see :func:`rates`.
         plan: of the pruning.
         span: the length of the training.
-        done: how many of its steps were done before.
+        done: number of its steps done before.
     """
     if plan.end <= done:
         return []
@@ -63,8 +63,8 @@ def advice(optimizer: Any, plan: Plan, span: Span, done: int = 0) -> list[str]:
     return [f"masks change until step {plan.end}{comma}{reason}: what is pruned then is not compensated. {cure}"]
 
 
-def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
-    """The first step from which on the rate is low, its peak being past; None: there is no such step."""
+def _first_low_step(optimizer: Optimizer, steps: int, first: int) -> int | None:
+    """Return the first step after the peak from which on the rate stays low; None if there is none."""
     at, found = rates(optimizer, steps, first)
     peak = int(np.argmax(found))
     limit = LOW * found[peak]
@@ -79,7 +79,7 @@ def _first_low_step(optimizer: Any, steps: int, first: int) -> int | None:
     return below
 
 
-def _rate_of(optimizer: Any) -> Callable[[int], float]:
+def _rate_of(optimizer: Optimizer) -> Callable[[int], float]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     legacy = getattr(inner, "_hyper", {})
     schedule = legacy.get("learning_rate", getattr(inner, "_learning_rate", None))

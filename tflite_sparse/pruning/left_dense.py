@@ -1,4 +1,4 @@
-"""The kernels that pruning leaves dense, and why. Shares are in [0, 1]."""
+"""List the kernels that pruning leaves dense, and why. Shares are in [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _DENSE_BELOW = 0.01  # share of zeros; training alone makes hardly any
 
 
 def while_training(kernels: Sequence[Kernel], pruned: Sequence[Kernel], *, by_rules: bool) -> LeftDense:
-    """What a training leaves dense that prunes ``pruned`` among ``kernels``, by a recipe or without one."""
+    """Return what stays dense when a training prunes ``pruned`` among ``kernels``, by a recipe or without."""
     first = masks.first_convolution(kernels)
     others = "left out by the recipe" if by_rules else "not chosen"
     return _all_but(kernels, pruned, lambda kernel: "the first convolution" if kernel is first else others)
 
 
 def of_masked(kernels: Sequence[Kernel], prunable: Sequence[Kernel], *, by_rules: bool) -> LeftDense:
-    """What is dense in a model whose ``prunable`` kernels, chosen by a recipe or without one, may hold zeros."""
+    """Return what is dense in a model whose ``prunable`` kernels, chosen by a recipe or without one, may hold zeros."""
     names = {kernel.name for kernel in prunable}
     others = "left out by the recipe" if by_rules else "not chosen"
     pruned = [kernel for kernel in prunable if masks.sparsity_of([kernel]).share >= _DENSE_BELOW]

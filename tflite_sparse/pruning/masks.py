@@ -1,4 +1,4 @@
-"""Magnitude masks: which weights of a kernel become zero."""
+"""Make magnitude masks, which choose the weights of a kernel that become zero."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure, blocks_alon
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 LEAST_PRUNABLE_SIZE = 2048
-"""Kernels with fewer weights are left alone: they are few bytes and, often first or last layers, matter most."""
+"""Smaller kernels stay dense: they take few bytes, and first and last layers, often small, matter most."""
 
 _OWNERS_LEFT_ALONE = {
     "Depthwise": "a depthwise kernel",
@@ -29,34 +29,34 @@ _WEIGHTS_LEFT_ALONE = {
 
 @dataclass(frozen=True, slots=True)
 class Sparsity:
-    """Zeros and weights of a set of kernels."""
+    """Number of zeros and of weights of a set of kernels."""
 
     zeros: int
     weights: int
 
     @property
     def share(self) -> float:
-        """Share of zeros; 0 where there are no weights."""
+        """Share of zeros; 0 if there are no weights."""
         return self.zeros / self.weights if self.weights else 0.0
 
 
 def prunable(model: SourceModel) -> list[Kernel]:
-    """The kernels that ``--sparsity`` speaks of.
+    """Return the kernels that ``--sparsity`` applies to.
 
-    These are all of rank 2 and more but those of fewer than :data:`LEAST_PRUNABLE_SIZE` weights, biases, slopes and
-    scales of activation and normalisation layers, and depthwise kernels: Zhu and Gupta (2017) leave those dense too,
-    for they are small and every weight counts.
+    These have rank 2 or more and at least :data:`LEAST_PRUNABLE_SIZE` weights, and are no biases, no slopes or scales
+    of activation and normalisation layers, and no depthwise kernels. Zhu and Gupta (2017) leave those dense too: they
+    are small, and every weight counts.
     """
     return prunable_of(model.kernels())
 
 
 def prunable_of(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Those of ``kernels`` that are prunable; see :func:`prunable`."""
+    """Return the prunable ones of ``kernels``; see :func:`prunable`."""
     return [kernel for kernel in kernels if why_left_dense(kernel) is None]
 
 
 def prunable_while_training(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Those that ``prune`` speaks of by default: the prunable ones but the first convolution.
+    """Return the kernels that ``prune`` prunes by default: the prunable ones without the first convolution.
 
     Zhu and Gupta (2017) leave it dense: it is small, reads the input, and every weight counts.
     """
@@ -65,12 +65,12 @@ def prunable_while_training(kernels: Sequence[Kernel]) -> list[Kernel]:
 
 
 def first_convolution(kernels: Sequence[Kernel]) -> Kernel | None:
-    """The convolution that data meet first; ``kernels`` are in that order."""
+    """Return the first convolution in the data flow; ``kernels`` are in that order."""
     return next((kernel for kernel in kernels if _is_convolution(kernel)), None)
 
 
 def why_left_dense(kernel: Kernel) -> str | None:
-    """Why a kernel is not prunable; None if it is."""
+    """Return why a kernel is not prunable; None if it is."""
     leaf = kernel.name.rpartition("/")[2].split(" ")[0]
     by_owner = next((reason for word, reason in _OWNERS_LEFT_ALONE.items() if word in kernel.owner), None)
     small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
@@ -83,19 +83,19 @@ def magnitude_mask(
     structure: Structure = UNSTRUCTURED,
     axes: tuple[int, int] = (-1, -2),
 ) -> np.ndarray:
-    """Boolean mask of the shape of ``values``: False where a weight becomes zero.
+    """Return a boolean mask of the shape of ``values``, False where a weight becomes zero.
 
-    The method of Zhu and Gupta (2017), section 3: order the weights of a layer by absolute value, mask the smallest
-    until the sparsity is reached. Zeros are the smallest there are, so a mask never revives what was zero while fewer
-    weights than asked for were. Blocks are ordered by the mean of their absolute values; at the end of an axis that
-    they do not divide, a cut one counts like a whole one. In N:M, what may become zero are the M - N smallest of each
-    group (of a cut group in proportion), the smallest of these first.
+    Zhu and Gupta (2017), section 3: order the weights of a layer by absolute value, and mask the smallest until the
+    sparsity is reached. Zeros are the smallest, so a mask revives none unless there are more of them than it masks.
+    Blocks are ordered by the mean of their absolute values; a block that is cut at the end of an axis counts like a
+    whole one. N:M allows only the M - N smallest weights of each group (of a cut group in proportion) to become zero,
+    the smallest of these first.
 
     Args:
         values: the weights, finite; see :func:`finite`.
-        sparsity: share of zeros, in [0, 1]: ``round(sparsity * size)`` weights, of blocks as near as they come; of N:M
-            no more than it allows.
-        structure: which become zero together.
+        sparsity: share of zeros, in [0, 1]: ``round(sparsity * size)`` weights; with blocks the nearest possible
+            number, with N:M at most what it allows.
+        structure: the weights that become zero together.
         axes: of outputs and inputs, as in ``Kernel.axes``.
     """
     scores = unit_scores(values, structure, axes)
@@ -105,18 +105,18 @@ def magnitude_mask(
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What becomes zero together: for each unit its score (infinite: never) and how many weights it has, flat."""
+    """The units (blocks) that become zero together: score (infinite: never) and number of weights of each, flat."""
 
     scores: np.ndarray
     sizes: np.ndarray
 
 
 def unit_scores(values: np.ndarray, structure: Structure, axes: tuple[int, int]) -> Units:
-    """The units of a kernel in the order that :func:`mask_of_units` takes them."""
-    # Half precision has no partition in NumPy for every such type, and two of them no type in common.
+    """Return the units of a kernel in the order expected by :func:`mask_of_units`."""
+    # NumPy cannot partition every half-precision type, and two of these types have no common one.
     magnitudes = np.abs(values.astype(np.float64 if values.dtype == np.float64 else np.float32))
     if structure.kept_of is not None:
-        magnitudes = np.where(_may_go(magnitudes, structure.kept_of, axes[1]), magnitudes, np.inf)
+        magnitudes = np.where(_maskable_in_groups(magnitudes, structure.kept_of, axes[1]), magnitudes, np.inf)
     if structure.block == (1, 1):
         return Units(magnitudes.reshape(-1), np.ones(values.size, np.int64))
     ones = _in_blocks(np.ones(values.shape, np.int64), structure.block, axes)
@@ -127,7 +127,7 @@ def unit_scores(values: np.ndarray, structure: Structure, axes: tuple[int, int])
 def mask_of_units(
     units: Units, chosen: np.ndarray, shape: tuple[int, ...], structure: Structure, axes: tuple[int, int]
 ) -> np.ndarray:
-    """The mask of a kernel of ``shape`` in which the units at the flat places ``chosen`` are zero."""
+    """Return the mask of a kernel of ``shape`` in which the units with the flat indices ``chosen`` are zero."""
     kept = np.ones(units.scores.size, bool)
     kept[chosen] = False
     if structure.block == (1, 1):
@@ -141,7 +141,7 @@ def mask_of_units(
 
 
 def global_masks(kernels: Sequence[tuple[np.ndarray, Structure, tuple[int, int]]], sparsity: float) -> list[np.ndarray]:
-    """Masks under one total: the smallest units of all kernels together become zero, but one of each is always kept.
+    """Return masks under one total: the smallest units of all kernels become zero, but each kernel keeps at least one.
 
     Args:
         kernels: values, structure and axes of each.
@@ -149,7 +149,7 @@ def global_masks(kernels: Sequence[tuple[np.ndarray, Structure, tuple[int, int]]
     """
     units = [unit_scores(*kernel) for kernel in kernels]
     for each in units:
-        if np.isfinite(each.scores).all():  # in N:M some are kept anyway
+        if np.isfinite(each.scores).all():  # N:M keeps some of each kernel
             each.scores[np.argmax(each.scores)] = np.inf
     together = Units(np.concatenate([u.scores for u in units]), np.concatenate([u.sizes for u in units]))
     chosen = _smallest(together, round(sparsity * sum(values.size for values, *_ in kernels)))
@@ -162,7 +162,7 @@ def global_masks(kernels: Sequence[tuple[np.ndarray, Structure, tuple[int, int]]
 
 
 def _smallest(units: Units, zeros: int) -> np.ndarray:
-    """Places of the units of least score that hold ``zeros`` weights together, as near as they come."""
+    """Return indices of the units of least score that hold ``zeros`` weights in total, as nearly as possible."""
     allowed = int(np.count_nonzero(np.isfinite(units.scores)))
     if zeros == 0 or allowed == 0:
         return np.zeros(0, np.int64)
@@ -178,12 +178,12 @@ def _smallest(units: Units, zeros: int) -> np.ndarray:
     return order[:count]
 
 
-def _may_go(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.ndarray:
-    """Which weights N:M lets become zero: in each group along ``axis`` all but the N largest."""
+def _maskable_in_groups(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.ndarray:
+    """Return the weights that N:M allows to become zero: in each group along ``axis`` all but the N largest."""
     kept, group = kept_of
     moved = np.moveaxis(magnitudes, axis, -1)
     size = moved.shape[-1]
-    padded = np.full((*moved.shape[:-1], blocks_along(size, group) * group), -1.0)  # the padding is smaller than all
+    padded = np.full((*moved.shape[:-1], blocks_along(size, group) * group), -1.0)  # padding smaller than any magnitude
     padded[..., :size] = moved
     groups = padded.reshape(*moved.shape[:-1], -1, group)
     rank = np.argsort(np.argsort(-groups, axis=-1, kind="stable"), axis=-1, kind="stable")
@@ -195,7 +195,7 @@ def _may_go(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.n
 
 
 def _in_blocks(values: np.ndarray, block: tuple[int, int], axes: tuple[int, int]) -> np.ndarray:
-    """Sums over blocks of outputs and inputs, these axes moved to the end."""
+    """Return sums over blocks of outputs and inputs, with these axes moved to the end."""
     moved = np.moveaxis(values, axes, (-2, -1))
     rows, columns = (blocks_along(moved.shape[-2 + i], block[i]) for i in (0, 1))
     padded = np.zeros((*moved.shape[:-2], rows * block[0], columns * block[1]), values.dtype)
@@ -208,19 +208,19 @@ def _moved_shape(shape: tuple[int, ...], axes: tuple[int, int]) -> tuple[int, ..
 
 
 def apply_mask(kernel: Kernel, mask: np.ndarray) -> None:
-    """Set what ``mask`` leaves out to +0.0; a product with the mask could leave -0.0, which has a bit set."""
+    """Set masked weights to +0.0. A product with the mask could leave -0.0, which has a bit set."""
     values = kernel.read()
     kernel.write(np.where(mask, values, np.zeros((), values.dtype)))
 
 
 def apply_masks(kernels: Sequence[Kernel], found: Sequence[np.ndarray]) -> None:
-    """Apply to each kernel the mask in its place."""
+    """Apply to each kernel the mask at its index."""
     for kernel, mask in zip(kernels, found, strict=True):
         apply_mask(kernel, mask)
 
 
 def finite(kernel: Kernel) -> np.ndarray:
-    """The values of a kernel.
+    """Return the values of a kernel.
 
     Raises:
         ModelError: one is NaN or infinite, so that magnitudes have no order.
@@ -236,21 +236,21 @@ def finite(kernel: Kernel) -> np.ndarray:
 
 
 def mask_to(kernels: Sequence[Kernel], sparsity: float) -> None:
-    """Mask every kernel that holds less than ``sparsity``, each on its own; those that hold more are kept."""
+    """Mask every kernel with less than ``sparsity``, each on its own; kernels with more are unchanged."""
     for kernel in kernels:
         if sparsity_of([kernel]).share < sparsity:
             apply_mask(kernel, magnitude_mask(finite(kernel), sparsity))
 
 
 def current_masks(kernels: Sequence[Kernel]) -> list[np.ndarray]:
-    """For each kernel, the mask of what is not zero now."""
+    """Return for each kernel the mask of its present non-zero weights."""
     return [kernel.read() != 0 for kernel in kernels]
 
 
 def trained_mask(values: np.ndarray) -> np.ndarray:
-    """The mask of what is not zero; all ones for a kernel as an initialiser makes it: all zeros, or an identity.
+    """Return the mask of non-zero weights; all ones for a kernel of an initialiser: all zeros, or an identity.
 
-    Such zeros are where training starts, not what was pruned. They are told by what is not zero, which is all alike.
+    Zeros of an initialiser are not pruned. Such a kernel is recognised by its non-zero values, which are all equal.
     """
     mask = values != 0
     others = values[mask]
@@ -258,7 +258,7 @@ def trained_mask(values: np.ndarray) -> np.ndarray:
 
 
 def sparsity_of(kernels: Sequence[Kernel]) -> Sparsity:
-    """Zeros over all weights of ``kernels``."""
+    """Count zeros and weights of ``kernels``."""
     zeros = sum(int(kernel.size - np.count_nonzero(kernel.read())) for kernel in kernels)
     return Sparsity(zeros, sum(kernel.size for kernel in kernels))
 

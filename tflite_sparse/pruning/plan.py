@@ -1,4 +1,4 @@
-"""What becomes of which kernel: settings and rules, applied to a model and the length of its training."""
+"""Plan which kernels are pruned and how, from settings and rules, a model, and the length of its training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel
 
-# Pruning starts once the weights mean something and ends while the rest can still recover (Zhu and Gupta 2017).
+# Pruning starts once the weights are meaningful and ends while the rest can still recover (Zhu and Gupta 2017).
 _BEGIN, _END = 0.1, 0.65
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The length of a training: steps in all, and of one epoch."""
+    """The length of a training: number of steps in all, and of one epoch."""
 
     steps: int
     steps_per_epoch: int
@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """One kernel, the schedule of its sparsity, and which of its weights become zero together."""
+    """One kernel, the schedule of its sparsity, and the structure of its mask."""
 
     kernel: Kernel
     schedule: Schedule
@@ -39,8 +39,8 @@ class KernelPlan:
 class Plan:
     """All kernels that are pruned.
 
-    ``scope`` says what their sparsity speaks of: each of them (``"layer"``), or all together (``"global"``), whose
-    schedules are then the same.
+    ``scope`` tells whether a sparsity applies to each kernel (``"layer"``) or to all together (``"global"``). With
+    ``"global"`` all schedules are the same.
     """
 
     kernels: tuple[KernelPlan, ...]
@@ -53,11 +53,11 @@ class Plan:
 
     @property
     def weights(self) -> int:
-        """How many weights the kernels have together."""
+        """Number of weights of all kernels."""
         return sum(each.kernel.size for each in self.kernels)
 
     def sparsity_at(self, step: int) -> float:
-        """The share of zeros that the schedules ask for over all kernels."""
+        """Return the share of zeros that the schedules demand over all kernels."""
         zeros = sum(each.schedule.sparsity_at(step) * each.kernel.size for each in self.kernels)
         return zeros / self.weights if self.weights else 0.0
 
@@ -67,7 +67,7 @@ Planner = Callable[[Sequence[Kernel], Span], Plan]
 
 
 def of_settings(settings: PruningSettings) -> Planner:
-    """Every prunable kernel alike, as the settings say.
+    """Return a planner that prunes every prunable kernel by the same settings.
 
     Raises:
         SettingsError: when called: nothing is prunable, the steps are out of order, or a block is larger than a kernel.
@@ -83,7 +83,7 @@ def of_settings(settings: PruningSettings) -> Planner:
 
 
 def plan_kernel(kernel: Kernel, settings: PruningSettings, span: Span) -> KernelPlan:
-    """One kernel as the settings say.
+    """Plan one kernel by the settings.
 
     Raises:
         SettingsError: the steps are out of order, or a block is larger than the kernel.
@@ -96,10 +96,10 @@ def plan_kernel(kernel: Kernel, settings: PruningSettings, span: Span) -> Kernel
 
 
 def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Schedule:
-    """The schedule of the settings over a training of this length.
+    """Return the schedule of the settings for a training of this length.
 
     Raises:
-        SettingsError: the steps are out of order, or N:M comes to another sparsity than was asked for.
+        SettingsError: the steps are out of order, or N:M implies another sparsity than the settings.
     """
     final = settings.sparsity
     if shape.sparsity is not None:
@@ -120,7 +120,7 @@ def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Sche
 
 
 def mask_at_once(plan: Plan) -> None:
-    """Mask the kernels of a plan as they are at its end; what is zero stays zero.
+    """Mask the kernels as at the end of the plan; zeros stay zero.
 
     Raises:
         ModelError: a kernel holds NaN or infinity.
@@ -138,6 +138,6 @@ def mask_at_once(plan: Plan) -> None:
 
 
 def frozen(kernels: Sequence[Kernel], span: Span) -> Plan:
-    """A :data:`Planner` that keeps at zero what is zero in ``kernels``, and makes no new masks."""
+    """Plan to keep the zeros of ``kernels``, without new masks. A :data:`Planner`."""
     del span
     return Plan(tuple(KernelPlan(kernel, Frozen()) for kernel in kernels))

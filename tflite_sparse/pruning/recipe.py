@@ -1,4 +1,4 @@
-"""Recipes: TOML files with rules that say how single kernels are pruned, and which layers stay float32."""
+"""Read recipes: TOML files with rules on how single kernels are pruned and which layers stay float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import pydantic
 
@@ -20,27 +20,22 @@ from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
 from tflite_sparse.target_registry import names_where
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
-"""Presets that recipes build on: one for each way in which sparse weights are stored."""
+"""Base presets of recipes: one for each way of storing sparse weights."""
 
 PRESETS = (*TARGETS, "float-normalization")
 
 _FIELDS = frozenset(PruningSettings.model_fields)
 _SCHEDULE_FIELDS = {"kind": "schedule"} | {
     name: name for name in ("begin", "end", "frequency", "initial_sparsity")
-}  # keys of a schedule table, and what the settings call them
+}  # keys of a schedule table and their names in the settings
 _FILE_KEYS = ("version", "target", "defaults", "rule")
 _RULE_KEYS = ("layers", "types", "sparsity", "block", "schedule", "skip", "precision")
-_NO_KERNELS = ("Normalization", "PReLU", "unread")  # slopes and scales that a rule for all layers would reach
+_NO_KERNELS = ("Normalization", "PReLU", "unread")  # slopes and scales that a rule for all layers would match
 
 
 class _Defaults(PruningSettings):
-    """The fields of a recipe, as strict as TOML is: ``"0.9"`` is no number."""
+    """The fields of a recipe, in TOML's strict types: ``"0.9"`` is no number."""
 
     model_config = pydantic.ConfigDict(strict=True)
 
@@ -52,57 +47,60 @@ class _RuleForm(_Defaults):
     precision: Literal["int8", "float32"] | None = None
 
 
+_Form = TypeVar("_Form", bound=_Defaults)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule.
 
     Attributes:
-        place: how messages name it: ``"recipe.toml, rule 2"``.
-        layers: matches the kernels that it applies to; None: of any name.
+        place: its name in messages: ``"recipe.toml, rule 2"``.
+        layers: matches the names of the kernels it applies to; None: any name.
         types: classes of their layers; empty: any.
         changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
-        skip: True: they are left alone; False: they are pruned even if they are not by default; None: as before.
-        precision: of the operators of the layers in an int8 file; None: as before.
-        required: whether it must match and fit. Rules of a preset are passed over where they do not.
+        skip: True: do not prune them; False: prune them even if they are not by default; None: no change.
+        precision: of the operators of the layers in an int8 file; None: no change.
+        required: whether it must match and fit. Rules of a preset that do not are ignored.
     """
 
     place: str
     layers: re.Pattern[str] | None = None
     types: tuple[str, ...] = ()
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, object] = field(default_factory=dict)
     skip: bool | None = None
     precision: Literal["int8", "float32"] | None = None
     required: bool = True
 
     @property
     def prunes(self) -> bool:
-        """Whether it says anything of masks."""
+        """Whether it affects masks."""
         return bool(self.changes) or self.skip is not None
 
     def matches(self, item: Kernel | Layer) -> bool:
-        """Whether it applies to ``item``."""
+        """Return whether it applies to ``item``."""
         if self.types and not self.types_of(item).intersection(self.types):
             return False
         return self.layers is None or any(self.layers.fullmatch(name) for name in names_of(item))
 
     @staticmethod
     def types_of(item: Kernel | Layer) -> set[str]:
-        """The classes of its layer; a cell's also without ``Cell``: ``LSTMCell`` is of an ``LSTM``."""
+        """Return the classes of its layer; a cell also counts without ``Cell``: ``LSTMCell`` as ``LSTM``."""
         classes = item.owner.split("+")
         return {*classes, *(each.removesuffix("Cell") for each in classes)}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a file says: fields for all kernels, then rules, later ones first."""
+    """A parsed recipe: fields for all kernels, then rules. Later rules take precedence."""
 
     name: str
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     rules: tuple[Rule, ...]
 
     @property
     def prunes(self) -> bool:
-        """Whether it says anything of masks."""
+        """Whether it affects masks."""
         return bool(self.defaults) or any(rule.prunes for rule in self.rules)
 
     @property
@@ -112,20 +110,20 @@ class Recipe:
 
 
 def names_of(item: Kernel | Layer) -> list[str]:
-    """What ``layers`` may match in full: the path, and every part of it that ends at slashes.
+    """Return the names that ``layers`` may match in full: the path, and every part of it between slashes.
 
-    ``encoder/dense/kernel`` answers to ``encoder``, ``dense``, ``encoder/dense``, ``dense/kernel`` and so on.
+    ``encoder/dense/kernel`` matches ``encoder``, ``dense``, ``encoder/dense``, ``dense/kernel`` and so on.
     """
-    parts = item.name.partition(" ")[0].split("/")  # a name that is not unique has a number behind it
+    parts = item.name.partition(" ")[0].split("/")  # a number follows a name that is not unique
     runs = ["/".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
     return list(dict.fromkeys([item.name, *runs]))
 
 
 def read(path: Path) -> Recipe:
-    """The recipe in a TOML file.
+    """Read the recipe in a TOML file.
 
     Raises:
-        SettingsError: it is missing, no TOML, or says what a recipe cannot say; names file, rule and key.
+        SettingsError: it is missing, no TOML, or has contents that no recipe may have; names file, rule and key.
     """
     try:
         content = path.read_bytes()
@@ -135,7 +133,7 @@ def read(path: Path) -> Recipe:
 
 
 def preset(name: str) -> Recipe:
-    """The recipe of :data:`PRESETS` with this name.
+    """Return the recipe of :data:`PRESETS` with this name.
 
     Raises:
         SettingsError: there is none.
@@ -147,7 +145,7 @@ def preset(name: str) -> Recipe:
 
 
 def find(path: Path) -> Recipe:
-    """The preset of this name, or else the recipe in this file; ``./micro`` is a file.
+    """Return the preset of this name, else the recipe in this file; ``./micro`` is a file.
 
     Raises:
         SettingsError: see :func:`read`.
@@ -160,17 +158,17 @@ def find(path: Path) -> Recipe:
 
 
 def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
-    """Plans what the recipe says.
+    """Return a planner for a recipe.
 
-    What was given in ``settings`` (``model_fields_set``, but None) goes before the recipe's defaults; its rules go
-    before both. Rules apply in order, and the later one wins, field by field.
+    Fields that are set in ``settings`` (``model_fields_set``, and not None) take precedence over the recipe's defaults,
+    its rules over both. Rules apply in order; the later one wins, field by field.
 
     Raises:
-        SettingsError: when called: a rule matches nothing or changes nothing, a block is larger than a kernel, the
-            steps are out of order, N:M comes to another sparsity than was asked for, or nothing is left to prune.
+        SettingsError: when called: a rule matches or changes nothing, a block is larger than a kernel, the steps are
+            out of order, N:M implies another sparsity than the settings, or nothing is left to prune.
     """
-    given = {name: getattr(settings, name) for name in settings.model_fields_set & _FIELDS}
-    defaults = {**recipe.defaults, **{name: value for name, value in given.items() if value is not None}}
+    given = {name: value for name, value in _given(settings).items() if value is not None}
+    defaults = {**recipe.defaults, **given}
 
     def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
         scope = PruningSettings(**defaults).scope
@@ -191,13 +189,13 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
 
 
 def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]]:
-    """The layers whose operators stay float32, those whose last rule with a precision says so.
+    """Return the layers whose operators stay float32: those whose last rule with a precision demands it.
 
     Returns:
         Their names, by the place of that rule.
 
     Raises:
-        SettingsError: a rule with a precision matches none of them.
+        SettingsError: a rule with a precision matches no layer.
     """
     chosen: dict[str, Rule] = {}
     for rule in recipe.rules:
@@ -214,7 +212,9 @@ def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]
     return result
 
 
-def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Span, included: bool) -> KernelPlan | None:
+def _plan(
+    kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], span: Span, included: bool
+) -> KernelPlan | None:
     values, applied = dict(defaults), []
     for rule in recipe.rules:
         if not rule.matches(kernel) or not (rule.required or _fits(rule, kernel)):
@@ -224,7 +224,7 @@ def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Spa
         if not rule.changes:
             continue
         applied.append(rule.place)
-        # What N:M comes to takes the place of a sparsity from before; one of the same rule must agree with it.
+        # The sparsity of N:M replaces one from before; a sparsity in the same rule must agree with it.
         if _makes_sparsity(rule.changes):
             values.pop("sparsity", None)
         values.update(rule.changes)
@@ -239,7 +239,7 @@ def _plan(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, Any], span: Spa
 
 
 def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) -> None:
-    """Refuse a rule that does nothing, or that a global ranking has no room for."""
+    """Refuse a rule that does nothing, or that sets a field which a global ranking ignores."""
     if not rule.required or not rule.prunes:
         return
     matched = [kernel for kernel in kernels if rule.matches(kernel)]
@@ -247,8 +247,8 @@ def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) 
         raise SettingsError(f"{rule.place}: {_matches_nothing(rule, kernels, 'kernel')}")
     if rule.skip is None and not any(kernel.name in pruned for kernel in matched):
         raise SettingsError(
-            f"{rule.place} applies only to what is left dense by default ({_some(kernel.name for kernel in matched)}): "
-            "add skip = false, or remove it."
+            f"{rule.place} applies only to kernels that are left dense by default "
+            f"({_listed(kernel.name for kernel in matched)}): add skip = false, or remove it."
         )
     if scope == "global" and (rule.changes.keys() - {"block"} or _makes_sparsity(rule.changes)):
         raise SettingsError(f"{rule.place}: under scope = 'global' a rule may set a block or skip, nothing else.")
@@ -258,13 +258,13 @@ def _matches_nothing(rule: Rule, items: Sequence[Kernel | Layer], what: str) -> 
     by_type = [item for item in items if not rule.types or rule.types_of(item).intersection(rule.types)]
     if not by_type:
         types = sorted({each.removesuffix("Cell") for item in items for each in item.owner.split("+")})
-        return f"types = {list(rule.types)} match no {what}; there are {_some(types, 8)}."
+        return f"types = {list(rule.types)} match no {what}; there are {_listed(types, 8)}."
     pattern = "" if rule.layers is None else rule.layers.pattern
     among = f" of type {' or '.join(rule.types)}" if rule.types else ""
     names = {name: item.name for item in by_type for name in reversed(names_of(item))}
     near = difflib.get_close_matches(pattern, names, n=6, cutoff=0.5)
     found = dict.fromkeys([names[name] for name in near] or [item.name for item in by_type])
-    return f"layers = {pattern!r} matches no {what}{among}; there are {_some(found)}."
+    return f"layers = {pattern!r} matches no {what}{among}; there are {_listed(found)}."
 
 
 def _is_no_kernel(kernel: Kernel) -> bool:
@@ -273,15 +273,20 @@ def _is_no_kernel(kernel: Kernel) -> bool:
 
 
 def _fits(rule: Rule, kernel: Kernel) -> bool:
-    shape = structure.parse(rule.changes.get("block", "1x1"))
+    shape = structure.parse(str(rule.changes.get("block", "1x1")))
     return structure.fits(shape, *(kernel.shape[axis] for axis in kernel.axes))
 
 
-def _makes_sparsity(changes: Mapping[str, Any]) -> bool:
-    return "block" in changes and structure.parse(changes["block"]).sparsity is not None
+def _makes_sparsity(changes: Mapping[str, object]) -> bool:
+    return "block" in changes and structure.parse(str(changes["block"])).sparsity is not None
 
 
 def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -303,13 +308,13 @@ def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
         name,
         {
             **(base.defaults if base else {}),
-            **_fields(defaults, f"{name}, [defaults]", tuple(sorted(_FIELDS)), _Defaults),
+            **_given(_checked(defaults, f"{name}, [defaults]", tuple(sorted(_FIELDS)), _Defaults)),
         },
         (*(base.rules if base else ()), *rules),
     )
 
 
-def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
+def _target(raw: Mapping[str, object], name: str) -> Recipe | None:
     target = raw.get("target")
     if target is None:
         return None
@@ -318,16 +323,16 @@ def _target(raw: Mapping[str, Any], name: str) -> Recipe | None:
     return preset(target)
 
 
-def _rule(table: dict[str, Any], place: str, required: bool) -> Rule:
-    values = _fields(table, place, _RULE_KEYS, _RuleForm)
-    layers, types, skip, precision = (values.pop(key, None) for key in ("layers", "types", "skip", "precision"))
-    if layers is None and not types:
+def _rule(table: dict[str, object], place: str, required: bool) -> Rule:
+    form = _checked(table, place, _RULE_KEYS, _RuleForm)
+    values, skip, precision = _given(form), form.skip, form.precision
+    if form.layers is None and not form.types:
         raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
     if not values and skip is None and precision is None:
         raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
     if skip and values:
         raise SettingsError(f"{place}: skip = true leaves kernels alone: remove {', '.join(sorted(values))}, or skip.")
-    return Rule(place, _pattern(layers, place), tuple(types or ()), values, skip, precision, required)
+    return Rule(place, _pattern(form.layers, place), tuple(form.types or ()), values, skip, precision, required)
 
 
 def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:
@@ -339,10 +344,8 @@ def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:
         raise SettingsError(f"{place}: layers = {layers!r} is no regular expression: {error}.") from error
 
 
-def _fields(
-    table: dict[str, Any], place: str, keys: Sequence[str], form: Callable[..., PruningSettings]
-) -> dict[str, Any]:
-    """The fields that ``table`` sets, checked; those of a schedule table are among them."""
+def _checked(table: dict[str, object], place: str, keys: Sequence[str], form: Callable[..., _Form]) -> _Form:
+    """Return the checked fields that ``table`` sets, including those of a schedule table."""
     _refuse_unknown(table, keys, place)
     flat = dict(table)
     schedule = flat.get("schedule")
@@ -360,16 +363,21 @@ def _fields(
     except SettingsError as error:
         in_toml = re.sub(r"`([\w.]+)=([^`]*)`", r"\1 = \2", str(error)).rstrip(".")
         raise SettingsError(f"{place}: {in_toml}.") from error
-    return {name: getattr(checked, name) for name in checked.model_fields_set}
+    return checked
 
 
-def _table(value: Any, place: str) -> dict[str, Any]:
+def _given(settings: PruningSettings) -> dict[str, object]:
+    """The fields of a recipe that were set."""
+    return {name: getattr(settings, name) for name in settings.model_fields_set & _FIELDS}
+
+
+def _table(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise SettingsError(f"{place} is no table.")
     return value
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], place: str) -> None:
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -377,6 +385,6 @@ def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], place: str) 
             raise SettingsError(f"{place}: unknown key {key!r}; {hint}")
 
 
-def _some(names: Iterable[str], most: int = 4) -> str:
+def _listed(names: Iterable[str], most: int = 4) -> str:
     listed = list(names)
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -1,7 +1,7 @@
-"""Training that depends on its seed and the number of the epoch alone, so that it can go on where it stopped.
+"""Make training depend on its seed and the number of the epoch only, so that it can resume.
 
-Order of samples and dropout are drawn anew for each epoch from (seed, epoch); what else a training is made of, weights,
-optimizer and masks, is saved after each epoch.
+Order of samples and dropout are drawn for each epoch from (seed, epoch). The rest of the state, weights, optimizer and
+masks, is saved after each epoch.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from tflite_sparse.pruning.hooks import Hooks
+from tflite_sparse.pruning.hooks import Hooks, Logs
 from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.keras_types import KerasModel, Variable
 from tflite_sparse.sources.kernels import flatten
 
 
-def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
-    """Data for ``fit`` of either generation, given with ``steps_per_epoch=steps(samples, batch_size)``.
+def batches(x: object, y: object, batch_size: int, seed: int, epochs: range) -> object:
+    """Return data for ``fit`` of either generation, to use with ``steps_per_epoch=steps(samples, batch_size)``.
 
-    Every epoch yields every sample once, in an order of ``(seed, epoch)``. All epochs are one sequence: what is fetched
-    ahead is right whenever it is asked for.
+    Every epoch yields every sample once, in an order given by ``(seed, epoch)``. All epochs form one sequence, so that
+    batches fetched in advance are right.
 
     Args:
         x: samples: an array, or a list or mapping of them, as the model takes them.
-        y: their labels, as the model yields its outputs.
+        y: their labels, in the structure of the model's outputs.
         batch_size: samples of one step; the last batch of an epoch may be smaller.
         seed: of the order.
         epochs: numbers of the epochs, from 0.
@@ -37,7 +37,7 @@ def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
     data = tuple(tuple(part) if isinstance(part, list) else part for part in (x, y))  # a list would become one tensor
     count = len(tf.nest.flatten(data)[0])
 
-    def generate() -> Iterator[Any]:
+    def generate() -> Iterator[object]:
         for epoch in epochs:
             order = np.random.default_rng([seed, epoch]).permutation(count)
             for start in range(0, count, batch_size):
@@ -49,15 +49,15 @@ def batches(x: Any, y: Any, batch_size: int, seed: int, epochs: range) -> Any:
 
 
 def steps(samples: int, batch_size: int) -> int:
-    """Steps of one epoch."""
+    """Return the number of steps of one epoch."""
     return math.ceil(samples / batch_size)
 
 
 @contextlib.contextmanager
 def seedable_layers(keras: ModuleType) -> Iterator[None]:
-    """Where models are made whose random layers can be seeded: those of Keras 2 draw from operators otherwise."""
+    """Make the random layers of models built inside of the block seedable; those of Keras 2 otherwise are not."""
     switches = getattr(keras.backend, "experimental", None)
-    if switches is None or not hasattr(switches, "enable_tf_random_generator"):  # Keras 3 always can
+    if switches is None or not hasattr(switches, "enable_tf_random_generator"):  # layers of Keras 3 always are
         yield
         return
     before = switches.is_tf_random_generator_enabled()
@@ -70,14 +70,14 @@ def seedable_layers(keras: ModuleType) -> Iterator[None]:
 
 
 class SeedEachEpoch(Hooks):
-    """Sets whatever layers draw random numbers from at the start of each epoch."""
+    """Sets the random generators of all layers at the start of each epoch."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._seed = seed
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Seed every generator from (seed, epoch, its place)."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Seed every generator from (seed, epoch, its index)."""
         del logs
         for place, reseed in enumerate(_generators(self.model)):
             reseed(np.random.SeedSequence([self._seed, epoch, place]).generate_state(2))
@@ -90,24 +90,25 @@ class AfterEachEpoch(Hooks):
         super().__init__()
         self._action = action
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """See the class."""
         self._action(epoch + 1, float((logs or {}).get("loss", np.nan)))
 
 
-def _generators(model: Any) -> list[Callable[[np.ndarray], None]]:
+def _generators(model: KerasModel) -> list[Callable[[np.ndarray], object]]:
     states = [v for v in model.variables if str(getattr(v, "path", "")).endswith("seed_generator_state")]
-    found: list[Callable[[np.ndarray], None]] = [_assign_state(state) for state in states]
+    found: list[Callable[[np.ndarray], object]] = [_assign_state(state) for state in states]
     for layer in flatten(model):  # Keras 2
         generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
-        if hasattr(generator, "reset_from_seed"):
-            found.append(_reset(generator))
+        reset_from_seed = getattr(generator, "reset_from_seed", None)
+        if reset_from_seed is not None:
+            found.append(_reset(reset_from_seed))
     return found
 
 
-def _assign_state(state: Any) -> Callable[[np.ndarray], None]:
+def _assign_state(state: Variable) -> Callable[[np.ndarray], object]:
     return lambda words: state.assign(words.astype(np.uint32))
 
 
-def _reset(generator: Any) -> Callable[[np.ndarray], None]:
-    return lambda words: generator.reset_from_seed(int(words[0]))
+def _reset(reset_from_seed: Callable[[int], object]) -> Callable[[np.ndarray], object]:
+    return lambda words: reset_from_seed(int(words[0]))

@@ -1,4 +1,4 @@
-"""How sparsity rises while a model trains: pure functions of the step."""
+"""Define how sparsity rises while a model trains, as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tflite_sparse.errors import SettingsError
 
 
 class Schedule(Protocol):
-    """What the pruning of a kernel follows."""
+    """The schedule of a kernel's pruning."""
 
     @property
     def final(self) -> float:
@@ -27,7 +27,7 @@ class Schedule(Protocol):
         """Sparsity after ``step``."""
 
     def updates_at(self, step: int) -> bool:
-        """Whether masks are made anew after ``step``."""
+        """Return whether new masks are made after ``step``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PolynomialSchedule:
     """The gradual schedule of Zhu and Gupta (2017), equation 1.
 
     ``s_t = s_f + (s_i - s_f) (1 - (t - t0) / (n dt))^3`` for ``t`` in ``{t0, t0 + dt, ..., t0 + n dt}``: fast while
-    there is much to remove, slower towards the end.
+    many weights are left, slower towards the end.
 
     Attributes:
         initial: sparsity ``s_i`` at ``begin``, in [0, 1).
@@ -68,7 +68,7 @@ class PolynomialSchedule:
         return self.final + (self.initial - self.final) * remaining**3
 
     def updates_at(self, step: int) -> bool:
-        """Whether masks are made anew after ``step``. The last time is ``end`` itself, whatever the frequency."""
+        """Return whether new masks are made after ``step``. The last time is ``end`` itself, whatever the frequency."""
         return _is_due(step, self.begin, self.end, self.frequency)
 
 
@@ -101,25 +101,25 @@ class ConstantSchedule:
         return self.final if step >= self.begin else 0.0
 
     def updates_at(self, step: int) -> bool:
-        """Whether masks are made anew after ``step``. The last time is ``end`` itself, whatever the frequency."""
+        """Return whether new masks are made after ``step``. The last time is ``end`` itself, whatever the frequency."""
         return _is_due(step, self.begin, self.end, self.frequency)
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """No masks are made: what is zero when training starts stays so."""
+    """No masks are made: weights that are zero when training starts stay zero."""
 
     final: float = 0.0
     begin: int = 0
     end: int = 0
 
     def sparsity_at(self, step: int) -> float:
-        """0: nothing is asked for."""
+        """Return 0: no sparsity is demanded."""
         del step
         return 0.0
 
     def updates_at(self, step: int) -> bool:
-        """Never."""
+        """Return False."""
         del step
         return False
 

@@ -1,4 +1,4 @@
-"""How much each kernel matters: one at a time is masked, and the model evaluated on samples held out of training."""
+"""Measure how much each kernel matters: mask one at a time and evaluate on samples held out of training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 SPARSITIES = (0.5, 0.75, 0.875, 0.95)
-"""What a scan for people tries."""
+"""Sparsities of a scan that people read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a model is: ``metric``, 1 for a perfect one, and the mean ``loss`` of a sample."""
+    """Quality of a model: ``metric``, 1 if it is perfect, and the mean ``loss`` of a sample."""
 
     metric: float
     loss: float
@@ -40,21 +40,22 @@ def scan(
     structure: Structure | Sequence[Structure] = UNSTRUCTURED,
     on_step: Step = ignore_steps,
 ) -> Scan:
-    """Mask one kernel at a time by magnitude, each at every sparsity, and evaluate.
+    """Mask one kernel at a time by magnitude, at every sparsity, and evaluate the model.
 
-    Every weight has the bits it had when this returns or raises.
+    All weights have their original bits when this returns or raises.
 
     Args:
-        source: the model that the kernels are of.
-        kernels: which to scan.
-        evaluate: the score of the model as it is, on samples that are neither trained on nor of the test part.
-        sparsities: shares of zeros, in (0, 1), rising.
-        structure: which weights become zero together; or one for each kernel.
-        on_step: told after each evaluation; there are :func:`estimated_evaluations`.
+        source: the model of the kernels.
+        kernels: to scan.
+        evaluate: returns the score of the model in its present state, on samples that belong neither to the training
+            nor to the test data.
+        sparsities: shares of zeros, in (0, 1), ascending.
+        structure: the weights that become zero together, for all kernels or for each.
+        on_step: receives (evaluations done, all evaluations), see :func:`estimated_evaluations`.
 
     Raises:
         SettingsError: the sparsities are out of range or order, or there is no kernel.
-        ModelError: the loss of the model as it came, or with a kernel masked, is NaN or infinite.
+        ModelError: the loss of the model, unmasked or with a kernel masked, is NaN or infinite.
     """
     _check(kernels, sparsities)
     structures = [structure] * len(kernels) if isinstance(structure, Structure) else structure
@@ -92,19 +93,19 @@ def scan(
 
 
 def estimated_evaluations(kernels: Sequence[Kernel], sparsities: Sequence[float] = SPARSITIES) -> int:
-    """How often :func:`scan` evaluates the model: once as it is, and once for each kernel and sparsity."""
+    """Return how often :func:`scan` evaluates the model: once unmasked, and once for each kernel and sparsity."""
     return 1 + len(kernels) * len(sparsities)
 
 
 def held_out(
     data: Dataset, share: float = 0.1, most: int = 2000, *, seed: int
 ) -> tuple[Arrays, Arrays | None, Arrays, Arrays | None]:
-    """Split the training part; the test part is not touched.
+    """Split the training part; the test part is not used.
 
     Args:
-        data: labelled or not.
+        data: with or without labels.
         share: of the training samples that are held out, in (0, 1).
-        most: how many these are at most.
+        most: maximum number of these.
         seed: of the choice.
 
     Returns:

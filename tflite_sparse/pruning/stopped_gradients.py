@@ -1,30 +1,34 @@
-"""Stop the gradients of masked weights inside the training step, whatever the optimizer makes of them afterwards.
+"""Stop the gradients of masked weights inside the training step, for any optimizer.
 
-The optimizer of a compiled model is asked to apply gradients by one method: ``apply`` in Keras 3, ``apply_gradients``
-in Keras 2. While a model is pruned, that method of this one object applies the masks first. So clipping, momenta and
-several steps in one execution all see gradients that are zero where a weight is masked (Zhu and Gupta 2017, section 3),
-and a weight that is zero, with momenta that are, stays so.
+A compiled model applies gradients by one method of its optimizer: ``apply`` in Keras 3, ``apply_gradients`` in Keras 2.
+While a model is pruned, that method of this one object multiplies them by the masks first. So clipping, momenta and
+several steps in one execution all get gradients that are zero where a weight is masked (Zhu and Gupta 2017, section 3).
+A weight that is zero, with zero momenta, stays zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.keras_types import Optimizer, Variable
 
-MasksOf = Callable[[], Mapping[int, Any]]
-"""Gives the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
+MasksOf = Callable[[], Mapping[int, Variable]]
+"""Returns the mask variables (bool) by ``id`` of the weight's variable; called when a training step is traced."""
 
+_Pair = tuple[object, Variable]  # a gradient, dense or of some rows or None, and its weight
+
+_WEIGHTS = "_trainable_variables"  # of an optimizer of Keras 3
 _MARK = "stops_gradients_of_masked_weights"
 
 
-def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
-    """Make ``optimizer`` apply masked gradients; return what undoes it.
+def patch(optimizer: Optimizer, masks_of: MasksOf) -> Callable[[], None]:
+    """Make ``optimizer`` apply masked gradients; return a function that undoes it.
 
-    What an earlier call left behind, of a training that raised an exception, is undone first.
+    A patch left by a training that raised an exception is undone first.
 
     Args:
         optimizer: of either generation of Keras, also one that scales the loss.
@@ -36,18 +40,18 @@ def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
         del optimizer.__dict__[name]
     original = getattr(optimizer, name)
 
-    def apply(gradients: Iterable[Any], trainable_variables: Any = None) -> Any:
-        known = optimizer._trainable_variables if trainable_variables is None else trainable_variables
+    def apply(gradients: Iterable[object], trainable_variables: Sequence[Variable] | None = None) -> object:
+        known = getattr(optimizer, _WEIGHTS) if trainable_variables is None else trainable_variables
         pairs = _masked(zip(gradients, known, strict=True), masks_of())
         variables = None if trainable_variables is None else [variable for _, variable in pairs]
         return original([gradient for gradient, _ in pairs], variables)
 
-    def apply_gradients(grads_and_vars: Iterable[tuple[Any, Any]], *rest: Any, **options: Any) -> Any:
+    def apply_gradients(grads_and_vars: Iterable[_Pair], *rest: object, **options: object) -> object:
         return original(_masked(grads_and_vars, masks_of()), *rest, **options)
 
     replacement = apply if is_keras3 else apply_gradients
     setattr(replacement, _MARK, True)
-    optimizer.__dict__[name] = replacement  # not setattr: Keras would track what it is given
+    optimizer.__dict__[name] = replacement  # with setattr, Keras would track the function
 
     def undo() -> None:
         if optimizer.__dict__.get(name) is replacement:
@@ -56,8 +60,8 @@ def patch(optimizer: Any, masks_of: MasksOf) -> Callable[[], None]:
     return undo
 
 
-def clear_momenta(optimizer: Any, variable: Any, mask: np.ndarray) -> None:
-    """Set what an optimizer remembers of masked weights (momenta, moving averages) to zero.
+def clear_momenta(optimizer: Optimizer, variable: Variable, mask: np.ndarray) -> None:
+    """Set the optimizer's state of masked weights (momenta, moving averages) to zero.
 
     Args:
         optimizer: of either generation, also one that scales the loss; nothing happens before its first step.
@@ -70,48 +74,48 @@ def clear_momenta(optimizer: Any, variable: Any, mask: np.ndarray) -> None:
             slot.assign(np.where(mask, values, np.zeros((), values.dtype)))
 
 
-def _masked(pairs: Iterable[tuple[Any, Any]], masks: Mapping[int, Any]) -> list[tuple[Any, Any]]:
+def _masked(pairs: Iterable[_Pair], masks: Mapping[int, Variable]) -> list[_Pair]:
     return [(_where(masks.get(id(variable)), gradient), variable) for gradient, variable in pairs]
 
 
-def _where(mask: Any, gradient: Any) -> Any:
+def _where(mask: Variable | None, gradient: object) -> object:
     if mask is None or gradient is None:
         return gradient
     tf = tensorflow_import.tensorflow()
-    if isinstance(gradient, tf.IndexedSlices):  # of an embedding: only the rows that were looked up
+    if isinstance(gradient, tf.IndexedSlices):  # an embedding's gradient: only the rows that were looked up
         rows = tf.gather(mask, gradient.indices)
         values = tf.where(rows, gradient.values, tf.zeros_like(gradient.values))
         return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
     return tf.where(mask, gradient, tf.zeros_like(gradient))
 
 
-def _slots(optimizer: Any, variable: Any) -> list[Any]:
-    """The variables that an optimizer keeps for a weight: every list of its attributes that runs with the weights."""
-    if hasattr(optimizer, "inner_optimizer"):  # one that scales the loss
+def _slots(optimizer: Optimizer, variable: Variable) -> list[Variable]:
+    """Return the variables that an optimizer keeps for a weight, from every attribute with one for each weight."""
+    if hasattr(optimizer, "inner_optimizer"):  # it scales the loss
         return _slots(optimizer.inner_optimizer, variable)
     if hasattr(optimizer, "get_slot_names"):  # the legacy optimizers of Keras 2
-        return list(optimizer._slots.get(_legacy_key(variable), {}).values())
+        return list(getattr(optimizer, "_slots", {}).get(_legacy_key(variable), {}).values())
     place, count = _place(optimizer, variable)
     if place is None:
         return []
-    if type(optimizer).__name__ == "Ftrl":  # divides by its accumulators, even where the gradient is zero
-        return [optimizer._linears[place]]
-    weights = getattr(optimizer, "_trainable_variables", None)
+    if type(optimizer).__name__ == "Ftrl":  # it divides by its accumulators, even where the gradient is zero
+        return [getattr(optimizer, "_linears", ())[place]]
+    weights = getattr(optimizer, _WEIGHTS, None)
     lists = [value for value in vars(optimizer).values() if isinstance(value, list) and value is not weights]
     found = [values[place] for values in lists if len(values) == count]
     return [slot for slot in found if hasattr(slot, "assign") and slot is not variable]
 
 
-def _legacy_key(variable: Any) -> Any:
+def _legacy_key(variable: Any) -> str:
     owner = getattr(variable, "_distributed_container", lambda: None)() or variable
-    return owner._unique_id
+    return str(owner._unique_id)
 
 
-def _place(optimizer: Any, variable: Any) -> tuple[int | None, int]:
-    if hasattr(optimizer, "_trainable_variables"):  # Keras 3
-        known = list(optimizer._trainable_variables or ())
+def _place(optimizer: Optimizer, variable: Variable) -> tuple[int | None, int]:
+    if hasattr(optimizer, _WEIGHTS):  # Keras 3
+        known = list(getattr(optimizer, _WEIGHTS) or ())
         return next((i for i, each in enumerate(known) if each is variable), None), len(known)
-    numbers = getattr(optimizer, "_index_dict", None)  # Keras 2
-    if numbers is None:
+    numbers, key_of = getattr(optimizer, "_index_dict", None), getattr(optimizer, "_var_key", None)  # Keras 2
+    if numbers is None or key_of is None:
         return None, 0
-    return numbers.get(optimizer._var_key(variable)), len(numbers)
+    return numbers.get(key_of(variable)), len(numbers)

@@ -1,12 +1,13 @@
-"""Taking wrappers of tensorflow-model-optimization off, with what they do to the weights done for good.
+"""Remove wrappers of tensorflow-model-optimization and make their effect on the weights permanent.
 
-tfmot's ``strip_pruning`` takes them off and leaves the weights as they are: after a last optimizer step, or in a
-checkpoint, these are no longer what the mask says.
+tfmot's ``strip_pruning`` leaves the weights unchanged. After a last optimizer step, or in a checkpoint, these no longer
+follow the mask.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.pruning import masks
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import KerasLayer, Variable
 from tflite_sparse.sources.kernels import flatten
 from tflite_sparse.sources.optimization_wrappers import CLUSTERING, PRUNING
 from tflite_sparse.sources.saved_model import SavedModelSource
@@ -21,13 +23,13 @@ from tflite_sparse.sources.source_model import SourceModel
 
 
 def strip(model: SourceModel) -> tuple[SourceModel, int]:
-    """The model without wrappers that prune or cluster, and how many masks were applied.
+    """Return the model without wrappers that prune or cluster, and the number of masks applied.
 
-    The layers inside the wrappers that prune are the same objects as before, so a live model's weights change with the
-    masks. Clustered kernels become the centroids of their weights.
+    The layers inside of pruning wrappers are the same objects as before, so the weights of a model in memory change
+    with the masks. Clustered kernels become the centroids of their weights.
 
     Raises:
-        ModelError: it is a SavedModel without its Keras model, and holds clustering wrappers.
+        ModelError: the model is a SavedModel without its Keras model, and holds clustering wrappers.
     """
     if isinstance(model, SavedModelSource):
         _refuse_clusters(model)
@@ -35,7 +37,7 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
     if not isinstance(model, KerasSource):
         return model, 0
     stripped, applied = model.model, 0
-    pruning = [layer for layer in flatten(stripped) if type(layer).__name__ == PRUNING]
+    pruning = [layer for layer in flatten(stripped) if _prunes(layer)]
     if pruning:
         applied = sum(_mask_wrapped(wrapper) for wrapper in pruning)
         stripped = tensorflow_import.model_optimization().sparsity.keras.strip_pruning(stripped)
@@ -46,8 +48,12 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
     return KerasSource(stripped, model.keras, model.name, was_mixed=model.was_mixed), applied
 
 
+def _prunes(layer: KerasLayer) -> TypeGuard[_PruningWrapper]:
+    return type(layer).__name__ == PRUNING
+
+
 def _refuse_clusters(model: SavedModelSource) -> None:
-    """Such a model computes its kernels from centroids at every call: they are no weights of their operators."""
+    """Refuse a SavedModel that computes its kernels from centroids at every call: no operator reads them as weights."""
     for name, _ in model.variables():
         if name.rpartition("/")[2].startswith("cluster_centroids"):
             raise ModelError(
@@ -56,7 +62,13 @@ def _refuse_clusters(model: SavedModelSource) -> None:
             )
 
 
-def _mask_wrapped(wrapper: Any) -> int:
+class _PruningWrapper(KerasLayer, Protocol):
+    """Variables that tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
+
+    pruning_vars: Sequence[tuple[Variable, Variable, Variable]]
+
+
+def _mask_wrapped(wrapper: _PruningWrapper) -> int:
     for weight, mask, _ in wrapper.pruning_vars:
         values = weight.numpy()
         weight.assign(np.where(mask.numpy() != 0, values, np.zeros((), values.dtype)))

@@ -1,4 +1,4 @@
-"""Which weights become zero together: each alone, in blocks, or N of every M."""
+"""Define which weights become zero together: each alone, in blocks, or N of every M."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tflite_sparse.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The shape of a mask, in the orientation that a weight has in the file: ``(..., outputs, inputs)``.
+    """The shape of a mask, in the axes of a weight in the file: ``(..., outputs, inputs)``.
 
     Attributes:
-        block: how many outputs and how many inputs become zero together; (1, 1): each weight alone.
+        block: number of outputs and of inputs that become zero together; (1, 1): each weight alone.
         kept_of: ``(N, M)``: of every M neighbours along the inputs at most N are kept; None: any number.
     """
 
@@ -32,7 +32,7 @@ class Structure:
 
     @property
     def sparsity(self) -> float | None:
-        """The share of zeros that N:M comes to; None where any is possible."""
+        """The share of zeros that N:M implies; None if any is possible."""
         return None if self.kept_of is None else 1 - self.kept_of[0] / self.kept_of[1]
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ _FORM = re.compile(r"(\d{1,4})([x:])(\d{1,4})")
 
 
 def parse(words: str) -> Structure:
-    """A structure from ``"1x16"`` (outputs x inputs) or ``"2:4"`` (kept of every four).
+    """Parse a structure: ``"1x16"`` (outputs x inputs) or ``"2:4"`` (kept of every four).
 
     Raises:
         SettingsError: it is neither.
@@ -60,12 +60,12 @@ def parse(words: str) -> Structure:
 
 
 def fits(structure: Structure, outputs: int, inputs: int) -> bool:
-    """Whether at least one whole block or group lies within a weight of so many outputs and inputs."""
+    """Return whether at least one whole block or group fits into a weight of so many outputs and inputs."""
     if structure.kept_of is not None:
         return inputs >= structure.kept_of[1]
     return structure.block[0] <= outputs and structure.block[1] <= inputs
 
 
 def blocks_along(size: int, block: int) -> int:
-    """How many blocks cover ``size``; the last may be cut."""
+    """Return the number of blocks that cover ``size``; the last may be cut."""
     return math.ceil(size / block)

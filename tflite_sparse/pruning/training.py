@@ -1,4 +1,4 @@
-"""Training under masks: the demo network from scratch, and a user's model after it was masked."""
+"""Train under masks: the demo network from scratch, or a user's model after masking."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.settings import PruneSettings
 from tflite_sparse.sources import tensorflow_import
-from tflite_sparse.sources.arrays import take
+from tflite_sparse.sources.arrays import Arrays, take
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import Optimizer
 from tflite_sparse.sources.labels import Kind, check_labels
 from tflite_sparse.sources.source_model import Kernel, check_finite
 
@@ -29,8 +29,8 @@ SCRATCH_EPOCHS = 30
 
 _SCRATCH_RATE = 2e-3
 _FINETUNE_RATE = 1e-3
-# Pruning starts once the weights mean something and ends while the rate, a cosine, is still above a quarter of its
-# peak: masks that change later are not compensated (Zhu and Gupta 2017, section 3).
+# Pruning starts once the weights are meaningful and ends while the rate, a cosine, is still above a quarter of its
+# peak: later masks are not compensated (Zhu and Gupta 2017, section 3).
 _PRUNE_FROM, _PRUNE_TO = 0.1, 0.65
 _UPDATES = 60
 
@@ -38,10 +38,10 @@ _UPDATES = 60
 def train_from_scratch(
     source: KerasSource, data: Dataset, sparsity: float, *, seed: int, on_step: Step, epochs: int = SCRATCH_EPOCHS
 ) -> Plan | None:
-    """Train a freshly built model on labelled data, pruning it to ``sparsity`` on the way (0: plain training).
+    """Train a new model on labelled data while pruning it to ``sparsity`` (0: plain training).
 
     Returns:
-        What it was pruned by.
+        The plan of the pruning; None without pruning.
     """
     steps = scratch_steps(data, epochs)
     pruning = None
@@ -59,14 +59,14 @@ def train_from_scratch(
 
 
 def scratch_steps(data: Dataset, epochs: int = SCRATCH_EPOCHS) -> int:
-    """The length of :func:`train_from_scratch`."""
+    """Return the number of steps of :func:`train_from_scratch`."""
     return epochs * math.ceil(data.train_samples / BATCH_SIZE)
 
 
 def finetune(
     source: KerasSource, data: Dataset, epochs: int, masked: Sequence[Kernel], *, seed: int, on_step: Step
 ) -> None:
-    """Train on labelled data under the masks that the kernels ``masked`` have now.
+    """Train on labelled data under the present masks of the kernels ``masked``.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
@@ -83,7 +83,7 @@ def finetune(
 
 
 def span_of(settings: PruneSettings, samples: int) -> Span:
-    """The length of a training on so many samples."""
+    """Return the length of a training on so many samples."""
     per_epoch = repeatable.steps(samples, settings.batch_size)
     return Span(settings.epochs * per_epoch, per_epoch)
 
@@ -98,17 +98,17 @@ def train_repeatably(
     resume: Callable[[], int] = lambda: 0,
     after_epoch: Callable[[int, float], None],
 ) -> None:
-    """Train on labelled data so that the result depends on the seed alone, and a run can go on where one stopped.
+    """Train on labelled data so that the result depends on the seed only, and a run can resume.
 
     Args:
         source: the model; it is compiled here.
-        data: what it is trained on.
+        data: the training data.
         settings: epochs, batch size, optimizer, the highest learning rate and the seed.
-        pruning: what prunes on the way. None: plain training.
-        on_step: called with steps done and in all.
-        resume: called when model and optimizer are built; it may give them an earlier state, and returns how many
-            epochs that has behind it.
-        after_epoch: called with the number of epochs done and the loss of the last one.
+        pruning: the callback that prunes. None: plain training.
+        on_step: receives (steps done, all steps).
+        resume: called when model and optimizer are built; it may set an earlier state, and returns the number of epochs
+            done in that state.
+        after_epoch: receives the number of epochs done and the loss of the last one.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
@@ -128,9 +128,9 @@ def train_repeatably(
         AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
     ]
     epochs = range(first, settings.epochs)
-    x, y = source.fed(data.x_train), source.labelled(data.y_train)
+    x, y = source.fed(data.x_train), source.labelled(_labels(data))
     try:
-        with _told(source, data):
+        with _naming_model_and_data(source, data):
             model.fit(
                 repeatable.batches(x, y, settings.batch_size, settings.seed, epochs),
                 initial_epoch=first,
@@ -146,15 +146,13 @@ def train_repeatably(
     check_finite(source)
 
 
-def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
-    """Compile a model with the loss that goes with its outputs and the labels of ``data``.
+def compile_for(source: KerasSource, data: Dataset, optimizer: Optimizer | str) -> None:
+    """Compile a model with the loss that suits its outputs and the labels of ``data``.
 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
     """
-    labels = data.y_train
-    if labels is None:
-        raise DataError(f"{data.name} has no labels: training needs some (y).")
+    labels = _labels(data)
     outputs = tensorflow_import.tensorflow().nest.flatten(
         source.model(source.fed(take(data.x_train, slice(BATCH_SIZE))), training=False)
     )
@@ -175,6 +173,12 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Any) -> None:
     source.model.compile(optimizer=optimizer, loss=loss)
 
 
+def _labels(data: Dataset) -> Arrays:
+    if data.y_train is None:
+        raise DataError(f"{data.name} has no labels: training needs some (y).")
+    return data.y_train
+
+
 def _fit(
     source: KerasSource,
     data: Dataset,
@@ -190,10 +194,10 @@ def _fit(
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     compile_for(source, data, keras.optimizers.Adam(schedule))
     callbacks = [*([] if pruning is None else [pruning]), AfterEachStep(lambda done: on_step(done, steps))]
-    with _told(source, data):
+    with _naming_model_and_data(source, data):
         history = model.fit(
             source.fed(data.x_train),
-            source.labelled(data.y_train),
+            source.labelled(_labels(data)),
             batch_size=BATCH_SIZE,
             epochs=epochs,
             verbose=0,
@@ -204,8 +208,8 @@ def _fit(
 
 
 @contextmanager
-def _told(source: KerasSource, data: Dataset) -> Iterator[None]:
-    """What Keras raises while it trains, as an error that names model and data."""
+def _naming_model_and_data(source: KerasSource, data: Dataset) -> Iterator[None]:
+    """Turn exceptions of Keras while it trains into an error that names model and data."""
     try:
         yield
     except TfliteSparseError:
@@ -214,7 +218,7 @@ def _told(source: KerasSource, data: Dataset) -> Iterator[None]:
         raise ModelError(f"{source.name} cannot be trained on {data.name}: {one_line(error)}") from error
 
 
-def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
+def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
     try:
         optimizer = keras.optimizers.get({"class_name": settings.optimizer, "config": {}})
@@ -223,11 +227,12 @@ def _optimizer(keras: ModuleType, settings: PruneSettings, steps: int) -> Any:
             f"`optimizer={settings.optimizer!r}`: Keras has none of that name; try adam or sgd."
         ) from error
     config = optimizer.get_config() | {"learning_rate": rate}
-    return type(optimizer).from_config(config)
+    made: Optimizer = type(optimizer).from_config(config)
+    return made
 
 
-def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray) -> Any:
-    """The loss that goes with a model's outputs, with or without a final activation."""
+def _loss(keras: ModuleType, kind: Kind, outputs: np.ndarray, labels: np.ndarray) -> object:
+    """Return the loss that suits a model's outputs, with or without a final activation."""
     if kind == "r2":
         return keras.losses.MeanSquaredError()
     if kind == "binary":

@@ -1,1 +1,1 @@
-"""What people read, made of the results: text, tables, plots and pages."""
+"""Present results to people: text, tables, plots and pages."""

@@ -1,1 +1,1 @@
-"""What a command found: typed data without words, written as JSON."""
+"""Define the results of the commands: typed data without words, written as JSON."""

@@ -1,4 +1,4 @@
-"""Ways out of an int8 export that lost too much accuracy, as measured."""
+"""The alternatives to an int8 export that lost too much accuracy, as measured."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from tflite_sparse.results.part import Part
 
 
 class Alternative(Part):
-    """One way out.
+    """One alternative.
 
-    ``accuracy``, ``drop`` (against the dense float32 file) and ``file_bytes`` are those of the sparse file;
-    None where it could not be made, and then ``words`` says why.
+    ``accuracy``, ``drop`` (against the dense float32 file) and ``file_bytes`` belong to the sparse file. They are None
+    if it could not be made; ``words`` then tells why.
     """
 
     option: str

@@ -6,11 +6,11 @@ from tflite_sparse.results.part import Part
 
 
 class ChildCpu(Part):
-    """What the children cost that ran one task.
+    """The CPU time of the children that ran one task.
 
     Attributes:
         task: ``module:function`` of this package.
-        runs: how many children ended with a result.
+        runs: number of children that ended with a result.
         seconds: of all of them.
     """
 
@@ -20,10 +20,10 @@ class ChildCpu(Part):
 
 
 class Cpu(Part):
-    """Where the CPU time went.
+    """The CPU time of a command, by process.
 
     Attributes:
-        own_seconds: of the process that was asked.
+        own_seconds: of the process that ran the command.
         children: one entry for each task, in the order of their first runs.
     """
 

@@ -1,11 +1,11 @@
-"""The report of a run: typed, versioned, the only source of every table and file that shows results.
+"""The report of an export: typed, versioned, the only source of every table and file that shows results.
 
 Sizes are bytes, shares are in [0, 1]. The JSON schema is ``Report.model_json_schema()``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.cpu import Cpu
@@ -22,7 +22,7 @@ from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, Ver
 
 
 class Interval(Part):
-    """A 95 % confidence interval, from ``low`` to ``high``, and how it was made."""
+    """A 95 % confidence interval, from ``low`` to ``high``, and its method."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Interval(Part):
 
 
 class ModelFile(Part):
-    """One written file. ``accuracy`` and its ``interval`` are None where there was nothing to measure it on."""
+    """One written file. ``accuracy`` and its ``interval`` are None if there was no data to measure them on."""
 
     path: str
     file_bytes: int
@@ -41,7 +41,7 @@ class ModelFile(Part):
 
 
 class Models(Part):
-    """The files of a run; those that were not asked for are None."""
+    """The files of a run; None for those that it does not make."""
 
     dense_float32: ModelFile
     dense_int8: ModelFile | None = None
@@ -50,7 +50,7 @@ class Models(Part):
 
     @property
     def sparse(self) -> ModelFile | None:
-        """The file that the run was for; None if it was not delivered."""
+        """The file for the target; None if it was not delivered."""
         return self.sparse_int8 or self.sparse_float32
 
 
@@ -62,7 +62,7 @@ class Ratios(Part):
 
 
 class OutputAccuracy(Part):
-    """Scores of one of several outputs; None where there is no such file."""
+    """Scores of one of several outputs; None for a file that does not exist."""
 
     name: str
     metric: str
@@ -75,12 +75,13 @@ class Paired(Part):
     """The sparse file and another one on the same samples.
 
     Attributes:
-        against: the other one.
+        against: the other file.
         difference: score of the sparse file minus that of the other.
-        interval: of the difference, each draw taking the same samples of both.
-        lost: samples that only the other one gets right; None, as the next two, where the score is no such share.
+        interval: of the difference; each bootstrap sample is the same for both files.
+        lost: samples that only the other one gets right; None, like the next two, if the score is no share of right
+            samples.
         gained: samples that only the sparse file gets right.
-        p_value: of McNemar's exact test: how often chance alone would part as many samples as unevenly.
+        p_value: of McNemar's exact test: the probability that chance alone splits the differing samples as unevenly.
     """
 
     against: Literal["dense_float32", "dense_int8"]
@@ -92,7 +93,7 @@ class Paired(Part):
 
 
 class Confusion(Part):
-    """Of an output of the sparse file: ``counts[i][j]`` samples of class ``labels[i]`` were taken for ``labels[j]``."""
+    """One output of the sparse file: ``counts[i][j]`` samples of class ``labels[i]`` are taken for ``labels[j]``."""
 
     output: str
     labels: list[str]
@@ -100,26 +101,26 @@ class Confusion(Part):
 
 
 class Accuracy(Part):
-    """``drop`` is that of the dense float32 file minus that of the sparse one; ``metric`` says of what.
+    """Accuracy of the files: ``drop`` is that of the dense float32 file minus that of the sparse one.
 
-    Of several outputs both speak of the mean; ``outputs`` holds the scores of each (it is empty for one output).
+    With several outputs ``metric`` and ``drop`` are means, and ``outputs`` holds the scores of each (else it is empty).
 
     Attributes:
         metric: of every ``ModelFile.accuracy``.
-        samples: of the test part.
-        drop: what the accuracy gate compares with ``max_drop``.
+        samples: number of test samples.
+        drop: the value that the accuracy gate compares with ``max_drop``.
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
         drop_by_int8: the rest; None: not measured, or the files are float32.
-        dense_answers_alike: what the dense float32 model answers to all test samples alike, in words: ``drop`` then
-            tells nothing, and a gate is not passed. None: its answers differ.
-        drop_of: what ``drop`` is taken of: the score itself; ``r2`` of the metrics mse and psnr: the share of the
-            labels' spread that the outputs explain.
-        lower_is_better: whether a smaller score is a better one.
+        dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
+            nothing, and a gate fails. None: its answers differ.
+        drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
+            the labels' spread that the outputs explain.
+        lower_is_better: whether a smaller score is better.
         outputs: the scores of each output.
-        also: scores by a second metric: top5 where there are more than 20 classes.
-        paired: the sparse file beside each dense one.
-        confusion: of the outputs that are classes, up to 100.
+        also: scores by a second metric: top5 if there are more than 20 classes.
+        paired: the sparse file compared with each dense one.
+        confusion: of outputs that are classes, up to 100.
     """
 
     metric: str
@@ -143,9 +144,9 @@ class Accuracy(Part):
 
 
 class Pruning(Part):
-    """What was done to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
+    """The changes to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
-    ``left_dense`` names the other kernels of a model that holds zeros, and those without zeros.
+    If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros.
     """
 
     prunable_kernels: int
@@ -159,7 +160,7 @@ class Pruning(Part):
 
 
 class Tensor(Part):
-    """One constant of rank 2 or more and how it was stored. ``entropy_bytes`` is the zeroth-order bound."""
+    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound."""
 
     name: str
     operator: str
@@ -173,7 +174,7 @@ class Tensor(Part):
 
 
 NOT_INSTALLED = "it is not installed"
-"""``Runtime.unavailable`` of a runtime that could not be asked."""
+"""``Runtime.unavailable`` of a runtime that is not installed."""
 
 
 class Runtime(Part):
@@ -181,9 +182,9 @@ class Runtime(Part):
 
     Attributes:
         name: of the runtime.
-        outputs_bit_exact: False where the runtime refuses the sparse file; None where nothing was compared.
-        largest_difference: of all outputs, in units of their dtype; None where nothing was compared, the sparse file is
-            refused, shapes or dtypes differ, or infinity or NaN stand against something else.
+        outputs_bit_exact: False if the runtime refuses the sparse file; None if nothing was compared.
+        largest_difference: of all outputs, in units of their dtype; None if nothing was compared, the sparse file is
+            refused, shapes or dtypes differ, or only one file yields infinity or NaN.
         unavailable: why nothing was compared: not even the dense file runs there.
     """
 
@@ -194,7 +195,7 @@ class Runtime(Part):
 
     @classmethod
     def of(cls, check: RuntimeCheck) -> Runtime:
-        """What a comparison found in one runtime."""
+        """Make this entry from a comparison in one runtime."""
         sizes = [each.largest_difference for each in check.differences]
         known = [size for size in sizes if size is not None]
         is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
@@ -207,15 +208,15 @@ class Runtime(Part):
 
 
 class Verification(Part):
-    """What was checked on the written file, read back from disk.
+    """The checks of the written file, read back from disk.
 
     Attributes:
         weights_bit_exact: whether all weights are those of the dense file.
-        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False if none was asked.
+        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False without a runtime.
             LiteRT's default one is always among them.
-        samples: how many were run.
+        samples: number of samples.
         runtimes: one entry for each.
-        across: the dense file in one runtime beside another, where both files could share a fault.
+        across: the dense file in one runtime compared with another, because both files could share a fault.
     """
 
     weights_bit_exact: bool
@@ -226,7 +227,7 @@ class Verification(Part):
 
     @classmethod
     def of(cls, found: VerificationReport, runtime: str) -> Verification:
-        """What a comparison found, as this section of the report.
+        """Make this section of the report from a comparison.
 
         Args:
             found: the comparison of the written file with the dense one.
@@ -255,19 +256,18 @@ class Gates(Part):
 class Report(Part):
     """The report of one export.
 
-    ``measured`` is there if it was asked for; ``training`` if the report of ``prune`` lies beside the model.
-    ``layers`` compares what is inside the dense int8 file with float32, in execution order, where that was asked for or
-    the accuracy gate failed: of ``layer_tensors`` inputs and activations those that have a counterpart. ``io_order`` is
-    there where there are several inputs or outputs. ``warnings`` are what speaks against the result though all gates
-    may have passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report
-    was made.
+    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
+    gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
+    are several inputs or outputs. ``warnings`` apply to the result even if all gates passed. ``seconds`` is the wall
+    time of each stage, ``cpu`` the CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
     tool: str
     model: str
     data: str | None
-    settings: dict[str, Any]
+    settings: dict[str, object]
     models: Models
     ratios: Ratios | None
     accuracy: Accuracy | None

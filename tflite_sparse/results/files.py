@@ -1,8 +1,8 @@
-"""The reports of commands that make one ``.tflite`` file of another: typed, versioned. Sizes are bytes."""
+"""The reports of commands that make one ``.tflite`` file from another: typed, versioned. Sizes are bytes."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
@@ -13,21 +13,21 @@ from tflite_sparse.results.verification import VerificationReport
 
 
 class EncodingReport(Part):
-    """What ``encode`` did.
+    """The report of ``encode``.
 
     Attributes:
         source: the file that was read.
         destination: the file that was written.
-        source_bytes: size of the former.
+        source_bytes: size of the source.
         settings: of the run.
         file_bytes: size of the new file.
-        archive_bytes: what an archive of associated files behind the model takes of either size; the rest is the model.
+        archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
-        micro: of the target micro, what the file costs there.
-        ethos_u: of the target ethos-u, the same.
-        target_part: of other targets, the same.
-        seconds: how long each stage took.
+        micro: costs of the file, for the target micro.
+        ethos_u: the same for the target ethos-u.
+        target_part: the same for other targets.
+        seconds: wall time of each stage.
         cpu: CPU time of each process until the report was made.
     """
 
@@ -35,7 +35,7 @@ class EncodingReport(Part):
     tool: str
     source: str
     destination: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     source_bytes: int
     file_bytes: int
     archive_bytes: int = 0
@@ -49,12 +49,12 @@ class EncodingReport(Part):
 
 
 class DecodingReport(Part):
-    """What ``decode`` did.
+    """The report of ``decode``.
 
     Attributes:
-        archive_bytes: as :class:`EncodingReport` has it.
-        constants: how many were sparse.
-        weights_checked: how many weights were compared with the source's.
+        archive_bytes: as in :class:`EncodingReport`.
+        constants: number of sparse constants.
+        weights_checked: number of weights compared with the source's.
         verification: the comparison of the new file, read back from disk, with the source.
     """
 

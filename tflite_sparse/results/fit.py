@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.export import Accuracy, Gates, Interval
 from tflite_sparse.results.part import Part
 
 
 class FitKernel(Part):
-    """One kernel and what was chosen for it.
+    """One kernel and the option chosen for it.
 
     Attributes:
         name: its path in the model.
         type: the class of its layer.
-        shape: as the model has it.
-        block: which weights became zero together; None: it was left as it was.
-        planned: share of zeros that it was pruned to; None: it was left as it was.
-        sparsity: share of zeros that it holds.
-        untouched_bytes: of its constant in the file, had it been left as it was.
+        shape: in the model.
+        block: the weights that became zero together; None: it was not changed.
+        planned: share of zeros that it was pruned to; None: it was not changed.
+        sparsity: its present share of zeros.
+        untouched_bytes: of its constant in the file without a change.
         predicted_bytes: of the same under the plan.
-        file_bytes: of the same in the file that was written; None where it was not recognised there.
-        predicted_rise: of the loss on held-out samples, were it alone pruned, without training after it.
+        file_bytes: of the same in the written file; None if it was not recognised there.
+        predicted_rise: of the loss on held-out samples if it alone is pruned, without later training.
     """
 
     name: str
@@ -50,7 +50,7 @@ class FitRound(Part):
         number: from 1.
         epochs: of training under it.
         predicted_bytes: of the file.
-        file_bytes: of the file, as it was then.
+        file_bytes: of the file made in this round.
         held_out_drop: with a gate, dense float32 minus sparse on samples that were not trained on.
         passed: whether it was within budget or gate.
     """
@@ -64,38 +64,38 @@ class FitRound(Part):
 
 
 class FitReport(Part):
-    """What ``fit`` did; ``report.json`` beside it is that of the export.
+    """The report of ``fit``; ``report.json`` beside it is that of the export.
 
     Attributes:
         mode: ``"budget"``, the most accurate file of so many bytes, or ``"gate"``, the smallest of that accuracy.
         budget_bytes: with a budget.
         floor_bytes: of the file with every kernel at its fewest bytes.
-        untouched_bytes: of the file with every kernel as it was.
-        rest_bytes: of the file without constants of rank 2 and more: graph, biases, small constants.
-        fixed: constants of rank 2 and more that no plan changes, the largest first.
+        untouched_bytes: of the file with every kernel unchanged.
+        rest_bytes: of the file without constants of rank 2 or more: graph, biases, small constants.
+        fixed: constants of rank 2 or more that no plan changes, the largest first.
         kernels: the others.
-        rounds: what was carried out.
+        rounds: the plans that were carried out.
         predicted_bytes: of the file, by the last plan.
-        file_bytes: of the file that was written.
+        file_bytes: of the written file.
         prediction_error: predicted over written bytes, minus 1.
         metric: of ``dense_accuracy`` and ``accuracy``, on the test samples; None with ``accuracy``.
-        samples: how many these are.
+        samples: number of test samples.
         dense_accuracy: of the dense float32 file.
-        accuracy: of the file that was written; None if it was not delivered or yields NaN.
+        accuracy: of the written file; None if it was not delivered or yields NaN.
         dense_interval: of ``dense_accuracy``.
         interval: of ``accuracy``.
-        compared: the file beside each dense one on the same samples, but for the confusion of classes, which is in
-            ``report.json``; None with ``accuracy``.
-        gates: whether budget, accuracy and verification are as they must be.
-        warnings: what spoke against the settings.
-        seconds: time of each stage.
+        compared: the file compared with each dense one on the same samples, without the confusion matrices, which are
+            in ``report.json``; None with ``accuracy``.
+        gates: whether budget, accuracy and verification passed.
+        warnings: about the settings.
+        seconds: wall time of each stage.
     """
 
     version: Literal[1] = 1
     tool: str
     model: str
     data: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     mode: Literal["budget", "gate"]
     budget_bytes: int | None
     floor_bytes: int
@@ -120,5 +120,5 @@ class FitReport(Part):
 
     @property
     def has_accuracy_gate(self) -> bool:
-        """Whether accuracy was judged too."""
+        """Whether there is a gate on accuracy."""
         return self.mode == "gate" or self.settings.get("max_accuracy_drop") is not None

@@ -1,4 +1,4 @@
-"""What :func:`tflite_sparse.commands.inspect.inspect` found: typed, versioned. Sizes are bytes, shares in [0, 1]."""
+"""The result of :func:`tflite_sparse.commands.inspect.inspect`: typed, versioned. Sizes are bytes, shares in [0, 1]."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ class Constant(Part):
     """One constant.
 
     Attributes:
-        subgraph: number of the graph that holds it.
+        subgraph: index of its graph.
         tensor: its index there.
         name: its name in the file.
-        operator: the operators that read it, through a DENSIFY or not; empty if none does.
+        operator: the operators that read it, directly or through a DENSIFY; empty if none does.
         shape: its shape.
         dtype: the schema's name of its type.
-        sparsity: its share of zeros, of a quantised constant of values at their zero point; None where its type is no
-            whole-byte number.
-        layout: how it is stored, in words.
-        dense_bytes: what it would take stored dense.
-        stored_bytes: what its values, segments and indices take; 0 if they are another constant's as well, which comes
-            first.
-        entropy_bytes: the zeroth-order bound, of values wider than a byte with the list of those that occur; None where
+        sparsity: its share of zeros (quantised: of values at their zero point); None if its type is no whole-byte
+            number.
+        layout: its form in the file, in words.
+        dense_bytes: its size stored dense.
+        stored_bytes: size of its values, segments and indices; 0 if an earlier constant has the same ones.
+        entropy_bytes: the zeroth-order bound, for values wider than a byte with the list of those that occur; None if
             ``sparsity`` is.
         share: ``stored_bytes`` over the bytes of the file.
     """
@@ -43,9 +42,9 @@ class Constant(Part):
 
 
 class Totals(Part):
-    """Over all constants, bytes that several share counted once.
+    """Sums over all constants; shared bytes count once.
 
-    ``sparsity`` is over those of rank 2 and more; None where there are none.
+    ``sparsity`` is over those of rank 2 or more; None if there are none.
     """
 
     constants: int
@@ -56,7 +55,7 @@ class Totals(Part):
 
 
 class RuntimeAnswer(Part):
-    """Whether a runtime of ``target`` loads the file; None: not tried. ``reason`` says why not, or what it needs."""
+    """Whether a runtime of ``target`` loads the file; None: not tried. ``reason`` tells why not, or what it needs."""
 
     name: str
     loads: bool | None
@@ -69,17 +68,17 @@ DENSE = "dense"
 
 
 class Estimate(Part):
-    """What the file would take, encoded for a target or decoded (:data:`DENSE`), made in memory and not written."""
+    """The size of the file, encoded for a target or decoded (:data:`DENSE`), made in memory and not written."""
 
     target: str
     file_bytes: int
 
 
 class Order(Part):
-    """Inputs or outputs (``of``) that a signature lists in another order than its graph does.
+    """Inputs or outputs (``of``) that a signature lists in another order than its graph.
 
-    Apps that take them by number get another one in the interpreter (``by_index``) than in CompiledModel
-    (``by_signature``), silently where shapes and types are the same.
+    Apps that take them by number get another one from the interpreter (``by_index``) than from CompiledModel
+    (``by_signature``), silently if shapes and types are the same.
     """
 
     signature: str
@@ -89,9 +88,9 @@ class Order(Part):
 
 
 class Inspection(Part):
-    """All of it; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
+    """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
-    ``archive_bytes`` of ``file_bytes`` are an archive of associated files behind the model, which all estimates keep.
+    ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
     """
 
     version: Literal[1] = 1
@@ -107,5 +106,6 @@ class Inspection(Part):
     orders: list[Order] = []
 
     def is_for(self, target: str) -> bool:
-        """Whether every runtime of a target loads the file."""
-        return all(answer.loads for answer in self.runtimes if answer.target == target)
+        """Return whether every runtime of a target loads the file; False if none was tried."""
+        answers = [answer.loads for answer in self.runtimes if answer.target == target]
+        return bool(answers) and all(answers)

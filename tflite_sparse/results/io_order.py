@@ -1,4 +1,4 @@
-"""In which order a file has its inputs and outputs."""
+"""The order of the inputs and outputs of a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tflite_sparse.results.part import Part
 
 
 class IoOrder(Part):
-    """Names by their index, in the file and in the model that it was made of."""
+    """Names by index, in the file and in the model that it was made from."""
 
     file_inputs: tuple[str, ...]
     model_inputs: tuple[str, ...]
@@ -15,5 +15,5 @@ class IoOrder(Part):
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is one input and one output, so that there is no order."""
+        """Whether there is one input and one output, so that order does not matter."""
         return len(self.file_inputs) <= 1 and len(self.file_outputs) <= 1

@@ -1,4 +1,4 @@
-"""What ``bench`` measured: typed, versioned. Times are milliseconds, memory and sizes bytes."""
+"""The report of ``bench``: typed, versioned. Times are milliseconds, memory and sizes bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tflite_sparse.results.part import Part
 
 
 class Ratios(Part):
-    """This file over the first one, so that less than 1 is less. ``latency`` is the median of the rounds' ratios."""
+    """This file over the first one: less than 1 is less. ``latency`` is the median of the rounds' ratios."""
 
     file_bytes: float
     load: float
@@ -21,9 +21,9 @@ class BenchedFile(Part):
 
     Attributes:
         load_ms: loading and the first run, median over fresh processes.
-        resident_bytes: by how much the file made the resident memory of a fresh process grow, median likewise.
+        resident_bytes: growth of the resident memory of a fresh process, also the median.
         latency_ms_median: of a single run.
-        latency_ms_p90: which 90 % of the rounds were faster than.
+        latency_ms_p90: 90th percentile over the rounds.
     """
 
     path: str
@@ -36,7 +36,7 @@ class BenchedFile(Part):
 
 
 class BenchReport(Part):
-    """All of it, the file that the ratios refer to first."""
+    """The report; ratios refer to the first file."""
 
     version: Literal[1] = 1
     threads: int

@@ -1,4 +1,4 @@
-"""How far the tensors inside the int8 file are from those of the float32 file, as measured."""
+"""The errors of the tensors inside the int8 file against the float32 file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tflite_sparse.results.part import Part
 class LayerError(Part):
     """One tensor; the fields are those of :class:`tflite_sparse.measurement.layer_errors.LayerError`.
 
-    ``snr_db`` is None where there is no difference.
+    ``snr_db`` is None if there is no difference.
     """
 
     name: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tflite_sparse.results.part import Part
 
 LOUD_FROM = 0.05
-"""The share of the weights from which on it is a warning that they are left dense."""
+"""Share of the weights left dense from which on there is a warning."""
 
 
 class DenseKernel(Part):
-    """One kernel, how many weights it has, and why they are left dense."""
+    """One kernel, its number of weights, and why it is left dense."""
 
     name: str
     weights: int
@@ -24,5 +24,5 @@ class LeftDense(Part):
 
     @property
     def is_loud(self) -> bool:
-        """Whether so many weights are left dense that it must not be overlooked."""
+        """Whether enough weights are left dense for a warning."""
         return self.share > LOUD_FROM

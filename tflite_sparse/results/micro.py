@@ -1,11 +1,11 @@
-"""What a file costs on a microcontroller: typed. Sizes are bytes."""
+"""The costs of a file on a microcontroller: typed. Sizes are bytes."""
 
 from __future__ import annotations
 
 from tflite_sparse.results.part import Part
 
 DECODER_FLASH_BYTES = 8300
-"""About what ``AddDecode()`` adds to an app: measured for a Cortex-M3 at -Os with tflite-micro of October 2026."""
+"""Approximate size of ``AddDecode()``, for a Cortex-M3 at -Os with tflite-micro of October 2026."""
 
 DECODING_INSTRUCTIONS = 14
 """About what DECODE takes for each weight that it rebuilds: 12 to 16 on a Cortex-M3 at -Os."""
@@ -84,14 +84,14 @@ class MicroReport(Part):
 
     Attributes:
         flash_saved_bytes: of the file, against the dense one.
-        decoder_flash_bytes: what the decoder itself takes, about; 0 if nothing is decoded.
-        arena_dense_bytes: the smallest arena of the dense file; None where the runtime is not installed.
+        decoder_flash_bytes: approximate size of the decoder; 0 if nothing is decoded.
+        arena_dense_bytes: the smallest arena of the dense file; None if the runtime is not installed.
         arena_decoded_bytes: of this file, with decoded weights in the arena.
         arena_with_alternate_bytes: of this file, with decoded weights in a memory of their own.
-        alternate_memory_bytes: of that memory.
-        largest_decoded_bytes: the largest weight that is decoded.
-        decoded_bytes_per_invoke: all of them.
-        statement: what this trades.
+        alternate_memory_bytes: size of that memory.
+        largest_decoded_bytes: size of the largest decoded weight.
+        decoded_bytes_per_invoke: size of all decoded weights.
+        statement: the trade-off, in words.
         cpp: the C++ lines that an app needs.
         kernels: ``"tflm"`` or ``"sparse"``, as :class:`MicroForm` has it.
         on_cpu: instructions, flash of the kernels, and the other form; None in reports of older versions.
@@ -112,7 +112,7 @@ class MicroReport(Part):
 
 
 class EthosUFile(Part):
-    """One file as Arm's compiler Vela sees it. ``left_to_cpu`` names what the NPU does not take."""
+    """One file as seen by Arm's compiler Vela. ``left_to_cpu`` lists what the NPU does not run."""
 
     flash_bytes: int
     sram_bytes: int
@@ -124,14 +124,14 @@ class EthosUFile(Part):
 
 
 class EthosUReport(Part):
-    """The file compiled for an Ethos-U NPU, beside a baseline if there is one.
+    """The file compiled for an Ethos-U NPU, with a baseline if there is one.
 
     Attributes:
         accelerator: the configuration that it was compiled for.
         compiled: the compiled file that was written.
-        file: what it takes.
-        baseline: what the dense baseline takes; None where none was given.
-        warnings: what Vela cannot take well.
+        file: costs of the file.
+        baseline: costs of the dense baseline; None if none was given.
+        warnings: what Vela does not support well.
     """
 
     accelerator: str

@@ -1,4 +1,4 @@
-"""What all results have in common."""
+"""The base class of all results."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import pydantic
 
 
 class Part(pydantic.BaseModel):
-    """A result or a part of one: frozen, and without keys that it does not know."""
+    """A result or a part of one: frozen, without unknown keys."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 
@@ -12,7 +12,7 @@ from tflite_sparse.results.part import Part
 
 
 class PrunedKernel(Part):
-    """One kernel: what was asked for (None: nothing, its zeros were kept) and what it holds."""
+    """One kernel: demanded (None: its zeros were only kept) and reached sparsity."""
 
     name: str
     type: str
@@ -23,7 +23,7 @@ class PrunedKernel(Part):
 
 
 class Curve(Part):
-    """Sparsity over all pruned kernels, as asked for, and learning rate over training steps."""
+    """Demanded sparsity over all pruned kernels, and learning rate, over training steps."""
 
     steps: list[int]
     sparsity: list[float]
@@ -40,26 +40,26 @@ class OutputScores(Part):
 
 
 class PruneReport(Part):
-    """What ``prune`` did.
+    """The report of ``prune``.
 
     Attributes:
-        model: what was pruned.
-        data: what it was trained on.
+        model: the source.
+        data: the training data.
         output: the file that was written.
         settings: of the run.
-        masks_applied: how many masks of pruning wrappers were applied first.
+        masks_applied: number of masks of pruning wrappers that were applied first.
         kernels: the pruned ones.
-        sparsity_before: share of zeros over them when training began.
+        sparsity_before: share of zeros over them before training.
         sparsity: the same at the end.
         metric: of ``before`` and ``after``, on the test samples.
-        samples: how many these are.
-        before: of the model as it came.
-        after: of the model as it was written.
-        outputs: of several outputs, of which these are the mean, the scores of each; else empty.
+        samples: number of test samples.
+        before: score of the source model.
+        after: score of the written model.
+        outputs: the scores of each of several outputs, whose means are ``before`` and ``after``; else empty.
         left_dense: the kernels that were not pruned, and why.
-        warnings: what spoke against the settings.
+        warnings: about the settings.
         curve: the schedule.
-        seconds: time of each stage.
+        seconds: wall time of each stage.
     """
 
     version: Literal[1] = 1
@@ -67,7 +67,7 @@ class PruneReport(Part):
     model: str
     data: str
     output: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     masks_applied: int
     kernels: list[PrunedKernel]
     sparsity_before: float
@@ -84,14 +84,14 @@ class PruneReport(Part):
 
 
 def report_path(model: Path) -> Path:
-    """Where the report of a model that ``prune`` wrote lies."""
+    """Return the path of the report of a model that ``prune`` wrote."""
     return model.with_suffix(".prune.json")
 
 
 def report_beside(model: Path) -> PruneReport | None:
-    """The report of ``prune`` on a model file, where it lies beside it and speaks of it."""
+    """Return the report of ``prune`` beside a model file, if there is one about this file."""
     try:
         found = PruneReport.model_validate_json(report_path(model).read_bytes())
-    except (OSError, pydantic.ValidationError):  # none, or something else of that name
+    except (OSError, pydantic.ValidationError):  # no such file, or no report
         return None
     return found if Path(found.output).name == model.name else None

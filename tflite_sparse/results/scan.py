@@ -1,4 +1,4 @@
-"""How much each kernel matters: what a scan measured, typed and versioned. Shares are in [0, 1]."""
+"""The result of a sensitivity scan: typed, versioned. Shares are in [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Point(Part):
 
     Attributes:
         asked: share of zeros that the mask was made for.
-        sparsity: share of zeros that the kernel then held; blocks and N:M cannot reach every share.
-        metric: of the held-out samples; 1 is perfect.
-        loss: of the same.
+        sparsity: share of zeros reached; blocks and N:M cannot reach every share.
+        metric: on the held-out samples; 1 is perfect.
+        loss: on the same.
     """
 
     asked: float
@@ -29,11 +29,11 @@ class KernelScan(Part):
     Attributes:
         name: its path in the model.
         type: the class of its layer.
-        shape: as the model has it.
-        weights: how many it has.
-        block: what became zero together.
-        held: share of zeros that it came with.
-        points: by rising sparsity.
+        shape: in the model.
+        weights: number of its weights.
+        block: the weights that become zero together.
+        held: share of zeros before the scan.
+        points: by ascending sparsity.
     """
 
     name: str
@@ -46,7 +46,7 @@ class KernelScan(Part):
 
 
 class Scan(Part):
-    """All of it; ``baseline_metric`` and ``baseline_loss`` are of the model as it came."""
+    """The scan; ``baseline_metric`` and ``baseline_loss`` are of the unmasked model."""
 
     version: Literal[1] = 1
     model: str
@@ -56,5 +56,5 @@ class Scan(Part):
 
     @property
     def weights(self) -> int:
-        """How many the scanned kernels have together."""
+        """Number of weights of all scanned kernels."""
         return sum(kernel.weights for kernel in self.kernels)

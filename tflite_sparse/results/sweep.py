@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.part import Part
 
 Axis = Literal["file_bytes", "gzip_bytes", "nonzeros"]
-"""What two models have equally much of when they are compared."""
+"""The cost at which two models are compared."""
 
 
 class Measured(Part):
-    """What one point came to.
+    """The measurements of one point.
 
     Attributes:
         file_bytes: of the file for the target, the smaller of encoded and dense.
         gzip_bytes: of the same by ``gzip -9``.
         dense_bytes: of the dense int8 file with the same weights.
-        nonzeros: weights of rank 2 and more in the file that are not zero.
-        weights: all of these.
+        nonzeros: number of non-zero weights of rank 2 or more in the file.
+        weights: number of weights of rank 2 or more.
         accuracy: of the file in its runtime, on the test samples.
-        interval: of ``accuracy``, for these samples; what another seed makes of it is told by the seeds.
-        float32_accuracy: of the same model before it was quantised.
-        metric: what the accuracies are.
-        samples: how many test samples.
+        interval: of ``accuracy``, over test samples; it does not include the variance over seeds.
+        float32_accuracy: of the same model before quantisation.
+        metric: of the accuracies.
+        samples: number of test samples.
         sha256: of the file: a point that is run again gives the same.
     """
 
@@ -42,17 +42,17 @@ class Measured(Part):
 
 
 class Point(Part):
-    """One training. ``measured`` is None where it failed, ``error`` says why.
+    """One training. If it failed, ``measured`` is None and ``error`` tells why.
 
     Attributes:
         name: of its files.
-        width: what the builder was called with.
-        sparsity: share of zeros asked for; 0: dense.
-        block: which weights became zero together.
-        seed: of the start, the order and dropout.
-        measured: what came out.
+        width: argument of the builder.
+        sparsity: demanded share of zeros; 0: dense.
+        block: the weights that became zero together.
+        seed: of the initial weights, the order of samples and dropout.
+        measured: the measurements.
         error: what went wrong.
-        seconds: how long it took.
+        seconds: wall time.
     """
 
     name: str
@@ -66,23 +66,23 @@ class Point(Part):
 
 
 class PointFile(Part):
-    """What lies on the disk for one point: it, and the settings that a sweep which goes on must share."""
+    """The file of one point on disk: the point, and the settings that a resumed sweep must share."""
 
     version: Literal[1] = 1
-    settings: dict[str, Any]
+    settings: dict[str, object]
     point: Point
 
 
 class Margin(Part):
-    """Large sparse against small dense at one budget, both interpolated.
+    """Large sparse against small dense models at one budget, both interpolated.
 
     Attributes:
-        budget: of the axis: bytes, or weights that are not zero.
+        budget: of the axis: bytes, or non-zero weights.
         sparse: accuracy of the large sparse model, mean over the seeds.
         dense: that of the small dense one.
-        points: percentage points that the sparse one is ahead, mean over the seeds.
-        interval: half the width of the 95 % interval of ``points``, by seed (Student's t); None of a single seed.
-        seeds: how many.
+        points: percentage points by which the sparse one is ahead, mean over the seeds.
+        interval: half the width of the 95 % interval of ``points``, by seed (Student's t); None for a single seed.
+        seeds: number of seeds.
     """
 
     budget: float
@@ -97,13 +97,13 @@ class Comparison(Part):
     """The two families along one axis.
 
     Attributes:
-        axis: what both have equally much of.
+        axis: the cost that both have in common.
         block: of the sparse models.
         width: of the sparse models, the largest.
-        lowest: the smallest budget that both families reach; None where they have none in common.
+        lowest: the smallest budget that both families reach; None if they have none in common.
         highest: the largest.
-        margins: at budgets from the one to the other.
-        sentences: what came out.
+        margins: at budgets from ``lowest`` to ``highest``.
+        sentences: the conclusion, in words.
     """
 
     axis: Axis
@@ -120,12 +120,12 @@ class SweepReport(Part):
 
     Attributes:
         model: the builder, or ``built-in``.
-        data: what the points were trained and measured on.
+        data: the training and test data.
         settings: of the run.
         points: in the order of the grid.
         comparisons: for each block and axis.
-        front: names of the points that no other is both smaller and more accurate than.
-        failures: what failed, in sentences.
+        front: names of the points on the Pareto front: no other is both smaller and more accurate.
+        failures: in sentences.
         seconds: of the stages.
     """
 
@@ -133,7 +133,7 @@ class SweepReport(Part):
     tool: str
     model: str
     data: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     points: list[Point]
     comparisons: list[Comparison]
     front: list[str]
@@ -142,5 +142,5 @@ class SweepReport(Part):
 
     @property
     def measured(self) -> list[tuple[Point, Measured]]:
-        """The points that were measured."""
+        """Return the points that were measured."""
         return [(point, point.measured) for point in self.points if point.measured is not None]

@@ -1,4 +1,4 @@
-"""What reports say of a file that computes one time step of a recurrent model."""
+"""The description of a file that computes one time step of a recurrent model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tflite_sparse.results.part import Part
 
 
 class TimeStepState(Part):
-    """One state: the name of its input, which is that of its output too.
+    """One state: the name of its input and of its output.
 
     ``rescaled``: its output has another scale or zero point than its input, so that the app must convert it.
     """
@@ -21,9 +21,9 @@ class TimeStepReport(Part):
 
     Attributes:
         steps: of the sequences that accuracy was measured on; None: there were none.
-        input: the name of the input that takes one step of the sequence.
+        input: the name of the input for one step of the sequence.
         output: the name of the output.
-        every_step: whether the output counts at every step, and not at the last alone.
+        every_step: whether the output is valid at every step, not only at the last.
         states: of the recurrent layers.
         words: why it was written so.
     """

@@ -1,4 +1,4 @@
-"""What a comparison of two files found: typed, versioned. Differences are in units of a dtype."""
+"""The result of a comparison of two files: typed, versioned. Differences are in units of a dtype."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tflite_sparse.results.part import Part
 
 
 class WeightsCheck(Part):
-    """The constants of rank 2 and more of the reference, compared bit for bit.
+    """The constants of rank 2 or more of the reference, compared bit for bit.
 
     Attributes:
-        compared: how many tensors the reference holds.
-        values: how many weights those are.
-        equal: how many of the tensors are equal.
-        missing: names of those that the file does not hold.
-        different: names of those that hold something else there.
+        compared: number of tensors of the reference.
+        values: number of their weights.
+        equal: number of equal tensors.
+        missing: names of tensors that the file does not hold.
+        different: names of tensors with other values in the file.
     """
 
     compared: int
@@ -26,13 +26,13 @@ class WeightsCheck(Part):
 
 
 class OutputDifference(Part):
-    """An output that is not the same in both files.
+    """An output that differs between the files.
 
     Attributes:
         output: its name.
         index: among the outputs.
-        samples: on how many it differs.
-        largest_difference: None where shapes or dtypes differ, or infinity or NaN stand against something else.
+        samples: number of samples on which it differs.
+        largest_difference: None if shapes or dtypes differ, or only one file yields infinity or NaN.
     """
 
     output: str
@@ -45,7 +45,7 @@ class FirstDifference(Part):
     """The first tensor in execution order that differs, on the first sample on which an output does, if any.
 
     Attributes:
-        sample: number of that sample; 0 to 2 are the boundaries: all smallest, all largest, all zero.
+        sample: index of that sample; 0 to 2 are the boundaries: all smallest, all largest, all zero.
         tensor: its name; None if it was not found.
         operator: the operator of the reference that yields it.
         largest_difference: as for outputs.
@@ -64,17 +64,17 @@ class RuntimeCheck(Part):
 
     Attributes:
         name: of the runtime.
-        gate: whether a difference is a failure. It is not in the reference kernels: no app runs them, and they round
-            FULLY_CONNECTED in another way than the CONV_2D that it may have been rewritten as.
-        signature: whose graph was run; None: the file's first, where there are not several signatures.
-        outputs_bit_exact: None where nothing was compared.
-        outputs_vary: whether any output depends on the sample; None likewise. Where none does, their equality says
-            little, and the intermediate tensors that the files share were compared as well, on one sample.
-        within_tolerance: whether nothing that was compared differs by more than the tolerance; None likewise.
+        gate: whether a difference is a failure. In the reference kernels it is not: no app runs them, and they round
+            FULLY_CONNECTED differently from the CONV_2D that it may have become.
+        signature: whose graph was run; None: the file's first, unless there are several signatures.
+        outputs_bit_exact: None if nothing was compared.
+        outputs_vary: whether any output depends on the sample; None if nothing was compared. If none does, their
+            equality means little, and the intermediate tensors of both files were compared as well, on one sample.
+        within_tolerance: whether no difference exceeds the tolerance; None if nothing was compared.
         differences: one entry for each output that differs.
         first_difference: where they begin.
-        refused: what the runtime says of the file, where it takes the reference.
-        unavailable: why nothing was compared, where it does not even take the reference.
+        refused: why the runtime refuses the file although it accepts the reference.
+        unavailable: why nothing was compared: it does not even accept the reference.
     """
 
     name: str
@@ -90,25 +90,25 @@ class RuntimeCheck(Part):
 
     @property
     def where(self) -> str:
-        """The runtime, and the signature where there are several."""
+        """The runtime, and the signature if there are several."""
         return self.name + (f", signature {self.signature!r}" if self.signature else "")
 
 
 class AcrossRuntimes(Part):
-    """The reference, one file, in two runtimes: a fault that both files share shows here.
+    """The reference file in two runtimes: this shows faults that both files share.
 
     Attributes:
-        runtime: the one in question.
-        beside: the one that it is compared with.
-        gate: whether what rounding does not explain is a failure. It is not among LiteRT's own runtimes: which of them
-            is wrong is not known, and whoever runs them cannot choose.
-        samples: how many were run.
-        largest_difference: of an output, in units of its dtype; None where nothing was compared, or shapes or dtypes
-            differ, or infinity or NaN stand against something else.
-        explained: whether rounding explains it: each operator, given the same values, yields the same but for rounding;
-            None where nothing was compared, or without ``gate`` if the operators could not be run one by one.
+        runtime: the runtime to check.
+        beside: the runtime that it is compared with.
+        gate: whether a difference that rounding does not explain is a failure. Among LiteRT's own runtimes it is not:
+            it is unknown which of them is wrong, and users cannot choose.
+        samples: number of samples.
+        largest_difference: of an output, in units of its dtype; None if nothing was compared, shapes or dtypes differ,
+            or only one runtime yields infinity or NaN.
+        explained: whether rounding explains the difference: each operator, given the same values, yields the same up to
+            rounding. None if nothing was compared, or without ``gate`` if the operators could not be run one by one.
         differences: one entry for each output that differs.
-        first_difference: where rounding does not explain it: the first operator that computes something else.
+        first_difference: if rounding does not explain it, the first operator that computes something else.
         unavailable: why nothing was compared.
     """
 
@@ -124,20 +124,20 @@ class AcrossRuntimes(Part):
 
 
 class VerificationReport(Part):
-    """All of it.
+    """The report of ``verify``.
 
     Attributes:
-        file: the file in question.
+        file: the file to check.
         against: the reference.
-        samples: how many were run in each runtime, boundaries included.
-        tolerance: by how much outputs may differ.
-        input_shapes: of the reference's inputs with open sizes, by name, what they were run with.
-        not_compared: why outputs were compared in no runtime, where they were not.
-        across: the reference in one runtime beside another.
-        passed: whether every weight is equal, no runtime that takes the reference refuses the file, and every output
-            that was compared in a runtime with ``gate`` is within the tolerance; for TensorFlow Lite Micro also whether
-            rounding explains how it parts from LiteRT.
-        failures: why not, one sentence each.
+        samples: number of samples in each runtime, boundaries included.
+        tolerance: largest difference of outputs that is allowed.
+        input_shapes: shapes of the reference's inputs with open sizes, by name.
+        not_compared: why outputs were compared in no runtime, if so.
+        across: the reference in one runtime compared with another.
+        passed: whether every weight is equal, no runtime that accepts the reference refuses the file, and every output
+            compared in a runtime with ``gate`` is within the tolerance; for TensorFlow Lite Micro also whether rounding
+            explains its difference from LiteRT.
+        failures: the reasons, one sentence each.
     """
 
     version: Literal[1] = 1

@@ -1,7 +1,7 @@
 """The shapes that a file is run with where its inputs leave sizes open: given, or found by trying.
 
 A batch is 1. Of other open sizes the file tells the least only where all its kernels are known (:func:`sizes_to_try`),
-so that sizes are tried in LiteRT, in a child process, until one runs: first :data:`litert.UNKNOWN_SIZE`, then what
+so that sizes are tried in LiteRT, in a child process, until one runs: first :data:`UNKNOWN_SIZE`, then what
 the kernels of the operators reach over, powers of two, and the sizes of constants. All open sizes of a file get the
 same one.
 """
@@ -23,7 +23,7 @@ from tflite_sparse.flatbuffer.graph import Graph, custom_operators, graphs, indi
 from tflite_sparse.flatbuffer.signature import names_of
 from tflite_sparse.flatbuffer.types import ConvolutionOptions, Model, Operator, Pool2DOptions
 from tflite_sparse.runtime import litert
-from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.runtime.inputs_and_outputs import UNKNOWN_SIZE, InputDetails
 
 Shapes = Mapping[str, Sequence[int]]
 """Whole shapes, batch included, by the name that a signature gives an input or by that of its tensor."""
@@ -118,13 +118,13 @@ def sizes_to_try(path: Path, details: Sequence[InputDetails]) -> list[int]:
     Beyond the first, only such that no input gets more than 2^20 elements.
     """
     known = list(graphs(serde.read(path)))
-    reached = [size for size in map(reach, known) if litert.UNKNOWN_SIZE < size <= _LARGEST_SIZE]
+    reached = [size for size in map(reach, known) if UNKNOWN_SIZE < size <= _LARGEST_SIZE]
     powers = [2**exponent for exponent in range(_LARGEST_SIZE.bit_length())]
-    larger = [size for size in powers if size > litert.UNKNOWN_SIZE]
-    smaller = [size for size in reversed(powers) if size < litert.UNKNOWN_SIZE]
+    larger = [size for size in powers if size > UNKNOWN_SIZE]
+    smaller = [size for size in reversed(powers) if size < UNKNOWN_SIZE]
     rest = [*reached, *larger, *smaller, *_sizes_of_constants(known)]
     allowed = [size for size in rest if all(math.prod(_shape_of(each, size)) <= _MOST_ELEMENTS for each in details)]
-    return list(dict.fromkeys([litert.UNKNOWN_SIZE, *allowed]))
+    return list(dict.fromkeys([UNKNOWN_SIZE, *allowed]))
 
 
 def reach(graph: Graph) -> int:

@@ -3,137 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.base import child
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, type_name
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import over_time, time_limit
+from tflite_sparse.runtime.inputs_and_outputs import UNKNOWN_SIZE, InputDetails, Outputs, SeparateOutputs
+from tflite_sparse.runtime.litert_kernels import ALL_KERNELS, KERNELS_TO_VERIFY, NAMES, Kernels
+from tflite_sparse.runtime.litert_session import Session
 from tflite_sparse.runtime.over_time import Feedback
 
-Kernels = Literal["default", "builtin", "reference", "compiled_model"]
-"""``default``: the interpreter as apps get it, with XNNPACK; ``builtin``: without any delegate; ``reference``: the same
-with the kernels that are written for clarity; ``compiled_model``: the API of LiteRT 2, which the Android library offers
-as its standard one."""
-
-ALL_KERNELS: tuple[Kernels, ...] = ("default", "builtin", "compiled_model")
-"""What apps run."""
-
-KERNELS_TO_VERIFY: tuple[Kernels, ...] = ("default", "builtin", "reference", "compiled_model")
-
-NAMES: dict[Kernels, str] = {
-    "default": "LiteRT interpreter, default (XNNPACK)",
-    "builtin": "LiteRT interpreter, built-in kernels",
-    "reference": "LiteRT interpreter, reference kernels",
-    "compiled_model": "LiteRT CompiledModel (CPU)",
-}
-
-_RESOLVERS: dict[Kernels, str] = {
-    "default": "AUTO",
-    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    "reference": "BUILTIN_REF",
-    "compiled_model": "AUTO",
-}
-
-UNKNOWN_SIZE = 32
-"""Of a size that may change, other than the batch, where nothing tells a better one."""
+__all__ = [
+    "ALL_KERNELS",
+    "BATCH",
+    "KERNELS_TO_VERIFY",
+    "NAMES",
+    "UNKNOWN_SIZE",
+    "InputDetails",
+    "Kernels",
+    "Outputs",
+    "SeparateOutputs",
+    "Session",
+    "inputs",
+    "inputs_here",
+    "load_here",
+    "refusal",
+    "run",
+    "run_here",
+    "run_separately",
+    "run_separately_here",
+    "with_counts",
+]
 
 BATCH = 32
 """How many samples are run as one batch where a file leaves the batch open."""
 
-_VALUES_AT_ONCE = 1 << 16
 _SECONDS_TO_RUN = 60
-
-
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """What a model yields for a set of samples.
-
-    Attributes:
-        arrays: one array for each output, ``(n, ...)``, in the dtype of the file.
-        scales: of each output; 0 where it is not quantised.
-        zero_points: of each output.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-    scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
-
-    @classmethod
-    def of(cls, arrays: Sequence[np.ndarray], quantisation: Sequence[tuple[float, int]]) -> Outputs:
-        """From each output's array and its (scale, zero point)."""
-        scales, zero_points = zip(*quantisation, strict=True)
-        return cls(tuple(arrays), scales, zero_points)
-
-    def real(self, index: int = 0) -> np.ndarray:
-        """Output ``index`` as real numbers, float32: ``scale * (q - zero point)``."""
-        array, scale = self.arrays[index], self.scales[index]
-        if scale == 0:
-            return array.astype(np.float32)
-        return ((array.astype(np.float32) - self.zero_points[index]) * np.float32(scale)).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class InputDetails:
-    """One input of a file: name, shape with -1 for a size that may change, dtype, quantisation (scale 0: none).
-
-    ``counts`` tells that all its readers first cast it to integers, as Keras's Embedding does with the float input that
-    is Keras's default: what they take is numbers of tokens. ``shape`` is one to run it with, where it is known.
-    """
-
-    name: str
-    signature: tuple[int, ...]
-    dtype: np.dtype
-    scale: float
-    zero_point: int
-    counts: bool = False
-    shape: tuple[int, ...] | None = None
-
-    @property
-    def example_shape(self) -> tuple[int, ...]:
-        """:attr:`shape`, else of a batch that may change 1, of other sizes that may :data:`UNKNOWN_SIZE`."""
-        if self.shape is not None:
-            return self.shape
-        batch, rest = self.signature[:1], self.signature[1:]
-        return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
-
-    def quantised(self, samples: np.ndarray) -> np.ndarray:
-        """Real-valued ``samples`` in the dtype of the file: ``round(x / scale) + zero point``, clipped."""
-        if self.scale == 0 or samples.dtype == self.dtype:
-            return samples.astype(self.dtype, copy=False)
-        limits = np.iinfo(self.dtype)
-        result = np.empty(samples.shape, self.dtype)
-        # A few at a time: arrays of this size stay in the cache, of all samples every page is new, ten times slower.
-        flat, filled = samples.reshape(-1), result.reshape(-1)
-        for start in range(0, flat.size, _VALUES_AT_ONCE):
-            part = slice(start, start + _VALUES_AT_ONCE)
-            filled[part] = np.clip(np.round(flat[part] / self.scale) + self.zero_point, limits.min, limits.max)
-        return result
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SeparateOutputs:
-    """What a model yields for samples that were run one by one.
-
-    Attributes:
-        names: of the outputs.
-        indices: of their tensors in the subgraph.
-        rows: for each sample, one array for each output, in the shape and dtype that the runtime gave.
-    """
-
-    names: tuple[str, ...]
-    indices: tuple[int, ...]
-    rows: tuple[tuple[np.ndarray, ...], ...]
 
 
 def run(
@@ -162,7 +75,8 @@ def run(
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
     arguments = {"inputs": inputs, "kernels": kernels, "threads": threads, "feedback": feedback}
-    return _in_child("run_here", path, NAMES[kernels], on_step, **arguments)  # type: ignore[no-any-return]
+    found: Outputs = _in_child("run_here", path, NAMES[kernels], on_step, **arguments)
+    return found
 
 
 def run_separately(
@@ -200,10 +114,11 @@ def run_separately(
         "threads": threads,
         "at_once": at_once,
     }
-    return _in_child("run_separately_here", path, NAMES[kernels], on_step, **arguments)  # type: ignore[no-any-return]
+    found: SeparateOutputs = _in_child("run_separately_here", path, NAMES[kernels], on_step, **arguments)
+    return found
 
 
-def inputs(path: Path, signature: str | None = None, *, model: Any = None) -> tuple[InputDetails, ...]:
+def inputs(path: Path, signature: str | None = None, *, model: Model | None = None) -> tuple[InputDetails, ...]:
     """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
 
     Args:
@@ -214,11 +129,13 @@ def inputs(path: Path, signature: str | None = None, *, model: Any = None) -> tu
     Raises:
         ExecutionError: the runtime refuses the file.
     """
-    described = _in_child("inputs_here", path, NAMES["default"], ignore_steps, signature=signature)
+    described: tuple[InputDetails, ...] = _in_child(
+        "inputs_here", path, NAMES["default"], ignore_steps, signature=signature
+    )
     return described if signature is not None else with_counts(model or serde.read(path), described)
 
 
-def with_counts(model: Any, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
+def with_counts(model: Model, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
     """The inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
     graph = next(graphs(model))
     uses = graph.uses()
@@ -337,66 +254,6 @@ def load_here(
             session.run([np.zeros(shape, each.dtype) for shape, each in zip(wanted, session.inputs, strict=True)])
 
 
-class Session:
-    """A file loaded in this process, ready to run.
-
-    Args:
-        path: the ``.tflite`` file.
-        kernels: which runtime.
-        threads: of the interpreter; CompiledModel uses one.
-        signature: whose graph to run; None: the first graph, CompiledModel's first signature.
-
-    Raises:
-        RuntimeError: the runtime refuses the file.
-
-    Attributes:
-        inputs: in the order of the arrays that are fed.
-        output_names: of the outputs.
-        output_indices: of their tensors in the subgraph.
-        output_quantisation: their (scale, zero point), scale 0 where there is none.
-    """
-
-    def __init__(self, path: str, kernels: Kernels, threads: int, signature: str | None = None) -> None:
-        self._arguments = (path, kernels, threads, signature)
-        self._runtime = _open(*self._arguments)
-        self._is_fresh = True
-        self.inputs = tuple(_input_details(*each) for each in self._runtime.inputs)
-        outputs = self._runtime.outputs_described
-        self.output_names = tuple(name for name, _ in outputs)
-        self.output_indices = tuple(int(detail["index"]) for _, detail in outputs)
-        pairs = [detail["quantization"] for _, detail in outputs]
-        self.output_quantisation = tuple((float(scale), int(zero_point)) for scale, zero_point in pairs)
-        self.takes_batches = (
-            kernels != "compiled_model" and len(self.inputs) == 1 and self.inputs[0].signature[:1] == (-1,)
-        )
-
-    def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
-        if self._keeps_resources and not self._is_fresh:
-            self._runtime = _open(*self._arguments)
-        self.feed(arrays)
-        self._runtime.reset()
-        self.invoke()
-        return self._runtime.outputs()
-
-    def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        """Set the inputs, of any shape that the file allows, for every following :meth:`invoke`."""
-        if len(arrays) != len(self.inputs):
-            raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
-        self._runtime.feed(arrays)
-
-    def invoke(self) -> None:
-        """Run once; variables keep what they hold."""
-        self._is_fresh = False
-        self._runtime.invoke()
-
-    @functools.cached_property
-    def _keeps_resources(self) -> bool:
-        """Whether there is state that no runtime can reset."""
-        kinds = {schema.TensorType.RESOURCE, schema.TensorType.VARIANT}
-        return not kinds.isdisjoint(serde.tensor_types(Path(self._arguments[0])))
-
-
 def _in_child(function: str, path: Path, runtime: str, on_step: Step, **arguments: Any) -> Any:
     try:
         return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), **arguments)
@@ -409,170 +266,3 @@ def _in_child(function: str, path: Path, runtime: str, on_step: Step, **argument
 def _last_line(log: str) -> str:
     lines = [line for line in log.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""
-
-
-def _open(path: str, kernels: Kernels, threads: int, signature: str | None) -> _Runtime:
-    interpreter = _interpreter(path, kernels, threads)
-    if kernels == "compiled_model":
-        return _CompiledModelRuntime(path, interpreter, signature)
-    if signature is not None:
-        return _SignatureRuntime(interpreter, signature)
-    return _GraphRuntime(interpreter)
-
-
-def _interpreter(path: str, kernels: Kernels, threads: int) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    try:
-        return Interpreter(path, experimental_op_resolver_type=OpResolverType[_RESOLVERS[kernels]], num_threads=threads)
-    except ValueError as error:  # what the binding raises for a file that its verifier refuses
-        raise RuntimeError(str(error)) from error
-
-
-_Described = list[tuple[str, dict[str, Any]]]
-"""Names of inputs or outputs, and what the interpreter says of their tensors."""
-
-
-class _Runtime(Protocol):
-    """A loaded graph."""
-
-    inputs: _Described
-    outputs_described: _Described
-
-    def feed(self, arrays: Sequence[np.ndarray]) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def invoke(self) -> None: ...
-
-    def outputs(self) -> tuple[np.ndarray, ...]: ...
-
-
-class _GraphRuntime:
-    """The first graph of a file, in an interpreter."""
-
-    def __init__(self, interpreter: Any) -> None:
-        self.inputs, self.outputs_described = _describe(interpreter, None)
-        self._interpreter = interpreter
-        self._shapes = [tuple(detail["shape"]) for _, detail in self.inputs]
-        self._is_allocated = False  # not before the shapes are known: some graphs do not take those that they announce
-
-    def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        shapes = [array.shape for array in arrays]
-        if shapes != self._shapes or not self._is_allocated:
-            for (_, detail), shape, old in zip(self.inputs, shapes, self._shapes, strict=True):
-                if shape != old:
-                    self._interpreter.resize_tensor_input(detail["index"], shape, strict=True)
-            self._interpreter.allocate_tensors()
-            self._shapes, self._is_allocated = shapes, True
-        for (_, detail), array in zip(self.inputs, arrays, strict=True):
-            self._interpreter.set_tensor(detail["index"], array)
-
-    def reset(self) -> None:
-        self._interpreter.reset_all_variables()  # a fused LSTM carries its state from call to call
-
-    def invoke(self) -> None:
-        self._interpreter.invoke()
-
-    def outputs(self) -> tuple[np.ndarray, ...]:
-        return tuple(self._interpreter.get_tensor(detail["index"]) for _, detail in self.outputs_described)
-
-
-class _SignatureRuntime:
-    """The graph of one signature, in an interpreter."""
-
-    def __init__(self, interpreter: Any, signature: str) -> None:
-        self.inputs, self.outputs_described = _describe(interpreter, signature)
-        self._interpreter = interpreter
-        self._runner = interpreter.get_signature_runner(signature)
-        self._arrays: dict[str, np.ndarray] = {}
-        self._results: dict[str, np.ndarray] = {}
-
-    def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        self._arrays = {name: array for (name, _), array in zip(self.inputs, arrays, strict=True)}
-
-    def reset(self) -> None:
-        self._interpreter.reset_all_variables()
-
-    def invoke(self) -> None:
-        self._results = self._runner(**self._arrays)
-
-    def outputs(self) -> tuple[np.ndarray, ...]:
-        return tuple(self._results[name] for name, _ in self.outputs_described)
-
-
-class _CompiledModelRuntime:
-    """One signature of a file, in a CompiledModel.
-
-    It orders inputs and outputs as the signature does, the interpreter's first graph as the graph does: tensor indices
-    tell which is which. It refuses files with variable tensors (2.3.0), so that there is nothing to reset.
-    """
-
-    def __init__(self, path: str, interpreter: Any, signature: str | None) -> None:
-        self.inputs, self.outputs_described = _describe(interpreter, signature)
-        self._path = path
-        self._model = self._load()
-        keys = self._model.get_signature_list()  # a file without any gets one from the runtime
-        self._key = signature or next(key for key in keys if self._model.get_signature_index(key) == 0)
-        self._number = self._model.get_signature_index(self._key)
-        self._names = keys[self._key]
-        self._input_buffers: list[Any] = []
-        self._output_buffers: list[Any] = []
-
-    def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        by_index = {detail["index"]: array for (_, detail), array in zip(self.inputs, arrays, strict=True)}
-        ordered = [by_index[detail["index"]] for detail in self._input_details()]
-        if not self._input_buffers or self._shapes() != [array.shape for array in ordered]:
-            self._make_buffers(ordered)
-        for buffer, array in zip(self._input_buffers, ordered, strict=True):
-            buffer.write(np.ascontiguousarray(array).reshape(-1).view(np.int8))  # the binding knows few dtypes
-
-    def reset(self) -> None:
-        """Nothing to do."""
-
-    def invoke(self) -> None:
-        self._model.run_by_index(self._number, self._input_buffers, self._output_buffers)
-
-    def outputs(self) -> tuple[np.ndarray, ...]:
-        details = self._model.get_output_tensor_details(self._key)
-        found = {}
-        for name, buffer in zip(self._names["outputs"], self._output_buffers, strict=True):
-            shape, dtype = tuple(details[name]["shape"]), np.dtype(details[name]["dtype"])
-            content = buffer.read(math.prod(shape) * dtype.itemsize, np.int8)
-            found[details[name]["index"]] = np.asarray(content).view(dtype).reshape(shape)
-        return tuple(found[detail["index"]] for _, detail in self.outputs_described)
-
-    def _load(self) -> Any:
-        from ai_edge_litert.compiled_model import CompiledModel
-
-        return CompiledModel.from_file(self._path)
-
-    def _input_details(self) -> list[dict[str, Any]]:
-        details = self._model.get_input_tensor_details(self._key)
-        return [details[name] for name in self._names["inputs"]]
-
-    def _shapes(self) -> list[tuple[int, ...]]:
-        return [tuple(detail["shape"]) for detail in self._input_details()]
-
-    def _make_buffers(self, arrays: list[np.ndarray]) -> None:
-        if self._input_buffers:  # in 2.3.0 output buffers keep the old size when an input is resized
-            self._model = self._load()
-        for position, (array, shape) in enumerate(zip(arrays, self._shapes(), strict=True)):
-            if array.shape != shape:
-                self._model.resize_input_tensor(position, array.shape, self._number)
-        self._input_buffers = self._model.create_input_buffers(self._number)
-        self._output_buffers = self._model.create_output_buffers(self._number)
-
-
-def _describe(interpreter: Any, signature: str | None) -> tuple[_Described, _Described]:
-    if signature is not None:
-        runner = interpreter.get_signature_runner(signature)
-        return list(runner.get_input_details().items()), list(runner.get_output_details().items())
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    return [(detail["name"], detail) for detail in inputs], [(detail["name"], detail) for detail in outputs]
-
-
-def _input_details(name: str, detail: dict[str, Any]) -> InputDetails:
-    scale, zero_point = detail["quantization"]
-    signature = tuple(int(size) for size in detail["shape_signature"])
-    return InputDetails(name, signature, np.dtype(detail["dtype"]), float(scale), int(zero_point))

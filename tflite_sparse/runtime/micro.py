@@ -12,11 +12,11 @@ import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
@@ -34,8 +34,11 @@ from tflite_sparse.flatbuffer.graph import (
 )
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime import micro_operators, micro_refusals, over_time
-from tflite_sparse.runtime.litert import InputDetails, Outputs, SeparateOutputs
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
+
+if TYPE_CHECKING:
+    from tflite_micro.runtime import Interpreter
 
 NAME = "TensorFlow Lite Micro"
 
@@ -45,7 +48,6 @@ MAX_ARENA_BYTES = 64 * 2**20
 ARENA_ALIGNMENT = 16
 """TFLM aligns what it puts into an arena to 16 bytes (micro_arena_constants.h)."""
 
-_CURE = "pip install 'tflite-sparse[micro]'"
 _SMALLEST_TRIED = 256
 _SECONDS = 60
 _TRIAL_FAILED = 3
@@ -85,7 +87,7 @@ def run(
             died; or the file has sparse tensors, with which it would silently compute nonsense.
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
-    return _in_child(  # type: ignore[no-any-return]
+    found: Outputs = _in_child(
         "run_here",
         path,
         on_step,
@@ -95,6 +97,7 @@ def run(
         seconds=seconds_per_sample,
         feedback=feedback,
     )
+    return found
 
 
 def run_separately(
@@ -112,7 +115,7 @@ def run_separately(
         FlatbufferError: as :func:`run`.
         ExecutionError: as :func:`run`.
     """
-    return _in_child(  # type: ignore[no-any-return]
+    found: SeparateOutputs = _in_child(
         "run_separately_here",
         path,
         on_step,
@@ -121,6 +124,7 @@ def run_separately(
         alternate_memory_bytes=alternate_memory_bytes,
         seconds=seconds_per_sample,
     )
+    return found
 
 
 def inputs(path: Path) -> tuple[InputDetails, ...]:
@@ -150,7 +154,8 @@ def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int =
         ExecutionError: as :func:`run`; also if :data:`MAX_ARENA_BYTES` are not enough.
     """
     arguments = {"alternate_memory_bytes": alternate_memory_bytes, "seconds": seconds_per_run}
-    return _in_child("arena_here", path, ignore_steps, **arguments)  # type: ignore[no-any-return]
+    found: int = _in_child("arena_here", path, ignore_steps, **arguments)
+    return found
 
 
 def run_here(
@@ -315,11 +320,13 @@ def _redirect_standard_error(path: str) -> None:
     os.close(handle)
 
 
-def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Any:
+def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Interpreter:
     try:
         from tflite_micro import runtime
     except ImportError as error:
-        raise ExecutionError(f"{NAME} cannot be loaded ({one_line(error)}): {_CURE}") from error
+        raise ExecutionError(
+            f"{NAME} cannot be loaded ({one_line(error)}): {extras.install_command('micro')}"
+        ) from error
     return runtime.Interpreter.from_bytes(
         content,
         custom_op_registerers=micro_operators.registerers(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from tflite_sparse.base.progress import Step
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, quantisation_of
 from tflite_sparse.flatbuffer.signature import Names, names_of
-
-if TYPE_CHECKING:
-    from tflite_sparse.runtime.litert import InputDetails
+from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
 _HALF = 0.5  # a step: what is nearer rounds to the same
 

@@ -12,12 +12,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import ExecutionError, one_line
 
 NAME = "Vela"
 
-_CURE = "pip install 'tflite-sparse[ethos-u]'"
 _KIB = 1024
 _LEFT_TO_CPU = re.compile(
     r"^Warning \(supported operators\) operator: (.+), ofm: '(.*)'\s+^Reason: (.+)$", re.MULTILINE
@@ -76,7 +76,7 @@ def compile_file(
         OutputError: the compiled file cannot be written.
     """
     if not is_available():
-        raise ExecutionError(f"{NAME} is not installed: {_CURE}")
+        raise ExecutionError(f"{NAME} is not installed: {extras.install_command('ethos-u')}")
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         scratch = Path(name)
         told = _run(path, accelerator, scratch, timeout_seconds)

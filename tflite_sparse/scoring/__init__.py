@@ -1,1 +1,1 @@
-"""Accuracy and its uncertainty."""
+"""Score accuracy and its uncertainty."""

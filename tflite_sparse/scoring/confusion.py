@@ -1,19 +1,19 @@
-"""Which classes are taken for which."""
+"""Count which classes are mistaken for which."""
 
 from __future__ import annotations
 
 import numpy as np
 
 MOST_CLASSES = 100
-"""Of a matrix that people look at."""
+"""Maximum for a matrix that people read."""
 
 
 def counts(wanted: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarray:
-    """``(classes, classes)`` int64: how many samples of the class of the row were taken for that of the column.
+    """Return the confusion matrix ``(classes, classes)``, int64: rows are the right classes, columns the chosen ones.
 
     Args:
-        wanted: ``(m,)`` integers in [0, classes): the right class of each.
-        decided: ``(m,)``: what the model says.
-        classes: how many there are.
+        wanted: ``(m,)`` integers in [0, classes): the right class of each sample.
+        decided: ``(m,)``: the class that the model chooses.
+        classes: number of classes.
     """
     return np.bincount(wanted * classes + decided, minlength=classes * classes).reshape(classes, classes)

@@ -1,4 +1,4 @@
-"""Whether a model answers all samples alike, so that no comparison with it shows a loss."""
+"""Detect models with the same answer for all samples: no comparison with them shows a loss."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from tflite_sparse.scoring.metrics import Metric
 
-_FEWEST_SAMPLES = 10  # of fewer, all may well be of one class
-_LEAST_SPAN = 1e-6  # of the largest absolute value; float32 has seven digits
+_FEWEST_SAMPLES = 10  # fewer samples may well be all of one class
+_LEAST_SPAN = 1e-6  # relative to the largest absolute value; float32 has seven digits
 
 
 def found(outputs: Mapping[str, np.ndarray], metrics: Mapping[str, Metric]) -> str | None:
-    """What the outputs that are scored have in common for all samples, in words; None: they differ, or samples are few.
+    """Describe what the scored outputs have in common for all samples; None if they differ or samples are few.
 
     Args:
         outputs: of the dense float32 model, each ``(n, ...)``.
-        metrics: of those that are scored.
+        metrics: of the scored outputs.
     """
     words = [_of_one(name, outputs[name], metric) for name, metric in metrics.items()]
-    told = [each for each in words if each is not None]
-    return "; ".join(told) if told and len(told) == len(words) else None
+    common = [each for each in words if each is not None]
+    return "; ".join(common) if common and len(common) == len(words) else None
 
 
 def _of_one(name: str, output: np.ndarray, metric: Metric) -> str | None:

@@ -1,4 +1,4 @@
-"""What a score is made of, sample by sample, so that it can be computed again on other draws of the samples."""
+"""Keep the values of each sample that a score is computed from, so that it can be recomputed on resampled data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Statistic = Callable[..., float]
-"""A score of columns, each ``(m, ...)``, one row for each sample; NaN where it is not defined on them."""
+"""A score of columns, each ``(m, ...)``, one row for each sample; NaN where it is not defined."""
 
 _RESAMPLES = 1000
 
@@ -19,9 +19,9 @@ class Evidence:
 
     Attributes:
         columns: each ``(n, ...)``, a row for each sample.
-        statistic: the score of some rows of them.
-        merit: what the accuracy gate compares, higher is better; None: the score itself.
-        resamples: how many draws an interval takes.
+        statistic: computes the score of some rows of the columns.
+        merit: computes the value for the accuracy gate, higher is better; None: the score itself.
+        resamples: number of bootstrap samples for an interval.
     """
 
     columns: tuple[np.ndarray, ...]
@@ -31,21 +31,21 @@ class Evidence:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self.columns[0])
 
     @property
     def trials(self) -> np.ndarray | None:
-        """``(n,)`` bool, whether each sample is right; None where a score is no share of right samples."""
+        """``(n,)`` bool, whether each sample is right; None if the score is not a share of right samples."""
         first = self.columns[0]
         return first if self.statistic is mean and first.dtype == bool and first.ndim == 1 else None
 
     def score(self, rows: np.ndarray | None = None) -> float:
-        """The score of all samples, or of those of a draw, ``(m,)`` integers."""
+        """Return the score of all samples, or of the rows ``(m,)``."""
         return self.statistic(*self._drawn(rows))
 
     def gate_value(self) -> float:
-        """What the accuracy gate compares, higher is better."""
+        """Return the value for the accuracy gate; higher is better."""
         return (self.merit or self.statistic)(*self.columns)
 
     def _drawn(self, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
@@ -53,17 +53,17 @@ class Evidence:
 
 
 def mean(values: np.ndarray) -> float:
-    """Of all values."""
+    """Return the mean of all values."""
     return float(np.mean(values))
 
 
 def explained(errors: np.ndarray, spreads: np.ndarray) -> float:
-    """Coefficient of determination ``1 - SSE / SST``.
+    """Return the coefficient of determination ``1 - SSE / SST``.
 
     Args:
         errors: ``(m,)``, squared error of each sample.
-        spreads: ``(m,)``, its squared distance from the mean of all samples; on a draw this is ``SST`` but for a share
-            of the order of ``1 / m``.
+        spreads: ``(m,)``, its squared distance from the mean of all samples. For a bootstrap sample the sum is ``SST``
+            up to a share of the order of ``1 / m``.
     """
     error, spread = float(np.sum(errors)), float(np.sum(spreads))
     return 1 - error / spread if spread else float(error == 0)

@@ -1,6 +1,6 @@
-"""Accuracy against what it costs: which points are best, and two families of models at equal cost.
+"""Compare accuracy with cost: find the best points, and compare two families of models at equal cost.
 
-Nothing here knows where the numbers come from: a cost is bytes or weights, an accuracy a share.
+A cost is any positive number, such as bytes or weights; an accuracy is a share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training: which configuration, which seed, what it costs (over 0) and its accuracy."""
+    """One training: configuration, seed, cost (greater than 0) and accuracy."""
 
     configuration: str
     seed: int
@@ -26,15 +26,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How far one family is ahead of another at one budget.
+    """The lead of one family over another at one budget.
 
     Attributes:
         budget: the cost of both.
         ours: accuracy of the first, mean over the seeds.
         theirs: accuracy of the second.
         difference: ``ours - theirs``.
-        interval: half the width of the 95 % interval of the difference over the seeds; None of a single seed.
-        seeds: how many.
+        interval: half the width of the 95 % interval of the difference over the seeds; None for a single seed.
+        seeds: number of seeds.
     """
 
     budget: float
@@ -49,15 +49,15 @@ class Lead:
 class Curve:
     """Accuracy over the logarithm of the cost, one line for each seed.
 
-    Where a configuration lies on the axis is the mean of its costs over the seeds: how the zeros of a seed fall moves a
-    file by some bytes, which is no other budget.
+    The cost of a configuration is its mean over the seeds: the positions of zeros change a file by some bytes, which is
+    not another budget.
     """
 
     lines: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> Curve:
-        """The curve through trials; configurations of the same cost count as one."""
+        """Make the curve of some trials; configurations of the same cost count as one."""
         found = list(trials)
         costs: dict[str, list[float]] = {}
         for trial in found:
@@ -74,17 +74,17 @@ class Curve:
         return cls(lines)
 
     def reaches(self, seed: int) -> tuple[float, float]:
-        """The least and the highest cost of a seed, as a logarithm."""
+        """Return the least and the highest cost of a seed, as logarithms."""
         at, _ = self.lines[seed]
         return float(at[0]), float(at[-1])
 
     def at(self, seed: int, budget: float) -> float:
-        """The accuracy at ``budget``, which lies within the line, on the straight line over its logarithm."""
+        """Return the accuracy at ``budget``, which lies within the line, interpolated over its logarithm."""
         return float(np.interp(math.log(budget), *self.lines[seed]))
 
 
 def common_range(ours: Curve, theirs: Curve) -> tuple[float, float] | None:
-    """The costs that both curves reach in every seed that both have; None: there are none."""
+    """Return the range of costs within the lines of all seeds that both curves have; None if it is empty."""
     seeds = ours.lines.keys() & theirs.lines.keys()
     if not seeds:
         return None
@@ -94,7 +94,7 @@ def common_range(ours: Curve, theirs: Curve) -> tuple[float, float] | None:
 
 
 def lead(ours: Curve, theirs: Curve, budget: float) -> Lead:
-    """How far ``ours`` is ahead of ``theirs`` at ``budget``, which lies in their common range."""
+    """Return the lead of ``ours`` over ``theirs`` at ``budget``, which lies in their common range."""
     seeds = sorted(ours.lines.keys() & theirs.lines.keys())
     pairs = np.array([(ours.at(seed, budget), theirs.at(seed, budget)) for seed in seeds])
     differences = pairs[:, 0] - pairs[:, 1]
@@ -103,7 +103,7 @@ def lead(ours: Curve, theirs: Curve, budget: float) -> Lead:
 
 
 def half_interval(values: Sequence[float] | np.ndarray) -> float | None:
-    """Half the width of the 95 % interval of the mean, by Student's t; None of a single value."""
+    """Return half the width of the 95 % interval of the mean, by Student's t; None for a single value."""
     from scipy.special import stdtrit
 
     count = len(values)
@@ -114,7 +114,7 @@ def half_interval(values: Sequence[float] | np.ndarray) -> float | None:
 
 
 def budgets(lowest: float, highest: float, more: Iterable[float] = ()) -> list[float]:
-    """The ends of a range, round budgets (1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten) and ``more`` within it."""
+    """Return the ends of a range, and ``more`` and round budgets in it (1, 1.5, 2, 3, 4, 5, 6, 8 times ``10**n``)."""
     steps = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
     powers = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
     rounded = [step * 10.0**power for power in powers for step in steps]
@@ -123,12 +123,12 @@ def budgets(lowest: float, highest: float, more: Iterable[float] = ()) -> list[f
 
 
 def front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """Places of the points that no other beats (costs no more, is at least as accurate, and better in one of both)."""
+    """Return the indices of the points that no other dominates in cost and accuracy."""
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -accuracies[i]))
     found: list[int] = []
     for place in order:
         if not found or accuracies[place] > accuracies[found[-1]]:
             found.append(place)
         elif (costs[place], accuracies[place]) == (costs[found[-1]], accuracies[found[-1]]):
-            found.append(place)  # equal in both: neither beats the other
+            found.append(place)  # equal in both: neither dominates the other
     return found

@@ -1,4 +1,4 @@
-"""How good a Keras model is while kernels of it are masked, on samples held out of training."""
+"""Score a Keras model with masked kernels on samples held out of training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tflite_sparse.pruning.sensitivity import Score
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import scorer
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
 
@@ -19,35 +19,35 @@ _BATCH_SIZE = 256
 
 
 def predicted(source: KerasSource, x: Arrays) -> dict[str, np.ndarray]:
-    """What a model yields for samples, each output ``(n, ...)`` by its name."""
+    """Return a model's outputs for samples, each ``(n, ...)``, by name."""
     outputs = source.model.predict(source.fed(x), batch_size=_BATCH_SIZE, verbose=0)
     arrays = tensorflow_import.tensorflow().nest.flatten(outputs)
     return {spec.name: np.asarray(array) for spec, array in zip(source.outputs(), arrays, strict=True)}
 
 
 def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
-    """What :func:`tflite_sparse.pruning.sensitivity.scan` calls: the score of a compiled model on held-out samples.
+    """Return a function for :func:`tflite_sparse.pruning.sensitivity.scan` that scores a compiled model.
+
+    The metrics are chosen by the present outputs, so that they are the same for every mask. With several outputs the
+    metric is the mean and the loss the sum, as in training.
 
     Args:
         source: the compiled model.
-        x: ``(n, *input shape)``, of several inputs by their names.
-        y: labels, of several outputs by their names.
-
-    The metrics are chosen by the model's outputs now, so that they are the same for every mask. Of several outputs the
-    metric is the mean, and the loss the sum, as in training.
+        x: held-out samples ``(n, *input shape)``, of several inputs by name.
+        y: labels, of several outputs by name.
 
     Raises:
         DataError: the labels do not fit the outputs.
     """
-    scorer = scoring.scorer(predicted(source, x), y)
+    chosen = scorer.scorer(predicted(source, x), y)
     losses = tensorflow_import.tensorflow().nest.flatten(source.model.loss)  # in the order of the outputs
 
     def evaluate() -> Score:
         found = predicted(source, x)
         loss = sum(
-            float(each(scorer.references[name], outputs))
+            float(each(chosen.references[name], outputs))
             for each, (name, outputs) in zip(losses, found.items(), strict=True)
         )
-        return Score(scorer.scored(found).mean, loss)
+        return Score(chosen.scored(found).mean, loss)
 
     return evaluate

@@ -1,4 +1,4 @@
-"""How good a model's outputs are: against labels, or where there are none, against those of another model."""
+"""Score a model's outputs against labels or, without labels, against the outputs of another model."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Name = Literal["auto", "top1", "top5", "mse", "psnr", "auc"]
 
 _AGREEMENT = "_agreement_with_dense_float32"
 _FIVE = 5
-_FINEST_STEP = 2.0**-24  # half a unit in the last place of float32, as a share of the peak
+_FINEST_STEP = 2.0**-24  # half a float32 unit in the last place, relative to the peak
 _MOST_CLASSES_WITHOUT_TOP5 = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A score of outputs. All but ``mse`` are higher for a better model.
+    """A score of outputs. For all but ``mse`` higher is better.
 
     Attributes:
-        kind: ``top1`` (``top5``): share of samples of whose outputs over the last axis the largest (one of the five
-            largest) is the right one; ``binary``: share on the right side of 0.5 (of 0 for logits); ``r2``: coefficient
-            of determination ``1 - SSE / SST``, for outputs that are no classes; ``mse``: mean squared error; ``psnr``:
-            peak signal-to-noise ratio in dB, ``10 log10(peak^2 / MSE)``; ``auc``: area under the receiver operating
-            characteristic; ``user``: what ``function`` returns.
+        kind: ``top1`` (``top5``): share of samples for which the largest output over the last axis (one of the five
+            largest) is the right class; ``binary``: share on the right side of 0.5 (of 0 for logits); ``r2``:
+            coefficient of determination ``1 - SSE / SST``, for outputs that are no classes; ``mse``: mean squared
+            error; ``psnr``: peak signal-to-noise ratio in dB, ``10 log10(peak^2 / MSE)``; ``auc``: area under the
+            receiver operating characteristic; ``user``: the result of ``function``.
         against_labels: whether the reference is labels, else the outputs of the dense float32 model.
         threshold: between no and yes, in units of the outputs; the same for every file that is compared.
         function: of the kind ``user``.
@@ -43,29 +43,29 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """As reports call it."""
+        """Its name in reports."""
         name = self.kind if self.function is None else self.function.name
         return name if self.against_labels else name + _AGREEMENT
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a smaller score is that of a better model."""
+        """Whether a smaller score is better."""
         return self.kind == "mse"
 
     @property
     def is_gated_by_r2(self) -> bool:
-        """Whether the accuracy gate compares ``1 - SSE / SST``, which is of no unit, in place of the score."""
+        """Whether the accuracy gate compares the dimensionless ``1 - SSE / SST`` instead of the score."""
         return self.kind in ("mse", "psnr")
 
     def score(self, outputs: np.ndarray, reference: np.ndarray) -> float:
-        """The score of ``outputs`` ``(n, ...)`` against labels or the other model's outputs."""
+        """Return the score of ``outputs`` ``(n, ...)`` against labels or the other model's outputs."""
         return self.evidence(outputs, reference).score()
 
     def evidence(self, outputs: np.ndarray, reference: np.ndarray) -> Evidence:
-        """What the score of ``outputs`` ``(n, ...)`` is made of.
+        """Return the evidence of the score of ``outputs`` ``(n, ...)``.
 
         Raises:
-            DataError: a function of the user raised or returned something else than numbers.
+            DataError: the user's function raised or returned no numbers.
         """
         if self.function is not None:
             return self.function.evidence(outputs, reference)
@@ -84,9 +84,9 @@ class Metric:
         return self._of_errors(outputs, reference.reshape(outputs.shape).astype(np.float64))
 
     def decisions(self, outputs: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
-        """Classes as labels have them and as ``outputs`` have them, each ``(m,)``, and how many classes there are.
+        """Return the right and the chosen classes, each ``(m,)``, and the number of classes.
 
-        None where the labels name no classes, or there are no labels.
+        Return None if there are no labels or they name no classes.
         """
         if not self.against_labels:
             return None
@@ -101,7 +101,7 @@ class Metric:
         return reference > (0.5 if self.against_labels else self.threshold)
 
     def _of_errors(self, outputs: np.ndarray, wanted: np.ndarray) -> Evidence:
-        """Of the kinds that compare numbers. The gate compares shares of the spread that are explained, of all."""
+        """Return evidence for kinds that compare numbers. The gate always compares shares of explained variance."""
         errors = _sum_of_each((outputs - wanted) ** 2)
         spreads = _sum_of_each((wanted - wanted.mean(0)) ** 2)
         values = wanted[0].size
@@ -123,15 +123,15 @@ class Metric:
 
 
 def choose_metric(outputs: np.ndarray, labels: np.ndarray | None, wanted: Name | UserMetric = "auto") -> Metric:
-    """The metric that suits the dense float32 model's outputs ``(n, ...)`` and the labels, if there are any.
+    """Return the metric that suits the dense float32 model's outputs ``(n, ...)`` and the labels, if there are any.
 
     Args:
         outputs: of the dense float32 model.
-        labels: for the same samples, or None.
-        wanted: ``auto``, or the one that was asked for.
+        labels: of the same samples, or None.
+        wanted: ``auto``, or the user's choice.
 
     Raises:
-        DataError: the one that was asked for does not suit them, or see :func:`tflite_sparse.sources.labels.kind_of`.
+        DataError: the user's choice does not suit them, or see :func:`tflite_sparse.sources.labels.kind_of`.
     """
     threshold = 0.5 if looks_like_probability(outputs) else 0.0
     if isinstance(wanted, UserMetric):
@@ -163,14 +163,14 @@ def choose_metric(outputs: np.ndarray, labels: np.ndarray | None, wanted: Name |
 
 
 def with_top5(metric: Metric, outputs: np.ndarray) -> Metric | None:
-    """The top-5 metric beside top-1 where there are so many classes that it says something, else None."""
+    """Return the top-5 metric beside top-1 if there are enough classes for it, else None."""
     if metric.kind != "top1" or outputs.shape[-1] <= _MOST_CLASSES_WITHOUT_TOP5:
         return None
     return Metric("top5", metric.against_labels, metric.threshold)
 
 
 def joint_name(metrics: Sequence[Metric]) -> str:
-    """What reports call the mean score of several outputs."""
+    """Return the name of the mean score of several outputs in reports."""
     names = {metric.name for metric in metrics}
     if len(names) == 1:
         return names.pop()
@@ -195,20 +195,20 @@ def _classes(reference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _places(outputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How many classes come before the right one; of equal outputs, common in int8, the first comes first, as top-1."""
+    """Return how many classes rank before the right one; of equal outputs (common in int8) the first ranks first."""
     right = np.take_along_axis(outputs, wanted[..., None], axis=-1)
     is_before = np.arange(outputs.shape[-1]) < wanted[..., None]
     return np.asarray((outputs > right).sum(-1) + ((outputs == right) & is_before).sum(-1))
 
 
 def _shares(right: np.ndarray) -> Evidence:
-    """Of one decision for each sample, or of several, of which each sample then has a share that is right."""
+    """Return evidence for one decision for each sample, or for several, of which a share is right."""
     rows = right.reshape(len(right), -1)
     return Evidence((rows[:, 0] if rows.shape[1] == 1 else rows.mean(axis=1),), mean)
 
 
 def _area(values: np.ndarray, is_yes: np.ndarray) -> float:
-    """How often a yes has the higher value of a pair of yes and no; ties count half (Mann and Whitney's U)."""
+    """Return how often a yes outranks a no over all pairs; ties count half (Mann and Whitney's U)."""
     from scipy.stats import rankdata
 
     yes = int(is_yes.sum())
@@ -223,6 +223,6 @@ def _sum_of_each(squares: np.ndarray) -> np.ndarray:
 
 
 def _peak(wanted: np.ndarray) -> float:
-    """1 of values in [0, 1], else their range."""
+    """Return 1 for values in [0, 1], else their range."""
     low, high = float(wanted.min()), float(wanted.max())
     return 1.0 if low >= 0 and high <= 1 else high - low

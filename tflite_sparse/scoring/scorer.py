@@ -1,4 +1,4 @@
-"""Scores of a model with any number of outputs: one for each that there is a reference for, and their mean."""
+"""Score a model with any number of outputs: each that has a reference, and their mean."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.sources.arrays import Arrays
 
 DECIMALS = 12
-"""Of a drop: 0.99 - 0.98 is more than 0.01 in binary, and one sample of 100 must pass a gate of 0.01."""
+"""Rounding of a drop: 0.99 - 0.98 exceeds 0.01 in binary, and one sample of 100 must pass a gate of 0.01."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scored:
-    """One file on the test samples.
+    """The scores of one file on the test samples.
 
     Attributes:
         evidence: of the score of each output.
-        top5: of its top-5 score, where there are many classes.
-        confusion: ``(classes, classes)``, how many samples of the class of the row were taken for that of the column.
+        top5: of its top-5 score, if there are many classes.
+        confusion: ``(classes, classes)``, rows are the right classes, columns the chosen ones.
     """
 
     evidence: Mapping[str, Evidence]
@@ -34,13 +34,13 @@ class Scored:
 
     @property
     def mean(self) -> float:
-        """Of the scores of all outputs."""
+        """Mean score of all outputs."""
         return mean_score(list(self.evidence.values()))
 
     def drop_from(self, best: Scored) -> float:
-        """What the accuracy gate compares with its limit, of all outputs: 0 or less where nothing was lost.
+        """Return the drop that the accuracy gate compares with its limit, over all outputs; 0 or less without a loss.
 
-        Rounded to 12 digits: 10 of 1,000 samples lost are 0.01 and not a little more, as 0.97 - 0.96 is to a computer.
+        It is rounded to :data:`DECIMALS`.
         """
         each = [best.evidence[name].gate_value() - mine.gate_value() for name, mine in self.evidence.items()]
         return round(sum(each) / len(each), DECIMALS)
@@ -51,10 +51,10 @@ class Scorer:
     """How outputs are scored; the same for every file that is compared.
 
     Attributes:
-        metrics: of each output that is scored, by its name.
-        top5: of those with many classes the second metric.
+        metrics: of each scored output, by name.
+        top5: the second metric of outputs with many classes.
         references: labels, or the dense float32 model's outputs.
-        alike: what the dense float32 model answers to all samples alike, in words; None: its answers differ.
+        alike: the dense float32 model's common answer to all samples, in words; None: its answers differ.
     """
 
     metrics: Mapping[str, Metric]
@@ -64,14 +64,14 @@ class Scorer:
 
     @property
     def metric(self) -> str:
-        """What reports call the mean."""
+        """Name of the mean in reports."""
         return joint_name(list(self.metrics.values()))
 
     def scored(self, outputs: Mapping[str, np.ndarray]) -> Scored:
-        """The scores of a file by its outputs, each ``(n, ...)``.
+        """Return the scores of a file from its outputs, each ``(n, ...)``.
 
         Raises:
-            DataError: a function of the user raised or returned something else than numbers.
+            DataError: the user's function raised or returned no numbers.
         """
         found = {}
         for name, metric in self.metrics.items():
@@ -85,12 +85,12 @@ class Scorer:
 
 
 def scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None, wanted: Name | UserMetric = "auto") -> Scorer:
-    """What suits the dense float32 model's outputs by name, and the labels, if there are any.
+    """Return a scorer that suits the dense float32 model's outputs and the labels, if there are any.
 
     Args:
         outputs: each ``(n, ...)``.
-        labels: of the only output, or by the names of those that have some.
-        wanted: the metric that was asked for, of each of them.
+        labels: of the only output, or by output name; not every output needs some.
+        wanted: the user's metric, for each output.
 
     Raises:
         DataError: see :func:`tflite_sparse.scoring.metrics.choose_metric`.

@@ -1,4 +1,4 @@
-"""How much of a score, or of the difference between two files, may be the luck of the test samples."""
+"""Estimate how much of a score, or of a difference between files, is due to the choice of test samples."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from tflite_sparse.scoring.evidence import Evidence
 
 LEVEL = 0.95
-"""Of every interval."""
+"""Confidence level of every interval."""
 
 _PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval of :data:`LEVEL`, from ``low`` to ``high``, and by which ``method`` it was made."""
+    """A confidence interval of :data:`LEVEL`, from ``low`` to ``high``, and its ``method``."""
 
     low: float
     high: float
@@ -31,9 +31,9 @@ class McNemar:
     """The exact test of McNemar (1947) on two files and the same samples.
 
     Attributes:
-        lost: samples that only the other file gets right.
-        gained: samples that only this one gets right.
-        p_value: how often chance alone would part as many samples as unevenly, two-sided.
+        lost: number of samples that only the other file gets right.
+        gained: number of samples that only this one gets right.
+        p_value: two-sided probability that chance alone splits the differing samples as unevenly.
     """
 
     lost: int
@@ -42,10 +42,10 @@ class McNemar:
 
 
 def interval(evidence: Sequence[Evidence], seed: int) -> Interval | None:
-    """The interval of a score, or of the mean of the scores of several outputs on the same samples.
+    """Return the interval of a score, or of the mean score of several outputs on the same samples.
 
-    Of a share of right samples that of Wilson (1927); else the percentiles of a bootstrap over samples (Efron, 1979).
-    None for a single sample, or where the score is not defined on any draw.
+    Use Wilson's (1927) for a share of right samples; else the percentiles of a bootstrap over samples (Efron, 1979).
+    Return None for a single sample, or if the score is not defined on any bootstrap sample.
     """
     trials = evidence[0].trials if len(evidence) == 1 else None
     if trials is not None:
@@ -54,12 +54,12 @@ def interval(evidence: Sequence[Evidence], seed: int) -> Interval | None:
 
 
 def difference(evidence: Sequence[Evidence], other: Sequence[Evidence], seed: int) -> Interval | None:
-    """The interval of the score minus that of another file, each draw taking the same samples of both."""
+    """Return the interval of the score minus that of another file, both computed on the same bootstrap samples."""
     return _bootstrap(evidence, lambda rows: mean_score(evidence, rows) - mean_score(other, rows), seed)
 
 
 def mcnemar(evidence: Sequence[Evidence], other: Sequence[Evidence]) -> McNemar | None:
-    """The test on two shares of right samples; None where the scores are no such shares."""
+    """Return the test of two shares of right samples; None if the scores are no such shares."""
     if len(evidence) != 1:
         return None
     right, right_before = evidence[0].trials, other[0].trials
@@ -68,18 +68,18 @@ def mcnemar(evidence: Sequence[Evidence], other: Sequence[Evidence]) -> McNemar 
     from scipy.special import bdtr
 
     lost, gained = int((right_before & ~right).sum()), int((right & ~right_before).sum())
-    # Both tails of a fair coin are alike: twice the lower one, and all of it where the two numbers are equal.
+    # Both tails of a fair coin are alike: twice the lower one, or 1 if the two numbers are equal.
     p_value = 1.0 if lost == gained else 2 * float(bdtr(min(lost, gained), lost + gained, 0.5))
     return McNemar(lost, gained, p_value)
 
 
 def mean_score(evidence: Sequence[Evidence], rows: np.ndarray | None = None) -> float:
-    """Of one output the score, of several the mean of theirs."""
+    """Return the score of one output, or the mean of several."""
     return sum(each.score(rows) for each in evidence) / len(evidence)
 
 
 def _wilson(right: int, samples: int) -> Interval:
-    """The interval of a share, from its own formula: scipy.stats, which has it, takes 0.7 CPU seconds to import."""
+    """Return Wilson's interval of a share. scipy.stats has it, but takes 0.7 CPU seconds to import."""
     from scipy.special import ndtri
 
     z = float(ndtri((1 + LEVEL) / 2))

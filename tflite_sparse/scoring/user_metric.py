@@ -1,4 +1,4 @@
-"""A metric that the user wrote."""
+"""Load and call a metric function of the user."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tflite_sparse.scoring.evidence import Evidence, mean
 from tflite_sparse.settings import METRICS
 from tflite_sparse.sources import user_code
 
-_RESAMPLES = 200  # each is a call of the function
+_RESAMPLES = 200  # each calls the function
 
 
 @dataclass(frozen=True, slots=True)
 class UserMetric:
-    """``function(outputs, labels)``, both ``(n, ...)``: one number, or one for each sample, whose mean counts.
+    """``function(outputs, labels)``, both ``(n, ...)``: returns one number, or one for each sample, whose mean counts.
 
     Attributes:
         spec: ``path/to/module.py:function``.
-        function: higher is better. Booleans, one for each sample, are a share of samples that are right.
+        function: higher is better. Booleans, one for each sample, mean right samples.
     """
 
     spec: str
-    function: Callable[[np.ndarray, np.ndarray], Any]
+    function: Callable[[np.ndarray, np.ndarray], object]
 
     @property
     def name(self) -> str:
-        """As reports call it."""
+        """Its name in reports."""
         return self.spec.rpartition(":")[2]
 
     def evidence(self, outputs: np.ndarray, labels: np.ndarray) -> Evidence:
-        """What the score of ``outputs`` ``(n, ...)`` against ``labels`` is made of.
+        """Return the evidence of the score of ``outputs`` ``(n, ...)`` against ``labels``.
 
         Raises:
             DataError: the function raised, or returned something else.
@@ -63,7 +63,7 @@ class UserMetric:
 
 
 def named(metric: str) -> Any:
-    """A metric by its name, ready to score with: the name of a built-in one, or what :func:`load` returns.
+    """Return a metric by name: a built-in one, or the result of :func:`load`.
 
     Raises:
         DataError: see :func:`load`.
@@ -72,7 +72,7 @@ def named(metric: str) -> Any:
 
 
 def load(spec: str) -> UserMetric:
-    """The function that ``path/to/module.py:function`` names; the module is run.
+    """Run a module and return the function that ``path/to/module.py:function`` names.
 
     Raises:
         DataError: there is none, or the module raised an exception.

@@ -75,8 +75,8 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
     )
     calibration: Calibration = Field(
         "min-max",
-        description="Ranges of int8 activations: the outermost values; all but the outermost 0.01 %; or those of the "
-        "least mean squared error. The latter two calibrate twice as long.",
+        description="Ranges of int8 activations. min-max: to the outermost values. percentile: to all but the "
+        "outermost 0.01 %. mse: with the least mean squared error. The latter two calibrate twice as long.",
     )
     recipe: Path | None = Field(
         None,
@@ -92,7 +92,7 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         0, description="Epochs of training `model` under its masks, after they were made (needs labels)."
     )
     verification_samples: Annotated[int, Field(ge=4), Flag(hidden=True)] = Field(
-        64, description="How many samples every runtime is compared on."
+        64, description="Number of samples that every runtime is compared on."
     )
     bias_correction: bool = Field(
         False,
@@ -102,8 +102,9 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
     measure: bool = Field(False, description="Also measure latency, loading and memory on this machine, as bench does.")
     max_accuracy_drop: Drop = Field(
         DEFAULT_DROP,
-        description="The gate fails if accuracy falls by more than this share against the dense float32 model. Of mse "
-        "and psnr: if outputs explain that share less of the spread of the labels. Of a function: in its units.",
+        description="Largest share by which accuracy may fall against the dense float32 model; more fails the gate. "
+        "With mse and psnr: the share of the spread of the labels that outputs explain less. With a function: in its "
+        "units.",
     )
     alternatives: Alternatives = Field(
         "auto",
@@ -118,7 +119,7 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
     signature: Annotated[str | None, Flag(metavar="NAME", default="serving_default, or the only one")] = Field(
         None, description="Where `model` is a SavedModel with several signatures: the one to convert."
     )
-    seed: Seed = Field(0, description="Of initialisation, order and split.")
+    seed: Seed = Field(0, description="Seed of initialisation, order and split.")
     android_assets: Annotated[Path | None, Flag(metavar="DIR")] = Field(
         None,
         description="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and "

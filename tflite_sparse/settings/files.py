@@ -27,10 +27,10 @@ class WrittenFileSettings(InputShapeSettings):
 
     verification_samples: Annotated[CountFromZero, Flag("samples")] = Field(
         8,
-        description="How many random inputs the new file is compared on with its source, beside three at the "
+        description="Number of random inputs that the new file is compared on with its source, besides three at the "
         "boundaries.",
     )
-    seed: Seed = Field(0, description="Of the random inputs.")
+    seed: Seed = Field(0, description="Seed of the random inputs.")
     unverified: bool = Field(
         False,
         description="Write the new file even if its outputs cannot be compared with those of its source, as where no "
@@ -79,14 +79,16 @@ class VerifySettings(InputShapeSettings):
         DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
     )
     samples: CountFromZero = Field(
-        16, description="Random inputs, besides three at the boundaries: all smallest, all largest, all zero."
+        16, description="Number of random inputs, besides three at the boundaries: all smallest, all largest, all zero."
     )
-    seed: CountFromZero = Field(0, description="Of the random inputs.")
-    threads: Count = Field(1, description="Of the interpreters; on several, float sums may differ in the last bit.")
+    seed: CountFromZero = Field(0, description="Seed of the random inputs.")
+    threads: Count = Field(
+        1, description="Number of threads of the interpreters; with several, float sums may differ in the last bit."
+    )
     tolerance: Annotated[float, Field(ge=0)] = Field(
         0.0,
-        description="By how much outputs may differ, in units of their type: steps of an int8 output. Weights must be "
-        "equal.",
+        description="Largest difference of outputs that passes, in units of their type: steps of an int8 output. "
+        "Weights must be equal.",
     )
 
     @pydantic.model_validator(mode="after")
@@ -106,8 +108,8 @@ class BenchOptions(InputShapeOptions, total=False):
 class BenchSettings(InputShapeSettings):
     """What :func:`tflite_sparse.bench` does."""
 
-    threads: Count = Field(1, description="Of the interpreters.")
-    rounds: Count = Field(50, description="How often each file has its turn of about 10 ms.")
+    threads: Count = Field(1, description="Number of threads of the interpreters.")
+    rounds: Count = Field(50, description="Number of turns of each file, of about 10 ms each.")
     kernels: Kernels = Field(
         "default",
         description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",

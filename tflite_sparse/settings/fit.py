@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 from pydantic import Field
@@ -32,7 +32,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
-from tflite_sparse.target_registry import DEFAULT_TARGET
+from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
 class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
@@ -55,36 +55,36 @@ class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings
     """What :func:`tflite_sparse.fit` does."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
-        None, description="What the file may have: 100kB (100,000), 100KiB, 1.5MB, 100000."
+        None, description="Largest size of the file in bytes: 100kB (100,000), 100KiB, 1.5MB, 100000."
     )
     gate: bool = Field(
         False,
-        description="Instead of a budget: the smallest file that loses no more than `max_accuracy_drop`.",
+        description="In place of a budget: make the smallest file that loses no more than `max_accuracy_drop`.",
     )
     max_accuracy_drop: Annotated[Drop | None, Flag(default=f"{DEFAULT_DROP:g} with `gate`, none with `budget`")] = (
         Field(
             None,
-            description="The gate fails if accuracy falls by more than this share against the dense float32 model.",
+            description="Largest share by which accuracy may fall against the dense float32 model.",
         )
     )
     target: FittedTarget = Field(
         DEFAULT_TARGET,
-        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator.",
+        description=f"The runtime. {help_of(get_args(FittedTarget))}",
     )
     blocks: Annotated[tuple[str, ...], Flag("block", metavar="BLOCKS")] = Field(
         ("1x1", "1x4", "1x16"),
-        description="What may become zero together, outputs x inputs; each kernel gets the one that pays.",
+        description="Weights that may become zero together, outputs x inputs; each kernel gets the block that pays.",
     )
-    epochs: CountFromZero = Field(10, description="Of training while a plan is pruned to; 0: masks only.")
-    train_epochs: Count = Field(30, description="Without `model`: of training the dense one first.")
+    epochs: CountFromZero = Field(10, description="Epochs of training while a plan is pruned to; 0: masks only.")
+    train_epochs: Count = Field(30, description="Without `model`: epochs of training the dense one first.")
     rounds: Count = Field(
         4,
-        description="How many times at most a plan is carried out, where the file comes out too large.",
+        description="Largest number of plans that are carried out, where the file comes out too large.",
     )
     io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
         None, description="Type of inputs and outputs of the file."
     )
-    seed: Seed = Field(0, description="Of initialisation, order, dropout and split.")
+    seed: Seed = Field(0, description="Seed of initialisation, order, dropout and split.")
     resume: bool = Field(False, description="Go on with an interrupted run.")
     builder: Annotated[str | None, BUILDER] = Field(
         None,

@@ -39,21 +39,21 @@ class PruningSettings(Settings):
     )
     block: str = Field(
         "1x1",
-        description="What becomes zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M along "
-        "inputs (2:4).",
+        description="Weights that become zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M "
+        "along inputs (2:4).",
     )
     schedule: Schedule = Field(
         "polynomial",
         description="polynomial: rising along the cubic of Zhu and Gupta (2017); constant: all at once.",
     )
-    initial_sparsity: Sparsity = Field(0.0, description="Of the polynomial schedule at `begin`.")
+    initial_sparsity: Sparsity = Field(0.0, description="Sparsity at `begin`, of the polynomial schedule.")
     begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps")] = Field(
         None, description="Training step of the first mask."
     )
     end: Annotated[Count | None, Flag(default="65 % of the steps")] = Field(
-        None, description="Training step of the last mask; it stays until the end."
+        None, description="Training step of the last mask, which stays."
     )
-    frequency: Count = Field(100, description="Steps between two masks.")
+    frequency: Count = Field(100, description="Training steps between two masks.")
     scope: Scope = Field(
         "layer",
         description="Whether `sparsity` is that of each kernel, or of all together, ranked by magnitude.",
@@ -74,8 +74,8 @@ class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
 class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
     """What :func:`tflite_sparse.prune` does."""
 
-    epochs: Count = Field(10, description="Of training.")
-    optimizer: str = Field("adam", description="Name of an optimizer of Keras.")
+    epochs: Count = Field(10, description="Epochs of training.")
+    optimizer: str = Field("adam", description="Name of a Keras optimizer.")
     recipe: Path | None = Field(
         None,
         description="TOML file of rules for single kernels, or a preset: litert, micro, ethos-u, native.",
@@ -85,4 +85,4 @@ class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
         description="Scan first, then spread `sparsity` over the kernels so that the least is lost.",
     )
     resume: bool = Field(False, description="Go on from the last full epoch of an interrupted run.")
-    seed: Seed = Field(0, description="Of initialisation, order, dropout and splits.")
+    seed: Seed = Field(0, description="Seed of initialisation, order, dropout and splits.")

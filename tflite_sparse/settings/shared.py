@@ -35,16 +35,17 @@ class ConversionSettings(Settings):
 
     recurrent: Recurrent = Field(
         "auto",
-        description="Recurrent layers as loops (LSTMs of Keras 2 as one fused operator), or step by step, which takes "
-        "space for each step and lets int8 weights be sparse; or the file as one time step, whose states the app feeds "
-        "back, for sequences of any length. auto: what works.",
+        description="Form of recurrent layers. loop: as loops, LSTMs of Keras 2 as one fused operator. unroll: step by "
+        "step, which takes space for each step and lets int8 weights be sparse. step: the file computes one time step, "
+        "whose states the app feeds back, for sequences of any length. auto: what works.",
     )
     dense_scales: DenseScales = Field(
         "per-channel",
-        description="int8 kernels of Dense layers and other matrix products (recurrent ones too) have a scale for each "
-        "output, or one in all: up to 16 bytes less for each output, and coarser. Convolutions keep theirs.",
+        description="Scales of the int8 kernels of Dense layers and other matrix products (recurrent ones too): one "
+        "for each output, or one in all, which is coarser and saves up to 16 bytes for each output. Convolutions keep "
+        "one for each channel.",
     )
-    calibration_samples: Count = Field(200, description="How many training samples the quantiser sees.")
+    calibration_samples: Count = Field(200, description="Number of training samples that the quantiser sees.")
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -58,8 +59,8 @@ class ScoreSettings(Settings):
 
     metric: Annotated[Metric, Flag(metavar="NAME")] = Field(
         "auto",
-        description="auto, by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); or "
-        "FILE.py:FUNCTION of (outputs, labels), higher is better, one number or one for each sample. It is run.",
+        description="Score of outputs. auto: by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); "
+        "or FILE.py:FUNCTION of (outputs, labels), higher is better, one number or one for each sample. It is run.",
     )
 
 
@@ -70,8 +71,8 @@ class TrainingOptions(TypedDict, total=False):
     learning_rate: float
 
 
-BatchSize = Annotated[Count, Field(description="Samples of one step.")]
-PeakLearningRate = Annotated[LearningRate, Field(description="The highest; it falls to zero along a cosine.")]
+BatchSize = Annotated[Count, Field(description="Samples in one training step.")]
+PeakLearningRate = Annotated[LearningRate, Field(description="Highest learning rate; it falls to zero along a cosine.")]
 
 
 class TrainingSettings(Settings):

@@ -53,13 +53,13 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     width: Annotated[tuple[_Width, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
         (0.25, 0.5, 0.75, 1.0),
-        description="What the builder is called with; the largest makes the large sparse models.",
+        description="Widths that the builder is called with; the largest makes the large sparse models.",
     )
     block: Annotated[tuple[str, ...], Field(min_length=1), Flag(metavar="BLOCKS")] = Field(
         ("1x1",),
-        description="What becomes zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
+        description="Weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
     )
-    seeds: Count = Field(3, description="How often each point is trained.")
+    seeds: Count = Field(3, description="Number of times that each point is trained.")
     grid: Grid = Field(
         "full",
         description="full: every combination. families: only what is compared, each width dense and the largest at "
@@ -71,16 +71,18 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
         "ones keep more.",
     )
     target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
-    epochs: Count = Field(10, description="Of training, for every point.")
+    epochs: Count = Field(10, description="Epochs of training of every point.")
     batch_size: BatchSize = 128
     learning_rate: PeakLearningRate = 2e-3
-    seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(0, description="Of the split, and the first seed.")
+    seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(
+        0, description="Seed of the split, and the first one of the points."
+    )
     jobs: Annotated[Count | None, Flag(default="as many as cores and free memory allow")] = Field(
-        None, description="Points that are trained at once."
+        None, description="Number of points that are trained at once."
     )
     ray_address: Annotated[str | None, Flag(metavar="auto|HOST:PORT")] = Field(
         None,
-        description="Run on this Ray cluster instead of on this machine alone (pip install 'tflite-sparse[ray]').",
+        description="Run on this Ray cluster instead of on this machine alone (extra ray).",
     )
     resume: bool = Field(False, description="Skip the points that are done in `out`; those that failed are run again.")
     out: Path = Field(

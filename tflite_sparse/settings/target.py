@@ -44,8 +44,7 @@ class TargetSettings(Settings):
 
     target: Target = Field(
         DEFAULT_TARGET,
-        description="The runtime. micro: TensorFlow Lite Micro, constants behind its DECODE operator. ethos-u: the "
-        "dense file, and OUT_vela.tflite beside it, compiled by Vela.",
+        description=f"The runtime. {target_registry.help_of(TARGETS)}",
     )
     optimize: Optimize = Field(
         "size",
@@ -55,16 +54,18 @@ class TargetSettings(Settings):
     )
     micro_kernels: MicroKernels = Field(
         TFLM,
-        description="Of the target micro: what computes. tflm: its own kernels, weights decoded into RAM. sparse: "
+        description="For the target micro: kernels. tflm: its own, weights decoded into RAM. sparse: "
         "kernels that read pruned weights in flash, whose C files are written into micro/.",
     )
     micro_cpu: MicroCpu = Field("generic", description="With `micro_kernels` sparse: the CPU that they are chosen for.")
-    micro_codec: MicroCodec = Field(AUTO, description="Of the target micro: how constants are compressed.")
+    micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
-        64, description="Of the target micro: constants that would save fewer bytes stay dense."
+        64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
     )
-    c_array: bool = Field(False, description="Of the target micro: also write OUT.h and OUT.cc, the file as an array.")
-    accelerator_config: str = Field("ethos-u55-128", description="Of the target ethos-u: what Vela compiles for.")
+    c_array: bool = Field(False, description="For the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    accelerator_config: str = Field(
+        "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
+    )
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_target(self) -> TargetSettings:

@@ -15,6 +15,16 @@ def columns(arrays: Arrays) -> tuple[np.ndarray, ...]:
     return tuple(arrays.values()) if isinstance(arrays, Mapping) else (arrays,)
 
 
+def alone(arrays: Arrays) -> np.ndarray:
+    """Return the array of the only input or output.
+
+    Raises:
+        ValueError: there are several.
+    """
+    (array,) = columns(arrays)
+    return array
+
+
 def count(arrays: Arrays) -> int:
     """Return the number of samples."""
     return len(columns(arrays)[0])

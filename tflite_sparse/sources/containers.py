@@ -12,9 +12,12 @@ import stat
 import zipfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from tflite_sparse.errors import ModelError
+
+if TYPE_CHECKING:
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 LEAST_LIMIT_BYTES = 100 * 2**20
 MOST_INFLATION = 100
@@ -77,7 +80,7 @@ def check_hdf5(file: Path | IO[bytes], size: int) -> None:
         _check_inflation("its weights unpack", total, size)
 
 
-def check_folder(path: Path, saved_model: Any) -> None:
+def check_folder(path: Path, saved_model: SavedModel) -> None:
     """Refuse a SavedModel folder with a link or an asset that leads outside of it.
 
     Raises:

@@ -23,7 +23,7 @@ _MODULES = {"keras": "keras._tf_keras.keras", "tf_keras": "tf_keras.api._v2.kera
 """The modules that ``tensorflow/__init__.py`` of TensorFlow 2.16 to 2.21 uses as ``tensorflow.keras``."""
 
 
-def of_file(path: Path | None, keras: ModuleType) -> dict[str, Any]:
+def of_file(path: Path | None, keras: ModuleType) -> dict[str, object]:
     """Run a Python file and return its callables by the names that a model may use for them.
 
     Args:
@@ -64,7 +64,7 @@ def _run(path: Path, keras: ModuleType) -> ModuleType:
     return module
 
 
-def _check_generation(classes: dict[str, Any], keras: ModuleType, path: Path) -> None:
+def _check_generation(classes: dict[str, object], keras: ModuleType, path: Path) -> None:
     others = set(_MODULES) - {keras.__name__}
     for name, value in classes.items():
         roots = {base.__module__.partition(".")[0] for base in getattr(value, "__mro__", ())}
@@ -110,7 +110,7 @@ class _TensorflowWithKeras(ModuleType):
         self.keras = keras
         self._tf = tf
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._tf, name)
 
 

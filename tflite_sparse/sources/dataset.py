@@ -12,14 +12,13 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
 from tflite_sparse.sources import built_in_data, image_folder, named_arrays, streams, user_code
-from tflite_sparse.sources.arrays import Arrays, columns, count, take
+from tflite_sparse.sources.arrays import Arrays, columns, count, ordered, take
 from tflite_sparse.sources.containers import inflates
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
@@ -57,10 +56,10 @@ class Dataset:
     """
 
     name: str
-    x_train: Any
-    y_train: Any
-    x_test: Any
-    y_test: Any
+    x_train: Arrays
+    y_train: Arrays | None
+    x_test: Arrays
+    y_test: Arrays | None
     labels: tuple[str, ...] = ()
     is_cut: bool = False
 
@@ -89,12 +88,14 @@ class Dataset:
         """Number of test samples."""
         return count(self.x_test)
 
-    def fitted_to(self, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> Dataset:
+    def fitted_to(self, shape: tuple[int | None, ...], dtype: np.dtype) -> Dataset:
         """Return the data in ``dtype``, for a model with one input of ``shape`` (first entry: batch; None: any size).
 
         Raises:
-            DataError: the samples have another shape, or their values cannot be cast to ``dtype``.
+            DataError: the samples have another shape or names, or their values cannot be cast to ``dtype``.
         """
+        if isinstance(self.x_train, Mapping) or isinstance(self.x_test, Mapping):
+            raise DataError(f"{self.name} holds arrays by name, the model has one input: give x as one array.")
         x_train, x_test = _fitted(self.name, "x", (self.x_train, self.x_test), shape, dtype, "the model's input")
         return replace(self, x_train=x_train, x_test=x_test)
 
@@ -104,24 +105,26 @@ class Dataset:
         Raises:
             DataError: an input has no array, an array belongs to no input or output, or :meth:`fitted_to` refuses it.
         """
-        x = [self._named(part, signature) for part in ("x_train", "x_test")]
-        y = [self._named(part, signature) for part in ("y_train", "y_test")]
+        x_train = self._named("x_train", self.x_train, signature)
+        x_test = self._named("x_test", self.x_test, signature)
+        y_train = None if self.y_train is None else self._named("y_train", self.y_train, signature)
+        y_test = None if self.y_test is None else self._named("y_test", self.y_test, signature)
         if len(signature.inputs) == 1:
             spec = signature.inputs[0]
-            alone = replace(self, x_train=x[0], y_train=y[0], x_test=x[1], y_test=y[1])
+            alone = replace(self, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
             return alone.fitted_to(spec.shape, spec.dtype)
+        pairs = zip(*(ordered(x, signature.input_names) for x in (x_train, x_test)), strict=True)
         train, test = {}, {}
-        for spec in signature.inputs:
-            pair = (x[0][spec.name], x[1][spec.name])
+        for spec, pair in zip(signature.inputs, pairs, strict=True):
             taker = f"the model's input {spec.name!r}"
             train[spec.name], test[spec.name] = _fitted(self.name, spec.name, pair, spec.shape, spec.dtype, taker)
-        return replace(self, x_train=train, y_train=y[0], x_test=test, y_test=y[1])
+        return replace(self, x_train=train, y_train=y_train, x_test=test, y_test=y_test)
 
-    def _named(self, part: str, signature: Signature) -> Any:
+    def _named(self, part: str, value: Arrays, signature: Signature) -> Arrays:
         """Return one part by the model's names, or one array where the model has one input or output."""
-        value, is_input = getattr(self, part), part.startswith("x")
+        is_input = part.startswith("x")
         specs = signature.inputs if is_input else signature.outputs
-        if value is None or (len(specs) == 1 and not isinstance(value, Mapping)):
+        if len(specs) == 1 and not isinstance(value, Mapping):
             return value
         kind = "inputs" if is_input else "outputs"
         if not isinstance(value, Mapping):
@@ -142,7 +145,7 @@ class Dataset:
 
 
 def of_any(
-    data: Any,
+    data: object,
     *,
     seed: int = 0,
     image_shape: tuple[int | None, ...] | None = None,
@@ -155,7 +158,7 @@ def of_any(
     return from_arrays(data, seed=seed, signature=signature, on_step=on_step)
 
 
-def of_model(data: Any, signature: Signature, *, seed: int = 0, on_step: Step = ignore_steps) -> Dataset:
+def of_model(data: object, signature: Signature, *, seed: int = 0, on_step: Step = ignore_steps) -> Dataset:
     """Return the data set that ``data`` names or holds, by a model's names and in its dtypes.
 
     Raises:
@@ -207,7 +210,7 @@ def load(
 
 
 def from_arrays(
-    value: Any, *, name: str = "data", seed: int = 0, signature: Signature = _NO_NAMES, on_step: Step = ignore_steps
+    value: object, *, name: str = "data", seed: int = 0, signature: Signature = _NO_NAMES, on_step: Step = ignore_steps
 ) -> Dataset:
     """Make a data set from objects in memory.
 
@@ -261,7 +264,7 @@ def _from_npz(path: Path, seed: int, signature: Signature) -> Dataset:
         raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 
-def _from_mapping(arrays: Mapping[str, Any], name: str, seed: int, signature: Signature) -> Dataset:
+def _from_mapping(arrays: Mapping[str, object], name: str, seed: int, signature: Signature) -> Dataset:
     parts = named_arrays.sort(arrays, signature, name)
     x = {part: _inputs(value, name, signature) for part, value in parts.items() if part.startswith("x")}
     y = {part: _labels(value, name, signature) for part, value in parts.items() if part.startswith("y")}
@@ -273,15 +276,15 @@ def _from_mapping(arrays: Mapping[str, Any], name: str, seed: int, signature: Si
     raise DataError(held + (f", or arrays by name: {signature.in_words()}." if signature.inputs else "."))
 
 
-def _inputs(value: Any, name: str, signature: Signature) -> Any:
+def _inputs(value: object, name: str, signature: Signature) -> Arrays:
     return _arrays(value, signature.inputs, signature, name)
 
 
-def _labels(value: Any, name: str, signature: Signature) -> Any:
+def _labels(value: object, name: str, signature: Signature) -> Arrays | None:
     return None if value is None else _arrays(value, signature.outputs, signature, name)
 
 
-def _arrays(value: Any, specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str) -> Any:
+def _arrays(value: object, specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str) -> Arrays:
     """Return an array, or arrays by name from a mapping or from a list in the model's order."""
     if isinstance(value, list | tuple) and len(specs) > 1:
         value = named_arrays.by_position(value, specs, signature, name)
@@ -290,7 +293,7 @@ def _arrays(value: Any, specs: Sequence[InputSpec | OutputSpec], signature: Sign
     return _array(value, name)
 
 
-def _from_stream(value: Any, name: str, seed: int, signature: Signature, on_step: Step) -> Dataset:
+def _from_stream(value: object, name: str, seed: int, signature: Signature, on_step: Step) -> Dataset:
     found = streams.collect(value, signature, name, on_step)
     if found.is_cut:
         name = f"{name} (the first {found.count:,} samples)"
@@ -339,7 +342,7 @@ def _fitted(
     what: str,
     pair: tuple[np.ndarray, np.ndarray],
     shape: tuple[int | None, ...],
-    dtype: np.dtype[Any],
+    dtype: np.dtype,
     taker: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return training and test samples in the dtype of an input. See :meth:`Dataset.fitted_to`."""
@@ -359,7 +362,7 @@ def _fitted(
         return pair[0].astype(dtype, copy=False), pair[1].astype(dtype, copy=False)
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def _array(value: object, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:

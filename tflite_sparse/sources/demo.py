@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+
+from tflite_sparse.sources.keras_types import KerasModel
 
 
-def build(keras: ModuleType, seed: int) -> Any:
+def build(keras: ModuleType, seed: int) -> KerasModel:
     """Build a CNN of 257,594 parameters, 255,488 of them in two prunable kernels; ``seed`` sets its weights."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
-    return keras.Sequential(
+    model: KerasModel = keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
             layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv1"),
@@ -29,3 +30,4 @@ def build(keras: ModuleType, seed: int) -> Any:
         ],
         name="mnist_cnn",
     )
+    return model

@@ -10,11 +10,10 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -29,9 +28,10 @@ from tflite_sparse.sources import (
     tensorflow_import,
     weights_only,
 )
-from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.containers import check_folder
 from tflite_sparse.sources.custom_objects import of_file as custom_objects_of
+from tflite_sparse.sources.keras_types import KerasModel, SymbolicTensor, is_model, roots_of
 from tflite_sparse.sources.kernels import flatten, is_float, kernels_and_variables
 from tflite_sparse.sources.saved_model import SavedModelSource, read_saved_model
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, SourceModel, Trace
@@ -48,7 +48,7 @@ class KerasSource:
         was_mixed: whether it computed in 16 bits and was rebuilt in float32.
     """
 
-    def __init__(self, model: Any, keras: ModuleType, name: str, *, was_mixed: bool = False) -> None:
+    def __init__(self, model: KerasModel, keras: ModuleType, name: str, *, was_mixed: bool = False) -> None:
         self.was_mixed = was_mixed
         self.model = model
         self.keras = keras
@@ -122,7 +122,7 @@ class KerasSource:
         model = self.model
 
         @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
-        def serve(*inputs: Any) -> dict[str, Any]:
+        def serve(*inputs: object) -> dict[str, object]:
             fed = inputs[0] if len(inputs) == 1 else tf.nest.pack_sequence_as(model.input, inputs)
             outputs = model(fed, training=False)
             return dict(zip(names, tf.nest.flatten(outputs), strict=True))
@@ -133,19 +133,19 @@ class KerasSource:
         ):
             return TracedModel(serve.get_concrete_function())
 
-    def fed(self, x: Arrays) -> Any:
+    def fed(self, x: Arrays) -> object:
         """Return samples in the structure of the model's inputs: an array, a list or a dict."""
         return self._packed("input", x, tuple(spec.name for spec in self.inputs()))
 
-    def labelled(self, y: Arrays) -> Any:
+    def labelled(self, y: np.ndarray | Mapping[str, object]) -> object:
         """Return labels, or one value for each output, in the structure of the model's outputs."""
         return self._packed("output", y, tuple(self._output_names()))
 
-    def _packed(self, attribute: str, values: Arrays, names: tuple[str, ...]) -> Any:
+    def _packed(self, attribute: str, values: np.ndarray | Mapping[str, object], names: tuple[str, ...]) -> object:
         if not isinstance(values, Mapping):
             return values
         structure = getattr(self.model, attribute)  # read late: Sequential models of Keras 3 have none
-        return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, ordered(values, names))
+        return tensorflow_import.tensorflow().nest.pack_sequence_as(structure, [values[name] for name in names])
 
     def _output_names(self) -> list[str]:
         given = getattr(self.model, "output_names", None)
@@ -223,24 +223,25 @@ def _whole_model_message(path: Path) -> str:
     return f"{path} holds a whole model: leave `builder` out; it is for .h5 files with weights only."
 
 
-def from_memory(model: Any) -> SourceModel:
+def from_memory(model: object) -> SourceModel:
     """Return a source for a Keras model in memory, of either generation.
 
     Raises:
         ModelError: the object is no Keras model.
     """
+    if not is_model(model):
+        raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
     return _as_source(model, _generation(model), model.name)
 
 
-def _generation(model: Any) -> ModuleType:
+def _generation(model: KerasModel) -> ModuleType:
     """Return the Keras that a model in memory belongs to."""
-    roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
-    if not hasattr(model, "save_weights") or not roots & {"keras", "tf_keras"}:
-        raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
-    return tensorflow_import.keras2() if "tf_keras" in roots else tensorflow_import.keras3()
+    return tensorflow_import.keras2() if "tf_keras" in roots_of(model) else tensorflow_import.keras3()
 
 
-def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, Any] | None = None) -> SourceModel:
+def _as_source(
+    model: KerasModel, keras: ModuleType, name: str, custom: Mapping[str, object] | None = None
+) -> SourceModel:
     strings.refuse_layers(flatten(model), name)
     for what in ("input", "output"):
         tensors = getattr(model, f"{what}s", None) or ()
@@ -261,34 +262,45 @@ def _as_source(model: Any, keras: ModuleType, name: str, custom: Mapping[str, An
         return KerasSource(model, keras, name)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
-    if not getattr(model, "_called", True):
+    if not _was_called(model):
         _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
 
 
-def _call_on_symbols(model: Any, keras: ModuleType, name: str) -> None:
+def _was_called(model: KerasModel) -> bool:
+    """Whether a subclassed model was called, which Keras has to know its inputs for an export."""
+    if hasattr(model, "_called"):
+        return bool(model._called)
+    return model._get_save_spec() is not None  # tf_keras before 2.20
+
+
+def _call_on_symbols(model: KerasModel, keras: ModuleType, name: str) -> None:
     """Call a subclassed model that is built but was never called, such as one loaded from a ``.keras`` file.
 
     Keras exports only models that were called. The shapes are those that the model was built with.
     """
     config = model.get_build_config() or {}
-    shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
+    known = config.get("shapes_dict")
+    shapes = known if isinstance(known, Mapping) and known else {"input_shape": config.get("input_shape")}
     try:
         model(*(_symbols(shape, keras) for shape in shapes.values()))
     except Exception as error:
         raise ModelError(f"{name} is a subclassed model that cannot be called: {one_line(error)}") from error
 
 
-def _symbols(shapes: Any, keras: ModuleType) -> Any:
+def _symbols(shapes: object, keras: ModuleType) -> object:
     """Return a symbolic tensor in the place of each shape of a structure."""
     if isinstance(shapes, Mapping):
         return {key: _symbols(shape, keras) for key, shape in shapes.items()}
-    if all(size is None or isinstance(size, int) for size in shapes):
-        return keras.Input(batch_shape=(None, *shapes[1:]))
-    return [_symbols(shape, keras) for shape in shapes]
+    if not isinstance(shapes, Iterable):
+        raise TypeError(f"{shapes!r} is no shape")
+    sizes = list(shapes)
+    if all(size is None or isinstance(size, int) for size in sizes):
+        return keras.Input(batch_shape=(None, *sizes[1:]))
+    return [_symbols(shape, keras) for shape in sizes]
 
 
-def _load(path: Path, keras: ModuleType, custom: Mapping[str, Any], version: str, config: Any) -> SourceModel:
+def _load(path: Path, keras: ModuleType, custom: Mapping[str, object], version: str, config: object) -> SourceModel:
     try:
         with optimization_wrappers.scopes(optimization_wrappers.class_names(config)):
             model = keras.models.load_model(str(path), custom_objects=dict(custom), compile=False)
@@ -338,11 +350,11 @@ def _parameter(name: str) -> str:
     return name if name[0].isalpha() and not keyword.iskeyword(name) else f"arg_{name}"
 
 
-def _shape(tensor: Any) -> tuple[int | None, ...]:
+def _shape(tensor: SymbolicTensor) -> tuple[int | None, ...]:
     return tuple(None if size is None else int(size) for size in tensor.shape)
 
 
-def _dtype(dtype: Any) -> np.dtype[Any]:
+def _dtype(dtype: object) -> np.dtype:
     name = str(getattr(dtype, "name", dtype))
     try:
         return np.dtype(name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from tflite_sparse.sources import orientation, tensorflow_import
+from tflite_sparse.sources.keras_types import KerasLayer, KerasModel, Variable
 from tflite_sparse.sources.optimization_wrappers import is_quantising
 from tflite_sparse.sources.source_model import Kernel
 
 _ORDERED_BY_THEMSELVES = {"keras", "tf_keras", "tensorflow_model_optimization"}
 
 
-def flatten(model: Any) -> Iterator[Any]:
+def flatten(model: KerasLayer) -> Iterator[KerasLayer]:
     """Yield each layer of a Keras model once: the model itself, nested models, and cells of recurrent layers.
 
     A layer comes before its own layers. Those come in the order of Keras: of the data flow in Sequential and Functional
@@ -21,7 +21,7 @@ def flatten(model: Any) -> Iterator[Any]:
     """
     # Asked for all levels at once, Keras 3 lists the layers of nested models in reverse.
     seen: set[int] = set()
-    waiting = [model]
+    waiting: list[KerasLayer] = [model]
     while waiting:
         layer = waiting.pop()
         if id(layer) not in seen:
@@ -30,13 +30,13 @@ def flatten(model: Any) -> Iterator[Any]:
             waiting += reversed(list(layer._flatten_layers(include_self=False, recursive=False)))  # no public API
 
 
-def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
+def kernels_and_variables(model: KerasModel) -> list[tuple[Variable, Kernel]]:
     """Return every trainable weight of rank 2 or more of a built Keras model, each once, beside its variable.
 
     The order is that of the data flow. A subclassed model is traced to find it. If such a model does not tell the
     shapes of its inputs, or is distributed over several devices, the order is that of the creation of its layers.
     """
-    found: dict[int, tuple[Any, Kernel]] = {}
+    found: dict[int, tuple[Variable, Kernel]] = {}
     names: Counter[str] = Counter()
     layers = list(flatten(model))
     for layer in layers:
@@ -56,19 +56,19 @@ def kernels_and_variables(model: Any) -> list[tuple[Any, Kernel]]:
     return list(found.values())
 
 
-def is_float(variable: Any) -> bool:
+def is_float(variable: Variable) -> bool:
     """Return whether a variable of either generation holds floating-point numbers."""
     return "float" in str(getattr(variable.dtype, "name", variable.dtype))
 
 
-def _calls_in_its_own_order(layer: Any) -> bool:
+def _calls_in_its_own_order(layer: KerasLayer) -> bool:
     """Return whether a layer of a user's class holds several layers."""
     if type(layer).__module__.partition(".")[0] in _ORDERED_BY_THEMSELVES:
         return False
     return len(list(layer._flatten_layers(include_self=False, recursive=False))) > 1
 
 
-def _order_of_reading(model: Any) -> dict[int, int]:
+def _order_of_reading(model: KerasModel) -> dict[int, int]:
     """Return the rank of each variable, by its handle, in the order in which a call of the model reads them first."""
     specs = _call_specs(model)
     strategy = getattr(model, "distribute_strategy", None)
@@ -79,7 +79,7 @@ def _order_of_reading(model: Any) -> dict[int, int]:
     return {id(external): place for place, (external, _) in enumerate(captures)}
 
 
-def _call_specs(model: Any) -> Any:
+def _call_specs(model: KerasModel) -> object:
     """Return shapes and dtypes of the model's inputs, in their structure; None if the model does not tell them."""
     tf = tensorflow_import.tensorflow()
     if getattr(model, "inputs", None):
@@ -94,18 +94,18 @@ def _call_specs(model: Any) -> Any:
     return tf.TensorSpec([None, *shape[1:]], model.input_dtype)
 
 
-def _handle(variable: Any) -> int:
+def _handle(variable: Variable) -> int:
     """Return the identity of a variable of either generation among the captures of a graph."""
     return id(getattr(getattr(variable, "_value", variable), "handle", None))
 
 
-def _path(layer: Any, variable: Any) -> str:
+def _path(layer: KerasLayer, variable: Variable) -> str:
     """Return a variable's path in the model. In some files Keras 2 keeps only its last part."""
     path = str(getattr(variable, "path", variable.name)).partition(":")[0]
     return path if "/" in path else f"{layer.name}/{path}"
 
 
-def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
+def _kernel(name: str, layer: KerasLayer, variable: Variable) -> Kernel:
     return Kernel(
         name,
         type(layer).__name__,
@@ -116,7 +116,7 @@ def _kernel(name: str, layer: Any, variable: Any) -> Kernel:
     )
 
 
-def _own_variables(layer: Any) -> list[Any]:
+def _own_variables(layer: KerasLayer) -> list[Variable]:
     """Return the trainable variables of a layer itself, frozen or not, without those of its sublayers."""
     for attribute in ("_trainable_variables", "_trainable_weights"):  # Keras 3, Keras 2
         if hasattr(layer, attribute):

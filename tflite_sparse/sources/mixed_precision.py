@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from tflite_sparse.sources.keras_types import KerasModel
 
 _HALF = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 
 
-def in_float32(model: Any, custom: Mapping[str, Any]) -> Any:
+def in_float32(model: KerasModel, custom: Mapping[str, object]) -> KerasModel:
     """Return a Sequential or Functional model under the policy ``float32``, with the same weights.
 
     Raises:
@@ -19,7 +20,7 @@ def in_float32(model: Any, custom: Mapping[str, Any]) -> Any:
     return copy
 
 
-def _with_policy(config: Any, *, in_dtype: bool = False) -> Any:
+def _with_policy(config: object, *, in_dtype: bool = False) -> object:
     """Return the configuration with float32 for every 16-bit ``dtype``, be it a name or a serialised policy."""
     if isinstance(config, dict):
         return {key: _with_policy(value, in_dtype=in_dtype or key == "dtype") for key, value in config.items()}

@@ -6,7 +6,6 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import, weights_only
@@ -15,7 +14,7 @@ from tflite_sparse.sources.containers import check_hdf5, check_keras_archive
 _MAX_CONFIG_BYTES = 100 * 2**20
 
 
-def read_keras_metadata(path: Path) -> list[Any]:
+def read_keras_metadata(path: Path) -> list[object]:
     """Return the configurations of the layers of a SavedModel of Keras 2, the model's first.
 
     Raises:
@@ -31,7 +30,7 @@ def read_keras_metadata(path: Path) -> list[Any]:
         raise ModelError(f"{path} is damaged: {one_line(error)}") from error
 
 
-def read_keras_archive(path: Path) -> tuple[Any, str]:
+def read_keras_archive(path: Path) -> tuple[object, str]:
     """Return the configuration of a ``.keras`` file and the version of the Keras that wrote it.
 
     Raises:
@@ -59,7 +58,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def read_hdf5(path: Path) -> tuple[Any, str] | None:
+def read_hdf5(path: Path) -> tuple[object, str] | None:
     """Return the configuration of an HDF5 file and its Keras version; None if the file holds weights only.
 
     Raises:

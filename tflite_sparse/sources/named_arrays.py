@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from tflite_sparse.errors import DataError
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
+
+_Value = TypeVar("_Value")
 
 PARTS = ("x", "y", "x_train", "y_train", "x_test", "y_test")
 
@@ -47,7 +49,7 @@ def words(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str, Any]:
+def sort(arrays: Mapping[str, object], signature: Signature, name: str) -> dict[str, object]:
     """Return the parts of a data set.
 
     Args:
@@ -62,7 +64,7 @@ def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str
     Raises:
         DataError: a key names no part, input or output of a model with several, or a part is given twice.
     """
-    parts: dict[str, dict[str | None, Any]] = {}
+    parts: dict[str, dict[str | None, object]] = {}
     for key, value in _flat(arrays).items():
         place = _place(key, signature)
         if place is None:
@@ -79,7 +81,9 @@ def sort(arrays: Mapping[str, Any], signature: Signature, name: str) -> dict[str
     return {part: columns.get(None, columns) for part, columns in parts.items()}
 
 
-def by_position(values: Sequence[Any], specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str) -> Any:
+def by_position(
+    values: Sequence[object], specs: Sequence[InputSpec | OutputSpec], signature: Signature, name: str
+) -> dict[str, object]:
     """Return arrays in the model's order by name.
 
     Raises:
@@ -87,18 +91,20 @@ def by_position(values: Sequence[Any], specs: Sequence[InputSpec | OutputSpec], 
     """
     if len(values) != len(specs):
         what = "inputs" if specs is signature.inputs else "outputs"
-        told = f": {signature.in_words()}" if signature.inputs else ""
-        raise DataError(f"{name}: a sample gives {len(values)} {what} and the model has {len(specs) or 'one'}{told}.")
+        expected = f": {signature.in_words()}" if signature.inputs else ""
+        raise DataError(
+            f"{name}: a sample gives {len(values)} {what} and the model has {len(specs) or 'one'}{expected}."
+        )
     return {spec.name: value for spec, value in zip(specs, values, strict=True)}
 
 
-def named(arrays: Mapping[str, Any], specs: Sequence[InputSpec | OutputSpec]) -> dict[str, Any]:
+def named(arrays: Mapping[str, _Value], specs: Sequence[InputSpec | OutputSpec]) -> dict[str, _Value]:
     """Return the arrays by the names in ``specs``, which match keys that Keras would turn into the same name."""
     known = {spec.name for spec in specs}
     return {_identifier(key) if _identifier(key) in known else key: value for key, value in arrays.items()}
 
 
-def _flat(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(arrays: Mapping[str, object]) -> dict[str, object]:
     found = {}
     for key, value in arrays.items():
         if isinstance(value, Mapping):

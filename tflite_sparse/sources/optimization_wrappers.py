@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Collection, Iterator, Set
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from typing import Protocol
+
+import numpy as np
 
 from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.sources.keras_types import KerasLayer, Variable
 
 PRUNING = "PruneLowMagnitude"
 CLUSTERING = ("ClusterWeights", "ClusterWeightsMHA")
@@ -26,7 +29,7 @@ _PRESERVING = (
 )
 
 
-def is_quantising(layer: Any) -> bool:
+def is_quantising(layer: KerasLayer) -> bool:
     """Return whether a layer, or its wrapper, simulates integers while it trains."""
     return type(layer).__name__ in _QUANTISING
 
@@ -76,7 +79,12 @@ def _readable() -> Iterator[None]:
         del layer.build_from_config, wrapper.load_own_variables
 
 
-def _load_last_variables(wrapper: Any, store: Any) -> None:
+class _Wrapper(KerasLayer, Protocol):
+    _trainable_weights: Sequence[Variable]
+    _non_trainable_weights: Sequence[Variable]
+
+
+def _load_last_variables(wrapper: _Wrapper, store: Mapping[str, np.ndarray]) -> None:
     """Read the variables of a wrapper, which are the last that it stored.
 
     A wrapper around a layer that was built before lists the layer's weights again, before its own. They are stored with
@@ -90,17 +98,17 @@ def _load_last_variables(wrapper: Any, store: Any) -> None:
         variable.assign(store[str(place)])
 
 
-def _known(classes: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
-    scope: contextlib.AbstractContextManager[Any] = tensorflow_import.keras2().utils.custom_object_scope(classes)
+def _known(classes: dict[str, object]) -> contextlib.AbstractContextManager[None]:
+    scope: contextlib.AbstractContextManager[None] = tensorflow_import.keras2().utils.custom_object_scope(classes)
     return scope
 
 
-def _classes_of(module: str) -> dict[str, Any]:
+def _classes_of(module: str) -> dict[str, object]:
     found = vars(importlib.import_module(module))
     return {name: value for name, value in found.items() if getattr(value, "__module__", None) == module}
 
 
-def class_names(config: Any) -> set[str]:
+def class_names(config: object) -> set[str]:
     """Return every ``class_name`` in a configuration, at any depth."""
     found: set[str] = set()
     waiting = [config]

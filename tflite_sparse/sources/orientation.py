@@ -6,10 +6,10 @@ The converter writes Dense kernels ``(in, out)`` as ``(out, in)``, convolutions 
 
 from __future__ import annotations
 
-from typing import Any
+from tflite_sparse.sources.keras_types import KerasLayer
 
 
-def axes(layer: Any, rank: int) -> tuple[int, int]:
+def axes(layer: KerasLayer, rank: int) -> tuple[int, int]:
     """Return the output and input axes of a kernel of ``layer``, negative; see ``Kernel.axes``."""
     kind = type(layer).__name__
     if kind == "Embedding":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any
 
+from tflite_sparse.sources.keras_types import KerasLayer
 from tflite_sparse.sources.source_model import Loops
 
 
-def describe(layers: Iterable[Any]) -> Loops:
+def describe(layers: Iterable[KerasLayer]) -> Loops:
     """Describe the loops that the recurrent layers among ``layers`` become by default."""
     found = _rolled(layers)
     fused = sum(map(_is_fused, found))
@@ -26,7 +26,7 @@ def describe(layers: Iterable[Any]) -> Loops:
 
 
 @contextlib.contextmanager
-def unrolled(layers: Iterable[Any]) -> Iterator[None]:
+def unrolled(layers: Iterable[KerasLayer]) -> Iterator[None]:
     """Trace recurrent layers step by step inside of the block. The number of steps must be known.
 
     Args:
@@ -40,18 +40,18 @@ def unrolled(layers: Iterable[Any]) -> Iterator[None]:
         yield
 
 
-def _rolled(layers: Iterable[Any]) -> list[Any]:
+def _rolled(layers: Iterable[KerasLayer]) -> list[KerasLayer]:
     """Return the recurrent layers that were not built to be unrolled."""
     return [layer for layer in layers if getattr(layer, "unroll", None) is False and hasattr(layer, "cell")]
 
 
-def _is_fused(layer: Any) -> bool:
+def _is_fused(layer: KerasLayer) -> bool:
     """Return whether a layer is an LSTM of Keras 2 in the only form that has a composite function."""
     return type(layer).__name__ == "LSTM" and bool(getattr(layer, "_could_use_gpu_kernel", False))
 
 
 @contextlib.contextmanager
-def _set(layer: Any, name: str, value: bool) -> Iterator[None]:
+def _set(layer: KerasLayer, name: str, value: bool) -> Iterator[None]:
     before = getattr(layer, name)
     object.__setattr__(layer, name, value)  # bypass Keras's attribute tracking
     try:

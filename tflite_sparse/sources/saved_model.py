@@ -13,16 +13,24 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
+from tflite_sparse.sources.keras_types import KerasModel
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
+
+if TYPE_CHECKING:
+    from tensorflow import Module, Variable
+    from tensorflow.core.framework.function_pb2 import FunctionDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    from tensorflow.types.experimental import ConcreteFunction
 
 _SIGNATURE = "serving_default"
 _PASS_THROUGH = {"ReadVariableOp", "Identity", "Cast", "ExpandDims", "Squeeze", "Reshape", "Transpose"}
@@ -30,11 +38,13 @@ _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _LOOPS = {"While", "StatelessWhile"}
 _WRAPPER_PREFIX = "prune_low_magnitude_"
 
+_Spec = TypeVar("_Spec")
+
 
 class SavedModelSource:
     """A SavedModel with the signature to convert: the named one, else ``serving_default`` or the only one."""
 
-    def __init__(self, loaded: Any, name: str, folder: Path, signature: str | None = None) -> None:
+    def __init__(self, loaded: Module, name: str, folder: Path, signature: str | None = None) -> None:
         # TensorFlow reads assets from the temporary folder when it saves, so it lives as long as this object.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.name = name
@@ -45,7 +55,7 @@ class SavedModelSource:
             strings.refuse_tensors(what, [(key, spec.dtype) for key, spec in sorted(specs.items())], name)
 
     @classmethod
-    def open(cls, path: Path, message: Any, signature: str | None = None) -> SavedModelSource:
+    def open(cls, path: Path, message: SavedModel, signature: str | None = None) -> SavedModelSource:
         """Open a SavedModel folder whose ``saved_model.pb`` was parsed as ``message``.
 
         Raises:
@@ -62,7 +72,7 @@ class SavedModelSource:
         return cls(loaded, str(path), folder, signature)
 
     @classmethod
-    def from_subclassed(cls, model: Any, name: str) -> SavedModelSource:
+    def from_subclassed(cls, model: KerasModel, name: str) -> SavedModelSource:
         """Export a subclassed Keras model of either generation with Keras's ``export``, and open the result.
 
         Raises:
@@ -177,7 +187,7 @@ class SavedModelSource:
             function = tf.function(lambda **inputs: loaded(**inputs)).get_concrete_function(**specs)
         tf.saved_model.save(self._loaded, str(folder), signatures={_SIGNATURE: function})
 
-    def _nodes(self) -> Iterator[Any]:
+    def _nodes(self) -> Iterator[NodeDef]:
         """Yield the nodes of the signature and of the functions that it calls, without those that compute nothing."""
         definition = self._function.graph.as_graph_def()
         for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
@@ -185,13 +195,13 @@ class SavedModelSource:
                 if node.op not in _PASS_THROUGH | _CALLS | {"Const", "NoOp", "Placeholder"}:
                     yield node
 
-    def _readers(self) -> dict[Any, set[str]]:
+    def _readers(self) -> dict[Hashable, set[str]]:
         """Return for each captured variable the kinds of operator that read its value."""
         graph = self._function.graph
         definition = graph.as_graph_def()
         library = {function.signature.name: function for function in definition.library.function}
         handles = {id(variable.handle): variable.ref() for variable in self._function.variables}
-        readers: dict[Any, set[str]] = defaultdict(set)
+        readers: dict[Hashable, set[str]] = defaultdict(set)
         for external, internal in graph.captures:
             owner = handles.get(id(external))
             if owner is not None:
@@ -199,7 +209,7 @@ class SavedModelSource:
         return dict(readers)
 
 
-def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any:
+def _chosen(signatures: Mapping[str, ConcreteFunction], wanted: str | None, name: str) -> ConcreteFunction:
     """Return the named signature, else ``serving_default``, else the only one."""
     if wanted is None and len(signatures) == 1:
         return next(iter(signatures.values()))
@@ -213,12 +223,12 @@ def _chosen(signatures: Mapping[str, Any], wanted: str | None, name: str) -> Any
     raise ModelError(f"{name} has no signature {chosen!r}, it has: {found}.{cure}")
 
 
-def _in_order(specs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _in_order(specs: Mapping[str, _Spec]) -> list[tuple[str, _Spec]]:
     """Sort by name, ``output_2`` before ``output_10``: the order of the model where Keras made the names."""
     return sorted(specs.items(), key=lambda item: [part.zfill(9) for part in re.split(r"(\d+)", item[0])])
 
 
-def _inputs_in_words(function: Any) -> str:
+def _inputs_in_words(function: ConcreteFunction) -> str:
     specs = sorted(function.structured_input_signature[1].items())
     return ", ".join(
         f"{key}: {spec.dtype.name} {'of any shape' if spec.shape.rank is None else tuple(spec.shape.as_list())}"
@@ -226,7 +236,9 @@ def _inputs_in_words(function: Any) -> str:
     )
 
 
-def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set[tuple[int, str]]) -> Iterator[str]:
+def _reading_operators(
+    nodes: Sequence[NodeDef], name: str, library: Mapping[str, FunctionDef], seen: set[tuple[int, str]]
+) -> Iterator[str]:
     if (id(nodes), name) in seen:
         return
     seen.add((id(nodes), name))
@@ -244,7 +256,7 @@ def _reading_operators(nodes: Any, name: str, library: dict[str, Any], seen: set
                 yield node.op
 
 
-def read_saved_model(path: Path) -> Any:
+def read_saved_model(path: Path) -> SavedModel:
     """Parse the ``SavedModel`` message of a SavedModel folder.
 
     Raises:
@@ -261,7 +273,7 @@ def read_saved_model(path: Path) -> Any:
         ) from error
 
 
-def _without_mask_updates(path: Path, message: Any, copy: Path) -> Path:
+def _without_mask_updates(path: Path, message: SavedModel, copy: Path) -> Path:
     """Return the SavedModel at ``path``, or a copy in which tfmot's wrappers no longer write to their kernels.
 
     A wrapper multiplies its kernel by its mask at every call. A variable that is written to cannot become a constant.
@@ -274,7 +286,7 @@ def _without_mask_updates(path: Path, message: Any, copy: Path) -> Path:
     return copy
 
 
-def _drop_assignments(function: Any) -> int:
+def _drop_assignments(function: FunctionDef) -> int:
     """Remove the assignments of pruning wrappers from a function and return their number."""
     dropped = {
         node.name for node in function.node_def if node.op == "AssignVariableOp" and _WRAPPER_PREFIX in node.name
@@ -296,5 +308,5 @@ def _drop_assignments(function: Any) -> int:
     return len(dropped)
 
 
-def _bare(variable: Any) -> str:
+def _bare(variable: Variable) -> str:
     return str(variable.name).partition(":")[0]

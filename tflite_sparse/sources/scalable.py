@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+
+from tflite_sparse.sources.keras_types import KerasModel, SymbolicTensor
 
 _STEM, _BLOCKS, _HIDDEN = 16, (32, 64), 96
 _LEAST_CHANNELS = 4
 _LARGEST_MAP = 8  # height and width of the input of the hidden layer
 
 
-def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], classes: int) -> Any:
+def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], classes: int) -> KerasModel:
     """Build a stem, two depthwise-separable blocks, a hidden layer over all positions, and the class layer.
 
     Almost all weights are in the hidden layer. So most bytes of a file are prunable weights, and few are the cost of
@@ -28,9 +29,10 @@ def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], cl
     def channels(count: int) -> int:
         return max(_LEAST_CHANNELS, round(count * width))
 
-    def normalised(x: Any, name: str) -> Any:
+    def normalised(x: SymbolicTensor, name: str) -> SymbolicTensor:
         x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
-        return layers.ReLU(name=f"{name}_relu")(x)
+        active: SymbolicTensor = layers.ReLU(name=f"{name}_relu")(x)
+        return active
 
     image = x = keras.Input(input_shape, name="image")
     x = layers.Conv2D(channels(_STEM), 3, strides=2, padding="same", use_bias=False, name="stem")(x)
@@ -41,9 +43,10 @@ def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], cl
         x = normalised(x, f"depthwise{number}")
         x = layers.Conv2D(channels(count), 1, use_bias=False, name=f"pointwise{number}")(x)
         x = normalised(x, f"pointwise{number}")
-    pool = math.ceil(max(x.shape[1:3]) / _LARGEST_MAP)
+    pool = math.ceil(max(filter(None, x.shape[1:3])) / _LARGEST_MAP)
     if pool > 1:
         x = layers.AveragePooling2D(pool, padding="same", name="pool")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(channels(_HIDDEN), activation="relu", name="hidden")(x)
-    return keras.Model(image, layers.Dense(classes, name="classes")(x), name="separable_cnn")
+    model: KerasModel = keras.Model(image, layers.Dense(classes, name="classes")(x), name="separable_cnn")
+    return model

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Kernel:
     owner: str
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]
-    write: Callable[[np.ndarray], None]
+    write: Callable[[np.ndarray], object]
     axes: tuple[int, int] = (-1, -2)
 
     @property
@@ -60,7 +60,7 @@ class InputSpec:
 
     name: str
     shape: tuple[int | None, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -41,14 +40,14 @@ class Collected:
     is_cut: bool
 
 
-def is_stream(value: Any) -> bool:
+def is_stream(value: object) -> bool:
     """Return whether ``value`` is an iterable (no array or list), or a function that returns one."""
     if isinstance(value, str | bytes | Mapping | list | tuple) or hasattr(value, "__array__"):
         return False
     return callable(value) or any(hasattr(value, name) for name in ("as_numpy_iterator", "__iter__", "__getitem__"))
 
 
-def collect(value: Any, signature: Signature, name: str, on_step: Step) -> Collected:
+def collect(value: object, signature: Signature, name: str, on_step: Step) -> Collected:
     """Collect all elements of a stream, or the first samples of one of unknown length.
 
     An element is ``x``, ``[x]``, ``(x, y)``, or for several inputs a list, tuple or mapping of them, alone or before y.
@@ -82,7 +81,7 @@ def collect(value: Any, signature: Signature, name: str, on_step: Step) -> Colle
     return Collected(rows.inputs(), rows.labels(), rows.count, is_cut)
 
 
-def _opened(value: Any, name: str) -> tuple[Iterator[Any], int | None]:
+def _opened(value: object, name: str) -> tuple[Iterator[object], int | None]:
     """Return an iterator over the elements and their number; None: unknown."""
     if hasattr(value, "as_numpy_iterator"):
         length = int(value.cardinality()) if hasattr(value, "cardinality") else -2
@@ -96,6 +95,7 @@ def _opened(value: Any, name: str) -> tuple[Iterator[Any], int | None]:
         return (value[i] for i in range(batches)), batches
     if hasattr(value, "__iter__"):
         return iter(value), _length(value)
+    assert callable(value)  # else it is no stream
     try:
         made = value()
     except Exception as error:
@@ -105,14 +105,14 @@ def _opened(value: Any, name: str) -> tuple[Iterator[Any], int | None]:
     return _opened(made, name)
 
 
-def _length(value: Any) -> int | None:
+def _length(value: object) -> int | None:
     try:
-        return len(value)
-    except TypeError:  # it has no length, or its __len__ raises
+        return len(value) if isinstance(value, Sized) else None
+    except TypeError:  # its __len__ raises
         return None
 
 
-def _guarded(elements: Iterator[Any], name: str) -> Iterator[Any]:
+def _guarded(elements: Iterator[object], name: str) -> Iterator[object]:
     try:
         yield from elements
     except DataError:
@@ -133,7 +133,7 @@ class _Rows:
     _x: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _y: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
-    def add(self, element: Any) -> None:
+    def add(self, element: object) -> None:
         """Add one element."""
         x, y = self._parts(element)
         inputs = self._by_name(x, self.signature.inputs)
@@ -154,7 +154,7 @@ class _Rows:
         """Return all labels, or None."""
         return self._joined(self._y) if self._y else None
 
-    def _parts(self, element: Any) -> tuple[Any, Any]:
+    def _parts(self, element: object) -> tuple[object, object]:
         """Return inputs and labels of an element; None: no labels."""
         several = len(self.signature.inputs)
         if not isinstance(element, list | tuple):
@@ -169,7 +169,7 @@ class _Rows:
             raise DataError(f"{self.name} yields sample weights, which are not used: yield (sample, label).")
         return list(element), None
 
-    def _by_name(self, value: Any, specs: Sequence[InputSpec | OutputSpec]) -> dict[str, np.ndarray]:
+    def _by_name(self, value: object, specs: Sequence[InputSpec | OutputSpec]) -> dict[str, np.ndarray]:
         if isinstance(value, list | tuple):
             value = named_arrays.by_position(value, specs, self.signature, self.name)
         if not isinstance(value, Mapping):

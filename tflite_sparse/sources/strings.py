@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from tflite_sparse.errors import ModelError
+from tflite_sparse.sources.keras_types import KerasLayer
 
 _LAYERS = {"TextVectorization": "vectorisation", "StringLookup": "look-up"}
 
 
-def refuse_layers(layers: Iterable[Any], name: str) -> None:
+def refuse_layers(layers: Iterable[KerasLayer], name: str) -> None:
     """Refuse a Keras model with a layer that computes on strings.
 
     Raises:
@@ -30,7 +30,7 @@ def refuse_layers(layers: Iterable[Any], name: str) -> None:
         )
 
 
-def refuse_tensors(what: str, dtypes: Iterable[tuple[str, Any]], name: str) -> None:
+def refuse_tensors(what: str, dtypes: Iterable[tuple[str, object]], name: str) -> None:
     """Refuse a model with an input or output (``what``) of strings; ``dtypes`` are pairs of a name and a dtype.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import arrays, layers, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.keras_types import KerasLayer, RecurrentLayer, SymbolicTensor
 from tflite_sparse.sources.kernels import flatten
 from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
 from tflite_sparse.sources.traced import TracedModel
@@ -83,11 +84,20 @@ class TimeStep:
     words: str
 
 
+_NODES = "_nodes_by_depth"  # of a model of either generation; no public equivalent
+
+
+class _Node(Protocol):
+    """A call of a layer in a model."""
+
+    is_input: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """One layer of the line; if recurrent, its states and whether later layers get every step."""
 
-    layer: Any
+    layer: KerasLayer
     states: tuple[State, ...] = ()
     every_step: bool = True
 
@@ -155,14 +165,15 @@ class TimeStepSource:
 
     def compute_whole(self, x: np.ndarray) -> np.ndarray:
         """Return the whole model's output for sequences ``(n, steps, ...)``, each of which starts from zero states."""
-        if not any(piece.layer.stateful for piece in self._pieces if piece.states):
+        recurrent = [piece.layer for piece in self._pieces if _is_recurrent(piece.layer)]
+        stateful = [layer for layer in recurrent if layer.stateful]
+        if not stateful:
             return next(iter(self.whole.compute(x).values()))
         (spec,) = self.whole.inputs()
         rows = []
         for sequence in x:
-            for piece in self._pieces:
-                if piece.states and piece.layer.stateful:
-                    piece.layer.reset_states() if hasattr(piece.layer, "reset_states") else piece.layer.reset_state()
+            for layer in stateful:
+                layer.reset_states() if hasattr(layer, "reset_states") else layer.reset_state()
             batch = np.repeat(sequence[np.newaxis], spec.shape[0] or 1, axis=0)
             rows.append(next(iter(self.whole.compute(batch).values()))[:1])
         return np.concatenate(rows)
@@ -179,20 +190,20 @@ class TimeStepSource:
         TracedModel(tf.function(self._step, input_signature=specs).get_concrete_function()).save(folder)
 
     @cached_property
-    def _compiled(self) -> Callable[..., Mapping[str, Any]]:
+    def _compiled(self) -> Callable[..., Mapping[str, object]]:
         tf = tensorflow_import.tensorflow()
         specs = [tf.TensorSpec((None, *spec.shape[1:]), spec.dtype) for spec in self.inputs()]
         return tf.function(self._step, input_signature=specs)  # type: ignore[no-any-return]
 
-    def _step(self, x: Any, *states: Any) -> dict[str, Any]:
+    def _step(self, x: object, *states: object) -> dict[str, object]:
         """Compute one step of ``x`` ``(n, ...)``. Layers see a time axis of one step until a recurrent one drops it."""
         tf = tensorflow_import.tensorflow()
         given = dict(zip((state.name for state in self.states), states, strict=True))
-        after: dict[str, Any] = {}
+        after: dict[str, object] = {}
         hidden, over_time = tf.expand_dims(x, 1), True
         for piece in self._pieces:
             with tf.name_scope(f"{self._paths[id(piece.layer)]}/"):
-                if not piece.states:
+                if not _is_recurrent(piece.layer):
                     takes_training = _takes_training(piece.layer)
                     hidden = piece.layer(hidden, training=False) if takes_training else piece.layer(hidden)
                     continue
@@ -219,7 +230,7 @@ def _pieces(source: KerasSource) -> list[_Piece]:
             )
     for layer, rank in _layers_in_line(source, source.model):
         kind = type(layer).__name__
-        if not hasattr(layer, "cell"):
+        if not _is_recurrent(layer):
             if over_time and (why := _mixes_steps(layer, kind, rank)):
                 raise _refusal(source, f"layer {layer.name!r} ({kind}) {why}")
             found.append(_Piece(layer))
@@ -240,10 +251,10 @@ def _pieces(source: KerasSource) -> list[_Piece]:
     return found
 
 
-def _layers_in_line(source: KerasSource, model: Any) -> Iterator[tuple[Any, int]]:
+def _layers_in_line(source: KerasSource, model: KerasLayer) -> Iterator[tuple[KerasLayer, int]]:
     """Yield the layers of a model and its nested models in order, each with the rank of its input."""
     graph = getattr(model, "_functional", None) or model  # the graph inside a Sequential model of Keras 3
-    by_depth = graph._nodes_by_depth  # in both generations; no public equivalent
+    by_depth: Mapping[int, Sequence[_Node]] = getattr(graph, _NODES)
     for depth in sorted(by_depth, reverse=True):
         nodes = [node for node in by_depth[depth] if not node.is_input]
         if not nodes and len(by_depth[depth]) == 1:
@@ -253,33 +264,43 @@ def _layers_in_line(source: KerasSource, model: Any) -> Iterator[tuple[Any, int]
             names = ", ".join(repr(_layer_of(node).name) for node in by_depth[depth])
             raise _refusal(source, f"its layers are not in a line, at {names}")
         layer = _layer_of(nodes[0])
-        if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
+        if hasattr(layer, _NODES) or hasattr(layer, "_functional"):
             yield from _layers_in_line(source, layer)
         else:
             yield layer, len(inputs[0].shape)
 
 
-def _inputs_of(node: Any) -> Sequence[Any]:
+def _inputs_of(node: _Node) -> Sequence[SymbolicTensor]:
     """Return the input tensors of a node of either generation."""
-    return list(node.input_tensors if hasattr(node, "operation") else node.keras_inputs)
+    return list(getattr(node, "input_tensors" if _is_of_keras3(node) else "keras_inputs"))
 
 
-def _layer_of(node: Any) -> Any:
-    return node.operation if hasattr(node, "operation") else node.layer
+def _layer_of(node: _Node) -> KerasLayer:
+    layer: KerasLayer = getattr(node, "operation" if _is_of_keras3(node) else "layer")
+    return layer
 
 
-def _mixes_steps(layer: Any, kind: str, rank: int) -> str | None:
+def _is_of_keras3(node: _Node) -> bool:
+    return hasattr(node, "operation")
+
+
+def _is_recurrent(layer: KerasLayer) -> TypeGuard[RecurrentLayer]:
+    return hasattr(layer, "cell")
+
+
+def _mixes_steps(layer: KerasLayer, kind: str, rank: int) -> str | None:
     """Return why a layer does not work on each time step by itself; None if it does."""
     if kind == "PReLU":
-        return None if 1 in (layer.shared_axes or ()) else "has weights for each step; share them (shared_axes=[1])"
+        shared = getattr(layer, "shared_axes", None) or ()
+        return None if 1 in shared else "has weights for each step; share them (shared_axes=[1])"
     if kind in _OVER_LAST_AXIS:
-        axis = layer.axis
+        axis = getattr(layer, "axis", None)
         axes = [axis] if isinstance(axis, int) else list(axis or ())
         return None if all(each in (-1, rank - 1) for each in axes) else "works over several steps (axis)"
     return None if kind in _OF_ONE_STEP else "does not work on each time step by itself"
 
 
-def _has_other_states(layer: Any, kind: str, over_time: bool) -> str | None:
+def _has_other_states(layer: RecurrentLayer, kind: str, over_time: bool) -> str | None:
     """Return why the states of a recurrent layer cannot be inputs and outputs; None if they can."""
     if kind not in _STATE_NAMES:
         return "is none of LSTM, GRU and SimpleRNN"
@@ -292,7 +313,7 @@ def _has_other_states(layer: Any, kind: str, over_time: bool) -> str | None:
     return "takes steps first (time_major)" if getattr(layer, "time_major", False) else None
 
 
-def _takes_training(layer: Any) -> bool:
+def _takes_training(layer: KerasLayer) -> bool:
     return bool(getattr(layer, "_call_has_training_arg", False) or getattr(layer, "_expects_training_arg", False))
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tflite_sparse.sources import tensorflow_import
+
+if TYPE_CHECKING:
+    from tensorflow.types.experimental import ConcreteFunction
 
 _VARIABLES = Path("variables") / "variables"  # a prefix; layout as in TensorFlow's SavedModel documentation
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # the checkpoint entry that maps keys to objects
@@ -25,10 +28,10 @@ class TracedModel:
         function: the concrete function. Its variables are saved with their values at that time.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: ConcreteFunction) -> None:
         self._function = function
         self._graph: bytes | None = None  # saved_model.pb of the first save
-        self._entries: Mapping[str, Any] = {}  # checkpoint entries: a variable or constant bytes
+        self._entries: Mapping[str, object] = {}  # checkpoint entries: a variable or constant bytes
 
     def save(self, folder: Path) -> None:
         """Write the SavedModel to ``folder``, which must not exist.

@@ -10,10 +10,17 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import optimization_wrappers
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedObjectGraph
 
 # Modules whose classes a file may name: they define layers and parts of layers.
 _TRUSTED_MODULES = ("keras", "tf_keras", *optimization_wrappers.MODULES)
@@ -63,7 +70,7 @@ _STREAMS = {b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(erro
 _SAVER_OPERATORS = {"SaveV2", "MergeV2Checkpoints"}
 
 
-def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> None:
+def refuse_code_in_config(config: object, path: Path, custom: Collection[str]) -> None:
     """Refuse a configuration that makes Keras import or run something that neither Keras nor the user provides.
 
     Args:
@@ -99,7 +106,7 @@ def refuse_code_in_config(config: Any, path: Path, custom: Collection[str]) -> N
             raise ModelError(custom_object_message(path, name))
 
 
-def refuse_code_in_graph(saved_model: Any, path: Path) -> None:
+def refuse_code_in_graph(saved_model: SavedModel, path: Path) -> None:
     """Refuse a SavedModel with operators that reach files or Python.
 
     TensorFlow's own operators for saving may write: they run when a model is saved, not when it is loaded.
@@ -130,17 +137,17 @@ def custom_object_message(path: Path, name: str) -> str:
     )
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def _nodes(graph: MetaGraphDef) -> Iterator[NodeDef]:
     yield from graph.graph_def.node
     for function in graph.graph_def.library.function:
         yield from function.node_def
 
 
-def _prints_to_a_file(node: Any) -> bool:
+def _prints_to_a_file(node: NodeDef) -> bool:
     return node.op == "PrintV2" and "output_stream" in node.attr and node.attr["output_stream"].s not in _STREAMS
 
 
-def _runs_savers(graph: Any) -> bool:
+def _runs_savers(graph: MetaGraphDef) -> bool:
     """Return whether an operator that writes checkpoints may run although nobody saves the model.
 
     TensorFlow's own are inputs of the one node that ``save_tensor_name`` names. Only that node and its inputs may
@@ -174,7 +181,7 @@ def _runs_savers(graph: Any) -> bool:
     )
 
 
-def _entries(graph: Any) -> Iterator[str]:
+def _entries(graph: MetaGraphDef) -> Iterator[str]:
     """Yield the nodes that a loader runs or returns."""
     yield graph.saver_def.restore_op_name
     for signature in graph.signature_def.values():
@@ -184,14 +191,14 @@ def _entries(graph: Any) -> Iterator[str]:
         yield from collection.node_list.value
 
 
-def _functions_of_objects(objects: Any) -> Iterator[str]:
+def _functions_of_objects(objects: SavedObjectGraph) -> Iterator[str]:
     yield from objects.concrete_functions
     for node in objects.nodes:
         yield from node.function.concrete_functions
         yield node.bare_concrete_function.concrete_function_name
 
 
-def _called(attributes: Mapping[str, Any]) -> Iterator[str]:
+def _called(attributes: Mapping[str, AttrValue]) -> Iterator[str]:
     """Yield the functions that a node names."""
     for attribute in attributes.values():
         for function in (attribute.func, *attribute.list.func):
@@ -213,7 +220,7 @@ def _reachable(start: Collection[str], followers: Mapping[str, Collection[str]])
     return found
 
 
-def _refuse_impure(config: Any, path: Path) -> None:
+def _refuse_impure(config: object, path: Path) -> None:
     function = config.get("function") if isinstance(config, dict) else None
     if isinstance(function, str) and (function.startswith(_PURE_PREFIXES) or function in _PURE_FUNCTIONS):
         return
@@ -223,7 +230,7 @@ def _refuse_impure(config: Any, path: Path) -> None:
     )
 
 
-def _refuse_foreign_function(module: str, config: Any, path: Path, custom: Collection[str]) -> None:
+def _refuse_foreign_function(module: str, config: object, path: Path, custom: Collection[str]) -> None:
     name = config if isinstance(config, str) else config.get("name") if isinstance(config, dict) else None
     if name in custom or module == "builtins" or _FUNCTION_MODULES.match(module):
         return
@@ -234,7 +241,7 @@ def _is_trusted(module: str) -> bool:
     return any(module == root or module.startswith(root + ".") for root in _TRUSTED_MODULES)
 
 
-def _lambda_message(path: Path, config: Any) -> str:
+def _lambda_message(path: Path, config: object) -> str:
     layer = repr(config.get("name", "lambda")) if isinstance(config, dict) else "a layer"
     return (
         f"{path}: {layer} is a Lambda layer, and loading one runs code from the file. "

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from tflite_sparse.errors import InputError, one_line
 
@@ -47,7 +46,7 @@ def load_module(path: Path, raising: type[InputError]) -> ModuleType:
     return module
 
 
-def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[..., Any]:
+def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[..., object]:
     """Run the Python file at ``path`` and return its function ``name``.
 
     Raises:
@@ -59,7 +58,7 @@ def load_function(path: Path, name: str, raising: type[InputError]) -> Callable[
     return found  # type: ignore[no-any-return]
 
 
-def call(path: Path, function: str, raising: type[InputError], *arguments: Any) -> Any:
+def call(path: Path, function: str, raising: type[InputError], *arguments: object) -> object:
     """Run the Python file at ``path``, call its ``function`` with ``arguments``, and return the result.
 
     Raises:

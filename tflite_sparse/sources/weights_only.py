@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import h5py
+from typing import TYPE_CHECKING
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import user_code
+from tflite_sparse.sources.keras_types import KerasModel, is_model
+
+if TYPE_CHECKING:
+    import h5py
 
 _ROOTS_OF_WEIGHTS = {"model_weights", "layers", "vars", "_layer_checkpoint_dependencies"}
 _SHAPES = (  # messages of Keras 3 and Keras 2 about different shapes
@@ -34,7 +36,7 @@ def holds_weights(file: h5py.File) -> bool:
     return _is_old_layout(file) or not _ROOTS_OF_WEIGHTS.isdisjoint(file)
 
 
-def built_by(builder: str) -> Any:
+def built_by(builder: str) -> object:
     """Run the function ``builder`` (``path/to/module.py:function``) and return its result.
 
     Raises:
@@ -46,15 +48,17 @@ def built_by(builder: str) -> Any:
     return user_code.call(*named, ModelError)
 
 
-def build(path: Path, builder: str) -> Any:
+def build(path: Path, builder: str) -> KerasModel:
     """Run the function ``builder`` (``path/to/module.py:function``) and load the weights in ``path`` into its model.
 
     Raises:
         ModelError: there is no such function, it raised or returned no built Keras model, or the weights belong to
             another model.
     """
+    import h5py
+
     model = built_by(builder)
-    if not hasattr(model, "load_weights"):
+    if not is_model(model):
         raise ModelError(f"{builder} returned an object of type {type(model).__name__}; it must return a Keras model.")
     if not model.built:
         raise ModelError(
@@ -78,7 +82,7 @@ def _is_old_layout(file: h5py.File) -> bool:
     return "layer_names" in file.attrs or "model_weights" in file
 
 
-def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
+def _refuse_unread(named: Path, model: KerasModel, path: Path, builder: str) -> None:
     """Refuse a file with arrays that the model lacks: Keras ignores them silently."""
     own = named.with_name("own.weights.h5")
     model.save_weights(str(own))
@@ -93,9 +97,11 @@ def _refuse_unread(named: Path, model: Any, path: Path, builder: str) -> None:
 
 def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every array of a layer, without those of optimizers, metrics and random generators."""
+    import h5py
+
     found: dict[str, tuple[int, ...]] = {}
 
-    def visit(name: str, entry: Any) -> None:
+    def visit(name: str, entry: object) -> None:
         if isinstance(entry, h5py.Dataset) and name.startswith("layers/") and "seed_generator" not in name:
             found[name] = entry.shape
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
@@ -34,12 +33,12 @@ class _Way:
     """
 
     option: str
-    changes: Mapping[str, Any]
+    changes: Mapping[str, object]
     words: str
     recipe: str | None = None
 
 
-_USUAL: dict[str, Any] = {"calibration": "min-max"}
+_USUAL: dict[str, object] = {"calibration": "min-max"}
 _WAYS = (
     _Way(
         "--recipe float-normalization --io float32",

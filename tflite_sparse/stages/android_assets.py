@@ -6,12 +6,12 @@ import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.errors import DataError, ModelError
 from tflite_sparse.runtime import litert
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
@@ -24,7 +24,7 @@ _MOST_SAMPLES = 10
 _MOST_VALUES = 100_000  # of all samples together: about a megabyte of text
 
 
-def check(named: Signature, data: Any) -> None:
+def check(named: Signature, data: object) -> None:
     """Find out before the work whether an app's classifier can run a model and whether there are samples for it.
 
     Args:
@@ -59,7 +59,7 @@ def contents(paths: Mapping[str, Path], samples: Dataset) -> dict[str, bytes | P
     """
     models = {name: paths[name] for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
     rows = _rows(samples)
-    x = samples.x_test[rows]
+    x = alone(samples.x_test)[rows]
     outputs = {name: litert.run(path, x, "compiled_model").arrays[0] for name, path in models.items()}
     classes = next(iter(outputs.values())).shape[-1]
     names = samples.labels if len(samples.labels) == classes else tuple(map(str, range(classes)))
@@ -80,7 +80,7 @@ def contents(paths: Mapping[str, Path], samples: Dataset) -> dict[str, bytes | P
 
 def _rows(samples: Dataset) -> np.ndarray:
     """The test samples to show: the first of each class, then the first ones."""
-    count = min(_MOST_SAMPLES, samples.test_samples, max(1, _MOST_VALUES // samples.x_test[0].size))
+    count = min(_MOST_SAMPLES, samples.test_samples, max(1, _MOST_VALUES // alone(samples.x_test)[0].size))
     labels = _classes(samples, np.arange(samples.test_samples))
     firsts = [] if labels[0] is None else np.sort(np.unique(np.array(labels), return_index=True)[1]).tolist()
     order = dict.fromkeys([*firsts, *range(samples.test_samples)])
@@ -92,7 +92,7 @@ def _classes(samples: Dataset, rows: np.ndarray) -> Sequence[int | None]:
     labels = samples.y_test
     if labels is None:
         return [None] * len(rows)
-    chosen = np.asarray(labels[rows])
+    chosen = alone(labels)[rows]
     if chosen.ndim == 2 and chosen.shape[1] > 1:  # one-hot
         return [int(each) for each in chosen.argmax(axis=1)]
     flat = chosen.reshape(len(rows), -1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from tflite_sparse.conversion import convert, open_sizes, rounded_inputs, step_p
 from tflite_sparse.conversion.float_operators import FloatLayers
 from tflite_sparse.errors import ConversionError, ExecutionError, ModelError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import io_order, lstm_cell_clip, weight_only
 from tflite_sparse.runtime import litert, over_time
 from tflite_sparse.settings import ExportSettings
@@ -58,7 +58,7 @@ class Converter:
     original: Path | None = None
     float_layers: FloatLayers = field(default_factory=dict)
 
-    def changed(self, changes: Mapping[str, Any]) -> Converter:
+    def changed(self, changes: Mapping[str, object]) -> Converter:
         """The same with these settings changed. Inputs and outputs are of the type of the activations, unless the
         settings or ``changes`` ask for float32.
         """
@@ -228,7 +228,7 @@ class Converter:
             )
             self._write(path, converted, source)
 
-    def _check_masks(self, source: SourceModel, converted: Any, path: Path) -> None:
+    def _check_masks(self, source: SourceModel, converted: Model, path: Path) -> None:
         """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.
 
         Raises:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,9 @@ from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
 from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.keras_types import is_model
 from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, SourceModel
@@ -26,7 +27,7 @@ from tflite_sparse.stages import android_assets as android
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
 
 
-def check_path(model: Any) -> None:
+def check_path(model: object) -> None:
     """Find out before TensorFlow is imported whether a path can be that of a model.
 
     Raises:
@@ -37,7 +38,7 @@ def check_path(model: Any) -> None:
 
 
 def load(
-    model: Any, data: Any, settings: ExportSettings, metric: Name | UserMetric, progress: Timed
+    model: object, data: object, settings: ExportSettings, metric: Name | UserMetric, progress: Timed
 ) -> tuple[SourceModel | None, Dataset | None]:
     """The model, None for the demo network, and the data, None without any, fitted to each other.
 
@@ -96,9 +97,9 @@ def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:
 
 
 @contextmanager
-def restored(model: Any) -> Iterator[None]:
+def restored(model: object) -> Iterator[None]:
     """A caller's live model gets its weights back, whatever happened to them here."""
-    if not hasattr(model, "get_weights"):
+    if not is_model(model):
         yield
         return
     before = model.get_weights()
@@ -108,7 +109,7 @@ def restored(model: Any) -> Iterator[None]:
         model.set_weights(before)
 
 
-def curve_of(model: Any) -> Curve | None:
+def curve_of(model: object) -> Curve | None:
     """How the model was pruned, where ``prune`` wrote it and its report lies beside it."""
     found = report_beside(Path(model)) if isinstance(model, str | os.PathLike) else None
     return None if found is None else found.curve
@@ -116,7 +117,7 @@ def curve_of(model: Any) -> Curve | None:
 
 def _check_demo_data(samples: Dataset) -> Dataset:
     fitted = samples.fitted_to(_DEMO_INPUT.shape, _DEMO_INPUT.dtype)
-    labels = fitted.y_train
+    labels = None if fitted.y_train is None else alone(fitted.y_train)
     if labels is None or not fitted.has_labels or labels.ndim != 1 or labels.min() < 0 or labels.max() > 9:
         raise DataError(f"{samples.name}: the demo network needs class numbers from 0 to 9 as labels; or give a MODEL.")
     return fitted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from tflite_sparse.sources.time_step import TimeStep
 from tflite_sparse.stages.convert import outputs_of
 
 _COMPARED_SAMPLES = 16
+
+_Baseline = Literal["dense_float32", "dense_int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ def summary(
     if reached is None:
         return None
     int8 = files.get("dense_int8")
-    pairs = {"dense_float32": best} | ({"dense_int8": int8} if int8 is not None else {})
+    pairs: dict[_Baseline, Scored] = {"dense_float32": best}
+    if int8 is not None:
+        pairs["dense_int8"] = int8
     metrics = list(scorer.metrics.values())
     return report_model.Accuracy(
         metric=scorer.metric,
@@ -176,7 +180,7 @@ def _each_output(
     ]
 
 
-def _paired(scored: Scored, other: Scored, against: Any, seed: int) -> report_model.Paired:
+def _paired(scored: Scored, other: Scored, against: _Baseline, seed: int) -> report_model.Paired:
     mine, theirs = list(scored.evidence.values()), list(other.evidence.values())
     found = report_model.Paired(
         against=against,

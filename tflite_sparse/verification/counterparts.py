@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from tflite_sparse.flatbuffer.graph import Graph, text
+from tflite_sparse.flatbuffer.types import Tensor
 
 
 def partners(
@@ -14,7 +14,7 @@ def partners(
     graph: Graph,
     candidates: Iterable[int],
     other: Graph,
-    agree: Callable[[Any, Any], bool],
+    agree: Callable[[Tensor, Tensor], bool],
 ) -> dict[int, int]:
     """For each tensor of ``graph`` its counterpart in ``other``; those that have none are left out.
 

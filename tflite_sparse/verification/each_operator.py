@@ -13,13 +13,13 @@ import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, text
+from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, scales_of, text
+from tflite_sparse.flatbuffer.types import Tensor
 from tflite_sparse.verification.localise import FirstDifference
 from tflite_sparse.verification.observation import activations, by_index, graph_of, keep, write_yielding
 from tflite_sparse.verification.outputs import largest_difference, range_of, same_bits
@@ -84,18 +84,16 @@ def is_rounding(graph: Graph, index: int, largest: float | None, values: np.ndar
     """
     producer = graph.producers().get(index)
     if largest is not None and producer is not None and graph.operator_name(producer) == "DEQUANTIZE":
-        scale = graph.tensor(int(producer.inputs[0])).quantization
-        return scale is not None and scale.scale is not None and largest <= 1.001 * float(np.max(scale.scale))
+        scales = scales_of(graph.tensor(int(producer.inputs[0])))
+        return bool(scales.size) and largest <= 1.001 * float(scales.max())
     return largest is not None and largest <= min(_allowed(graph.tensor(index), values), 1)
 
 
-def _allowed(tensor: Any, values: np.ndarray) -> float:
+def _allowed(tensor: Tensor, values: np.ndarray) -> float:
     """By how much two kernels may part that are given the same, in units of the dtype."""
     if values.dtype.kind == "f":
         return _SHARE_OF_RANGE * range_of(values)
-    quantization = tensor.quantization
-    is_quantised = quantization is not None and quantization.scale is not None and len(quantization.scale) > 0
-    return _STEPS if is_quantised else 0  # counts, places and truth values are not rounded
+    return _STEPS if scales_of(tensor).size else 0  # counts, places and truth values are not rounded
 
 
 def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:

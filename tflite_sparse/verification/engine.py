@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,10 +109,11 @@ def verify(
             drawn = samples.draw(runtimes, reference, signature, progress)
             count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
             localiser = Localiser(subject.path, reference.path, folders[2], signature)
-            graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress)
-            checks += [graph.check(form) for form in runtimes.forms(subject)]
-            if signature is None:
-                beside += filter(None, map(graph.across, runtimes.beside))
+            forms, pairs = runtimes.forms(subject), runtimes.beside if signature is None else ()
+            again = _asked_again(forms, pairs)
+            graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, again)
+            checks += map(graph.check, forms)
+            beside += filter(None, map(graph.across, pairs))
     failures = [
         *sentences.of_weights(weights),
         *(sentence for check in checks for sentence in sentences.of_check(check, count)),
@@ -146,7 +148,8 @@ class _InGraph:
         localiser: finds where they part.
         tolerance: by how much outputs may differ.
         progress: receives stages.
-        expected: what the reference yields in each runtime, or why it does not run there.
+        again: runtimes whose outputs for the reference are asked for more than once. Those of the others are not kept.
+        expected: what the reference yields in these, or why it does not run there.
     """
 
     file: Subject
@@ -156,6 +159,7 @@ class _InGraph:
     localiser: Localiser
     tolerance: Tolerance
     progress: Progress
+    again: frozenset[Runtime]
     expected: dict[Runtime, SeparateOutputs | ExecutionError] = field(default_factory=dict)
 
     def check(self, form: Form) -> RuntimeCheck:
@@ -210,9 +214,12 @@ class _InGraph:
         )
 
     def _expected(self, runtime: Runtime) -> SeparateOutputs | ExecutionError:
-        if runtime not in self.expected:
-            self.expected[runtime] = _outputs(runtime, self.reference.path, self.samples, self.signature)
-        return self.expected[runtime]
+        found = self.expected.get(runtime)
+        if found is None:
+            found = _outputs(runtime, self.reference.path, self.samples, self.signature)
+            if runtime in self.again:
+                self.expected[runtime] = found
+        return found
 
     def _run_plain(self, runtime: Runtime, name: str) -> SeparateOutputs | ExecutionError:
         with self.progress.stage(f"compare outputs: {name}"):
@@ -247,6 +254,13 @@ class _InGraph:
         if found is None and not parted:
             return None
         return in_report.first(found or localise.FirstDifference(note=_VANISHED), number)
+
+
+def _asked_again(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[Runtime]:
+    """The runtimes whose outputs for the reference serve several forms, or are compared with those of others."""
+    uses = Counter(form.reference for form in forms)
+    uses.update(runtime for each in beside for runtime in (each.runtime, *each.others))
+    return frozenset(runtime for runtime, count in uses.items() if count > 1)
 
 
 def _outputs(

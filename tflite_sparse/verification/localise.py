@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, signature_of, text
+from tflite_sparse.flatbuffer.types import Tensor
 from tflite_sparse.verification.counterparts import partners
 from tflite_sparse.verification.observation import Kept, activations, graph_of, keep
 from tflite_sparse.verification.outputs import largest_difference, same_bits
@@ -106,5 +106,5 @@ class Localiser:
         )
 
 
-def _alike(a: Any, b: Any) -> bool:
+def _alike(a: Tensor, b: Tensor) -> bool:
     return bool(a.type == b.type) and signature_of(a) == signature_of(b)

@@ -19,14 +19,15 @@ from tflite_sparse.base import child
 from tflite_sparse.base.progress import Step
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, signature_of, text
+from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, scales_of, signature_of, text, zero_points_of
+from tflite_sparse.flatbuffer.types import Model, Operator, Tensor, TensorMap
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.counterparts import partners
 
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
-def graph_of(model: Any, signature: str | None = None) -> Graph:
+def graph_of(model: Model, signature: str | None = None) -> Graph:
     """The graph that a signature runs; the first for None."""
     numbers = {text(definition.signatureKey): definition.subgraphIndex for definition in model.signatureDefs or ()}
     return Graph(model, model.subgraphs[0 if signature is None else numbers[signature]])
@@ -84,7 +85,7 @@ class Kept:
     copy: Path
 
 
-def keep(path: Path, model: Any, graph: Graph, tensors: Iterable[int], copy: Path, signature: str | None) -> Kept:
+def keep(path: Path, model: Model, graph: Graph, tensors: Iterable[int], copy: Path, signature: str | None) -> Kept:
     """Write the copy of a file that yields these tensors of a graph. Edits the model.
 
     Args:
@@ -100,7 +101,7 @@ def keep(path: Path, model: Any, graph: Graph, tensors: Iterable[int], copy: Pat
     return Kept(path, signature, wanted, copy)
 
 
-def write_yielding(model: Any, graph: Graph, wanted: Iterable[int], path: Path) -> None:
+def write_yielding(model: Model, graph: Graph, wanted: Iterable[int], path: Path) -> None:
     """Write a copy of a model whose graph yields these tensors behind its own outputs. Edits the model."""
     outputs = indices(graph.subgraph.outputs)
     added = [index for index in wanted if index not in outputs]
@@ -163,12 +164,12 @@ def in_child(function: str, /, *, on_step: Step, **arguments: Any) -> Any:
         raise ExecutionError(f"LiteRT refuses a copy that yields its intermediate tensors: {message}") from error
 
 
-def real(array: np.ndarray, tensor: Any) -> np.ndarray:
+def real(array: np.ndarray, tensor: Tensor) -> np.ndarray:
     """The numbers that an array of a tensor's own dtype stands for, float32; the tensor has one scale or none."""
-    scales = _scales(tensor)
+    scales = scales_of(tensor)
     if len(scales) == 0:
         return array.astype(np.float32, copy=False)
-    shifted = array.astype(np.float32) - np.float32(tensor.quantization.zeroPoint[0])
+    shifted = array.astype(np.float32) - zero_points_of(tensor).astype(np.float32)
     return np.asarray(shifted * np.float32(scales[0]))
 
 
@@ -213,27 +214,22 @@ class Origins:
         producer = self._producers.get(self.of(index))
         return None if producer is None else self.graph.operator_name(producer)
 
-    def read_by(self, operator: Any) -> tuple[int | None, ...]:
+    def read_by(self, operator: Operator) -> tuple[int | None, ...]:
         """The tensors that an operator reads, place by place; None of constants."""
         return tuple(self.of(index) if index in self._moving else None for index in indices(operator.inputs))
 
 
-def _of_one_shape(a: Any, b: Any) -> bool:
+def _of_one_shape(a: Tensor, b: Tensor) -> bool:
     return signature_of(a) == signature_of(b)
 
 
-def _hold_real_numbers(a: Any, b: Any) -> bool:
+def _hold_real_numbers(a: Tensor, b: Tensor) -> bool:
     """Whether ``a`` is float32 and ``b`` is of its shape, and either float32 or quantised with one scale."""
     is_float = b.type == schema.TensorType.FLOAT32
-    return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or len(_scales(b)) == 1))
+    return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or scales_of(b).size == 1))
 
 
-def _scales(tensor: Any) -> Sequence[float]:
-    quantization = tensor.quantization
-    return () if quantization is None or quantization.scale is None else quantization.scale
-
-
-def _named(index: int) -> Any:
-    entry = schema.TensorMapT()
+def _named(index: int) -> TensorMap:
+    entry: TensorMap = schema.TensorMapT()
     entry.name, entry.tensorIndex = f"tflite_sparse_tensor_{index}", index
     return entry

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime.litert import SeparateOutputs
@@ -100,6 +100,6 @@ def largest_difference(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.max(larger - smaller, initial=0))
 
 
-def as_bytes(values: Any) -> np.ndarray:
+def as_bytes(values: ArrayLike | None) -> np.ndarray:
     """An array, or what makes one, as its bytes in a row, uint8."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.verification.observation import Kept
 from tflite_sparse.verification.probes import Sample
@@ -33,7 +34,7 @@ class Subject:
 
     path: Path
     plain: Path
-    model: Any
+    model: Model
 
     @classmethod
     def of(cls, path: Path) -> Subject:

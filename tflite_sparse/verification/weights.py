@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from tflite_sparse.codecs.constants import dense_values
 from tflite_sparse.errors import VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
+from tflite_sparse.flatbuffer.types import Model, Tensor
 from tflite_sparse.verification.counterparts import partners
 from tflite_sparse.verification.outputs import as_bytes
 
@@ -45,7 +45,7 @@ WeightKey = tuple[int, int]
 """A constant's subgraph and tensor index. Encoding keeps both, whatever else it adds to a graph."""
 
 
-def weights_of(model: Any) -> dict[WeightKey, np.ndarray]:
+def weights_of(model: Model) -> dict[WeightKey, np.ndarray]:
     """Every constant of rank 2 and more, dense, in the shape that the file announces; sparse ones are decoded.
 
     Raises:
@@ -60,7 +60,7 @@ def weights_of(model: Any) -> dict[WeightKey, np.ndarray]:
     return found
 
 
-def compare_weights(found: Any, wanted: Any, *, on_step: Step = ignore_steps) -> WeightComparison:
+def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps) -> WeightComparison:
     """Compare every weight of the parsed model ``wanted`` bit for bit with its counterpart in ``found``.
 
     Counterparts have as many values of the same type, in the same order; their shapes may differ. See
@@ -124,12 +124,7 @@ def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) ->
 
 def _constants(graph: Graph) -> list[int]:
     """The tensors that an operator reads and the file gives the values of, whatever their rank."""
-
-    def is_constant(tensor: Any) -> bool:
-        data = graph.model.buffers[tensor.buffer].data
-        return tensor.sparsity is not None or (data is not None and len(data) > 0)  # a sparse one may be all zeros
-
-    return [index for index in sorted(graph.uses()) if is_constant(graph.tensor(index))]
+    return [index for index in sorted(graph.uses()) if graph.is_constant(index)]
 
 
 def _weight_indices(graph: Graph) -> list[int]:
@@ -140,7 +135,7 @@ def _size(graph: Graph, index: int) -> int:
     return math.prod(shape_of(graph.tensor(index)))
 
 
-def _same_size(a: Any, b: Any) -> bool:
+def _same_size(a: Tensor, b: Tensor) -> bool:
     return bool(a.type == b.type) and math.prod(shape_of(a)) == math.prod(shape_of(b))
 
 
@@ -150,7 +145,7 @@ def _bits(graph: Graph, index: int) -> np.ndarray:
     return as_bytes(graph.model.buffers[graph.tensor(index).buffer].data if values is None else values)
 
 
-def _holds(graph: Graph, indices: Sequence[int], tensor: Any, bits: np.ndarray) -> bool:
+def _holds(graph: Graph, indices: Sequence[int], tensor: Tensor, bits: np.ndarray) -> bool:
     """Whether one of these constants of ``graph`` has type, size and contents of a foreign tensor."""
     return any(
         _same_size(graph.tensor(index), tensor) and np.array_equal(_bits(graph, index), bits) for index in indices

@@ -12,7 +12,7 @@ import org.junit.rules.TemporaryFolder
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
-private const val FLOAT_TOLERANCE = 1e-5f // another processor adds up in another order
+private const val FLOAT_TOLERANCE = 1e-5f // other processors add in another order
 
 class SparseClassifierTest {
     @get:Rule
@@ -132,7 +132,7 @@ class SparseClassifierTest {
 
     @Test
     fun whatLiteRtRefusesIsToldWithTheVersionThatTakesSparseFiles() {
-        // The description is whole, the operators are not: their codes become numbers that no runtime knows.
+        // The description is intact; the operator codes become numbers that no runtime knows.
         val bytes = assets.resolve("model.tflite").readBytes()
         val damaged = folder.newFile().apply { writeBytes(withUnknownOperators(bytes)) }
         val message = message { SparseClassifier.open(DiskModelFile(damaged)) }

@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
 from tflite_sparse.commands import export as pipeline
@@ -45,8 +45,8 @@ RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
 @takes(FitSettings, FitOptions)
 def fit(
-    model: Any = None,
-    data: Any = None,
+    model: object = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[FitOptions],
@@ -74,9 +74,11 @@ def fit(
 
     Raises:
         BudgetError: no file of this model is as small; nothing was written.
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """
+    extras.require_keras("fit")
     return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
 
 
@@ -85,7 +87,7 @@ class _Fit:
     settings: FitSettings
     progress: Timed
 
-    def run(self, model: Any, data: Any) -> FitReport:
+    def run(self, model: object, data: object) -> FitReport:
         settings = self.settings
         self._check_out(model)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
@@ -129,7 +131,7 @@ class _Fit:
         work.remove()
         return report
 
-    def _check_out(self, model: Any) -> None:
+    def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
         delivery.check_folder(out)
@@ -137,7 +139,7 @@ class _Fit:
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
 
-    def _open(self, model: Any) -> tuple[SourceModel, bool]:
+    def _open(self, model: object) -> tuple[SourceModel, bool]:
         """The model, and whether it is to be trained first."""
         settings = self.settings
         if model is not None:

@@ -10,12 +10,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pydantic
 from typing_extensions import Unpack
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.progress import Progress, Silent, Timed
@@ -44,7 +43,7 @@ _GRID = {"sparsity", "width", "block", "seeds", "grid"}
 @takes(SweepSettings, SweepOptions)
 def sweep(
     model: str | None = None,
-    data: Any = None,
+    data: object = None,
     *,
     progress: Progress | None = None,
     **settings: Unpack[SweepOptions],
@@ -66,9 +65,11 @@ def sweep(
         The report. A point that failed is in it with its error; the rest went on.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: builder, data, settings or output folder cannot be used, or what is in the folder was made with
             other settings; no point was trained.
     """
+    extras.require_keras("sweep")
     return _Sweep(SweepSettings(**settings), Timed(progress or Silent()), model, data).run()
 
 
@@ -101,7 +102,7 @@ class _Sweep:
     settings: SweepSettings
     progress: Timed
     builder: str | None
-    data: Any
+    data: object
 
     def run(self) -> SweepReport:
         settings, grid = self.settings, places(self.settings)
@@ -128,7 +129,7 @@ class _Sweep:
         self._write(report)
         return report
 
-    def _shared(self, facts: Facts) -> dict[str, Any]:
+    def _shared(self, facts: Facts) -> dict[str, object]:
         """What a point that is done must have in common with this sweep to be one of it."""
         settings = self.settings.model_dump(mode="json", exclude=_WHERE_AND_HOW_FAST | _GRID)
         return {
@@ -139,7 +140,7 @@ class _Sweep:
             **settings,
         }
 
-    def _done(self, shared: dict[str, Any]) -> dict[str, Point]:
+    def _done(self, shared: dict[str, object]) -> dict[str, Point]:
         """The points on the disk that were measured; with ``resume`` there may be some."""
         folder = self.settings.out / delivery.SWEEP_POINTS
         files = sorted(folder.glob("*.json"))
@@ -171,7 +172,7 @@ class _Sweep:
             self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among `sparsity`")
 
     def _train(
-        self, missing: Sequence[Place], shared: dict[str, Any], workers: parallel.Local | parallel.Ray
+        self, missing: Sequence[Place], shared: dict[str, object], workers: parallel.Local | parallel.Ray
     ) -> dict[str, Point]:
         folder = self.settings.out / delivery.SWEEP_POINTS
         found: dict[str, Point] = {}

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -63,7 +62,7 @@ class Job:
     place: Place
     settings: SweepSettings
     builder: str | None
-    data: Any
+    data: object
     threads: int
     scratch: Path | None = None
 
@@ -81,7 +80,9 @@ class Facts:
     bytes_per_point: int
 
 
-def check(places: Sequence[Place], settings: SweepSettings, builder: str | None, data: Any, *, on_step: Step) -> Facts:
+def check(
+    places: Sequence[Place], settings: SweepSettings, builder: str | None, data: object, *, on_step: Step
+) -> Facts:
     """Find out before the work whether data, builder and metric can be used: build and compile every width.
 
     Raises:
@@ -96,7 +97,12 @@ def check(places: Sequence[Place], settings: SweepSettings, builder: str | None,
         training.compile_for(built, found, "sgd")  # labels that do not fit its output are told
         parameters = max(parameters, built.model.count_params())
     assert found is not None  # there is a width
-    parts = [found.x_train, found.y_train, found.x_test, found.y_test]
+    parts = [
+        array
+        for part in (found.x_train, found.y_train, found.x_test, found.y_test)
+        if part is not None
+        for array in arrays.columns(part)
+    ]
     source = (
         None if builder is None else arrays.checksum([np.frombuffer(_split_builder(builder)[0].read_bytes(), np.uint8)])
     )
@@ -178,7 +184,7 @@ def _measured(report: report_model.Report, content: bytes) -> Measured:
 
 
 def _sources(
-    width: float, seed: int, settings: SweepSettings, builder: str | None, data: Any
+    width: float, seed: int, settings: SweepSettings, builder: str | None, data: object
 ) -> tuple[KerasSource, Dataset]:
     """A freshly built model and the data fitted to it."""
     keras = tensorflow_import.keras3()
@@ -187,7 +193,7 @@ def _sources(
         images = InputSpec("x", (None, None, None, None), np.dtype(np.float32))
         samples = dataset.of_any(data, seed=settings.seed, signature=Signature((images,)))
         keras.utils.set_random_seed(seed)
-        model: Any = scalable.build(keras, width, *_shape_and_classes(samples))
+        model: object = scalable.build(keras, width, *_shape_and_classes(samples))
     else:
         samples = None
         keras.utils.set_random_seed(seed)
@@ -213,14 +219,15 @@ def _sources(
 
 def _shape_and_classes(samples: Dataset) -> tuple[tuple[int, int, int], int]:
     x, y = samples.x_train, samples.y_train
-    is_images = isinstance(x, np.ndarray) and x.ndim == 4
     is_classes = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu" and y.min() >= 0
-    if not is_images or not is_classes:
+    if not isinstance(x, np.ndarray) or x.ndim != 4 or not is_classes:
         raise DataError(
             f"{samples.name}: the built-in network takes images (samples, height, width, channels) and class numbers; "
             "give a MODEL-BUILDER, module.py:function, for other data."
         )
-    return x.shape[1:], max(_LEAST_CLASSES, int(max(y.max(), samples.y_test.max())) + 1)
+    height, width, channels = x.shape[1:]
+    highest = max(int(arrays.alone(part).max()) for part in (y, samples.y_test) if part is not None)
+    return (height, width, channels), max(_LEAST_CLASSES, highest + 1)
 
 
 def _split_builder(builder: str) -> tuple[Path, str]:

@@ -1,1 +1,1 @@
-"""report.html: plots and figures in one file."""
+"""Make report.html: plots and figures in one file."""

@@ -1,4 +1,4 @@
-"""Rows of a bar chart."""
+"""Make the rows of a bar chart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A row of a bar chart; ``share`` of the longest, in [0, 1]. What is drawn pale is for comparison."""
+    """A row of a bar chart; ``share`` of the longest, in [0, 1]. Reference bars are drawn pale."""
 
     label: str
     text: str
@@ -17,6 +17,6 @@ class Bar:
 
 
 def bars(rows: Sequence[tuple[str, float, bool]], form: str = ",") -> list[Bar]:
-    """Bars of label, length and whether it is for comparison; ``form`` is the format of the numbers."""
+    """Return bars from (label, length, whether it is a reference); ``form`` is the format of the numbers."""
     longest = max((length for _, length, _ in rows), default=0) or 1
     return [Bar(label, format(length, form), length / longest, is_reference) for label, length, is_reference in rows]

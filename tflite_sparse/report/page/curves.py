@@ -1,4 +1,4 @@
-"""Sparsity and learning rate over training, as lines for a page."""
+"""Draw sparsity and learning rate over training as lines of a page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tflite_sparse.results.prune import Curve
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line from 0 to ``top``, in a square of 100 by 100 whose ordinate points down, as SVG has it.
+    """A line from 0 to ``top`` in a square of 100 by 100, with the ordinate pointing down as in SVG.
 
     Attributes:
-        label: what it shows.
-        words: where it goes, for those who do not see it.
+        label: name of the quantity.
+        words: description for people who do not see the line.
         top: the highest value, as text.
         path: of an SVG path.
-        first: training step, as text.
-        last: the same.
+        first: first training step, as text.
+        last: last training step, as text.
     """
 
     label: str
@@ -30,7 +30,7 @@ class Line:
 
 
 def lines_of(curve: Curve) -> list[Line]:
-    """Sparsity, which holds between two steps, and learning rate."""
+    """Return the lines of sparsity, constant between two steps, and learning rate."""
     return [
         _line("Sparsity", curve.steps, curve.sparsity, is_held=True),
         _line("Learning rate", curve.steps, curve.learning_rate, is_held=False),

@@ -1,11 +1,10 @@
-"""``report.html`` of an export: what the template shows of the report."""
+"""Make ``report.html`` of an export."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tflite_sparse.measurement.mask_pictures import MaskPicture
 from tflite_sparse.report.page import fit as fit_page
@@ -17,16 +16,16 @@ from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
-from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Report
+from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 
-_LONGEST_LYING = 4  # letters of a class name above its column
-_MOST_SHADE = 55  # per cent of the accent colour behind a number that must stay readable
+_LONGEST_LYING = 4  # longest class name, in letters, that is written horizontally
+_MOST_SHADE = 55  # per cent of the accent colour; the number on it stays readable
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that stands alone."""
+    """A number with its label."""
 
     label: str
     text: str
@@ -34,12 +33,12 @@ class Figure:
 
 
 def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport | None = None) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
-        report: all that it shows, but for the pictures.
+        report: the report to show.
         masks: of the largest weights, see :func:`tflite_sparse.measurement.mask_pictures.of_file`.
-        fitted: of a ``fit``, whose gates are shown instead of the export's.
+        fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
     return html.render(
         "export.html.j2",
@@ -72,7 +71,7 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
 
 
 def _passed_words(report: Report, fitted: FitReport | None) -> str:
-    """What it means that all gates passed."""
+    """Return the sentence for passed gates."""
     judged = (
         report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
     )
@@ -99,7 +98,7 @@ def _warnings(report: Report) -> list[str]:
     return found
 
 
-def _is_loss(paired: Any, accuracy: Accuracy) -> bool:
+def _is_loss(paired: Paired, accuracy: Accuracy) -> bool:
     return accuracy_words.is_beyond_chance(paired) and (paired.difference > 0) == accuracy.lower_is_better
 
 
@@ -134,8 +133,8 @@ def _sizes(report: Report) -> list[Bar]:
     return bars(rows)
 
 
-def _scores(report: Report) -> dict[str, Any] | None:
-    """Scores and intervals on one scale, in per cent of its width."""
+def _scores(report: Report) -> dict[str, object] | None:
+    """Return scores and intervals on a common scale, in per cent of its width."""
     accuracy = report.accuracy
     files = [
         (key, entry) for key, entry in report.models if isinstance(entry, ModelFile) and entry.accuracy is not None
@@ -168,16 +167,14 @@ def _ends(entry: ModelFile) -> tuple[float, ...]:
     return (score,) if entry.interval is None else (entry.interval.low, score, entry.interval.high)
 
 
-def _more_scores(accuracy: Accuracy | None) -> list[dict[str, Any]]:
+def _more_scores(accuracy: Accuracy | None) -> list[dict[str, object]]:
     if accuracy is None:
         return []
     found = []
     if accuracy.outputs:
         found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
     if accuracy.also:
-        found.append(
-            {"table": _of_outputs(accuracy.also, None), "caption": "By a second metric, which no gate looks at."}
-        )
+        found.append({"table": _of_outputs(accuracy.also, None), "caption": "A second metric, without a gate."})
     return found
 
 
@@ -197,7 +194,7 @@ def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) ->
     return Table(headings, rows, frozenset({"output", "metric"}))
 
 
-def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
+def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, object]:
     rows = []
     for label, counts in zip(confusion.labels, confusion.counts, strict=True):
         total = max(sum(counts), 1)
@@ -208,7 +205,7 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, Any]:
     return {"output": output, "labels": confusion.labels, "rows": rows, "is_upright": is_upright}
 
 
-def _layers(report: Report) -> list[dict[str, Any]]:
+def _layers(report: Report) -> list[dict[str, object]]:
     longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
     return [
         {
@@ -223,7 +220,7 @@ def _layers(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _mask(picture: MaskPicture) -> dict[str, Any]:
+def _mask(picture: MaskPicture) -> dict[str, object]:
     shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
     return {
         "name": picture.name,
@@ -231,7 +228,7 @@ def _mask(picture: MaskPicture) -> dict[str, Any]:
         "uri": html.data_uri(picture.png),
         "rows": picture.rows,
         "columns": picture.columns,
-        "words": f"kept weights in colour, the first axis downwards{shown}.",
+        "words": f"kept weights in colour, the first axis vertically{shown}.",
     }
 
 

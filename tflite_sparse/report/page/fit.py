@@ -1,4 +1,4 @@
-"""What ``report.html`` of a ``fit`` shows beside that of its export: the aim, the plan and the rounds."""
+"""Make the sections of ``report.html`` about a ``fit``: aim, plan and rounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Fitted:
 
 
 def of(report: FitReport) -> Fitted:
-    """The sections of a report."""
+    """Return the sections for a report."""
     return Fitted(
         aim=_aim(report),
         outcome=fit_tables.outcome(report),

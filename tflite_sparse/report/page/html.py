@@ -1,7 +1,7 @@
-"""Reports as single HTML files: styles, pictures and the one script are in the file, and nothing is loaded.
+"""Render reports as single HTML files with styles, pictures and the one script inside.
 
-The content security policy of a page says so to the browser: a name in a model file that were to slip through the
-escaping could neither run nor load anything.
+The content security policy of a page forbids the browser to load anything. So even a name from a model file that passed
+the escaping could neither run nor load code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tflite_sparse.report.text.export import Table
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def render(template: str, **view: Any) -> str:
-    """A page of the templates in this package.
+def render(template: str, **view: object) -> str:
+    """Render a template of this package.
 
     Args:
         template: its file name.
-        **view: what it shows. Text is escaped.
+        **view: its variables. Text is escaped.
     """
     environment = _environment()
     script = environment.loader.get_source(environment, "page.js")[0]  # type: ignore[union-attr]
@@ -32,12 +32,12 @@ def render(template: str, **view: Any) -> str:
 
 
 def data_uri(png: bytes) -> str:
-    """A picture inside of a page."""
+    """Return a picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def pairs(heading: str, values: Mapping[str, Any]) -> Table:
-    """A table of names and values; those that are None are left out."""
+def pairs(heading: str, values: Mapping[str, object]) -> Table:
+    """Return a table of names and values without those that are None."""
     rows = tuple((name, str(value)) for name, value in values.items() if value is not None)
     return Table((heading, "value"), rows, frozenset({heading}))
 

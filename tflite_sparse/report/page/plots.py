@@ -1,6 +1,6 @@
-"""Plots, as SVG or PNG by the name of the file; the same numbers give the same bytes.
+"""Draw plots as SVG or PNG, by the name of the file; the same numbers give the same bytes.
 
-Matplotlib is imported when a plot is drawn, and no window system or global state is touched.
+Matplotlib is imported when a plot is drawn, without a window system or global state.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _SIZE = (8.0, 4.5)  # inches
 _MOST_IN_LEGEND = 12
-_COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat: each round of them has another style
-_LEAST_DENSITY = 2.0**-12  # where an empty kernel is drawn
-_FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would make every file another
+_COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat, each time with another style
+_LEAST_DENSITY = 2.0**-12  # density at which an empty kernel is drawn
+_FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would change the bytes
 
 
 def sensitivity(scan: Scan, path: Path) -> None:
-    """One line for each kernel: loss over sparsity. The legend names those that suffer most.
+    """Draw a line for each kernel: loss over sparsity. The legend names those that suffer most.
 
-    Each halving of the weights is as wide as the others, for what happens, happens towards 1.
+    Each halving of the weights has the same width, because most changes are close to 1.
 
     Raises:
         OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
@@ -54,7 +54,7 @@ def sensitivity(scan: Scan, path: Path) -> None:
 
 
 def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: Path) -> None:
-    """Sparsity and learning rate over training steps, each on an axis of its own.
+    """Draw sparsity and learning rate over training steps, each with its own axis.
 
     Args:
         steps: ``(n,)``.
@@ -79,7 +79,7 @@ def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: P
 
 
 def frontier(report: SweepReport, path: Path) -> None:
-    """Accuracy over file bytes: small dense models, large sparse ones for each block, and what lies between.
+    """Draw accuracy over file bytes: small dense models, large sparse ones for each block, and models in between.
 
     A point is the mean over the seeds, its bar their range.
 
@@ -122,7 +122,7 @@ def _halvings(sparsity: Sequence[float]) -> np.ndarray:
 def _figure() -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=_SIZE, layout="constrained")  # not of pyplot, which keeps figures and picks a window system
+    return Figure(figsize=_SIZE, layout="constrained")  # pyplot would keep figures and choose a window system
 
 
 def _save(figure: Figure, path: Path) -> None:

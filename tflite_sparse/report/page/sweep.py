@@ -1,4 +1,4 @@
-"""``report.html`` of a sweep: what the template shows of the report."""
+"""Make ``report.html`` of a sweep."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tflite_sparse.report.text import sweep as sweep_tables
 from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.sweep import Measured, Point, SweepReport
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW, _MARGIN = 640, 320, 56, 40, 12  # of the plot, in units of its drawing
-_MOST_STEPS = 6  # between ticks of the upright axis
+_WIDTH, _HEIGHT, _LEFT, _BELOW, _MARGIN = 640, 320, 56, 40, 12  # of the plot, in units of its view box
+_MOST_STEPS = 6  # between ticks of the vertical axis
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A configuration in the plot: its mean, and the range over its seeds. ``kind`` says how it is drawn."""
+    """A configuration in the plot: its mean, and the range over its seeds. ``kind`` sets its style."""
 
     kind: str
     x: float
@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Through the means of one family: ``x,y`` of each; ``name`` stands at ``at``, its upper end."""
+    """The line through the means of one family: ``x,y`` of each; ``name`` is written at ``at``, its upper end."""
 
     kind: str
     points: str
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis."""
+    """A tick on an axis."""
 
     at: float
     text: str
@@ -49,7 +49,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Accuracy over file bytes, whose axis is logarithmic."""
+    """Accuracy over file bytes, with a logarithmic axis of bytes."""
 
     width: int
     height: int
@@ -63,7 +63,7 @@ class Plot:
 
 
 def render(report: SweepReport) -> str:
-    """The page as text."""
+    """Return the page as text."""
     return html.render(
         "sweep.html.j2",
         title=f"Sweep of {report.model}",
@@ -132,14 +132,14 @@ def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
 
 
 def _kind(point: Point, family: str) -> str:
-    """How a family is drawn."""
+    """Return the style of a family."""
     if family == sweep_comparison.BETWEEN:
         return "between"
     return "dense" if point.sparsity == 0 else "sparse" if point.block == "1x1" else "blocks"
 
 
 def _ticks(low: float, high: float, *, is_logarithmic: bool) -> list[float]:
-    """Round numbers from ``low`` to ``high``."""
+    """Return round numbers from ``low`` to ``high``."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     locator = LogLocator(subs=(1, 2, 5)) if is_logarithmic else MaxNLocator(_MOST_STEPS)

@@ -1,1 +1,1 @@
-"""Words and tables."""
+"""Write results as sentences and tables."""

@@ -1,4 +1,4 @@
-"""Scores, their intervals and what the comparison of two files says, in words."""
+"""Describe scores, their intervals and the comparison of two files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ FILE_NAMES = {
     "sparse_int8": "sparse int8",
     "sparse_float32": "sparse float32",
 }
-"""As people read them, by the names of ``Models``."""
+"""Names for people, by the fields of ``Models``."""
 
 _SHARES = ("top1", "top5", "auc", "mean")  # metrics that are between 0 and 1
-_CHANCE = 0.05  # a p-value below speaks against chance, as an interval of 95 % without zero does
+_CHANCE = 0.05  # a p-value below it is significant, like a 95 % interval without zero
 
 
 def score_of(file: ModelFile | None, accuracy: Accuracy | None) -> str:
-    """``0.9850 [0.975, 0.991]``: the score of a file and its interval."""
+    """Return the score of a file and its interval: ``0.9850 [0.975, 0.991]``."""
     if file is None or file.accuracy is None:
         return "unknown"
     shown = score(file.accuracy, accuracy)
@@ -26,23 +26,23 @@ def score_of(file: ModelFile | None, accuracy: Accuracy | None) -> str:
 
 
 def score(value: float, accuracy: Accuracy | None) -> str:
-    """A score: a share with four decimals; errors and decibels have any size."""
+    """Return a score as text: a share with four decimals; errors and decibels have any size."""
     return f"{value:.4f}" if accuracy is None or accuracy.drop_of == "score" else f"{value:.4g}"
 
 
 def interval(found: Interval, accuracy: Accuracy | None) -> str:
-    """``[0.975, 0.991]``."""
+    """Return an interval as text: ``[0.975, 0.991]``."""
     form = ".3f" if accuracy is None or accuracy.drop_of == "score" else ".3g"
     return f"[{found.low:{form}}, {found.high:{form}}]"
 
 
 def sentences(models: Models, accuracy: Accuracy) -> list[str]:
-    """What became of the score, and whether the test samples can tell the files apart."""
+    """Return how the score changed, and whether the test samples tell the files apart."""
     return [_change(models, accuracy), *(paired(each, accuracy) for each in accuracy.paired)]
 
 
 def paired(found: Paired, accuracy: Accuracy) -> str:
-    """``Against dense int8: no loss that 1,000 samples can show (p = 0.62; 5 samples lost, 7 gained)``."""
+    """Return ``Against dense int8: no loss that 1,000 samples can show (p = 0.62; 5 samples lost, 7 gained).``."""
     where = f"Against {FILE_NAMES[found.against]}: "
     if is_same(found):
         return f"{where}no difference on any of {accuracy.samples:,} samples."
@@ -54,27 +54,27 @@ def paired(found: Paired, accuracy: Accuracy) -> str:
 
 
 def drop(accuracy: Accuracy) -> str:
-    """How much was lost, for the sentence of the gate."""
+    """Return the drop, for the sentence of the gate."""
     if accuracy.drop_of == "r2":
         return f"outputs explain {accuracy.drop:.4f} less of the labels' spread (gate of {accuracy.metric})"
     return f"{accuracy.metric} dropped by {accuracy.drop:.4f}"
 
 
 def is_gated(accuracy: Accuracy) -> bool:
-    """Whether there is a drop that fails the gate."""
+    """Return whether some drop fails the gate."""
     all_of_it = 1 if accuracy.metric.startswith(_SHARES) else ANY_DROP
     return accuracy.max_drop < all_of_it
 
 
 def is_same(found: Paired) -> bool:
-    """Whether no sample parts the two files, as far as the score goes."""
+    """Return whether the score is equal on every sample of the two files."""
     if found.lost is not None:
         return found.lost == found.gained == 0
     return found.difference == 0 and found.interval is not None and found.interval.low == found.interval.high == 0
 
 
 def is_beyond_chance(found: Paired) -> bool:
-    """Whether the samples part the two files more than chance would."""
+    """Return whether the two files differ on the samples by more than chance."""
     if found.p_value is not None:
         return found.p_value < _CHANCE
     return found.interval is not None and not found.interval.low <= 0 <= found.interval.high
@@ -100,8 +100,8 @@ def _change(models: Models, accuracy: Accuracy) -> str:
     if accuracy.drop_of == "r2":
         change = "less" if accuracy.drop > 0 else "more"
         return (
-            f"Accuracy: {accuracy.metric} went {where}: of the labels' spread {abs(accuracy.drop):.4f} {change} is "
-            f"explained{_allowed(f'{accuracy.max_drop:g} less', accuracy)}.{each}"
+            f"Accuracy: {accuracy.metric} went {where}: the outputs explain {abs(accuracy.drop):.4f} {change} of the "
+            f"labels' spread{_allowed(f'{accuracy.max_drop:g} less', accuracy)}.{each}"
         )
     change = f"fell by {accuracy.drop:.4f}" if accuracy.drop > 0 else f"rose by {-accuracy.drop:.4f}"
     if accuracy.drop == 0:

@@ -1,4 +1,4 @@
-"""Ways out of an int8 export that lost too much accuracy, in words."""
+"""Describe the alternatives to an int8 export that lost too much accuracy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.export import Accuracy
 
-_SMALL_SHARE = 0.1  # of a drop: to win this back alone changes nothing
+_SMALL_SHARE = 0.1  # share of a drop that is not worth a cure of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What is left to be done about a drop.
+    """Options that are left against a drop.
 
     Attributes:
         training: the option that trains the model under its masks, or trains it longer; empty: it cannot be trained.
@@ -27,7 +27,7 @@ class Remedies:
 
 
 def advice(found: Sequence[Alternative], drop: float, max_drop: float) -> str:
-    """Which to take: the smallest file within the gate, else the best if it is better than ``drop``; one sentence."""
+    """Recommend the smallest file within the gate, else the best if it is better than ``drop``, in one sentence."""
     measured = [(each.drop, each.file_bytes or 0, each) for each in found if each.drop is not None]
     within = [entry for entry in measured if entry[0] <= max_drop]
     if within:
@@ -40,24 +40,24 @@ def advice(found: Sequence[Alternative], drop: float, max_drop: float) -> str:
 
 
 def passes(found: Sequence[Alternative], max_drop: float) -> bool:
-    """Whether one of them is within the gate."""
+    """Return whether one of them is within the gate."""
     return any(each.drop is not None and each.drop <= max_drop for each in found)
 
 
 def matters(part: float | None, accuracy: Accuracy) -> bool:
-    """Whether a part of a drop is worth a cure: unknown, or more than a tenth of it."""
+    """Return whether a part of a drop is worth a cure: unknown, or more than a tenth of it."""
     return part is None or part > _SMALL_SHARE * accuracy.drop
 
 
 def shares(accuracy: Accuracy) -> str:
-    """``pruning costs 0.1250, int8 0.0030``; empty where that is not known."""
+    """Return ``pruning costs 0.1250, int8 0.0030``; empty if that is not known."""
     if accuracy.drop_by_pruning is None or accuracy.drop_by_int8 is None:
         return ""
     return f"pruning costs {accuracy.drop_by_pruning:.4f}, int8 {accuracy.drop_by_int8:.4f}"
 
 
 def cures(accuracy: Accuracy, open_to: Remedies) -> str:
-    """What to try against a drop, the larger part of it first; one sentence, empty where nothing is left to try."""
+    """Recommend remedies for a drop, for the larger part of it first, in one sentence; empty if there are none."""
     by_pruning, by_int8 = accuracy.drop_by_pruning, accuracy.drop_by_int8
     against_pruning = [open_to.training] if open_to.training else []
     against_pruning += ["a lower --sparsity"] if open_to.lower_sparsity else []
@@ -73,7 +73,7 @@ def cures(accuracy: Accuracy, open_to: Remedies) -> str:
 
 
 def line(each: Alternative) -> str:
-    """One sentence."""
+    """Describe one alternative in a sentence."""
     if each.accuracy is None:
         return f"Instead, {each.option}: {each.words}"
     return (

@@ -1,4 +1,4 @@
-"""The rows that every form of the report shows, as text."""
+"""Make the tables and sentences of an export's report as text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Table:
     Attributes:
         headings: of the columns.
         rows: one cell for each heading.
-        left: headings of the columns that are aligned to the left; the others hold numbers.
-        may_be_cut: headings of the columns that may be shortened where there is no room.
-        may_be_dropped: headings of the columns that are left out, the first first, where that is not enough.
+        left: headings of left-aligned columns; the others hold numbers.
+        may_be_cut: headings of columns that may be shortened for lack of room.
+        may_be_dropped: headings of columns that are then left out, in this order.
     """
 
     headings: tuple[str, ...]
@@ -35,14 +35,14 @@ class Table:
     may_be_dropped: tuple[str, ...] = ()
 
     def without(self, heading: str) -> Table:
-        """The table without one column."""
+        """Return the table without one column."""
         place = self.headings.index(heading)
         rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
         return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
 def files(report: Report) -> Table:
-    """One row for each file: size, size against the dense float32 one, gzip, accuracy with interval, sparsity."""
+    """Return a row for each file: size, size against the dense float32 one, gzip, accuracy with interval, sparsity."""
     base = report.models.dense_float32.file_bytes
     metric = report.accuracy.metric if report.accuracy else "accuracy"
     rows = []
@@ -64,7 +64,7 @@ def files(report: Report) -> Table:
 
 
 def tensors(report: Report | EncodingReport) -> Table:
-    """One row for each weight: bytes dense, bytes now, the entropy bound, and why."""
+    """Return a row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
             shortened(tensor.name),
@@ -84,7 +84,7 @@ def tensors(report: Report | EncodingReport) -> Table:
 
 
 def layers(entries: Sequence[LayerError]) -> Table:
-    """One row for each tensor inside the int8 file: how far it is from the float32 file's."""
+    """Return a row for each tensor inside the int8 file: its distance from the float32 file's."""
     rows = tuple(
         (
             shortened(layer.name),
@@ -103,12 +103,12 @@ def layers(entries: Sequence[LayerError]) -> Table:
 
 
 def layers_compared(report: Report) -> str:
-    """How many tensors the table of :func:`layers` speaks of."""
+    """Return how many tensors the table of :func:`layers` covers."""
     return f"{len(report.layers)} of {report.layer_tensors} tensors compared with float32"
 
 
 def verdicts(report: Report) -> list[str]:
-    """Sentences: what was pruned, what it cost, what was checked, and whether all gates passed."""
+    """Return sentences on pruning, its cost, the checks, and whether all gates passed."""
     lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
     lines += left_dense.lines(report.pruning.left_dense)
     if report.float_layers:
@@ -142,7 +142,7 @@ def _kernels(report: Report) -> str:
 
 
 def verification(found: Verification) -> str:
-    """What was checked on the written file, as a sentence."""
+    """Describe the checks of the written file in a sentence."""
     weights = "equal" if found.weights_bit_exact else "NOT equal"
     good = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact]
     bad = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact is False]

@@ -1,4 +1,4 @@
-"""The rows that ``inspect``, ``encode`` and ``decode`` show, as text."""
+"""Make the tables and sentences of ``inspect``, ``encode`` and ``decode``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tflite_sparse.results.inspection import DENSE, Inspection
 from tflite_sparse.target_registry import TARGETS
 
 _FEW_ZEROS = 0.05
-"""Share of zeros below which their number is why nothing is sparse. Rounding makes some (0.5 % of one int8 model)."""
+"""Share of zeros below which a file is sparse by nobody's intent: rounding makes some (0.5 % of one int8 model)."""
 
 
 def constants(inspection: Inspection) -> Table:
-    """One row for each constant, the largest first."""
+    """Return a row for each constant, the largest first."""
     rows = tuple(
         (
             shortened(constant.name),
@@ -42,7 +42,7 @@ def constants(inspection: Inspection) -> Table:
 
 
 def summary(inspection: Inspection) -> list[str]:
-    """Sentences: totals, operators, who loads the file, what it could take."""
+    """Return sentences: totals, operators, runtimes that load the file, sizes in other forms."""
     totals = inspection.totals
     zeros = "" if totals.sparsity is None else f"; {totals.sparsity:.3f} of the weights are zeros"
     lines = [
@@ -61,7 +61,7 @@ def summary(inspection: Inspection) -> list[str]:
         names = [answer.name for answer in answers]
         verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
         reason = f": {why.rstrip('.')}" if why else ""
-        together = [", ".join(names)] if loads is None else names  # what is not known of several, is said once
+        together = [", ".join(names)] if loads is None else names  # one sentence for all runtimes that were not tried
         lines += [f"{name}: {verdict}{reason}." for name in together]
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == DENSE else f"Encoded for {estimate.target}"
@@ -70,7 +70,7 @@ def summary(inspection: Inspection) -> list[str]:
 
 
 def encoding(report: EncodingReport) -> list[str]:
-    """Sentences: sizes and what was checked."""
+    """Return sentences: sizes and checks."""
     change = _change(report.source_bytes, report.file_bytes)
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
@@ -82,7 +82,7 @@ def encoding(report: EncodingReport) -> list[str]:
 
 
 def decoding(report: DecodingReport) -> list[str]:
-    """Sentences: sizes and what was checked."""
+    """Return sentences: sizes and checks."""
     sparse = f"{report.constants} sparse constant{'' if report.constants == 1 else 's'}"
     if report.constants == 0:
         sparse = "nothing sparse"
@@ -94,8 +94,8 @@ def decoding(report: DecodingReport) -> list[str]:
 
 
 def _without_zeros(report: EncodingReport) -> list[str]:
-    """What to do about a file in which nothing was stored otherwise, for want of zeros."""
-    leaves_dense = TARGETS[report.settings["target"]].leaves_weights_dense
+    """Return advice on a file in which nothing was encoded for lack of zeros."""
+    leaves_dense = TARGETS[str(report.settings["target"])].leaves_weights_dense
     if leaves_dense or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return []
     sizes = [math.prod(tensor.shape) for tensor in report.tensors]
@@ -110,7 +110,7 @@ def _without_zeros(report: EncodingReport) -> list[str]:
 def _archive(archive_bytes: int) -> list[str]:
     if archive_bytes == 0:
         return []
-    return [f"An archive of associated files behind the model takes {archive_bytes:,} of these bytes, as it is."]
+    return [f"{archive_bytes:,} of these bytes are an archive of associated files after the model, which is unchanged."]
 
 
 def _change(now: int, then: int) -> str:

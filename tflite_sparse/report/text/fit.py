@@ -1,4 +1,4 @@
-"""The rows and sentences that ``fit`` shows, as text."""
+"""Make the tables and sentences of ``fit``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tflite_sparse.results.fit import FitReport
 
 
 def kernels(report: FitReport) -> Table:
-    """One row for each kernel that could be pruned: what was chosen, and its bytes."""
+    """Return a row for each kernel that could be pruned: the option chosen for it, and its bytes."""
     rows = tuple(
         (
             shortened(kernel.name),
@@ -30,7 +30,7 @@ def kernels(report: FitReport) -> Table:
 
 
 def rounds(report: FitReport) -> Table:
-    """One row for each plan that was carried out."""
+    """Return a row for each plan that was carried out."""
     rows = tuple(
         (
             str(each.number),
@@ -49,26 +49,26 @@ def rounds(report: FitReport) -> Table:
 
 
 def fixed(report: FitReport) -> Table:
-    """One row for each constant that no plan changes."""
+    """Return a row for each constant that no plan changes."""
     rows = tuple((shortened(each.name), f"{each.bytes:,}") for each in report.fixed)
     return Table(("constant", "stored B"), rows, frozenset({"constant"}), frozenset({"constant"}))
 
 
 def outcome(report: FitReport) -> tuple[str, ...]:
-    """What was aimed at and what came of it."""
+    """Return sentences on the aim and the result."""
     beyond_plans = report.rest_bytes + sum(constant.bytes for constant in report.fixed)
     aim = "" if report.budget_bytes is None else f", of {report.budget_bytes:,} allowed"
     return (
-        f"Size: {report.file_bytes:,} bytes{aim}; predicted were {report.predicted_bytes:,} "
+        f"Size: {report.file_bytes:,} bytes{aim}; {report.predicted_bytes:,} were predicted "
         f"({report.prediction_error:+.2%}), in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}.",
-        f"Between {report.floor_bytes:,} bytes and {report.untouched_bytes:,} this model can be fitted; "
-        f"{beyond_plans:,} of them are fixed.",
+        f"This model fits into {report.floor_bytes:,} to {report.untouched_bytes:,} bytes; {beyond_plans:,} of them "
+        "are fixed.",
         _accuracy(report),
     )
 
 
 def sentences(report: FitReport) -> list[str]:
-    """What was aimed at, what came of it, and whether it is as it must be."""
+    """Return sentences on the aim, the result, and whether it passes."""
     return [
         *outcome(report),
         *_paired(report),
@@ -100,9 +100,10 @@ def _with_interval(score: float, found: Interval | None) -> str:
 
 
 def _further_training(report: FitReport) -> str:
-    """A dense model with as many epochs more may be better than the one that is compared with."""
-    rounds = report.rounds if report.mode == "budget" else report.rounds[-1:]  # those of a gate all begin anew
+    """Note that a dense model trained for as many more epochs might be better than the one in the comparison."""
+    # Rounds of a gate all start again from the source model.
+    rounds = report.rounds if report.mode == "budget" else report.rounds[-1:]
     epochs = sum(each.epochs for each in rounds)
     if not epochs:
         return ""
-    return f" The sparse model had {epochs} epoch{'s' * (epochs > 1)} of training that the dense one had not."
+    return f" The sparse model was trained for {epochs} epoch{'s' * (epochs > 1)} more than the dense one."

@@ -1,4 +1,4 @@
-"""In which order a file has its inputs and outputs, in words."""
+"""Describe the order of the inputs and outputs of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tflite_sparse.results.io_order import IoOrder
 
 
 def lines(order: IoOrder | None) -> list[str]:
-    """A sentence each for several inputs and for several outputs."""
+    """Return a sentence each for several inputs and for several outputs."""
     if order is None:
         return []
     pairs = (

@@ -1,4 +1,4 @@
-"""The rows that ``bench`` shows, as text."""
+"""Make the table of ``bench``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tflite_sparse.results.latency import BenchReport
 
 
 def files(report: BenchReport) -> Table:
-    """One row for each file, every figure with its ratio to that of the first."""
+    """Return a row for each file, every figure with its ratio to that of the first."""
     headings = ("file", "bytes", "ratio", "load ms", "ratio", "resident MB", "ratio", "median ms", "p90 ms", "ratio")
     rows = tuple(
         (
@@ -28,7 +28,7 @@ def files(report: BenchReport) -> Table:
 
 
 def title(report: BenchReport) -> str:
-    """How the files were run."""
+    """Describe how the files were run."""
     many = "s" if report.threads > 1 else ""
     return f"{report.threads} thread{many}, {report.rounds} rounds, {report.kernels} kernels"
 

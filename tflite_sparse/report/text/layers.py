@@ -1,4 +1,4 @@
-"""Which layers int8 costs most, in words."""
+"""Describe which layers lose most by int8."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tflite_sparse.results.layers import LayerError
 
 WORST_SHOWN = 10
 _WORST_NAMED = 3
-_LEAST_NAMED_DB = 3.0  # half of the energy; less is what rounding to 8 bits costs anywhere
+_LEAST_NAMED_DB = 3.0  # half of the energy; rounding to 8 bits costs less than that anywhere
 
 
 def worst(layers: Sequence[LayerError], count: int) -> list[LayerError]:
-    """Those whose operators lose most, the worst first."""
+    """Return the layers whose operators lose most, the worst first."""
     return sorted(layers, key=lambda layer: -layer.lost_db)[:count]
 
 
 def blame(layers: Sequence[LayerError]) -> str:
-    """Where int8 loses most, in words: up to three operators that lose half of the quality or more, else the worst."""
+    """Name up to three operators that lose half of the quality or more, else the worst."""
     named = worst(layers, _WORST_NAMED)
     named = [layer for layer in named if layer.lost_db >= _LEAST_NAMED_DB] or named[:1]
     return ", ".join(f"{shortened(layer.name)} ({layer.operator}, by {layer.lost_db:.1f} dB)" for layer in named)

@@ -1,4 +1,4 @@
-"""What is said of the kernels that pruning leaves dense."""
+"""Describe the kernels that pruning leaves dense."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NAMED = 8
 
 
 def sentence(found: LeftDense | None) -> str | None:
-    """Share of the weights, and the kernels by why they are left dense; None where there are none.
+    """Return the share of the weights and the kernels by reason; None if there are none.
 
-    Of each reason the largest are named; the JSON report names all.
+    The largest kernels of each reason are named; the JSON report names all.
     """
     if found is None or not found.kernels:
         return None
@@ -25,7 +25,7 @@ def sentence(found: LeftDense | None) -> str | None:
 
 
 def lines(found: LeftDense | None) -> list[str]:
-    """The sentence as one of a report, a warning where many weights are left dense."""
+    """Return the sentence as a line of a report, a warning if many weights are left dense."""
     words = sentence(found)
     if words is None or found is None:
         return []

@@ -1,4 +1,4 @@
-"""The report as Markdown."""
+"""Write the report as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tflite_sparse.results.export import Report
 
 
 def render(report: Report) -> str:
-    """``report.md`` as text."""
+    """Return ``report.md`` as text."""
     verdict = "all gates passed" if report.gates.passed else "FAILED"
     data = f" on {report.data}" if report.data else ""
     parts = [
@@ -35,13 +35,13 @@ def _layers(report: Report) -> list[str]:
     return [
         "## Layers",
         table(tables.layers(report.layers)),
-        f"In execution order; {tables.layers_compared(report)}. `SNR dB` holds the error of all operators up to this "
-        "one; `lost dB` is what it fell by here.",
+        f"In execution order; {tables.layers_compared(report)}. `SNR dB` includes the error of all operators up to "
+        "this one; `lost dB` is the loss by this one.",
     ]
 
 
 def table(cells: Table) -> str:
-    """A table as Markdown."""
+    """Return a table as Markdown."""
     lines = [_row(cells.headings)]
     lines.append(_row(tuple("---" if heading in cells.left else "---:" for heading in cells.headings)))
     lines += [_row(row) for row in cells.rows]

@@ -1,4 +1,4 @@
-"""The rows and sentences that ``prune`` shows, as text."""
+"""Make the tables and sentences of ``prune``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tflite_sparse.results.prune import PruneReport
 
 
 def kernels(report: PruneReport) -> Table:
-    """One row for each pruned kernel."""
+    """Return a row for each pruned kernel."""
     rows = tuple(
         (
             shortened(kernel.name),
@@ -27,12 +27,12 @@ def kernels(report: PruneReport) -> Table:
 
 
 def sentences(report: PruneReport) -> list[str]:
-    """What was done and what it cost."""
+    """Return sentences on the pruning and its cost."""
     masks = f"; {report.masks_applied} pruning masks were applied first" if report.masks_applied else ""
     return [
         f"Sparsity: from {report.sparsity_before:.4f} to {report.sparsity:.4f} over {len(report.kernels)} "
         f"kernels{masks}.",
-        f"Test samples: {report.metric} {report.before:.4f} as it came, {report.after:.4f} as written, on "
+        f"Test samples: {report.metric} {report.before:.4f} before, {report.after:.4f} after, on "
         f"{report.samples} samples.",
         *(f"{each.name}: {each.metric} {each.before:.4f}, {each.after:.4f}." for each in report.outputs),
         *left_dense.lines(report.left_dense),
@@ -42,9 +42,9 @@ def sentences(report: PruneReport) -> list[str]:
 
 
 def scan_sentences(scan: Scan) -> list[str]:
-    """What the numbers of a scan are."""
+    """Explain the numbers of a scan."""
     return [
-        f"As it came: metric {scan.baseline_metric:.4f}, loss {scan.baseline_loss:.4f}. The columns are the metric "
-        "with that share of one kernel masked and the rest as it came, without training after it, on held-out training "
-        "samples.",
+        f"Unmasked: metric {scan.baseline_metric:.4f}, loss {scan.baseline_loss:.4f}. The columns are the metric on "
+        "held-out training samples with that share of one kernel masked and the other kernels unmasked, without "
+        "training afterwards.",
     ]

@@ -1,10 +1,10 @@
-"""How many times smaller or larger a file is, in words that follow the number."""
+"""Describe how many times smaller or larger a file is."""
 
 from __future__ import annotations
 
 
 def change(ratio: float) -> str:
-    """``4.50x smaller`` for 4.5, ``4.50x larger`` for 1 / 4.5, ``as large`` for 1.
+    """Return ``4.50x smaller`` for 4.5, ``4.50x larger`` for 1 / 4.5, ``as large`` for 1.
 
     Args:
         ratio: the bytes of the other file over the bytes of this one.
@@ -15,10 +15,10 @@ def change(ratio: float) -> str:
 
 
 def beside(name: str, ratio: float) -> str:
-    """``4.50x smaller than NAME``, ``as large as NAME``."""
+    """Return ``4.50x smaller than NAME``, ``as large as NAME``."""
     return f"{change(ratio)} {'as' if ratio == 1 else 'than'} {name}"
 
 
 def cell(ratio: float) -> str:
-    """The same in a column that says ``smaller``: ``4.50x``, ``4.50x larger``, ``1.00x``."""
+    """Return the ratio for a column with the heading ``smaller``: ``4.50x``, ``4.50x larger``, ``1.00x``."""
     return f"{ratio:.2f}x" if ratio >= 1 else change(ratio)

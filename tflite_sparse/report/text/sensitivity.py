@@ -1,4 +1,4 @@
-"""How much each kernel matters, as a table."""
+"""Make the table of a sensitivity scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["KernelScan", "Point", "Scan", "table"]
 
 
 def table(scan: Scan) -> Table:
-    """One row for each kernel: the metric at each sparsity, the kernel that suffers most first."""
+    """Return a row for each kernel with the metric at each sparsity, the kernel that suffers most first."""
     asked = [point.asked for point in scan.kernels[0].points] if scan.kernels else []
     ordered = sorted(scan.kernels, key=lambda kernel: kernel.points[-1].loss, reverse=True)
     rows = tuple(

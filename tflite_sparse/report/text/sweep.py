@@ -1,4 +1,4 @@
-"""The rows and sentences that ``sweep`` shows, as text."""
+"""Make the tables and sentences of ``sweep``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TITLES = {
 
 
 def points(report: SweepReport) -> Table:
-    """One row for each configuration, means over the seeds; a star for those on the Pareto front."""
+    """Return a row for each configuration, means over the seeds, with a star on the Pareto front."""
     rows = []
     for name, entries in by_configuration(report.measured).items():
         point, values = entries[0][0], [measured for _, measured in entries]
@@ -45,7 +45,7 @@ def points(report: SweepReport) -> Table:
 
 
 def margins(comparison: Comparison) -> Table:
-    """One row for each budget: both families there, and how far the large sparse one is ahead."""
+    """Return a row for each budget: both families there, and the lead of the large sparse one."""
     rows = tuple(
         (
             amount(comparison.axis, each.budget),
@@ -60,12 +60,12 @@ def margins(comparison: Comparison) -> Table:
 
 
 def title(comparison: Comparison) -> str:
-    """What a comparison is of."""
+    """Return the heading of a comparison."""
     return _TITLES[comparison.axis] + ("" if comparison.block == "1x1" else f", blocks {comparison.block}")
 
 
 def sentences(report: SweepReport) -> list[str]:
-    """The answer at equal file bytes, and what failed."""
+    """Return the answer at equal file bytes, and the failures."""
     found = [sentence for each in report.comparisons if each.axis == "file_bytes" for sentence in each.sentences] or [
         "Nothing to compare: no large sparse model was measured."
     ]
@@ -73,44 +73,44 @@ def sentences(report: SweepReport) -> list[str]:
 
 
 def point_in_words(point: Point) -> str:
-    """One point in half a line."""
+    """Describe one point in half a line."""
     if point.measured is None:
         return f"{point.name} FAILED: {point.error}"
     return f"{point.name}: {point.measured.accuracy:.4f}, {point.measured.file_bytes:,} bytes, {point.seconds:.0f} s"
 
 
 def markdown(report: SweepReport, plot: str) -> str:
-    """``sweep.md`` as text; ``plot`` is the name of the picture beside it."""
+    """Return ``sweep.md`` as text; ``plot`` is the name of the picture beside it."""
     parts = [
         f"# Sweep of {report.model} on {report.data}",
         "\n".join(f"- {line}" for line in sentences(report)),
         f"![Accuracy over file bytes]({plot})" if report.measured else "Nothing was measured.",
         "## Points",
         as_markdown(points(report)),
-        "Accuracies and sizes are means over the seeds, with the half width of the 95 % interval of the accuracy; of "
-        "one seed with the interval that the test samples leave. The file is the smaller of encoded and dense. A star: "
-        "no other is both smaller and more accurate.",
+        "Accuracies and sizes are means over the seeds, with the half width of the 95 % interval of the accuracy; "
+        "of a single seed with its interval over the test samples. The file is the smaller of encoded and dense. A "
+        "star: no other is both smaller and more accurate.",
     ]
     for each in report.comparisons:
         parts += [f"## {title(each)}", "\n".join(f"- {line}" for line in each.sentences)]
         if each.margins:
             parts.append(as_markdown(margins(each)))
     parts += [
-        "Between the measured sizes accuracy is interpolated on the logarithm of the size; beyond what both families "
-        "reach nothing is said.",
+        "Between the measured sizes accuracy is interpolated on the logarithm of the size. There is no comparison "
+        "outside of the range of both families.",
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def percent(shares: Sequence[float]) -> str:
-    """The mean of some shares, and half the width of its 95 % interval where there are several."""
+    """Return the mean of some shares, and half the width of its 95 % interval if there are several."""
     interval = half_interval([100 * share for share in shares])
     return f"{100 * float(np.mean(shares)):.2f}" + ("" if interval is None else f" +-{interval:.2f}")
 
 
 def _of_samples(values: Sequence[Measured]) -> str:
-    """Of a single seed: the interval that the test samples leave."""
+    """Return for a single seed the interval over the test samples."""
     if len(values) > 1 or values[0].interval is None:
         return ""
     return f" [{100 * values[0].interval.low:.2f}, {100 * values[0].interval.high:.2f}]"

@@ -1,4 +1,4 @@
-"""Large sparse against small dense: the numbers of a sweep as comparisons, and the sentences that they come to."""
+"""Compare large sparse with small dense models of a sweep, in numbers and sentences."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _UNITS = {"file_bytes": "file bytes", "gzip_bytes": "gzip bytes", "nonzeros": "n
 _MOST_IN_WORDS = 4
 
 BETWEEN = "smaller, sparse"
-"""The family of the points that nothing is said of."""
+"""The family of points that are not compared."""
 
 
 def comparisons(points: Measurements, asked_seeds: int = 1) -> list[Comparison]:
-    """For each block and axis, the largest width at each sparsity over 0 against each width at sparsity 0.
+    """Return a comparison for each block and axis: the largest width at each sparsity over 0, and each width dense.
 
     Args:
-        points: what was measured.
-        asked_seeds: how many trainings of each were asked for; some may have failed.
+        points: the measured points.
+        asked_seeds: number of trainings of each configuration; some may have failed.
     """
     sparse, dense = families(points)
     blocks = dict.fromkeys(point.block for point, _ in sparse)
@@ -38,14 +38,14 @@ def comparisons(points: Measurements, asked_seeds: int = 1) -> list[Comparison]:
 
 
 def families(points: Measurements) -> tuple[Measurements, Measurements]:
-    """The large sparse models, of the largest width, and the small dense ones."""
+    """Return the large sparse models, of the largest width, and the small dense ones."""
     largest = max((point.width for point, _ in points), default=0.0)
     sparse = [entry for entry in points if entry[0].sparsity > 0 and entry[0].width == largest]
     return sparse, [entry for entry in points if entry[0].sparsity == 0]
 
 
 def front(points: Measurements) -> list[str]:
-    """Names of the configurations' points on the Pareto front of file bytes and accuracy, means over the seeds."""
+    """Return names of the points of configurations on the Pareto front of file bytes and accuracy, means over seeds."""
     groups = by_configuration(points)
     costs = [float(np.mean([m.file_bytes for _, m in entries])) for entries in groups.values()]
     accuracies = [float(np.mean([m.accuracy for _, m in entries])) for entries in groups.values()]
@@ -54,7 +54,7 @@ def front(points: Measurements) -> list[str]:
 
 
 def by_configuration(points: Measurements) -> dict[str, list[tuple[Point, Measured]]]:
-    """The points that differ in the seed alone, by what they have in common."""
+    """Return the points that differ only in the seed, by their configuration."""
     groups: dict[str, list[tuple[Point, Measured]]] = {}
     for point, measured in points:
         groups.setdefault(configuration(point), []).append((point, measured))
@@ -62,7 +62,7 @@ def by_configuration(points: Measurements) -> dict[str, list[tuple[Point, Measur
 
 
 def family(point: Point, largest: float) -> str:
-    """Which line of a plot a point belongs to, where ``largest`` is the largest width."""
+    """Return the line of a plot that a point belongs to; ``largest`` is the largest width."""
     if point.sparsity == 0:
         return "small dense"
     if point.width < largest:
@@ -71,13 +71,13 @@ def family(point: Point, largest: float) -> str:
 
 
 def configuration(point: Point) -> str:
-    """What a point has in common with those of other seeds, in words."""
+    """Describe what a point has in common with those of other seeds."""
     block = "" if point.block == "1x1" else f" in {point.block}"
     return f"width {point.width:g}, " + (f"{point.sparsity:.4g} zeros{block}" if point.sparsity else "dense")
 
 
 def curve(points: Measurements, axis: Axis) -> Curve:
-    """Accuracy over one axis."""
+    """Return accuracy over one axis."""
     return Curve.of(
         Trial(configuration(point), point.seed, float(getattr(measured, axis)), measured.accuracy)
         for point, measured in points
@@ -112,7 +112,7 @@ def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements, 
 
 
 def _answer(axis: Axis, name: str, margins: Sequence[Margin], asked_seeds: int) -> list[str]:
-    """Who is ahead at some budgets, by how much, and over the whole common range."""
+    """Describe which family is ahead at some budgets, by how much, and over the whole common range."""
     places = np.unique(np.linspace(0, len(margins) - 1, _MOST_IN_WORDS).round().astype(int))
     said: list[str] = []
     for place in places:
@@ -146,12 +146,12 @@ def _answer(axis: Axis, name: str, margins: Sequence[Margin], asked_seeds: int) 
 
 
 def _is_certain(margin: Margin) -> bool:
-    """Whether the interval leaves out 0."""
+    """Return whether the interval excludes 0."""
     return margin.interval is not None and abs(margin.points) > margin.interval
 
 
 def _why_not(axis: Axis, name: str, sparse: Measurements, dense: Measurements) -> str:
-    """Why there is nothing to compare."""
+    """Describe why there is nothing to compare."""
     if not dense:
         return "There are no small dense models to compare with: put 0 among --sparsity."
     reached = [
@@ -165,7 +165,7 @@ def _why_not(axis: Axis, name: str, sparse: Measurements, dense: Measurements) -
 
 
 def amount(axis: Axis, value: float) -> str:
-    """A budget in words: ``62.5 kB``, ``62.5 kB gzip`` or ``12,345 non-zero weights``."""
+    """Return a budget as text: ``62.5 kB``, ``62.5 kB gzip`` or ``12,345 non-zero weights``."""
     if axis == "nonzeros":
         return f"{value:,.0f} {_UNITS[axis]}"
     return f"{value / 1000:.1f} kB" + (" gzip" if axis == "gzip_bytes" else "")

@@ -1,4 +1,4 @@
-"""What reports say of microcontrollers, as sentences."""
+"""Describe the costs of a file on microcontrollers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroKernelsRe
 
 
 def of(report: Report | EncodingReport) -> list[str]:
-    """Sentences of the target that was asked for; none for LiteRT."""
+    """Return sentences for the target of the run; none for LiteRT."""
     lines = [] if report.micro is None else micro(report.micro)
     lines += [] if report.ethos_u is None else ethos_u(report.ethos_u)
     return lines + ([] if report.target_part is None else report.target_part.sentences)
 
 
 def micro(report: MicroReport) -> list[str]:
-    """Sentences on flash, memory and instructions, and the C++ lines of an app."""
+    """Return sentences on flash, memory and instructions, and the C++ lines of an app."""
     of_memory = _computed if report.kernels == "sparse" else _decoded
     lines = of_memory(report)
     if report.on_cpu is not None:
@@ -50,7 +50,7 @@ def _decoded(report: MicroReport) -> list[str]:
         f"{report.largest_decoded_bytes:,}. {report.statement}"
     )
     if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
-        lines.append("On its own this file does not pay: the decoder takes more flash than it saves.")
+        lines.append("This file alone saves no flash: the decoder takes more than the file saves.")
     return lines
 
 
@@ -73,7 +73,7 @@ def _on_cpu(report: MicroKernelsReport) -> list[str]:
 
 
 def ethos_u(report: EthosUReport) -> list[str]:
-    """Sentences on what Vela made of the file, beside the baseline."""
+    """Return sentences on Vela's estimate for the file, with the baseline."""
     lines = [f"{report.accelerator}, as Vela estimates: {_in_words(report.file)}."]
     if report.baseline is not None:
         ratio = report.baseline.encoded_weight_bytes / max(report.file.encoded_weight_bytes, 1)

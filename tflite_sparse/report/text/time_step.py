@@ -1,4 +1,4 @@
-"""How a file of one time step is run, in words."""
+"""Describe how a file of one time step is run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tflite_sparse.results.time_step import TimeStepReport
 
 
 def lines(report: TimeStepReport | None) -> list[str]:
-    """What the file is and how its states are fed; nothing for a file that takes whole sequences."""
+    """Describe the file and how its states are fed; nothing for a file that takes whole sequences."""
     if report is None:
         return []
     names = ", ".join(state.name for state in report.states)
     when = "at every step" if report.every_step else "after the last step"
     sentence = (
         f"One time step ({report.words}): feed {report.input} step by step and each of {names} at zero (int8: its zero "
-        f"point), then as the output of that name gave it; read {report.output} {when}. Zero them for a new sequence."
+        f"point), then with the output of that name; read {report.output} {when}. Zero them for a new sequence."
     )
     rescaled = [state.name for state in report.states if state.rescaled]
     if not rescaled:

@@ -1,4 +1,4 @@
-"""Where the time of a command went, as rows of text."""
+"""Make tables of the time of a command."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tflite_sparse.results.cpu import Cpu
 
 
 def stages(seconds: Mapping[str, float]) -> Table:
-    """Wall time of each stage."""
+    """Return the wall time of each stage."""
     rows = [*seconds.items(), ("all stages", sum(seconds.values()))]
     return Table(("stage", "seconds"), tuple((name, f"{value:.2f}") for name, value in rows), frozenset({"stage"}))
 
 
 def processes(cpu: Cpu) -> Table:
-    """CPU time of this process and of its children, by what they ran."""
+    """Return the CPU time of this process and of its children, by task."""
     rows = [("this process", "", f"{cpu.own_seconds:.2f}")]
     rows += [(each.task, str(each.runs), f"{each.seconds:.2f}") for each in cpu.children]
     total = cpu.own_seconds + sum(each.seconds for each in cpu.children)

@@ -1,4 +1,4 @@
-"""The rows and sentences that ``verify`` shows, as text."""
+"""Make the tables and sentences of ``verify``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tflite_sparse.verification import sentences
 
 
 def runtimes(report: VerificationReport) -> Table:
-    """One row for each runtime and signature: the verdict, the output that differs most, and where it begins."""
+    """Return a row for each runtime and signature: verdict, output that differs most, and where that begins."""
     headings: tuple[str, ...] = (
         "runtime",
         "signature",
@@ -27,7 +27,7 @@ def runtimes(report: VerificationReport) -> Table:
 
 
 def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
-    """Sentences: the weights, what was not compared and why, what failed, and the verdict; ``brief``: no remarks."""
+    """Return sentences: weights, what was not compared and why, failures, and the verdict; ``brief``: no remarks."""
     weights = report.weights
     lines = [
         f"Weights: {weights.equal} of {weights.compared} tensors ({weights.values:,} weights) equal bit for bit, read "

@@ -13,7 +13,7 @@ class CompiledModel private constructor(
     private val ownsEnvironment: Boolean,
 ) : JniHandle(handle) {
 
-    /** What to run on. */
+    /** Accelerators to run on. */
     class Options(internal vararg val accelerators: Accelerator)
 
     fun createInputBuffers(signatureIndex: Int = 0): List<TensorBuffer> =

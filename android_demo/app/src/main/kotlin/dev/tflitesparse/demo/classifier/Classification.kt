@@ -4,7 +4,7 @@ package dev.tflitesparse.demo.classifier
 data class Score(val index: Int, val label: String, val value: Float)
 
 /**
- * What a model said about one sample.
+ * Output of a model for one sample.
  *
  * @property scores one for each class, as real numbers: probabilities where the model ends in a softmax.
  * @property quantised the same in the model's own int8 values, null if its output is float32.

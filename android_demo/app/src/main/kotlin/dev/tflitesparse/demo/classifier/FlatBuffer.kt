@@ -4,7 +4,7 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
 /**
- * A table of a FlatBuffer: the few reads that the description of a model takes.
+ * A table of a FlatBuffer, with the reads that the description of a model needs.
  *
  * Fields are numbered as in the schema. A damaged file ends in an [IndexOutOfBoundsException] or an
  * [IllegalArgumentException], never in a read outside [bytes].
@@ -46,7 +46,7 @@ internal class Table private constructor(private val bytes: ByteBuffer, private 
         return count
     }
 
-    /** Where a field lies, null if the table leaves it out. */
+    /** Position of a field, null if the table omits it. */
     private fun at(field: Int): Int? {
         val vtable = position - bytes.getInt(position)
         val entry = FIRST_ENTRY + field * Short.SIZE_BYTES

@@ -3,7 +3,7 @@ package dev.tflitesparse.demo.classifier
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
-/** What the runtime's API does not tell about a tensor: how its integers stand for real numbers. */
+/** Mapping of a tensor's integers to real numbers, which the runtime's API does not provide. */
 data class Quantisation(val scale: Float, val zeroPoint: Int) {
 
     /** `round(value / scale) + zero point`, half to even as in Python, clipped to int8. */
@@ -24,7 +24,7 @@ data class Quantisation(val scale: Float, val zeroPoint: Int) {
  */
 data class TensorDescription(val shape: List<Int>, val quantisation: Quantisation?) {
 
-    /** How many values one sample has. */
+    /** Number of values of one sample. */
     val size: Int = shape.fold(1, Int::times)
 
     /** For example `28 x 28 x 1`. */
@@ -32,7 +32,7 @@ data class TensorDescription(val shape: List<Int>, val quantisation: Quantisatio
 }
 
 /**
- * What a `.tflite` file says about itself.
+ * Description of a model, read from its `.tflite` file.
  *
  * @property labels names of the classes, empty if the file has none.
  * @property inputRange smallest and largest value that the model was calibrated with, null if the file does not say.
@@ -70,7 +70,7 @@ data class ModelDescription(
          * Read the description of a classifier.
          *
          * @param bytes the whole file.
-         * @param name how messages call it.
+         * @param name its name in messages.
          * @throws ClassifierException it is no `.tflite` file, damaged, or not a classifier with one input and output.
          */
         fun read(bytes: ByteBuffer, name: String): ModelDescription {

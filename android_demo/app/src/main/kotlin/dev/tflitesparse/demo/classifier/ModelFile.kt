@@ -3,10 +3,10 @@ package dev.tflitesparse.demo.classifier
 import com.google.ai.edge.litert.CompiledModel
 import java.nio.ByteBuffer
 
-/** Where a model comes from: the app's assets on a phone, a folder in tests. */
+/** Source of a model: the app's assets on a phone, a folder in tests. */
 interface ModelFile {
 
-    /** How messages call it. */
+    /** Its name in messages. */
     val name: String
 
     /**

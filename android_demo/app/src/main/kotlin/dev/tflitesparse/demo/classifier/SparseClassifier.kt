@@ -63,7 +63,7 @@ class SparseClassifier private constructor(
         /**
          * Load a model.
          *
-         * @param file where it is.
+         * @param file source of the model.
          * @param fallbackLabels names of the classes for a file without its own; without any, classes have numbers.
          * @throws ClassifierException it is missing, no model, no classifier, or LiteRT refuses it.
          */

@@ -6,7 +6,7 @@ import java.util.Locale
 object Comparison {
     private const val KB = 1000.0
 
-    /** Agreement is with the first file that there is a measurement of. */
+    /** Compares the classes with those of the first measured file. */
     fun table(measured: Map<ModelChoice, Measurement>): List<List<String>> {
         val reference = measured.values.firstOrNull() ?: return emptyList()
         fun row(title: String, cell: (Measurement) -> String) = listOf(title) + measured.values.map(cell)

@@ -2,19 +2,19 @@ package dev.tflitesparse.demo.logic
 
 import dev.tflitesparse.demo.classifier.Score
 
-/** What is to be classified. */
+/** Input to classify. */
 sealed interface Input {
     /** Nothing yet. */
     data object Empty : Input
 
-    /** What the finger drew. */
+    /** A finger's drawing. */
     data object Drawn : Input
 
     /** A bundled image, by its number in `golden.json`. */
     data class Sample(val index: Int, val label: String?) : Input
 }
 
-/** What came of it. */
+/** Result of a classification. */
 sealed interface Outcome {
     data object None : Outcome
 
@@ -25,17 +25,17 @@ sealed interface Outcome {
     data class Failed(val message: String) : Outcome
 }
 
-/** What the screen shows; every change is a new state. */
+/** Contents of the screen; every change is a new state. */
 data class DemoState(
     val model: ModelChoice = ModelChoice.SPARSE_INT8,
     val runs: Int = 100,
     val input: Input = Input.Empty,
     val outcome: Outcome = Outcome.None,
 ) {
-    /** Whether there is something to run. */
+    /** Whether there is an input and no classification is running. */
     val isReady: Boolean get() = input != Input.Empty && outcome != Outcome.Working
 
-    /** Another file: the input stays, its result does not. */
+    /** Choose another file: keep the input, drop its result. */
     fun choose(model: ModelChoice): DemoState = copy(model = model, outcome = Outcome.None)
 
     fun drew(): DemoState = copy(input = Input.Drawn, outcome = Outcome.None)
@@ -55,7 +55,7 @@ data class DemoState(
 
     fun failed(message: String): DemoState = copy(outcome = Outcome.Failed(message))
 
-    /** What to tell in one line. */
+    /** Status in one line. */
     fun headline(): String = when (val found = outcome) {
         Outcome.None -> if (input == Input.Empty) "Draw a digit, or take a bundled image." else "Ready."
         Outcome.Working -> "Running ${model.title} ..."

@@ -5,7 +5,7 @@ import kotlin.math.max
 import kotlin.math.roundToInt
 
 /**
- * What a finger drew, as strokes of points, and as the image that a model of handwriting was trained on.
+ * A finger's drawing, as strokes of points and as an image like those that a handwriting model was trained on.
  *
  * Coordinates are those of the view, of any size: only the shape of the strokes counts.
  */
@@ -38,7 +38,7 @@ class Drawing {
 
     fun clear() = strokes.clear()
 
-    /** The same strokes, for another thread. */
+    /** Copy the strokes, for another thread. */
     fun copy(): Drawing = Drawing().also { copy -> strokes.mapTo(copy.strokes) { it.toMutableList() } }
 
     /** Visit every stroke as its points x0, y0, x1, y1, ... */
@@ -46,7 +46,7 @@ class Drawing {
         strokes.forEach { stroke -> visit(stroke.flatMap { listOf(it.x, it.y) }.toFloatArray()) }
 
     /**
-     * The drawing as MNIST's images were made: fitted into 20/28 of the image, its centre of mass in the middle.
+     * Draw an image as in MNIST: the strokes fit into 20/28 of it, their centre of mass is in the middle.
      *
      * @return [height] rows of [width] values, 0 (paper) to 1 (ink); all 0 for an empty drawing.
      */

@@ -8,13 +8,13 @@ import kotlin.math.abs
 /**
  * A sample of `golden.json`.
  *
- * @property input real values, as the classifier takes them.
- * @property label the class that it belongs to, null if that is not known.
+ * @property input real values for the classifier.
+ * @property label its class, null if unknown.
  */
 class GoldenSample(val input: FloatArray, val label: Int?)
 
 /**
- * What Python's runtime computed: samples, and each file's outputs for them, in int8 values or float32.
+ * Results of Python's runtime: samples, and each file's outputs for them, in int8 values or float32.
  *
  * `tflite-sparse export --android-assets` writes it beside the models.
  */
@@ -22,11 +22,11 @@ class Golden private constructor(
     val samples: List<GoldenSample>,
     private val outputs: Map<String, List<FloatArray>>,
 ) {
-    /** The model files that there are outputs of. */
+    /** Names of the model files with outputs. */
     val files: Set<String> get() = outputs.keys
 
     /**
-     * How far a result is from Python's.
+     * Distance of a result from Python's.
      *
      * @return 0 if they are equal: of int8 outputs in int8 steps, of float32 outputs as a real number.
      */
@@ -40,7 +40,7 @@ class Golden private constructor(
     companion object {
         const val NAME = "golden.json"
 
-        /** @throws org.json.JSONException it is no such file. */
+        /** @throws org.json.JSONException the text is no such file. */
         fun parse(json: String): Golden {
             val root = JSONObject(json)
             val samples = root.getJSONArray("samples").objects().map {

@@ -4,7 +4,7 @@ import dev.tflitesparse.demo.classifier.ClassifierException
 import dev.tflitesparse.demo.classifier.ModelDescription
 import dev.tflitesparse.demo.classifier.Quantisation
 
-/** How a drawing becomes the input of a model: size, channels and range of the values. */
+/** Conversion of a drawing to a model's input: size, channels and range of the values. */
 class InputImage(description: ModelDescription, fallbackRange: ClosedFloatingPointRange<Float> = 0f..1f) {
     val height: Int
     val width: Int
@@ -30,7 +30,7 @@ class InputImage(description: ModelDescription, fallbackRange: ClosedFloatingPoi
         return FloatArray(grey.size * channels) { range.start + grey[it / channels] * span }
     }
 
-    /** The other way: a sample as grey values, 0 to 1, [height] rows of [width]. */
+    /** Convert a sample to grey values, 0 to 1, [height] rows of [width]. */
     fun grey(values: FloatArray): FloatArray {
         val span = range.endInclusive - range.start
         return FloatArray(height * width) { pixel ->
@@ -39,7 +39,7 @@ class InputImage(description: ModelDescription, fallbackRange: ClosedFloatingPoi
         }
     }
 
-    /** What int8 values can stand for: the converter chose it to hold all that it was calibrated with. */
+    /** Range of int8 values, chosen by the converter to include all calibration values. */
     private fun representable(quantisation: Quantisation) =
         quantisation.dequantise(Byte.MIN_VALUE)..quantisation.dequantise(Byte.MAX_VALUE)
 }

@@ -19,7 +19,7 @@ data class Latency(val runs: Int, val medianMs: Double, val p90Ms: Double) {
             )
         }
 
-        /** Of measured times, in nanoseconds: the smallest time that half of them, or 90 %, do not exceed. */
+        /** Compute median and 90th percentile of times in nanoseconds. */
         fun of(nanos: LongArray): Latency {
             val sorted = nanos.sortedArray()
             fun percentile(share: Int) = sorted[(sorted.size * share + 99) / 100 - 1] / NANOS_PER_MS

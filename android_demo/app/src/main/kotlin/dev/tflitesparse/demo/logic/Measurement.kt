@@ -6,13 +6,13 @@ import org.json.JSONArray
 import org.json.JSONObject
 
 /**
- * What one file costs on this phone and what it answers.
+ * Costs and answers of one file on this phone.
  *
  * @property fileBytes its size.
  * @property loadMs from opening it to being ready to run.
  * @property latency of single runs.
- * @property peakBytes by how much the process outgrew what it held before; null where the kernel does not tell.
- * @property classes the answers to the samples of `golden.json`.
+ * @property peakBytes growth of the process's memory; null if the kernel does not report it.
+ * @property classes chosen for the samples of `golden.json`.
  * @property largestDifference from Python's outputs: int8 steps, or real numbers of a float32 file.
  */
 data class Measurement(
@@ -23,7 +23,7 @@ data class Measurement(
     val classes: List<Int>,
     val largestDifference: Float,
 ) {
-    /** The share of samples that both give the same class. */
+    /** Share of samples for which both choose the same class. */
     fun agreement(other: Measurement): Double {
         require(classes.size == other.classes.size) { "${classes.size} and ${other.classes.size} samples" }
         return classes.indices.count { classes[it] == other.classes[it] } / classes.size.toDouble()
@@ -44,7 +44,7 @@ data class Measurement(
     companion object {
         private const val NANOS_PER_MS = 1e6
 
-        /** What [toJson] wrote. */
+        /** Parse the result of [toJson]. */
         fun fromJson(json: String): Measurement = with(JSONObject(json)) {
             val classes = getJSONArray("classes")
             Measurement(
@@ -58,10 +58,10 @@ data class Measurement(
         }
 
         /**
-         * Load a file, run it, and compare it with Python. Call it once in a process: the peak is that of its life.
+         * Load a file, run it, and compare it with Python. Call it once in a process: the peak is over its lifetime.
          *
-         * @param runs how many the latency is taken from.
-         * @param memory what the process holds.
+         * @param runs number of runs for the latency.
+         * @param memory reads the memory of the process.
          * @throws dev.tflitesparse.demo.classifier.ClassifierException the file cannot be used.
          */
         fun of(file: ModelFile, golden: Golden, runs: Int, memory: () -> ProcessMemory?): Measurement {

@@ -3,15 +3,15 @@ package dev.tflitesparse.demo.logic
 /**
  * Memory of this process as Linux counts it, in bytes.
  *
- * @property resident what it holds now (`VmRSS`).
- * @property peak the most that it ever held (`VmHWM`).
+ * @property resident present memory (`VmRSS`).
+ * @property peak maximum so far (`VmHWM`).
  */
 data class ProcessMemory(val resident: Long, val peak: Long) {
     companion object {
         const val STATUS = "/proc/self/status"
         private const val KIB = 1024L
 
-        /** From the text of [STATUS]; null where the kernel does not tell. */
+        /** Parse the text of [STATUS]; null if the kernel does not report it. */
         fun parse(status: String): ProcessMemory? {
             fun entry(name: String) =
                 status.lineSequence().firstOrNull { it.startsWith("$name:") }

@@ -18,7 +18,7 @@ class AssetModelFile(private val assets: AssetManager, override val name: String
                 channel.map(FileChannel.MapMode.READ_ONLY, asset.startOffset, asset.length)
             }
         }
-    } catch (_: FileNotFoundException) { // also of a compressed asset, which has no place of its own in the APK
+    } catch (_: FileNotFoundException) { // thrown for compressed assets, which have no file region in the APK
         ByteBuffer.wrap(assets.open(name).use { it.readBytes() })
     }
 

@@ -12,12 +12,12 @@ import android.view.MotionEvent
 import android.view.View
 import dev.tflitesparse.demo.logic.Drawing
 
-/** A square to draw on with a finger; or a picture that takes its place. */
+/** A square that shows a finger's drawing or a picture. */
 class DrawingView(context: Context, attributes: AttributeSet?) : View(context, attributes) {
 
     val drawing = Drawing()
 
-    /** Told when a stroke ends. */
+    /** Called when a stroke ends. */
     var onDrawn: () -> Unit = {}
 
     private var picture: Bitmap? = null
@@ -64,7 +64,7 @@ class DrawingView(context: Context, attributes: AttributeSet?) : View(context, a
         when (event.actionMasked) {
             MotionEvent.ACTION_DOWN -> {
                 picture = null
-                parent.requestDisallowInterceptTouchEvent(true) // the page must not scroll along
+                parent.requestDisallowInterceptTouchEvent(true) // do not scroll the page
                 drawing.start(event.x, event.y)
             }
             MotionEvent.ACTION_MOVE -> {
@@ -83,7 +83,7 @@ class DrawingView(context: Context, attributes: AttributeSet?) : View(context, a
         return true
     }
 
-    override fun performClick(): Boolean = super.performClick() // for services that act in place of a finger
+    override fun performClick(): Boolean = super.performClick() // for accessibility services
 
     private companion object {
         const val PEN_SHARE = 0.08f

@@ -26,7 +26,7 @@ import java.io.IOException
 import java.util.concurrent.ExecutorService
 import java.util.concurrent.Executors
 
-/** The only screen: what is drawn or chosen goes through the chosen file; a button compares the three. */
+/** The only screen: it classifies a drawing or image with the chosen file; a button compares the three files. */
 class MainActivity : Activity(), Measurements.Listener {
 
     private val drawingView by lazy { findViewById(R.id.drawing) as DrawingView }
@@ -36,9 +36,9 @@ class MainActivity : Activity(), Measurements.Listener {
     private val table by lazy { findViewById(R.id.comparison) as TableLayout }
     private val compare by lazy { findViewById(R.id.compare) as Button }
 
-    /** Everything that runs a model does so here: a classifier is not for several threads. */
+    /** Runs all models: a classifier must not be used by several threads. */
     private val worker: ExecutorService = Executors.newSingleThreadExecutor()
-    private var classifier: SparseClassifier? = null // of the worker
+    private var classifier: SparseClassifier? = null // used on the worker only
     private var measurements: Measurements? = null
     private lateinit var golden: Golden
     private lateinit var labels: List<String>
@@ -101,7 +101,7 @@ class MainActivity : Activity(), Measurements.Listener {
         compare.isEnabled = true
     }
 
-    /** Load the file of a state, then run what there is to run. */
+    /** Load the file of a state, then classify its input. */
     private fun open(chosen: DemoState) {
         state = chosen
         work {
@@ -133,7 +133,7 @@ class MainActivity : Activity(), Measurements.Listener {
         }
     }
 
-    /** A bundled sample that is an image, in the place of a drawing. */
+    /** Show a bundled image instead of a drawing. */
     private fun show(current: SparseClassifier, values: FloatArray) {
         if (current.description.input.shape.size !in 2..3) return
         val image = InputImage(current.description)

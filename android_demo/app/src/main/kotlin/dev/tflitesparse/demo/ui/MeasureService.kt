@@ -17,9 +17,9 @@ import dev.tflitesparse.demo.logic.ProcessMemory
 import java.io.File
 
 /**
- * Measures one file in a process of its own (see the manifest), which ends with it.
+ * Measures one file in a separate process (see the manifest), which then ends.
  *
- * So each file finds an equally fresh process, and the peak of memory is its own.
+ * So each file is measured in a fresh process, and the peak of memory is its own.
  */
 class MeasureService : Service() {
     private val thread = HandlerThread("measure")

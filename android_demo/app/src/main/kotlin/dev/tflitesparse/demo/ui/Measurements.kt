@@ -13,28 +13,28 @@ import android.os.Messenger
 import dev.tflitesparse.demo.logic.Measurement
 import dev.tflitesparse.demo.logic.ModelChoice
 
-/** Asks [MeasureService] for every file, one after the other. To be used on the main thread. */
+/** Measures every file by [MeasureService], one after the other. Use it on the main thread. */
 class Measurements(private val context: Context, private val runs: Int, private val listener: Listener) {
 
-    /** Told on the main thread. */
+    /** Called on the main thread. */
     interface Listener {
-        /** All that was measured so far. */
+        /** Receives all measurements so far. */
         fun onMeasured(measured: Map<ModelChoice, Measurement>)
 
-        /** A file could not be measured; nothing follows. */
+        /** Receives the error of a file; no further calls follow. */
         fun onFailed(message: String)
 
-        /** All files were measured. */
+        /** Called after the last file. */
         fun onDone()
     }
 
     private val measured = linkedMapOf<ModelChoice, Measurement>()
     private var current: Request? = null
 
-    /** Begin with the first file. */
+    /** Start with the first file. */
     fun start() = next()
 
-    /** Forget what is under way. */
+    /** Cancel the running measurement. */
     fun cancel() {
         current?.close()
         current = null
@@ -55,7 +55,7 @@ class Measurements(private val context: Context, private val runs: Int, private 
             },
         )
 
-        /** Also called where the process of the file before ended a moment ago and Android started it again. */
+        /** Also called when Android restarts the process, which ended after the previous file. */
         override fun onServiceConnected(name: ComponentName, service: IBinder) {
             attempts += 1
             if (attempts > MOST_ATTEMPTS) return failed("${choice.file}: the process that measures it keeps ending.")
