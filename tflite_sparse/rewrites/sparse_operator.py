@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -27,6 +26,7 @@ from tflite_sparse.codecs.streams.options import Bias, Options
 from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, text
+from tflite_sparse.flatbuffer.types import Operator, Tensor
 from tflite_sparse.rewrites import sparse_plan
 
 _STREAM, _PARAMETERS, _DENSE_BIAS = 1, 2, 3
@@ -45,7 +45,7 @@ class SparseOperator:
         stream_bytes: of the stream.
     """
 
-    operator: Any
+    operator: Operator
     options: Options
     weights: np.ndarray
     parameters: Parameters
@@ -111,7 +111,7 @@ def undo(graph: Graph) -> list[int]:
     return sorted({each.tensors[0] for each in found})
 
 
-def _replace_operator(graph: Graph, operator: Any, code: int, plan: sparse_plan.Plan) -> None:
+def _replace_operator(graph: Graph, operator: Operator, code: int, plan: sparse_plan.Plan) -> None:
     source, weights, *rest = indices(operator.inputs)
     contents = plan.parameters.to_bytes()
     if plan.takes_bias:
@@ -129,7 +129,7 @@ def _replace_operator(graph: Graph, operator: Any, code: int, plan: sparse_plan.
     operator.customOptions = codec_options.pack(plan.options)
 
 
-def _become_vector(graph: Graph, tensor: Any, contents: np.ndarray) -> None:
+def _become_vector(graph: Graph, tensor: Tensor, contents: np.ndarray) -> None:
     tensor.type = schema.TensorType.UINT8
     tensor.shape = np.array([contents.size], np.int32)
     graph.store(tensor, contents)
@@ -146,12 +146,12 @@ def _operator_code(graph: Graph) -> int:
     return len(graph.model.operatorCodes) - 1
 
 
-def _is_sparse(graph: Graph, operator: Any) -> bool:
+def _is_sparse(graph: Graph, operator: Operator) -> bool:
     code = graph.model.operatorCodes[operator.opcodeIndex]
     return code.customCode is not None and text(code.customCode) == CUSTOM_CODE
 
 
-def _read(graph: Graph, operator: Any) -> SparseOperator:
+def _read(graph: Graph, operator: Operator) -> SparseOperator:
     inputs = indices(operator.inputs)
     if len(inputs) not in (_PARAMETERS + 1, _DENSE_BIAS + 1) or min(inputs) < 0 or len(indices(operator.outputs)) != 1:
         raise FlatbufferError(f"a {CUSTOM_CODE} operator of graph {graph.number} has {len(inputs)} inputs; it needs 3.")
@@ -178,7 +178,7 @@ def _vector(graph: Graph, index: int) -> np.ndarray:
     return values
 
 
-def _check_quantisation(graph: Graph, operator: Any, options: Options) -> None:
+def _check_quantisation(graph: Graph, operator: Operator, options: Options) -> None:
     for index, point in (
         (int(operator.inputs[0]), options.input_zero_point),
         (int(operator.outputs[0]), options.output_zero_point),
@@ -227,7 +227,7 @@ def _restore_tensors(graph: Graph, each: SparseOperator) -> None:
         _become(graph, bias, values)
 
 
-def _become(graph: Graph, tensor: Any, values: np.ndarray) -> None:
+def _become(graph: Graph, tensor: Tensor, values: np.ndarray) -> None:
     tensor.type = schema.TensorType.INT8 if values.dtype == np.int8 else schema.TensorType.INT32
     tensor.shape = np.array(values.shape, np.int32)
     graph.store(tensor, values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -17,6 +16,7 @@ from tflite_sparse.codecs.streams.options import Bias, OperatorName, Options
 from tflite_sparse.codecs.streams.parameters import Parameters, Scales
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, shape_of
 from tflite_sparse.flatbuffer.serde import DATA_ALIGNMENT, packed_bytes
+from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters, Tensor
 from tflite_sparse.rewrites import fused_range
 
 BUILTINS: dict[OperatorName, int] = {
@@ -59,7 +59,7 @@ def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> str | None:
     return None
 
 
-def filter_of(graph: Graph, operator: Any) -> Filter:
+def filter_of(graph: Graph, operator: Operator) -> Filter:
     """The filter of a FULLY_CONNECTED or CONV_2D that :func:`refusal` takes."""
     shape = shape_of(graph.tensor(int(operator.inputs[WEIGHTS])))
     if len(shape) == _RANKS["FULLY_CONNECTED"]:
@@ -121,7 +121,7 @@ def overhead_bytes(graph: Graph, uses: Sequence[Use], weights: np.ndarray) -> in
     return added
 
 
-def plan(graph: Graph, operator: Any, kernel: Kernel, weights: np.ndarray) -> Plan:
+def plan(graph: Graph, operator: Operator, kernel: Kernel, weights: np.ndarray) -> Plan:
     """Plan to replace an operator.
 
     Raises:
@@ -142,7 +142,7 @@ def plan(graph: Graph, operator: Any, kernel: Kernel, weights: np.ndarray) -> Pl
     return Plan(options, parameters, takes_bias)
 
 
-def worked_out_scales(graph: Graph, operator: Any, options: Options, parameters: Parameters) -> np.ndarray:
+def worked_out_scales(graph: Graph, operator: Operator, options: Options, parameters: Parameters) -> np.ndarray:
     """The scales of the filter of an operator, float32, from what the file still has."""
     if options.one_scale:
         return np.array([options.filter_scale], np.float32)
@@ -150,16 +150,16 @@ def worked_out_scales(graph: Graph, operator: Any, options: Options, parameters:
     return codec_parameters.filter_scales(parameters, scales.input, scales.output)
 
 
-def quantisation(scales: np.ndarray) -> Any:
+def quantisation(scales: np.ndarray) -> QuantizationParameters:
     """As converters write it: zero points of 0, along the first dimension."""
-    found = schema.QuantizationParametersT()
+    found: QuantizationParameters = schema.QuantizationParametersT()
     found.scale = scales.astype(np.float32)
     found.zeroPoint = np.zeros(scales.size, np.int64)
     found.quantizedDimension = 0
     return found
 
 
-def _shape_refusal(graph: Graph, operator: Any, weights: np.ndarray, name: str) -> str | None:
+def _shape_refusal(graph: Graph, operator: Operator, weights: np.ndarray, name: str) -> str | None:
     options = operator.builtinOptions
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if options is None or len(inputs) not in (2, 3) or len(outputs) != 1 or weights.ndim != _RANKS[name]:
@@ -173,7 +173,7 @@ def _shape_refusal(graph: Graph, operator: Any, weights: np.ndarray, name: str) 
     return None if bias is not None and bias.dtype == np.int32 else "its bias is no int32 constant"
 
 
-def _quantisation_refusal(graph: Graph, operator: Any) -> str | None:
+def _quantisation_refusal(graph: Graph, operator: Operator) -> str | None:
     for index in (int(operator.inputs[0]), int(operator.outputs[0])):
         tensor = graph.tensor(index)
         if tensor.type != schema.TensorType.INT8 or quantisation_of(tensor)[0] <= 0:
@@ -191,7 +191,7 @@ def _quantisation_refusal(graph: Graph, operator: Any) -> str | None:
     return None
 
 
-def _scales(graph: Graph, operator: Any) -> Scales:
+def _scales(graph: Graph, operator: Operator) -> Scales:
     quantization = graph.tensor(int(operator.inputs[WEIGHTS])).quantization
     assert quantization is not None  # see refusal
     scales = np.asarray(quantization.scale, np.float32)
@@ -199,26 +199,26 @@ def _scales(graph: Graph, operator: Any) -> Scales:
     return _scales_of(graph, operator, scales, in_float=is_matrix and scales.size == 1)
 
 
-def _scales_of(graph: Graph, operator: Any, scales: np.ndarray, *, in_float: bool) -> Scales:
+def _scales_of(graph: Graph, operator: Operator, scales: np.ndarray, *, in_float: bool) -> Scales:
     source, result = (quantisation_of(graph.tensor(int(each[0])))[0] for each in (operator.inputs, operator.outputs))
     return Scales(np.float32(source), np.float32(result), scales, in_float)
 
 
-def _bias_place(operator: Any) -> Bias:
+def _bias_place(operator: Operator) -> Bias:
     inputs = indices(operator.inputs)
     if len(inputs) <= BIAS:
         return Bias.NOT_AN_INPUT
     return Bias.THERE if inputs[BIAS] >= 0 else Bias.ABSENT
 
 
-def _parameters(graph: Graph, operator: Any, weights: np.ndarray) -> Parameters:
+def _parameters(graph: Graph, operator: Operator, weights: np.ndarray) -> Parameters:
     has_bias = _bias_place(operator) == Bias.THERE
     bias = graph.constant(int(operator.inputs[BIAS])) if has_bias else None
     zero_point = quantisation_of(graph.tensor(int(operator.inputs[0])))[1]
     return codec_parameters.of(_scales(graph, operator), bias, weights, zero_point)
 
 
-def _options(graph: Graph, operator: Any, kernel: Kernel) -> Options:
+def _options(graph: Graph, operator: Operator, kernel: Kernel) -> Options:
     name = graph.operator_name(operator)
     dense, code = operator.builtinOptions, graph.model.operatorCodes[operator.opcodeIndex]
     source, result = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
@@ -246,13 +246,14 @@ def _options(graph: Graph, operator: Any, kernel: Kernel) -> Options:
     )
 
 
-def _quantisation_bytes(tensor: Any) -> int:
+def _quantisation_bytes(tensor: Tensor) -> int:
     """What a file saves, at least, without it: the scales. Vectors of zero points may be shared with other tensors."""
-    return 0 if tensor.quantization is None else 4 * len(tensor.quantization.scale)
+    scale = None if tensor.quantization is None else tensor.quantization.scale
+    return 0 if scale is None else 4 * len(scale)
 
 
-def _same_quantisation(first: Any, second: Any) -> bool:
-    if first is None or first.details is not None or any(each is not None for each in (first.min, first.max)):
+def _same_quantisation(first: QuantizationParameters | None, second: QuantizationParameters) -> bool:
+    if first is None or any(each is not None for each in (first.min, first.max)):
         return False
     scales = [np.asarray(each.scale if each.scale is not None else [], np.float32) for each in (first, second)]
     points = [indices(each.zeroPoint) for each in (first, second)]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
-from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.flatbuffer.types import Model, Operator
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.targets.micro_costs import Costs
 
@@ -49,7 +48,7 @@ def of(model: Model, costs: Costs) -> list[OperatorCost]:
     return [cost for graph in graphs(model) for cost in _of_graph(graph, costs)]
 
 
-def pixels_of(graph: Graph, operator: Any, outputs: int, *, is_matrix: bool) -> Pixels:
+def pixels_of(graph: Graph, operator: Operator, outputs: int, *, is_matrix: bool) -> Pixels:
     """The output of an operator without its channels."""
     sizes = shape_of(graph.tensor(int(operator.outputs[0])))
     if is_matrix:
@@ -89,7 +88,7 @@ def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -
     )
 
 
-def _dense(graph: Graph, operator: Any, name: str, index: int, nbytes: int, costs: Costs) -> OperatorCost:
+def _dense(graph: Graph, operator: Operator, name: str, index: int, nbytes: int, costs: Costs) -> OperatorCost:
     shape: Filter = sparse_plan.filter_of(graph, operator)
     is_matrix = name == "FULLY_CONNECTED"
     pixels = pixels_of(graph, operator, shape.outputs, is_matrix=is_matrix)
