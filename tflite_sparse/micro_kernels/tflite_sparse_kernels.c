@@ -77,7 +77,7 @@ TFLS_INLINE int32_t saturated(int32_t value) {
 #endif
 }
 
-TFLS_INLINE int8_t requantised(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
+TFLS_INLINE int32_t requantised(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
   int32_t value;
   if (TFLS_LIKELY(shift < 0)) {
     value = high_product(acc, multiplier);
@@ -85,7 +85,7 @@ TFLS_INLINE int8_t requantised(int32_t acc, int32_t multiplier, int32_t shift, i
   } else {
     value = high_product((int32_t)((uint32_t)acc << shift), multiplier);
   }
-  return (int8_t)saturated(value + zero_point);
+  return saturated(value + zero_point);
 }
 
 /* The same for sums of up to 31 bits; scales of channels that are next to dead make such biases. */
@@ -97,7 +97,7 @@ TFLS_OUTLINE int8_t requantised_wide(int32_t acc, int32_t multiplier, int32_t sh
   return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
 }
 
-TFLS_INLINE int8_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
+TFLS_INLINE int32_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
   const int32_t channel = o * op->channel_step;
   if (!TFLS_LIKELY(!op->wide)) return requantised_wide(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
   return requantised(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
@@ -113,7 +113,7 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
     return;
   }
   if (shift >= 0) {
-    for (j = 0; j < count; j++, out += step) *out = requantised(acc[j], multiplier, shift, zero_point);
+    for (j = 0; j < count; j++, out += step) *out = (int8_t)requantised(acc[j], multiplier, shift, zero_point);
   } else {
     const int32_t right = -shift, half = 1 << (right - 1);
     for (j = 0; j < count; j++, out += step) {
@@ -124,10 +124,9 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
 }
 
 /* Activations narrower than int8; ReLU mostly is not, for the zero point then is -128. */
-static void clamp(const TflsOperator* op, int8_t* out) {
+TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
   const int32_t low = op->output_min, high = op->output_max;
   int32_t count = op->batches * op->out_h * op->out_w * op->out_c;
-  if (low == -128 && high == 127) return;
   for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
 }
 
@@ -199,7 +198,7 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
       }
       segment += kSegment;
     } while (segment < end);
-    y[o] = output_of(op, o, acc);
+    y[o] = (int8_t)output_of(op, o, acc);
   }
 }
 #elif TFLS_HAS(TFLS_ROW_INDEX8)
@@ -235,7 +234,7 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
 #endif
       segment += kSegment;
     } while (segment < end);
-    y[o] = output_of(op, o, acc);
+    y[o] = (int8_t)output_of(op, o, acc);
   }
 }
 #endif
@@ -257,7 +256,7 @@ TFLS_OUTLINE void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y)
       acc += (int8_t)s[2] * *p;
       s += 3;
     }
-    y[o] = output_of(op, o, acc);
+    y[o] = (int8_t)output_of(op, o, acc);
   }
 }
 #endif
@@ -275,8 +274,8 @@ TFLS_INLINE int32_t plus_four(int32_t acc, const uint8_t* w, const int8_t* x) {
 TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t block) {
   const uint8_t* s = op->stream;
   const int8_t* const end = x + op->taps;
-  int32_t o;
-  for (o = 0; o < op->out_c; o++) {
+  int32_t o = 0;
+  do { /* there is an output */
     int32_t acc = op->bias[o];
     const int8_t* segment = x;
     do {
@@ -304,8 +303,8 @@ TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, 
       s = w;
       segment += block * kSegment;
     } while (segment < end);
-    y[o] = output_of(op, o, acc);
-  }
+    y[o] = (int8_t)output_of(op, o, acc);
+  } while (++o < op->out_c);
 }
 #endif
 #if TFLS_HAS(TFLS_ROW_BLOCK4)
@@ -321,8 +320,12 @@ static int is_pointwise(const TflsOperator* op) {
 
 TFLS_HELPER void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
                           void (*kernel)(const TflsOperator*, const int8_t*, int8_t*)) {
-  int32_t rows = op->batches * op->out_h * op->out_w;
-  for (; rows > 0; rows--, x += op->taps, y += op->out_c) kernel(op, x, y);
+  int32_t rows = op->batches * op->out_h * op->out_w; /* at least one */
+  do {
+    kernel(op, x, y);
+    x += op->taps;
+    y += op->out_c;
+  } while (--rows > 0);
 }
 
 /* ---- Where the inputs of several output pixels lie ---- */
@@ -1120,7 +1123,7 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
     default:
       break;
   }
-  clamp(op, output);
+  if (op->output_min != -128 || op->output_max != 127) clamp(op, output);
 }
 
 const char* tfls_status_text(TflsStatus status) {
