@@ -3,8 +3,8 @@
 python benchmarks/micro_kernels.py [--results FILE]
 
 Instructions are counted in qemu-system-arm, which knows no cycles; nothing runs on silicon. The dense counts are those
-of micro_dense_counts.json, of CMSIS-NN 99f736a. The fastest public dense engines take about half of its time (TinyEngine
-0.43 to 0.53 of it on an STM32H743, by its README), so each ratio is told to half of CMSIS-NN's count as well.
+of micro_dense_counts.json, of CMSIS-NN 99f736a. The fastest public dense engines take about half of its time
+(TinyEngine 0.43 to 0.53 of it on an STM32H743, by its README), so each ratio is told to half of that count as well.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ def _ds_cnn(counts: dict[str, dict[str, list[int]]]) -> tuple[list[results.Verdi
         _at_least("DS-CNN, cortex-m4, whole, first layer pruned too", dense_whole / pruned_first, _LEAST_WHOLE),
     ]
     sentence = (
-        f"DS-CNN (25x5x64) on a Cortex-M4: dense {dense_whole:,} instructions, {kept_first:,} with the pointwise layers "
-        f"and the last one pruned ({dense_whole / kept_first:.2f} times fewer), {pruned_first:,} with the first one as "
-        f"well ({dense_whole / pruned_first:.2f}). The depthwise layers, {4 * depthwise:,}, stay dense."
+        f"DS-CNN (25x5x64) on a Cortex-M4: dense {dense_whole:,} instructions, {kept_first:,} with the pointwise "
+        f"layers and the last one pruned ({dense_whole / kept_first:.2f} times fewer), {pruned_first:,} with the first "
+        f"one as well ({dense_whole / pruned_first:.2f}). The depthwise layers, {4 * depthwise:,}, stay dense."
     )
     return verdicts, [sentence]
 
@@ -161,8 +161,8 @@ def _section(rows: list[Row], sentences: list[str], verdicts: list[results.Verdi
                 f"{datetime.date.today().isoformat()}; qemu-system-arm with -icount, arm-none-eabi-gcc -O2; "
                 f"{_SPARSITY:.1%} unstructured zeros, Laplace weights. Dense: CMSIS-NN 99f736a at -O3, counted once.\n"
                 "Reproduce: `python benchmarks/micro_kernels.py`",
-                "Instructions, not cycles: nothing ran on silicon. The last column compares with half of CMSIS-NN's count, "
-                "which is about what the fastest public dense engines take.",
+                "Instructions, not cycles: nothing ran on silicon. The last column compares with half of CMSIS-NN's "
+                "count, which is about what the fastest public dense engines take.",
                 "\n".join(lines),
                 *sentences,
                 "\n".join(f"- {verdict.in_words()}" for verdict in verdicts),
