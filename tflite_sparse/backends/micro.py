@@ -181,7 +181,7 @@ def _report(encoded: Path, dense: Path, array_name: str, settings: TargetSetting
         cpp=_NOT_MEASURED * (arenas[0] is None)
         + micro_code.resolver(
             model,
-            array_name,
+            micro_kernels.ARRAY_STEM if is_sparse else array_name,
             arena_bytes=arenas[2] or arenas[1] or 0,
             alternate_memory_bytes=alternate,
         ),

@@ -20,7 +20,8 @@ from tflite_sparse.targets import micro_costs, operator_costs
 from tflite_sparse.targets.micro_costs import Costs
 from tflite_sparse.targets.operator_costs import OperatorCost
 
-_ARRAY_STEM = Path(MICRO_MADE[0]).stem
+ARRAY_STEM = Path(MICRO_MADE[0]).stem
+"""Of the model as an array, beside the kernels."""
 
 
 def sources(content: bytes, model: Model, arena_bytes: int) -> dict[str, bytes]:
@@ -31,9 +32,9 @@ def sources(content: bytes, model: Model, arena_bytes: int) -> dict[str, bytes]:
         model: the same, parsed.
         arena_bytes: that it needs; 0: not measured.
     """
-    header, array = micro_cpp.c_array(content, _ARRAY_STEM)
+    header, array = micro_cpp.c_array(content, ARRAY_STEM)
     made = dict(
-        zip(MICRO_MADE, (header, array, micro_cpp.resolver(model, _ARRAY_STEM, arena_bytes=arena_bytes)), strict=True)
+        zip(MICRO_MADE, (header, array, micro_cpp.resolver(model, ARRAY_STEM, arena_bytes=arena_bytes)), strict=True)
     )
     files = {name: (cortex_m.SOURCES / name).read_bytes() for name in MICRO_SOURCES}
     files |= {name: text.encode() for name, text in made.items()}

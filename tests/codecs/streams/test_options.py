@@ -48,6 +48,12 @@ def test_options_come_back(given):
     assert options.unpack(packed) == given
 
 
+@pytest.mark.parametrize("shape", [Filter(1, 1, 1, 2**20 + 1), Filter(65, 1, 1, 2**20)])
+def test_filters_beyond_a_microcontroller_are_refused(shape):
+    with pytest.raises(ValueError, match="its filter would have"):
+        options.unpack(options.pack(dataclasses.replace(OPTIONS, shape=shape)))
+
+
 def test_bytes_are_little_endian_and_versioned():
     packed = options.pack(dataclasses.replace(OPTIONS, shape=Filter(258, 3, 5, 70000)))
     assert packed[:12].tolist() == [1, 6, 2, 0, 0x70, 0x11, 1, 0, 2, 1, 0, 0]

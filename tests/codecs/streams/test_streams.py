@@ -107,6 +107,11 @@ def test_blocks_must_divide_the_inputs():
     assert stream.refusal(Kernel.ROW_BLOCK16, Filter(1, 1, 1, 12), np.ones((1, 1, 1, 12), np.int8)) is not None
 
 
+def test_more_outputs_than_bytes_are_refused_before_anything_is_allocated():
+    with pytest.raises(ValueError, match="3 bytes for 4,096 outputs"):
+        stream.decode(Kernel.ROW_INDEX8, Filter(4096, 1, 1, 2**14), np.zeros(3, np.uint8))
+
+
 @pytest.mark.parametrize("kernel", Kernel)
 def test_streams_that_end_early_or_late_are_refused(kernel):
     shape = Filter(3, 1, 1, 32)

@@ -13,6 +13,12 @@ CUSTOM_CODE = "TFLITE_SPARSE"
 SUM_LIMIT = 32768
 """Absolute weights of an output must sum to less than this for kernels that keep two pixels in one accumulator."""
 
+MAX_TAPS = 2**20
+"""Inputs of one output."""
+
+MAX_WEIGHTS = 2**26
+"""Of one operator. Both are far beyond a microcontroller; they bound what a damaged file can ask for."""
+
 MAX_PAIRS = 65535
 """Pairs of weights that the count of an output holds, in streams of distances."""
 

@@ -27,7 +27,7 @@ from typing import Literal
 
 import numpy as np
 
-from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs.streams.kernels import MAX_TAPS, MAX_WEIGHTS, Filter, Kernel
 
 VERSION = 1
 NBYTES = 40
@@ -36,7 +36,6 @@ _LAYOUT = struct.Struct("<4B2I6H4b5B3xf")
 _ONE_SCALE, _VALID, _FULLY_CONNECTED = 1, 2, 4
 _FLAGS = _ONE_SCALE | _VALID | _FULLY_CONNECTED
 _KEEP_NUM_DIMS, _ASYMMETRIC = 1, 2
-_LARGEST_FILTER = 2**28  # values; what the kernels take as well
 
 OperatorName = Literal["FULLY_CONNECTED", "CONV_2D"]
 
@@ -139,15 +138,16 @@ def unpack(content: np.ndarray) -> Options:
     strides, dilations = (fields[8], fields[9]), (fields[10], fields[11])
     if 0 in (channels, outputs, height, width, *strides, *dilations):
         raise ValueError("a size in its options is 0")
-    if channels * outputs * height * width > _LARGEST_FILTER:
-        raise ValueError(f"its filter would have {channels * outputs * height * width:,} values")
+    shape = Filter(outputs, height, width, channels, strides, dilations)
+    if shape.taps > MAX_TAPS or outputs * shape.taps > MAX_WEIGHTS:
+        raise ValueError(f"its filter would have {outputs * shape.taps:,} values, {shape.taps:,} for an output")
     operator_version, activation, dense_flags, bias_type, bias, scale = fields[16:22]
     if bias not in set(Bias):
         raise ValueError(f"the place of its bias is {bias}")
     return Options(
         operator="FULLY_CONNECTED" if flags & _FULLY_CONNECTED else "CONV_2D",
         kernel=Kernel(number),
-        shape=Filter(outputs, height, width, channels, strides, dilations),
+        shape=shape,
         one_scale=bool(flags & _ONE_SCALE),
         valid=bool(flags & _VALID),
         input_zero_point=fields[12],

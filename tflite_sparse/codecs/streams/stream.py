@@ -8,6 +8,8 @@ from tflite_sparse.codecs.streams import blocks, distances, indexed
 from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     DISTANCE_BITS,
+    MAX_TAPS,
+    MAX_WEIGHTS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
     STRIP_KERNELS,
@@ -27,6 +29,8 @@ def absolute_sums(weights: np.ndarray) -> np.ndarray:
 def refusal(kernel: Kernel, shape: Filter, weights: np.ndarray) -> str | None:
     """Why a kernel does not take these weights, int8 of ``shape.shape``, or None."""
     block = BLOCKS.get(kernel)
+    if shape.taps > MAX_TAPS or weights.size > MAX_WEIGHTS:
+        return f"it has {weights.size:,} values, {shape.taps:,} for an output"
     if kernel in POINTWISE_KERNELS and not shape.is_pointwise:
         return "it takes filters of 1 x 1 with a stride of 1 only"
     if kernel in STRIP_KERNELS and not shape.steps_by_one:
@@ -88,6 +92,8 @@ def decode(kernel: Kernel, shape: Filter, stream: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the stream is damaged.
     """
+    if shape.outputs > stream.size:
+        raise ValueError(f"the stream has {stream.size:,} bytes for {shape.outputs:,} outputs")
     if kernel in DISTANCE_BITS:
         matrix = distances.decode(
             stream, shape.outputs, places_of(kernel, shape), place_count(kernel, shape), DISTANCE_BITS[kernel]
