@@ -37,6 +37,7 @@ enum {
   kPixels = 4,
 #endif
   kDirectPixels = 4,
+  kBlockPixels = 4,
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
   kFlagOneScale = 1,
   kFlagValid = 2,
@@ -343,6 +344,16 @@ TFLS_HELPER void sources_of(const TflsOperator* op, const int8_t* x, int32_t fir
   int32_t j, row = first / op->out_w, column = first % op->out_w;
   int32_t batch = row / op->out_h;
   row %= op->out_h;
+  if (column + count <= op->out_w) { /* mostly: one row of the input, and all of it inside */
+    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
+    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
+    if (iy >= 0 && iy < op->in_h && ix >= 0 && ix + (count - 1) * op->stride_w < op->in_w) {
+      const int8_t* at = x + (batch * op->in_h + iy) * in_row + ix * op->in_c;
+      const int32_t step = op->stride_w * op->in_c;
+      for (j = 0; j < count; j++, at += step) sources->at[j] = at;
+      return;
+    }
+  }
   for (j = 0; j < count; j++) {
     const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
     const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
@@ -643,6 +654,16 @@ TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* 
 
 /* ---- Four pixels, plain multiply-adds ---- */
 
+#if defined(TFLS_MVE)
+TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_t left, int32_t right,
+                                       int32x4_t zero_point) {
+  acc = vqrdmulhq_n_s32(vshlq_r_s32(acc, left), multiplier);
+  if (right) acc = vrshlq_n_s32(vaddq_s32(acc, vshrq_n_s32(acc, 31)), -right);
+  acc = vaddq_s32(acc, zero_point);
+  return vminq_s32(vmaxq_s32(acc, vdupq_n_s32(-128)), vdupq_n_s32(127));
+}
+#endif
+
 #if TFLS_HAS(TFLS_PIXEL_DELTA8) && defined(TFLS_MVE)
 /* The sixteen pixels of each input lie side by side. */
 static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
@@ -663,14 +684,6 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
       vstrbq_scatter_offset_p_s8(p, apart, vldrbq_z_s8(from, some), some);
     }
   }
-}
-
-TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_t left, int32_t right,
-                                       int32x4_t zero_point) {
-  acc = vqrdmulhq_n_s32(vshlq_r_s32(acc, left), multiplier);
-  if (right) acc = vrshlq_n_s32(vaddq_s32(acc, vshrq_n_s32(acc, 31)), -right);
-  acc = vaddq_s32(acc, zero_point);
-  return vminq_s32(vmaxq_s32(acc, vdupq_n_s32(-128)), vdupq_n_s32(127));
 }
 
 TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
@@ -837,6 +850,120 @@ TFLS_OUTLINE void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t*
 }
 #endif
 
+/* ---- Four pixels, blocks of 16 inputs: the stream as for rows ---- */
+
+#if TFLS_HAS(TFLS_PIXEL_BLOCK16)
+TFLS_INLINE void copy_channels(int8_t* to, const int8_t* from, int32_t channels, int8_t zero_point) {
+#if defined(TFLS_MVE)
+  if (from == NULL) {
+    for (; channels > 0; channels -= 16, to += 16)
+      vstrbq_p_s8(to, vdupq_n_s8(zero_point), vctp8q((uint32_t)channels));
+    return;
+  }
+  for (; channels >= 16; channels -= 16, to += 16, from += 16) vstrbq_s8(to, vldrbq_s8(from));
+  if (channels > 0) {
+    const mve_pred16_t some = vctp8q((uint32_t)channels);
+    vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+  }
+#else
+  for (; channels > 0; channels--) *to++ = from ? *from++ : zero_point;
+#endif
+}
+
+/* The inputs of four pixels, one pixel after the other; what lies behind the last pixel repeats it. */
+static void copy_columns(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* columns) {
+  int32_t ky, kx, j;
+  for (ky = 0; ky < op->filter_h; ky++) {
+    for (kx = 0; kx < op->filter_w; kx++, columns += op->in_c) {
+      Sources sources;
+      sources_of(op, x, first, kBlockPixels, ky, kx, &sources);
+      for (j = 0; j < kBlockPixels; j++)
+        copy_channels(columns + j * op->taps, sources.at[j], op->in_c, op->input_zero_point);
+    }
+  }
+}
+
+typedef struct {
+  int32_t a, b, c, d;
+} FourSums;
+
+/* Add the kept blocks of a segment to the sums of the four pixels; return where its weights end. */
+TFLS_INLINE const uint8_t* add_blocks(const uint8_t* place, const int8_t* columns, int32_t taps, int32_t n,
+                                      FourSums* sums) {
+  const uint8_t* w = place + n;
+#if defined(TFLS_MVE)
+  const int8_t* p;
+  __asm__ volatile(
+      "wls lr, %[n], 2f\n"
+      "1:\n ldrb %[p], [%[place]], #1\n vldrb.u8 q0, [%[w]], #16\n add %[p], %[x], %[p], lsl #4\n"
+      "vldrb.u8 q1, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[a], q0, q1\n"
+      "vldrb.u8 q2, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[b], q0, q2\n"
+      "vldrb.u8 q1, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[c], q0, q1\n"
+      "vldrb.u8 q2, [%[p]]\n vmladava.s8 %[d], q0, q2\n le lr, 1b\n"
+      "2:\n"
+      : [place] "+r"(place), [w] "+r"(w), [p] "=&r"(p), [a] "+Te"(sums->a), [b] "+Te"(sums->b), [c] "+Te"(sums->c),
+        [d] "+Te"(sums->d)
+      : [n] "r"(n), [x] "r"(columns), [taps] "r"(taps)
+      : "lr", "q0", "q1", "q2", "memory");
+#else
+  for (; n > 0; n--) {
+    const int8_t* p = columns + 16 * *place++;
+    int32_t i;
+    for (i = 0; i < 16; i++, p++) {
+      const int32_t weight = (int8_t)*w++;
+      sums->a += weight * p[0];
+      sums->b += weight * p[taps];
+      sums->c += weight * p[2 * taps];
+      sums->d += weight * p[3 * taps];
+    }
+  }
+#endif
+  return w;
+}
+
+TFLS_OUTLINE void pixel_block16(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps, out_c = op->out_c;
+  const int32_t count = smaller(pixels, kBlockPixels);
+#if defined(TFLS_MVE)
+  const uint32x4_t apart = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)out_c);
+  const int32x4_t zero_point = vdupq_n_s32(op->output_zero_point);
+  const mve_pred16_t some = vctp32q((uint32_t)count);
+#endif
+  int32_t start;
+  for (start = 0; start < pixels; start += kBlockPixels) {
+    const int32_t first = pixels >= kBlockPixels ? smaller(start, pixels - kBlockPixels) : 0;
+    const int8_t* columns = x + first * taps;
+    const uint8_t* s = op->stream;
+    int8_t* out = y + first * out_c;
+    int32_t o;
+    if (!is_pointwise(op) || count < kBlockPixels) {
+      copy_columns(op, x, first, (int8_t*)scratch);
+      columns = (const int8_t*)scratch;
+    }
+    for (o = 0; o < out_c; o++, out++) {
+      const int32_t bias = op->bias[o];
+      FourSums sums = {bias, bias, bias, bias};
+      int32_t segment = 0;
+      do {
+        s = add_blocks(s + 2, columns + segment, taps, (int32_t)u16_at(s), &sums);
+        segment += 16 * kSegment;
+      } while (segment < taps);
+      {
+#if defined(TFLS_MVE)
+        const int32_t channel = o * op->channel_step, shift = op->shift[channel], up = shift > 0 ? shift : 0;
+        const int32x4_t acc = {sums.a, sums.b, sums.c, sums.d};
+        vstrbq_scatter_offset_p_s32(
+            out, apart, requantised_four(acc, op->multiplier[channel], up, up - shift, zero_point), some);
+#else
+        const int32_t acc[kBlockPixels] = {sums.a, sums.b, sums.c, sums.d};
+        emit(op, o, acc, count, out);
+#endif
+      }
+    }
+  }
+}
+#endif
+
 /* ---- Checks ---- */
 
 typedef struct {
@@ -911,6 +1038,7 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
     case TFLS_ROW_BLOCK4:
       return sum_blocks(op, reader, 4);
     case TFLS_ROW_BLOCK16:
+    case TFLS_PIXEL_BLOCK16:
       return sum_blocks(op, reader, 16);
     case TFLS_ROW_DELTA4:
     case TFLS_PAIR_DELTA4:
@@ -992,7 +1120,7 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
-  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_DIRECT_DELTA8 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_BLOCK16 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
   op->scratch_bytes = 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
@@ -1007,6 +1135,9 @@ static TflsStatus plan(TflsOperator* op) {
     case TFLS_PIXEL_DELTA8:
       op->scratch_bytes = kPixels * (uint32_t)op->taps;
       return TFLS_OK;
+    case TFLS_PIXEL_BLOCK16:
+      op->scratch_bytes = kBlockPixels * (uint32_t)op->taps;
+      return op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
     case TFLS_ROW_BLOCK4:
     case TFLS_ROW_BLOCK16:
       return is_pointwise(op) && op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
@@ -1118,6 +1249,11 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
 #if TFLS_HAS(TFLS_DIRECT_DELTA8)
     case TFLS_DIRECT_DELTA8:
       direct_delta8(op, input, output);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PIXEL_BLOCK16)
+    case TFLS_PIXEL_BLOCK16:
+      pixel_block16(op, input, output, scratch);
       break;
 #endif
     default:

@@ -126,7 +126,7 @@ def test_streams_that_end_early_or_late_are_refused(kernel):
 def test_damaged_streams_are_refused_or_are_weights(kernel, seed):
     """Nothing but ValueError; what is taken has a stream of its own that stands for the same."""
     rng = np.random.default_rng(seed)
-    shape = Filter(3, 1, 1, 32) if kernel in POINTWISE_KERNELS else Filter(3, 2, 3, 4)
+    shape = Filter(3, 1, 1, 32) if kernel in POINTWISE_KERNELS else Filter(3, 2, 2, 4)
     damaged = stream.encode(kernel, shape, weights_of(shape, 0.6, seed)).copy()
     for _ in range(rng.integers(1, 5)):
         damaged[rng.integers(damaged.size)] = rng.integers(256)

@@ -38,6 +38,7 @@ class Kernel(enum.IntEnum):
     STRIP_DELTA4 = 8
     PIXEL_DELTA8 = 9
     DIRECT_DELTA8 = 10
+    PIXEL_BLOCK16 = 11
 
     @property
     def words(self) -> str:
@@ -50,7 +51,7 @@ STRIP_KERNELS = frozenset({Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4})
 POINTWISE_KERNELS = frozenset(
     {Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16, Kernel.DIRECT_DELTA8}
 )
-BLOCKS = {Kernel.ROW_BLOCK4: 4, Kernel.ROW_BLOCK16: 16}
+BLOCKS = {Kernel.ROW_BLOCK4: 4, Kernel.ROW_BLOCK16: 16, Kernel.PIXEL_BLOCK16: 16}
 DISTANCE_BITS = {
     Kernel.ROW_DELTA4: 4,
     Kernel.PAIR_DELTA8: 8,
@@ -72,6 +73,7 @@ _WORDS = {
     Kernel.STRIP_DELTA4: "distances of 4 bits, strips of eight columns",
     Kernel.PIXEL_DELTA8: "distances of 8 bits, several pixels copied side by side",
     Kernel.DIRECT_DELTA8: "distances of 8 bits, four pixels read in place",
+    Kernel.PIXEL_BLOCK16: "blocks of 16, four pixels",
 }
 
 

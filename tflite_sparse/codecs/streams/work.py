@@ -17,7 +17,7 @@ from tflite_sparse.codecs.streams.kernels import (
     strip_width,
 )
 
-_PAIR_PIXELS, _DIRECT_PIXELS = 8, 4
+_PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
 
 
@@ -60,6 +60,8 @@ def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
         return 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:
         return 4 * _PAIR_PIXELS // 2 * shape.taps
+    if kernel == Kernel.PIXEL_BLOCK16:
+        return _BLOCK_PIXELS * shape.taps
     return 0 if kernel in POINTWISE_KERNELS else pixels_at_once * shape.taps
 
 
@@ -67,6 +69,8 @@ def suits(kernel: Kernel, pixels: Pixels) -> bool:
     """Whether an output is wide enough for the groups of pixels that a kernel takes at once."""
     if kernel in STRIP_KERNELS:
         return pixels.width >= _PAIR_PIXELS
+    if kernel == Kernel.PIXEL_BLOCK16:
+        return pixels.count >= _BLOCK_PIXELS
     return kernel not in PAIR_KERNELS or pixels.count >= _PAIR_PIXELS
 
 
@@ -86,5 +90,8 @@ def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: in
         return -(-pixels.count // _DIRECT_PIXELS), 0, 0
     if kernel in POINTWISE_KERNELS:
         return pixels.count, 0, shape.outputs * -(-shape.taps // (_SEGMENT * BLOCKS.get(kernel, 1)))
+    if kernel == Kernel.PIXEL_BLOCK16:
+        copied = (0, 0) if shape.is_pointwise else (shape.taps, shape.height * shape.width)
+        return -(-pixels.count // _BLOCK_PIXELS), *copied
     at_once = _PAIR_PIXELS if kernel in PAIR_KERNELS else pixels_at_once
     return -(-pixels.count // at_once), shape.taps, shape.height * shape.width
