@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_app, micro_inspection
+from tflite_sparse.backends import in_micro, micro_app, micro_inspection, micro_kernels
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
-from tflite_sparse.base.progress import Progress
+from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
@@ -20,12 +21,14 @@ from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.contract import Contract, Language
+from tflite_sparse.results.micro import IN_PLACE, MicroReport
 from tflite_sparse.rewrites import select_v2
-from tflite_sparse.runtime import litert, micro_refusals
+from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
 from tflite_sparse.targets.micro import Micro
+from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
@@ -36,7 +39,7 @@ class TensorFlowLiteMicro(Backend):
 
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
-        return Micro(settings.micro_codec, settings.micro_min_saving)
+        return _target(settings)
 
     def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
         """See the protocol: an app that the user wrote stays."""
@@ -91,6 +94,12 @@ class TensorFlowLiteMicro(Backend):
 BACKEND = TensorFlowLiteMicro()
 
 
+def _target(settings: TargetSettings) -> Target:
+    if settings.micro_kernels == SPARSE:
+        return SparseMicro(settings.micro_cpu, settings.optimize)
+    return Micro(settings.micro_codec, settings.micro_min_saving)
+
+
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
     """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
 
@@ -103,7 +112,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
         FlatbufferError: the source cannot be read.
         ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
     """
-    target = Micro(settings.micro_codec, settings.micro_min_saving)
+    if settings.micro_kernels == SPARSE:
+        micro_operators.library()  # which is compiled to run the file; told now if it cannot be
     samples = MadeUp(settings.verification_samples, settings.seed)
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         dense = Path(name) / "dense.tflite"
@@ -111,7 +121,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
         _check_operators(dense, job.source)
         in_micro.refuse_untrue_shapes(dense, job.source)
         with job.progress.stage("encode") as on_step:
-            choices = encode_file(dense, job.file, target, on_step=on_step)
+            choices = encode_file(dense, job.file, _target(settings), on_step=on_step)
         try:
             verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
             verified = verified.model_copy(update={"against": str(job.source)})
@@ -119,12 +129,15 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
                 return Made(choices, verified)
             with job.progress.stage("measure arenas"):
                 arenas = Arenas.of(job.file)
-            snippets = micro_app.code(job.file, job.contract, array_name, arenas)
+            name = micro_kernels.ARRAY_STEM if settings.micro_kernels == SPARSE else array_name
+            snippets = micro_app.code(job.file, job.contract, name, arenas)
             cpp = snippets.get("c++", "")
             part = micro_app.report(job.file, dense, arenas, cpp, job.progress)
+            part = _with_instructions(part, job.file, dense, settings, job.progress)
+            files = _files(job, array_name, arenas, cpp)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    return Made(choices, verified, part, micro_app.files(job.file, job.extra_files, cpp), snippets)
+    return Made(choices, verified, part, files, snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
@@ -141,3 +154,29 @@ def _check_operators(dense: Path, source: Path) -> None:
             f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
             tuple(each.tensors for each in missing),
         )
+
+
+def _with_instructions(
+    part: MicroReport, encoded: Path, dense: Path, settings: TargetSettings, timed: Timed
+) -> MicroReport:
+    """Return a report with instructions, flash of the kernels, and the other form of the same weights."""
+    is_sparse = settings.micro_kernels == SPARSE
+    other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
+    with timed.stage("count instructions"):
+        on_cpu = micro_kernels.report(
+            encoded, dense, settings.micro_cpu, settings.micro_kernels, _target(other), part.decoded_bytes_per_invoke
+        )
+    found: dict[str, object] = {"kernels": settings.micro_kernels, "on_cpu": on_cpu}
+    if is_sparse:
+        found |= {"statement": IN_PLACE, "flash_bytes": encoded.stat().st_size + on_cpu.code_bytes}
+    return part.model_copy(update=found)
+
+
+def _files(job: FileJob | ExportJob, array_name: str, arenas: Arenas, cpp: str) -> dict[str, bytes | Path]:
+    """Return the files beside a file that are asked for: it as a C++ array with an app, and the sparse kernels."""
+    beside = [name for name in job.extra_files if not micro_kernels.is_source(name)]
+    found: dict[str, bytes | Path] = {}
+    if len(beside) < len(job.extra_files):
+        found |= micro_kernels.sources(job.file.read_bytes(), cpp)
+        cpp = micro_app.code(job.file, job.contract, array_name, arenas).get("c++", "") if beside else cpp
+    return found | micro_app.files(job.file, beside, cpp)

@@ -11,7 +11,7 @@ from tflite_sparse.measurement import histograms, mask_pictures, operators
 from tflite_sparse.measurement.histograms import Histogram
 from tflite_sparse.measurement.mask_pictures import MaskPicture
 from tflite_sparse.measurement.operators import OperatorCost
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.verification.weights import weights_of
 
 _MOST_WEIGHTS = 8
@@ -45,6 +45,7 @@ def of_file(path: Path) -> FileContents:
     costs = operators.of_model(model)
     all_graphs = list(graphs(model))
     for graph in all_graphs:
+        sparse_operator.undo(graph)
         decode_op.undo(graph)
     weights = sorted(
         (

@@ -41,7 +41,8 @@ class App:
         file: the name of the ``.tflite`` file.
         header: the name of the header of its C array.
         symbol: of the array, without ``g_``.
-        methods: of the resolver, such as ``AddConv2D``, one for each kind of operator.
+        calls: that register an operator, such as ``resolver.AddConv2D()``, one for each kind of operator.
+        has_own_operators: whether one of them is declared in ``tflite_sparse_ops.h``.
         variables: number of resource variables.
         memory: in RAM.
     """
@@ -49,7 +50,8 @@ class App:
     file: str
     header: str
     symbol: str
-    methods: Sequence[str]
+    calls: Sequence[str]
+    has_own_operators: bool
     variables: int
     memory: Memory
 
