@@ -1,4 +1,4 @@
-"""What a page shows of a file itself: masks, spread of the weights, operators."""
+"""Collect the contents of a file for the page: masks, histograms of weights, operators."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST_OPERATORS = 200
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """Bounded in size, whatever the file.
+    """Contents of a file, bounded in size.
 
     Attributes:
         masks: of the largest weights with zeros, the largest first.
         histograms: of the largest weights, the largest first.
         operators: the first ones in execution order.
-        operators_in_all: how many there are.
+        operators_in_all: number of all operators.
     """
 
     masks: tuple[MaskPicture, ...] = ()
