@@ -129,8 +129,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
                 return Made(choices, verified)
             with job.progress.stage("measure arenas"):
                 arenas = Arenas.of(job.file)
-            name = micro_kernels.ARRAY_STEM if settings.micro_kernels == SPARSE else array_name
-            snippets = micro_app.code(job.file, job.contract, name, arenas)
+            stem = micro_kernels.ARRAY_STEM if settings.micro_kernels == SPARSE else array_name
+            snippets = micro_app.code(job.file, job.contract, stem, arenas)
             cpp = snippets.get("c++", "")
             part = micro_app.report(job.file, dense, arenas, cpp, job.progress)
             part = _with_instructions(part, job.file, dense, settings, job.progress)
