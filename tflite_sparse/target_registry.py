@@ -19,17 +19,17 @@ class ExtraFile:
         ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
         option: the setting that asks for it. None: it is always written.
         value: of that setting which asks for it. None: any that is true.
-        is_whole: whether ``ending`` is the whole name: ``"micro/app.cc"``.
+        has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
     """
 
     ending: str
     option: str | None = None
     value: str | None = None
-    is_whole: bool = False
+    has_stem: bool = True
 
     def name(self, stem: str) -> str:
-        """Its name, given the stem of the ``.tflite`` file."""
-        return self.ending if self.is_whole else stem + self.ending
+        """Its name beside a ``.tflite`` file of this stem."""
+        return (stem if self.has_stem else "") + self.ending
 
     def is_asked_for(self, settings: Mapping[str, object]) -> bool:
         """Whether settings, by their names, ask for it."""
@@ -113,8 +113,9 @@ TARGETS: dict[str, Traits] = {
         extra_files=(
             ExtraFile(".h", "c_array"),
             ExtraFile(".cc", "c_array"),
+            ExtraFile("app.cc", "c_array", has_stem=False),
             *(
-                ExtraFile(f"{MICRO_FOLDER}/{name}", "micro_kernels", "sparse", is_whole=True)
+                ExtraFile(f"{MICRO_FOLDER}/{name}", "micro_kernels", "sparse", has_stem=False)
                 for name in (*MICRO_SOURCES, *MICRO_MADE)
             ),
         ),

@@ -20,7 +20,7 @@ _DATA = data_option(
     f"folders with images; or path/to/module.py:function. Default without MODEL: {DEMO_DATA}."
 )
 _ORDER = (
-    *("sparsity", "int8", "data", "io", "activations", "calibration", "dense_scales"),
+    *("sparsity", "int8", "data", "pixels", "io", "activations", "calibration", "dense_scales"),
     *("recipe", "recurrent", "fixed_batch"),
     *(
         "target",

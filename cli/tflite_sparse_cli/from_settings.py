@@ -1,4 +1,4 @@
-"""Options of the command line, made from the fields of settings: name, type, range, default and help."""
+"""Make options of the command line from the fields of settings: name, type, range, default and help."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tflite_sparse_cli.values import InputShape, Listed, Number, WholeNumber, by
 
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
-    """The options of a command.
+    """Return the options of a command.
 
     Args:
-        settings: each field becomes an option, but those that are hidden.
-        others: options that are no settings.
-        order: names of fields and others, as help lists them; those that are left out follow.
+        settings: each field becomes an option unless it is hidden.
+        others: options that are not settings.
+        order: names of fields and others, in the order of help; missing ones follow.
 
     Raises:
-        ValueError: ``order`` has a name that none of them has.
+        ValueError: ``order`` has an unknown name.
     """
     fields = {name: field for name, field in settings.model_fields.items() if not _flag(field).hidden}
     names = {"model": "MODEL", **names_of(others), **{name: _option_name(name, fields[name]) for name in fields}}
@@ -41,7 +41,7 @@ def options_of(settings: type[Settings], *others: click.Option, order: Sequence[
 
 @dataclass(frozen=True)
 class _Kind:
-    """The type of a field without None, and what narrows it."""
+    """The type of a field without None, and its constraints."""
 
     type: Any
     narrowed: tuple[Any, ...]
@@ -50,15 +50,15 @@ class _Kind:
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return _kind(inner, (*metadata, *_opened(more)))
+        return _kind(inner, (*metadata, *_constraints(more)))
     if get_origin(annotation) in (Union, types.UnionType):
         (inner,) = (each for each in get_args(annotation) if each is not type(None))
         return _kind(inner, metadata)
     return _Kind(annotation, tuple(metadata))
 
 
-def _opened(metadata: Sequence[Any]) -> Sequence[Any]:
-    """Constraints, out of the ``Field(...)`` that hold them."""
+def _constraints(metadata: Sequence[Any]) -> Sequence[Any]:
+    """Return metadata with each ``Field(...)`` replaced by its constraints."""
     return [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
 
 
@@ -82,7 +82,7 @@ def _option(name: str, field: FieldInfo, names: Mapping[str, str]) -> click.Opti
 
 
 def _value(kind: _Kind, default: Any, flag: Flag) -> dict[str, Any]:
-    """What a value is to click."""
+    """Return click's arguments for the type of a value."""
     if kind.type is bool:
         return {"is_flag": True, "default": default}
     if get_origin(kind.type) is dict:
@@ -114,4 +114,4 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         elif isinstance(each, annotated_types.Lt):
             limit: Any = each.lt
             bounds |= {"max": limit - 1} if kind.type is int else {"max": limit, "max_open": True}
-    return {"type": range_of(**bounds), "metavar": plain}  # the range stands behind the default
+    return {"type": range_of(**bounds), "metavar": plain}  # help shows the range after the default

@@ -1,4 +1,4 @@
-"""Options of several commands that are no settings, and what commands do with them."""
+"""Options of several commands that are not settings, and functions for them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.sources.built_in_data import LOADERS
 from tflite_sparse_cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -27,12 +29,19 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress and no no
 
 
 def data_option(words: str, *, required: bool = False) -> click.Option:
-    """``--data``, as the help of a command explains it."""
-    return click.Option(["--data"], metavar="SPEC", required=required, help=words)
+    """Return the option ``--data`` with a command's help text."""
+    return click.Option(["--data"], metavar="SPEC", required=required, help=words, shell_complete=_complete_data)
+
+
+def _complete_data(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return names of built-in data sets, else files."""
+    del context, option
+    names = [CompletionItem(name) for name in LOADERS if name.startswith(incomplete)]
+    return names if incomplete and names else [*names, CompletionItem(incomplete, type="file")]
 
 
 def output_file() -> click.Option:
-    """``--output``, a ``.tflite`` file."""
+    """Return the option ``--output`` for a ``.tflite`` file."""
     return click.Option(
         ["-o", "--output", "destination"],
         metavar="OUT.tflite",
@@ -43,7 +52,7 @@ def output_file() -> click.Option:
 
 
 def end(gates: Gates) -> None:
-    """Say on stderr which gates failed and leave with 1; with 0 if none did."""
+    """Print failed gates on stderr and exit with 1 if there are any."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
     if not gates.passed:
@@ -51,5 +60,5 @@ def end(gates: Gates) -> None:
 
 
 def progress_for(quiet: bool) -> Progress:
-    """What shows a command's progress: the terminal, on stderr, or nothing."""
+    """Return a progress that shows stages on stderr, or nothing."""
     return Silent() if quiet else TerminalProgress(Console(stderr=True))

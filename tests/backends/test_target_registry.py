@@ -28,13 +28,13 @@ def test_options_and_types_that_it_names_are_there(name):
 
 
 def test_extra_files_are_those_that_the_settings_ask_for():
-    assert target_registry.extra_files("micro", "net", {"c_array": True}) == ("net.h", "net.cc")
+    assert target_registry.extra_files("micro", "net", {"c_array": True}) == ("net.h", "net.cc", "app.cc")
     assert target_registry.extra_files("micro", "net", {"c_array": False}) == ()
     assert target_registry.extra_files("micro", "net", {}) == ()  # of a report that an older version wrote
     assert target_registry.extra_files("ethos-u", "net", {}) == ("net_vela.tflite",)
     assert target_registry.extra_files("unknown", "net", {"c_array": True}) == ()
     found = set(target_registry.possible_extra_files("net"))
-    assert {name for name in found if "/" not in name} == {"net.h", "net.cc", "net_vela.tflite"}
+    assert {name for name in found if "/" not in name} == {"net.h", "net.cc", "app.cc", "net_vela.tflite"}
     of_kernels = target_registry.extra_files("micro", "net", {"micro_kernels": "sparse"})
     assert set(of_kernels) == {name for name in found if name.startswith("micro/")}
     assert "micro/tflite_sparse_kernels.c" in of_kernels

@@ -122,7 +122,15 @@ def test_inspect_tells_what_is_in_the_file(tmp_path):
     path.write_bytes(tiny_models.to_bytes(densified(store_sparse(tiny_models.conv2d()))))
     run = run_cli("inspect", path, "--quiet")
     assert run.code == 0, run.stderr
-    for words in ("weight", "CONV_2D", "16x3x3x64", "int8", "0.875", "CSR over axis 3", "1 CONV_2D, 1 DENSIFY"):
+    for words in (
+        "weight",
+        "CONV_2D",
+        "16x3x3x64",
+        "int8",
+        "0.875",
+        "one-byte indices along the inputs",
+        "1 CONV_2D, 1 DENSIFY",
+    ):
         assert words in run.stdout
     assert "XNNPACK" in run.stdout
     assert "TensorFlow Lite Micro" in run.stdout

@@ -25,7 +25,7 @@ ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 
 @pytest.fixture(scope="module", autouse=True)
 def installed():
-    assert vela.is_available(), "pip install 'tflite-sparse[ethos-u]'"
+    assert vela.is_available(), "pip install '.[ethos-u]'"
 
 
 @pytest.fixture

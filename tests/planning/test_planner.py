@@ -7,6 +7,7 @@ from helpers.tally import tally
 from tflite_sparse.codecs import search
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import Layout
+from tflite_sparse.codecs.layout_words import in_plain_words
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import planner
 from tflite_sparse.targets import litert
@@ -56,7 +57,7 @@ def test_a_choice_describes_the_constant(name):
     assert choice.operators == tuple(tiny_models.operator_names(model))
     assert choice.entropy_bytes < choice.encoded_bytes < choice.dense_bytes
     assert choice.layout.shape == choice.form.shape
-    assert choice.layout.in_words() in choice.reason
+    assert in_plain_words(choice.layout, choice.operators) in choice.reason
     assert choice.form.words in choice.reason
 
 

@@ -131,3 +131,16 @@ def test_layers_of_one_name_keep_masks_of_their_own(width, keras):
     model.fit(inputs, wanted, verbose=0, callbacks=[MagnitudePruning(planner=frozen)])
     for kernel, zeros in zip(kernels, before, strict=True):
         np.testing.assert_array_equal(kernel.read() == 0, zeros)
+
+
+def test_history_and_later_callbacks_have_the_sparsity(keras, data, tmp_path):
+    model = build(keras, optimizers(keras)["sgd"])
+    written = tmp_path / "log.csv"
+    pruning = following(PolynomialSchedule(0.0, 0.75, 0, 2, 1))
+    x, y = data
+    history = model.fit(
+        x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[pruning, keras.callbacks.CSVLogger(str(written))]
+    )
+    assert history.history["sparsity"][-1] == pytest.approx(0.75, abs=0.01)
+    last = dict(zip(*(line.split(",") for line in written.read_text().split()[::2]), strict=True))
+    assert float(last["sparsity"]) == pytest.approx(history.history["sparsity"][-1])

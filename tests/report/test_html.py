@@ -1,5 +1,6 @@
 """Test the page in a browser: complete, silent, readable in light, dark, print and on a phone, and safe from names."""
 
+import base64
 import json
 import re
 import sys
@@ -11,15 +12,21 @@ from helpers import tiny_models
 from helpers.example_reports import make, undelivered, without_data
 from helpers.tools import run_cli, run_program
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import sample_pictures
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.page import export as export_page
-from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired, Tensor
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
+from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.wrong import WrongSample
 from tflite_sparse.targets import litert
 from tflite_sparse.verification.weights import weights_of
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>"'--><svg/onload=alert(3)>&amp;{{7*7}}"""
+
+DOT = base64.b64encode(sample_pictures.png(np.eye(3)[..., None])).decode()
 
 
 def full():
@@ -40,6 +47,7 @@ def full():
                 Paired(against="dense_float32", difference=-0.02, interval=None, lost=24, gained=4, p_value=0.001)
             ],
             "confusion": [Confusion(output="classes", labels=["cat", "dog"], counts=[[170, 10], [0, 180]])],
+            "wrong": [WrongSample(output="classes", sample=17, right="cat", chosen="dog", dense="cat", png=DOT)],
         }
     )
     ratios = Ratios(file_bytes=1, load=1, resident=None, latency=1)
@@ -52,6 +60,7 @@ def full():
             "models": models,
             "accuracy": accuracy,
             "measured": BenchReport(threads=1, rounds=50, kernels="default", files=[file]),
+            "provenance": Provenance(versions={"Python": "3.99.1"}, sha256={"model.tflite": "0123abcd" * 8}),
             "training": Curve(steps=[0, 10, 20], sparsity=[0.0, 0.5, 0.875], learning_rate=[1e-3, 5e-4, 0.0]),
         }
     )
@@ -74,15 +83,20 @@ def test_every_part_is_there(folder, visit):
     assert page.title() == "net.keras"
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
-        "Size", "Accuracy", "Layers", "Masks", "Latency and memory", "Training", "Verification", "Settings and stages",
+        "Size", "Accuracy", "Layers", "Operators", "Masks", "Values", "Latency and memory", "Training", "Verification",
+        "Settings and stages", "Made by",
     ]  # fmt: skip
     text = page.locator("main").inner_text()
     assert "All gates passed." in text
     assert "Against dense float32: a loss that 360 samples show (p = 0.001; 24 samples lost, 4 gained)." in text
     assert "0.9812 [0.960, 0.990]" in text
-    for words in ("930,001", "bound of the weights", "top5", "cat", "0.250", "no such kernel"):
+    for words in (
+        *("930,001", "bound of the weights", "top5", "cat", "0.250", "no such kernel", "Sample 17: cat, taken for dog"),
+        *("multiply-adds in one run", "3.99.1", "0123abcd" * 8),
+        "tflite-sparse export net.keras --data digits --out somewhere --sparsity 0.875 --int8",
+    ):
         assert words in text
-    for chart in page.locator("svg").all():
+    for chart in page.locator("svg:visible").all():
         box = chart.bounding_box()
         assert box["width"] > 5
         assert box["height"] > 3
@@ -139,10 +153,25 @@ def test_no_width_needs_sideways_scrolling(folder, visit, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_column_is_out_of_view_on_a_phone(folder, visit):
+    page = visit(folder / "report.html", viewport={"width": 375, "height": 800})
+    hidden = page.locator(".scroll").evaluate_all(
+        "found => found.map(each => [each.getAttribute('aria-label'), each.scrollWidth - each.clientWidth])"
+    )
+    assert len(hidden) > 5
+    assert [name for name, width in hidden if width > 0] == []
+    operators = page.locator("h2:has-text('Operators') + div")
+    assert operators.locator("thead").is_hidden()
+    label = operators.locator("td[data-label='multiply-adds']").first.evaluate(
+        "cell => getComputedStyle(cell, '::before').content"
+    )
+    assert label == '"multiply-adds"'
+
+
 def test_values_beside_each_other_are_in_view(folder, visit):
     page = visit(folder / "report.html", viewport={"width": 1280, "height": 800})
     regions = page.locator(".beside .scroll")
-    assert regions.count() == 2
+    assert regions.count() == 4
     hidden = regions.evaluate_all("found => found.map(region => region.scrollWidth - region.clientWidth)")
     assert max(hidden) <= 0
 
@@ -201,7 +230,7 @@ def test_names_are_text_whatever_they_hold(folder, visit):
             return {name: hostile(each, name) for name, each in value.items()}
         if isinstance(value, list):
             return [hostile(each, key) for each in value]
-        fixed = {"path", "version", "drop_of", "method", "against", "layout", "kernels"}
+        fixed = {"png", "path", "version", "drop_of", "method", "against", "layout", "kernels"}
         return HOSTILE if isinstance(value, str) and key not in fixed else value
 
     (folder / "report.json").write_text(json.dumps(hostile(document)))
@@ -212,9 +241,10 @@ def test_names_are_text_whatever_they_hold(folder, visit):
     assert run_cli("report", folder).code == 0
     page = visit(folder / "report.html")
     assert page.locator("script").count() == 1
-    assert page.locator("img").count() == page.locator("#masks img").count()
+    assert page.locator("img").count() == page.locator("#masks img, .samples img").count()
     assert page.locator("h1").inner_text() == HOSTILE
-    assert page.locator("select option").first.inner_text() == HOSTILE
+    every = [Tensor(**hostile(each.model_dump(mode="json"))) for each in full().tensors]
+    assert page.locator("select option").first.inner_text() == shown(every)[0].rstrip()
 
 
 def test_open_opens_it_in_the_browser(folder):

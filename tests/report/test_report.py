@@ -139,7 +139,7 @@ def test_long_and_fused_names_are_shortened():
 def test_tables_are_rectangular_and_name_their_columns(report):
     for table in (tables.files(report), tables.tensors(report)):
         assert len(set(table.headings)) == len(table.headings)
-        assert table.left | table.may_be_cut <= set(table.headings)
+        assert table.left | table.may_wrap <= set(table.headings)
         assert all(len(row) == len(table.headings) for row in table.rows)
 
 

@@ -56,7 +56,7 @@ MODELS = {
 
 def test_the_runtime_is_installed():
     """Otherwise the other tests here would mean nothing."""
-    assert micro.is_available(), "pip install 'tflite-sparse[micro]'"
+    assert micro.is_available(), "pip install '.[micro]'"
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -42,7 +42,7 @@ def write(tmp_path):
 
 @pytest.fixture(scope="module", autouse=True)
 def installed():
-    assert vela.is_available(), "pip install 'tflite-sparse[ethos-u]'"
+    assert vela.is_available(), "pip install '.[ethos-u]'"
 
 
 @pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])

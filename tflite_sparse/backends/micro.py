@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_inspection, micro_kernels
+from tflite_sparse.backends import in_micro, micro_app, micro_inspection, micro_kernels
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
+from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
@@ -18,19 +20,18 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Target
-from tflite_sparse.results.micro import DECODER_FLASH_BYTES, IN_PLACE, TRADE, MicroReport
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.target_registry import MICRO_FOLDER
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
-
-_NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
 
 
 class TensorFlowLiteMicro(Backend):
@@ -39,6 +40,10 @@ class TensorFlowLiteMicro(Backend):
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
         return _target(settings)
+
+    def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
+        """See the protocol: an app that the user wrote stays."""
+        micro_app.check_app(folder, extra_files)
 
     def mend(self, model: Model) -> bool:
         """See the protocol."""
@@ -81,6 +86,10 @@ class TensorFlowLiteMicro(Backend):
         encode_model(model, self.planned(TargetSettings()), keep_refused=False)
         return len(serde.serialize(model))
 
+    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+        """See the protocol: with the arena that takes less RAM, measured here."""
+        return micro_app.code(file.path, contract, file.path.stem, Arenas.of(file.path))
+
 
 BACKEND = TensorFlowLiteMicro()
 
@@ -91,15 +100,10 @@ def _target(settings: TargetSettings) -> Target:
     return Micro(settings.micro_codec, settings.micro_min_saving)
 
 
-def _files(file: Path, names: tuple[str, ...], part: MicroReport) -> dict[str, bytes | Path]:
-    """The files beside a file that are asked for: it as a C++ array, the sparse kernels and lines for an app."""
-    content, model = file.read_bytes(), serde.read(file)
-    found = micro_kernels.sources(content, model, part.arena_decoded_bytes or 0)
-    beside = [name for name in names if name not in found]
-    if beside:
-        code = micro_code.c_array(content, Path(beside[0]).stem)
-        found |= {name: text.encode() for name, text in zip(beside, code, strict=True)}
-    return {name: found[name] for name in names}
+def _other(settings: TargetSettings) -> Target:
+    """The target of the other form."""
+    kernels = TFLM if settings.micro_kernels == SPARSE else SPARSE
+    return _target(TargetSettings(target=settings.target, micro_kernels=kernels))
 
 
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
@@ -126,11 +130,23 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             choices = encode_file(dense, job.file, _target(settings), on_step=on_step)
         try:
             verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
-            part = _report(job.file, dense, array_name, settings, job.progress) if verified.passed else None
+            verified = verified.model_copy(update={"against": str(job.source)})
+            if not verified.passed:
+                return Made(choices, verified)
+            with job.progress.stage("measure arenas"):
+                arenas = Arenas.of(job.file)
+            snippets = micro_app.code(job.file, job.contract, array_name, arenas)
+            with job.progress.stage("count instructions"):
+                on_cpu = micro_kernels.report(
+                    job.file, dense, settings.micro_cpu, settings.micro_kernels, _other(settings)
+                )
+            part = micro_app.report(job.file, dense, arenas, snippets.get("c++", ""), on_cpu, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    files = {} if part is None else _files(job.file, job.extra_files, part)
-    return Made(choices, verified.model_copy(update={"against": str(job.source)}), part, files)
+    beside = [name for name in job.extra_files if not name.startswith(f"{MICRO_FOLDER}/")]
+    kernels = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
+    files = micro_kernels.sources(job.file.read_bytes(), kernels) | micro_app.files(job.file, beside, part.cpp)
+    return Made(choices, verified, part, {name: files[name] for name in job.extra_files if name in files}, snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
@@ -147,42 +163,3 @@ def _check_operators(dense: Path, source: Path) -> None:
             f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
             tuple(each.tensors for each in missing),
         )
-
-
-def _report(encoded: Path, dense: Path, array_name: str, settings: TargetSettings, timed: Timed) -> MicroReport:
-    model = serde.read(encoded)
-    sizes = in_micro.decoded_sizes(model)
-    alternate = in_micro.alternate_bytes(sizes)
-    arenas: tuple[int | None, int | None, int | None] = (None, None, None)
-    if runtime.is_available():
-        with timed.stage("measure arenas"):
-            decoded = runtime.arena(encoded)
-            own = runtime.arena(encoded, alternate_memory_bytes=alternate) if alternate else decoded
-            arenas = (runtime.arena(dense), decoded, own)
-    is_sparse = settings.micro_kernels == SPARSE
-    other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
-    with timed.stage("count instructions"):
-        on_cpu = micro_kernels.report(
-            encoded, dense, settings.micro_cpu, settings.micro_kernels, _target(other), sum(map(sum, sizes))
-        )
-    statement = TRADE if sizes else "Nothing is decoded: the file is dense."
-    return MicroReport(
-        flash_saved_bytes=dense.stat().st_size - encoded.stat().st_size,
-        decoder_flash_bytes=DECODER_FLASH_BYTES if sizes else 0,
-        arena_dense_bytes=arenas[0],
-        arena_decoded_bytes=arenas[1],
-        arena_with_alternate_bytes=arenas[2],
-        alternate_memory_bytes=alternate,
-        largest_decoded_bytes=max((size for each in sizes for size in each), default=0),
-        decoded_bytes_per_invoke=sum(map(sum, sizes)),
-        statement=IN_PLACE if is_sparse else statement,
-        kernels=settings.micro_kernels,
-        on_cpu=on_cpu,
-        cpp=_NOT_MEASURED * (arenas[0] is None)
-        + micro_code.resolver(
-            model,
-            micro_kernels.ARRAY_STEM if is_sparse else array_name,
-            arena_bytes=arenas[2] or arenas[1] or 0,
-            alternate_memory_bytes=alternate,
-        ),
-    )

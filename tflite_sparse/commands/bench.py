@@ -7,7 +7,8 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.measurement import latency
 from tflite_sparse.results.latency import BenchReport
@@ -38,7 +39,7 @@ def bench(
     checked = BenchSettings(**settings)
     if not files:
         raise SettingsError("there is nothing to measure: give one or more `files`.")
-    with (progress or Silent()).stage("measure") as on_step:
+    with chosen(progress).stage("measure") as on_step:
         measured = latency.compare(
             [Path(file) for file in files],
             threads=checked.threads,

@@ -12,35 +12,41 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock, extras
-from tflite_sparse.base.progress import Progress, Silent, Timed
-from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
-from tflite_sparse.flatbuffer import signature
-from tflite_sparse.measurement import layer_errors
+from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.measurement import contract, layer_errors
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
 from tflite_sparse.results import export as report_model
+from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
-from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring import pixel_check, user_metric
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
-from tflite_sparse.sources import dataset, tensorflow_import
+from tflite_sparse.sources import data_spec, tensorflow_import
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
+from tflite_sparse.stages import provenance
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
+from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
@@ -59,8 +65,8 @@ def export(
     Args:
         model: a path (``.keras``, ``.h5``, ``.hdf5``, SavedModel folder), a Keras model of either generation (its
             weights are as before when this returns), or None: the demo network is trained on ``data``.
-        data: a specification (:data:`tflite_sparse.sources.dataset.FORMS`), a ``Dataset``, arrays ``x`` or ``(x, y)``,
-            or None: float32 without accuracy (with the demo network: ``mnist-5k``).
+        data: a specification (:data:`tflite_sparse.sources.data_spec.FORMS`), a ``Dataset``, arrays ``x`` or
+            ``(x, y)``, or None: float32 without accuracy (with the demo network: ``mnist-5k``).
         progress: receives stages and notes.
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
@@ -77,7 +83,7 @@ def export(
     extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
-        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {dataset.FORMS}.")
+        raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {data_spec.FORMS}.")
     with cpu_clock.started() as spent:
         return _export(checked.for_demo() if model is None else checked, progress, spent).run(model, data)
 
@@ -113,7 +119,7 @@ def export_pruned(
 
 
 def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
-    return _Export(settings, user_metric.named(settings.metric), Timed(progress or Silent()), spent)
+    return _Export(settings, user_metric.named(settings.metric), Timed(chosen(progress)), spent)
 
 
 @dataclass(frozen=True)
@@ -126,11 +132,12 @@ class _Export:
     def run(self, model: object, data: object) -> report_model.Report:
         settings = self.settings
         self._check_folders()
+        delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
-        source_pipeline.check_path(model)
+        source_pipeline.check_paths(model, data)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
-            source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
+            source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
             masking = Masking(settings, self.progress)
             converter = Converter(settings, samples, self.progress)
@@ -143,7 +150,7 @@ class _Export:
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
-            return self._finish(pruned, dense, work)
+            return self._finish(pruned, dense, work, pixels)
 
     def of_pruned(
         self,
@@ -163,11 +170,14 @@ class _Export:
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
             done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
-            return self._finish(done, work / DENSE_INT8, work)
+            compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
+            return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        backend(self.settings.target).check_folder(self.settings.out, names)
         if self.settings.android_assets is not None:
             delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
@@ -180,13 +190,14 @@ class _Export:
             except ExecutionError as error:
                 raise ExecutionError(without(folder, str(error))) from error
 
-    def _finish(self, pruned: Pruned, dense: Path, work: Path) -> report_model.Report:
+    def _finish(self, pruned: Pruned, dense: Path, work: Path, pixels: PixelCheck | None) -> report_model.Report:
         """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         try:
-            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+            probes, promised = converter.probes(pruned.source), _contract(dense, converter)
+            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
@@ -195,7 +206,8 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layers = layer_errors.in_report(inside.layers)
+        layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
+        layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,
             *made.failures,
@@ -212,7 +224,7 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
-            tensors=[tensor_of(choice) for choice in made.choices],
+            tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             gates=report_model.Gates(passed=not failures, failures=failures),
             float_layers=[name for names in converter.float_layers.values() for name in names],
@@ -225,8 +237,11 @@ class _Export:
             time_step=_time_step(converter.time_step, dense),
             warnings=list(self.progress.warnings),
             io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
+            contract=made.contract,
+            pixels=pixels,
             seconds=self.progress.seconds,
             cpu=self.spent(),
+            provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
         )
         is_verified = SPARSE in delivery.delivered(report.models)
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
@@ -249,6 +264,15 @@ def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
     if not found:
         return ""
     return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
+
+
+def _contract(file: Path, converter: Converter) -> Contract:
+    """Inputs and outputs of a file, with what the data tell of them."""
+    samples = converter.samples
+    if samples is None:
+        return contract.of_model(serde.read(file))
+    data = samples.x_train if converter.time_step is None else {INPUT: alone(samples.x_train)}
+    return contract.of_model(serde.read(file), data, pixels=samples.pixels, labels=samples.labels)
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

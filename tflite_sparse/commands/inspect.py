@@ -5,19 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import Unpack
 
-from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.backends.protocol import Inspected, InspectedFile
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base.progress import Progress, Silent
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.constants import dense_values, layout_of, stored_bytes, vectors
 from tflite_sparse.codecs.entropy import entropy_bytes
 from tflite_sparse.codecs.layout import kept_mask
+from tflite_sparse.codecs.layout_words import in_plain_words
 from tflite_sparse.codecs.names import CODECS
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
@@ -30,7 +32,9 @@ from tflite_sparse.flatbuffer.graph import (
 )
 from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.measurement import contract
 from tflite_sparse.planning.decoder import decode_model
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
@@ -54,7 +58,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         SettingsError: a setting is unknown, or a shape does not fit.
     """
     input_shapes = InspectSettings(**settings).input_shapes
-    path, progress = Path(file), progress or Silent()
+    path, progress = Path(file), chosen(progress)
     model = serde.read(path)
     file_bytes = path.stat().st_size
     archive = serde.archive_of(path)
@@ -71,6 +75,8 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             encoded_bytes = backend(name).encoded_bytes(about, answer)
             if encoded_bytes is not None:
                 estimates[name] = encoded_bytes
+    with progress.stage("write snippets"):
+        promised = _contract(about, loaded)
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -86,7 +92,17 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
+        contract=promised,
     )
+
+
+def _contract(file: InspectedFile, loaded: Mapping[str, Inspected]) -> Contract:
+    """Inputs and outputs, with code for the first target whose runtimes load the file."""
+    found = contract.of_model(file.model)
+    target = next((name for name, each in loaded.items() if all(answer.loads for answer in each.answers)), None)
+    if target is None:
+        return found
+    return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
 
 
 def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
@@ -101,14 +117,15 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 result = decoded[index]
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
-                layout = f"DECODE, {CODECS[result.codec].words}"
+                layout = words = f"DECODE, {CODECS[result.codec].words}"
             elif index in computed:
                 operator = computed[index]
                 values, parts = operator.weights, vectors(graph, index)
-                layout = f"{operator.options.operator}, {operator.options.kernel.words}"
+                layout = words = f"{operator.options.operator}, {operator.options.kernel.words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
-                layout = layout_of(graph, index).in_words()
+                found = layout_of(graph, index)
+                layout, words = found.in_words(), in_plain_words(found, readers.get(index, ()))
             else:
                 continue
             stored = sum(_new_bytes(vector, seen) for vector in parts)
@@ -123,6 +140,7 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 dtype="int8" if index in computed else type_name(tensor),
                 sparsity=None if mask is None or mask.size == 0 else 1 - np.count_nonzero(mask) / mask.size,
                 layout=layout if stored else f"{layout}, shared",
+                stored_as=words if stored else f"{words}, shared",
                 dense_bytes=stored_bytes(graph, index) if values is None else values.nbytes,
                 stored_bytes=stored,
                 entropy_bytes=None if values is None else entropy_bytes(values, zeros),

@@ -13,7 +13,8 @@ from typing_extensions import Unpack
 
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.prunable import fingerprints, load, planner_of
 from tflite_sparse.commands.prune_report import Scores, kernels_of
 from tflite_sparse.commands.scan import scan_kernels
@@ -70,7 +71,7 @@ def prune(
             the last full epoch yielded is in the checkpoint.
     """
     extras.require_keras("prune")
-    run = _Prune(PruneSettings(**settings), Timed(progress or Silent()), Path(output))
+    run = _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output))
     return run.run(Path(model), data)
 
 

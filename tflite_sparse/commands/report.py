@@ -10,7 +10,8 @@ import pydantic
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import OutputError
-from tflite_sparse.measurement import mask_pictures
+from tflite_sparse.measurement import file_contents
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.report.page import sweep as sweep_page
 from tflite_sparse.results.export import Report
@@ -25,8 +26,8 @@ _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 def rebuild_report(folder: AnyPath) -> Path:
     """Write ``report.html`` into the output folder of an export, a fit or a sweep; return its path.
 
-    All that it shows is in ``report.json``, ``fit.json`` or ``sweep.json``, but for the pictures of masks, which are
-    drawn if the sparse file lies beside it.
+    All that it shows is in ``report.json``, ``fit.json`` or ``sweep.json``, but for masks, histograms
+    and operators, which are taken from the sparse file if it lies beside it.
 
     Raises:
         MissingPackageError: a package that pages need is not installed.
@@ -42,7 +43,7 @@ def rebuild_report(folder: AnyPath) -> Path:
         text = sweep_page.render(_read(of_sweep, SweepReport))
     else:
         report = _read(folder / REPORT_JSON, Report)
-        text = export_page.render(report, _pictures(report, folder), _fitted(report, folder / FIT_JSON))
+        text = export_page.render(report, _inside(report, folder), _fitted(report, folder / FIT_JSON))
     page = folder / REPORT_HTML
     write_bytes(page, text.encode())
     return page
@@ -70,8 +71,8 @@ def _fitted(report: Report, source: Path) -> FitReport | None:
     return found if (found.file_bytes, found.accuracy) == (sparse.file_bytes, sparse.accuracy) else None
 
 
-def _pictures(report: Report, folder: Path) -> list[mask_pictures.MaskPicture]:
+def _inside(report: Report, folder: Path) -> FileContents:
     sparse = report.models.sparse
     if sparse is None or Path(sparse.path).name != sparse.path or not (folder / sparse.path).is_file():
-        return []
-    return mask_pictures.of_file(folder / sparse.path)
+        return FileContents()
+    return file_contents.of_file(folder / sparse.path)

@@ -10,7 +10,8 @@ from typing_extensions import Unpack
 
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.prunable import load, planner_of
 from tflite_sparse.pruning import sensitivity, training
 from tflite_sparse.pruning.structure import Structure
@@ -53,7 +54,7 @@ def scan(
     """
     extras.require_keras("prune")
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
-    timed, written = Timed(progress or Silent()), None if output is None else Path(output)
+    timed, written = Timed(chosen(progress)), None if output is None else Path(output)
     if written is not None:
         temporary_name_beside(written).unlink()  # find out before the work whether the result can be written
     source, samples, _ = load(Path(model), data, checked, timed)

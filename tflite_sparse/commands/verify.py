@@ -7,6 +7,7 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.settings import AnyPath, VerifyOptions, VerifySettings
@@ -49,5 +50,5 @@ def verify(
         backend(checked.target).runtimes(checked.threads, checked.input_shapes),
         MadeUp(checked.samples, checked.seed),
         tolerance=Tolerance(steps=checked.tolerance),
-        progress=progress,
+        progress=chosen(progress),
     )

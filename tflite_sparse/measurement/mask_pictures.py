@@ -1,19 +1,14 @@
-"""Draw which weights of a file are zero."""
+"""Draw which weights are zero."""
 
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import graphs, text
-from tflite_sparse.rewrites import decode_op, sparse_operator
-from tflite_sparse.verification.weights import weights_of
-
-_MOST_PICTURES = 8
 _LARGEST_SIDE = 256  # weights, one pixel each: a mean over blocks would hide their pattern
 _KEPT = (43, 123, 187)  # RGB: visible on white and on black
 
@@ -39,23 +34,10 @@ class MaskPicture:
     png: bytes
 
 
-def of_file(path: Path) -> list[MaskPicture]:
-    """Draw the masks of the largest weights with zeros in a ``.tflite`` file, the largest first.
-
-    Raises:
-        FlatbufferError: the file cannot be read or is damaged.
-    """
-    model = serde.read(path)
-    all_graphs = list(graphs(model))
-    for graph in all_graphs:
-        sparse_operator.undo(graph)
-        decode_op.undo(graph)
-    sparse = [(key, values) for key, values in weights_of(model).items() if values.size and not np.all(values)]
-    sparse.sort(key=lambda entry: -entry[1].size)
-    return [
-        _picture(text(all_graphs[number].tensor(index).name), values)
-        for (number, index), values in sparse[:_MOST_PICTURES]
-    ]
+def of_weights(weights: Iterable[tuple[str, np.ndarray]], most: int) -> list[MaskPicture]:
+    """Draw the masks of the first ``most`` weights that have zeros; each has a name and values of rank 2 or more."""
+    sparse = ((name, values) for name, values in weights if not np.all(values))
+    return [_picture(name, values) for name, values in itertools.islice(sparse, most)]
 
 
 def _picture(name: str, values: np.ndarray) -> MaskPicture:

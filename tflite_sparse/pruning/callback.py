@@ -63,7 +63,10 @@ class MagnitudePruning(Hooks):
     step stops their gradients, and the optimizer's momenta for them are zero. When ``fit`` returns, model and optimizer
     are as before, apart from the zeros.
 
-        model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
+        history = model.fit(x, y, epochs=20, callbacks=[MagnitudePruning(0.875)])
+        history.history["sparsity"]  # of all pruned kernels after each epoch, in [0, 1]
+
+    TensorBoard, CSVLogger and other callbacks log the sparsity if they come later in the list.
 
     Args:
         sparsity: share of zeros that every pruned kernel gets, in [0, 1).
@@ -150,7 +153,7 @@ class MagnitudePruning(Hooks):
                 self._update(due)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Check that the loss is finite and that masked weights are zero."""
+        """Check that the loss is finite and that masked weights are zero; log the share of zeros as ``sparsity``."""
         with self._releasing_on_error():
             loss = float(np.asarray((logs or {}).get("loss", 0.0)))
             if not np.isfinite(loss):
@@ -158,13 +161,18 @@ class MagnitudePruning(Hooks):
                     f"{self.model.name}: the loss is {loss:g} after epoch {epoch + 1}: training diverged. Use a lower "
                     "learning rate, and check the range of the data."
                 )
+            kept = weights = 0
             for each in self._masked:
-                if np.any(each.values()[~each.read()]):
+                values = each.values()
+                kept, weights = kept + int(np.count_nonzero(values)), weights + values.size
+                if np.any(values[~each.read()]):
                     optimizer = type(self.model.optimizer).__name__
                     raise ModelError(
                         f"{each.plan.kernel.name}: masked weights do not stay zero: {optimizer} or a constraint moves "
                         "weights whose gradient is zero. Use Adam, SGD or another that works weight by weight."
                     )
+            if logs is not None and weights:
+                logs["sparsity"] = 1 - kept / weights
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Restore the optimizer."""

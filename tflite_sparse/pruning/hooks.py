@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import SupportsFloat, TypedDict
 
 from tflite_sparse.sources.keras_types import KerasModel
 
-Logs = Mapping[str, SupportsFloat] | None
-"""Losses and metrics by name; of Keras 2 they may be tensors."""
+Logs = MutableMapping[str, SupportsFloat] | None
+"""Losses and metrics by name; of Keras 2 they may be tensors. Callbacks that come later see what one adds."""
 
 
 class FitParameters(TypedDict, total=False):

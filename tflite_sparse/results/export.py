@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.latency import BenchReport
@@ -15,10 +16,12 @@ from tflite_sparse.results.layers import LayerError
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
+from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
+from tflite_sparse.results.wrong import WrongSample
 
 
 class Interval(Part):
@@ -121,6 +124,7 @@ class Accuracy(Part):
         also: scores by a second metric: top5 if there are more than 20 classes.
         paired: the sparse file compared with each dense one.
         confusion: of outputs that are classes, up to 100.
+        wrong: some test samples that the sparse file gets wrong, first those that the dense float32 file gets right.
     """
 
     metric: str
@@ -136,6 +140,7 @@ class Accuracy(Part):
     also: list[OutputAccuracy] = []
     paired: list[Paired] = []
     confusion: list[Confusion] = []
+    wrong: list[WrongSample] = []
 
     @property
     def passes(self) -> bool:
@@ -160,9 +165,13 @@ class Pruning(Part):
 
 
 class Tensor(Part):
-    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound."""
+    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound.
+
+    ``name`` is that of the tensor, ``layer`` that of its layer in the Keras model; empty if it is not known.
+    """
 
     name: str
+    layer: str = ""
     operator: str
     shape: tuple[int, ...]
     sparsity: float
@@ -259,8 +268,9 @@ class Report(Part):
     ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
-    are several inputs or outputs. ``warnings`` apply to the result even if all gates passed. ``seconds`` is the wall
-    time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
+    runs it; ``pixels`` is set if the data are images with labels. ``warnings`` apply to the result even if all gates
+    passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
@@ -287,5 +297,8 @@ class Report(Part):
     time_step: TimeStepReport | None = None
     warnings: list[str] = []
     io_order: IoOrder | None = None
+    contract: Contract | None = None
+    pixels: PixelCheck | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
+    provenance: Provenance | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.part import Part
 
 
@@ -19,7 +20,8 @@ class Constant(Part):
         dtype: the schema's name of its type.
         sparsity: its share of zeros (quantised: of values at their zero point); None if its type is no whole-byte
             number.
-        layout: its form in the file, in words.
+        layout: its form in the file, in the terms of the format.
+        stored_as: the same in plain words.
         dense_bytes: its size stored dense.
         stored_bytes: size of its values, segments and indices; 0 if an earlier constant has the same ones.
         entropy_bytes: the zeroth-order bound, for values wider than a byte with the list of those that occur; None if
@@ -35,6 +37,7 @@ class Constant(Part):
     dtype: str
     sparsity: float | None
     layout: str
+    stored_as: str = ""
     dense_bytes: int
     stored_bytes: int
     entropy_bytes: int | None
@@ -91,6 +94,7 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
+    ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
     """
 
     version: Literal[1] = 1
@@ -104,6 +108,7 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
+    contract: Contract
 
     def is_for(self, target: str) -> bool:
         """Return whether every runtime of a target loads the file; False if none was tried."""

@@ -19,18 +19,42 @@ DECIMALS = 12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Decisions:
+    """The classes of an output.
+
+    Attributes:
+        right: ``(m,)`` the right class of each sample, or of each place in each sample.
+        chosen: ``(m,)`` the class that the file chooses.
+        classes: their number.
+    """
+
+    right: np.ndarray
+    chosen: np.ndarray
+    classes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Scored:
     """The scores of one file on the test samples.
 
     Attributes:
         evidence: of the score of each output.
         top5: of its top-5 score, if there are many classes.
-        confusion: ``(classes, classes)``, rows are the right classes, columns the chosen ones.
+        decisions: of each output that is classes and has labels.
     """
 
     evidence: Mapping[str, Evidence]
     top5: Mapping[str, Evidence]
-    confusion: Mapping[str, np.ndarray]
+    decisions: Mapping[str, Decisions]
+
+    @property
+    def confusion(self) -> dict[str, np.ndarray]:
+        """``(classes, classes)`` of each output with few of them; rows are right classes, columns chosen ones."""
+        return {
+            name: confusion.counts(each.right, each.chosen, each.classes)
+            for name, each in self.decisions.items()
+            if each.classes <= confusion.MOST_CLASSES
+        }
 
     @property
     def mean(self) -> float:
@@ -75,9 +99,9 @@ class Scorer:
         """
         found = {}
         for name, metric in self.metrics.items():
-            decisions = metric.decisions(outputs[name], self.references[name])
-            if decisions is not None and decisions[-1] <= confusion.MOST_CLASSES:
-                found[name] = confusion.counts(*decisions)
+            decided = metric.decisions(outputs[name], self.references[name])
+            if decided is not None:
+                found[name] = Decisions(*decided)
         return Scored(self._evidence(self.metrics, outputs), self._evidence(self.top5, outputs), found)
 
     def _evidence(self, metrics: Mapping[str, Metric], outputs: Mapping[str, np.ndarray]) -> dict[str, Evidence]:

@@ -28,6 +28,8 @@ from tflite_sparse.settings.shared import (
     ConversionSettings,
     OutOptions,
     OutSettings,
+    PixelOptions,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     SourceOptions,
@@ -36,7 +38,9 @@ from tflite_sparse.settings.shared import (
 from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
-class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TargetOptions, total=False):
+class ExportOptions(
+    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+):
     """Keywords of :func:`tflite_sparse.export`."""
 
     sparsity: float | None
@@ -58,8 +62,8 @@ class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, 
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
-    """What :func:`tflite_sparse.export` does."""
+class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+    """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
         Sparsity | None, Flag(default=f"what `model` holds; {DEMO_SPARSITY:g} for the demo network")
@@ -180,12 +184,12 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         return self.io or self.activations
 
     def for_demo(self) -> ExportSettings:
-        """The settings of a run without a model.
+        """Return the settings of a run without a model.
 
         Raises:
-            SettingsError: one applies to a model.
+            SettingsError: a setting needs a model.
         """
-        of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe")
+        of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe", "pixels")
         given = [f"`{name}`" for name in of_models if getattr(self, name)]
         if given:
             raise SettingsError(f"{', '.join(given)}: only with a `model`, and none was given.")

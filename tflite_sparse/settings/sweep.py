@@ -46,7 +46,7 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
 
 
 class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
-    """What :func:`tflite_sparse.sweep` does."""
+    """Settings of :func:`tflite_sparse.sweep`."""
 
     sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
         (0.0, 0.5, 0.75, 0.875, 0.9, 0.95), description="Shares of zeros; 0: the small dense models."

@@ -7,8 +7,6 @@ for each sample. The test part serves evaluation only, the training part calibra
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,21 +15,14 @@ import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
-from tflite_sparse.sources import built_in_data, image_folder, named_arrays, streams, user_code
+from tflite_sparse.settings.kinds import Pixels
+from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, npz, streams, user_code
+from tflite_sparse.sources import pixels as pixel_ranges
 from tflite_sparse.sources.arrays import Arrays, columns, count, ordered, take
-from tflite_sparse.sources.containers import inflates
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
-from tflite_sparse.sources.streams import MAX_BYTES
-
-FORMS = (
-    "a built-in name (mnist-5k, digits, fashion-mnist), an .npz file with x, y (or x_train, y_train, x_test, y_test; "
-    "x/NAME, y/NAME for several inputs or outputs), "
-    "a folder of class folders with images, or path/to/module.py:function"
-)
 
 _TEST_SHARE = 0.2
-_UNSUSPICIOUS_BYTES, _MOST_INFLATION = 5 * 10**8, 200
 _NO_NAMES = Signature()
 
 
@@ -50,6 +41,7 @@ class Dataset:
         y_test: labels of ``x_test``, or None.
         labels: names of the classes, if the source has any.
         is_cut: whether the source had more samples than were taken; ``name`` then contains how many were.
+        pixels: the range of the values, if they are images; None: they are none, or it is not known.
 
     Raises:
         DataError: a part is empty, the lengths differ, or a value is NaN or infinite.
@@ -62,6 +54,7 @@ class Dataset:
     y_test: Arrays | None
     labels: tuple[str, ...] = ()
     is_cut: bool = False
+    pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -152,21 +145,40 @@ def of_any(
     signature: Signature = _NO_NAMES,
     on_step: Step = ignore_steps,
 ) -> Dataset:
-    """Return the data set that ``data`` names (see :func:`load`) or holds (see :func:`from_arrays`)."""
+    """Return the data set that ``data`` names (see :func:`load`) or holds (see :func:`from_arrays`).
+
+    It tells the range of its pixels, if they are images.
+    """
     if isinstance(data, str | os.PathLike):
-        return load(os.fspath(data), seed=seed, image_shape=image_shape, signature=signature, on_step=on_step)
-    return from_arrays(data, seed=seed, signature=signature, on_step=on_step)
+        found = load(os.fspath(data), seed=seed, image_shape=image_shape, signature=signature, on_step=on_step)
+    else:
+        found = from_arrays(data, seed=seed, signature=signature, on_step=on_step)
+    return found if found.pixels else replace(found, pixels=pixel_ranges.of_parts(found.x_train, found.x_test))
 
 
-def of_model(data: object, signature: Signature, *, seed: int = 0, on_step: Step = ignore_steps) -> Dataset:
+def of_model(
+    data: object,
+    signature: Signature,
+    *,
+    seed: int = 0,
+    pixels: Pixels | None = None,
+    on_step: Step = ignore_steps,
+) -> Dataset:
     """Return the data set that ``data`` names or holds, by a model's names and in its dtypes.
+
+    Args:
+        data: see :func:`of_any`.
+        signature: of the model.
+        seed: of the split.
+        pixels: the range that images are scaled to; None: they stay as they are.
+        on_step: see :func:`from_arrays`.
 
     Raises:
         DataError: the data cannot be used, or do not fit the model.
     """
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     found = of_any(data, seed=seed, image_shape=shape, signature=signature, on_step=on_step)
-    return found.fitted_to_model(signature)
+    return pixel_ranges.as_told(found.fitted_to_model(signature), pixels)
 
 
 def load(
@@ -180,7 +192,7 @@ def load(
     """Load the data set that ``spec`` names.
 
     Args:
-        spec: see :data:`FORMS`.
+        spec: see :data:`tflite_sparse.sources.data_spec.FORMS`.
         seed: of the split where the source has no test part (80 % training, 20 % test).
         image_shape: ``(batch, height, width, channels)`` of the model's input; required for a folder of images.
         signature: of the model: its names assign arrays to inputs and outputs.
@@ -189,6 +201,7 @@ def load(
     Raises:
         DataError: the source is missing, unreadable, or holds no usable samples.
     """
+    data_spec.check(spec)
     if spec in built_in_data.LOADERS:
         held = built_in_data.LOADERS[spec]()
         if held.test is None:
@@ -202,11 +215,9 @@ def load(
     if path.is_dir():
         found = image_folder.read(path, image_shape)
         if found.test is None:
-            return _split(spec, *found.train, seed, found.labels)
-        return Dataset(spec, *found.train, *found.test, found.labels)
-    if path.suffix == ".npz":
-        return _from_npz(path, seed, signature)
-    raise DataError(f"{spec!r} is no data set: `data` takes {FORMS}.")
+            return replace(_split(spec, *found.train, seed, found.labels), pixels=image_folder.PIXELS)
+        return Dataset(spec, *found.train, *found.test, found.labels, pixels=image_folder.PIXELS)
+    return _from_mapping(npz.read(path), str(path), seed, signature)
 
 
 def from_arrays(
@@ -242,26 +253,6 @@ def from_arrays(
             return Dataset(name, x_train, y_train, x_test, y_test)
         return _split(name, _inputs(first, name, signature), _labels(second, name, signature), seed)
     return _split(name, _inputs(value, name, signature), None, seed)
-
-
-def _from_npz(path: Path, seed: int, signature: Signature) -> Dataset:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-            packed = sum(entry.compress_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {MAX_BYTES / 1e9:.0f} GB.")
-        if inflates(size, packed, _UNSUSPICIOUS_BYTES, _MOST_INFLATION):
-            raise DataError(
-                f"{path} unpacks to {size / 1e9:.1f} GB, {size // max(packed, 1)} times its size, as a zip bomb does. "
-                "If you trust it, save the arrays with np.savez, uncompressed."
-            )
-        with np.load(path, allow_pickle=False) as archive:
-            return _from_mapping({key: archive[key] for key in archive.files}, str(path), seed, signature)
-    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 
 def _from_mapping(arrays: Mapping[str, object], name: str, seed: int, signature: Signature) -> Dataset:

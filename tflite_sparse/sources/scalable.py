@@ -10,6 +10,7 @@ from tflite_sparse.sources.keras_types import KerasModel, SymbolicTensor
 _STEM, _BLOCKS, _HIDDEN = 16, (32, 64), 96
 _LEAST_CHANNELS = 4
 _LARGEST_MAP = 8  # height and width of the input of the hidden layer
+_SMALLEST_MAP = 4  # is not halved further: even the narrowest network keeps a layer that is worth pruning
 
 
 def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], classes: int) -> KerasModel:
@@ -34,11 +35,14 @@ def build(keras: ModuleType, width: float, input_shape: tuple[int, int, int], cl
         active: SymbolicTensor = layers.ReLU(name=f"{name}_relu")(x)
         return active
 
+    def halving(x: SymbolicTensor) -> int:
+        return 2 if max(filter(None, x.shape[1:3])) > _SMALLEST_MAP else 1
+
     image = x = keras.Input(input_shape, name="image")
-    x = layers.Conv2D(channels(_STEM), 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = layers.Conv2D(channels(_STEM), 3, strides=halving(x), padding="same", use_bias=False, name="stem")(x)
     x = normalised(x, "stem")
     for number, count in enumerate(_BLOCKS, 1):
-        strides = 1 if number == 1 else 2
+        strides = 1 if number == 1 else halving(x)
         x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"depthwise{number}")(x)
         x = normalised(x, f"depthwise{number}")
         x = layers.Conv2D(channels(count), 1, use_bias=False, name=f"pointwise{number}")(x)

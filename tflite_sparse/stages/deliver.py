@@ -10,7 +10,8 @@ from pathlib import Path
 from tflite_sparse import target_registry
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
-from tflite_sparse.measurement import mask_pictures
+from tflite_sparse.measurement import file_contents
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.report.text import markdown
 from tflite_sparse.results import export as report_model
@@ -24,6 +25,8 @@ REPORT_HTML = "report.html"
 SWEEP_JSON, FIT_JSON = "sweep.json", "fit.json"
 SWEEP_POINTS = "points"
 """The folder of a sweep's points, beside its report."""
+_COMMANDS = {FIT_JSON: "fit", SWEEP_JSON: "sweep", REPORT_JSON: "export"}
+"""What writes each report; a folder of ``fit`` has that of ``export`` too."""
 _STEM = Path(SPARSE).stem
 ALL_FILES = (
     DENSE_FLOAT32,
@@ -63,8 +66,28 @@ def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_
         raise OutputError(f"cannot write to `{setting}` {folder}: {error.__cause__}.") from error
 
 
+def check_no_result_of(reports: Iterable[str], folder: Path) -> None:
+    """Refuse a folder that holds the result of another command: its files would seem to belong to the new one.
+
+    They are not deleted, because a fitted model or a sweep takes long to make.
+
+    Args:
+        reports: names of the reports that other commands write.
+        folder: where to.
+
+    Raises:
+        OutputError: it holds one of them.
+    """
+    for name in reports:
+        if (folder / name).is_file():
+            raise OutputError(
+                f"{folder} holds the result of {_COMMANDS[name]} ({name}), which does not belong to this one: choose "
+                "another `out`, or empty the folder."
+            )
+
+
 def delivered(models: report_model.Models) -> list[str]:
-    """The names of the ``.tflite`` files that a report speaks of."""
+    """Return the names of the ``.tflite`` files in a report."""
     return [entry.path for _, entry in models if entry is not None]
 
 
@@ -91,8 +114,8 @@ def deliver(
     contents |= {out / name: content for name, content in more.items()}
     contents[out / REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
     contents[out / REPORT_MARKDOWN] = markdown.render(report).encode()
-    pictures = mask_pictures.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else []
-    contents[out / REPORT_HTML] = export_page.render(report, pictures).encode()
+    inside = file_contents.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else FileContents()
+    contents[out / REPORT_HTML] = export_page.render(report, inside).encode()
     left = {out / name for name in _left_by_an_earlier_run(out)}
     contents |= elsewhere or {}
     made: list[Path] = []

@@ -11,11 +11,12 @@ import numpy as np
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, SettingsError
+from tflite_sparse.results.contract import PixelCheck
 from tflite_sparse.results.prune import Curve, report_beside
 from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
-from tflite_sparse.sources import dataset, keras_model
+from tflite_sparse.sources import data_spec, dataset, keras_model
 from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_types import is_model
@@ -23,24 +24,29 @@ from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, SourceModel
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import pixels as pixel_stage
 
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
 
 
-def check_path(model: object) -> None:
-    """Find out before TensorFlow is imported whether a path can be that of a model.
+def check_paths(model: object, data: object) -> None:
+    """Find out before TensorFlow is imported whether paths can be those of a model and of data.
 
     Raises:
-        ModelError: it cannot.
+        ModelError: there is no such model.
+        DataError: there are no such data.
     """
+    data_spec.check(data)
     if isinstance(model, str | os.PathLike):
         keras_model.check_path(Path(model))
 
 
 def load(
     model: object, data: object, settings: ExportSettings, metric: Name | UserMetric, progress: Timed
-) -> tuple[SourceModel | None, Dataset | None]:
+) -> tuple[SourceModel | None, Dataset | None, PixelCheck | None]:
     """The model, None for the demo network, and the data, None without any, fitted to each other.
+
+    The last one is how the model scores images in each range of pixels, None where the data are none or have no labels.
 
     Args:
         model: as for :func:`tflite_sparse.export`.
@@ -61,7 +67,7 @@ def load(
                 signature=Signature((_DEMO_INPUT,)),
                 on_step=on_step,
             )
-            return None, _check_demo_data(samples)
+            return None, _check_demo_data(samples), None
         path = Path(model) if isinstance(model, str | os.PathLike) else None
         if path is None and (settings.builder is not None or settings.signature is not None):
             raise SettingsError("`builder` and `signature` apply to a file or folder, not to a model in memory.")
@@ -74,12 +80,12 @@ def load(
         if settings.android_assets is not None:
             android.check(named, data)
         if data is None:
-            return source, None
-        samples = dataset.of_model(data, named, seed=settings.seed, on_step=on_step)
+            return source, None, None
+        samples = dataset.of_model(data, named, seed=settings.seed, pixels=settings.pixels, on_step=on_step)
         if samples.is_cut:
             progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
-        return source, samples
+        return source, samples, pixel_stage.checked(source, samples, settings.pixels, progress)
 
 
 def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:
@@ -91,9 +97,9 @@ def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:
     if samples is not None:
         return
     if settings.int8 and settings.activations != "float32":
-        raise DataError(f"`int8` needs data to calibrate with: `data` takes {dataset.FORMS}.")
+        raise DataError(f"`int8` needs data to calibrate with: `data` takes {data_spec.FORMS}.")
     if settings.layer_errors:
-        raise DataError(f"`layer_errors` needs data to compare on: `data` takes {dataset.FORMS}.")
+        raise DataError(f"`layer_errors` needs data to compare on: `data` takes {data_spec.FORMS}.")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.settings import ExportSettings, PruningSettings
-from tflite_sparse.sources import dataset, demo, keras_model, tensorflow_import
+from tflite_sparse.sources import data_spec, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
@@ -96,7 +96,7 @@ class Masking:
         if trains and not isinstance(stripped, keras_model.KerasSource):
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
         if trains and samples is None:
-            raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {dataset.FORMS}.")
+            raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {data_spec.FORMS}.")
         converter = converter.in_form_of(stripped)
         failures = converter.baseline(stripped, dense_float32)
         with self.progress.stage("mask"):
@@ -185,7 +185,7 @@ def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
 
 
 def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
-    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
+    """Apply the recipe to each kernel. Its schedules are not followed: nothing is trained."""
     given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
     return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
 

@@ -26,6 +26,7 @@ from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.time_step import TimeStep
+from tflite_sparse.stages import wrong_samples
 from tflite_sparse.stages.convert import outputs_of
 
 _COMPARED_SAMPLES = 16
@@ -159,6 +160,7 @@ def summary(
             report_model.Confusion(output=name, labels=_class_names(samples, len(counts)), counts=counts.tolist())
             for name, counts in reached.confusion.items()
         ],
+        wrong=wrong_samples.chosen(best, reached, samples),
     )
 
 

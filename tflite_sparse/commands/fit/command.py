@@ -12,7 +12,8 @@ from typing_extensions import Unpack
 
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import export as pipeline
 from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as report_pipeline
@@ -37,8 +38,10 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import FIT_JSON
+from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
+from tflite_sparse.stages.load import check_paths
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -79,7 +82,7 @@ def fit(
         ConversionError: the converter failed.
     """
     extras.require_keras("fit")
-    return _Fit(FitSettings(**settings), Timed(progress or Silent())).run(model, data)
+    return _Fit(FitSettings(**settings), Timed(chosen(progress))).run(model, data)
 
 
 @dataclass
@@ -90,6 +93,7 @@ class _Fit:
     def run(self, model: object, data: object) -> FitReport:
         settings = self.settings
         self._check_out(model)
+        check_paths(model, data)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
         tensorflow_import.start(self.progress)
@@ -101,7 +105,9 @@ class _Fit:
                     f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
             source, _ = prunable.trainable(given)
-            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed, settings.pixels)
+            if not is_new:
+                pixel_stage.checked(source, samples, settings.pixels, self.progress)
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
@@ -135,6 +141,7 @@ class _Fit:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
         delivery.check_folder(out)
+        delivery.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
@@ -272,7 +279,9 @@ class _Fit:
             accuracy=None if models.sparse is None else models.sparse.accuracy,
             dense_interval=models.dense_float32.interval,
             interval=None if models.sparse is None else models.sparse.interval,
-            compared=None if exported.accuracy is None else exported.accuracy.model_copy(update={"confusion": []}),
+            compared=None
+            if exported.accuracy is None
+            else exported.accuracy.model_copy(update={"confusion": [], "wrong": []}),
             gates=report_model.Gates(passed=not failures, failures=failures),
             warnings=rounds.warnings,
             seconds=self.progress.seconds,
@@ -284,6 +293,11 @@ class _Fit:
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
         report_pipeline.rebuild_report(out)
+
+
+def _without_samples(accuracy: report_model.Accuracy) -> report_model.Accuracy:
+    """The comparison alone; the report of the export has the rest."""
+    return accuracy.model_copy(update={"confusion": [], "wrong": []})
 
 
 def _block(words: str) -> Structure:

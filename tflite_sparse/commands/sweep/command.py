@@ -17,7 +17,8 @@ from typing_extensions import Unpack
 from tflite_sparse.base import child, extras
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
-from tflite_sparse.base.progress import Progress, Silent, Timed
+from tflite_sparse.base.notebook_progress import chosen
+from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.sweep import point_progress
 from tflite_sparse.commands.sweep.point import Facts, Job, Place
 from tflite_sparse.errors import OutputError, SettingsError, TfliteSparseError, one_line
@@ -29,6 +30,7 @@ from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.sweep import Measured, Point, PointFile, SweepReport
 from tflite_sparse.settings import SweepOptions, SweepSettings
 from tflite_sparse.settings.keywords import takes
+from tflite_sparse.sources import data_spec
 from tflite_sparse.stages import deliver as delivery
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
@@ -70,7 +72,7 @@ def sweep(
             other settings; no point was trained.
     """
     extras.require_keras("sweep")
-    return _Sweep(SweepSettings(**settings), Timed(progress or Silent()), model, data).run()
+    return _Sweep(SweepSettings(**settings), Timed(chosen(progress)), model, data).run()
 
 
 def places(settings: SweepSettings) -> list[Place]:
@@ -108,7 +110,9 @@ class _Sweep:
         settings, grid = self.settings, places(self.settings)
         if self.data is None:
             raise SettingsError("a sweep needs labelled data: give `data`.")
+        data_spec.check(self.data)
         delivery.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
+        delivery.check_no_result_of((delivery.FIT_JSON, delivery.REPORT_JSON), settings.out)
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.commands.sweep.point:check",

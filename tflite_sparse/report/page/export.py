@@ -6,21 +6,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflite_sparse.measurement.mask_pictures import MaskPicture
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.report.page import fit as fit_page
-from tflite_sparse.report.page import html
+from tflite_sparse.report.page import html, inside
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import command
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text.export import Table
-from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
+from tflite_sparse.settings import ExportSettings, FitSettings
 
 _LONGEST_LYING = 4  # longest class name, in letters, that is written horizontally
 _MOST_SHADE = 55  # per cent of the accent colour; the number on it stays readable
+
+
+_NOTHING = FileContents()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,15 @@ class Figure:
     small: str = ""
 
 
-def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport | None = None) -> str:
+def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | None = None) -> str:
     """Return the page as text.
 
     Args:
         report: the report to show.
-        masks: of the largest weights, see :func:`tflite_sparse.measurement.mask_pictures.of_file`.
+        found: in the sparse file, see :func:`tflite_sparse.measurement.file_contents.of_file`.
         fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
+    layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
     return html.render(
         "export.html.j2",
         title=report.model,
@@ -60,14 +68,33 @@ def render(report: Report, masks: Sequence[MaskPicture] = (), fitted: FitReport 
         layers=_layers(report),
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
-        masks=[_mask(picture) for picture in masks],
+        wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong),
+        operators=inside.operators(found),
+        masks=[inside.mask(picture, layers) for picture in found.masks],
+        histograms=[inside.histogram(each) for each in found.histograms],
         bench=latency_tables.files(report.measured) if report.measured else None,
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        ports=None if report.contract is None else contract_words.ports(report.contract),
+        snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
+        command=_command(report, fitted),
+        versions=None if report.provenance is None else html.pairs("package", report.provenance.versions),
+        hashes=None if report.provenance is None else inside.hashes(report.provenance),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
+
+
+def _snippets(contract: Contract) -> list[tuple[str, str]]:
+    """The name of each language, and the code in it."""
+    return [(contract_words.LANGUAGES[language], code) for language, code in contract.snippets.items()]
+
+
+def _command(report: Report, fitted: FitReport | None) -> str:
+    if fitted is None:
+        return command.line("export", report.model, report.data, report.settings, ExportSettings)
+    return command.line("fit", report.model, report.data, fitted.settings, FitSettings)
 
 
 def _passed_words(report: Report, fitted: FitReport | None) -> str:
@@ -206,30 +233,19 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, object]:
 
 
 def _layers(report: Report) -> list[dict[str, object]]:
+    named = zip(shown(report.tensors), report.tensors, strict=True)
     longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
     return [
         {
             **tensor.model_dump(),
-            "name": shortened(tensor.name),
+            "name": name,
             "shape": "x".join(map(str, tensor.shape)),
             "how": ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
             "dense_share": tensor.dense_bytes / longest,
             "stored_share": tensor.encoded_bytes / longest,
         }
-        for tensor in sorted(report.tensors, key=lambda each: -each.dense_bytes)
+        for name, tensor in sorted(named, key=lambda each: -each[1].dense_bytes)
     ]
-
-
-def _mask(picture: MaskPicture) -> dict[str, object]:
-    shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
-    return {
-        "name": picture.name,
-        "shape": "x".join(map(str, picture.shape)),
-        "uri": html.data_uri(picture.png),
-        "rows": picture.rows,
-        "columns": picture.columns,
-        "words": f"kept weights in colour, the first axis vertically{shown}.",
-    }
 
 
 def _latencies(report: Report) -> list[Bar]:

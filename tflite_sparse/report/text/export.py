@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
-from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.verification import sentences
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of text.
-
-    Attributes:
-        headings: of the columns.
-        rows: one cell for each heading.
-        left: headings of left-aligned columns; the others hold numbers.
-        may_be_cut: headings of columns that may be shortened for lack of room.
-        may_be_dropped: headings of columns that are then left out, in this order.
-    """
-
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: frozenset[str]
-    may_be_cut: frozenset[str] = frozenset()
-    may_be_dropped: tuple[str, ...] = ()
-
-    def without(self, heading: str) -> Table:
-        """Return the table without one column."""
-        place = self.headings.index(heading)
-        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
-        return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
 def files(report: Report) -> Table:
@@ -60,14 +36,15 @@ def files(report: Report) -> Table:
                 )
             )
     headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
-    return Table(headings, tuple(rows), frozenset({"model", "file"}))
+    names = frozenset({"model", "file"})
+    return Table(headings, tuple(rows), names, names, ("gzip bytes", "model", "zeros"))
 
 
 def tensors(report: Report | EncodingReport) -> Table:
     """Return a row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
-            shortened(tensor.name),
+            name,
             tensor.operator,
             "x".join(map(str, tensor.shape)),
             f"{tensor.sparsity:.3f}",
@@ -76,18 +53,18 @@ def tensors(report: Report | EncodingReport) -> Table:
             f"{tensor.entropy_bytes:,}",
             ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
         )
-        for tensor in report.tensors
+        for name, tensor in zip(shown(report.tensors), report.tensors, strict=True)
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
-    cut = frozenset({"weight", "operator", "how"})
-    return Table(headings, rows, cut | {"shape"}, cut, ("bound B", "operator"))
+    text = frozenset({"weight", "operator", "how"})
+    return Table(headings, rows, text | {"shape"}, text, ("bound B", "operator"))
 
 
 def layers(entries: Sequence[LayerError]) -> Table:
     """Return a row for each tensor inside the int8 file: its distance from the float32 file's."""
     rows = tuple(
         (
-            shortened(layer.name),
+            name,
             layer.operator,
             "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
             f"{layer.lost_db:.1f}",
@@ -95,11 +72,11 @@ def layers(entries: Sequence[LayerError]) -> Table:
             f"{layer.largest_difference:.3g}",
             f"{layer.share_of_range:.3f}",
         )
-        for layer in entries
+        for name, layer in zip(shown(entries), entries, strict=True)
     )
     headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
-    cut = frozenset({"tensor", "operator"})
-    return Table(headings, rows, cut, cut, ("largest", "operator"))
+    text = frozenset({"tensor", "operator"})
+    return Table(headings, rows, text, text, ("largest", "operator"))
 
 
 def layers_compared(report: Report) -> str:
@@ -126,6 +103,10 @@ def verdicts(report: Report) -> list[str]:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)
     lines += io_order.lines(report.io_order)
+    if report.pixels is not None:
+        lines.append(contract_words.pixels(report.pixels))
+    if report.contract is not None:
+        lines += contract_words.lines(report.contract)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report)

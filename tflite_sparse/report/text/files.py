@@ -8,8 +8,8 @@ import math
 from tflite_sparse.report.text import ratio
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.inspection import DENSE, Inspection
 from tflite_sparse.target_registry import TARGETS
@@ -31,14 +31,14 @@ def constants(inspection: Inspection) -> Table:
             f"{constant.stored_bytes:,}",
             "" if constant.entropy_bytes is None else f"{constant.entropy_bytes:,}",
             f"{constant.share:.1%}",
-            constant.layout,
+            constant.stored_as or constant.layout,
         )
         for constant in inspection.constants
     )
-    headings = ("constant", "operator", "shape", "type", "zeros", "dense B", "stored B", "bound B", "file", "layout")
-    left = frozenset({"constant", "operator", "shape", "type", "layout"})
-    cut = frozenset({"constant", "operator", "layout"})
-    return Table(headings, rows, left, cut, ("bound B", "type", "dense B", "operator"))
+    headings = ("constant", "operator", "shape", "type", "zeros", "dense B", "stored B", "bound B", "file", "how")
+    left = frozenset({"constant", "operator", "shape", "type", "how"})
+    text = frozenset({"constant", "operator", "how"})
+    return Table(headings, rows, left, text, ("bound B", "type", "dense B", "operator"))
 
 
 def summary(inspection: Inspection) -> list[str]:

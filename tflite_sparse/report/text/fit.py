@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.fit import FitReport
 
@@ -26,7 +26,13 @@ def kernels(report: FitReport) -> Table:
         for kernel in report.kernels
     )
     headings = ("kernel", "type", "shape", "block", "zeros", "untouched B", "predicted B", "stored B", "loss alone")
-    return Table(headings, rows, frozenset({"kernel", "type", "shape", "block"}), frozenset({"kernel"}), ("type",))
+    return Table(
+        headings,
+        rows,
+        frozenset({"kernel", "type", "shape", "block"}),
+        frozenset({"kernel"}),
+        ("type", "predicted B", "shape"),
+    )
 
 
 def rounds(report: FitReport) -> Table:

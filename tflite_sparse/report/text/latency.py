@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.latency import BenchReport
 
 
 def files(report: BenchReport) -> Table:
     """Return a row for each file, every figure with its ratio to that of the first."""
-    headings = ("file", "bytes", "ratio", "load ms", "ratio", "resident MB", "ratio", "median ms", "p90 ms", "ratio")
+    headings = (
+        *("file", "bytes", "bytes ratio", "load ms", "load ratio", "resident MB", "resident ratio"),
+        *("median ms", "p90 ms", "median ratio"),
+    )
     rows = tuple(
         (
             entry.path,
@@ -24,7 +27,7 @@ def files(report: BenchReport) -> Table:
         )
         for entry in report.files
     )
-    return Table(headings, rows, frozenset({"file"}), frozenset({"file"}))
+    return Table(headings, rows, frozenset({"file"}), frozenset({"file"}), ("p90 ms", "load ratio", "resident ratio"))
 
 
 def title(report: BenchReport) -> str:

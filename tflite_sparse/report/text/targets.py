@@ -15,12 +15,12 @@ def of(report: Report | EncodingReport) -> list[str]:
 
 
 def micro(report: MicroReport) -> list[str]:
-    """Return sentences on flash, memory and instructions, and the C++ lines of an app."""
+    """Return sentences on flash, memory and instructions, the verdict first."""
     of_memory = _computed if report.kernels == "sparse" else _decoded
-    lines = of_memory(report)
+    lines = [_verdict(report), *of_memory(report)]
     if report.on_cpu is not None:
         lines += _on_cpu(report.on_cpu)
-    return [*lines, "In the app:", *report.cpp.splitlines()]
+    return lines
 
 
 def _computed(report: MicroReport) -> list[str]:
@@ -60,7 +60,7 @@ def _on_cpu(report: MicroKernelsReport) -> list[str]:
         f"Instructions of FULLY_CONNECTED and CONV_2D an inference, {report.cpu}: {report.instructions:,}; dense "
         f"{report.dense_instructions:,} (CMSIS-NN). A model fitted to an emulator, off by up to "
         f"{report.model_error:.0%}; nothing ran on a chip.",
-        f"In one line: {report.verdict}",
+        f"Beside dense: {report.verdict}",
     ]
     other = report.other
     if other is not None:
@@ -70,6 +70,23 @@ def _on_cpu(report: MicroKernelsReport) -> list[str]:
             f"{other.instructions:,} instructions."
         )
     return lines
+
+
+def _verdict(report: MicroReport) -> str:
+    """Flash and RAM, dense against this file, in one line."""
+    if report.flash_bytes is None or report.flash_dense_bytes is None:
+        return "Verdict: not in this report; make it again."
+    flash = f"flash {report.flash_dense_bytes:,} B dense, {_against(report.flash_bytes, report.flash_dense_bytes)}"
+    if report.ram_bytes is None or report.arena_dense_bytes is None:
+        return f"Verdict: {flash}; RAM not measured (pip install 'tflite-sparse[micro]')."
+    ram = f"RAM {report.arena_dense_bytes:,} B dense, {_against(report.ram_bytes, report.arena_dense_bytes)}"
+    return f"Verdict: {flash}; {ram}."
+
+
+def _against(now: int, dense: int) -> str:
+    if now == dense:
+        return f"{now:,} B with this file (the same)"
+    return f"{now:,} B with this file ({abs(now - dense):,} {'less' if now < dense else 'more'})"
 
 
 def ethos_u(report: EthosUReport) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.verification import OutputDifference, RuntimeCheck, VerificationReport
 from tflite_sparse.verification import sentences
 
@@ -22,8 +22,8 @@ def runtimes(report: VerificationReport) -> Table:
     rows = tuple(_row(check) for check in report.runtimes)
     if all(check.signature is None for check in report.runtimes):
         headings, rows = headings[:1] + headings[2:], tuple(row[:1] + row[2:] for row in rows)
-    left = frozenset(headings) - {"samples", "by up to"}
-    return Table(headings, rows, left, frozenset({"worst output", "first differs at"}))
+    text = frozenset(headings) - {"samples", "by up to"}
+    return Table(headings, rows, text, text)
 
 
 def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from tflite_sparse.base import extras
 from tflite_sparse.errors import MissingPackageError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OURS = {"tflite_sparse", "tflite_sparse_cli"}
 
 

@@ -1,0 +1,62 @@
+"""Test what each operator of a file takes."""
+
+import math
+
+import numpy as np
+import pytest
+
+from helpers import tiny_models
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import operators
+from tflite_sparse.planning.encoder import encode_model
+from tflite_sparse.targets import litert
+
+CASES = {
+    "conv": (tiny_models.conv2d, "CONV_2D", lambda out, kernel: math.prod(out) * math.prod(kernel[1:])),
+    "depthwise": (
+        tiny_models.depthwise_conv2d,
+        "DEPTHWISE_CONV_2D",
+        lambda out, kernel: math.prod(out) * kernel[1] * kernel[2],
+    ),
+    "matrix": (tiny_models.fully_connected, "FULLY_CONNECTED", lambda out, kernel: math.prod(out) * kernel[1]),
+    "transpose": (
+        lambda: tiny_models.transpose_conv((16, 3, 3, 64), (5, 5)),
+        "TRANSPOSE_CONV",
+        lambda out, kernel: 5 * 5 * math.prod(kernel),
+    ),
+}
+
+
+def written(model):
+    return serde.parse(tiny_models.to_bytes(model))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_multiply_adds(name):
+    make, kind, expected = CASES[name]
+    model = written(make())
+    (found,) = [each for each in operators.of_model(model) if each.name == kind]
+    graph = model.subgraphs[0]
+    operator = next(each for each in graph.operators if graph.tensors[each.outputs[0]].name.decode() == found.output)
+    kernel = graph.tensors[operator.inputs[1]]
+    assert found.multiply_adds == expected(found.shape, [int(size) for size in kernel.shape])
+    values = np.frombuffer(bytes(model.buffers[kernel.buffer].data), np.int8)
+    kept = np.count_nonzero(values) / values.size
+    assert found.multiply_adds_kept == round(kept * found.multiply_adds)
+
+
+def test_a_sparse_file_computes_as_much_and_takes_fewer_bytes():
+    dense, sparse = written(tiny_models.conv2d()), written(tiny_models.conv2d())
+    assert any(choice.form for choice in encode_model(sparse, litert.answer))
+    before, after = operators.of_model(dense), operators.of_model(written(sparse))
+    assert [each.name for each in before] == [each.name for each in after]  # DENSIFY is left out
+    for one, other in zip(before, after, strict=True):
+        assert (one.multiply_adds, one.multiply_adds_kept) == (other.multiply_adds, other.multiply_adds_kept)
+    assert 0 < sum(each.stored_bytes for each in after) < sum(each.stored_bytes for each in before)
+
+
+def test_operators_of_other_kinds_have_no_count():
+    (found,) = operators.of_model(written(tiny_models.gather()))
+    assert found.multiply_adds is None
+    assert found.multiply_adds_kept is None
+    assert found.stored_bytes > 0

@@ -1,0 +1,35 @@
+"""Test the command that a report shows."""
+
+import shlex
+
+import pytest
+
+from tflite_sparse.report.text import command
+from tflite_sparse.settings import ExportSettings, FitSettings
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, ""),
+        ({"sparsity": 0.875, "int8": True, "out": "my out"}, " --out 'my out' --sparsity 0.875 --int8"),
+        ({"verification_samples": 8}, ""),  # no option has it
+    ],
+)
+def test_only_what_is_not_the_default_is_there(settings, options):
+    as_reported = ExportSettings(**settings).model_dump(mode="json")
+    found = command.line("export", "net.keras", "digits", as_reported, ExportSettings)
+    assert found == f"tflite-sparse export net.keras --data digits{options}"
+
+
+def test_the_program_reads_it_back(monkeypatch):
+    from tflite_sparse_cli.fit import fit
+
+    settings = FitSettings(budget="100kB", blocks=("1x1", "1x8"), epochs=3)
+    line = command.line("fit", "net.keras", "data.npz", settings.model_dump(mode="json"), FitSettings)
+    read = fit.make_context("fit", shlex.split(line)[2:]).params
+    assert FitSettings(**{name: read[name] for name in FitSettings.model_fields if name in read}) == settings
+
+
+def test_a_model_in_memory_has_no_file():
+    assert command.line("export", "digits", None, {}, ExportSettings) == "tflite-sparse export MODEL"

@@ -1,0 +1,108 @@
+"""What each operator of a file takes: bytes of its constants, and multiply-adds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.codecs.constants import dense_values, stored_bytes
+from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, text
+from tflite_sparse.flatbuffer.types import Model, Operator
+from tflite_sparse.rewrites import decode_op
+
+_REBUILDS_WEIGHTS = frozenset({"DENSIFY", decode_op.CUSTOM_CODE})
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCost:
+    """One operator.
+
+    Attributes:
+        name: its kind, as the schema calls it.
+        output: the name of its first output.
+        shape: the shape of that output; open sizes are 1.
+        stored_bytes: what the constants take that it is the first to read, itself or through what rebuilds them.
+        multiply_adds: of one run with all weights; None: it is not of a kind whose count is known.
+        multiply_adds_kept: those with weights that are not zero.
+    """
+
+    name: str
+    output: str
+    shape: tuple[int, ...]
+    stored_bytes: int
+    multiply_adds: int | None
+    multiply_adds_kept: int | None
+
+
+def of_model(model: Model) -> list[OperatorCost]:
+    """Return the operators of all graphs in execution order, without those that rebuild weights.
+
+    Raises:
+        FlatbufferError: a sparse tensor contradicts itself.
+    """
+    return [cost for graph in graphs(model) for cost in _of_graph(graph)]
+
+
+def _of_graph(graph: Graph) -> list[OperatorCost]:
+    producers, decoded = graph.producers(), decode_op.results(graph)
+    seen: set[int] = set()
+    found = []
+    for operator in graph.operators:
+        name = graph.operator_name(operator)
+        if name in _REBUILDS_WEIGHTS:
+            continue
+        sources = [_sources(graph, index, producers) for index in indices(operator.inputs) if index >= 0]
+        new = {index for each in sources for index in each} - seen
+        seen |= new
+        count = _multiply_adds(graph, name, operator)
+        values = None if count is None else _weight(graph, indices(operator.inputs)[1], producers, decoded)
+        share = 1.0 if values is None or not values.size else np.count_nonzero(values) / values.size
+        outputs = indices(operator.outputs)
+        first = graph.tensor(outputs[0]) if outputs else None
+        found.append(
+            OperatorCost(
+                name,
+                "" if first is None else text(first.name),
+                () if first is None else shape_of(first),
+                sum(stored_bytes(graph, index) for index in new),
+                count,
+                None if count is None else round(count * share),
+            )
+        )
+    return found
+
+
+def _sources(graph: Graph, index: int, producers: dict[int, Operator]) -> list[int]:
+    """The constants that a tensor is made of: itself, or what an operator rebuilds it from."""
+    if graph.is_constant(index):
+        return [index]
+    maker = producers.get(index)
+    if maker is None or graph.operator_name(maker) not in _REBUILDS_WEIGHTS:
+        return []
+    return [each for each in indices(maker.inputs) if graph.is_constant(each)]
+
+
+def _weight(
+    graph: Graph, index: int, producers: dict[int, Operator], decoded: dict[int, decode_op.Result]
+) -> np.ndarray | None:
+    if index in decoded:
+        return decoded[index].values
+    sources = _sources(graph, index, producers)
+    return dense_values(graph, sources[0]) if len(sources) == 1 else None
+
+
+def _multiply_adds(graph: Graph, name: str, operator: Operator) -> int | None:
+    """Of one run: for each value of the output one for each weight that it is a sum over."""
+    inputs, outputs = indices(operator.inputs), indices(operator.outputs)
+    if name == "TRANSPOSE_CONV" and len(inputs) > 2:  # each value of the input is spread over the kernel instead
+        return math.prod(shape_of(graph.tensor(inputs[2]))) * math.prod(shape_of(graph.tensor(inputs[1]))[:-1])
+    if name not in _SUMMED_AXES or len(inputs) < 2 or not outputs:
+        return None
+    kernel = shape_of(graph.tensor(inputs[1]))
+    return math.prod(shape_of(graph.tensor(outputs[0]))) * math.prod(kernel[_SUMMED_AXES[name]])
+
+
+_SUMMED_AXES = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}
+"""The axes of the kernel that one value of the output is a sum over."""
