@@ -18,14 +18,14 @@ class ExtraFile:
     Attributes:
         ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
         option: the setting that asks for it. None: it is always written.
-        has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
         value: of that setting which asks for it. None: any that is true.
+        has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
     """
 
     ending: str
     option: str | None = None
-    has_stem: bool = True
     value: str | None = None
+    has_stem: bool = True
 
     def name(self, stem: str) -> str:
         """Its name beside a ``.tflite`` file of this stem."""
@@ -115,7 +115,7 @@ TARGETS: dict[str, Traits] = {
             ExtraFile(".cc", "c_array"),
             ExtraFile("app.cc", "c_array", has_stem=False),
             *(
-                ExtraFile(f"{MICRO_FOLDER}/{name}", "micro_kernels", has_stem=False, value="sparse")
+                ExtraFile(f"{MICRO_FOLDER}/{name}", "micro_kernels", "sparse", has_stem=False)
                 for name in (*MICRO_SOURCES, *MICRO_MADE)
             ),
         ),

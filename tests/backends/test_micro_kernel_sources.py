@@ -11,16 +11,18 @@ import subprocess
 import pytest
 
 from helpers import tiny_models
-from tflite_sparse.backends import micro_kernels
+from tflite_sparse.backends import micro_app, micro_kernels
+from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.measurement import contract
 from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.target_registry import MICRO_FOLDER, MICRO_MADE, MICRO_SOURCES
 
 C, CXX = "arm-none-eabi-gcc", "arm-none-eabi-g++"
-STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-mthumb", "-ffreestanding")
+STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-mthumb")
 
 # Names of TensorFlow Lite Micro's API, global as in its releases up to summer 2026.
 COMMON = """
@@ -80,6 +82,9 @@ const Model* GetModel(const void* buffer);
 struct MicroInterpreter {
   MicroInterpreter(const Model* model, const MicroOpResolver& resolver, uint8_t* arena, size_t arena_size);
   TfLiteStatus AllocateTensors();
+  TfLiteStatus Invoke();
+  template <typename T> T* typed_input_tensor(int index);
+  template <typename T> T* typed_output_tensor(int index);
 };
 }
 """,
@@ -95,7 +100,11 @@ def folder(tmp_path):
     graph = next(graphs(model))
     sparse_operator.apply(graph, 1, graph.uses()[1], Kernel.STRIP_DELTA8)
     content = bytes(serde.serialize(model))
-    for name, found in micro_kernels.sources(content, serde.parse(content), 1234).items():
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    app = micro_app.code(path, contract.of_model(serde.read(path)), micro_kernels.ARRAY_STEM, Arenas(1234, 1234, 0))
+    path.unlink()
+    for name, found in micro_kernels.sources(content, app["c++"]).items():
         assert name.startswith(f"{MICRO_FOLDER}/")
         (tmp_path / name.partition("/")[2]).write_bytes(found)
     for name, text in HEADERS.items():

@@ -241,6 +241,7 @@ def test_the_report_shows_the_other_form_of_either(source):
     )
     assert "With --micro-kernels tflm: a file of" in shown.stdout
     assert "nothing ran on a chip" in shown.stdout
+    assert "Verdict: flash" in shown.stdout
 
 
 def test_the_files_of_an_app_lie_beside(source):
@@ -249,7 +250,21 @@ def test_the_files_of_an_app_lie_beside(source):
     assert {path.name for path in (out.parent / "micro").iterdir()} == {*MICRO_SOURCES, *MICRO_MADE}
     assert out.with_suffix(".h").exists()
     assert "tflite_sparse::AddSparseOps(resolver)" in report.micro.cpp
-    assert f"kArenaBytes = {report.micro.arena_decoded_bytes};" in (out.parent / "micro" / "app.cc").read_text()
+    apps = [(path / "app.cc").read_text() for path in (out.parent, out.parent / "micro")]
+    assert all(f"kArenaBytes = {report.micro.arena_decoded_bytes};" in app for app in apps)
+    assert ['#include "sparse.h"' in app for app in apps] == [True, False]
+    assert ['#include "model_data.h"' in app for app in apps] == [False, True]
+
+
+def test_an_app_of_the_users_own_stays(source):
+    given = source("MLP")
+    (given.parent / "micro").mkdir()
+    (given.parent / "micro" / "app.cc").write_text("int main() {}")
+    out = given.with_name("sparse.tflite")
+    run = run_cli("encode", given, "-o", out, "--target", "micro", "--micro-kernels", "sparse")
+    assert run.code == 2
+    assert "leave out --micro-kernels" in run.stderr
+    assert not out.exists()
 
 
 def test_a_file_with_sparse_kernels_is_encoded_anew(source):

@@ -12,7 +12,7 @@ from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
@@ -21,12 +21,12 @@ from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.contract import Contract, Language
-from tflite_sparse.results.micro import IN_PLACE, MicroReport
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.target_registry import MICRO_FOLDER
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
@@ -100,6 +100,12 @@ def _target(settings: TargetSettings) -> Target:
     return Micro(settings.micro_codec, settings.micro_min_saving)
 
 
+def _other(settings: TargetSettings) -> Target:
+    """The target of the other form."""
+    kernels = TFLM if settings.micro_kernels == SPARSE else SPARSE
+    return _target(TargetSettings(target=settings.target, micro_kernels=kernels))
+
+
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
     """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
 
@@ -129,15 +135,18 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
                 return Made(choices, verified)
             with job.progress.stage("measure arenas"):
                 arenas = Arenas.of(job.file)
-            stem = micro_kernels.ARRAY_STEM if settings.micro_kernels == SPARSE else array_name
-            snippets = micro_app.code(job.file, job.contract, stem, arenas)
-            cpp = snippets.get("c++", "")
-            part = micro_app.report(job.file, dense, arenas, cpp, job.progress)
-            part = _with_instructions(part, job.file, dense, settings, job.progress)
-            files = _files(job, array_name, arenas, cpp)
+            snippets = micro_app.code(job.file, job.contract, array_name, arenas)
+            with job.progress.stage("count instructions"):
+                on_cpu = micro_kernels.report(
+                    job.file, dense, settings.micro_cpu, settings.micro_kernels, _other(settings)
+                )
+            part = micro_app.report(job.file, dense, arenas, snippets.get("c++", ""), on_cpu, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    return Made(choices, verified, part, files, snippets)
+    beside = [name for name in job.extra_files if not name.startswith(f"{MICRO_FOLDER}/")]
+    kernels = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
+    files = micro_kernels.sources(job.file.read_bytes(), kernels) | micro_app.files(job.file, beside, part.cpp)
+    return Made(choices, verified, part, {name: files[name] for name in job.extra_files if name in files}, snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
@@ -154,29 +163,3 @@ def _check_operators(dense: Path, source: Path) -> None:
             f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
             tuple(each.tensors for each in missing),
         )
-
-
-def _with_instructions(
-    part: MicroReport, encoded: Path, dense: Path, settings: TargetSettings, timed: Timed
-) -> MicroReport:
-    """Return a report with instructions, flash of the kernels, and the other form of the same weights."""
-    is_sparse = settings.micro_kernels == SPARSE
-    other = TargetSettings(target=settings.target, micro_kernels=TFLM if is_sparse else SPARSE)
-    with timed.stage("count instructions"):
-        on_cpu = micro_kernels.report(
-            encoded, dense, settings.micro_cpu, settings.micro_kernels, _target(other), part.decoded_bytes_per_invoke
-        )
-    found: dict[str, object] = {"kernels": settings.micro_kernels, "on_cpu": on_cpu}
-    if is_sparse:
-        found |= {"statement": IN_PLACE, "flash_bytes": encoded.stat().st_size + on_cpu.code_bytes}
-    return part.model_copy(update=found)
-
-
-def _files(job: FileJob | ExportJob, array_name: str, arenas: Arenas, cpp: str) -> dict[str, bytes | Path]:
-    """Return the files beside a file that are asked for: it as a C++ array with an app, and the sparse kernels."""
-    beside = [name for name in job.extra_files if not micro_kernels.is_source(name)]
-    found: dict[str, bytes | Path] = {}
-    if len(beside) < len(job.extra_files):
-        found |= micro_kernels.sources(job.file.read_bytes(), cpp)
-        cpp = micro_app.code(job.file, job.contract, array_name, arenas).get("c++", "") if beside else cpp
-    return found | micro_app.files(job.file, beside, cpp)

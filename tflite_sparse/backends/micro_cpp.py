@@ -216,7 +216,7 @@ def app_of(model: Model, name: str, file: str, memory: Memory) -> App:
         header=name,
         symbol=identifier(name),
         calls=sorted(_call(operator, is_custom) for operator, is_custom in operators),
-        has_own_operators=(CUSTOM_CODE, True) in operators,
+        own_header=_OWN_HEADER if (CUSTOM_CODE, True) in operators else None,
         variables=_resource_variables(model),
         memory=memory if (DECODE, True) in operators else replace(memory, decoded_bytes=0),
     )

@@ -23,28 +23,21 @@ ARRAY_STEM = Path(MICRO_MADE[0]).stem
 """Of the model as an array, beside the kernels."""
 
 
-def is_source(name: str) -> bool:
-    """Return whether an extra file is one of :func:`sources`."""
-    return name.startswith(f"{MICRO_FOLDER}/")
-
-
-def sources(content: bytes, app: str) -> dict[str, bytes]:
+def sources(content: bytes, app: str) -> dict[str, bytes | Path]:
     """Return the files that an app adds, by the names that the registry gives them.
 
     Args:
         content: the ``.tflite`` file.
-        app: C++ that runs it; empty: the runtime has no C++ type for an input or output, and the app is left out.
+        app: its code; empty: the runtime has no C++ type for an input or output, and the code is left out.
     """
     header, array = micro_cpp.c_array(content, ARRAY_STEM)
-    made = {name: text for name, text in zip(MICRO_MADE, (header, array, app), strict=True) if text}
+    made = dict(zip(MICRO_MADE, (header, array, app), strict=True))
     files = {name: (cortex_m.SOURCES / name).read_bytes() for name in MICRO_SOURCES}
-    files |= {name: text.encode() for name, text in made.items()}
+    files |= {name: text.encode() for name, text in made.items() if text}
     return {f"{MICRO_FOLDER}/{name}": found for name, found in files.items()}
 
 
-def report(
-    encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, others: Target, decoded_bytes: int
-) -> MicroKernelsReport:
+def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, others: Target) -> MicroKernelsReport:
     """What a file takes on a CPU, beside what it would take in the other form.
 
     Args:
@@ -53,9 +46,9 @@ def report(
         cpu: whose costs count.
         kernels: of the file.
         others: the target that makes the other form.
-        decoded_bytes: that every inference of the file rebuilds.
     """
     costs = micro_costs.of(cpu)
+    decoded_bytes = sum(map(sum, in_micro.decoded_sizes(serde.read(encoded))))
     found = _costs(encoded, dense, decoded_bytes, costs)
     instructions = _instructions(found, decoded_bytes)
     used = sorted({each.kernel for each in found if each.kernel is not None})

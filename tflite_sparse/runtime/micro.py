@@ -305,7 +305,7 @@ def _logged(log: Path) -> str:
 
 
 def _prepare_process(log: str, operators: bytes | None) -> None:
-    """Redirect standard error of native code to ``log``, disable core files of crashed trials, load operators."""
+    """Redirect native standard error to ``log``, disable core files of crashed trials, load a library of operators."""
     import resource  # missing on Windows, as is the runtime
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -41,8 +41,8 @@ class App:
         file: the name of the ``.tflite`` file.
         header: the name of the header of its C array.
         symbol: of the array, without ``g_``.
-        calls: that register an operator, such as ``resolver.AddConv2D()``, one for each kind of operator.
-        has_own_operators: whether one of them is declared in ``tflite_sparse_ops.h``.
+        calls: that register operators with ``resolver``, such as ``resolver.AddConv2D()``, one for each kind.
+        own_header: of an operator that the runtime does not have; None: it has all of them.
         variables: number of resource variables.
         memory: in RAM.
     """
@@ -51,7 +51,7 @@ class App:
     header: str
     symbol: str
     calls: Sequence[str]
-    has_own_operators: bool
+    own_header: str | None
     variables: int
     memory: Memory
 

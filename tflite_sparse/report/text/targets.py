@@ -16,8 +16,11 @@ def of(report: Report | EncodingReport) -> list[str]:
 
 def micro(report: MicroReport) -> list[str]:
     """Return sentences on flash, memory and instructions, the verdict first."""
-    lines = [_verdict(report), *(_computed(report) if report.kernels == "sparse" else _decoded(report))]
-    return lines if report.on_cpu is None else [*lines, *_on_cpu(report.on_cpu)]
+    of_memory = _computed if report.kernels == "sparse" else _decoded
+    lines = [_verdict(report), *of_memory(report)]
+    if report.on_cpu is not None:
+        lines += _on_cpu(report.on_cpu)
+    return lines
 
 
 def _computed(report: MicroReport) -> list[str]:
@@ -33,7 +36,6 @@ def _computed(report: MicroReport) -> list[str]:
 
 def _decoded(report: MicroReport) -> list[str]:
     lines = [
-        _verdict(report),
         f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
         f"{report.decoder_flash_bytes:,}.",
     ]
@@ -52,6 +54,24 @@ def _decoded(report: MicroReport) -> list[str]:
     return lines
 
 
+def _on_cpu(report: MicroKernelsReport) -> list[str]:
+    """Sentences on instructions, and on the other form of the same weights."""
+    lines = [
+        f"Instructions of FULLY_CONNECTED and CONV_2D an inference, {report.cpu}: {report.instructions:,}; dense "
+        f"{report.dense_instructions:,} (CMSIS-NN). A model fitted to an emulator, off by up to "
+        f"{report.model_error:.0%}; nothing ran on a chip.",
+        f"Beside dense: {report.verdict}",
+    ]
+    other = report.other
+    if other is not None:
+        arena = "" if other.arena_bytes is None else f", an arena of {other.arena_bytes:,}"
+        lines.append(
+            f"With --micro-kernels {other.kernels}: a file of {other.file_bytes:,} bytes{arena}, "
+            f"{other.instructions:,} instructions."
+        )
+    return lines
+
+
 def _verdict(report: MicroReport) -> str:
     """Flash and RAM, dense against this file, in one line."""
     if report.flash_bytes is None or report.flash_dense_bytes is None:
@@ -67,24 +87,6 @@ def _against(now: int, dense: int) -> str:
     if now == dense:
         return f"{now:,} B with this file (the same)"
     return f"{now:,} B with this file ({abs(now - dense):,} {'less' if now < dense else 'more'})"
-
-
-def _on_cpu(report: MicroKernelsReport) -> list[str]:
-    """Sentences on instructions, and on the other form of the same weights."""
-    lines = [
-        f"Instructions of FULLY_CONNECTED and CONV_2D an inference, {report.cpu}: {report.instructions:,}; dense "
-        f"{report.dense_instructions:,} (CMSIS-NN). A model fitted to an emulator, off by up to "
-        f"{report.model_error:.0%}; nothing ran on a chip.",
-        f"In one line: {report.verdict}",
-    ]
-    other = report.other
-    if other is not None:
-        arena = "" if other.arena_bytes is None else f", an arena of {other.arena_bytes:,}"
-        lines.append(
-            f"With --micro-kernels {other.kernels}: a file of {other.file_bytes:,} bytes{arena}, "
-            f"{other.instructions:,} instructions."
-        )
-    return lines
 
 
 def ethos_u(report: EthosUReport) -> list[str]:
