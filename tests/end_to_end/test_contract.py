@@ -16,7 +16,7 @@ NAMES = ("dark", "grey", "light")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, keras3):
-    """Tells dark, grey and light images of 0..1 apart by the mean, and by nothing else; two convolutions, a ``dense``."""
+    """Tells dark, grey and light images of 0..1 apart by the mean, and by nothing else."""
     layers = keras3.layers
     kernel = np.array([[-8.0, 0.0, 8.0]], np.float32)
     made = keras3.Sequential(
