@@ -76,7 +76,18 @@ def _script(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(__file__).resolve()), *arguments]
 
 
-_EXPORT = [_PROGRAM, "export", "model.keras", "--data", "data.npz", "--int8", "--sparsity", _SPARSITY]
+_EXPORT = [
+    _PROGRAM,
+    "export",
+    "model.keras",
+    "--data",
+    "data.npz",
+    "--int8",
+    "--sparsity",
+    _SPARSITY,
+    "--finetune-epochs",
+    "0",
+]
 _EXPORT += ["--max-accuracy-drop", _ANY_DROP, "--out", "out", "--quiet"]
 _ON_A_MODEL = {"plain script": _script("plain"), "tflite-sparse export": _EXPORT}
 _WORDS = (
@@ -239,7 +250,13 @@ def live() -> None:
 
     model = keras.models.load_model("model.keras", compile=False)
     tflite_sparse.export(
-        model, "data.npz", int8=True, sparsity=float(_SPARSITY), max_accuracy_drop=float(_ANY_DROP), out=Path("out")
+        model,
+        "data.npz",
+        int8=True,
+        sparsity=float(_SPARSITY),
+        finetune_epochs=0,
+        max_accuracy_drop=float(_ANY_DROP),
+        out=Path("out"),
     )
 
 

@@ -9,6 +9,7 @@ The tree, with the exit code that the command line gives each branch::
     │   ├── FlatbufferError       the .tflite cannot be read, or holds what the schema does not allow
     │   ├── DataError             the data set cannot be read or does not fit the model
     │   └── OutputError           the output folder or file cannot be written
+    ├── MissingPackageError (2)   a package of an extra is not installed
     ├── ConversionError (2)       TensorFlow's converter failed or its process died
     ├── ExecutionError (2)        a runtime refused a model or its process died
     │   ├── InputShapeError       no size was found that an input with an open one runs with
@@ -52,6 +53,10 @@ class DataError(InputError):
 
 class OutputError(InputError):
     """The output folder or an output file cannot be written."""
+
+
+class MissingPackageError(TfliteSparseError):
+    """A package that a command needs and the core does not bring is not installed."""
 
 
 class ConversionError(TfliteSparseError):

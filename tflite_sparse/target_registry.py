@@ -18,10 +18,16 @@ class ExtraFile:
     Attributes:
         ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
         option: the setting that asks for it. None: it is always written.
+        has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
     """
 
     ending: str
     option: str | None = None
+    has_stem: bool = True
+
+    def name(self, stem: str) -> str:
+        """Its name beside a ``.tflite`` file of this stem."""
+        return (stem if self.has_stem else "") + self.ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,11 @@ TARGETS: dict[str, Traits] = {
         runtime="TensorFlow Lite Micro",
         help="TensorFlow Lite Micro, constants behind its DECODE operator",
         options=frozenset({"micro_codec", "micro_min_saving", "c_array"}),
-        extra_files=(ExtraFile(".h", "c_array"), ExtraFile(".cc", "c_array")),
+        extra_files=(
+            ExtraFile(".h", "c_array"),
+            ExtraFile(".cc", "c_array"),
+            ExtraFile("app.cc", "c_array", has_stem=False),
+        ),
         runs_here=True,
         can_be_fitted=True,
         keeps_layers_float=True,
@@ -153,9 +163,9 @@ def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple
         settings: by their names, as a report holds them.
     """
     extras = TARGETS[target].extra_files if target in TARGETS else ()
-    return tuple(stem + each.ending for each in extras if each.option is None or settings.get(each.option))
+    return tuple(each.name(stem) for each in extras if each.option is None or settings.get(each.option))
 
 
 def possible_extra_files(stem: str) -> tuple[str, ...]:
     """The names of all files that any target may write beside a ``.tflite`` file."""
-    return tuple(dict.fromkeys(stem + each.ending for traits in TARGETS.values() for each in traits.extra_files))
+    return tuple(dict.fromkeys(each.name(stem) for traits in TARGETS.values() for each in traits.extra_files))

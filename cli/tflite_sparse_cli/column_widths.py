@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 
 _GAP = 3
 _MARGIN = -1  # no gap behind the last column, but a space on either side

@@ -33,6 +33,7 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
 
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
+    from tflite_sparse.report.text import contract as contract_words
     from tflite_sparse.report.text import export as tables
     from tflite_sparse.report.text import files as file_tables
 
@@ -42,5 +43,10 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
         return
     print_table(tables.tensors(report), f"Weights of {destination}")
     print_lines(file_tables.encoding(report))
+    if report.contract is not None:
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {destination}")
+        print_lines(
+            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, str(destination))]
+        )
     if timings:
         show_timings(report)

@@ -1,4 +1,4 @@
-"""Settings as the command line spells them.
+"""Convert names of settings in texts to flags of the command line.
 
 The library writes the names of its settings and parameters between backticks, in help and in errors: `` `int8=True` ``
 is ``--int8`` here, `` `io="float32"` `` is ``--io float32``, and `` `model` `` the argument ``MODEL``.
@@ -16,7 +16,7 @@ _SETTING = re.compile(r"`(?P<name>\w+)(?:\.[\w.]+)?(?:=(?P<value>[^`]*))?`")
 
 
 def in_flags(text: str, names: Mapping[str, str]) -> str:
-    """A text with flags for the settings in it; what ``names`` does not have stays as it is.
+    """Return a text with settings replaced by flags; settings that ``names`` does not have are unchanged.
 
     Args:
         text: with settings between backticks.
@@ -31,20 +31,20 @@ def in_flags(text: str, names: Mapping[str, str]) -> str:
 
 
 def as_typed(text: str) -> str:
-    """A text with the flags of the command that runs."""
+    """Return a text with the flags of the running command."""
     context = click.get_current_context(silent=True) if "`" in text else None
     return text if context is None else in_flags(text, names_of(context.command.params))
 
 
 def names_of(parameters: Iterable[click.Parameter]) -> dict[str, str]:
-    """How the command line calls each parameter of a command."""
+    """Return the flag, or name of the argument, of each parameter of a command."""
     return {each.name: _name(each) for each in parameters if each.name}
 
 
 def _name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return max(parameter.opts, key=len)
-    return parameter.human_readable_name.strip("[]")  # an optional argument has them
+    return parameter.human_readable_name.strip("[]")  # of optional arguments
 
 
 def _value(text: str | None) -> str:
@@ -57,7 +57,7 @@ def _value(text: str | None) -> str:
 
 
 def _typed(node: ast.expr) -> str:
-    """A value of Python as it is typed behind an option; a name stands for a value that the user chooses."""
+    """Return a Python value as typed after an option; a name is a placeholder for the user's value."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.Tuple):

@@ -1,10 +1,10 @@
-"""Options of the command line, made from the fields of settings: name, type, range, default and help."""
+"""Make options of the command line from the fields of settings: name, type, range, default and help."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,19 +15,24 @@ from pydantic.fields import FieldInfo
 
 from tflite_sparse.settings import Flag, Settings
 from tflite_sparse_cli.flags import in_flags, names_of
-from tflite_sparse_cli.values import InputShape, Listed, Number, WholeNumber, by_name, listed
+from tflite_sparse_cli.values import InputShape, Listed, Number, NumberOrWord, WholeNumber, by_name, listed
+
+_NUMBERS: Mapping[type, tuple[type[WholeNumber] | type[Number], str]] = {
+    int: (WholeNumber, "INTEGER"),
+    float: (Number, "FLOAT"),
+}
 
 
 def options_of(settings: type[Settings], *others: click.Option, order: Sequence[str] = ()) -> list[click.Parameter]:
-    """The options of a command.
+    """Return the options of a command.
 
     Args:
-        settings: each field becomes an option, but those that are hidden.
-        others: options that are no settings.
-        order: names of fields and others, as help lists them; those that are left out follow.
+        settings: each field becomes an option unless it is hidden.
+        others: options that are not settings.
+        order: names of fields and others, in the order of help; missing ones follow.
 
     Raises:
-        ValueError: ``order`` has a name that none of them has.
+        ValueError: ``order`` has an unknown name.
     """
     fields = {name: field for name, field in settings.model_fields.items() if not _flag(field).hidden}
     names = {"model": "MODEL", **names_of(others), **{name: _option_name(name, fields[name]) for name in fields}}
@@ -41,24 +46,26 @@ def options_of(settings: type[Settings], *others: click.Option, order: Sequence[
 
 @dataclass(frozen=True)
 class _Kind:
-    """The type of a field without None, and what narrows it."""
+    """The type of a field without None, its constraints, and words that it takes as well."""
 
     type: Any
     narrowed: tuple[Any, ...]
+    words: tuple[str, ...] = ()
 
 
 def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return _kind(inner, (*metadata, *_opened(more)))
+        return _kind(inner, (*metadata, *_constraints(more)))
     if get_origin(annotation) in (Union, types.UnionType):
-        (inner,) = (each for each in get_args(annotation) if each is not type(None))
-        return _kind(inner, metadata)
+        inner, *others = (each for each in get_args(annotation) if each is not type(None))
+        words = tuple(word for each in others for word in get_args(each))
+        return replace(_kind(inner, metadata), words=words)
     return _Kind(annotation, tuple(metadata))
 
 
-def _opened(metadata: Sequence[Any]) -> Sequence[Any]:
-    """Constraints, out of the ``Field(...)`` that hold them."""
+def _constraints(metadata: Sequence[Any]) -> Sequence[Any]:
+    """Return metadata with each ``Field(...)`` replaced by its constraints."""
     return [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
 
 
@@ -82,7 +89,7 @@ def _option(name: str, field: FieldInfo, names: Mapping[str, str]) -> click.Opti
 
 
 def _value(kind: _Kind, default: Any, flag: Flag) -> dict[str, Any]:
-    """What a value is to click."""
+    """Return click's arguments for the type of a value."""
     if kind.type is bool:
         return {"is_flag": True, "default": default}
     if get_origin(kind.type) is dict:
@@ -104,7 +111,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         return {"type": click.Path(path_type=Path)}
     if any(isinstance(each, pydantic.BeforeValidator) for each in kind.narrowed) or kind.type is str:
         return {"type": click.STRING}
-    range_of, plain = {int: (WholeNumber, "INTEGER"), float: (Number, "FLOAT")}[kind.type]
+    range_of, plain = _NUMBERS[kind.type]
     bounds: dict[str, Any] = {}
     for each in kind.narrowed:
         if isinstance(each, annotated_types.Ge):
@@ -114,4 +121,7 @@ def _scalar(kind: _Kind) -> dict[str, Any]:
         elif isinstance(each, annotated_types.Lt):
             limit: Any = each.lt
             bounds |= {"max": limit - 1} if kind.type is int else {"max": limit, "max_open": True}
-    return {"type": range_of(**bounds), "metavar": plain}  # the range stands behind the default
+    number = range_of(**bounds)
+    if kind.words:
+        return {"type": NumberOrWord(number, kind.words), "metavar": "|".join((plain, *kind.words))}
+    return {"type": number, "metavar": plain}  # help shows the range after the default

@@ -30,18 +30,18 @@ _COMMANDS = {
     "bench": "Measure .tflite files side by side.",
     "report": "Make report.html again, and open it.",
 }
-"""What each command does, in a line; it is the function of its name in the module of its name."""
+"""Summary of each command, which is the function of this name in the module of this name."""
 
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
 
 
 class _Program(click.Group):
-    """Imports a command when it is asked for, and turns whatever ends it early into one line and an exit code."""
+    """Imports commands on demand, and converts errors and interrupts to one line and an exit code."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
-        """Run as the program: what ``tflite-sparse`` in a shell calls."""
+        """Run the program; entry point of ``tflite-sparse`` in a shell."""
         ending = _Ending()
-        atexit.register(ending.now)  # first, to be called last
+        atexit.register(ending.now)  # registered first, so called last
         try:
             return super().__call__(*args, **kwargs)
         except SystemExit as end:
@@ -49,12 +49,12 @@ class _Program(click.Group):
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names, in the order of help."""
+        """Return the names of the commands, in the order of help."""
         del ctx
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import a command."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
@@ -80,7 +80,7 @@ class _Program(click.Group):
         return [*found, *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As help lists them, without importing them."""
+        """Write the commands for help, without importing them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -94,7 +94,7 @@ class _Program(click.Group):
             sys.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - the last resort: every error becomes one line
+        except Exception as error:  # noqa: BLE001 - every error becomes one line
             if ctx.params.get("debug"):
                 traceback.print_exc()
             message, code = _in_words(error)
@@ -102,7 +102,7 @@ class _Program(click.Group):
             sys.exit(code)
 
     def _in_flags(self, message: str, ctx: click.Context) -> str:
-        """A message with flags for the settings in it: those of the command, else of another one that has it."""
+        """Return a message with settings replaced by flags: of the command, else of another one with this setting."""
         if "`" not in message:
             return message
         own = ctx.invoked_subcommand
@@ -116,14 +116,14 @@ class _Ending:
     """Ends the process without the destructors of TensorFlow, which take over a second after all work is done.
 
     Attributes:
-        status: to end with; None: the interpreter ends the process as it always does.
+        status: exit status; None: the interpreter ends the process.
     """
 
     def __init__(self) -> None:
         self.status: int | None = None
 
     def now(self) -> None:
-        """End the process, if its output can be written; else the interpreter says why it cannot."""
+        """End the process after writing buffered output; on failure, leave it to the interpreter to report."""
         if self.status is None or "tensorflow" not in sys.modules:
             return
         try:
@@ -149,7 +149,7 @@ Complete commands, options and data sets in your shell: put into its start file
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Make models small for phones and microcontrollers: sparse .tflite files, and what they cost."""
-    del debug  # read from the context where an error is shown
+    del debug  # :meth:`_Program.invoke` reads it from the context
 
 
 def _in_words(error: Exception) -> tuple[str, int]:
@@ -167,7 +167,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    """End by unwinding, so that temporary folders are removed."""
+    """Exit by an exception, so that temporary folders are removed."""
     del number, frame
     sys.exit(_TERMINATED)
 

@@ -1,8 +1,9 @@
-"""Options of several commands that are no settings, and what commands do with them."""
+"""Options of several commands that are not settings, and functions for them."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,19 +30,19 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress and no no
 
 
 def data_option(words: str, *, required: bool = False) -> click.Option:
-    """``--data``, as the help of a command explains it."""
+    """Return the option ``--data`` with a command's help text."""
     return click.Option(["--data"], metavar="SPEC", required=required, help=words, shell_complete=_complete_data)
 
 
 def _complete_data(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of built-in data sets, else files."""
+    """Return names of built-in data sets, else files."""
     del context, option
     names = [CompletionItem(name) for name in LOADERS if name.startswith(incomplete)]
     return names if incomplete and names else [*names, CompletionItem(incomplete, type="file")]
 
 
 def output_file() -> click.Option:
-    """``--output``, a ``.tflite`` file."""
+    """Return the option ``--output`` for a ``.tflite`` file."""
     return click.Option(
         ["-o", "--output", "destination"],
         metavar="OUT.tflite",
@@ -51,14 +52,17 @@ def output_file() -> click.Option:
     )
 
 
-def end(gates: Gates) -> None:
-    """Say on stderr which gates failed and leave with 1; with 0 if none did."""
+def end(gates: Gates, finally_: Callable[[], None] = lambda: None) -> None:
+    """Say on stderr which gates failed or were not judged, do what is to be shown last, leave with 1 if one failed."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
-    if not gates.passed:
+    for sentence in gates.unjudged:
+        click.echo(f"not judged: {sentence}", err=True)
+    finally_()
+    if gates.failures:
         sys.exit(1)
 
 
 def progress_for(quiet: bool) -> Progress:
-    """What shows a command's progress: the terminal, on stderr, or nothing."""
+    """Return a progress that shows stages on stderr, or nothing."""
     return Silent() if quiet else TerminalProgress(Console(stderr=True))

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal; elsewhere a line when a stage starts to take long and one when it ends."""
+"""Show progress on stderr: a bar on a terminal, else a line when a stage takes long and a line when it ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tflite_sparse.base.progress import Step
 from tflite_sparse_cli.flags import as_typed
 
 _SECONDS_BETWEEN_LINES = 10.0
-_SECONDS_BETWEEN_SAME_LINES = 60.0  # where the share in it is the same
-_LEAST_SHARE = 0.05  # done, before the time left is guessed
+_SECONDS_BETWEEN_SAME_LINES = 60.0  # if the share is unchanged
+_LEAST_SHARE = 0.05  # done before the remaining time is estimated
 
 
 class TerminalProgress:
-    """Shows each stage, how far it is, and how long it took."""
+    """Shows each stage, its progress, and its duration."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -74,7 +74,7 @@ class TerminalProgress:
 
 
 def _duration(seconds: float) -> str:
-    """In words, as long as it may take to the minute or the second."""
+    """Return a duration in words, to the minute or second."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -28,7 +28,19 @@ _SCAN = click.Option(
 )
 _DATA = data_option("Labelled data, as for export.", required=True)
 _ORDER = (
-    *("data", "output", "sparsity", "block", "scope", "schedule", "initial_sparsity", "begin", "end", "frequency"),
+    *(
+        "data",
+        "pixels",
+        "output",
+        "sparsity",
+        "block",
+        "scope",
+        "schedule",
+        "initial_sparsity",
+        "begin",
+        "end",
+        "frequency",
+    ),
     *("epochs", "batch_size", "learning_rate", "optimizer", "recipe", "allocate", "scan", "resume"),
     *("custom_objects", "builder", "seed"),
 )
@@ -62,7 +74,7 @@ def prune(
     from tflite_sparse.report.text import sensitivity
 
     progress = progress_for(quiet)
-    default = click.core.ParameterSource.DEFAULT  # what was not given must not overrule a recipe
+    default = click.core.ParameterSource.DEFAULT  # defaults must not override a recipe
     settings = {name: value for name, value in options.items() if context.get_parameter_source(name) != default}
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print must not mix with the report
         if scan:

@@ -47,7 +47,7 @@ def sweep(model: str | None, data: str, as_json: bool, quiet: bool, **settings: 
         for comparison in report.comparisons:
             if comparison.margins:
                 print_table(sweep_tables.margins(comparison), sweep_tables.title(comparison))
-            elif comparison.axis != "file_bytes":  # what there is to say of that comes last
+            elif comparison.axis != "file_bytes":  # its conclusions come last
                 print_lines(comparison.sentences)
         print_lines(sweep_tables.sentences(report))
     if report.failures:

@@ -1,4 +1,4 @@
-"""The report on a terminal."""
+"""Print reports on a terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text import next_steps
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse_cli.column_widths import fitted
@@ -24,18 +27,32 @@ _WIDTH_WITHOUT_TERMINAL = 250
 
 
 def show(report: Report, out: Path) -> None:
-    """Print the report's tables and sentences on stdout."""
+    """Print the report's tables and sentences on stdout, first of all if nothing got smaller."""
+    verdicts, first = tables.verdicts(report), next_steps.nothing_smaller(report)
+    if first is not None:
+        print_lines([first])
+        verdicts.remove(first)
     print_table(tables.tensors(report), "Weights")
     print_table(tables.files(report), f"Files in {out}")
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
         print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
+    sparse = report.models.sparse
+    if report.contract is not None and sparse is not None:
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
     if report.measured is not None:
         print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
-    print_lines(tables.verdicts(report))
+    print_lines(verdicts)
+    if report.contract is not None and sparse is not None:
+        print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
 
 
-def print_table(table: tables.Table, title: str) -> None:
+def show_next(report: Report, out: Path) -> None:
+    """Print where the page is and the next command, on stdout."""
+    print_lines(next_steps.lines(report, out))
+
+
+def print_table(table: Table, title: str) -> None:
     """Print a table on stdout, as wide as the terminal."""
     console = _console()
     table = replace(table, rows=tuple(tuple(map(as_typed, row)) for row in table.rows))
@@ -43,20 +60,20 @@ def print_table(table: tables.Table, title: str) -> None:
 
 
 def show_timings(report: Report | EncodingReport) -> None:
-    """Print on stdout where the time went."""
+    """Print the time of each stage on stdout."""
     print_table(timing_tables.stages(report.seconds), "Wall time")
     if report.cpu is not None:
         print_table(timing_tables.processes(report.cpu), "CPU time")
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print sentences on stdout; those that start with FAILED stand out."""
+    """Print sentences on stdout; highlight those that start with FAILED or NOT JUDGED."""
     console = _console()
     for line in lines:
-        style = "bold red" if line.startswith("FAILED") else ""
+        style = "bold red" if line.startswith("FAILED") else "bold" if line.startswith("NOT JUDGED") else ""
         console.print(
             Text(as_typed(line), style=style), soft_wrap=not console.is_terminal
-        )  # a line for each sentence, for grep
+        )  # one line per sentence, for grep
 
 
 def _console() -> Console:
@@ -64,7 +81,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
 
 
-def _rich(table: tables.Table, title: str, width: int) -> rich.table.Table:
+def _rich(table: Table, title: str, width: int) -> rich.table.Table:
     table, sizes = fitted(table, width)
     result = rich.table.Table(title=Text(title), title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for heading, size in zip(table.headings, sizes, strict=True):

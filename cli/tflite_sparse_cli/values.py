@@ -1,4 +1,4 @@
-"""Values of options that click has no type for."""
+"""Types of option values that click lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class WholeNumber(click.IntRange):
     """An int. Help shows its range; the settings check it, with the same error as in Python."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, in the range or not."""
+        """Return the number, even if out of range."""
         return click.INT.convert(value, param, ctx)
 
 
@@ -21,17 +21,31 @@ class Number(click.FloatRange):
     """A float. Help shows its range; the settings check it, with the same error as in Python."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, in the range or not."""
+        """Return the number, even if out of range."""
         return click.FLOAT.convert(value, param, ctx)
 
 
+class NumberOrWord(click.ParamType[Any]):
+    """A number, or one of some words: ``5``, ``auto``."""
+
+    name = "number or word"
+
+    def __init__(self, number: click.ParamType[Any], words: tuple[str, ...]) -> None:
+        self._number = number
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or the number, in its range or not."""
+        return value if value in self._words else self._number.convert(value, param, ctx)
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
-    """The name of an input and its whole shape."""
+    """An input's name and whole shape."""
 
     name = "NAME=1,16000"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The name, which may hold ``=`` itself, and the sizes."""
+        """Return the name, which may contain ``=``, and the sizes."""
         if not isinstance(value, str):
             return value
         name, _, sizes = value.rpartition("=")
@@ -43,7 +57,7 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 def by_name(
     ctx: click.Context, param: click.Parameter, values: tuple[tuple[str, tuple[int, ...]], ...]
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of an option that is given once for each input, by the names of the inputs."""
+    """Return the shapes, by input name, of an option that is given once for each input."""
     names = [name for name, _ in values]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -52,14 +66,14 @@ def by_name(
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
-    """Values with commas between them."""
+    """Comma-separated values."""
 
     def __init__(self, name: str, of: Callable[[str], Any]) -> None:
         self.name = name
         self._of = of
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The values as a tuple."""
+        """Return the values as a tuple."""
         if not isinstance(value, str):
             return value
         try:
@@ -69,5 +83,5 @@ class Listed(click.ParamType[tuple[Any, ...]]):
 
 
 def listed(values: tuple[Any, ...]) -> str:
-    """The text that :class:`Listed` reads as ``values``."""
+    """Return the text that :class:`Listed` converts to ``values``."""
     return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

@@ -59,10 +59,12 @@ import json
 from pathlib import Path
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.results.target_part import as_field
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.stages import deliver, encode
 settings = ExportSettings(target="made-up", int8=True, c_array=True)
-made = encode.Encoding(settings, Timed(Silent())).run(Path("in.tflite"), Path("sparse.tflite"), None, None)
+nothing = Contract(signature=None, inputs=[], outputs=[])
+made = encode.Encoding(settings, Timed(Silent())).run(Path("in.tflite"), Path("sparse.tflite"), None, None, nothing)
 print(json.dumps({
     "fields": list(as_field(made.part)), "files": list(made.files), "all": deliver.ALL_FILES,
     "written": Path("sparse.tflite").exists(), "ahead": settings.plans_memory_ahead,

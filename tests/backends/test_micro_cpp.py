@@ -11,6 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import odd_models, tiny_models
 from tflite_sparse.backends import micro_cpp
 from tflite_sparse.errors import ExecutionError
+from tflite_sparse.measurement import contract
+from tflite_sparse.report.snippets import micro as snippets
+from tflite_sparse.report.snippets.micro import Memory
 
 ARM = "arm-none-eabi-g++"
 STRICT = ["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
@@ -41,6 +44,9 @@ struct MicroInterpreter {
   MicroInterpreter(const Model* model, const MicroOpResolver& op_resolver, MicroAllocator* allocator,
                    MicroResourceVariables* resource_variables = nullptr, MicroProfilerInterface* profiler = nullptr);
   TfLiteStatus AllocateTensors();
+  TfLiteStatus Invoke();
+  template <class T> T* typed_input_tensor(int tensor_index);
+  template <class T> T* typed_output_tensor(int tensor_index);
   TfLiteStatus SetDecompressionMemory(const MicroContext::AlternateMemoryRegion* regions, size_t count);
 };
 }
@@ -173,8 +179,9 @@ def test_names(name, found, arm, files):
 # The resolver
 
 
-def app(model, name="model_data", **arguments):
-    return micro_cpp.resolver(model, name, **{"arena_bytes": 4096, **arguments})
+def app(model, name="model_data", *, arena=4096, decoded=0):
+    made = micro_cpp.app_of(model, name, f"{name}.tflite", Memory(arena, decoded))
+    return snippets.cpp(contract.of_model(model), made)
 
 
 def with_decode():
@@ -190,7 +197,7 @@ MODELS = {
     "conv": (tiny_models.conv2d, ["AddConv2D"], {}),
     "two of a kind": (odd_models.two_layers, ["AddFullyConnected"], {}),
     "decode": (with_decode, ["AddDecode", "AddFullyConnected"], {}),
-    "decode elsewhere": (with_decode, ["AddDecode", "AddFullyConnected"], {"alternate_memory_bytes": 38400}),
+    "decode elsewhere": (with_decode, ["AddDecode", "AddFullyConnected"], {"decoded": 38400}),
     "subgraphs": (tiny_models.conv2d_in_subgraph, None, {}),
     "variables": (
         odd_models.accumulator,
@@ -200,17 +207,23 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_app_code_compiles(name, arm, files, tmp_path):
-    make, methods, arguments = MODELS[name]
+@pytest.fixture
+def stand_ins(tmp_path):
+    """Write the declarations of the runtime; return the folder."""
     for path, text in STAND_INS.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("#pragma once\n" + text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_app_code_compiles(name, arm, files, tmp_path, stand_ins):
+    make, methods, arguments = MODELS[name]
     model = make()
     code = app(model, **arguments)
     (tmp_path / "app.cc").write_text(code)
     files(tiny_models.to_bytes(model))
-    run(arm, *STRICT, "-mcpu=cortex-m3", "-mthumb", "-fsyntax-only", "-I", tmp_path, tmp_path / "app.cc")
+    run(arm, *STRICT, "-mcpu=cortex-m3", "-mthumb", "-fsyntax-only", "-I", stand_ins, tmp_path / "app.cc")
     registered = [line.split("resolver.")[1].split("(")[0] for line in code.splitlines() if "resolver.Add" in line]
     if methods is not None:
         assert registered == methods
@@ -220,6 +233,61 @@ def test_the_app_code_compiles(name, arm, files, tmp_path):
     assert ("MicroResourceVariables::Create(allocator, 1)" in code) == (name == "variables")
 
 
+def test_without_a_measured_arena_it_does_not_compile_until_it_is_set(arm, files, tmp_path, stand_ins):
+    model = tiny_models.conv2d()
+    (tmp_path / "app.cc").write_text(app(model, arena=None))
+    files(tiny_models.to_bytes(model))
+    command = [arm, *STRICT, "-fsyntax-only", "-I", str(stand_ins), str(tmp_path / "app.cc")]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "#error" in refused.stderr
+    assert "was not measured" in refused.stderr
+    run(*command, "-DARENA_BYTES=4096")
+
+
+# An app, and a stand-in for the runtime that yields the stored values of its input.
+ECHO = """
+#include <algorithm>
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+namespace tflite {
+int8_t in[4096], out[1024];
+const Model* GetModel(const void*) { return nullptr; }
+MicroInterpreter::MicroInterpreter(const Model*, const MicroOpResolver&, uint8_t*, size_t, MicroResourceVariables*,
+                                   MicroProfilerInterface*, bool) {}
+TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
+TfLiteStatus MicroInterpreter::Invoke() { std::copy(in, in + 1024, out); return kTfLiteOk; }
+template <> int8_t* MicroInterpreter::typed_input_tensor<int8_t>(int i) { return i == 0 ? in : nullptr; }
+template <> int8_t* MicroInterpreter::typed_output_tensor<int8_t>(int i) { return i == 0 ? out : nullptr; }
+template <unsigned int N> TfLiteStatus MicroMutableOpResolver<N>::AddConv2D() { return kTfLiteOk; }
+}
+#include "app.cc"
+float x[4096], y[1024];
+int main() {
+  x[0] = 0.05f; x[1] = -1000.f; x[2] = 1000.f; x[3] = 0.f; x[4] = 0.12f; x[5] = 0.18f;
+  if (!RunModel(x, y)) return 100;
+  // Quantised with scale 0.05 and zero point -3, halves to the even one.
+  const int stored[] = {-2, -128, 127, -3, -1, 1};
+  for (int i = 0; i < 6; ++i) {
+    if (tflite::in[i] != stored[i]) return i + 1;
+    if (y[i] != static_cast<float>(stored[i] - 5) * 0.8478387f) return 10 + i;
+  }
+  return 0;
+}
+"""
+
+
+def test_the_app_code_quantises_what_it_feeds_and_reads(files, tmp_path, stand_ins):
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++: for Arm it compiled, above")
+    model = tiny_models.conv2d()
+    (tmp_path / "app.cc").write_text(app(model))
+    (tmp_path / "main.cc").write_text(ECHO)
+    array = files(tiny_models.to_bytes(model))
+    run(compiler, *STRICT, "-I", stand_ins, tmp_path / "main.cc", array, "-o", tmp_path / "main")
+    run(tmp_path / "main")
+
+
 def test_operators_of_every_graph_are_registered():
     code = app(tiny_models.conv2d_in_subgraph("WHILE"))
     assert "AddWhile()" in code
@@ -227,7 +295,7 @@ def test_operators_of_every_graph_are_registered():
 
 
 def test_the_memory_for_decoded_weights_is_left_out_where_nothing_is_decoded():
-    assert "Decompression" not in app(tiny_models.conv2d(), alternate_memory_bytes=100)
+    assert "Decompression" not in app(tiny_models.conv2d(), decoded=100)
 
 
 def test_operators_that_the_runtime_does_not_have():

@@ -1,4 +1,4 @@
-"""What the registry says of each target is true of the package."""
+"""Compare the registry of targets with the package."""
 
 from typing import get_args
 
@@ -28,12 +28,12 @@ def test_options_and_types_that_it_names_are_there(name):
 
 
 def test_extra_files_are_those_that_the_settings_ask_for():
-    assert target_registry.extra_files("micro", "net", {"c_array": True}) == ("net.h", "net.cc")
+    assert target_registry.extra_files("micro", "net", {"c_array": True}) == ("net.h", "net.cc", "app.cc")
     assert target_registry.extra_files("micro", "net", {"c_array": False}) == ()
     assert target_registry.extra_files("micro", "net", {}) == ()  # of a report that an older version wrote
     assert target_registry.extra_files("ethos-u", "net", {}) == ("net_vela.tflite",)
     assert target_registry.extra_files("unknown", "net", {"c_array": True}) == ()
-    assert set(target_registry.possible_extra_files("net")) == {"net.h", "net.cc", "net_vela.tflite"}
+    assert set(target_registry.possible_extra_files("net")) == {"net.h", "net.cc", "app.cc", "net_vela.tflite"}
 
 
 @pytest.mark.parametrize(("names", "words"), [(("a",), "a"), (("a", "b"), "a or b"), (("a", "b", "c"), "a, b or c")])

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from helpers.example_reports import make
 from tflite_sparse.report.text import export as tables
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse_cli import tables as printed
 from tflite_sparse_cli.column_widths import fitted
 

@@ -1,4 +1,4 @@
-"""How the command line spells what the library says of settings."""
+"""Test how the command line names settings in messages of the library."""
 
 import click
 import pytest

@@ -105,7 +105,7 @@ def test_most_weights_are_found_at_the_first_look_up():
 
 
 def test_tables_stay_in_reach_of_each_other_where_look_ups_are_dear(monkeypatch):
-    """As they are with tens of millions of weights."""
+    """Look-ups are dear with tens of millions of weights."""
     monkeypatch.setattr(huffman_code, "LOOK_UPS_PER_BYTE", 1)
     array = np.concatenate([gaussian(400_000, 0.5), np.arange(-128, 128).astype(np.int8)])
     encoded = huffman.encode(array)

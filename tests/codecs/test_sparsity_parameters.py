@@ -134,7 +134,7 @@ def test_malformed_tables_raise_value_error(layout, change):
 
 
 def test_a_block_map_that_does_not_ascend_raises_value_error():
-    """Where nothing else contradicts it: LiteRT loads it and rebuilds another tensor."""
+    """LiteRT loads such a table and rebuilds another tensor."""
     array = tiny_models.sparse_weights((4, 4), density=0.4)
     encoded = csr.encode(array, Layout((4, 4), (0, 1, 2, 3), (False, True, False, False), (0, 1), (2, 2)))
     table = to_table(encoded)

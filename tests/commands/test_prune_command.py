@@ -107,7 +107,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypat
     monkeypatch.setattr(checkpoint, "write", original)
     assert not parts.exists()
     assert checkpoint.read(checkpoint.path_beside(parts)).epoch == stop_after
-    with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not thrown away in passing
+    with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not deleted silently
         tflite_sparse.prune(model, data, parts, **OPTIONS)
     with pytest.raises(InputError, match=r"sparsity = 0\.8, not 0\.7"):
         tflite_sparse.prune(model, data, parts, **{**OPTIONS, "sparsity": 0.7}, resume=True)

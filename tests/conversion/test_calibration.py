@@ -127,6 +127,6 @@ def test_ranges_are_in_the_file(calibration, choose, name, in_file, two_inputs):
     ("settings", "words"),
     [({}, "int8 files: add `int8=True`"), ({"int8": True, "activations": "int16"}, "int8 activations, not to int16")],
 )
-def test_applies_to_int8_activations(settings, words):
+def test_calibration_needs_int8_activations(settings, words):
     with pytest.raises(SettingsError, match=f"`calibration.* applies to {words}"):
         ExportSettings(calibration="mse", **settings)

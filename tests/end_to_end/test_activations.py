@@ -12,7 +12,15 @@ from tflite_sparse.verification.weights import weights_of
 @pytest.mark.parametrize(("activations", "io"), [("int16", None), ("int16", "float32"), ("float32", None)])
 def test_sparse_equals_dense(activations, io, model3, digits, tmp_path):
     report = tflite_sparse.export(
-        model3, digits, sparsity=0.85, int8=True, activations=activations, io=io, max_accuracy_drop=1, out=tmp_path
+        model3,
+        digits,
+        sparsity=0.85,
+        finetune_epochs=0,
+        int8=True,
+        activations=activations,
+        io=io,
+        max_accuracy_drop=1,
+        out=tmp_path,
     )
     assert report.verification.weights_bit_exact
     assert report.verification.outputs_bit_exact

@@ -21,6 +21,7 @@ def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, dig
         model3,
         digits,
         sparsity=0.85,
+        finetune_epochs=0,
         int8=True,
         dense_scales="per-tensor",
         max_accuracy_drop=1,
@@ -38,7 +39,9 @@ def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, dig
 def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, digits, tmp_path):
     model = dense_net(units=512, epochs=4)
     several, one = (
-        tflite_sparse.export(model, digits, sparsity=0.8, int8=True, dense_scales=each, out=tmp_path / each)
+        tflite_sparse.export(
+            model, digits, sparsity=0.8, finetune_epochs=0, int8=True, dense_scales=each, out=tmp_path / each
+        )
         for each in ("per-channel", "per-tensor")
     )
     # A scale of kernel and of bias, and a zero point of 8 bytes, for each output.

@@ -18,7 +18,8 @@ WRAPPED = ["wrapped.keras", "wrapped.h5", "wrapped-savedmodel", "wrapped-export"
 def test_plain_model_is_masked_and_exported(form, model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(
-        "export", model_files[form], "--sparsity", 0.75, "--int8", "--data", "digits", "--max-accuracy-drop", 1,
+        "export", model_files[form], "--sparsity", 0.75, "--finetune-epochs", 0,
+        "--int8", "--data", "digits", "--max-accuracy-drop", 1,
         "--out", out, "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
@@ -47,7 +48,7 @@ def test_wrappers_come_off_with_their_masks(form, model_files, tmp_path):
 
 def test_more_sparsity_than_asked_for_is_kept(model_files, tmp_path):
     run = run_cli(
-        "export", model_files["wrapped.keras"], "--sparsity", 0.5, "--int8", "--data", "digits",
+        "export", model_files["wrapped.keras"], "--sparsity", 0.5, "--finetune-epochs", 0, "--int8", "--data", "digits",
         "--out", tmp_path / "out", "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
@@ -56,7 +57,7 @@ def test_more_sparsity_than_asked_for_is_kept(model_files, tmp_path):
 
 def test_missing_sparsity_is_added_to_a_pruned_model(model_files, tmp_path):
     run = run_cli(
-        "export", model_files["wrapped.h5"], "--sparsity", 0.9, "--int8", "--data", "digits",
+        "export", model_files["wrapped.h5"], "--sparsity", 0.9, "--finetune-epochs", 0, "--int8", "--data", "digits",
         "--max-accuracy-drop", 1, "--out", tmp_path / "out", "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
@@ -67,7 +68,9 @@ def test_missing_sparsity_is_added_to_a_pruned_model(model_files, tmp_path):
 @pytest.mark.slow
 def test_finetuning_recovers_accuracy_under_the_masks(model_files, digits_npz, tmp_path):
     options = ["--sparsity", 0.95, "--int8", "--data", digits_npz, "--max-accuracy-drop", 1, "--json", "--quiet"]
-    masked = run_cli("export", model_files["keras3.keras"], *options, "--out", tmp_path / "a").report
+    masked = run_cli(
+        "export", model_files["keras3.keras"], *options, "--finetune-epochs", 0, "--out", tmp_path / "a"
+    ).report
     tuned = run_cli(
         "export", model_files["keras3.keras"], *options, "--finetune-epochs", 6, "--out", tmp_path / "b"
     ).report
@@ -93,7 +96,8 @@ def test_float32_without_data(model_files, tmp_path):
 def test_float_io_around_an_int8_core(model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(
-        "export", model_files["keras3.keras"], "--sparsity", 0.75, "--int8", "--io", "float32", "--data", "digits",
+        "export", model_files["keras3.keras"], "--sparsity", 0.75, "--finetune-epochs", 0,
+        "--int8", "--io", "float32", "--data", "digits",
         "--max-accuracy-drop", 1, "--out", out, "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
@@ -106,7 +110,8 @@ def test_unlabelled_data_measure_agreement(model_files, digits, tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, x=digits.x_test)
     run = run_cli(
-        "export", model_files["keras3.keras"], "--sparsity", 0.5, "--int8", "--data", path, "--max-accuracy-drop", 1,
+        "export", model_files["keras3.keras"], "--sparsity", 0.5, "--finetune-epochs", 0,
+        "--int8", "--data", path, "--max-accuracy-drop", 1,
         "--out", tmp_path / "out", "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
@@ -118,7 +123,8 @@ def test_unlabelled_data_measure_agreement(model_files, digits, tmp_path):
 def test_gate_fails_with_1_and_keeps_the_files(model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(
-        "export", model_files["keras3.keras"], "--sparsity", 0.98, "--int8", "--data", "digits", "--out", out,
+        "export", model_files["keras3.keras"], "--sparsity", 0.98, "--finetune-epochs", 0,
+        "--int8", "--data", "digits", "--out", out,
         "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 1
@@ -163,7 +169,7 @@ def _check_files(out, report):
     assert report["verification"]["weights_bit_exact"]
     assert report["verification"]["outputs_bit_exact"]
     assert len(report["verification"]["runtimes"]) == 3
-    # What the report says is checked here once more, by other means than the report's.
+    # These tests check the report again by other means.
     assert check_weights(sparse, dense) == sum(np.prod(tensor["shape"]) for tensor in report["tensors"])
     _check_interface(sparse, dense)
 

@@ -94,6 +94,7 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
         recipe=rules,
         max_accuracy_drop=1,
         sparsity=0.8,
+        finetune_epochs=0,
         layer_errors=True,
         out=out,
     )

@@ -52,7 +52,8 @@ def test_export_and_encode(evil_model, work, tmp_path, monkeypatch):
     before = files_in(tmp_path)
     out = work / "out"
     run = run_cli(
-        "export", evil_model, "--sparsity", 0.8, "--int8", "--data", tmp_path / "xy.npz", "--max-accuracy-drop", 1,
+        "export", evil_model, "--sparsity", 0.8, "--finetune-epochs", 0,
+        "--int8", "--data", tmp_path / "xy.npz", "--max-accuracy-drop", 1,
         "--out", out, "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr

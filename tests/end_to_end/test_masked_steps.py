@@ -12,8 +12,13 @@ from tflite_sparse.runtime import litert
 STEPS, PADDING = 6, -1.0
 
 
+@pytest.fixture(autouse=True)
+def same_weights(keras3):
+    """Seed before a test makes its layers: their initialisers draw seeds when they are made."""
+    keras3.utils.set_random_seed(0)
+
+
 def _masked(keras, *layers):
-    keras.utils.set_random_seed(0)
     kinds = keras.layers
     return keras.Sequential([keras.Input((STEPS, 4)), *layers, kinds.Dense(3, activation="softmax")])
 

@@ -362,7 +362,8 @@ def keras_file(model3, tmp_path_factory):
 
 def export(keras_file, out, *options):
     run = run_cli(
-        "export", keras_file, "--sparsity", 0.75, "--int8", "--data", "digits", "--calibration-samples", 50,
+        "export", keras_file, "--sparsity", 0.75, "--finetune-epochs", 0,
+        "--int8", "--data", "digits", "--calibration-samples", 50,
         "--max-accuracy-drop", 1, "--out", out, "--json", "--quiet", *options,
     )  # fmt: skip
     assert run.code == 0, run.stderr

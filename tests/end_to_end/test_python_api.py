@@ -15,7 +15,13 @@ def test_live_model_is_left_as_it_was(kind, request, digits, tmp_path):
     model = request.getfixturevalue(kind)
     before = model.get_weights()
     report = tflite_sparse.export(
-        model, (digits.x_train, digits.y_train), sparsity=0.85, int8=True, max_accuracy_drop=1, out=tmp_path / "out"
+        model,
+        (digits.x_train, digits.y_train),
+        sparsity=0.85,
+        finetune_epochs=0,
+        int8=True,
+        max_accuracy_drop=1,
+        out=tmp_path / "out",
     )
     assert report.pruning.after == pytest.approx(0.85, abs=0.001)
     assert report.models.sparse_int8 is not None
@@ -53,7 +59,9 @@ def test_subclassed_model(generation, request, digits, tmp_path):
     with pytest.raises(ModelError, match="never called"):
         tflite_sparse.export(model, out=tmp_path / "out")
     model(digits.x_train[:2])
-    report = tflite_sparse.export(model, digits, sparsity=0.8, int8=True, max_accuracy_drop=1, out=tmp_path / "out")
+    report = tflite_sparse.export(
+        model, digits, sparsity=0.8, finetune_epochs=0, int8=True, max_accuracy_drop=1, out=tmp_path / "out"
+    )
     assert report.pruning.prunable_weights == 64 * 64
     assert report.pruning.after == pytest.approx(0.8, abs=0.001)
 

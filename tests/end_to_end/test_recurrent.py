@@ -37,7 +37,7 @@ def model_of(keras, kind, steps=STEPS):
 
 
 def export(model, data, tmp_path, **settings):
-    settings = {"sparsity": 0.875, "max_accuracy_drop": 1, "calibration_samples": 30, **settings}
+    settings = {"sparsity": 0.875, "max_accuracy_drop": 1, "calibration_samples": 30, "finetune_epochs": 0, **settings}
     return tflite_sparse.export(model, data, out=tmp_path / "out", **settings)
 
 

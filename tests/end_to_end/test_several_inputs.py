@@ -44,8 +44,8 @@ def two_by_two(keras, form="list"):
 
 
 def export(model, data, folder, **settings):
-    options = {"sparsity": 0.7, "int8": True, "max_accuracy_drop": 1, "calibration_samples": 20, **settings}
-    return tflite_sparse.export(model, data, out=folder / "out", **options)
+    options = {"sparsity": 0.7, "int8": True, "max_accuracy_drop": 1, "calibration_samples": 20, "finetune_epochs": 0}
+    return tflite_sparse.export(model, data, out=folder / "out", **{**options, **settings})
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_of_what_has_none(model_files, model3, tmp_path):
     for form in ("keras3.keras", "keras3.h5"):
         run = run_cli("export", model_files[form], "--signature", "serve", "--out", tmp_path / "out", "--quiet")
         check_refused(run, tmp_path, "is no SavedModel folder", "leave --signature out")
-    with pytest.raises(errors.SettingsError, match="not of a model in memory"):
+    with pytest.raises(errors.SettingsError, match="not to a model in memory"):
         export(model3, signature="serve", out=tmp_path / "out")
 
 

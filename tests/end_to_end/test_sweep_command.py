@@ -249,7 +249,7 @@ def test_the_built_in_network_takes_images(work, tmp_path):
 
 
 def test_settings_that_cannot_be_used(work, tmp_path):
-    with pytest.raises(SettingsError, match="2:4: a sweep sets the sparsity"):
+    with pytest.raises(SettingsError, match="`block='2:4'`: a sweep sets the sparsity"):
         tflite_sparse.sweep(data=work / "data.npz", block=("2:4",), out=tmp_path)
     with pytest.raises(SettingsError, match=r"0.5 is given twice"):
         SweepSettings(sparsity=(0, 0.5, 0.5))

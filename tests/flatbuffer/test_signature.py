@@ -12,7 +12,7 @@ def orders(model):
 
 
 def two_outputs():
-    """Of one shape: ``y0`` and ``y1``, in the signature ``out_0`` and ``out_1``."""
+    """Return a model with two outputs of one shape: ``y0`` and ``y1``, in the signature ``out_0`` and ``out_1``."""
     return tiny_models.fully_connected((4, 16), readers=2)
 
 

@@ -86,7 +86,7 @@ def test_without_rules_the_usual_kernels_alike(plan):
         ('layers = ".*a.*"\ntypes = ["Dense"]', [NARROW]),
     ],
 )
-def test_what_a_rule_applies_to(plan, where, matched):
+def test_kernels_that_a_rule_matches(plan, where, matched):
     found = finals(plan(f"[[rule]]\n{where}\nsparsity = 0.5"))
     assert {name for name, final in found.items() if final == 0.5} == names(matched)
     assert found.keys() == names(USUAL)

@@ -4,7 +4,7 @@ import pytest
 
 from tflite_sparse.report.text.alternatives import Remedies, advice, cures, line, shares
 from tflite_sparse.results.alternatives import Alternative
-from tflite_sparse.results.export import Accuracy
+from tflite_sparse.results.export import Accuracy, Interval
 
 
 def way(option, drop, size):
@@ -38,6 +38,7 @@ def test_each_way_out_has_a_line():
     ]
 
 
+BOTH = (("pruning", 0.06), ("int8", -0.01))
 EVERYTHING = Remedies(training="--finetune-epochs 5", lower_sparsity=True, calibration=True)
 
 
@@ -61,7 +62,11 @@ def test_what_costs_more_is_cured_first_and_what_costs_nothing_is_not(pruning, i
     assert cures(lost, open_to) == words
 
 
-def test_the_shares_are_told_where_both_are_known():
+def test_the_shares_are_told_as_far_as_they_are_known():
     lost = Accuracy(metric="top1", samples=100, drop=0.1, max_drop=0.01, drop_by_pruning=0.08, drop_by_int8=0.02)
     assert shares(lost) == "pruning costs 0.0800, int8 0.0200"
-    assert shares(lost.model_copy(update={"drop_by_int8": None})) == ""
+    assert shares(lost.model_copy(update={"drop_by_int8": None})) == "pruning costs 0.0800"
+    assert shares(lost.model_copy(update={"drop_by_pruning": None})) == ""
+    intervals = {f"interval_by_{part}": Interval(low=low, high=0.1, method="bootstrap") for part, low in BOTH}
+    told = "pruning costs 0.0800 [0.060, 0.100], int8 0.0200 [-0.010, 0.100]"
+    assert shares(lost.model_copy(update=intervals)) == told

@@ -15,7 +15,8 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import sample_pictures
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.page import export as export_page
-from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired, Tensor
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
@@ -242,7 +243,8 @@ def test_names_are_text_whatever_they_hold(folder, visit):
     assert page.locator("script").count() == 1
     assert page.locator("img").count() == page.locator("#masks img, .samples img").count()
     assert page.locator("h1").inner_text() == HOSTILE
-    assert page.locator("select option").first.inner_text() == HOSTILE
+    every = [Tensor(**hostile(each.model_dump(mode="json"))) for each in full().tensors]
+    assert page.locator("select option").first.inner_text() == shown(every)[0].rstrip()
 
 
 def test_open_opens_it_in_the_browser(folder):

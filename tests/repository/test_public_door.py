@@ -1,4 +1,4 @@
-"""What ``import tflite_sparse`` offers: names, typed keywords, documentation."""
+"""Test the public names of ``tflite_sparse``, their typed keywords and documentation."""
 
 import importlib.metadata
 import inspect
@@ -38,7 +38,7 @@ def options_of(name):
 
 
 def accepted(annotation):
-    """What a caller may give for a field of a type."""
+    """Return the type that a keyword accepts for a field with this annotation."""
     if get_origin(annotation) is Annotated:
         inner, *narrowed = get_args(annotation)
         takes_text = any(isinstance(each, pydantic.BeforeValidator) for each in narrowed)
@@ -127,7 +127,7 @@ assert not [name for name in sys.modules if name.startswith("tflite_sparse.comma
 
 
 def test_literals_are_the_same_in_keywords_and_fields():
-    """Else the comparison above could not see one that differs."""
+    """Otherwise the comparison above could not fail."""
     assert accepted(Literal["a"]) != Literal["b"]
     assert accepted(tuple[int, ...]) == Sequence[int]
     assert accepted(Annotated[Path | None, Flag()]) == AnyPath | None

@@ -77,7 +77,7 @@ def test_the_program_says_so(said, heading):
 
 
 def test_settings_that_messages_name_exist(said):
-    """What is left between backticks is not known to the command line."""
+    """Text left between backticks is unknown to the command line."""
     assert "add --int8" in said
     assert not re.findall(r"(?<!`)`(\w+)(?:=[^`\n]*)?`(?!`)", said)
 

@@ -1,5 +1,6 @@
 """Run files in TensorFlow Lite Micro."""
 
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
@@ -55,7 +56,7 @@ MODELS = {
 
 def test_the_runtime_is_installed():
     """Otherwise the other tests here would mean nothing."""
-    assert micro.is_available(), "pip install 'tflite-sparse[micro]'"
+    assert micro.is_available(), "pip install '.[micro]'"
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -202,7 +203,7 @@ def test_without_the_package(write, monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "tflite_micro.py").write_text("raise ImportError('broken wheel')")
     monkeypatch.syspath_prepend(str(tmp_path / "empty"))
-    with pytest.raises(ExecutionError, match=r"broken wheel.*pip install 'tflite-sparse\[micro\]'") as caught:
+    with pytest.raises(ExecutionError, match="broken wheel.*" + re.escape(extras.install_command("micro"))) as caught:
         micro.arena(write(tiny_models.fully_connected((4, 8))))
     assert "\n" not in str(caught.value)
 

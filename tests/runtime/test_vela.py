@@ -1,10 +1,13 @@
 """Compile for Ethos-U with Arm's Vela."""
 
+import re
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
+from tflite_sparse.base import extras
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import vela
@@ -39,7 +42,7 @@ def write(tmp_path):
 
 @pytest.fixture(scope="module", autouse=True)
 def installed():
-    assert vela.is_available(), "pip install 'tflite-sparse[ethos-u]'"
+    assert vela.is_available(), "pip install '.[ethos-u]'"
 
 
 @pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])
@@ -138,5 +141,5 @@ def test_a_summary_that_is_not_as_expected(change, write, tmp_path, monkeypatch)
 
 def test_without_the_package(write, tmp_path, monkeypatch):
     monkeypatch.setattr(vela, "is_available", lambda: False)
-    with pytest.raises(ExecutionError, match=r"pip install 'tflite-sparse\[ethos-u\]'"):
+    with pytest.raises(ExecutionError, match=re.escape(extras.install_command("ethos-u"))):
         vela.compile_file(write(tiny_models.conv2d()), folder=tmp_path)

@@ -74,7 +74,7 @@ def test_the_margin_is_paired_by_seed():
 
 
 def test_the_interval_is_that_of_student():
-    """Of 1, 2 and 3: the standard error is 1/sqrt(3), the quantile for two degrees of freedom 4.302653."""
+    """For 1, 2 and 3 the standard error is 1/sqrt(3), the quantile for two degrees of freedom 4.302653."""
     assert frontier.half_interval([1, 2, 3]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert frontier.half_interval([1]) is None
     assert frontier.half_interval([2, 2]) == 0

@@ -14,7 +14,7 @@ def test_defaults_do_nothing_extra():
     settings = ExportSettings()
     assert settings.sparsity is None
     assert settings.int8 is False
-    assert settings.finetune_epochs == 0
+    assert settings.finetune_epochs == "auto"
     assert settings.io is None
 
 

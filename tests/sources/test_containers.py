@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tflite_sparse.errors import DataError, ModelError
-from tflite_sparse.sources import containers, dataset, keras_model, model_files, tensorflow_import
+from tflite_sparse.sources import containers, dataset, keras_model, model_files, npz, tensorflow_import
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_savedmodel_with_an_asset_elsewhere(name, saved, tmp_path):
 
 
 def test_npz_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "_UNSUSPICIOUS_BYTES", 2**20)
+    monkeypatch.setattr(npz, "_UNSUSPICIOUS_BYTES", 2**20)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((100, 2**17), np.uint8))
     with pytest.raises(DataError, match=r"unpacks to 0\.0 GB, \d+ times its size, as a zip bomb does"):
         dataset.load(str(tmp_path / "bomb.npz"))
@@ -301,7 +301,7 @@ def test_npz_whose_header_announces_what_is_not_there(tmp_path):
 
 
 def test_npz_bomb_that_claims_to_hold_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "_UNSUSPICIOUS_BYTES", 2**20)
+    monkeypatch.setattr(npz, "_UNSUSPICIOUS_BYTES", 2**20)
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, x=np.zeros((100, 2**17), np.uint8))
     content = bytearray(path.read_bytes())

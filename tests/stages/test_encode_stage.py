@@ -15,6 +15,8 @@ from helpers.spoiling import (
 from tflite_sparse.backends import micro as micro_backend
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement.contract import of_model
 from tflite_sparse.planning import encoder
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
@@ -31,7 +33,7 @@ def make(tmp_path, in_this_process):
         dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
         dense.write_bytes(tiny_models.to_bytes(model))
         chosen = ExportSettings(**{"int8": True, "verification_samples": 6, **settings})
-        return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None)
+        return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None, of_model(serde.read(dense)))
 
     return run
 
@@ -154,7 +156,7 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == []
     assert made.verification.weights_bit_exact
-    assert set(made.files) == {"model.h", "model.cc"}
+    assert set(made.files) == {"model.h", "model.cc", "app.cc"}
     monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     made = make(tiny_models.conv2d(), **settings)
     assert made.failures == ["verification: weight 'weight' differs"]
@@ -163,7 +165,7 @@ def test_a_micro_weight_of_another_value_is_a_failure(make, without_micro, monke
 
 
 class Micro:
-    """TensorFlow Lite Micro that yields what LiteRT does for a decoded file, moved by so much for the encoded one.
+    """A TensorFlow Lite Micro with LiteRT's outputs for a decoded file, moved for the encoded one.
 
     Attributes:
         moved: shift with decoded weights in the arena and in a memory of their own; or an exception to raise.

@@ -83,7 +83,7 @@ def written(monkeypatch, tmp_path):
 
 
 def _forget():
-    for function in (acceptance.table, acceptance.refusal, acceptance._deaf_to_sparse):
+    for function in (acceptance.table, acceptance.refusal, acceptance._dense_only):
         function.cache_clear()
 
 

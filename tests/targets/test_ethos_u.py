@@ -87,7 +87,7 @@ def test_weights_of_16_bits():
 
 
 def test_the_lists_are_vela_s_own(tmp_path):
-    assert vela.is_available(), "pip install 'tflite-sparse[ethos-u]'"
+    assert vela.is_available(), "pip install '.[ethos-u]'"
     command = [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     report = (tmp_path / "SUPPORTED_OPS.md").read_text()

@@ -1,4 +1,4 @@
-"""Where one file parts in two runtimes: rounding that adds up is no fault, an operator that computes otherwise is."""
+"""Compare one file in two runtimes: accumulated rounding is no fault, an operator with another result is one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the comparison makes of outputs: tolerances at their edges, forms that count and that do not."""
+"""Test the comparison of outputs: tolerances at their limits, forms that count and forms that do not."""
 
 import math
 import weakref
@@ -123,7 +123,7 @@ def of(size, dtype="int8"):
 
 @pytest.fixture
 def named(monkeypatch):
-    """What the operators, run one by one, are said to tell."""
+    """Set the result of running the operators one by one."""
 
     def tell(found):
         monkeypatch.setattr(each_operator, "first_unexplained", lambda *_: found)
@@ -154,7 +154,7 @@ def test_a_fault_that_both_files_share_is_told(apart, asked, gate, runtime, name
 
 @pytest.mark.parametrize("gate", [True, False])
 def test_operators_that_do_not_run_one_by_one_tell_nothing(gate, runtime, named):
-    """Where such a difference is a failure, it stays one."""
+    """A difference that is a failure remains one."""
     named(FirstDifference(note="copies do not run"))
     runtime.beside = [Beside(runtime.run("second"), (runtime.run("last"),), "others", gate=gate)]
     runtime.yields(lambda number, form: [np.array([9 * (form == "second")], np.int8)])

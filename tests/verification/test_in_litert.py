@@ -93,7 +93,7 @@ def test_given_shapes_are_run_and_told(write, runs):
 
 
 def test_each_file_is_read_once(write, monkeypatch):
-    """What runs them reads them too, in processes of its own."""
+    """The runtimes read them as well, in child processes."""
     model = odd_models.two_layers()
     file, reference = write(model, "file"), write(model, "reference")
     counted, read = [], serde.read
@@ -110,7 +110,7 @@ def drawn(path, columns, count):
 
 
 def test_real_samples_follow_the_boundaries_quantised(write):
-    """Of 9 real samples 4 find room behind the boundaries. 0.05 is one step, -3 is zero."""
+    """4 of 9 real samples fit in after the boundaries. 0.05 is one step, -3 is zero."""
     path = write(tiny_models.fully_connected((4, 2)))
     x = np.arange(18, dtype=np.float32).reshape(9, 2) * np.float32([0.05, -1])
     edges, steps = [[-128] * 2, [127] * 2, [-3] * 2], [[-3, -23], [-1, -63], [1, -103], [3, -128]]  # the last: clipped

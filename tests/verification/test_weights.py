@@ -81,7 +81,7 @@ def test_a_graph_that_is_missing(write):
 
 
 def test_weights_that_are_numbered_in_another_way(write):
-    """As another converter may do; the name tells which is which."""
+    """Another converter may write it; names identify the tensors."""
 
     def renumbered():
         model = odd_models.two_layers()

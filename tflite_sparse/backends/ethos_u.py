@@ -14,6 +14,8 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.planning import decoder, planner
 from tflite_sparse.planning.planner import Choice
+from tflite_sparse.report.snippets import litert as litert_code
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.micro import EthosUFile, EthosUReport
 from tflite_sparse.runtime import announced_shapes, vela
 from tflite_sparse.settings import TargetSettings
@@ -51,7 +53,7 @@ class EthosU(Backend):
             return Made(choices, verified)
         made = job.folder / name
         part = compile_beside(job.file, made, job.settings.accelerator_config, job.progress)
-        return Made(choices, verified, part, {name: made})
+        return Made(choices, verified, part, {name: made}, _code(job.contract, job.destination.name))
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol: the dense file is compared in LiteRT, for nothing here runs what Vela compiles."""
@@ -62,7 +64,7 @@ class EthosU(Backend):
         made = job.file.with_name(name)
         accelerator = job.settings.accelerator_config
         part = compile_beside(job.file, made, accelerator, job.progress, baseline=job.baseline)
-        return Made(choices, verified, part, {name: made})
+        return Made(choices, verified, part, {name: made}, _code(job.contract, job.name))
 
 
 BACKEND = EthosU()
@@ -101,6 +103,11 @@ def compile_beside(
     return EthosUReport(
         accelerator=accelerator, compiled=compiled.name, file=_file(result), baseline=before, warnings=warnings
     )
+
+
+def _code(contract: Contract, file: str) -> dict[Language, str]:
+    """Code for the file that Vela compiles, which LiteRT runs on a PC; what Vela yields runs on the chip alone."""
+    return {"python": litert_code.snippets(contract, file)["python"]}
 
 
 def _left_dense(graph: Graph, tensor_index: int, uses: object) -> Answer:

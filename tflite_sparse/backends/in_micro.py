@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
@@ -28,7 +29,7 @@ from tflite_sparse.verification.observation import Kept, by_index
 from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Beside, Form, Subject
 
-MISSING = f"{micro.NAME} needs pip install 'tflite-sparse[micro]'"
+MISSING = f"{micro.NAME} is not installed here (extra micro)"
 
 _BESIDE = tuple(LiteRTRuntime(kernels) for kernels in ("reference", "builtin", "default"))
 """The reference kernels first: TensorFlow Lite Micro's are made of them. They lack some operators, such as ELU."""
@@ -127,7 +128,7 @@ def check_available() -> None:
         ExecutionError: it is not installed.
     """
     if not micro.is_available():
-        raise ExecutionError(f"{micro.NAME} is not installed here: pip install 'tflite-sparse[micro]'.")
+        raise ExecutionError(f"{MISSING}: {extras.install_command('micro')}")
 
 
 def refuse_untrue_shapes(plain: Path, source: Path) -> None:

@@ -10,6 +10,8 @@ from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspect
 from tflite_sparse.errors import ExecutionError, InputShapeError
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.planning import decoder, encoder, fastest, planner
+from tflite_sparse.report.snippets import litert as litert_code
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.inspection import RuntimeAnswer
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
@@ -47,14 +49,16 @@ class LiteRT(Backend):
         share = fastest.allowed_difference(choices)
         verified = check_outputs.of_encoded(job.file, reference, job.settings, share, job.progress)
         name = str(job.source) if loads else f"{job.source} (decoded)"
-        return Made(choices, verified.model_copy(update={"against": name}))
+        code = litert_code.snippets(job.contract, job.destination.name)
+        return Made(choices, verified.model_copy(update={"against": name}), snippets=code)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
         with job.progress.stage("encode") as on_step:
             choices = encoder.encode_file(job.source, job.file, self.planned(job.settings), on_step=on_step)
             self.finish(job.file, job.source, job.samples)
-        return Made(choices, compare_with_dense(job, fastest.allowed_difference(choices)))
+        verified = compare_with_dense(job, fastest.allowed_difference(choices))
+        return Made(choices, verified, snippets=litert_code.snippets(job.contract, job.name))
 
     def runtimes(self, threads: int, input_shapes: Shapes | None) -> Runtimes:
         """See the protocol."""
@@ -87,6 +91,10 @@ class LiteRT(Backend):
         encoder.encode_model(model, target.answer, keep_refused=keeps)
         encoded = len(serde.serialize(model))
         return min(encoded, file.model_bytes) if keeps else encoded
+
+    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+        """See the protocol."""
+        return litert_code.snippets(contract, file.path.name)
 
 
 BACKEND = LiteRT()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_inspection
+from tflite_sparse.backends import in_micro, micro_app, micro_inspection
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
+from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Target
-from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro_refusals
 from tflite_sparse.runtime import micro as runtime
@@ -28,8 +30,6 @@ from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
 
-_NOT_MEASURED = "// The arena was not measured, tflite-micro is not installed: set kArenaBytes yourself.\n"
-
 
 class TensorFlowLiteMicro(Backend):
     """See :class:`tflite_sparse.backends.protocol.Backend`."""
@@ -37,6 +37,10 @@ class TensorFlowLiteMicro(Backend):
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
         return Micro(settings.micro_codec, settings.micro_min_saving)
+
+    def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
+        """See the protocol: an app that the user wrote stays."""
+        micro_app.check_app(folder, extra_files)
 
     def mend(self, model: Model) -> bool:
         """See the protocol."""
@@ -79,6 +83,10 @@ class TensorFlowLiteMicro(Backend):
         encode_model(model, self.planned(TargetSettings()), keep_refused=False)
         return len(serde.serialize(model))
 
+    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+        """See the protocol: with the arena that takes less RAM, measured here."""
+        return micro_app.code(file.path, contract, file.path.stem, Arenas.of(file.path))
+
 
 BACKEND = TensorFlowLiteMicro()
 
@@ -106,19 +114,17 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             choices = encode_file(dense, job.file, target, on_step=on_step)
         try:
             verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
-            part = _report(job.file, dense, array_name, job.progress) if verified.passed else None
+            verified = verified.model_copy(update={"against": str(job.source)})
+            if not verified.passed:
+                return Made(choices, verified)
+            with job.progress.stage("measure arenas"):
+                arenas = Arenas.of(job.file)
+            snippets = micro_app.code(job.file, job.contract, array_name, arenas)
+            cpp = snippets.get("c++", "")
+            part = micro_app.report(job.file, dense, arenas, cpp, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    files = _array(job.file, job.extra_files) if verified.passed else {}
-    return Made(choices, verified.model_copy(update={"against": str(job.source)}), part, files)
-
-
-def _array(file: Path, names: tuple[str, ...]) -> dict[str, bytes | Path]:
-    """The file as a C++ array, under the names of its header and its source; nothing where no names are given."""
-    if not names:
-        return {}
-    code = micro_code.c_array(file.read_bytes(), Path(names[0]).stem)
-    return {name: text.encode() for name, text in zip(names, code, strict=True)}
+    return Made(choices, verified, part, micro_app.files(job.file, job.extra_files, cpp), snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
@@ -135,35 +141,3 @@ def _check_operators(dense: Path, source: Path) -> None:
             f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",
             tuple(each.tensors for each in missing),
         )
-
-
-def _report(encoded: Path, dense: Path, array_name: str, timed: Timed) -> MicroReport:
-    model = serde.read(encoded)
-    sizes = in_micro.decoded_sizes(model)
-    alternate = in_micro.alternate_bytes(sizes)
-    arenas: tuple[int | None, int | None, int | None] = (None, None, None)
-    if runtime.is_available():
-        with timed.stage("measure arenas"):
-            arenas = (
-                runtime.arena(dense),
-                runtime.arena(encoded),
-                runtime.arena(encoded, alternate_memory_bytes=alternate),
-            )
-    return MicroReport(
-        flash_saved_bytes=dense.stat().st_size - encoded.stat().st_size,
-        decoder_flash_bytes=DECODER_FLASH_BYTES if sizes else 0,
-        arena_dense_bytes=arenas[0],
-        arena_decoded_bytes=arenas[1],
-        arena_with_alternate_bytes=arenas[2],
-        alternate_memory_bytes=alternate,
-        largest_decoded_bytes=max((size for each in sizes for size in each), default=0),
-        decoded_bytes_per_invoke=sum(map(sum, sizes)),
-        statement=TRADE if sizes else "Nothing is decoded: the file is dense.",
-        cpp=_NOT_MEASURED * (arenas[0] is None)
-        + micro_code.resolver(
-            model,
-            array_name,
-            arena_bytes=arenas[2] or arenas[1] or 0,
-            alternate_memory_bytes=alternate,
-        ),
-    )

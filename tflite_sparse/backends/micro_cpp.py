@@ -1,12 +1,14 @@
-"""C++ for an app that runs a file with TensorFlow Lite Micro: the file as an array, and the lines around it."""
+"""C++ for an app that runs a file with TensorFlow Lite Micro: the file as an array, and the operators that it needs."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.flatbuffer.types import Model, VarHandleOptions
+from tflite_sparse.report.snippets.micro import App, Memory
 
 ALIGNMENT = 16
 """Of the array: the constants of a file lie on multiples of 16 bytes, in memory only if the file itself does."""
@@ -185,14 +187,14 @@ def unsupported(model: Model) -> tuple[str, ...]:
     return tuple(sorted(name for name, is_custom in _operators(model) if name not in _methods(is_custom)))
 
 
-def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_bytes: int = 0) -> str:
-    """C++ that makes a ``tflite::MicroInterpreter`` for a file from :func:`c_array`, with just the operators it has.
+def app_of(model: Model, name: str, file: str, memory: Memory) -> App:
+    """What the code of an app for a file from :func:`c_array` is made of: just the operators that it has.
 
     Args:
         model: the file (``ModelT``).
         name: as given to :func:`c_array`.
-        arena_bytes: see :func:`tflite_sparse.runtime.micro.arena`.
-        alternate_memory_bytes: of a memory of its own for decoded weights; 0: they lie in the arena.
+        file: the name of the ``.tflite`` file.
+        memory: in RAM. A memory for decoded weights is left out where nothing is decoded.
 
     Raises:
         ExecutionError: TensorFlow Lite Micro does not have some of its operators.
@@ -203,23 +205,13 @@ def resolver(model: Model, name: str, *, arena_bytes: int, alternate_memory_byte
             f"TensorFlow Lite Micro does not have {', '.join(missing)}. Replace such layers before the conversion."
         )
     operators = _operators(model)
-    calls = sorted(_methods(is_custom)[name] for name, is_custom in operators)
-    parts = {
-        "count": len(calls),
-        "registrations": "\n".join(f"  TF_LITE_ENSURE_STATUS(resolver.{call}());" for call in calls),
-        "header": name,
-        "symbol": identifier(name),
-        "arena_bytes": arena_bytes,
-        "decoded_bytes": alternate_memory_bytes,
-        "variables": _resource_variables(model),
-    }
-    decodes = (DECODE, True) in operators and alternate_memory_bytes > 0
-    return _APP.format(
-        decoded_memory=_DECODED_MEMORY.format(**parts) if decodes else "",
-        use_decoded_memory=_USE_DECODED_MEMORY if decodes else "",
-        make_variables=_MAKE_VARIABLES.format(**parts) if parts["variables"] else "",
-        arguments="allocator, variables" if parts["variables"] else "g_arena, kArenaBytes",
-        **parts,
+    return App(
+        file=file,
+        header=name,
+        symbol=identifier(name),
+        methods=sorted(_methods(is_custom)[operator] for operator, is_custom in operators),
+        variables=_resource_variables(model),
+        memory=memory if (DECODE, True) in operators else replace(memory, decoded_bytes=0),
     )
 
 
@@ -245,55 +237,3 @@ def _resource_variables(model: Model) -> int:
         if graph.operator_name(operator) == "VAR_HANDLE"
     ]
     return len({text(handle.sharedName) for handle in handles})
-
-
-_APP = """\
-#include <cstddef>
-#include <cstdint>
-
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-#include "tensorflow/lite/schema/schema_generated.h"
-
-#include "{header}.h"
-
-namespace {{
-
-// Measured with TensorFlow Lite Micro's reference kernels and 64-bit pointers. With 32-bit pointers less is enough;
-// optimised kernels (CMSIS-NN, ESP-NN, Xtensa) may want scratch memory in addition: AllocateTensors() tells.
-constexpr size_t kArenaBytes = {arena_bytes};
-alignas(16) uint8_t g_arena[kArenaBytes];
-{decoded_memory}
-using Resolver = tflite::MicroMutableOpResolver<{count}>;
-
-TfLiteStatus RegisterOperators(Resolver& resolver) {{
-{registrations}
-  return kTfLiteOk;
-}}
-
-}}  // namespace
-
-// The interpreter, ready for Invoke(); nullptr if something is amiss.
-tflite::MicroInterpreter* MakeInterpreter() {{
-  static Resolver resolver;
-  if (RegisterOperators(resolver) != kTfLiteOk) return nullptr;
-{make_variables}  static tflite::MicroInterpreter interpreter(tflite::GetModel(g_{symbol}), resolver, {arguments});
-{use_decoded_memory}  return interpreter.AllocateTensors() == kTfLiteOk ? &interpreter : nullptr;
-}}
-"""
-
-_DECODED_MEMORY = """
-// Where weights are decoded before each use; may be placed in another memory than the arena.
-constexpr size_t kDecodedBytes = {decoded_bytes};
-alignas(16) uint8_t g_decoded[kDecodedBytes];
-"""
-
-_USE_DECODED_MEMORY = """\
-  static const tflite::MicroContext::AlternateMemoryRegion decoded = {g_decoded, kDecodedBytes};
-  if (interpreter.SetDecompressionMemory(&decoded, 1) != kTfLiteOk) return nullptr;
-"""
-
-_MAKE_VARIABLES = """\
-  static tflite::MicroAllocator* allocator = tflite::MicroAllocator::Create(g_arena, kArenaBytes);
-  static tflite::MicroResourceVariables* variables = tflite::MicroResourceVariables::Create(allocator, {variables});
-"""

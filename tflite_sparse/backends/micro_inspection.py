@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tflite_sparse.backends import micro_cpp
 from tflite_sparse.backends.protocol import Inspected, InspectedFile
+from tflite_sparse.base import extras
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, indices, shape_of, signature_of
@@ -44,7 +45,7 @@ def _answer(path: Path, model: Model, dense: Path) -> RuntimeAnswer:
     if refusal is not None:
         return RuntimeAnswer(name=micro.NAME, loads=False, reason=refusal)
     if not micro.is_available():
-        return RuntimeAnswer(name=micro.NAME, loads=None, reason="pip install 'tflite-sparse[micro]' to try it")
+        return RuntimeAnswer(name=micro.NAME, loads=None, reason=f"{extras.install_command('micro')} to try it")
     try:
         arena = micro.arena(path, seconds_per_run=_SECONDS_PER_RUN)
     except ExecutionError as error:

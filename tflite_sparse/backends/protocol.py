@@ -6,7 +6,7 @@ The facts that are needed before a backend is loaded stand in :mod:`tflite_spars
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import planner
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.inspection import RuntimeAnswer
 from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.results.verification import VerificationReport
@@ -39,6 +40,7 @@ class FileJob:
         destination: that name.
         extra_files: names of the files that are to be made beside it, in the order of the registry.
         folder: for temporary files; it outlives the result.
+        contract: inputs and outputs of the source, which are those of the new file.
         settings: of the run.
         progress: receives stages and notes.
     """
@@ -48,6 +50,7 @@ class FileJob:
     destination: Path
     extra_files: tuple[str, ...]
     folder: Path
+    contract: Contract
     settings: EncodeSettings
     progress: Timed
 
@@ -64,6 +67,7 @@ class ExportJob:
         baseline: the dense int8 file of the model before pruning, for targets that compare with it.
         x: test samples of the inputs of these files. None: random ones.
         samples: what class names are from. None: there are none.
+        contract: inputs and outputs of the source, which are those of the new file.
         settings: of the export.
         progress: receives stages and notes.
     """
@@ -75,6 +79,7 @@ class ExportJob:
     baseline: Path | None
     x: arrays.Arrays | None
     samples: Dataset | None
+    contract: Contract
     settings: ExportSettings
     progress: Timed
 
@@ -88,12 +93,14 @@ class Made:
         verification: the comparison of the new file with its source.
         part: what the report of the run shows of the target.
         files: the extra files by name: contents, or where they lie.
+        snippets: code that runs the file, by language.
     """
 
     choices: list[planner.Choice]
     verification: VerificationReport
     part: AnyTargetPart | None = None
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
+    snippets: Mapping[Language, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +161,18 @@ class Backend(Protocol):
             ExecutionError: a runtime or a compiler refused the dense file.
         """
 
+    def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
+        """Find out before the work whether a file that the user wrote would be replaced.
+
+        Args:
+            folder: where the files go.
+            extra_files: names of the files that are to be made beside the ``.tflite`` file.
+
+        Raises:
+            OutputError: one would.
+        """
+        del folder, extra_files
+
     def mend(self, model: Model) -> bool:
         """Replace operators of a converted dense model that the runtime does not have; return whether any was."""
         del model
@@ -199,3 +218,13 @@ class Backend(Protocol):
         """
         del file, found
         return None
+
+    def snippets(self, file: InspectedFile, contract: Contract) -> Mapping[Language, str]:
+        """Code that runs a file which the target's runtimes load, by language; none where there is no such code.
+
+        Args:
+            file: the file.
+            contract: its inputs and outputs.
+        """
+        del file, contract
+        return {}

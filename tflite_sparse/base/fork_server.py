@@ -112,8 +112,8 @@ class Running:
 
     def wait(self) -> int:
         """Wait for the child and return its exit status, like :attr:`subprocess.Popen.returncode`."""
-        told = self._channel.recv(_LARGEST_MESSAGE)
-        return int(told) if told else -signal.SIGKILL  # the server was killed, and the child with it
+        status = self._channel.recv(_LARGEST_MESSAGE)
+        return int(status) if status else -signal.SIGKILL  # the server was killed, and the child with it
 
     def close(self) -> None:
         """Kill the child if it is running, and wait until it has ended."""
@@ -237,11 +237,11 @@ class _Server:
         self._selector = selectors.DefaultSelector()
         self._owner = control
         self._selector.register(control, selectors.EVENT_READ, self._take_request)
-        self._wakeup, told = socket.socketpair()
-        for end in (self._wakeup, told):
+        self._wakeup, signal_end = socket.socketpair()
+        for end in (self._wakeup, signal_end):
             end.setblocking(False)
-        self._told = told
-        signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        self._signal_end = signal_end
+        signal.set_wakeup_fd(signal_end.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler the signal does not wake the selector
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._reap)
 
@@ -320,7 +320,7 @@ class _Server:
         for channel in self._channels.values():  # includes channels of children being killed, which no selector holds
             channel.close()
         self._selector.close()
-        self._told.close()
+        self._signal_end.close()
         nowhere = os.open(os.devnull, os.O_RDONLY)
         _take_streams(nowhere, log)
         os.close(nowhere)

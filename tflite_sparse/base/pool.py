@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import joblib
 import psutil
-from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from tflite_sparse.base import extras
 from tflite_sparse.errors import SettingsError, one_line
 
 BYTES_PER_WORKER = 1_500_000_000
@@ -35,7 +34,7 @@ Result = TypeVar("Result")
 def room(jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> int:
     """Return the number of workers that this machine has room for, limited by cores, free memory and jobs."""
     fit = free_bytes() // bytes_per_worker
-    return max(1, min(int(joblib.cpu_count()), fit, jobs))
+    return max(1, min(_cores(), fit, jobs))
 
 
 def free_bytes() -> int:
@@ -54,8 +53,10 @@ class Local:
     is_here = True
 
     def __init__(self, workers: int | None, jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> None:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
         self.workers = workers or room(jobs, bytes_per_worker)
-        self.threads = max(1, int(joblib.cpu_count()) // self.workers)
+        self.threads = max(1, _cores() // self.workers)
         self.smallest_pool = _SMALLEST_POOL
         self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
         self.options: dict[str, object] = {"backend": "loky"}
@@ -71,11 +72,13 @@ class Ray:
     is_here = False
 
     def __init__(self, address: str, workers: int | None, jobs: int) -> None:
+        import joblib
+
         try:
             import ray
             from ray.util.joblib.ray_backend import RayBackend
         except ImportError as error:
-            raise SettingsError("Ray is not installed: pip install 'tflite-sparse[ray]'.") from error
+            raise SettingsError(f"Ray is not installed: {extras.install_command('ray')}") from error
 
         class Backend(RayBackend):  # type: ignore[misc]
             """Supports callbacks with each result, which generators need."""
@@ -112,6 +115,8 @@ def run(
     Raises:
         Exception: any that ``function`` raised; the other jobs are dropped.
     """
+    import joblib
+
     left = dict(enumerate(jobs))
     alone = False
     while left:
@@ -135,6 +140,12 @@ def run(
                 del left[place]
                 yield place, None
         alone = len(left) == before
+
+
+def _cores() -> int:
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def _placed(function: Callable[[Job], Result], place: int, job: Job) -> tuple[int, Result]:

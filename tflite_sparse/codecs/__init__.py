@@ -1,1 +1,1 @@
-"""How one tensor is stored, without its graph: layouts, codecs, and the bound that no codec of this kind passes."""
+"""Store one tensor, independent of a graph: layouts, codecs, and the entropy bound on their sizes."""

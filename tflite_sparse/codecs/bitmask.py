@@ -1,9 +1,9 @@
-"""The codec of pruned tensors: one bit for each value, and the values that are kept.
+"""Encode pruned tensors as a bitmask and the kept values.
 
 Format, from ``decode_state_prune.cc`` of tflite-micro: the encoded vector is a mask in row-major order, the first
-value in the most significant bit, 1 for kept; the ancillary vector holds the kept values in the same order. What is not
-kept is the zero point, of its channel where the channels differ. Byte 5 of the header is not read today; a pending
-change reads the axis of the channels from its upper half.
+value in the most significant bit, 1 for kept; the ancillary vector holds the kept values in the same order. All other
+values are the zero point, that of the channel where channels differ. The runtime ignores byte 5 of the header today; a
+pending change reads the axis of the channels from its upper half.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from tflite_sparse.codecs.names import PRUNE
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None."""
+    """Return why the runtime does not take a tensor in this codec, or None."""
     return _refusal_of_kind(values.shape, values.dtype, channels)
 
 
 def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
-    """Store what differs from the zero point.
+    """Encode the values that differ from the zero point.
 
     Args:
-        values: an array that :func:`refusal` takes.
-        channels: where the zero points are.
+        values: an array that :func:`refusal` does not refuse.
+        channels: holds the zero points.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -46,7 +46,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns.
+    """Return the bytes of the result of :func:`encode`, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -56,11 +56,11 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
-        ValueError: the runtime would not take it, a length is wrong, or bits behind the mask are set. Nothing is
-            allocated before the lengths hold.
+        ValueError: the runtime would not take it, a length is wrong, or bits behind the mask are set. Lengths are
+            checked before memory is allocated.
     """
     _check(shape, dtype, channels)
     size = element_count(shape)
@@ -98,6 +98,6 @@ def _check(shape: tuple[int, ...], dtype: np.dtype, channels: Channels) -> None:
 
 
 def _zeros(channels: Channels, rank: int, dtype: np.dtype) -> np.ndarray:
-    """What is not kept, so that it broadcasts to the tensor."""
+    """Return the zero points in a shape that broadcasts to the tensor."""
     zeros = np.array(channels.zero_points, dtype)
     return zeros.reshape([-1 if axis == channels.axis else 1 for axis in range(rank)])

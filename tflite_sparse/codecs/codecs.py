@@ -1,4 +1,4 @@
-"""The codecs of DECODE behind one front, for callers that hold a codec's name."""
+"""Call the codecs of DECODE by name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tflite_sparse.codecs.names import CODECS
 
 
 class Codec(Protocol):
-    """What the module of a codec holds. Each function raises a ValueError where the runtime would not take the array.
+    """Functions of a codec's module. Each raises ValueError if the runtime would not take the array.
 
-    ``refusal`` is the exception: it returns the reason, or None.
+    ``refusal`` instead returns the reason, or None.
     """
 
     def refusal(self, values: np.ndarray, channels: Channels) -> str | None: ...  # noqa: D102 - see the functions below
@@ -29,12 +29,12 @@ class Codec(Protocol):
 
 
 def refusal(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take an array in this codec, or None."""
+    """Return why the runtime does not take an array in this codec, or None."""
     return _module(codec).refusal(values, channels)
 
 
 def nbytes(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns, without encoding.
+    """Return the bytes of the result of :func:`encode`, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -52,7 +52,7 @@ def encode(codec: str, values: np.ndarray, channels: Channels = WHOLE) -> Decoda
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
         ValueError: it is damaged, or the runtime would not take it.

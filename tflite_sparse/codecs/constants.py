@@ -1,4 +1,4 @@
-"""A constant of a graph as a dense array, however it is stored."""
+"""Read constants of a graph as dense arrays, whether stored dense or sparse."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tflite_sparse.flatbuffer.types import SparsityParameters
 
 
 def dense_values(graph: Graph, index: int) -> np.ndarray | None:
-    """A constant as a dense array, decoded if it is stored sparse; None where the tensor is no constant.
+    """Return a constant as a dense array, decoded if it is sparse; None if the tensor is no constant.
 
     Raises:
-        FlatbufferError: it is sparse and contradicts itself.
+        FlatbufferError: it is sparse and inconsistent.
     """
     table = graph.tensor(index).sparsity
     if table is None:
@@ -30,10 +30,10 @@ def dense_values(graph: Graph, index: int) -> np.ndarray | None:
 
 
 def layout_of(graph: Graph, index: int) -> Layout:
-    """How a constant is stored.
+    """Return the layout of a constant.
 
     Raises:
-        FlatbufferError: it is sparse and contradicts itself.
+        FlatbufferError: it is sparse and inconsistent.
     """
     tensor = graph.tensor(index)
     if tensor.sparsity is None:
@@ -43,7 +43,7 @@ def layout_of(graph: Graph, index: int) -> Layout:
 
 
 def vectors(graph: Graph, index: int) -> list[np.ndarray]:
-    """The vectors in which a constant is stored: its values, then segments and indices of each compressed level."""
+    """Return the stored vectors of a constant: its values, then segments and indices of each compressed level."""
     tensor = graph.tensor(index)
     found = [graph.model.buffers[tensor.buffer].data]
     for level in [] if tensor.sparsity is None else tensor.sparsity.dimMetadata or []:
@@ -53,7 +53,7 @@ def vectors(graph: Graph, index: int) -> list[np.ndarray]:
 
 
 def stored_bytes(graph: Graph, index: int) -> int:
-    """What a constant takes as it is stored, without its tables."""
+    """Return the bytes of a constant as stored, without its tables."""
     return sum(vector.nbytes for vector in vectors(graph, index))
 
 

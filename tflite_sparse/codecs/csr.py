@@ -1,8 +1,8 @@
-"""The codec of compressed (CSR) layouts.
+"""Encode tensors in compressed (CSR) layouts.
 
-Format, from LiteRT's ``schema.fbs`` and ``SparsityParameters``: walking the levels in traversal order, a dense level
-multiplies the nodes by its size; a compressed level stores, for each node of the level above, the range of its children
-(``segments``, one more entry than nodes) and each child's coordinate (``indices``). Every leaf stores one value.
+Format, from ``SparsityParameters`` in LiteRT's ``schema.fbs``: in traversal order, a dense level multiplies the nodes
+by its size; a compressed level stores, for each node of the level above, the range of its children (``segments``, one
+more entry than nodes) and each child's coordinate (``indices``). Every leaf stores one value.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Encoded:
     """A tensor in a layout.
 
     Attributes:
-        layout: how it is stored.
+        layout: of the stored tensor.
         values: one-dimensional, of the tensor's dtype, one per leaf in traversal order.
         levels: for each level a :class:`CompressedLevel`, or None where the level is dense.
     """
@@ -50,11 +50,11 @@ class Encoded:
 
 
 def encode(array: np.ndarray, layout: Layout) -> Encoded:
-    """Store ``array`` in ``layout``.
+    """Encode ``array`` in ``layout``.
 
     Args:
         array: of ``layout.shape``, any fixed-size dtype.
-        layout: a layout that is not dense.
+        layout: not dense.
 
     Raises:
         ValueError: the array's shape is not the layout's, or the layout is dense.
@@ -63,7 +63,7 @@ def encode(array: np.ndarray, layout: Layout) -> Encoded:
         raise ValueError(f"cannot store an array of shape {array.shape} in layout {layout}")
     leaves = np.ascontiguousarray(layout.to_levels(array))
     mask = nonzero_mask(leaves)
-    nodes: np.ndarray | None = None  # flat numbers of the kept nodes in the grid of the levels so far; None: all
+    nodes: np.ndarray | None = None  # flat indices of the kept nodes in the grid of the levels so far; None: all
     levels: list[CompressedLevel | None] = []
     above = 1  # size of that grid
     for depth, size in enumerate(layout.level_sizes):
@@ -81,11 +81,11 @@ def encode(array: np.ndarray, layout: Layout) -> Encoded:
 
 
 def decode(encoded: Encoded) -> np.ndarray:
-    """The dense array, of ``encoded.layout.shape`` and the dtype of the values.
+    """Return the dense array, of ``encoded.layout.shape`` and the dtype of the values.
 
     Raises:
         ValueError: a segment decreases or does not end at the number of indices, an index lies outside its level, or
-            the number of values is not the number of leaves. Nothing is allocated before these hold.
+            the number of values is not the number of leaves. These are checked before memory is allocated.
     """
     layout = encoded.layout
     nodes: np.ndarray | None = None
@@ -96,7 +96,7 @@ def decode(encoded: Encoded) -> np.ndarray:
         count = above if nodes is None else nodes.size
         if level is None:
             if nodes is not None:
-                # A compressed level further down holds one segment more than nodes above it; without one: the values.
+                # The next compressed level has one segment more than nodes above it; without one, count the values.
                 below = (level.segments.size - 1 for level in encoded.levels[depth + 1 :] if level is not None)
                 if count * size > next(below, encoded.values.size):
                     raise ValueError(f"{encoded.values.size} values stored for at least {count * size} leaves")
@@ -118,14 +118,14 @@ def decode(encoded: Encoded) -> np.ndarray:
 
 
 def _nonempty_nodes(mask: np.ndarray, depth: int) -> np.ndarray:
-    """Flat numbers, in the grid of levels 0..depth, of the nodes that hold a value."""
+    """Return the flat indices, in the grid of levels 0..depth, of the nodes that hold a value."""
     rows = mask.reshape(math.prod(mask.shape[: depth + 1]), -1)
     return np.flatnonzero(rows if rows.shape[1] == 1 else rows.any(axis=1))
 
 
 def _compress(children: np.ndarray, parents: np.ndarray | None, above: int, size: int) -> CompressedLevel:
     owner = children // size
-    # A parent that was kept as a node of the level above sits at its rank among the kept ones.
+    # The position of a parent is its rank among the kept nodes of the level above.
     places = owner if parents is None else np.searchsorted(parents, owner)
     counts = np.bincount(places, minlength=above if parents is None else parents.size)
     segments = np.zeros(counts.size + 1, np.int64)

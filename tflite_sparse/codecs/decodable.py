@@ -1,8 +1,9 @@
-"""A tensor as TensorFlow Lite Micro's DECODE operator reads it: two vectors of bytes.
+"""The two byte vectors from which TensorFlow Lite Micro's DECODE operator rebuilds a tensor.
 
 Format, from ``tensorflow/lite/micro/kernels/decode_state*`` and ``compression/decode.py`` of tflite-micro: the encoded
-vector, and an ancillary vector that starts with a header of 16 bytes. Byte 0 of the header names the codec, byte 1 is
-the version of the header and byte 4 that of the codec, both 1; bytes 5 and 6 belong to the codec, the others are zero.
+vector, and an ancillary vector that starts with a header of 16 bytes. Byte 0 of the header is the number of the codec,
+byte 1 the version of the header, byte 4 that of the codec, both 1; bytes 5 and 6 are parameters of the codec, the
+others are zero.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from tflite_sparse.codecs.layout import element_count
 from tflite_sparse.codecs.names import CODECS, Named
 
 DTYPES = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64, np.float32, np.bool_)))
-"""Of the tensors that the runtime decodes from tables and from masks; Huffman codes take fewer."""
+"""Dtypes that the runtime decodes from look-up tables and masks; Huffman codes take fewer."""
 
 HEADER_BYTES = 16
 NO_AXIS = 15
-"""In the upper half of byte 5: all channels are coded alike."""
+"""Upper half of byte 5 if all channels share one coding."""
 
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """What the runtime takes from a tensor's quantisation to decode it.
+    """The part of a tensor's quantisation that the runtime uses for decoding.
 
     Attributes:
-        axis: the dimension that has one scale for each of its entries; None where one scale, or none, is for all.
+        axis: the dimension with one scale for each entry; None with one scale or none.
         zero_points: one for each entry of that dimension, or one for all.
     """
 
@@ -37,29 +38,29 @@ class Channels:
     zero_points: tuple[int, ...] = (0,)
 
     def refusal(self, shape: tuple[int, ...]) -> str | None:
-        """Why the runtime cannot take a tensor of this shape channel by channel, or None (``Setup`` of the codecs)."""
+        """Return why the runtime cannot decode this shape channel by channel, or None (``Setup`` of the codecs)."""
         if self.axis is not None and self.axis not in (0, len(shape) - 1):
             return f"it has scales along dimension {self.axis}, which is neither the first nor the last"
         return None
 
     @property
     def nibble(self) -> int:
-        """The axis as the upper half of byte 5 of the header tells it."""
+        """The axis as the upper half of byte 5 of the header."""
         return (NO_AXIS if self.axis is None else self.axis) << 4
 
 
 WHOLE = Channels()
-"""A tensor without quantisation, or with one scale and the zero point 0."""
+"""Channels of a tensor without quantisation, or with one scale and zero point 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decodable:
-    """A tensor, encoded.
+    """An encoded tensor.
 
     Attributes:
-        codec: the name of its codec.
+        codec: name of the codec.
         encoded: uint8, one-dimensional.
-        ancillary: uint8, one-dimensional, with its header.
+        ancillary: uint8, one-dimensional, header included.
     """
 
     codec: str
@@ -73,18 +74,18 @@ class Decodable:
 
     @property
     def contents(self) -> np.ndarray:
-        """What follows the header, uint8."""
+        """The ancillary vector behind its header, uint8."""
         return self.ancillary[HEADER_BYTES:]
 
 
 def with_header(codec: Named, parameters: int, encoded: np.ndarray, contents: np.ndarray, stride: int = 0) -> Decodable:
-    """Put a header in front of ``contents``.
+    """Return a tensor whose ancillary vector is a header and ``contents``.
 
     Args:
-        codec: its number is byte 0.
+        codec: its number becomes byte 0.
         parameters: byte 5.
         encoded: the encoded vector, uint8.
-        contents: what follows the header, of any dtype.
+        contents: the rest of the ancillary vector, of any dtype.
         stride: byte 6.
     """
     header = np.zeros(HEADER_BYTES, np.uint8)
@@ -93,10 +94,10 @@ def with_header(codec: Named, parameters: int, encoded: np.ndarray, contents: np
 
 
 def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
-    """Two vectors of a file; the codec is checked when they are decoded, the header here.
+    """Return both vectors of a file as a tensor. Checks the header; decoding checks the codec's data.
 
     Raises:
-        ValueError: the header is cut off, of another version, or names a codec that this package does not know.
+        ValueError: the header is cut off, of another version, or has the number of an unknown codec.
     """
     if ancillary.size < HEADER_BYTES:
         raise ValueError(f"its header has {ancillary.size} bytes instead of {HEADER_BYTES}")
@@ -112,38 +113,38 @@ def read(encoded: np.ndarray, ancillary: np.ndarray) -> Decodable:
 
 
 def shape_refusal(shape: tuple[int, ...]) -> str | None:
-    """Why no codec takes a tensor of this shape, or None."""
+    """Return why no codec takes a tensor of this shape, or None."""
     if not shape:
         return "it is a scalar"
     return None if element_count(shape) else "it has no values"
 
 
 def as_bytes(values: np.ndarray) -> np.ndarray:
-    """The bytes of an array, row-major and little-endian, uint8."""
+    """Return the bytes of an array, row-major and little-endian, uint8."""
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     return values.reshape(-1).view(np.uint8)
 
 
 def bits_of(values: np.ndarray) -> np.ndarray:
-    """The values as unsigned integers of their width, so that equal means equal to the bit."""
+    """Return the values as unsigned integers of the same width, for comparison bit by bit."""
     return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
 
 
 def check_size(what: str, vector: np.ndarray, expected: int) -> None:
-    """Refuse a vector of another length.
+    """Check the length of a vector.
 
     Raises:
-        ValueError: tells both lengths.
+        ValueError: it differs from ``expected``; names both lengths.
     """
     if vector.size != expected:
         raise ValueError(f"its {what} takes {vector.size:,} bytes instead of {expected:,}")
 
 
 def check_padding(encoded: np.ndarray, used_bits: int) -> None:
-    """Refuse a bit behind the first ``used_bits`` that is set; the vector must reach that far.
+    """Check that all bits after the first ``used_bits`` are zero; the vector must have at least that many.
 
     Raises:
-        ValueError: one is.
+        ValueError: one is set.
     """
     whole, rest = divmod(used_bits, 8)
     behind = encoded[whole:]

@@ -1,4 +1,4 @@
-"""The zeroth-order bound: what the mask and the kept values cost at least when each is coded on its own."""
+"""Compute the zeroth-order entropy bound: the fewest bytes if each mask bit and kept value is coded independently."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tflite_sparse.codecs.layout import kept_mask
 
 
 def entropy_bytes(array: np.ndarray, zero_points: np.ndarray | int = 0) -> int:
-    """Mask entropy plus entropy of the kept values, in bytes, rounded up.
+    """Return the entropy of the mask plus that of the kept values, in bytes, rounded up.
 
     ``n H(mask) + k H(kept values)`` bits with ``H(p) = -sum p log2 p`` over the observed frequencies (Shannon 1948).
-    A code that uses what is around a weight (blocks, rows) can go below; one that does not cannot.
+    Only a code that uses the neighbours of a weight (blocks, rows) can go below.
 
-    Values of one byte are at most 256, whose list is left out. Of wider values nearly each is another one: the list of
-    those that occur is counted, or the kept values as they are where that is less. Without it 1,024 different float32
-    values would come to ``log2(1024) = 10`` bits each, which no file reaches.
+    The table of distinct values (at most 256) is not counted for values of one byte. Most wider values are distinct:
+    their table is counted, or the kept values unencoded where that is less. Otherwise 1,024 distinct float32 values
+    would count ``log2(1024) = 10`` bits each, which no file reaches.
 
     Args:
-        array: values as they are stored, of any rank.
-        zero_points: what stands for zero in a quantised array; see :func:`tflite_sparse.codecs.layout.kept_mask`.
+        array: values as stored, of any rank.
+        zero_points: of a quantised array; see :func:`tflite_sparse.codecs.layout.kept_mask`.
     """
     if array.size == 0:
         return 0
@@ -31,7 +31,7 @@ def entropy_bytes(array: np.ndarray, zero_points: np.ndarray | int = 0) -> int:
 
 
 def _bits_of_values(kept: np.ndarray) -> float:
-    """What kept values, in one dimension, take at least, with the list of those that occur where it matters."""
+    """Return the fewest bits of one-dimensional kept values; for wide values with the table of distinct ones."""
     frequencies = _frequencies(kept)
     coded = kept.size * _entropy(frequencies)
     if kept.itemsize == 1:

@@ -1,7 +1,7 @@
-"""The codec of tensors whose values are not equally frequent: a prefix code, and the tables that read it.
+"""Encode tensors of unequally frequent values with a Huffman code and its decoding tables.
 
-:mod:`huffman_format` has the format, :mod:`huffman_code` chooses the code, :mod:`huffman_tables` and
-:mod:`huffman_stream` hold the two parts of what is stored.
+:mod:`huffman_format` describes the format, :mod:`huffman_code` chooses the code, :mod:`huffman_tables` and
+:mod:`huffman_stream` write and read the two stored parts.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tflite_sparse.codecs.layout import element_count
 from tflite_sparse.codecs.names import HUFFMAN
 
 DTYPES = frozenset(map(np.dtype, (np.int8, np.int16)))
-"""What the runtime decodes."""
+"""Dtypes that the runtime decodes."""
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None. Channels and zero points do not matter."""
+    """Return why the runtime does not take a tensor in this codec, or None. Ignores channels and zero points."""
     del channels
     reason = _refusal_of_kind(values.shape, values.dtype)
     if reason is None and np.count_nonzero(huffman_code.counts_of(bits_of(values).reshape(-1))) > 1 << LONGEST:
@@ -39,14 +39,14 @@ def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
 
 
 def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
-    """Store the stream and the tables.
+    """Encode values as stream and tables.
 
     Args:
         values: int8 or int16, at least one, of at most 32768 distinct values.
-        channels: does not matter, here and below: all channels share the tables.
+        channels: ignored, here and below: all channels share the tables.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: dtype, size or number of distinct values are others.
     """
     del channels
     bits = _checked(values)
@@ -63,7 +63,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns, without the stream.
+    """Return the bytes of the result of :func:`encode`, without making the stream.
 
     Raises:
         ValueError: as :func:`encode`.
@@ -73,12 +73,12 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
-        ValueError: the runtime would not take it, a table is cut off, has entries that no codeword reaches, that
-            disagree, or whose value is none of the dtype, the stream ends early or late, or bits behind it are set.
-            Nothing is allocated for more values than the stream has bits.
+        ValueError: the runtime would not take it, a table is cut off or has entries that no codeword reaches, that
+            contradict each other or are out of the dtype's range, the stream ends early or late, or bits behind it are
+            set. Memory is allocated for at most as many values as the stream has bits.
     """
     del channels
     reason = _refusal_of_kind(shape, dtype)
@@ -95,7 +95,7 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channe
         raise ValueError("its tables end inside an entry")
     tables = np.ascontiguousarray(decodable.contents).view(entries.dtype).astype(np.int64)
     lengths, found = huffman_tables.read(tables, (parameters >> 4) + 1, entries, dtype.itemsize * 8)
-    # Every value takes a bit at least.
+    # Every value takes at least one bit.
     if decodable.encoded.size % 4 or decodable.encoded.size * 8 < size + WORD_BITS:
         raise ValueError(f"its stream of {decodable.encoded.size:,} bytes is too short or no whole number of words")
     values, end = huffman_stream.follow(decodable.encoded, lengths, found.astype(f"u{dtype.itemsize}"), size)
@@ -111,7 +111,7 @@ def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
-    """The values as bits, one-dimensional."""
+    """Return the values as unsigned integers, one-dimensional."""
     reason = refusal(values)
     if reason is not None:
         raise ValueError(reason)

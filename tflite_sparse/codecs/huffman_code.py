@@ -1,8 +1,8 @@
-"""The best Huffman code of a tensor, and how its tree is split into tables.
+"""Choose the best Huffman code of a tensor, and split its tree into tables.
 
 The code is the best one with codewords of at most :data:`LONGEST` bits (package-merge: Larmore and Hirschberg 1990), in
-canonical order. Of all limits and of all ways to split its tree into tables, the smallest is taken, where a look-up
-more for each of :data:`LOOK_UPS_PER_BYTE` values counts as a byte: the runtime decodes again in every run.
+canonical order. Among all limits and all splits of its tree into tables, the smallest total is taken.
+:data:`LOOK_UPS_PER_BYTE` more look-ups count as one byte, because the runtime decodes in every run.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tflite_sparse.codecs.decodable import HEADER_BYTES
 from tflite_sparse.codecs.huffman_format import WORD_BITS, Entries, entries_for
 
 LONGEST = 15
-"""Bits of a codeword. What longer ones would save is lost in their tables."""
+"""Longest codeword in bits. Longer ones save less than their tables add."""
 LOOK_UPS_PER_BYTE = 512
-"""How many look-ups in a run are worth a byte of the file: up to half of them then go, for some 0.1 % of the size."""
+"""Look-ups in a run that count as one byte of the file: saves up to half of them for about 0.1 % of the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Code:
     """A canonical code and its tables.
 
     Attributes:
-        symbols: the distinct values as bits, in the order of their codewords.
+        symbols: the distinct values as unsigned integers, in the order of their codewords.
         lengths: bits of each codeword, ascending.
-        splits: for each inner node of the tree, as [depth][place among the inner nodes there], the bits of a table that
-            begins there.
+        splits: for each inner node of the tree, as [depth][position among the inner nodes there], the bits of a table
+            that starts there.
         nbytes: of stream, tables and header.
     """
 
@@ -39,12 +39,12 @@ class Code:
 
 
 def counts_of(bits: np.ndarray) -> np.ndarray:
-    """How often each value that the dtype has occurs."""
+    """Return the frequency of each value of the dtype."""
     return np.bincount(bits, minlength=1 << (8 * bits.itemsize))
 
 
 def best(bits: np.ndarray) -> Code:
-    """The code of least cost for values, given as bits: uint8 or uint16, one-dimensional, at least one."""
+    """Return the code of least cost for values as unsigned integers: uint8 or uint16, one-dimensional, not empty."""
     counts = counts_of(bits)
     symbols = np.flatnonzero(counts)
     symbols = symbols[np.argsort(-counts[symbols], kind="stable")]
@@ -56,7 +56,7 @@ def best(bits: np.ndarray) -> Code:
     for limit in range(max((symbols.size - 1).bit_length(), 1), LONGEST + 1):
         lengths = best_lengths(counts, limit)
         if previous is not None and np.array_equal(lengths, previous):
-            break  # no codeword wants to be longer
+            break  # the limit no longer binds
         previous = lengths
         splits, table_entries, look_ups = _splits_in_reach(lengths, counts, entries)
         stream = -(-int(counts @ lengths) // WORD_BITS) * 4 + 4
@@ -69,7 +69,7 @@ def best(bits: np.ndarray) -> Code:
 
 
 def best_lengths(counts: np.ndarray, limit: int) -> np.ndarray:
-    """Bits of each codeword of the best code of at most ``limit`` bits, for ``counts`` in descending order.
+    """Return the bits of each codeword of the best code of at most ``limit`` bits, for ``counts`` in descending order.
 
     Package-merge: of ``limit`` lists, each the symbols merged with the pairs of the list before, the first ``2n - 2``
     items of the last are taken, and so on down; a symbol's length is the number of lists in which it is taken.
@@ -77,9 +77,9 @@ def best_lengths(counts: np.ndarray, limit: int) -> np.ndarray:
     rising = counts[::-1].astype(np.int64)
     size = rising.size
     if size == 1:
-        return np.ones(1, np.int64)  # a codeword of no bits would do, but not every kernel reads one
+        return np.ones(1, np.int64)  # a codeword of 0 bits would suffice, but not every kernel reads one
     items = rising
-    ranks = [np.arange(size)]  # in each list, the places of the symbols
+    ranks = [np.arange(size)]  # in each list, the positions of the symbols
     for _ in range(limit - 1):
         pairs = items[: items.size // 2 * 2].reshape(-1, 2).sum(axis=1)
         # A symbol goes before a pair of the same weight, which keeps the codewords short.
@@ -99,7 +99,7 @@ def best_lengths(counts: np.ndarray, limit: int) -> np.ndarray:
 
 
 def codewords(lengths: np.ndarray) -> np.ndarray:
-    """Canonical codewords for ascending lengths: each is the one before plus one, with zeros behind."""
+    """Return the canonical codewords for ascending lengths: the previous one plus one, zeros appended."""
     longest = int(lengths[-1])
     steps = np.int64(1) << (longest - lengths)
     starts = np.cumsum(steps) - steps
@@ -107,7 +107,7 @@ def codewords(lengths: np.ndarray) -> np.ndarray:
 
 
 def leaf_counts(lengths: np.ndarray) -> np.ndarray:
-    """How many codewords end at each depth of the tree; a tree of one codeword has its twin beside it."""
+    """Return the number of codewords that end at each depth of the tree; a single codeword gets an unused sibling."""
     leaves = np.bincount(lengths)
     if lengths.size == 1:
         leaves[1] = 2
@@ -117,9 +117,9 @@ def leaf_counts(lengths: np.ndarray) -> np.ndarray:
 def _splits_in_reach(
     lengths: np.ndarray, counts: np.ndarray, entries: Entries
 ) -> tuple[tuple[np.ndarray, ...], int, int]:
-    """The cheapest tables of which every one can be reached from every other; returns as :func:`_cheapest_splits`.
+    """Return the cheapest tables whose distances fit into an entry; returns as :func:`_cheapest_splits`.
 
-    Where very many values make look-ups dear, tables grow too far apart. The smallest for 256 values have 510 entries.
+    If many values make look-ups expensive, tables grow too far apart. The smallest for 256 values have 510 entries.
     """
     price = entries.dtype.itemsize * LOOK_UPS_PER_BYTE
     while True:
@@ -132,14 +132,14 @@ def _splits_in_reach(
 def _cheapest_splits(
     lengths: np.ndarray, counts: np.ndarray, entry_price: int
 ) -> tuple[tuple[np.ndarray, ...], int, int]:
-    """Split the tree of a canonical code into the cheapest tables, an entry costing as much as so many look-ups.
+    """Split the tree of a canonical code into the cheapest tables, where an entry costs ``entry_price`` look-ups.
 
     At each depth of the tree the leaves come first, then the inner nodes; child ``k`` of the nodes above is a leaf if
-    ``k`` is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and what the
-    tables from there on cost is a difference of two sums.
+    ``k`` is below the number of leaves. The inner nodes ``b`` levels below a node are therefore a range, and the cost
+    of the tables that start there is a difference of two sums.
 
     Returns:
-        For each depth the bits of a table that begins at each inner node; the number of entries; that of look-ups.
+        For each depth, the bits of a table that starts at each inner node; number of entries; number of look-ups.
     """
     leaves = leaf_counts(lengths)
     depth = leaves.size - 1
@@ -148,9 +148,9 @@ def _cheapest_splits(
         inner.append(2 * inner[-1] - int(leaves[level]))
     ends = np.append(np.searchsorted(lengths, np.arange(depth + 1)), lengths.size)
     nothing = np.zeros((3, 1), np.int64)
-    sums = [nothing] * (depth + 1)  # cost, entries, look-ups of the tables that begin at the first k inner nodes
+    sums = [nothing] * (depth + 1)  # cost, entries, look-ups of the tables that start at the first k inner nodes
     splits: list[np.ndarray] = [np.zeros(0, np.int64)] * depth
-    weights = np.zeros(0, np.int64)  # how often each inner node is passed
+    weights = np.zeros(0, np.int64)  # frequency of each inner node
     for level in range(depth - 1, -1, -1):
         of_leaves = np.zeros(int(leaves[level + 1]), np.int64)
         own = counts[ends[level + 1] : ends[level + 2]]

@@ -1,16 +1,16 @@
 """The format of Huffman-coded tensors, from ``decode_state_huffman.cc`` and its header in tflite-micro.
 
 The encoded vector is one stream of bits, most significant first, read as big-endian words of 32 bits. A codeword is
-read through one table after the other. The first has ``2 ** ((byte 5 >> 4) + 1)`` entries, looked up with as many bits
-of the stream as that takes. An entry of 16 bits:
+decoded through a chain of tables. The first has ``2 ** ((byte 5 >> 4) + 1)`` entries; the next bits of the stream are
+the index. An entry of 16 bits:
 
     bit 15      1: the value is found; 0: another table follows
-    bits 14-11  found: how many of the bits looked up belong to the codeword, the others are read again;
-                else: the bits of the next table's look-up, less one
-    bits 10-0   found: the value; else: how far behind this entry the next table begins
+    bits 14-11  found: number of index bits that belong to the codeword, the others are read again;
+                else: index bits of the next table, minus one
+    bits 10-0   found: the value; else: distance from this entry to the next table
 
-With bit 0 of byte 5 set, entries have 32 bits, 27 of them below the count; int16 needs that. Behind the last word of
-the stream there is a spare one, because a look-up may reach beyond the last codeword.
+With bit 0 of byte 5 set, entries have 32 bits, 27 of them below the count; int16 needs that. A spare word follows the
+last word of the stream, because a look-up may reach beyond the last codeword.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy as np
 
 WORD_BITS = 32
 WINDOW = 16
-"""Bits of the longest codeword that is read."""
+"""Longest codeword that decoding accepts, in bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """How an entry of a table is put together: its dtype, and the place of the count of bits in it."""
+    """Format of a table entry: its dtype, and the position of the bit count in it."""
 
     dtype: np.dtype
     count_shift: int
 
     @property
     def found(self) -> int:
-        """The bit that tells an entry that holds a value."""
+        """The bit that marks an entry with a value."""
         return 1 << (self.count_shift + 4)
 
     @property
@@ -47,5 +47,5 @@ WIDE = Entries(np.dtype("<u4"), 27)
 
 
 def entries_for(dtype: np.dtype) -> Entries:
-    """int8 has narrow ones: tables for 256 values need not be further apart than these can tell."""
+    """Return the entries for a dtype: 16 bits for int8, whose tables for 256 values stay within their distance."""
     return NARROW if dtype.itemsize == 1 else WIDE

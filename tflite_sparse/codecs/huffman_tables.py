@@ -1,4 +1,4 @@
-"""The tables of a Huffman code as they lie in the file: written, and read back entry by entry."""
+"""Write and read the tables of a Huffman code as stored in the file."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from tflite_sparse.codecs.huffman_format import WINDOW, Entries
 
 
 def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.ndarray]:
-    """The tables of a code.
+    """Return the tables of a code.
 
     Args:
         code: the code.
         codewords: of its symbols, in the same order.
-        entries: how an entry is put together.
+        entries: format of an entry.
 
     Returns:
-        The bits of the first look-up, and all tables one behind the other, one-dimensional.
+        The index bits of the first table, and all tables concatenated, one-dimensional.
     """
     leaves = leaf_counts(code.lengths)
     first = int(code.splits[0][0])
     tables: list[np.ndarray] = []
-    waiting = [(0, 0, -1, 0)]  # depth and place of the node, the entry that leads to its table, that entry's table
+    waiting = [(0, 0, -1, 0)]  # depth and position of the node, the entry that leads to its table, that entry's table
     number = begin = 0
     begins: list[int] = []
     longest = int(code.lengths[-1])
-    # Codewords as the first values of the ranges that they cover at full depth
+    # First value of the range that each codeword covers at full depth.
     covers = codewords.astype(np.int64) << (longest - code.lengths)
     while number < len(waiting):
         depth, place, entry, parent = waiting[number]
@@ -34,11 +34,11 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
         if entry >= 0:
             distance = begin - (begins[parent] + entry)
             tables[parent][entry] = ((bits - 1) << entries.count_shift) | distance
-        # At each depth the leaves come first: the prefix of a node is its place behind them.
-        prefix = (int(leaves[depth]) + place + _skipped(leaves, depth)) if depth else 0
+        # At each depth the leaves come first: the prefix of a node is its position behind them.
+        prefix = (int(leaves[depth]) + place + _ended_prefixes(leaves, depth)) if depth else 0
         prefixes = (prefix << bits) + np.arange(1 << bits)
         end = depth + bits
-        behind = int(leaves[end]) + _skipped(leaves, end)  # prefixes from here on are inner nodes
+        behind = int(leaves[end]) + _ended_prefixes(leaves, end)  # prefixes from here on are inner nodes
         table = np.zeros(1 << bits, np.int64)
         is_leaf = prefixes < behind
         if code.lengths.size == 1:
@@ -55,30 +55,30 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
     return first, np.concatenate(tables).astype(entries.dtype)
 
 
-def _skipped(leaves: np.ndarray, depth: int) -> int:
-    """How many prefixes of ``depth`` bits begin with a shorter codeword."""
+def _ended_prefixes(leaves: np.ndarray, depth: int) -> int:
+    """Return the number of prefixes of ``depth`` bits that begin with a shorter codeword."""
     return sum(int(count) << (depth - level) for level, count in enumerate(leaves[:depth]))
 
 
 def read(tables: np.ndarray, first: int, entries: Entries, value_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Walk through all tables; each entry must be reached once, so that the walk ends.
+    """Read all tables; each entry must be reached exactly once, so that the loop ends.
 
     Args:
-        tables: one behind the other, int64, one-dimensional.
-        first: the bits of the first look-up.
-        entries: how an entry is put together.
-        value_bits: of the values that are stored.
+        tables: concatenated, int64, one-dimensional.
+        first: index bits of the first table.
+        entries: format of an entry.
+        value_bits: bits of a stored value.
 
     Returns:
-        For all that the next :data:`WINDOW` bits of the stream can be, the bits of the codeword with which they begin,
-        and its value.
+        For each pattern of the next :data:`WINDOW` bits of the stream, the length of its first codeword in bits, and
+        its value.
 
     Raises:
-        ValueError: a table or an entry is none that :func:`write` makes.
+        ValueError: a table or an entry differs from what :func:`write` makes.
     """
     lengths, values = np.zeros(1 << WINDOW, np.uint8), np.zeros(1 << WINDOW, np.int64)
     reached = np.zeros(tables.size, np.bool_)
-    waiting = [(0, first, 0, 0)]  # where the table begins, bits of its look-up, the bits before and how many they are
+    waiting = [(0, first, 0, 0)]  # start of the table, its index bits, the bits before and their number
     while waiting:
         begin, bits, prefix, depth = waiting.pop()
         end, rest_bits = begin + (1 << bits), WINDOW - depth - bits

@@ -1,7 +1,7 @@
-"""A layout is data: how one tensor lies in the file, told without its values.
+"""Describe the layout of one tensor in the file, independent of its values.
 
-The terms and rules are those of ``SparsityParameters`` in LiteRT's ``schema.fbs``: the traversal order lists the
-tensor's own dimensions first and then the block dimensions, each level of it is dense or compressed (CSR), and a block
+Terms and rules are those of ``SparsityParameters`` in LiteRT's ``schema.fbs``: the traversal order lists the tensor's
+own dimensions first and then the block dimensions, each of its levels is dense or compressed (CSR), and a block
 dimension is always dense.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a tensor of ``shape`` is stored.
+    """The storage of a tensor of ``shape``.
 
     Attributes:
         shape: the tensor's own shape.
@@ -27,7 +27,7 @@ class Layout:
     A layout with an empty ``traversal_order`` is the dense, row-major one.
 
     Raises:
-        ValueError: the parts do not fit together.
+        ValueError: the fields contradict each other.
     """
 
     shape: tuple[int, ...]
@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the tensor is stored whole, row-major."""
+        """Whether all values are stored, row-major."""
         return not self.traversal_order
 
     @property
@@ -77,11 +77,11 @@ class Layout:
         return tuple(expanded[axis] for axis in self.traversal_order)
 
     def to_levels(self, array: np.ndarray) -> np.ndarray:
-        """``array`` (of ``shape``) with one axis per level, in traversal order. A view where NumPy can give one."""
+        """Return ``array`` (of ``shape``) with one axis per level, in traversal order; a view where possible."""
         return self._split_blocks(array).transpose(self.traversal_order)
 
     def from_levels(self, array: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`to_levels`: an array of ``shape``."""
+        """Return the inverse of :meth:`to_levels`: an array of ``shape``."""
         expanded = array.reshape(self.level_sizes).transpose(np.argsort(self.traversal_order))
         rank = len(self.shape)
         order: list[int] = []
@@ -106,7 +106,7 @@ class Layout:
         return array.reshape(split).transpose([position[i] for i in range(rank + len(self.block_map))])
 
     def in_words(self) -> str:
-        """The layout for people: ``"CSR over axis 3, order 0,1,2,3"``."""
+        """Return the layout in words: ``"CSR over axis 3, order 0,1,2,3"``."""
         if self.is_dense:
             return "dense"
         rank = len(self.shape)
@@ -123,7 +123,7 @@ class Layout:
 
 
 def narrowest_index_dtype(largest: int) -> np.dtype[np.uint8] | np.dtype[np.uint16] | np.dtype[np.int32]:
-    """The narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
+    """Return the narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
     if largest <= np.iinfo(np.uint8).max:
         return np.dtype(np.uint8)
     if largest <= np.iinfo(np.uint16).max:
@@ -132,9 +132,9 @@ def narrowest_index_dtype(largest: int) -> np.dtype[np.uint8] | np.dtype[np.uint
 
 
 def nonzero_mask(array: np.ndarray) -> np.ndarray:
-    """Boolean mask, same shape: which values have to be stored.
+    """Return the mask (bool, same shape) of the values to store: all but those whose bits are all zero.
 
-    A value is left out when all its bits are zero; a float ``-0.0`` is stored, so that decoding is exact to the bit.
+    A float ``-0.0`` is stored, so that decoding is exact to the bit.
     """
     if array.dtype == np.bool_:
         return array
@@ -143,10 +143,10 @@ def nonzero_mask(array: np.ndarray) -> np.ndarray:
 
 
 def kept_mask(array: np.ndarray, zero_points: np.ndarray | int = 0) -> np.ndarray:
-    """Boolean mask, same shape: which values are not zero, where a quantised value equal to its zero point is zero.
+    """Return the mask (bool, same shape) of nonzero values; a quantised value is zero if it equals its zero point.
 
     Args:
-        array: values as they are stored, of any rank.
+        array: values as stored, of any rank.
         zero_points: integers that broadcast over ``array``, as
             :func:`tflite_sparse.flatbuffer.graph.zero_points_of` gives them.
     """
@@ -156,5 +156,5 @@ def kept_mask(array: np.ndarray, zero_points: np.ndarray | int = 0) -> np.ndarra
 
 
 def element_count(shape: tuple[int, ...]) -> int:
-    """Number of values in a tensor of this shape."""
+    """Return the number of values in a tensor of this shape."""
     return math.prod(shape)

@@ -1,9 +1,9 @@
-"""The codec of tensors with few distinct values: a table of these, and for each weight its place there.
+"""Encode tensors of few distinct values as a look-up table and an index for each weight.
 
-Format, from ``decode_state_lut.cc`` and ``compression/lut.py`` of tflite-micro: the encoded vector holds places of 1 to
-7 bits in row-major order, the most significant bit first; the ancillary vector holds one table, or where the tensor has
-several scales one for each channel, all of the length that byte 6 of the header gives. Byte 5 has the axis of the
-channels in its upper half (15: one table) and the bits of a place in the lower three.
+Format, from ``decode_state_lut.cc`` and ``compression/lut.py`` of tflite-micro: the encoded vector holds indices of 1
+to 7 bits in row-major order, the most significant bit first; the ancillary vector holds one table, or one for each
+channel if the tensor has several scales, all of the length in byte 6 of the header. Byte 5 has the axis of the channels
+in its upper half (15: one table) and the bits of an index in the lower three.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tflite_sparse.codecs.layout import element_count
 from tflite_sparse.codecs.names import LUT
 
 MOST_VALUES = 128
-"""In a table: a place has at most 7 bits."""
+"""Largest table: an index has at most 7 bits."""
 
 
 def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
-    """Why the runtime does not take a tensor so, or None."""
+    """Return why the runtime does not take a tensor in this codec, or None."""
     reason = _refusal_of_kind(values.shape, values.dtype, channels)
     if reason is None and _distinct(values, channels) > MOST_VALUES:
         where = "" if channels.axis is None else " in a channel"
@@ -39,11 +39,11 @@ def refusal(values: np.ndarray, channels: Channels = WHOLE) -> str | None:
 
 
 def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
-    """Store the table of each channel, in ascending order (floats: of their bits), and the places.
+    """Encode values as the table of each channel, in ascending order (floats: of their bits), and indices.
 
     Args:
-        values: an array that :func:`refusal` takes.
-        channels: the axis along which there is a table each.
+        values: an array that :func:`refusal` does not refuse.
+        channels: the axis with one table for each entry.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -63,7 +63,7 @@ def encode(values: np.ndarray, channels: Channels = WHOLE) -> Decodable:
 
 
 def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
-    """Bytes of what :func:`encode` returns.
+    """Return the bytes of the result of :func:`encode`, without encoding.
 
     Raises:
         ValueError: the runtime would not take it.
@@ -75,11 +75,12 @@ def nbytes(values: np.ndarray, channels: Channels = WHOLE) -> int:
 
 
 def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channels: Channels = WHOLE) -> np.ndarray:
-    """The array of this shape and dtype.
+    """Return the array of this shape and dtype.
 
     Raises:
-        ValueError: the runtime would not take it, the header contradicts itself or the channels, a length is wrong, a
-            place lies outside its table, or bits behind the last are set. Nothing is allocated before the lengths hold.
+        ValueError: the runtime would not take it, the header contradicts itself or the channels, a length is wrong, an
+            index lies outside its table, or bits behind the last are set. Lengths are checked before memory is
+            allocated.
     """
     reason = _refusal_of_kind(shape, dtype, channels)
     if reason is not None:
@@ -88,7 +89,7 @@ def decode(decodable: Decodable, shape: tuple[int, ...], dtype: np.dtype, channe
     width, size = parameters & 7, element_count(shape)
     if parameters & 8 or not width or not 1 <= length <= 1 << width:
         raise ValueError(f"its header tells of places of {width} bits in tables of {length} values")
-    if parameters & 0xF0 not in (channels.nibble, 0):  # the axis is not read by older runtimes, whose encoders wrote 0
+    if parameters & 0xF0 not in (channels.nibble, 0):  # older encoders wrote 0, and their runtimes ignore the axis
         raise ValueError(f"its tables are along dimension {parameters >> 4}, its scales are not")
     check_size("list of places", decodable.encoded, -(-size * width // 8))
     check_padding(decodable.encoded, size * width)
@@ -116,7 +117,7 @@ def _refusal_of_kind(shape: tuple[int, ...], dtype: np.dtype, channels: Channels
 
 
 def _distinct(values: np.ndarray, channels: Channels) -> int:
-    """The most distinct values in one channel."""
+    """Return the most distinct values in one channel."""
     rows = _rows(bits_of(values), channels)
     if rows.itemsize == 1:
         seen = np.zeros((rows.shape[0], 256), np.bool_)
@@ -127,19 +128,19 @@ def _distinct(values: np.ndarray, channels: Channels) -> int:
 
 
 def _width(length: int) -> int:
-    """Bits of a place in a table of that many values."""
+    """Return the bits of an index into a table of this length."""
     return max((length - 1).bit_length(), 1)
 
 
 def _rows(array: np.ndarray, channels: Channels) -> np.ndarray:
-    """One row for each channel."""
+    """Return the array as one row for each channel."""
     if channels.axis is None:
         return array.reshape(1, -1)
     return np.ascontiguousarray(np.moveaxis(array, channels.axis, 0)).reshape(array.shape[channels.axis], -1)
 
 
 def _unrows(rows: np.ndarray, shape: tuple[int, ...], channels: Channels) -> np.ndarray:
-    """The inverse of :func:`_rows`."""
+    """Return the inverse of :func:`_rows`."""
     if channels.axis is None:
         return rows.reshape(shape)
     moved = (shape[channels.axis], *shape[: channels.axis], *shape[channels.axis + 1 :])

@@ -1,4 +1,4 @@
-"""The codecs of TensorFlow Lite Micro's DECODE operator: name, number, words. Each is coded in a module of its own."""
+"""List the codecs of TensorFlow Lite Micro's DECODE operator; each has its own module."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Named:
     """A codec.
 
     Attributes:
-        name: in settings.
+        name: its name in settings.
         number: byte 0 of the header of its ancillary vector (``tensorflow/lite/micro/kernels/decode_state.h``).
-        words: in reports.
-        module: where :mod:`tflite_sparse.codecs.codecs` finds its functions.
+        words: its name in reports.
+        module: the module with its functions, for :mod:`tflite_sparse.codecs.codecs`.
     """
 
     name: str
@@ -28,7 +28,7 @@ HUFFMAN = Named("huffman", 1, "Huffman", "tflite_sparse.codecs.huffman")
 PRUNE = Named("prune", 2, "pruning (bitmask)", "tflite_sparse.codecs.bitmask")
 
 CODECS: dict[str, Named] = {codec.name: codec for codec in (LUT, HUFFMAN, PRUNE)}
-"""By name."""
+"""All codecs, by name."""
 
 AUTO = "auto"
 """The cheapest codec for each constant."""

@@ -1,4 +1,4 @@
-"""The exact size of every layout of a tensor, found without encoding one, and the smallest of them."""
+"""Compute the exact size of every layout of a tensor without encoding, and find the smallest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from tflite_sparse.codecs.layout import Layout, narrowest_index_dtype, nonzero_mask
 
 MOST_AXES = 5
-"""Tensors with more axes longer than 1 are not looked at: the number of layouts grows with the factorial."""
+"""Most axes longer than 1: the number of layouts grows with the factorial."""
 
 _BLOCK_SIZES = (2, 4, 8, 16)
 _OCCUPANCY = dict[frozenset[int], int]
@@ -20,23 +20,23 @@ _OCCUPANCY = dict[frozenset[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a layout takes in the file, in bytes: ``nbytes`` of values, segments and indices."""
+    """The cost of a layout in the file: ``nbytes`` of values, segments and indices."""
 
     layout: Layout
     nbytes: int
 
     @property
     def _rank(self) -> tuple[int, int, int, tuple[int, ...]]:
-        """Fewest bytes first, the simplest of equals: fewest blocks, fewest compressed levels, axis order."""
+        """Sort key: fewest bytes, then fewest blocks, fewest compressed levels, axis order."""
         layout = self.layout
         return self.nbytes, len(layout.block_map), sum(layout.compressed), layout.traversal_order
 
 
 def cheapest(array: np.ndarray) -> Cost | None:
-    """The layout of least bytes: over every traversal order, every choice of compressed levels, and blocks.
+    """Return the layout of fewest bytes among all traversal orders, choices of compressed levels, and blocks.
 
-    Blocks have 2, 4, 8 or 16 values along one axis or along two, where that divides the shape. The simplest of equals
-    is taken. None where no axis is longer than 1, or more than :data:`MOST_AXES` are.
+    Blocks have 2, 4, 8 or 16 values along one axis or two, where that divides the shape. The simplest of equals is
+    taken. None if no axis is longer than 1, or more than :data:`MOST_AXES` are.
     """
     mask = nonzero_mask(array)
     best = min(_costs(mask, array.dtype.itemsize), key=lambda cost: cost._rank, default=None)
@@ -44,7 +44,7 @@ def cheapest(array: np.ndarray) -> Cost | None:
         return None
     for block, grid in _block_grids(mask):
         values = math.prod(block) * array.dtype.itemsize
-        # Every block that holds a value is stored whole, whatever the order: most are ruled out by that alone.
+        # Every nonempty block is stored whole in any order; this bound alone rules out most block shapes.
         if int(np.count_nonzero(grid)) * values >= best.nbytes:
             continue
         offers = (_in_blocks(cost, array.shape, block) for cost in _costs(grid, values))
@@ -53,7 +53,7 @@ def cheapest(array: np.ndarray) -> Cost | None:
 
 
 def costs(array: np.ndarray) -> Iterator[Cost]:
-    """The exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
+    """Yield the exact cost of every layout without blocks: each traversal order, each choice of compressed levels.
 
     The number of indices of a compressed level is the number of non-empty cells in the projection of the mask on the
     axes down to that level, whatever their order, so ``2^rank`` projections price all layouts without encoding one.
@@ -97,7 +97,7 @@ def _nbytes(
 
 
 def _projections(mask: np.ndarray) -> _OCCUPANCY:
-    """For each set of axes, the number of cells that are non-empty when the mask is projected on these axes."""
+    """Return the number of non-empty cells in the projection of the mask on each set of axes."""
     counts: _OCCUPANCY = {}
     pending: dict[frozenset[int], np.ndarray] = {frozenset(range(mask.ndim)): mask}
     while pending:
@@ -113,7 +113,7 @@ def _projections(mask: np.ndarray) -> _OCCUPANCY:
 
 
 def _block_grids(mask: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """For each block shape that divides the mask's: the shape, and which blocks of the grid hold a value."""
+    """Yield each block shape that divides the mask's shape, and the mask of nonempty blocks."""
     axes = [axis for axis, size in enumerate(mask.shape) if size > 1]
     if len(axes) > MOST_AXES:
         return
@@ -126,7 +126,7 @@ def _block_grids(mask: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray
 
 
 def _merged(mask: np.ndarray, axis: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The mask with 2, 4, 8, 16 neighbours along an axis made one, as long as that divides it."""
+    """Yield the block length and the mask with 2, 4, 8, 16 neighbours along an axis merged, where it divides it."""
     for size in _BLOCK_SIZES:
         if mask.shape[axis] % 2:
             return
@@ -136,7 +136,7 @@ def _merged(mask: np.ndarray, axis: int) -> Iterator[tuple[int, np.ndarray]]:
 
 def _halved(mask: np.ndarray, axis: int) -> np.ndarray:
     if axis == mask.ndim - 1 and mask.flags.c_contiguous:
-        return np.asarray(mask.view(np.uint16) != 0)  # two bools in one: far faster than two strided reads
+        return np.asarray(mask.view(np.uint16) != 0)  # reads two bools at once: far faster than two strided reads
     even = (slice(None),) * axis + (slice(0, None, 2),)
     odd = (slice(None),) * axis + (slice(1, None, 2),)
     return np.asarray(mask[even] | mask[odd])
@@ -147,7 +147,7 @@ def _block_shape(rank: int, sizes: dict[int, int]) -> tuple[int, ...]:
 
 
 def _in_blocks(cost: Cost, shape: tuple[int, ...], block: tuple[int, ...]) -> Cost:
-    """The cost of a layout of the grid of blocks as that of the tensor's layout in such blocks."""
+    """Return the cost of a layout of the block grid as the cost of the tensor's layout in these blocks."""
     split = tuple(axis for axis, size in enumerate(block) if size > 1)
     grid = cost.layout
     inner = range(len(shape), len(shape) + len(split))

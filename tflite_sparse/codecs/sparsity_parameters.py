@@ -1,4 +1,4 @@
-"""An encoded tensor as the ``SparsityParameters`` table of a ``.tflite`` file, and back."""
+"""Convert encoded tensors to ``SparsityParameters`` tables of a ``.tflite`` file, and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VECTORS: dict[np.dtype, tuple[int, type[IndexVector]]] = {
 
 
 def to_table(encoded: Encoded) -> SparsityParameters:
-    """The ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
+    """Return the ``SparsityParametersT`` of an encoded tensor (its values go into the tensor's buffer)."""
     layout = encoded.layout
     table: SparsityParameters = schema.SparsityParametersT()
     table.traversalOrder = np.array(layout.traversal_order, np.int32)
@@ -33,11 +33,11 @@ def to_table(encoded: Encoded) -> SparsityParameters:
 
 
 def from_table(table: SparsityParameters, shape: tuple[int, ...], values: np.ndarray) -> Encoded:
-    """Read a ``SparsityParametersT``.
+    """Return the encoded tensor of a ``SparsityParametersT``.
 
     Args:
         table: the table of a tensor.
-        shape: the tensor's own shape.
+        shape: of the dense tensor.
         values: the tensor's stored values, one-dimensional.
 
     Raises:
@@ -57,15 +57,15 @@ def from_table(table: SparsityParameters, shape: tuple[int, ...], values: np.nda
 
 
 def overhead_bytes(layout: Layout) -> int:
-    """What the table of a layout takes in a file beside the contents of its vectors, in bytes."""
+    """Return the bytes of the table of a layout in a file, without the contents of its vectors."""
     table, vectors = table_of_unique_vectors(layout)
     return packed_bytes(table) - vectors
 
 
 def table_of_unique_vectors(layout: Layout) -> tuple[SparsityParameters, int]:
-    """A table of this layout for measuring, and the bytes of its vectors, which are all different.
+    """Return a table of this layout for measuring, and the bytes of its vectors.
 
-    Equal vectors and their tables would be written, and so counted, once.
+    All vectors differ, because equal ones are written, and so counted, once.
     """
     vectors = iter(np.arange(1, 8 * len(layout.compressed) + 1, dtype=np.uint8).reshape(-1, 4))
     levels = tuple(CompressedLevel(next(vectors), next(vectors)) if flag else None for flag in layout.compressed)

@@ -20,6 +20,7 @@ from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import contract
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
@@ -61,11 +62,15 @@ def encode(
         raise OutputError(
             f"cannot write {destination}: {checked.target} writes another file of this name. Call it *.tflite."
         )
+    if len(set(extra_files)) < len(extra_files):
+        raise OutputError(f"cannot write {destination}: two files beside it would have one name. Call it otherwise.")
+    backend(checked.target).check_folder(destination.parent, extra_files)
     timed = Timed(chosen(progress))
     source_bytes = _size(source)
+    promised = contract.of_model(serde.read(source))
     child.prepare()
     with cpu_clock.started() as spent, replacing(destination) as temporary, _folder() as folder:
-        job = FileJob(source, temporary, destination, extra_files, folder, checked, timed)
+        job = FileJob(source, temporary, destination, extra_files, folder, promised, checked, timed)
         made = backend(checked.target).encode(job)
         verified = made.verification
         if not verified.passed:
@@ -82,6 +87,7 @@ def encode(
             tensors=[tensor_of(choice) for choice in made.choices],
             verification=verified.model_copy(update={"file": str(destination)}),
             **as_field(made.part),
+            contract=promised.model_copy(update={"snippets": dict(made.snippets)}),
             seconds=timed.seconds,
             cpu=spent(),
         )

@@ -12,32 +12,37 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from tflite_sparse.base import cpu_clock
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
+from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
-from tflite_sparse.flatbuffer import signature
-from tflite_sparse.measurement import layer_errors
+from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.measurement import contract, layer_errors
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
 from tflite_sparse.results import export as report_model
+from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
-from tflite_sparse.scoring import user_metric
+from tflite_sparse.scoring import pixel_check, user_metric
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import data_spec, tensorflow_import
+from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import baseline as baselines
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import load as source_pipeline
 from tflite_sparse.stages import provenance
@@ -45,7 +50,7 @@ from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
-from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, without
+from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
 
 
 @takes(ExportSettings, ExportOptions)
@@ -67,14 +72,17 @@ def export(
         **settings: see below; such as ``sparsity=0.875, int8=True``.
 
     Returns:
-        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be; if the
-        sparse file could not be verified, it was not delivered.
+        The report. ``report.gates.passed`` says whether accuracy, size and verification are as they must be. If the
+        sparse file could not be verified, it was not delivered. If the model was pruned before and what it was made of
+        is unknown, accuracy is not judged: ``report.gates.unjudged`` says so.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used; nothing was written.
         ConversionError: the converter failed; nothing was written.
         ExecutionError: a runtime refused a dense file; nothing was written.
     """
+    extras.require_keras("export")
     checked = ExportSettings(**settings)
     if checked.metric != "auto" and model is not None and data is None:
         raise SettingsError(f"`metric={checked.metric!r}` needs data to measure it on: `data` takes {data_spec.FORMS}.")
@@ -129,22 +137,24 @@ class _Export:
         delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
         source_pipeline.check_paths(model, data)
+        source_pipeline.check_path(settings.baseline)
         tensorflow_import.start(self.progress)
         with self._work() as work, source_pipeline.restored(model):
-            source, samples = source_pipeline.load(model, data, settings, self.metric, self.progress)
+            source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
             source_pipeline.check_needs(settings, samples)
-            masking = Masking(settings, self.progress)
+            masking = Masking(settings, self.metric, self.progress)
             converter = Converter(settings, samples, self.progress)
             if source is None:
                 assert samples is not None
                 pruned = masking.demo(samples, converter, work / DENSE_FLOAT32)
             else:
-                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32)
+                unpruned = baselines.find(model, source, settings, self.progress)
+                pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32, unpruned)
             if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
-            return self._finish(pruned, dense, work)
+            return self._finish(pruned, dense, work, pixels)
 
     def of_pruned(
         self,
@@ -163,12 +173,16 @@ class _Export:
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
             shutil.copyfile(converted, work / DENSE_INT8)
-            done = Pruned(pruned, converter, about, failures, trained=True, curve=curve)
-            return self._finish(done, work / DENSE_INT8, work)
+            baseline = baselines.Found().described(dense, 0, before)
+            done = Pruned(pruned, converter, about, failures, trained=True, baseline=baseline, curve=curve)
+            compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
+            return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
         delivery.check_folder(self.settings.out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        backend(self.settings.target).check_folder(self.settings.out, names)
         if self.settings.android_assets is not None:
             delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
@@ -181,13 +195,14 @@ class _Export:
             except ExecutionError as error:
                 raise ExecutionError(without(folder, str(error))) from error
 
-    def _finish(self, pruned: Pruned, dense: Path, work: Path) -> report_model.Report:
+    def _finish(self, pruned: Pruned, dense: Path, work: Path, pixels: PixelCheck | None) -> report_model.Report:
         """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         try:
-            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], converter.probes(pruned.source), samples)
+            probes, promised = converter.probes(pruned.source), _contract(dense, converter)
+            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
@@ -196,7 +211,8 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layers = layer_errors.in_report(inside.layers)
+        layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
+        layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,
             *made.failures,
@@ -213,9 +229,10 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
-            tensors=[tensor_of(choice) for choice in made.choices],
+            tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
-            gates=report_model.Gates(passed=not failures, failures=failures),
+            baseline=pruned.baseline,
+            gates=report_model.Gates.of(failures, unjudged(evaluated.accuracy, pruned.baseline)),
             float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
             layers=layers,
@@ -226,6 +243,8 @@ class _Export:
             time_step=_time_step(converter.time_step, dense),
             warnings=list(self.progress.warnings),
             io_order=None if converter.time_step is not None else _io_order(pruned.source, paths[SPARSE]),
+            contract=made.contract,
+            pixels=pixels,
             seconds=self.progress.seconds,
             cpu=self.spent(),
             provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
@@ -251,6 +270,15 @@ def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
     if not found:
         return ""
     return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
+
+
+def _contract(file: Path, converter: Converter) -> Contract:
+    """Inputs and outputs of a file, with what the data tell of them."""
+    samples = converter.samples
+    if samples is None:
+        return contract.of_model(serde.read(file))
+    data = samples.x_train if converter.time_step is None else {INPUT: alone(samples.x_train)}
+    return contract.of_model(serde.read(file), data, pixels=samples.pixels, labels=samples.labels)
 
 
 def _time_step(found: TimeStep | None, file: Path) -> TimeStepReport | None:

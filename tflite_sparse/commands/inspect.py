@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import Unpack
 
-from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.backends.protocol import Inspected, InspectedFile
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
@@ -32,7 +32,9 @@ from tflite_sparse.flatbuffer.graph import (
 )
 from tflite_sparse.flatbuffer.signature import differing_orders
 from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.measurement import contract
 from tflite_sparse.planning.decoder import decode_model
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
@@ -73,6 +75,8 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             encoded_bytes = backend(name).encoded_bytes(about, answer)
             if encoded_bytes is not None:
                 estimates[name] = encoded_bytes
+    with progress.stage("write snippets"):
+        promised = _contract(about, loaded)
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -88,7 +92,17 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
+        contract=promised,
     )
+
+
+def _contract(file: InspectedFile, loaded: Mapping[str, Inspected]) -> Contract:
+    """Inputs and outputs, with code for the first target whose runtimes load the file."""
+    found = contract.of_model(file.model)
+    target = next((name for name, each in loaded.items() if all(answer.loads for answer in each.answers)), None)
+    if target is None:
+        return found
+    return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
 
 
 def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:

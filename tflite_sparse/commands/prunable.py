@@ -12,12 +12,14 @@ from tflite_sparse.pruning import recipe, repeatable
 from tflite_sparse.pruning.plan import Planner, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.settings import PruneSettings
+from tflite_sparse.settings.kinds import Pixels
 from tflite_sparse.sources import data_spec, dataset, keras_model
 from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
+from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.load import check_paths
 
 
@@ -27,7 +29,7 @@ def load(path: Path, data: object, settings: PruneSettings, progress: Progress) 
     Args:
         path: as for :func:`prune`.
         data: as for :func:`prune`.
-        settings: ``seed``, ``custom_objects`` and ``builder`` matter.
+        settings: ``seed``, ``pixels``, ``custom_objects`` and ``builder`` matter.
         progress: receives stages and notes.
 
     Raises:
@@ -36,7 +38,8 @@ def load(path: Path, data: object, settings: PruneSettings, progress: Progress) 
     check_paths(path, data)
     with progress.stage("load") as on_step:
         source, applied = trainable(keras_model.open_model(path, settings.custom_objects, settings.builder))
-        samples = samples_for(source, data, settings.seed, on_step)
+        samples = samples_for(source, data, settings.seed, settings.pixels, on_step)
+        pixel_stage.checked(source, samples, settings.pixels, progress)
         if samples.is_cut:
             progress.note(f"data: {samples.name}; it does not tell how many there are")
         return source, samples, applied
@@ -56,13 +59,16 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
         return source.copied(), applied
 
 
-def samples_for(source: KerasSource, data: object, seed: int, on_step: Step = ignore_steps) -> Dataset:
+def samples_for(
+    source: KerasSource, data: object, seed: int, pixels: Pixels | None, on_step: Step = ignore_steps
+) -> Dataset:
     """Labelled data, fitted to a model that is to be trained on them.
 
     Raises:
         DataError: they do not fit or have no labels.
     """
-    samples = dataset.of_model(data, Signature(source.inputs(), source.outputs()), seed=seed, on_step=on_step)
+    named = Signature(source.inputs(), source.outputs())
+    samples = dataset.of_model(data, named, seed=seed, pixels=pixels, on_step=on_step)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: prune needs some (y). `data` takes {data_spec.FORMS}.")
     return samples

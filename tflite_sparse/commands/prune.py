@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
@@ -40,6 +41,8 @@ from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.keras_types import KerasModel
+from tflite_sparse.stages import baseline
+from tflite_sparse.stages.load import split_words
 
 
 @takes(PruneSettings, PruneOptions)
@@ -65,9 +68,11 @@ def prune(
         **settings: see below.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output cannot be used, or the loss became NaN; no model was written. What
             the last full epoch yielded is in the checkpoint.
     """
+    extras.require_keras("prune")
     run = _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output))
     return run.run(Path(model), data)
 
@@ -85,6 +90,8 @@ class _Prune:
         saved = self._check_output()
         source, samples, applied = load(path, data, self.settings, self.progress)
         self.started_from = fingerprints(source, samples)
+        if samples.is_split:
+            self._warn(split_words(samples))
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = planner_of(self.settings)
@@ -205,6 +212,15 @@ class _Prune:
             before=scores.before.mean,
             after=scores.after.mean,
             outputs=scores.of_several_outputs(),
+            baseline=baseline.named_by_prune(
+                path,
+                self.output,
+                started,
+                scores.scorer.metric,
+                scores.before.mean,
+                samples.test_samples,
+                samples.name,
+            ),
             left_dense=self.left_dense,
             warnings=self.warnings,
             curve=training_curve.of(plan, source.model.optimizer, self._span(samples).steps),

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pydantic
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import OutputError
 from tflite_sparse.measurement import file_contents
@@ -29,10 +30,12 @@ def rebuild_report(folder: AnyPath) -> Path:
     and operators, which are taken from the sparse file if it lies beside it.
 
     Raises:
+        MissingPackageError: a package that pages need is not installed.
         OutputError: there is no report, it is none of this version, or the page cannot be written.
         FlatbufferError: the sparse file is damaged.
     """
     folder = Path(folder)
+    extras.require_keras("report", "jinja2", "matplotlib", "PIL")
     of_sweep = folder / SWEEP_JSON
     if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
         raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with `resume=True` of sweep.")

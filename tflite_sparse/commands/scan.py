@@ -8,6 +8,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
@@ -48,8 +49,10 @@ def scan(
             ``builder`` matter.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data or settings cannot be used.
     """
+    extras.require_keras("prune")
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
     timed, written = Timed(chosen(progress)), None if output is None else Path(output)
     if written is not None:

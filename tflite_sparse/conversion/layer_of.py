@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tflite_sparse.sources.source_model import Layer
 
@@ -28,6 +28,29 @@ def layer_of(tensors: Iterable[str], layers: Sequence[Layer]) -> Layer | None:
                 if _is_below(scopes, path):
                     return layer
     return None
+
+
+class LayerNames:
+    """The names that layers have in their Keras model, by the names of tensors of a file.
+
+    Args:
+        layers: of the model.
+        ports: names of inputs and outputs, by those of their tensors.
+    """
+
+    def __init__(self, layers: Sequence[Layer], ports: Mapping[str, str]) -> None:
+        self._layers = layers
+        self._ports = ports
+
+    def __call__(self, tensor: str) -> str:
+        """Return the path of a tensor's layer without the model's own name, ``"dense"``; empty if it is not known.
+
+        An input or output has its own name.
+        """
+        if tensor in self._ports:
+            return self._ports[tensor]
+        layer = layer_of([tensor], self._layers)
+        return "" if layer is None else layer.name.split("/", 1)[-1]
 
 
 def _is_below(scopes: Sequence[str], path: Sequence[str]) -> bool:

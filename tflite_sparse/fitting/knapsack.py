@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, sparse
 
 _SECONDS = 60.0
 
@@ -46,6 +45,8 @@ def solve(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity:
 
 def _solved(losses: Sequence[np.ndarray], weights: Sequence[np.ndarray], capacity: float) -> list[int]:
     """Solve it with HiGHS, which respects the capacity within its tolerance."""
+    from scipy import optimize, sparse
+
     items = np.repeat(np.arange(len(losses)), [len(each) for each in losses])
     loss, weight = np.concatenate(losses), np.concatenate(weights)
     one_each = sparse.csr_array((np.ones(items.size), (items, np.arange(items.size))))

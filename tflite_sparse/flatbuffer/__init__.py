@@ -1,1 +1,1 @@
-"""The ``.tflite`` file as plain objects: reading, writing, and edits of its graphs."""
+"""Read and write ``.tflite`` files as plain objects, and edit their graphs."""

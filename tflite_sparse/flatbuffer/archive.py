@@ -1,12 +1,12 @@
-"""The archive of associated files that metadata tools append to a ``.tflite`` file: labels, vocabularies.
+"""Keep the archive of associated files (labels, vocabularies) that metadata tools append to a ``.tflite`` file.
 
 It is a ZIP archive behind the FlatBuffer; ``TensorMetadata.associated_files`` of the metadata names its members. LiteRT
-does not look at it, apps open the model file as an archive. Where the model in front of it gets another size:
+ignores it; apps open the model file as an archive. When the size of the model in front of it changes:
 
-* Offsets that count from the start of the archive, as in one that was made apart and then appended (TensorFlow Lite
-  Support's ``MetadataPopulator``), stay right: readers take what lies in front for a prefix. It moves byte for byte.
-* Offsets that count from the start of the file, as ``zipfile.ZipFile(path, "a")`` writes them, are moved along; all
-  else stays byte for byte.
+* Offsets from the start of the archive stay valid, because readers skip a prefix (archives made separately and then
+  appended, as by TensorFlow Lite Support's ``MetadataPopulator``). The bytes are copied unchanged.
+* Offsets from the start of the file, as ``zipfile.ZipFile(path, "a")`` writes them, are adjusted; all other bytes are
+  copied unchanged.
 
 Format: PKWARE's APPNOTE.TXT, sections 4.3.7 (local header), 4.3.12 (central directory) and 4.3.16 (end record).
 """
@@ -35,10 +35,10 @@ class Archive:
 
     Attributes:
         content: its bytes, to the end of the file.
-        start: where they begin in the file, which is the size of the model in front.
-        files: how many members it has.
-        offsets: places in ``content`` of offsets (uint32) that count from ``base``; none if they count from ``start``.
-        base: of the file it was read from; 0: the start of the file.
+        start: offset of the archive in the file, which is the size of the model in front.
+        files: number of members.
+        offsets: positions in ``content`` of offsets (uint32) relative to ``base``; none if relative to ``start``.
+        base: offset in the file that was read; 0: the start of the file.
     """
 
     content: memoryview
@@ -49,14 +49,14 @@ class Archive:
 
     @property
     def nbytes(self) -> int:
-        """Its size, which does not depend on where it lies."""
+        """Size of the archive, the same at any position."""
         return len(self.content)
 
     def behind(self, model_bytes: int) -> bytes | memoryview:
-        """Its bytes for a file whose model has another size, so that readers find every member.
+        """Return the bytes for a file whose model has ``model_bytes`` bytes, so that readers find every member.
 
         Raises:
-            DamageError: an offset would leave its field.
+            DamageError: an offset does not fit into its field.
         """
         if not self.offsets:
             return self.content
@@ -71,23 +71,23 @@ class Archive:
 
 
 def may_have_one(data: memoryview) -> bool:
-    """Whether an end record of an archive seems to lie at the end of a file."""
-    return _place_of_end_record(data) is not None
+    """Return whether a file seems to end with the end record of an archive."""
+    return _end_record_position(data) is not None
 
 
 def find(data: memoryview, model_end: int) -> Archive | None:
-    """The archive at the end of a file; None if there is none, or what looks like one is part of the model.
+    """Return the archive at the end of a file; None if there is none, or the match is part of the model.
 
-    Takes time and memory in proportion to the directory of the archive; its members are not unpacked.
+    Time and memory are proportional to the directory of the archive; members are not unpacked.
 
     Args:
         data: the whole file.
-        model_end: where the last byte of the model lies that anything in it points at.
+        model_end: offset behind the last byte that the model refers to.
 
     Raises:
-        DamageError: its directory or an offset in it leads out of the archive, or it is a ZIP64 one.
+        DamageError: the directory or an offset in it leaves the archive, or it is a ZIP64 archive.
     """
-    end = _place_of_end_record(data)
+    end = _end_record_position(data)
     if end is None or end < model_end:
         return None
     *_, count, directory_bytes, directory_offset, comment = _end_record(data, end)
@@ -97,7 +97,7 @@ def find(data: memoryview, model_end: int) -> Archive | None:
     if directory < model_end or end + _END_BYTES + comment > len(data):
         raise DamageError("the directory of the ZIP archive behind the model leads out of it")
     base = directory - directory_offset
-    places = _places_of_offsets(data, directory, end, count)
+    places = _offset_positions(data, directory, end, count)
     positions = [base + _offset.unpack_from(data, place)[0] for place in places]
     for member, position in enumerate(positions):
         if not model_end <= position < directory or data[position : position + 4] != _LOCAL:
@@ -109,14 +109,14 @@ def find(data: memoryview, model_end: int) -> Archive | None:
     return Archive(data[start:], start, count, offsets, base)
 
 
-def _place_of_end_record(data: memoryview) -> int | None:
+def _end_record_position(data: memoryview) -> int | None:
     first = max(len(data) - _END_BYTES - _LONGEST_COMMENT, 0)
-    place = bytes(data[first:]).rfind(_END)  # as zipfile: the last one counts
+    place = bytes(data[first:]).rfind(_END)  # the last one counts, as in zipfile
     return None if place < 0 or first + place + _END_BYTES > len(data) else first + place
 
 
-def _places_of_offsets(data: memoryview, start: int, end: int, count: int) -> list[int]:
-    """Where the entries of the directory hold the offsets of their members."""
+def _offset_positions(data: memoryview, start: int, end: int, count: int) -> list[int]:
+    """Return the positions at which the entries of the directory hold the offsets of their members."""
     places, position = [], start
     for _ in range(count):
         if position + _CENTRAL_BYTES > end or data[position : position + 4] != _CENTRAL:

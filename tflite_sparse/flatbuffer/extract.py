@@ -1,4 +1,4 @@
-"""One operator of a model as a model of its own, to be run alone."""
+"""Extract one operator of a model as a model that runs alone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _EMPTY_BUFFER = 0
 
 
 def one_operator_model(graph: Graph, operator: Operator) -> Model:
-    """A model that consists of ``operator``: its activations are inputs and outputs, its constants are the same.
+    """Return a model of ``operator`` alone: its activations are inputs and outputs, its constants are unchanged.
 
-    Tensors that are shared with the model that it was taken from are copied; constants' values are not.
+    Tensors are copied, values of constants are shared with the source.
 
     Args:
-        graph: the graph that holds the operator; it stays as it is.
+        graph: the graph that holds the operator; unchanged.
         operator: an operator without subgraphs of its own.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Questions to, and edits of, the graphs of a parsed ``.tflite`` model.
+"""Query and edit the graphs of a parsed ``.tflite`` model.
 
-Tensors are named by their index in the subgraph and never removed or renumbered, so that signatures and metadata stay
-right; operators are named by identity.
+Tensors are identified by their index in the subgraph and never removed or renumbered, so that signatures and metadata
+stay valid; operators are identified by object identity.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Use:
 
 
 class Graph:
-    """One subgraph of a model, with the model's operator codes and buffers at hand."""
+    """One subgraph of a model, with access to the operator codes and buffers of the model."""
 
     def __init__(self, model: Model, subgraph: SubGraph) -> None:
         self.model = model
@@ -66,11 +66,11 @@ class Graph:
 
     @property
     def number(self) -> int:
-        """The place of the subgraph in the model."""
+        """Index of the subgraph in the model."""
         return next(i for i, candidate in enumerate(self.model.subgraphs) if candidate is self.subgraph)
 
     def tensor(self, index: int) -> Tensor:
-        """The ``TensorT`` of that index."""
+        """Return the ``TensorT`` of this index."""
         return self.subgraph.tensors[index]
 
     @property
@@ -79,7 +79,7 @@ class Graph:
         return list(self.subgraph.operators or ())
 
     def uses(self) -> dict[int, list[Use]]:
-        """For every tensor index, the operator inputs that read it, in execution order."""
+        """Return the operator inputs that read each tensor, by tensor index, in execution order."""
         found: dict[int, list[Use]] = defaultdict(list)
         for operator in self.operators:
             for position, index in enumerate(indices(operator.inputs)):
@@ -88,34 +88,34 @@ class Graph:
         return dict(found)
 
     def producers(self) -> dict[int, Operator]:
-        """For every tensor index that an operator yields, that operator."""
+        """Return the operator that yields each tensor, by tensor index."""
         return {index: operator for operator in self.operators for index in indices(operator.outputs)}
 
     def yields(self, index: int) -> bool:
-        """Whether the tensor is an output of the graph."""
+        """Return whether the tensor is an output of the graph."""
         return index in indices(self.subgraph.outputs)
 
     def operator_name(self, operator: Operator) -> str:
-        """The builtin operator's name in the schema, or the custom operator's code."""
+        """Return the builtin operator's name in the schema, or the custom operator's code."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         if code.customCode is not None:
             return text(code.customCode)
         return _OPERATOR_NAMES.get(builtin_code(code), f"operator {builtin_code(code)}")
 
     def is_constant(self, index: int) -> bool:
-        """Whether the file holds values for the tensor, dense or sparse.
+        """Return whether the file holds values for the tensor, dense or sparse.
 
-        Activations may have an empty buffer each; a sparse tensor of zeros only has one as well.
+        An empty buffer does not decide it: activations may have one, and a sparse tensor that is all zeros has one.
         """
         tensor = self.tensor(index)
         data = self.model.buffers[tensor.buffer].data
         return tensor.sparsity is not None or (data is not None and len(data) > 0)
 
     def constant(self, index: int) -> np.ndarray | None:
-        """The dense constant of a tensor, shape as stored, or None where it has none (or a sparse one).
+        """Return the dense constant of a tensor, shape as stored; None if it has none or is sparse.
 
         Raises:
-            FlatbufferError: the buffer does not hold what shape and type announce.
+            FlatbufferError: the size of the buffer does not match shape and type.
         """
         tensor = self.tensor(index)
         values = self.stored_values(index)
@@ -129,7 +129,7 @@ class Graph:
         return values.reshape(shape)
 
     def stored_values(self, index: int) -> np.ndarray | None:
-        """What the buffer of a tensor holds, one-dimensional; None if it is empty or of a type that is no number."""
+        """Return the values in the buffer of a tensor, one-dimensional; None if it is empty or its type no number."""
         tensor = self.tensor(index)
         data = self.model.buffers[tensor.buffer].data
         dtype = _DTYPES.get(tensor.type)
@@ -151,7 +151,7 @@ class Graph:
         return self.add_tensor(tensor)
 
     def store(self, tensor: Tensor, values: np.ndarray) -> None:
-        """Give ``tensor`` a buffer of its own with ``values``; others that read its old buffer keep that."""
+        """Store ``values`` in a new buffer of ``tensor``; other tensors keep the old buffer."""
         buffer: Buffer = schema.BufferT()
         buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         owners = sum(int(owner.buffer) == int(tensor.buffer) for owner in _buffer_owners(self.model))
@@ -162,7 +162,7 @@ class Graph:
         tensor.buffer = len(self.model.buffers) - 1
 
     def operator_code(self, builtin: int, version: int) -> int:
-        """Index of an operator code, appended to the model if it has none of this kind and version."""
+        """Return the index of an operator code; append it to the model if this kind and version are missing."""
         for index, code in enumerate(self.model.operatorCodes):
             if builtin_code(code) == builtin and code.version == version and code.customCode is None:
                 return index
@@ -184,7 +184,7 @@ class Graph:
         self.subgraph.operators[position:position] = operators
 
     def remove(self, operator: Operator) -> None:
-        """Take an operator out of the graph; its tensors stay."""
+        """Remove an operator from the graph; its tensors stay."""
         del self.subgraph.operators[self._position(operator)]
 
     def _position(self, operator: Operator) -> int:
@@ -192,22 +192,22 @@ class Graph:
 
 
 def graphs(model: Model) -> Iterator[Graph]:
-    """Every subgraph of a model."""
+    """Yield every subgraph of a model."""
     for subgraph in model.subgraphs or ():
         yield Graph(model, subgraph)
 
 
 def custom_operators(model: Model) -> list[str]:
-    """The codes of the custom operators that any graph of a model has, each once."""
+    """Return the codes of the custom operators in all graphs of a model, each once."""
     codes = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or ()}
     custom = [model.operatorCodes[code].customCode for code in sorted(codes)]
     return list(dict.fromkeys(text(name) for name in custom if name is not None))
 
 
 def drop_unread_buffers(model: Model) -> None:
-    """Remove the buffers that no tensor and no metadata entry reads, and number the others in the order of these.
+    """Remove the buffers that no tensor and no metadata entry reads; renumber the others in the order of their readers.
 
-    Buffer 0 stays: the format keeps it empty, for tensors without a constant.
+    Buffer 0 stays: the format reserves it, empty, for tensors without a constant.
     """
     owners = _buffer_owners(model)
     kept = list(dict.fromkeys([0, *(int(owner.buffer) for owner in owners)]))
@@ -220,13 +220,13 @@ def drop_unread_buffers(model: Model) -> None:
 
 
 def _buffer_owners(model: Model) -> list[Tensor | Metadata]:
-    """Everything that names a buffer."""
+    """Return everything that refers to a buffer."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors or ()]
     return [*tensors, *(model.metadata or ())]
 
 
 def drop_unread_operator_codes(model: Model) -> None:
-    """Remove the operator codes that no operator has, and renumber the others."""
+    """Remove the operator codes that no operator uses, and renumber the others."""
     operators = [operator for graph in model.subgraphs for operator in graph.operators or ()]
     kept = sorted({int(operator.opcodeIndex) for operator in operators})
     numbers = {old: new for new, old in enumerate(kept)}
@@ -236,7 +236,7 @@ def drop_unread_operator_codes(model: Model) -> None:
 
 
 def drop_unread_last_tensors(model: Model) -> None:
-    """Remove tensors that nothing names from the end of each graph, where no other tensor is renumbered by it."""
+    """Remove unused tensors from the end of each graph, where this renumbers no other tensor."""
     for number, subgraph in enumerate(model.subgraphs):
         lists: list[np.ndarray | None] = [subgraph.inputs, subgraph.outputs]
         for operator in subgraph.operators or ():
@@ -249,39 +249,39 @@ def drop_unread_last_tensors(model: Model) -> None:
 
 
 def builtin_code(code: OperatorCode) -> int:
-    """The builtin operator of an operator code, in files of either age (schema.fbs: the larger of the two fields)."""
+    """Return the builtin operator of an operator code, in old and new files (schema.fbs: the larger of both fields)."""
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Shape of a tensor, () for a scalar."""
+    """Return the shape of a tensor, () for a scalar."""
     return tuple(indices(tensor.shape))
 
 
 def signature_of(tensor: Tensor) -> tuple[int, ...]:
-    """Shape with -1 for each dimension that the caller may set at run time."""
+    """Return the shape of a tensor, -1 for each dimension that the caller may set at run time."""
     signature = tuple(indices(tensor.shapeSignature))
     return signature or shape_of(tensor)
 
 
 def is_dynamic(tensor: Tensor) -> bool:
-    """Whether the caller may set a dimension of the tensor at run time."""
+    """Return whether the caller may set a dimension of the tensor at run time."""
     return any(size < 0 for size in signature_of(tensor))
 
 
 def dtype_of(tensor: Tensor) -> np.dtype | None:
-    """The NumPy type of a tensor's values, None for types that are not whole-byte numbers."""
+    """Return the NumPy type of a tensor's values; None for types other than numbers of whole bytes."""
     return _DTYPES.get(tensor.type)
 
 
 def scales_of(tensor: Tensor) -> np.ndarray:
-    """The scales of a tensor, float32, one-dimensional: one, or one for each entry of a dimension; none without any."""
+    """Return the scales of a tensor, float32, one-dimensional: none, one, or one for each entry of a dimension."""
     scales = None if tensor.quantization is None else tensor.quantization.scale
     return np.zeros(0, np.float32) if scales is None else np.asarray(scales, np.float32)
 
 
 def quantisation_of(tensor: Tensor) -> tuple[float, int]:
-    """Scale and zero point of a tensor that has one of each; else (0, 0)."""
+    """Return the scale and zero point of a tensor that has one of each; else (0, 0)."""
     scales = scales_of(tensor)
     if tensor.quantization is None or scales.size != 1:
         return 0.0, 0
@@ -289,9 +289,9 @@ def quantisation_of(tensor: Tensor) -> tuple[float, int]:
 
 
 def zero_points_of(tensor: Tensor) -> np.ndarray:
-    """What stands for zero among the values of a tensor, int64, in a shape that broadcasts over them.
+    """Return the zero points of a tensor, int64, in a shape that broadcasts over its values.
 
-    One value, or one for each entry of the dimension that has scales of its own; 0 without a scale.
+    One, or one for each entry of the dimension with a scale each; 0 without a scale.
     """
     quantization = tensor.quantization
     if quantization is None or not scales_of(tensor).size:
@@ -304,12 +304,12 @@ def zero_points_of(tensor: Tensor) -> np.ndarray:
 
 
 def type_name(tensor: Tensor) -> str:
-    """The schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
+    """Return the schema's name of a tensor's type, lower case: ``"int8"``, ``"float32"``."""
     return _TYPE_NAMES.get(tensor.type, f"type {tensor.type}").lower()
 
 
 def rewire(operator: Operator, position: int, tensor: int) -> None:
-    """Make one input of an operator read another tensor."""
+    """Connect one input of an operator to another tensor."""
     inputs = indices(operator.inputs)
     inputs[position] = tensor
     operator.inputs = np.array(inputs, np.int32)
@@ -318,7 +318,7 @@ def rewire(operator: Operator, position: int, tensor: int) -> None:
 def new_operator(
     code: int, inputs: Sequence[int], outputs: Sequence[int], options_type: int = 0, options: object | None = None
 ) -> Operator:
-    """An operator that is not in a graph yet."""
+    """Create an operator outside any graph."""
     operator: Operator = schema.OperatorT()
     operator.opcodeIndex = code
     operator.inputs = np.array(inputs, np.int32)
@@ -335,7 +335,7 @@ def new_tensor(
     quantization: QuantizationParameters | None = None,
     signature: Sequence[int] | None = None,
 ) -> Tensor:
-    """A tensor that is not in a graph yet. ``signature`` is left out where it says nothing beyond ``shape``."""
+    """Create a tensor outside any graph. A ``signature`` equal to ``shape`` is omitted."""
     tensor: Tensor = schema.TensorT()
     tensor.shape = np.array(shape, np.int32)
     tensor.type = kind
@@ -349,12 +349,12 @@ def new_tensor(
 
 
 def text(name: str | bytes | None) -> str:
-    """A name of the file as text; bytes that are no UTF-8 are shown escaped."""
+    """Return a name of the file as text; bytes that are not UTF-8 are escaped."""
     if name is None:
         return ""
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def indices(values: Iterable[SupportsInt] | None) -> list[int]:
-    """A vector of the file as a list; a missing one is empty."""
+    """Return a vector of the file as a list; a missing one is empty."""
     return [] if values is None else [int(v) for v in values]

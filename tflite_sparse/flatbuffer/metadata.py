@@ -1,8 +1,8 @@
-"""What a ``.tflite`` file says about itself beside its graphs: entries of a name and bytes.
+"""Read and write the metadata entries of a ``.tflite`` file, each a name and bytes.
 
 They are ``Model.metadata`` of the schema, which LiteRT's C API reads with ``LiteRtGetModelMetadata``. Unlike the ZIP
-archive that the TensorFlow Lite Support library appends, they are part of the FlatBuffer: whoever reads the file and
-writes it again, keeps them.
+archive that the TensorFlow Lite Support library appends, they are part of the FlatBuffer and survive reading and
+writing the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def put(model: Model, name: str, content: bytes) -> None:
 
 
 def get(model: Model, name: str) -> bytes | None:
-    """The content of an entry of a parsed model; None if there is none of this name."""
+    """Return the content of an entry of a parsed model; None if there is none of this name."""
     for entry in model.metadata or ():
         if text(entry.name) == name:
             data = model.buffers[entry.buffer].data
@@ -44,16 +44,16 @@ def get(model: Model, name: str) -> bytes | None:
 
 
 def describe(path: Path, labels: Sequence[str], input_range: tuple[float, float], *, most_bytes: int) -> bool:
-    """Tell an app in the file at ``path`` how to feed a classifier and name its answers: some 130 bytes and the names.
+    """Add the input range and class names of a classifier to the file at ``path``: about 130 bytes and the names.
 
     Args:
-        path: the file; it is replaced, all or nothing.
+        path: the file; replaced atomically.
         labels: names of the classes, none of them with a line break.
         input_range: smallest and largest value of the data that the model was made with.
-        most_bytes: what the file may have; if it would have more, it stays as it is.
+        most_bytes: limit for the file; above it, the file stays unchanged.
 
     Returns:
-        Whether it was written.
+        Whether the file was written.
 
     Raises:
         FlatbufferError: the file cannot be read.

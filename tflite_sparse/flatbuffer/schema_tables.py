@@ -1,15 +1,15 @@
-"""The tables of LiteRT's ``schema.fbs``, as far as a reader needs them to know which bytes a table may point at.
+"""The tables of LiteRT's ``schema.fbs``, as far as a reader must know which bytes a table may point at.
 
-One line for each table that has fields: its name, then the kind of each field in the order of the field numbers.
+One line for each table with fields: its name, then the kind of each field in the order of field numbers.
 
-* ``1``, ``2``, ``4``, ``8``: a scalar of so many bytes;
-* ``[1]`` ... ``[8]``: a vector of scalars of so many bytes;
+* ``1``, ``2``, ``4``, ``8``: a scalar of this number of bytes;
+* ``[1]`` ... ``[8]``: a vector of such scalars;
 * ``str``: a string;
 * a table's name: one such table; in brackets: a vector of them;
-* ``?`` and a union's name: a table whose kind the field in front tells;
-* ``-``: a field that the format no longer reads.
+* ``?`` and a union's name: a table whose kind is in the preceding field;
+* ``-``: a deprecated field.
 
-A table that has no line has no fields. ``tests/flatbuffer/test_schema_tables.py`` compares this with the generated
+A table without a line has no fields. ``tests/flatbuffer/test_schema_tables.py`` compares them with the generated
 accessors of the installed ``ai_edge_litert``.
 """
 
@@ -128,7 +128,7 @@ UNIONS: dict[str, dict[int, str]] = {
     union: {number: name for name, number in vars(getattr(schema, union)).items() if isinstance(number, int) and number}
     for union in ("BuiltinOptions", "BuiltinOptions2", "QuantizationDetails", "SparseIndexVector")
 }
-"""For each union, its tables by the number that the type field holds; 0 is none."""
+"""Tables of each union, by value of its type field; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,13 @@ class Field:
     """One field of a table.
 
     Attributes:
-        number: its place in the virtual table.
-        width: bytes that it takes in the table itself: the scalar, or 4 for an offset.
-        element_width: bytes of an element of the vector that it points at (4 for a vector of offsets, 1 for a string),
-            0 if it points at no vector.
-        target: the table or union that it, or each element of its vector, points at; None for numbers and strings.
-        is_scalar, is_string, is_union: what it is.
+        number: index in the virtual table.
+        width: bytes in the table itself: the scalar, or 4 for an offset.
+        element_width: bytes of an element of the vector that the field points at (4 for a vector of offsets, 1 for a
+            string), 0 without a vector.
+        target: the table or union that the field, or each element of its vector, points at; None for numbers and
+            strings.
+        is_scalar, is_string, is_union: the kind of the field.
     """
 
     number: int
@@ -175,5 +176,5 @@ _TABLES: dict[str, tuple[Field, ...]] = dict(map(_fields, _TEXT.strip().splitlin
 
 
 def fields(table: str) -> tuple[Field, ...]:
-    """The fields of a table that a reader reads, in the order of their numbers."""
+    """Return the fields of a table without deprecated ones, in the order of their numbers."""
     return _TABLES.get(table, ())

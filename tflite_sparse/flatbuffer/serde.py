@@ -1,7 +1,7 @@
-"""The one module that reads and writes the bytes of a ``.tflite`` file.
+"""Read and write the bytes of a ``.tflite`` file; no other module does.
 
-A file is handled as the plain objects of the generated schema (``ModelT``, ``TensorT``, ...). The format is the
-one of LiteRT's ``schema.fbs``, version 3: a FlatBuffer with file identifier ``TFL3``.
+Parsed files are the plain objects of the generated schema (``ModelT``, ``TensorT``, ...). The format is LiteRT's
+``schema.fbs``, version 3: a FlatBuffer with file identifier ``TFL3``.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _TOO_LARGE = "the model does not fit in the 2 GiB of a .tflite file."
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
-    """A builder that writes equal vectors, strings and tables once and points everyone at that copy.
+    """A builder that writes equal vectors, strings and tables once and refers to that copy everywhere.
 
     FlatBuffers readers follow offsets, so several tables may hold the offset of one child. Children are built before
-    their parents; once the children are shared, two tables are equal exactly when their fields (scalars, and offsets
-    from the end of the buffer) are, and a table that turns out to be a copy is rolled back before it is closed.
+    their parents. Once the children are shared, two tables are equal exactly when their fields (scalars, and offsets
+    from the end of the buffer) are. A table equal to an earlier one is rolled back before it is closed.
     """
 
     head: int  # state of the base class
@@ -53,7 +53,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         self._fields: list[tuple[object, ...]] = []
 
     def aligned_vector(self, values: np.ndarray, alignment: int) -> int:
-        """Write a one-dimensional array (or find its equal) so that its first element lies on ``alignment`` bytes."""
+        """Write a one-dimensional array, or find an equal one, its first element aligned to ``alignment`` bytes."""
         values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
         payload = values.view(np.uint8).data
         key = (values.itemsize, values.size, hashlib.blake2b(payload, digest_size=16).digest())
@@ -64,7 +64,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         self.StartVector(values.itemsize, values.size, max(alignment, values.itemsize))
         start = self.head - len(payload)
         self.head = start
-        with memoryview(self.Bytes) as room:  # a bytearray would copy ``payload`` before it takes it in
+        with memoryview(self.Bytes) as room:  # assigning to the bytearray itself would copy ``payload``
             room[start : start + len(payload)] = payload
         self.vectorNumElems = values.size
         offset = int(super().EndVector())
@@ -76,7 +76,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
         return (vector_offset - 4) % alignment == 0
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 - name of the base class
-        """Write a one-dimensional array as the generated code asks for, shared."""
+        """Write a one-dimensional array for the generated code, shared."""
         if x.ndim != 1:
             raise TypeError("a FlatBuffers vector has one dimension")
         return self.aligned_vector(x, INDEX_ALIGNMENT)
@@ -88,7 +88,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
             self._vectors[key] = super().CreateString(s, encoding, errors)
         return self._vectors[key]
 
-    # Tables: remember each field while the table is open, compare when it closes.
+    # Tables: record each field while the table is open, compare when it closes.
 
     def StartObject(self, numfields: int) -> None:  # noqa: N802
         """Open a table."""
@@ -109,12 +109,12 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
 
     def PrependStructSlot(self, v: int, x: int, d: int) -> None:  # noqa: N802
         """Write a field that is a struct."""
-        # A struct lies inline, so its bytes are part of this table and have no identity to share.
+        # A struct is stored inline: its bytes are part of this table and cannot be shared.
         super().PrependStructSlot(v, x, d)
         self._fields.append((v, "struct", object()))
 
     def EndObject(self) -> int:  # noqa: N802
-        """Close a table; return the offset of its equal if there is one."""
+        """Close a table; return the offset of an equal one if there is one."""
         assert self.current_vtable is not None  # a table is open
         key = (len(self.current_vtable), *self._fields)
         known = self._tables.get(key)
@@ -131,22 +131,22 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, unused-ignore]
 def parse(data: bytes | memoryview, name: str = "model") -> Model:
     """Read the bytes of a ``.tflite`` file into a ``ModelT``.
 
-    Constant data are views into ``data``, not copies. Buffers that lie outside the FlatBuffer (``Buffer.offset``) are
-    resolved, so that every constant is in ``BufferT.data``.
+    Constants are views into ``data``, not copies. Buffers outside the FlatBuffer (``Buffer.offset``) are resolved, so
+    that every constant is in ``BufferT.data``.
 
     Args:
         data: the whole file.
-        name: how error messages call it.
+        name: of the file in error messages.
 
     Raises:
-        FlatbufferError: it is not a ``.tflite`` file, it is damaged (:mod:`verifier` and :mod:`validity` tell what is
-            checked), or it holds operators that the schema at hand does not know.
+        FlatbufferError: it is not a ``.tflite`` file, it is damaged (:mod:`verifier` and :mod:`validity` list the
+            checks), or it holds operators that are newer than the installed schema.
     """
     return _parse(memoryview(data), name)[0]
 
 
 def _parse(data: memoryview, name: str) -> tuple[Model, int]:
-    """:func:`parse`, and where the model ends, external buffers included."""
+    """Return the model (see :func:`parse`) and the offset at which it ends, external buffers included."""
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise FlatbufferError(f"{name} is not a .tflite file: bytes 4 to 8 are not 'TFL3'.")
     try:
@@ -167,20 +167,20 @@ def read(path: Path) -> Model:
     """Read a ``.tflite`` file from disk; see :func:`parse`.
 
     Raises:
-        FlatbufferError: it cannot be read, is no regular file, or is larger than the format allows.
+        FlatbufferError: the file cannot be read, is not a regular file, or is larger than the format allows.
     """
     return parse(_contents_of(path), str(path))
 
 
 def tensor_types(path: Path) -> set[int]:
-    """The types (``TensorType``) of all tensors of a file that a runtime has loaded; much cheaper than :func:`read`."""
+    """Return the ``TensorType`` of all tensors in a file that a runtime has loaded; far cheaper than :func:`read`."""
     model = schema.Model.GetRootAs(_contents_of(path), 0)
     graphs = map(model.Subgraphs, range(model.SubgraphsLength()))
     return {graph.Tensors(number).Type() for graph in graphs for number in range(graph.TensorsLength())}
 
 
 def archive_of(path: Path) -> Archive | None:
-    """The archive of associated files behind the model of a ``.tflite`` file; None if it has none.
+    """Return the archive of associated files behind the model of a ``.tflite`` file; None if it has none.
 
     Raises:
         FlatbufferError: the file cannot be read, or model or archive is damaged.
@@ -196,9 +196,9 @@ def archive_of(path: Path) -> Archive | None:
 
 
 def _contents_of(path: Path) -> bytes | memoryview:
-    """All of a file, if it may be a ``.tflite`` file."""
+    """Return the contents of a file that may be a ``.tflite`` file."""
     try:
-        # Opening a pipe would wait for its other end, and a device may have no end.
+        # Opening a pipe would block until a writer comes, and a device may be endless.
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise FlatbufferError(f"cannot read {path}: it is not a regular file.")
@@ -210,9 +210,9 @@ def _contents_of(path: Path) -> bytes | memoryview:
 
 
 def _mapped(path: Path) -> bytes | memoryview:
-    """The bytes of a file, mapped: its pages then count once, however many models are read from it.
+    """Return the bytes of a file as a memory map, whose pages are shared by all models read from it.
 
-    Where the file is replaced by a rename, as this package does, a mapping keeps the old contents.
+    The map keeps the old contents when a rename replaces the file, as this package does.
     """
     with path.open("rb") as stream:
         # An empty file cannot be mapped; Windows cannot rename over a mapped one.
@@ -222,12 +222,12 @@ def _mapped(path: Path) -> bytes | memoryview:
 
 
 def serialize(model: Model) -> memoryview:
-    """The bytes of ``model`` as one FlatBuffer, with every equal vector, string and table written once.
+    """Return the bytes of ``model`` as one FlatBuffer; equal vectors, strings and tables are written once.
 
     Raises:
-        FlatbufferError: the result would pass the format's 2 GiB.
+        FlatbufferError: the result would exceed the format's 2 GiB.
     """
-    # Constants first, at the alignment they need: the generated code finds and shares these.
+    # Write constants first, aligned: the generated code then finds and shares them.
     constants = [buffer.data for buffer in model.buffers if buffer.data is not None and len(buffer.data)]
     builder = SharingBuilder(_expected_bytes(constants, model))
     try:
@@ -243,9 +243,9 @@ def serialize(model: Model) -> memoryview:
 
 
 def _expected_bytes(constants: list[np.ndarray], model: Model) -> int:
-    """Room for the file, so that the builder need not grow: that would copy everything, into twice the room."""
+    """Return a size for the builder's buffer that avoids growing, which would copy everything into twice the memory."""
     vectors = [*constants, *_index_vectors(model)]
-    # Tensors may share an array; equal ones elsewhere in memory are found only while writing.
+    # Tensors may share an array; equal arrays elsewhere in memory are found only while writing.
     sizes = {(values.__array_interface__["data"][0], values.nbytes) for values in map(np.asarray, vectors)}
     return min(sum(size for _, size in sizes) + _ROOM_FOR_TABLES, MAX_FILE_BYTES)
 
@@ -261,17 +261,17 @@ def _index_vectors(model: Model) -> Iterator[np.ndarray]:
 
 
 def write(model: Model, path: Path, behind: Archive | None = None) -> int:
-    """Write ``model`` to ``path``, all or nothing, and return its number of bytes; see :func:`write_content`."""
+    """Write ``model`` to ``path`` atomically and return its number of bytes; see :func:`write_content`."""
     content = serialize(model)
     write_content(content, path, behind)
     return len(content)
 
 
 def write_content(content: memoryview, path: Path, behind: Archive | None) -> None:
-    """Write what :func:`serialize` made to ``path``, all or nothing, and an archive of associated files behind it.
+    """Write the result of :func:`serialize` to ``path`` atomically, followed by an archive of associated files.
 
     Raises:
-        FlatbufferError: together they would pass the format's 2 GiB.
+        FlatbufferError: together they would exceed the format's 2 GiB.
         OutputError: the file cannot be written.
     """
     if behind is None:
@@ -287,7 +287,7 @@ def write_content(content: memoryview, path: Path, behind: Archive | None) -> No
 
 
 def packed_bytes(*objects: Table) -> int:
-    """How many bytes these tables take in a file, children included, equal ones counted once."""
+    """Return the bytes of these tables in a file, children included, equal ones counted once."""
     builder = SharingBuilder()
     for table in objects:
         table.Pack(builder)
@@ -295,7 +295,7 @@ def packed_bytes(*objects: Table) -> int:
 
 
 def _resolve_external_buffers(model: Model, data: memoryview) -> int:
-    """Read the buffers that lie outside of the FlatBuffer; return where the last one ends, 0 without any."""
+    """Read the buffers outside the FlatBuffer; return the offset at which the last one ends, 0 without any."""
     ranges = set()
     for index, buffer in enumerate(model.buffers):
         if buffer.offset <= 1:  # 0: none; 1: reserved by the format as "not set"
@@ -312,7 +312,7 @@ def _resolve_external_buffers(model: Model, data: memoryview) -> int:
 
 
 def _refuse_unknown_options(model: Model, name: str) -> None:
-    """Options of a type newer than the schema read as None: writing them back would lose them."""
+    """Raise if options have a type newer than the schema: they read as None, and writing would lose them."""
     for graph in model.subgraphs:
         for position, operator in enumerate(graph.operators):
             lost = _is_lost(operator.builtinOptionsType, operator.builtinOptions) or _is_lost(

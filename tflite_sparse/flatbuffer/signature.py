@@ -1,4 +1,4 @@
-"""The names that a file's signature gives to the inputs and outputs of its first graph."""
+"""Read the names that the signature of a file gives to the inputs and outputs of its first graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tflite_sparse.flatbuffer.types import Model, SubGraph, TensorMap
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """In the order of the graph, which need not be that of the Keras model or of the signature."""
+    """Names in the order of the graph, which may differ from that of the Keras model and of the signature."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -28,10 +28,10 @@ class Order:
     """Inputs or outputs that a signature lists in another order than its graph.
 
     Attributes:
-        signature: its key.
+        signature: key of the signature.
         of: ``"inputs"`` or ``"outputs"``.
-        by_signature: their names as the signature lists them; CompiledModel numbers them so.
-        by_index: the same as the graph lists them; the interpreter numbers them so.
+        by_signature: names in the order of the signature, which CompiledModel uses.
+        by_index: names in the order of the graph, which the interpreter uses.
     """
 
     signature: str
@@ -41,7 +41,7 @@ class Order:
 
 
 def differing_orders(model: Model) -> list[Order]:
-    """The signatures of a parsed model that list inputs or outputs in another order than their graph."""
+    """Return the signatures of a parsed model that list inputs or outputs in another order than their graph."""
     found: list[Order] = []
     for signature in model.signatureDefs or ():
         graph = model.subgraphs[signature.subgraphIndex]
@@ -59,7 +59,7 @@ def differing_orders(model: Model) -> list[Order]:
 
 
 def names_of(path: Path) -> Names:
-    """The names of the first graph's inputs and outputs: the signature's, else those of the tensors.
+    """Return the names of the first graph's inputs and outputs: the signature's, else those of the tensors.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -68,15 +68,22 @@ def names_of(path: Path) -> Names:
 
 
 def names_in(model: Model) -> Names:
-    """The same of a model that was read."""
+    """Return the names of a parsed model; see :func:`names_of`."""
     graph = model.subgraphs[0]
     own = [each for each in model.signatureDefs or () if each.subgraphIndex == 0]
     entries = (own[0].inputs, own[0].outputs) if own else ((), ())
     return Names(_names(graph, graph.inputs, entries[0]), _names(graph, graph.outputs, entries[1]))
 
 
+def by_tensor(model: Model) -> dict[str, str]:
+    """The same names by those of the tensors."""
+    graph, names = model.subgraphs[0], names_in(model)
+    pairs = [*zip(graph.inputs, names.inputs, strict=True), *zip(graph.outputs, names.outputs, strict=True)]
+    return {text(graph.tensors[int(index)].name): name for index, name in pairs}
+
+
 def _names(graph: SubGraph, indices: np.ndarray, entries: Iterable[TensorMap] | None) -> tuple[str, ...]:
-    named: dict[int, list[str]] = defaultdict(list)  # a model may yield one tensor by several names
+    named: dict[int, list[str]] = defaultdict(list)  # one tensor may have several names
     for entry in entries or ():
         named[int(entry.tensorIndex)].append(text(entry.name))
     return tuple(

@@ -1,7 +1,7 @@
-"""What a ``SparsityParameters`` table must hold to be readable, as LiteRT's ``tools/verifier.cc`` demands it.
+"""Check ``SparsityParameters`` tables, as LiteRT's ``tools/verifier.cc`` does.
 
-Walking the levels in traversal order, a dense level multiplies the nodes by its size; a compressed one stores, for each
-node above, where its children start and end (segments), and the coordinate of each child (indices).
+In traversal order, a dense level multiplies the nodes by its size; a compressed level stores for each node above where
+its children start and end (segments), and the coordinate of each child (indices).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ INDEX_VECTORS: dict[int, np.dtype] = {
 
 
 def stored_value_count(table: SparsityParameters, shape: tuple[int, ...]) -> int:
-    """How many values a tensor stores. Looks at every segment and index, and copies none.
+    """Return the number of values that a tensor stores. Checks every segment and index without a copy.
 
     Args:
-        table: its ``SparsityParametersT``.
-        shape: its own shape.
+        table: ``SparsityParametersT`` of the tensor.
+        shape: of the dense tensor.
 
     Raises:
         ValueError: the table contradicts itself or the shape.
@@ -67,10 +67,10 @@ def stored_value_count(table: SparsityParameters, shape: tuple[int, ...]) -> int
 
 
 def index_vector(kind: int, table: IndexVector | None) -> np.ndarray:
-    """Segments or indices of a compressed level, one-dimensional, of one of the types in :data:`INDEX_VECTORS`.
+    """Return segments or indices of a compressed level, one-dimensional, of a dtype in :data:`INDEX_VECTORS`.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or ``kind`` is none of :data:`INDEX_VECTORS`.
     """
     if table is None or kind not in INDEX_VECTORS:
         raise ValueError("a compressed level lacks its segments or indices")
@@ -82,14 +82,14 @@ def check_level(segments: np.ndarray, indices: np.ndarray, nodes: int, size: int
     """Check one compressed level.
 
     Args:
-        segments: integers, one-dimensional: where the children of each node start, and where the last ones end.
+        segments: integers, one-dimensional: start of the children of each node, then the end of the last ones.
         indices: integers, one-dimensional: the coordinate of each child.
-        nodes: how many nodes the levels above have.
-        size: how many coordinates this level has.
+        nodes: number of nodes of the levels above.
+        size: number of coordinates of this level.
 
     Raises:
-        ValueError: a segment decreases, they do not run from 0 to the number of indices, an index is out of range, or
-            there are more of them than different ones could be.
+        ValueError: segments decrease or do not run from 0 to the number of indices, an index is out of range, or
+            there are more indices than nodes times coordinates.
     """
     if segments.size != nodes + 1:
         raise ValueError(f"{segments.size} segments for {nodes} nodes")

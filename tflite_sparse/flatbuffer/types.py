@@ -1,9 +1,9 @@
-"""The objects of a parsed ``.tflite`` file, as LiteRT's generated schema makes them and this package uses them.
+"""Types of the objects of a parsed ``.tflite`` file.
 
-The generated classes (``ModelT``, ``TensorT``, ...) have no type annotations; each protocol has the fields of one,
-under the names of ``schema.fbs``, in the form that :func:`tflite_sparse.flatbuffer.serde.parse` leaves them in. Vectors
-of numbers are one-dimensional arrays, None where the file has none. Lists of tables that parsing fills in are never
-None. Enums are plain ints.
+LiteRT's generated classes (``ModelT``, ``TensorT``, ...) have no type annotations. Each protocol has the fields of one,
+named as in ``schema.fbs``, as :func:`tflite_sparse.flatbuffer.serde.parse` returns them. Vectors of numbers are
+one-dimensional arrays, None where the file has none. Lists of tables that parsing fills in are never None. Enums are
+plain ints.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 
 class Table(Protocol):
-    """What all tables have."""
+    """Common to all tables."""
 
     def Pack(self, builder: flatbuffers.Builder, /) -> int:
-        """Write the table, its children first; return its offset from the end of what is written."""
+        """Write the table, its children first; return its offset from the end of the written bytes."""
 
 
 class Buffer(Table, Protocol):
@@ -57,7 +57,7 @@ class SparsityParameters(Table, Protocol):
 class QuantizationParameters(Protocol):
     """``QuantizationParametersT``: real value = scale (float32) * (stored value - zero point (int64)).
 
-    Converters keep the range of calibration (float32) in ``min`` and ``max`` until they have quantised.
+    Converters keep the calibration range (float32) in ``min`` and ``max`` until quantisation.
     """
 
     min: np.ndarray | None
@@ -68,7 +68,7 @@ class QuantizationParameters(Protocol):
 
 
 class Tensor(Table, Protocol):
-    """``TensorT``: the description of one tensor of a graph; its values lie in the model's buffer ``buffer``."""
+    """``TensorT``: one tensor of a graph; its values are in the model's buffer number ``buffer``."""
 
     shape: np.ndarray | None
     type: int
@@ -82,7 +82,7 @@ class Tensor(Table, Protocol):
 
 
 class ConvolutionOptions(Protocol):
-    """What ``Conv2DOptionsT`` and ``DepthwiseConv2DOptionsT`` have in common."""
+    """Common to ``Conv2DOptionsT`` and ``DepthwiseConv2DOptionsT``."""
 
     padding: int
     strideW: int
@@ -118,16 +118,16 @@ class FullyConnectedOptions(Protocol):
 
 
 class VarHandleOptions(Protocol):
-    """``VarHandleOptionsT``: the variable that several graphs share by this name."""
+    """``VarHandleOptionsT``: name of a variable that several graphs share."""
 
     sharedName: str | bytes | None
 
 
 class Operator(Table, Protocol):
-    """``OperatorT``: one step of a graph. Inputs and outputs are indices of tensors, -1 for an input left out.
+    """``OperatorT``: one step of a graph. Inputs and outputs are indices of tensors, -1 for an omitted input.
 
-    ``builtinOptions`` is a union of some hundred tables, told apart by ``builtinOptionsType``: who reads it knows the
-    operator, and names the protocol of its options.
+    ``builtinOptions`` is a union of about a hundred tables, selected by ``builtinOptionsType``; readers cast it to the
+    protocol of the operator's options.
     """
 
     opcodeIndex: int

@@ -1,7 +1,7 @@
-"""Whether what a parsed ``.tflite`` model says makes sense: indices, shapes, sizes, sparse constants, options.
+"""Check the contents of a parsed ``.tflite`` model: indices, shapes, sizes, sparse constants, options.
 
-Everything behind the reader may then use an index without a look at its range, and allocate what a shape announces.
-Nothing is refused that LiteRT loads, but for what the format forbids and the limits below.
+Later code may then use every index without a check of its range, and allocate arrays of every shape. No file that
+LiteRT loads is refused, except for violations of the format and the limits below.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tflite_sparse.flatbuffer.types import Buffer, Model, Operator, Quantization
 from tflite_sparse.flatbuffer.verifier import DamageError
 
 MOST_ELEMENTS = 2**31 - 1
-"""In one tensor: offsets into a tensor are int32 in much of the runtime."""
+"""Largest size of one tensor: much of the runtime uses int32 offsets into a tensor."""
 MOST_DIMENSIONS = 16
 DENSE_BYTES_IN_ANY_FILE = 256 << 20
 DENSE_BYTES_PER_BYTE = 64
-"""All constants of a file, stored dense, take at most :data:`DENSE_BYTES_IN_ANY_FILE` and so many times the file."""
+"""All constants, dense, take at most :data:`DENSE_BYTES_IN_ANY_FILE` plus this number times the bytes of the file."""
 
 _DECODE = "TFLM_DECODE"
-_ABSENT = -1  # an optional input that is not given
+_ABSENT = -1  # an omitted optional input
 
-# What a value takes, in bits (LiteRT: values of less than a byte are packed). Others are strings and handles.
+# Bits of a value (LiteRT packs values of less than a byte). Missing types are strings and handles.
 _BITS: dict[int, int] = {
     schema.TensorType.INT2: 2,
     schema.TensorType.INT4: 4,
@@ -53,20 +53,19 @@ _BITS: dict[int, int] = {
     schema.TensorType.COMPLEX128: 128,
 }
 
-# Operators are told apart by name.
 _BUILTIN_NAMES = frozenset(name for name in vars(schema.BuiltinOperator) if name.isupper())
 
 
 @dataclass(frozen=True, slots=True)
-class _Demand:
-    """What an operator must have, where this package looks at it.
+class _Requirement:
+    """Properties of an operator that this package relies on.
 
     Attributes:
-        inputs: how many, from the first, must be given.
-        options: the class of its options, None where they do not matter here.
-        rank: of input 1, where that holds constant weights. Weights that are computed, as those of a model with fake
-            quantisation behind QUANTIZE and DEQUANTIZE, may leave their shape to the runtime.
-        channels: the dimension of the weights that may have a scale, and input 2 a bias, for each of its entries; there
+        inputs: number of leading inputs that must be present.
+        options: the class of its options; None if they are not used here.
+        rank: of input 1 if that is a constant weight. The shape of a computed weight, as behind QUANTIZE and DEQUANTIZE
+            in a model with fake quantisation, may be known only at run time.
+        channels: the dimension of the weight along which scales and the bias (input 2) may have one entry each; there
             are then no further inputs.
         at_least_one: options that divide or multiply and so must be positive.
     """
@@ -78,37 +77,37 @@ class _Demand:
     at_least_one: tuple[str, ...] = ()
 
 
-_DEMANDS: dict[int, _Demand] = {
-    schema.BuiltinOperator.CONV_2D: _Demand(
+_REQUIREMENTS: dict[int, _Requirement] = {
+    schema.BuiltinOperator.CONV_2D: _Requirement(
         2, schema.Conv2DOptionsT, 4, 0, ("strideW", "strideH", "dilationWFactor", "dilationHFactor")
     ),
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: _Demand(2, schema.DepthwiseConv2DOptionsT, 4),
-    schema.BuiltinOperator.TRANSPOSE_CONV: _Demand(3, schema.TransposeConvOptionsT, 4),
-    schema.BuiltinOperator.CONV_3D: _Demand(2, schema.Conv3DOptionsT, 5),
-    schema.BuiltinOperator.CONV_3D_TRANSPOSE: _Demand(3, schema.Conv3DOptionsT, 5),
-    schema.BuiltinOperator.FULLY_CONNECTED: _Demand(2, schema.FullyConnectedOptionsT, 2, 0),
-    schema.BuiltinOperator.BATCH_MATMUL: _Demand(2),
-    schema.BuiltinOperator.GATHER: _Demand(2),
-    schema.BuiltinOperator.EMBEDDING_LOOKUP: _Demand(2),
-    schema.BuiltinOperator.RESHAPE: _Demand(1),
-    schema.BuiltinOperator.DEQUANTIZE: _Demand(1),
-    schema.BuiltinOperator.DENSIFY: _Demand(1),
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: _Requirement(2, schema.DepthwiseConv2DOptionsT, 4),
+    schema.BuiltinOperator.TRANSPOSE_CONV: _Requirement(3, schema.TransposeConvOptionsT, 4),
+    schema.BuiltinOperator.CONV_3D: _Requirement(2, schema.Conv3DOptionsT, 5),
+    schema.BuiltinOperator.CONV_3D_TRANSPOSE: _Requirement(3, schema.Conv3DOptionsT, 5),
+    schema.BuiltinOperator.FULLY_CONNECTED: _Requirement(2, schema.FullyConnectedOptionsT, 2, 0),
+    schema.BuiltinOperator.BATCH_MATMUL: _Requirement(2),
+    schema.BuiltinOperator.GATHER: _Requirement(2),
+    schema.BuiltinOperator.EMBEDDING_LOOKUP: _Requirement(2),
+    schema.BuiltinOperator.RESHAPE: _Requirement(1),
+    schema.BuiltinOperator.DEQUANTIZE: _Requirement(1),
+    schema.BuiltinOperator.DENSIFY: _Requirement(1),
 }
 
 
 def normalise(model: Model) -> None:
-    """Fill in what a file may leave out: a missing list is the empty one, and FULLY_CONNECTED has default options.
+    """Fill in what a file may omit: a missing list becomes empty, and FULLY_CONNECTED gets default options.
 
-    What the runtime does not look at is dropped: the custom name of a builtin operator, and the quantisation of what a
-    DECODE of LiteRT Micro reads, where its own encoder leaves that of the dense tensor.
+    Drop what the runtime ignores: the custom name of a builtin operator, and the quantisation of inputs of LiteRT
+    Micro's DECODE, where its own encoder leaves that of the dense tensor.
     """
     model.operatorCodes = model.operatorCodes or []
     codes = [builtin_code(code) for code in model.operatorCodes]
     plain = {number for number, code in enumerate(codes) if code == schema.BuiltinOperator.FULLY_CONNECTED}
-    decodes = _decodes(model)
+    decodes = _decode_codes(model)
     for code in model.operatorCodes:
         if builtin_code(code) != schema.BuiltinOperator.CUSTOM:
-            code.customCode = None  # the runtime does not look at it
+            code.customCode = None
     for graph in model.subgraphs:
         graph.tensors, graph.operators = graph.tensors or [], graph.operators or []
         graph.inputs, graph.outputs = _list(graph.inputs), _list(graph.outputs)
@@ -116,7 +115,7 @@ def normalise(model: Model) -> None:
             operator.inputs, operator.outputs = _list(operator.inputs), _list(operator.outputs)
             if operator.opcodeIndex in decodes:
                 for index in operator.inputs:
-                    if 0 <= index < len(graph.tensors):  # else it is refused further on
+                    if 0 <= index < len(graph.tensors):  # :func:`check` refuses others
                         graph.tensors[index].quantization = None
             if operator.opcodeIndex in plain and operator.builtinOptionsType == 0:
                 operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
@@ -124,14 +123,14 @@ def normalise(model: Model) -> None:
 
 
 def check(model: Model, file_bytes: int) -> None:
-    """Check a normalised model, its external buffers resolved.
+    """Check a normalised model with resolved external buffers.
 
     Args:
         model: a ``ModelT`` with at least one graph and one buffer.
-        file_bytes: the size of its file, which limits what its constants may take dense.
+        file_bytes: the size of its file, which limits the bytes of its dense constants.
 
     Raises:
-        DamageError: names the graph and the tensor or operator, and what was expected.
+        DamageError: a check fails; names the graph, the tensor or operator, and the expected value.
     """
     if _length(model.buffers[0].data):
         raise DamageError("buffer 0 holds data; the format keeps it empty, for tensors without a constant")
@@ -139,7 +138,7 @@ def check(model: Model, file_bytes: int) -> None:
         if text(code.customCode) in _BUILTIN_NAMES:
             raise DamageError(f"it has a custom operator by the name of the builtin {text(code.customCode)}")
     room = DENSE_BYTES_IN_ANY_FILE + DENSE_BYTES_PER_BYTE * file_bytes
-    decodes, densifies = _decodes(model), _codes_of(model, schema.BuiltinOperator.DENSIFY)
+    decodes, densifies = _decode_codes(model), _codes_of(model, schema.BuiltinOperator.DENSIFY)
     for number, graph in enumerate(model.subgraphs):
         decoded = _results_of(graph, decodes)
         rebuilt = decoded | _results_of(graph, densifies)
@@ -161,13 +160,13 @@ def check(model: Model, file_bytes: int) -> None:
     _check_entries(model)
 
 
-def _decodes(model: Model) -> set[int]:
-    """The numbers of the operator codes by which LiteRT Micro rebuilds constants."""
+def _decode_codes(model: Model) -> set[int]:
+    """Return the indices of LiteRT Micro's DECODE among the operator codes."""
     return {number for number, code in enumerate(model.operatorCodes) if text(code.customCode) == _DECODE}
 
 
 def _codes_of(model: Model, builtin: int) -> set[int]:
-    """The numbers of the operator codes of a builtin operator."""
+    """Return the indices of a builtin operator among the operator codes."""
     return {number for number, code in enumerate(model.operatorCodes) if builtin_code(code) == builtin}
 
 
@@ -176,13 +175,13 @@ def _is_constant(tensor: Tensor, buffers: list[Buffer]) -> bool:
 
 
 def _results_of(graph: SubGraph, codes: set[int]) -> set[int]:
-    """The tensors that operators of these codes yield."""
+    """Return the tensors that operators of these codes yield."""
     found = (operator.outputs for operator in graph.operators if operator.opcodeIndex in codes)
     return {index for outputs in found for index in indices(outputs)}
 
 
 def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
-    """Check a tensor; return the bytes that its constant takes dense, 0 if it has none."""
+    """Check a tensor; return the bytes of its dense constant, 0 if it has none."""
     if _length(tensor.shape) > MOST_DIMENSIONS or _length(tensor.shapeSignature) > MOST_DIMENSIONS:
         raise DamageError(f"{name} has more than {MOST_DIMENSIONS} dimensions")
     shape = shape_of(tensor)
@@ -220,7 +219,7 @@ def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
 
 
 def _check_quantization(quantization: QuantizationParameters | None, shape: tuple[int, ...], name: str) -> None:
-    """As LiteRT's ``InterpreterBuilder::ParseQuantization`` does; LiteRT Micro also takes one zero point, or none."""
+    """Check as LiteRT's ``InterpreterBuilder::ParseQuantization``; LiteRT Micro also takes one zero point, or none."""
     if quantization is None or not _length(quantization.scale):
         return
     scales = _length(quantization.scale)
@@ -244,40 +243,40 @@ def _check_operator(operator: Operator, tensors: list[Tensor], model: Model, reb
             if "subgraph" in field.lower():  # of WHILE, IF, CALL_ONCE and others
                 _check_range(value, len(model.subgraphs), f"{field} of {name}", "graphs")
     code = builtin_code(model.operatorCodes[operator.opcodeIndex])
-    demand = _DEMANDS.get(code)
-    if demand is not None:
-        _check_demand(operator, demand, name)
-        if demand.rank is not None:
+    requirement = _REQUIREMENTS.get(code)
+    if requirement is not None:
+        _check_requirement(operator, requirement, name)
+        if requirement.rank is not None:
             index = int(operator.inputs[1])
             if index in rebuilt or _is_constant(tensors[index], model.buffers):
-                _check_weight(operator, tensors, demand, name)
+                _check_weight(operator, tensors, requirement, name)
     if code == schema.BuiltinOperator.DENSIFY:
         source, target = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
         if source.sparsity is None or source.type != target.type or shape_of(source) != shape_of(target):
             raise DamageError(f"{name} is a DENSIFY, but not of a sparse constant to one of the same type and shape")
 
 
-def _check_demand(operator: Operator, demand: _Demand, name: str) -> None:
-    given = operator.inputs[: demand.inputs]
-    if len(given) < demand.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
-        raise DamageError(f"{name} lacks one of its {demand.inputs} inputs or its output")
-    if demand.options is not None and not isinstance(operator.builtinOptions, demand.options):
-        raise DamageError(f"{name} has no {demand.options.__name__.removesuffix('T')}")
-    for field in demand.at_least_one:
+def _check_requirement(operator: Operator, requirement: _Requirement, name: str) -> None:
+    given = operator.inputs[: requirement.inputs]
+    if len(given) < requirement.inputs or np.any(given == _ABSENT) or not len(operator.outputs):
+        raise DamageError(f"{name} lacks one of its {requirement.inputs} inputs or its output")
+    if requirement.options is not None and not isinstance(operator.builtinOptions, requirement.options):
+        raise DamageError(f"{name} has no {requirement.options.__name__.removesuffix('T')}")
+    for field in requirement.at_least_one:
         if getattr(operator.builtinOptions, field) < 1:
             raise DamageError(f"{name} has {field} {getattr(operator.builtinOptions, field)}")
 
 
-def _check_weight(operator: Operator, tensors: list[Tensor], demand: _Demand, name: str) -> None:
-    """Check input 1, constant weights or such as DENSIFY or DECODE rebuild, and the bias that goes with them."""
+def _check_weight(operator: Operator, tensors: list[Tensor], requirement: _Requirement, name: str) -> None:
+    """Check input 1, a constant weight or one that DENSIFY or DECODE rebuilds, and its bias."""
     weight = tensors[operator.inputs[1]]
-    if len(shape_of(weight)) != demand.rank:
-        raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {demand.rank}")
+    if len(shape_of(weight)) != requirement.rank:
+        raise DamageError(f"{name} reads weights of shape {shape_of(weight)}, which must be of rank {requirement.rank}")
     per_channel = weight.quantization is not None and _length(weight.quantization.scale) > 1
-    if per_channel and demand.channels not in (None, weight.quantization.quantizedDimension):
-        raise DamageError(f"{name} reads weights with scales along another dimension than {demand.channels}")
-    if demand.channels is not None:
-        _check_bias(operator.inputs[2:], tensors, shape_of(weight)[demand.channels], name)
+    if per_channel and requirement.channels not in (None, weight.quantization.quantizedDimension):
+        raise DamageError(f"{name} reads weights with scales along another dimension than {requirement.channels}")
+    if requirement.channels is not None:
+        _check_bias(operator.inputs[2:], tensors, shape_of(weight)[requirement.channels], name)
 
 
 def _check_bias(inputs: np.ndarray, tensors: list[Tensor], channels: int, name: str) -> None:
@@ -287,7 +286,7 @@ def _check_bias(inputs: np.ndarray, tensors: list[Tensor], channels: int, name: 
 
 
 def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
-    """Every tensor has one source: its buffer or one operator."""
+    """Check that every tensor has one source: its buffer or one operator."""
     yielded = set()
     for operator in graph.operators:
         for index in indices(operator.outputs):
@@ -300,7 +299,7 @@ def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
 
 
 def _check_entries(model: Model) -> None:
-    """Signatures and metadata."""
+    """Check signatures and metadata."""
     for number, signature in enumerate(model.signatureDefs or ()):
         name = f"signature {number} {text(signature.signatureKey)!r}"
         _check_range(signature.subgraphIndex, len(model.subgraphs), name, "graphs")

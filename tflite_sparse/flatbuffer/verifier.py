@@ -1,11 +1,11 @@
-"""Whether every offset, virtual table and length of a ``.tflite`` file stays inside it, before anything is read.
+"""Check before reading that every offset, virtual table and length of a ``.tflite`` file stays inside it.
 
-The generated reader follows offsets as it finds them. A small file could make it build a model without end: a hundred
-graphs that all point at one list of a hundred tensors are ten thousand tensors, and vectors that overlap may together
-claim many times the bytes of the file. Writers share equal tables, so sharing itself is no fault. What is limited is
-the number of objects that the reader would build, each counted as often as it is pointed at.
+The generated reader follows every offset without a check. A small file could make it build a huge model: a hundred
+graphs that point at one list of a hundred tensors are ten thousand tensors, and overlapping vectors may together claim
+many times the bytes of the file. Writers share equal tables, so sharing is allowed. The limit applies to the number of
+objects that the reader would build, each counted once for every reference.
 
-The tables of the schema do not nest in themselves, so no chain of offsets is longer than the schema is deep.
+No table of the schema contains itself, so the depth of the schema bounds every chain of offsets.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tflite_sparse.flatbuffer.schema_tables import UNIONS, Field, fields
 
 OBJECTS_IN_ANY_FILE = 20_000
 BYTES_PER_OBJECT = 4
-"""Beyond :data:`OBJECTS_IN_ANY_FILE`, one more object for so many bytes: what an entry in a list of tables takes."""
+"""Beyond :data:`OBJECTS_IN_ANY_FILE`, bytes of the file for each further object: an entry in a list of tables."""
 MOST_OBJECTS = 2_000_000
-"""In a file of any size. A model of ten thousand operators comes to some 100,000."""
+"""Largest number of objects, for files of any size. A model of ten thousand operators has about 100,000."""
 
-# Strings are copied, and long vectors cost whoever looks at them: they count as more than one object.
+# The reader copies strings, and later code loops over long vectors: they count as more than one object.
 _CHARACTERS_PER_OBJECT = 64
 _VALUES_PER_OBJECT = 256
 _INDICES_PER_OBJECT = 16
 _HOLDERS_OF_INDICES = frozenset({"Operator", "SubGraph"})
-_BULK = frozenset({"Buffer", "Uint8Vector", "Uint16Vector", "Int32Vector"})  # views, whatever their length
+_BULK = frozenset({"Buffer", "Uint8Vector", "Uint16Vector", "Int32Vector"})  # views of any length
 
 _u16_pair = struct.Struct("<HH").unpack_from
 _u32 = struct.Struct("<I").unpack_from
@@ -36,12 +36,12 @@ _i32 = struct.Struct("<i").unpack_from
 
 
 class DamageError(Exception):
-    """What is wrong with a file, without its name: made a ``FlatbufferError`` where the name is known."""
+    """A fault of a file, without the file's name; callers that know the name raise a ``FlatbufferError``."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How one virtual table arranges one kind of table."""
+    """The arrangement of one kind of table by one virtual table."""
 
     table_bytes: int
     scalars: dict[int, int]  # offset in the table, by field number
@@ -51,17 +51,17 @@ class _Layout:
 def verify(data: memoryview) -> int:
     """Check the structure of a FlatBuffer whose root is a ``Model``.
 
-    Takes time and memory in proportion to the tables of the file, not to its constants.
+    Time and memory are proportional to the tables of the file, not to its constants.
 
     Args:
         data: the whole file, as bytes.
 
     Returns:
-        Where the FlatBuffer ends: behind the last byte that a table, virtual table, vector or string takes.
+        End of the FlatBuffer: the offset behind the last byte of a table, virtual table, vector or string.
 
     Raises:
-        DamageError: an offset, virtual table or length leaves the file, vectors overlap, or it would unfold into more
-            objects than a file of its size may.
+        DamageError: an offset, virtual table or length leaves the file, vectors overlap, or the reader would build more
+            objects than the limit for this file size.
     """
     if len(data) < 8:
         raise DamageError(f"it has only {len(data)} bytes")
@@ -83,7 +83,7 @@ class _Verifier:
         self.end = 0
 
     def table(self, position: int, kind: str) -> int:
-        """Check a table and all below it, once; return how many objects a reader makes of it."""
+        """Check a table and all below it, once; return the number of objects that a reader makes of it."""
         known = self._tables.get((position, kind))
         if known is not None:
             return known
@@ -134,7 +134,7 @@ class _Verifier:
         start = position + offset
         target = self._follow(start)
         if field.is_union:
-            # The field in front of a union tells its kind. One that the schema does not know is not read.
+            # The preceding field has the kind of a union. The reader skips kinds that the schema does not know.
             place = layout.scalars.get(field.number - 1)
             name = UNIONS[str(field.target)].get(self._data[position + place] if place is not None else 0)
             return 0 if name is None else self.table(target, name)
@@ -171,7 +171,7 @@ class _Verifier:
         return length
 
     def _list(self, position: int, kind: str) -> int:
-        """Check a vector of tables and all below it, once; return how many objects a reader makes of it."""
+        """Check a vector of tables and all below it, once; return the number of objects that a reader makes of it."""
         known = self._lists.get((position, kind))
         if known is not None:
             return known

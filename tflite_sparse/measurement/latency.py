@@ -81,7 +81,7 @@ def compare(
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
 ) -> tuple[FileLatency, ...]:
-    """Measure files beside each other.
+    """Measure files and compare them with the first.
 
     Args:
         paths: the files; ratios refer to the first.

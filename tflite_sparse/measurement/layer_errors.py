@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,8 +155,8 @@ class Sums:
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
 
     @property
-    def tells(self) -> bool:
-        """Whether there is a signal, and all of it is finite."""
+    def is_measurable(self) -> bool:
+        """Whether the signal is not zero, and finite."""
         return self.signal > 0 and math.isfinite(self.signal + self.found)
 
     @property
@@ -181,12 +181,12 @@ def _product(a: np.ndarray, b: np.ndarray) -> float:
 
 def _in_order(graph: Graph, wanted: Sequence[int], sums: Mapping[int, Sums]) -> Iterator[LayerError]:
     origins, producers = Origins(graph), graph.producers()
-    reached: dict[int, float] = {}  # least SNR on the path to an activation, if it has none itself
+    reached: dict[int, float] = {}  # least SNR on the path to an activation without an SNR
     for index in wanted:
         operator = producers.get(index)
         read = () if operator is None else origins.read_by(operator)
         given = min((reached.get(each, math.inf) for each in read if each is not None), default=math.inf)
-        if index not in sums or not sums[index].tells:
+        if index not in sums or not sums[index].is_measurable:
             reached[index] = given
             continue
         found = sums[index]
@@ -206,6 +206,11 @@ def _is_float(graph: Graph, index: int) -> bool:
     return dtype_of(graph.tensor(index)) == np.float32
 
 
-def in_report(found: Iterable[LayerError]) -> list[layers.LayerError]:
-    """Return the report's entries, in the same order."""
-    return [layers.LayerError(**dataclasses.asdict(each)) for each in found]
+def in_report(found: Iterable[LayerError], layer_of: Callable[[str], str]) -> list[layers.LayerError]:
+    """Return the report's entries, in the same order.
+
+    Args:
+        found: the tensors.
+        layer_of: returns the layer of a tensor by its name, as the Keras model calls it; empty if it is not known.
+    """
+    return [layers.LayerError(layer=layer_of(each.name), **dataclasses.asdict(each)) for each in found]

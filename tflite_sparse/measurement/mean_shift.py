@@ -151,13 +151,13 @@ def mean_patch(image: np.ndarray, kernel: Sequence[int], options: ConvolutionOpt
         ``(*kernel, channels)``.
     """
     is_padded = options.padding == schema.Padding.SAME
-    rows = _meetings(image.shape[0], kernel[0], options.strideH, options.dilationHFactor, is_padded)
-    columns = _meetings(image.shape[1], kernel[1], options.strideW, options.dilationWFactor, is_padded)
+    rows = _input_shares(image.shape[0], kernel[0], options.strideH, options.dilationHFactor, is_padded)
+    columns = _input_shares(image.shape[1], kernel[1], options.strideW, options.dilationWFactor, is_padded)
     return np.asarray(np.einsum("ih,jw,hwc->ijc", rows, columns, image, optimize=True))
 
 
-def _meetings(size: int, kernel: int, stride: int, dilation: int, is_padded: bool) -> np.ndarray:
-    """Return for each position of the kernel the share of outputs in which it meets each input: ``(kernel, size)``.
+def _input_shares(size: int, kernel: int, stride: int, dilation: int, is_padded: bool) -> np.ndarray:
+    """Return the share of outputs in which each position of the kernel meets each input: ``(kernel, size)``.
 
     Padding is TensorFlow's SAME: the output is ``ceil(size / stride)``; of an odd number of zeros the larger part comes
     last.

@@ -1,1 +1,1 @@
-"""The cheapest form of every constant, and the encoder and decoder that write it."""
+"""Choose the cheapest form of every constant, and encode and decode files."""

@@ -1,4 +1,4 @@
-"""A sparse file in, the dense file that it stands for out."""
+"""Decode a sparse file to its dense file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import decode_op, densify, factored_conv, fully_connected_as_conv, native_fully_connected
 
 TensorKey = tuple[int, int]
-"""A tensor: number of its subgraph, its index there."""
+"""A tensor: index of its subgraph, its index there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """What was sparse before a model was decoded, as (subgraph, tensor index).
+    """The constants that were sparse before decoding, as (subgraph, tensor index).
 
     Attributes:
         densified: constants that a DENSIFY rebuilt.
-        native: weights that their operator read sparse, and in which layout.
+        native: layouts of weights that their operator read sparse.
         decoded: constants that a DECODE of TensorFlow Lite Micro rebuilt.
     """
 
@@ -39,19 +39,19 @@ class Former:
 
     @property
     def count(self) -> int:
-        """How many constants were not stored dense."""
+        """Number of these constants."""
         return len(self.densified) + len(self.native) + len(self.decoded)
 
 
 def decode_file(source: Path, destination: Path) -> Former:
-    """Write the ``.tflite`` at ``source`` dense to ``destination``, which may be the same path.
+    """Decode the ``.tflite`` at ``source`` to ``destination``, which may be the same path.
 
-    Sparse constants are stored whole, DENSIFY operators and the rewrites of this package undone. Every weight is what
-    it was, bit for bit; a file that holds nothing sparse comes out with the same contents. An archive of associated
-    files behind the model is kept.
+    Store sparse constants dense, remove DENSIFY operators and undo the rewrites of this package. Weights stay equal bit
+    for bit; a file without sparse constants keeps its contents. An archive of associated files behind the model is
+    kept.
 
     Raises:
-        FlatbufferError: ``source`` cannot be read, or the result would pass the 2 GiB of a ``.tflite`` file.
+        FlatbufferError: ``source`` cannot be read, or the result would exceed the 2 GiB of a ``.tflite`` file.
         OutputError: ``destination`` cannot be written.
     """
     model = serde.read(source)
@@ -61,7 +61,7 @@ def decode_file(source: Path, destination: Path) -> Former:
 
 
 def is_sparse(model: Model) -> bool:
-    """Whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
+    """Return whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
     if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
         return True
     return any(decode_op.is_present(graph) for graph in graphs(model))
@@ -70,10 +70,10 @@ def is_sparse(model: Model) -> bool:
 def decode_model(model: Model) -> Former:
     """Edit a parsed model so that every constant in it is dense.
 
-    Tensors keep their indices; those at the end that only the sparse form needed are removed.
+    Tensors keep their indices; unused ones at the end are removed.
 
     Raises:
-        FlatbufferError: a sparse constant is damaged or read by an operator that takes none.
+        FlatbufferError: a sparse constant is damaged, or its operator takes none.
     """
     decoded = frozenset((graph.number, index) for graph in graphs(model) for index in decode_op.undo(graph))
     shapes = {

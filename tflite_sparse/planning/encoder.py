@@ -1,4 +1,4 @@
-"""A file in, the smallest file that the target takes and that computes the same out."""
+"""Encode a file to the smallest equivalent file that the target takes."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def encode_file(
 
     An archive of associated files behind the model is kept.
 
-    What is sparse in ``source`` is decoded first and encoded anew. The result is never larger than ``source``: should
-    all edits together not pay, the file is written as it was.
+    Sparse constants of ``source`` are decoded first and encoded again. The result is never larger than ``source``: if
+    the edits save nothing in total, the file is copied unchanged.
 
     Args:
         source: the file to read.
-        destination: the file to write, all or nothing.
-        target: what its runtime accepts.
-        keep_refused: constants that are sparse in ``source`` in a form that ``target`` refuses stay so. If not, they
-            become dense, and the result may be larger than ``source``.
-        on_step: told how far it is: (steps done, steps in all).
+        destination: the file to write, atomically.
+        target: the target.
+        keep_refused: whether constants of ``source`` keep a sparse form that ``target`` refuses; else they become
+            dense, and the result may be larger than ``source``.
+        on_step: receives (steps done, all steps).
 
     Returns:
-        What was decided for each constant of rank 2 or more, in file order.
+        The choice for each constant of rank 2 or more, in file order.
 
     Raises:
         FlatbufferError: ``source`` cannot be read.
@@ -52,7 +52,7 @@ def encode_file(
     choices = encode_model(model, target, keep_refused=keep_refused, on_step=on_step)
     content, archive = serde.serialize(model), serde.archive_of(source)
     if len(content) > (source.stat().st_size if archive is None else archive.start) and keep_refused:
-        choices = [_left_alone(choice, serde.read(source)) for choice in choices]
+        choices = [_unchanged(choice, serde.read(source)) for choice in choices]
         write_bytes(destination, source.read_bytes())
     else:
         serde.write_content(content, destination, archive)
@@ -62,16 +62,16 @@ def encode_file(
 def encode_model(
     model: Model, target: planner.Target, *, keep_refused: bool = True, on_step: Step = ignore_steps
 ) -> list[planner.Choice]:
-    """Edit a parsed model; otherwise as :func:`encode_file`."""
+    """Encode a parsed model in place; see :func:`encode_file`."""
     former = decode_model(model)
-    chosen = _keeping(former, target) if keep_refused else target
+    chosen = _with_former_forms(former, target) if keep_refused else target
     choices = planner.plan(model, chosen, on_step=lambda done, total: on_step(done, 2 * total))
     planner.apply(model, choices, on_step=lambda done, total: on_step(total + done, 2 * total))
     return choices
 
 
-def _keeping(former: Former, target: planner.Target) -> planner.Target:
-    """``target``, and for what was sparse before and it refuses, the form that it had."""
+def _with_former_forms(former: Former, target: planner.Target) -> planner.Target:
+    """Return ``target`` extended by the former sparse form of each constant that it refuses."""
 
     def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         key = (graph.number, tensor_index)
@@ -85,7 +85,7 @@ def _keeping(former: Former, target: planner.Target) -> planner.Target:
     return answer
 
 
-def _left_alone(choice: planner.Choice, source: Model) -> planner.Choice:
+def _unchanged(choice: planner.Choice, source: Model) -> planner.Choice:
     graph = Graph(source, source.subgraphs[choice.graph.number])
     index = choice.tensor_index
     reason = choice.reason if choice.form is None else "all edits together would not make the file smaller"

@@ -1,4 +1,4 @@
-"""Forms chosen by what they take on this machine: native, DENSIFY or dense, operator by operator."""
+"""Choose forms by their time on this machine: native, DENSIFY or dense, operator by operator."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tflite_sparse.targets import litert
 from tflite_sparse.targets.form import Answer, Form, Offer
 
 NOISE = 0.05
-"""Forms within this share of the fastest one count as equally fast: the smaller one is taken."""
+"""Forms whose times are within this share of the fastest count as equally fast; the smallest of them is taken."""
 
 ALLOWED_SHARE_OF_RANGE = 0.02
-"""By how much outputs may differ where a native kernel was chosen, over their range: it rounds in its own way, by one
-int8 unit on about one output in two thousand (2.3.0), and later layers carry that on."""
+"""Allowed difference of outputs with native kernels, as a share of their range: these round differently, by one int8
+unit on about one output in two thousand (2.3.0), and later layers propagate that."""
 
 _ROUNDS = 15
 
 
 def target_for(optimize: str) -> planner.Target:
-    """LiteRT as a target, for the smallest file (``"size"``) or the fastest one (``"latency"``)."""
+    """Return the target for LiteRT, for the smallest file (``"size"``) or the fastest one (``"latency"``)."""
     return Fastest(litert.answer_with_native) if optimize == "latency" else litert.answer
 
 
 def allowed_difference(choices: Sequence[planner.Choice]) -> float:
-    """By which share of their range outputs may differ after these choices: 0 where every form is exact."""
+    """Return the share of their range by which outputs may differ after these choices: 0 if every form is exact."""
     exact = all(choice.form is None or choice.form.exact for choice in choices)
     return 0.0 if exact else ALLOWED_SHARE_OF_RANGE
 
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """A form with other words."""
+    """A form with replaced words."""
 
     form: Form
     words: str
@@ -56,13 +56,13 @@ class _Timed:
 
 @dataclass(frozen=True, slots=True)
 class Fastest:
-    """A target that offers, for each constant, only the form in which its first reader runs fastest.
+    """A target that offers, for each constant, only the forms in which its first reader runs fastest.
 
-    Every form of ``target`` is measured as a model of one operator, interleaved with the dense one, in LiteRT's default
-    interpreter. Forms that are equally fast are all offered; none is where dense is faster than all of them.
+    Every form of ``target`` is timed as a model of one operator, interleaved with the dense one, in LiteRT's default
+    interpreter. All equally fast forms are offered, none if dense is faster.
 
     Attributes:
-        target: what the runtime accepts.
+        target: offers the forms to choose from.
         threads: of the interpreter.
     """
 
@@ -70,7 +70,7 @@ class Fastest:
     threads: int = 1
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
-        """Answer as a target does.
+        """Return the fastest forms of a constant.
 
         Raises:
             ExecutionError: the runtime refuses a model of one operator.
@@ -91,7 +91,7 @@ class Fastest:
         return Answer((), f"dense it runs in {dense:.3g} ms, sparse in {min(times):.3g} ms")
 
     def _measure(self, graph: Graph, uses: Sequence[Use], forms: Sequence[Form], folder: Path) -> list[float]:
-        """Median milliseconds of the dense operator, then of each form."""
+        """Return the median milliseconds of the dense operator, then of each form."""
         position = uses[0].position
         paths = [folder / "dense.tflite"]
         serde.write(one_operator_model(graph, uses[0].operator), paths[0])
@@ -105,7 +105,7 @@ class Fastest:
         return [dense * latency.median_ratio(timing, timings[0]) for timing in timings]
 
     def _apply(self, model: Model, position: int, number: int) -> None:
-        """Give the one operator of ``model`` the form of that number."""
+        """Store the constant of the one operator of ``model`` in the form with this index."""
         graph = next(graphs(model))
         index = int(graph.operators[0].inputs[position])
         form = self.target(graph, index, graph.uses()[index]).forms[number]

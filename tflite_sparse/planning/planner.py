@@ -26,13 +26,13 @@ from tflite_sparse.targets.form import Answer, Form, SparseForm
 Target = Callable[[Graph, int, Sequence[Use]], Answer]
 """A target: given a graph, a constant's index and its readers, the forms that it takes."""
 
-# Smaller constants are shapes, biases and scalars: the tables of a sparse one alone take more.
+# Smaller constants are shapes, biases and scalars: the tables of a sparse constant alone take more.
 _LEAST_BYTES_TO_LOOK_AT = 128
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided for one constant.
+    """The choice for one constant.
 
     Attributes:
         graph: the subgraph that holds it.
@@ -40,16 +40,16 @@ class Choice:
         operators: names of the operators that read it.
         shape: its shape before any edit.
         sparsity: its share of zeros; of a quantised constant, of values at their zero point.
-        layout: how it will be stored; the dense layout if nothing else would be smaller or is taken, None where the
-            target's format is not the sparse one.
-        stored: the same in words.
-        form: the form that was chosen, None if it stays dense.
+        layout: of the stored constant; dense if no other form is smaller or accepted, None if the target does not use
+            the sparse format.
+        stored: the storage in words.
+        form: the chosen form, None if it stays dense.
         dense_bytes: its size stored dense.
-        encoded_bytes: its size as it is stored, with all that the edit adds to the graph.
+        encoded_bytes: its size in the chosen form, with everything that the edit adds to the graph.
         entropy_bytes: the zeroth-order bound on its size.
-        reason: why, in words.
-        edit: stores it so; once.
-        finish: what remains to be done when all constants are stored; once for all that share it.
+        reason: of the choice, in words.
+        edit: stores it in the form; to be called once.
+        finish: the part of the edit that constants share; to be called once, after ``edit`` of all of them.
     """
 
     graph: Graph
@@ -74,12 +74,12 @@ class Choice:
 
 
 def plan(model: Model, target: Target, *, on_step: Step = ignore_steps) -> list[Choice]:
-    """Decide for every constant of ``model`` that holds weights (rank 2 or more), in file order. Changes nothing.
+    """Choose for every constant of ``model`` that holds weights (rank 2 or more), in file order, without edits.
 
     Args:
         model: a parsed model.
-        target: what its runtime accepts.
-        on_step: told (bytes of weights decided, bytes of weights in all).
+        target: the target.
+        on_step: receives (bytes of weights decided, bytes of all weights).
     """
     weights = list(_weights(model))
     total, done, choices = sum(values.nbytes for *_, values in weights), 0, []
@@ -91,14 +91,14 @@ def plan(model: Model, target: Target, *, on_step: Step = ignore_steps) -> list[
 
 
 def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, target: Target) -> Choice:
-    """Decide for one constant, as :func:`plan` does for all. Changes nothing.
+    """Choose for one constant, as :func:`plan` does for all, without edits.
 
     Args:
         graph: the subgraph that holds it.
         index: of its tensor.
         uses: the operators that read it.
         values: the dense constant that the graph holds.
-        target: what the runtime accepts.
+        target: the target.
     """
     kept = int(np.count_nonzero(nonzero_mask(values)))
     zeros = zero_points_of(graph.tensor(index))
@@ -116,7 +116,7 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
         entropy_bytes=entropy_bytes(values, zeros),
         reason="",
     )
-    negative_zeros = _about_negative_zeros(values, kept)
+    negative_zeros = _note_on_negative_zeros(values, kept)
 
     def stays_dense(why: str) -> Choice:
         return replace(dense, reason=why + negative_zeros)
@@ -124,7 +124,7 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
     if values.nbytes < _LEAST_BYTES_TO_LOOK_AT:
         return stays_dense(f"it has only {values.nbytes} bytes")
     answer = target(graph, index, uses)
-    if not answer.forms:  # told first: with a zero point other than 0, pruned weights are no zeros here
+    if not answer.forms:  # the first reason: with a zero point other than 0, pruned weights are not stored as 0
         return stays_dense(answer.refusal or "the target does not take it sparse")
     if kept == values.size and all(isinstance(form, SparseForm) for form in answer.forms):
         return stays_dense("it holds no zeros")
@@ -148,12 +148,12 @@ def choose(graph: Graph, index: int, uses: Sequence[Use], values: np.ndarray, ta
 
 
 def apply(model: Model, choices: Sequence[Choice], *, on_step: Step = ignore_steps) -> None:
-    """Edit the model that ``choices`` were made for.
+    """Apply ``choices`` to their model.
 
     Args:
-        model: the model that was given to :func:`plan`.
+        model: the model that :func:`plan` received.
         choices: the result of :func:`plan`; each may be applied once.
-        on_step: told (bytes of weights done, bytes of weights in all).
+        on_step: receives (bytes of weights done, bytes of all weights).
     """
     total, done = sum(choice.dense_bytes for choice in choices), 0
     for choice in choices:
@@ -177,7 +177,7 @@ def _weights(model: Model) -> Iterator[tuple[Graph, int, Sequence[Use], np.ndarr
                 yield graph, index, uses, values
 
 
-def _about_negative_zeros(values: np.ndarray, kept: int) -> str:
-    """Products with a mask leave -0.0 where the weight was negative: a bit is set, so it is stored."""
+def _note_on_negative_zeros(values: np.ndarray, kept: int) -> str:
+    """Return a note on stored -0.0, which a product with a mask leaves for negative weights; empty without any."""
     count = kept - int(np.count_nonzero(values)) if values.dtype.kind == "f" else 0
     return f"; {count:,} of its values are -0.0, which is stored to keep every bit" if count else ""

@@ -12,7 +12,7 @@ Logs = MutableMapping[str, SupportsFloat] | None
 
 
 class FitParameters(TypedDict, total=False):
-    """How long a training is: epochs, and steps of one epoch, None if they are not known."""
+    """Length of a training: epochs, and steps of one epoch; None if unknown."""
 
     epochs: int | None
     steps: int | None

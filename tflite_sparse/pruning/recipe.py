@@ -20,13 +20,8 @@ from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
 from tflite_sparse.target_registry import names_where
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
-"""Presets that recipes build on: one for each way in which sparse weights are stored."""
+"""Base presets of recipes: one for each way of storing sparse weights."""
 
 PRESETS = (*TARGETS, "float-normalization")
 
@@ -60,8 +55,8 @@ class Rule:
     """One rule.
 
     Attributes:
-        place: how messages name it: ``"recipe.toml, rule 2"``.
-        layers: matches the kernels that it applies to; None: of any name.
+        place: its name in messages: ``"recipe.toml, rule 2"``.
+        layers: matches the names of the kernels it applies to; None: any name.
         types: classes of their layers; empty: any.
         changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
         skip: True: do not prune them; False: prune them even if they are not by default; None: no change.
@@ -287,6 +282,11 @@ def _makes_sparsity(changes: Mapping[str, object]) -> bool:
 
 
 def _parse(content: bytes, name: str, *, required: bool) -> Recipe:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         raw = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -45,7 +45,7 @@ def strip(model: SourceModel) -> tuple[SourceModel, int]:
         stripped = tensorflow_import.model_optimization().clustering.keras.strip_clustering(stripped)
     if stripped is model.model:
         return model, 0
-    return KerasSource(stripped, model.keras, model.name, was_mixed=model.was_mixed), applied
+    return KerasSource(stripped, model.keras, model.name, was_mixed=model.was_mixed, compiled=model.compiled), applied
 
 
 def _prunes(layer: KerasLayer) -> TypeGuard[_PruningWrapper]:
@@ -63,7 +63,7 @@ def _refuse_clusters(model: SavedModelSource) -> None:
 
 
 class _PruningWrapper(KerasLayer, Protocol):
-    """What tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
+    """Variables that tfmot's wrapper adds to a layer: weights, their masks and thresholds."""
 
     pruning_vars: Sequence[tuple[Variable, Variable, Variable]]
 

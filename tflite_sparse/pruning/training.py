@@ -1,4 +1,4 @@
-"""Train under masks: the demo network from scratch, or a user's model after masking."""
+"""Train while pruning: the demo network from scratch, or a user's model so that a run can resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tflite_sparse.base.progress import Step
 from tflite_sparse.errors import DataError, ModelError, SettingsError, TfliteSparseError, one_line
 from tflite_sparse.pruning import masks, repeatable
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
-from tflite_sparse.pruning.plan import KernelPlan, Plan, Span, frozen
+from tflite_sparse.pruning.plan import KernelPlan, Plan, Span
 from tflite_sparse.pruning.schedule import PolynomialSchedule
 from tflite_sparse.settings import PruneSettings
 from tflite_sparse.sources import tensorflow_import
@@ -28,7 +28,6 @@ BATCH_SIZE = 64
 SCRATCH_EPOCHS = 30
 
 _SCRATCH_RATE = 2e-3
-_FINETUNE_RATE = 1e-3
 # Pruning starts once the weights are meaningful and ends while the rate, a cosine, is still above a quarter of its
 # peak: later masks are not compensated (Zhu and Gupta 2017, section 3).
 _PRUNE_FROM, _PRUNE_TO = 0.1, 0.65
@@ -61,25 +60,6 @@ def train_from_scratch(
 def scratch_steps(data: Dataset, epochs: int = SCRATCH_EPOCHS) -> int:
     """Return the number of steps of :func:`train_from_scratch`."""
     return epochs * math.ceil(data.train_samples / BATCH_SIZE)
-
-
-def finetune(
-    source: KerasSource, data: Dataset, epochs: int, masked: Sequence[Kernel], *, seed: int, on_step: Step
-) -> None:
-    """Train on labelled data under the present masks of the kernels ``masked``.
-
-    Raises:
-        DataError: there are no labels, or they do not fit the model's output.
-        ModelError: the loss became NaN.
-    """
-    if not data.has_labels:
-        raise DataError(f"{data.name} has no labels: `finetune_epochs` needs some (y).")
-    names = {kernel.name for kernel in masked}
-
-    def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
-        return frozen([kernel for kernel in kernels if kernel.name in names], span)
-
-    _fit(source, data, epochs, _FINETUNE_RATE, MagnitudePruning(planner=planner), seed, on_step)
 
 
 def span_of(settings: PruneSettings, samples: int) -> Span:
@@ -128,9 +108,9 @@ def train_repeatably(
         AfterEachStep(lambda done: on_step(first * span.steps_per_epoch + done, span.steps)),
     ]
     epochs = range(first, settings.epochs)
-    x, y = source.fed(data.x_train), source.labelled(_labels(data))
+    x, y = source.fed(data.x_train), source.labelled(labels_of(data))
     try:
-        with _naming_model_and_data(source, data):
+        with naming_model_and_data(source, data):
             model.fit(
                 repeatable.batches(x, y, settings.batch_size, settings.seed, epochs),
                 initial_epoch=first,
@@ -152,7 +132,16 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Optimizer | str) 
     Raises:
         DataError: there are no labels, or they do not fit the model's output.
     """
-    labels = _labels(data)
+    source.model.compile(optimizer=optimizer, loss=loss_for(source, data))
+
+
+def loss_for(source: KerasSource, data: Dataset) -> object:
+    """Return the loss that suits a model's outputs and the labels of ``data``, in the structure of the outputs.
+
+    Raises:
+        DataError: there are no labels, or they do not fit the model's output.
+    """
+    labels = labels_of(data)
     outputs = tensorflow_import.tensorflow().nest.flatten(
         source.model(source.fed(take(data.x_train, slice(BATCH_SIZE))), training=False)
     )
@@ -169,11 +158,15 @@ def compile_for(source: KerasSource, data: Dataset, optimizer: Optimizer | str) 
                 f"{source.name}: the shape of its output {sample.shape} is not known well enough to train it."
             )
         losses[name] = _loss(source.keras, kind, sample, by_name[name])
-    loss = source.labelled(losses) if len(names) > 1 else losses[names[0]]
-    source.model.compile(optimizer=optimizer, loss=loss)
+    return source.labelled(losses) if len(names) > 1 else losses[names[0]]
 
 
-def _labels(data: Dataset) -> Arrays:
+def labels_of(data: Dataset) -> Arrays:
+    """Return the labels of the training part.
+
+    Raises:
+        DataError: there are none.
+    """
     if data.y_train is None:
         raise DataError(f"{data.name} has no labels: training needs some (y).")
     return data.y_train
@@ -194,10 +187,10 @@ def _fit(
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     compile_for(source, data, keras.optimizers.Adam(schedule))
     callbacks = [*([] if pruning is None else [pruning]), AfterEachStep(lambda done: on_step(done, steps))]
-    with _naming_model_and_data(source, data):
+    with naming_model_and_data(source, data):
         history = model.fit(
             source.fed(data.x_train),
-            source.labelled(_labels(data)),
+            source.labelled(labels_of(data)),
             batch_size=BATCH_SIZE,
             epochs=epochs,
             verbose=0,
@@ -208,7 +201,7 @@ def _fit(
 
 
 @contextmanager
-def _naming_model_and_data(source: KerasSource, data: Dataset) -> Iterator[None]:
+def naming_model_and_data(source: KerasSource, data: Dataset) -> Iterator[None]:
     """Turn exceptions of Keras while it trains into an error that names model and data."""
     try:
         yield

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.latency import BenchReport
@@ -114,6 +116,8 @@ class Accuracy(Part):
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
         drop_by_int8: the rest; None: not measured, or the files are float32.
+        interval_by_pruning: of ``drop_by_pruning``; each bootstrap sample is the same for both files.
+        interval_by_int8: of ``drop_by_int8``.
         dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
             nothing, and a gate fails. None: its answers differ.
         drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
@@ -132,6 +136,8 @@ class Accuracy(Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    interval_by_pruning: Interval | None = None
+    interval_by_int8: Interval | None = None
     dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
@@ -164,9 +170,13 @@ class Pruning(Part):
 
 
 class Tensor(Part):
-    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound."""
+    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound.
+
+    ``name`` is that of the tensor, ``layer`` that of its layer in the Keras model; empty if it is not known.
+    """
 
     name: str
+    layer: str = ""
     operator: str
     shape: tuple[int, ...]
     sparsity: float
@@ -186,9 +196,9 @@ class Runtime(Part):
 
     Attributes:
         name: of the runtime.
-        outputs_bit_exact: False where the runtime refuses the sparse file; None where nothing was compared.
-        largest_difference: of all outputs, in units of their dtype; None where nothing was compared, the sparse file is
-            refused, shapes or dtypes differ, or infinity or NaN stand against something else.
+        outputs_bit_exact: False if the runtime refuses the sparse file; None if nothing was compared.
+        largest_difference: of all outputs, in units of their dtype; None if nothing was compared, the sparse file is
+            refused, shapes or dtypes differ, or only one file yields infinity or NaN.
         unavailable: why nothing was compared: not even the dense file runs there.
     """
 
@@ -199,7 +209,7 @@ class Runtime(Part):
 
     @classmethod
     def of(cls, check: RuntimeCheck) -> Runtime:
-        """What a comparison found in one runtime."""
+        """Make this entry from a comparison in one runtime."""
         sizes = [each.largest_difference for each in check.differences]
         known = [size for size in sizes if size is not None]
         is_known = check.unavailable is None and check.refused is None and len(known) == len(sizes)
@@ -216,11 +226,11 @@ class Verification(Part):
 
     Attributes:
         weights_bit_exact: whether all weights are those of the dense file.
-        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False if none was asked.
+        outputs_bit_exact: whether all outputs are, in every runtime that runs the dense file; False without a runtime.
             LiteRT's default one is always among them.
-        samples: how many were run.
+        samples: number of samples.
         runtimes: one entry for each.
-        across: the dense file in one runtime beside another, where both files could share a fault.
+        across: the dense file in one runtime compared with another, because both files could share a fault.
     """
 
     weights_bit_exact: bool
@@ -231,7 +241,7 @@ class Verification(Part):
 
     @classmethod
     def of(cls, found: VerificationReport, runtime: str) -> Verification:
-        """What a comparison found, as this section of the report.
+        """Make this section of the report from a comparison.
 
         Args:
             found: the comparison of the written file with the dense one.
@@ -251,20 +261,35 @@ class Verification(Part):
 
 
 class Gates(Part):
-    """Whether the run is a success, and if not, why."""
+    """Whether the run is a success.
+
+    Attributes:
+        passed: whether every gate was judged and passed.
+        failures: why not: the gates that failed.
+        unjudged: the gates that cannot be judged, and what is missing. They are no failure: the exit code is 0 if there
+            are no ``failures``.
+    """
 
     passed: bool
     failures: list[str]
+    unjudged: list[str] = []
+
+    @classmethod
+    def of(cls, failures: list[str], unjudged: list[str]) -> Gates:
+        """The gates of a run."""
+        return cls(passed=not failures and not unjudged, failures=failures, unjudged=unjudged)
 
 
 class Report(Part):
     """The report of one export.
 
-    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
+    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
-    are several inputs or outputs. ``warnings`` apply to the result even if all gates passed. ``seconds`` is the wall
-    time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
+    runs it; ``pixels`` is set if the data are images with labels. ``warnings`` apply to the result even if all gates
+    passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
     """
 
     version: Literal[1] = 1
@@ -276,6 +301,7 @@ class Report(Part):
     ratios: Ratios | None
     accuracy: Accuracy | None
     pruning: Pruning
+    baseline: Baseline | None = None
     tensors: list[Tensor]
     verification: Verification | None
     gates: Gates
@@ -291,6 +317,8 @@ class Report(Part):
     time_step: TimeStepReport | None = None
     warnings: list[str] = []
     io_order: IoOrder | None = None
+    contract: Contract | None = None
+    pixels: PixelCheck | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
     provenance: Provenance | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
@@ -24,10 +25,11 @@ class EncodingReport(Part):
         archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
-        micro: of the target micro, what the file costs there.
-        ethos_u: of the target ethos-u, the same.
-        target_part: of other targets, the same.
-        seconds: how long each stage took.
+        micro: costs of the file, for the target micro.
+        ethos_u: the same for the target ethos-u.
+        target_part: the same for other targets.
+        contract: inputs and outputs of the new file.
+        seconds: wall time of each stage.
         cpu: CPU time of each process until the report was made.
     """
 
@@ -44,6 +46,7 @@ class EncodingReport(Part):
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None
+    contract: Contract | None = None
     seconds: dict[str, float]
     cpu: Cpu | None = None
 

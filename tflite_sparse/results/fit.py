@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.export import Accuracy, Gates, Interval
 from tflite_sparse.results.part import Part
 
@@ -86,6 +87,7 @@ class FitReport(Part):
         interval: of ``accuracy``.
         compared: the file compared with each dense one on the same samples, without the confusion matrices, which are
             in ``report.json``; None with ``accuracy``.
+        baseline: the model that ``dense_accuracy`` belongs to; None in reports of earlier versions.
         gates: whether budget, accuracy and verification passed.
         warnings: about the settings.
         seconds: wall time of each stage.
@@ -114,6 +116,7 @@ class FitReport(Part):
     dense_interval: Interval | None = None
     interval: Interval | None = None
     compared: Accuracy | None = None
+    baseline: Baseline | None = None
     gates: Gates
     warnings: list[str]
     seconds: dict[str, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.part import Part
 
 
@@ -57,7 +58,7 @@ class Totals(Part):
 
 
 class RuntimeAnswer(Part):
-    """Whether a runtime loads the file; None: not tried. ``reason`` tells why not, or what it needs."""
+    """Whether a runtime of ``target`` loads the file; None: not tried. ``reason`` tells why not, or what it needs."""
 
     name: str
     loads: bool | None
@@ -70,7 +71,7 @@ DENSE = "dense"
 
 
 class Estimate(Part):
-    """The size of the file encoded for a target or decoded (``"dense"``), made in memory and not written."""
+    """The size of the file, encoded for a target or decoded (:data:`DENSE`), made in memory and not written."""
 
     target: str
     file_bytes: int
@@ -93,6 +94,7 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
+    ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
     """
 
     version: Literal[1] = 1
@@ -106,8 +108,9 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
+    contract: Contract
 
     def is_for(self, target: str) -> bool:
-        """Whether every runtime of a target loads the file; False where no runtime of it was asked."""
+        """Return whether every runtime of a target loads the file; False if none was tried."""
         answers = [answer.loads for answer in self.runtimes if answer.target == target]
         return bool(answers) and all(answers)

@@ -8,10 +8,12 @@ from tflite_sparse.results.part import Part
 class LayerError(Part):
     """One tensor; the fields are those of :class:`tflite_sparse.measurement.layer_errors.LayerError`.
 
-    ``snr_db`` is None if there is no difference.
+    ``snr_db`` is None if there is no difference. ``layer`` is the name of the layer in the Keras model; empty if it is
+    not known.
     """
 
     name: str
+    layer: str = ""
     operator: str
     snr_db: float | None
     lost_db: float

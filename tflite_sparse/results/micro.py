@@ -16,6 +16,10 @@ class MicroReport(Part):
     Attributes:
         flash_saved_bytes: of the file, against the dense one.
         decoder_flash_bytes: approximate size of the decoder; 0 if nothing is decoded.
+        flash_dense_bytes: size of the dense file; None, like the next one, in reports of older versions.
+        flash_bytes: size of this file and of the decoder.
+        ram_bytes: of the layout that takes less: an arena, or an arena and a memory for decoded weights; None if the
+            runtime is not installed.
         arena_dense_bytes: the smallest arena of the dense file; None if the runtime is not installed.
         arena_decoded_bytes: of this file, with decoded weights in the arena.
         arena_with_alternate_bytes: of this file, with decoded weights in a memory of their own.
@@ -23,11 +27,14 @@ class MicroReport(Part):
         largest_decoded_bytes: size of the largest decoded weight.
         decoded_bytes_per_invoke: size of all decoded weights.
         statement: the trade-off, in words.
-        cpp: the C++ lines that an app needs.
+        cpp: the C++ of an app, in that layout; empty where the runtime has no C++ type for an input or output.
     """
 
     flash_saved_bytes: int
     decoder_flash_bytes: int
+    flash_dense_bytes: int | None = None
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
     arena_dense_bytes: int | None
     arena_decoded_bytes: int | None
     arena_with_alternate_bytes: int | None

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pydantic
 
+from tflite_sparse.results.baseline import BaselineFile
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.part import Part
 
@@ -56,6 +57,7 @@ class PruneReport(Part):
         before: score of the source model.
         after: score of the written model.
         outputs: the scores of each of several outputs, whose means are ``before`` and ``after``; else empty.
+        baseline: the model before pruning, which an export compares the written one with; None: unknown.
         left_dense: the kernels that were not pruned, and why.
         warnings: about the settings.
         curve: the schedule.
@@ -77,6 +79,7 @@ class PruneReport(Part):
     before: float
     after: float
     outputs: list[OutputScores] = []
+    baseline: BaselineFile | None = None
     left_dense: LeftDense | None = None
     warnings: list[str]
     curve: Curve

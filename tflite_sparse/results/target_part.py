@@ -1,4 +1,4 @@
-"""What a target adds to a report."""
+"""The part of a report that a target adds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from tflite_sparse.results.part import Part
 
 
 class TargetPart(Part):
-    """What a target reports that has no part of its own in reports.
+    """The report of a target without a part of its own.
 
     Attributes:
         numbers: bytes and counts, by name with the unit at its end.
-        sentences: what tables and pages show.
+        sentences: shown beside tables and on pages.
     """
 
     numbers: dict[str, int | float] = {}
@@ -24,5 +24,5 @@ _FIELDS = {MicroReport: "micro", EthosUReport: "ethos_u", TargetPart: "target_pa
 
 
 def as_field(part: AnyTargetPart | None) -> dict[str, AnyTargetPart]:
-    """The field of a report that holds the part, with its name; nothing where there is no part."""
+    """Return the report field of the part by name; empty if there is no part."""
     return {} if part is None else {_FIELDS[type(part)]: part}

@@ -1,1 +1,1 @@
-"""Graph edits, one per file: each states what it needs and what it leaves."""
+"""Graph edits, one per file, each with its precondition (Needs) and effect (Leaves)."""

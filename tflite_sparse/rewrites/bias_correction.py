@@ -1,9 +1,9 @@
-"""Move the biases of quantised layers so that their mean outputs are what they would be without an error of weights.
+"""Correct the biases of quantised layers for the shift of their mean outputs that weight errors cause.
 
 Needs: a CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED with quantised weights, and the shift of its mean output.
-One that computes in float32 stays as it is.
-Leaves: the operator reads a bias of its own, int32 (int64 on int16 data) in units of input scale times weight scale; a
-tensor that others read too keeps its values.
+Operators that compute in float32 are unchanged.
+Leaves: the operator reads its own bias, int32 (int64 on int16 data) in units of input scale times weight scale; a
+tensor with other readers keeps its values.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, scal
 from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters
 
 _BIAS_POSITION = 2
-_BIAS_TYPES = {schema.TensorType.INT8: np.int32, schema.TensorType.INT16: np.int64}  # by that of the data
+_BIAS_TYPES = {schema.TensorType.INT8: np.int32, schema.TensorType.INT16: np.int64}  # by type of the input
 
 
 def apply(graph: Graph, shifts: Mapping[int, np.ndarray]) -> int:
-    """Take shifts of mean outputs off the biases of a graph; return how many operators have another bias now.
+    """Subtract shifts of mean outputs from the biases of a graph; return the number of changed operators.
 
     Args:
         graph: of a parsed model.
-        shifts: by the index of the tensor that an operator yields, one real number for each output channel.
+        shifts: by index of an operator's output tensor, one real number for each output channel.
     """
     producers, uses = graph.producers(), graph.uses()
     return sum(_apply(graph, producers[index], shift, uses) for index, shift in shifts.items())

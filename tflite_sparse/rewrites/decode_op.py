@@ -1,15 +1,15 @@
-"""Store constants encoded and let TensorFlow Lite Micro's DECODE operator rebuild them in front of what reads them.
+"""Store constants encoded and let TensorFlow Lite Micro's DECODE operator rebuild them in front of their readers.
 
 Format, from ``kernels/decode.cc`` and ``compression/decode_insert.py`` of tflite-micro: a custom operator
 ``TFLM_DECODE`` without options; its inputs are pairs of constants, encoded and ancillary (see
-:mod:`tflite_sparse.codecs.decodable`), its outputs the tensors that they stand for. Where the application gives
-decoding a memory of its own, every DECODE overwrites what the one before it left there. So there is one right before
-each operator that reads encoded constants, and it yields all of them.
+:mod:`tflite_sparse.codecs.decodable`), its outputs the decoded tensors. If the application sets a separate
+decompression memory, every DECODE overwrites the results of the previous one there. Therefore one DECODE stands right
+before each operator that reads encoded constants, and yields all of them.
 
 Needs: constants for which :func:`refusal` is None. LiteRT does not have the operator.
-Leaves: every tensor keeps its index, name, shape, type and quantisation. An encoded constant loses its buffer and is
-what the DECODE in front of its first reader yields; each further reader gets a copy of the tensor. The encoded and
-ancillary constants, shared by all these, and the copies are new tensors without a name at the end.
+Leaves: every tensor keeps its index, name, shape, type and quantisation. An encoded constant loses its buffer and
+becomes an output of the DECODE in front of its first reader; each further reader gets a copy of the tensor. The encoded
+and ancillary constants, shared by all copies, and the copies are new tensors without a name at the end.
 """
 
 from __future__ import annotations
@@ -64,25 +64,25 @@ PREPARE_INPUTS: dict[Kernels, frozenset[tuple[str, int]]] = {
             ("RESIZE_NEAREST_NEIGHBOR", 1),
         }
     ),
-    # kernels/cmsis_nn/unidirectional_sequence_lstm.cc, and svdf.cc where it is built for speed
+    # kernels/cmsis_nn/unidirectional_sequence_lstm.cc, and svdf.cc if built for speed
     "cmsis-nn": frozenset(
         {("UNIDIRECTIONAL_SEQUENCE_LSTM", position) for position in (*range(1, 9), *range(12, 16))} | {("SVDF", 1)}
     ),
 }
-"""(operator, input) that kernels read, or insist to be constant, before anything is decoded."""
+"""(operator, input) that kernels read, or require to be constant, before anything is decoded."""
 
 _OFFSET_BYTES = 4  # an entry in the list of tensors, buffers or operators, or the length of a vector
 _DEPTHWISE_CHANNELS = 3  # the dimension of a DEPTHWISE_CONV_2D filter
 
 
 def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use], kernels: Sequence[Kernels] = ()) -> str | None:
-    """Why a constant cannot be decoded in front of what reads it, whatever the codec; or None.
+    """Return why a constant cannot be decoded in front of its readers, with any codec; or None.
 
     Args:
         graph: the graph that holds it.
         tensor_index: a tensor.
         uses: every operator input that reads it.
-        kernels: the optimised kernels that must take it beside the reference ones.
+        kernels: the optimised kernels that must take it, besides the reference ones.
     """
     tensor = graph.tensor(tensor_index)
     if graph.stored_values(tensor_index) is None or tensor.sparsity is not None:
@@ -101,10 +101,7 @@ def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use], kernels: Seque
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Result:
-    """What a DECODE yields: the values, the codec, and both vectors that they are decoded from.
-
-    ``pair`` names the tensors of these vectors.
-    """
+    """A result of a DECODE: the values, codec, both encoded vectors, and indices of their tensors (``pair``)."""
 
     values: np.ndarray
     codec: str
@@ -113,10 +110,10 @@ class Result:
 
 
 def results(graph: Graph) -> dict[int, Result]:
-    """Every constant that a DECODE yields, by tensor index.
+    """Return every constant that a DECODE yields, by tensor index.
 
     Raises:
-        FlatbufferError: one is damaged; names the tensor.
+        FlatbufferError: a constant is damaged; names the tensor.
     """
     found = {}
     for operator in graph.operators:
@@ -130,14 +127,14 @@ def results(graph: Graph) -> dict[int, Result]:
 
 
 def is_present(graph: Graph) -> bool:
-    """Whether the graph has a DECODE operator."""
+    """Return whether the graph has a DECODE operator."""
     return any(_is_decode(graph, operator) for operator in graph.operators)
 
 
 def channels_of(tensor: Tensor) -> Channels:
-    """What the runtime takes from the quantisation of a tensor in order to decode it.
+    """Return the part of a tensor's quantisation that the runtime uses for decoding.
 
-    Without scales, or without zero points, it takes none (``micro_allocator.cc``); one zero point is for all channels.
+    Without scales, or without zero points, it uses none (``micro_allocator.cc``); one zero point is for all channels.
     """
     quantization, scales = tensor.quantization, scales_of(tensor)
     points = indices(quantization.zeroPoint) if quantization is not None and scales.size else []
@@ -154,15 +151,15 @@ def apply(graph: Graph, encoded: Mapping[int, Decodable], uses: Mapping[int, Seq
     Args:
         graph: the graph that holds the tensors.
         encoded: by tensor index, each constant encoded with the channels of :func:`channels_of`.
-        uses: for each of these, every operator input that reads it, in execution order.
+        uses: for each constant, every operator input that reads it, in execution order.
 
     Raises:
-        ValueError: there is a DECODE already. A second one in front of the same operator would undo it.
+        ValueError: the graph has a DECODE; a second one in front of the same operator would overwrite its results.
     """
     if is_present(graph):
         raise ValueError("the graph has a DECODE operator already")
     pairs = {index: _move_into_pair(graph, graph.tensor(index), pair) for index, pair in encoded.items()}
-    readers: dict[int, list[tuple[Use, int]]] = defaultdict(list)  # by place of the operator
+    readers: dict[int, list[tuple[Use, int]]] = defaultdict(list)  # by position of the operator
     places = {id(operator): place for place, operator in enumerate(graph.operators)}
     for index in encoded:
         for use in uses[index]:
@@ -185,10 +182,9 @@ def apply(graph: Graph, encoded: Mapping[int, Decodable], uses: Mapping[int, Seq
 
 
 def undo(graph: Graph) -> list[int]:
-    """Store every constant that a DECODE yields dense, and take the operators out; return the constants' indices.
+    """Store every constant that a DECODE yields dense, and remove the operators; return the constants' indices.
 
-    Readers of one pair of constants read one tensor again. The pairs lose their buffers, unless something else reads
-    them.
+    Readers of one pair of constants read one tensor again. The pairs lose their buffers unless they have other readers.
 
     Raises:
         FlatbufferError: a constant is damaged; names the tensor.
@@ -221,18 +217,18 @@ def undo(graph: Graph) -> list[int]:
 
 
 def overhead_bytes(tensor: Tensor, readers: int) -> int:
-    """What this edit adds to a file beside the contents of both vectors, at most: tables, list entries, alignment.
+    """Return the most bytes that this edit adds to a file: tables, list entries, alignment.
 
-    The operator code, once for a file, is left out.
+    Not counted are the contents of both vectors, and the operator code, which a file has once.
 
     Args:
         tensor: the constant.
-        readers: how many operators read it. An operator is counted for each, though constants of one reader share it.
+        readers: number of its readers. A DECODE is counted for each, though constants of one reader share it.
     """
     pair = [_vector_tensor(1, buffer) for buffer in (1, 2)]
     copies = [_copy_of(tensor) for _ in range(readers - 1)]
     for number, twin in enumerate(copies):
-        twin.name = str(number)  # else they would be counted once
+        twin.name = str(number)  # equal tables would be counted once
     operators = [new_operator(0, [number, 0], [number]) for number in range(readers)]
     tables = packed_bytes(tensor, *pair, *copies, *operators) - packed_bytes(tensor)
     entries = 2 + 1 + 2 * readers  # both constants, a further buffer, the operators and the copies
@@ -240,11 +236,11 @@ def overhead_bytes(tensor: Tensor, readers: int) -> int:
 
 
 def _move_into_pair(graph: Graph, tensor: Tensor, pair: Decodable) -> tuple[int, int]:
-    """Add the constants of a pair; the tensor gives up its own."""
+    """Add the constants of a pair; remove that of the tensor."""
     tensor.buffer = 0
     quantization = tensor.quantization
     if quantization is not None and scales_of(tensor).size == 1 and quantization.quantizedDimension != 0:
-        # The runtime refuses an axis other than the first for one scale, though that has none.
+        # With one scale the runtime refuses any axis but the first, though the axis has no meaning.
         quantization = tensor.quantization = copy.copy(quantization)
         quantization.quantizedDimension = 0
     vectors = (pair.encoded, pair.ancillary)
@@ -259,7 +255,7 @@ def _vector_tensor(size: int, buffer: int) -> Tensor:
 
 
 def _restore_axes(graph: Graph, constants: set[int]) -> None:
-    """A filter of one channel has its scale along the channels again, as converters write it."""
+    """Set the scale of depthwise filters of one channel along the channels again, as converters write it."""
     for operator in graph.operators:
         if graph.operator_name(operator) == "DEPTHWISE_CONV_2D":
             index = int(operator.inputs[1])
@@ -294,7 +290,7 @@ def _operator_code(graph: Graph) -> int:
 
 
 def _triples(graph: Graph, operator: Operator) -> list[tuple[int, int, int]]:
-    """(encoded, ancillary, result) of a DECODE, as tensor indices."""
+    """Return the tensor indices (encoded, ancillary, result) of a DECODE."""
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if not outputs or len(inputs) != 2 * len(outputs) or min(inputs) < 0:
         raise FlatbufferError(
@@ -325,7 +321,7 @@ def _vector(graph: Graph, index: int) -> np.ndarray:
 
 
 def _signature(quantization: QuantizationParameters | None) -> tuple[object, ...]:
-    """A quantisation as a value that can be compared."""
+    """Return a quantisation as a comparable value."""
     if quantization is None:
         return ()
     scales = () if quantization.scale is None else map(float, quantization.scale)

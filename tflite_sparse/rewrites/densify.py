@@ -1,6 +1,6 @@
 """Store a constant sparse and let a DENSIFY operator rebuild it in front of its first consumer.
 
-Needs: a constant with zero point 0, because the runtime fills what is left out with zeros (LiteRT ``SparseToDense``).
+Needs: a constant with zero point 0, because the runtime fills omitted values with zeros (LiteRT ``SparseToDense``).
 Leaves: the tensor keeps its index, shape, type and quantisation and gains ``sparsity``; every consumer reads the
 output of one new DENSIFY operator instead.
 """
@@ -25,12 +25,12 @@ _OFFSET_BYTES = 4  # an entry in the list of tensors or operators
 
 
 def apply(graph: Graph, tensor_index: int, encoded: Encoded, uses: Sequence[Use]) -> int:
-    """Edit the graph; return the index of the dense tensor that DENSIFY yields.
+    """Edit the graph; return the index of the DENSIFY's output.
 
     Args:
         graph: the graph that holds the tensor.
-        tensor_index: the constant, already in the shape of ``encoded.layout``.
-        encoded: the same constant, encoded.
+        tensor_index: the constant, in the shape of ``encoded.layout``.
+        encoded: the encoded constant.
         uses: every operator input that reads it, in execution order.
     """
     tensor = graph.tensor(tensor_index)
@@ -45,7 +45,7 @@ def apply(graph: Graph, tensor_index: int, encoded: Encoded, uses: Sequence[Use]
 
 
 def undo(graph: Graph) -> list[int]:
-    """Store every constant that a DENSIFY reads dense, and let its consumers read it; return their tensor indices.
+    """Store every constant that a DENSIFY reads dense, and connect its consumers to it; return the tensor indices.
 
     Raises:
         FlatbufferError: the constant is damaged.
@@ -55,12 +55,12 @@ def undo(graph: Graph) -> list[int]:
         if graph.operator_name(operator) == "DENSIFY":
             readers[int(operator.inputs[0])].append(operator)
     outputs = set(indices(graph.subgraph.outputs))
-    constants: dict[int, int] = {}  # by the tensor that a DENSIFY yields
+    constants: dict[int, int] = {}  # by output of the DENSIFY
     for sparse, operators in readers.items():
         dense = [int(operator.outputs[0]) for operator in operators]
         if outputs.isdisjoint(dense):
             store_dense(graph, sparse)
-            graph.tensor(sparse).quantization = graph.tensor(dense[0]).quantization  # what the consumers see
+            graph.tensor(sparse).quantization = graph.tensor(dense[0]).quantization
             constants |= dict.fromkeys(dense, sparse)
     rest = []
     for operator in graph.operators:
@@ -78,7 +78,7 @@ def store_dense(graph: Graph, index: int) -> None:
     """Store a sparse constant dense.
 
     Raises:
-        FlatbufferError: it is damaged.
+        FlatbufferError: the constant is damaged.
     """
     tensor = graph.tensor(index)
     values = dense_values(graph, index)
@@ -88,7 +88,7 @@ def store_dense(graph: Graph, index: int) -> None:
 
 
 def overhead_bytes(tensor: Tensor, layout: Layout) -> int:
-    """What this edit adds to a file beside values, segments and indices: tables and list entries, in bytes."""
+    """Return the bytes of tables and list entries that this edit adds, without values, segments and indices."""
     table, vectors = table_of_unique_vectors(layout)
     added = packed_bytes(tensor, _dense_twin(tensor), _operator(0, 0, 0), table) - packed_bytes(tensor)
     return added - vectors + 3 * _OFFSET_BYTES

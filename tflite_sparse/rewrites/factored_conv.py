@@ -1,12 +1,12 @@
-"""A convolution over ``C`` channels as one over ``k`` times as many columns of ``c`` channels each, ``k * c == C``.
+"""Turn a convolution over ``C`` channels into one over ``k`` times as many columns of ``c`` channels, ``k * c == C``.
 
-A row of pixels ``(W, C)`` and a row of columns ``(W k, c)`` are the same bytes. A filter ``(n_out, h, w, C)`` seen as
-``(n_out, h, w k, c)`` and moved ``k`` columns for each former pixel sums the same products, so indices need to reach
-only ``c <= 256`` channels and one byte is enough for each.
+A row of pixels ``(W, C)`` and a row of columns ``(W k, c)`` are the same bytes. A filter ``(n_out, h, w, C)`` reshaped
+to ``(n_out, h, w k, c)``, with ``k`` times the stride along the width, sums the same products. Indices then reach only
+``c <= 256`` channels and take one byte each.
 
-Needs: CONV_2D with one group, no dilation along the width, and padding that stays the same: VALID, or SAME whose total
-along the width is even (``k`` times an even number halves to ``k`` times its half, an odd one does not).
-Leaves: one RESHAPE in front of the convolution; its output is the former one. The weight tensor keeps its index.
+Needs: CONV_2D with one group, no dilation along the width, and padding that the edit does not change: VALID, or SAME
+whose total along the width is even (``k`` times an even number halves to ``k`` times its half, an odd one does not).
+Leaves: one RESHAPE in front of the convolution, whose output is unchanged. The weight tensor keeps its index.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LARGEST_STRIDE = 2**31 - 1
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot be rewritten, or None."""
+    """Return why this operator cannot be rewritten, or None."""
     options: Conv2DOptions | None = operator.builtinOptions
     source = graph.tensor(int(operator.inputs[0]))
     kernel = graph.tensor(int(operator.inputs[1]))
@@ -50,14 +50,14 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
 
 
 def stored_shape(weight_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The shape in which a filter ``(n_out, h, w, C)`` is stored: ``(n_out, h, w k, c)``."""
+    """Return the shape in which a filter ``(n_out, h, w, C)`` is stored: ``(n_out, h, w k, c)``."""
     outputs, height, width, channels = weight_shape
     groups, fewer = groups_of_channels(channels)
     return (outputs, height, width * groups, fewer)
 
 
 def apply(graph: Graph, operator: Operator) -> None:
-    """Edit the graph. Several operators may share a filter: the first one reshapes it, the others find it so."""
+    """Edit the graph. If several operators share a filter, the first edit reshapes it."""
     source = graph.tensor(int(operator.inputs[0]))
     weight = graph.tensor(int(operator.inputs[1]))
     channels = shape_of(source)[3]
@@ -72,10 +72,10 @@ def apply(graph: Graph, operator: Operator) -> None:
 
 
 def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Turn every CONV_2D that this module made back into the one that it was.
+    """Restore every CONV_2D that this module edited.
 
     Returns:
-        The former shape of each filter, by tensor index, for when it is stored dense again.
+        The former shape of each filter, by tensor index, for storing it dense.
     """
     shapes: dict[int, tuple[int, ...]] = {}
     for weight, operators in readers_of_weights(graph, "CONV_2D").items():
@@ -93,7 +93,7 @@ def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
 
 
 def _groups(graph: Graph, operator: Operator) -> int | None:
-    """In how many groups of channels this module made the operator work; None if it did not."""
+    """Return the number of channel groups ``k`` of an operator that this module edited; None for others."""
     if not has_reshape_before(graph, operator, 0):
         return None
     between = int(operator.inputs[0])
@@ -109,11 +109,11 @@ def _groups(graph: Graph, operator: Operator) -> int | None:
 
 
 def overhead_bytes(graph: Graph, operator: Operator) -> int:
-    """What this edit adds to a file, in bytes: one RESHAPE."""
+    """Return the bytes that this edit adds to a file: one RESHAPE."""
     return reshape_overhead_bytes(graph.tensor(int(operator.inputs[0])), 4)
 
 
 def _total_padding(size: int, kernel: int, stride: int) -> int:
-    # TensorFlow's SAME: ceil(size / stride) outputs, padded to what they need.
+    # TensorFlow's SAME: ceil(size / stride) outputs, with the padding that they need.
     outputs = -(-size // stride)
     return max((outputs - 1) * stride + kernel - size, 0)

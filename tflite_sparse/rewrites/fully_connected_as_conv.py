@@ -1,17 +1,17 @@
-"""FULLY_CONNECTED as CONV_2D, which the default runtime accepts with a DENSIFY'd weight.
+"""Turn FULLY_CONNECTED into CONV_2D, whose weight may come from a DENSIFY in the default runtime.
 
-LiteRT's XNNPACK delegate refuses a model whose int8 FULLY_CONNECTED reads a DENSIFY output ("failed to delegate
+LiteRT's XNNPACK delegate refuses a model whose int8 FULLY_CONNECTED reads the output of a DENSIFY ("failed to delegate
 FULLY_CONNECTED") and takes the same weight in a CONV_2D.
 
 Needs: a constant int8 weight ``(n_out, n_in)`` in the default format, an int8 input whose last axes hold ``n_in``
-values a row, an int8 output with at most one dynamic dimension.
+values per row, an int8 output with at most one dynamic dimension.
 Leaves: RESHAPE to ``(1, rows, k, c)``, CONV_2D (VALID, stride 1) with filter ``(n_out, 1, k, c)``, RESHAPE to the
 former output. Every row is one output pixel, so the batch may stay dynamic. The weight tensor keeps its index; a
 missing bias becomes zeros (int32 with scale = input scale x filter scales, as CONV_2D requires).
 
 With one scale for all channels the built-in FULLY_CONNECTED multiplies input and weight scale in float32, CONV_2D in
-float64: of a million outputs some would differ by one. So CONV_2D gets the float32 product as its input's scale, and 1
-as its filter's; the sparse constant keeps the true one.
+float64, so that a few of a million outputs would differ by one. Therefore CONV_2D gets the float32 product as scale of
+its input, and 1 as scale of its filter; the sparse constant keeps its own scale.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _VERSION_THAT_KEEPS_DIMENSIONS = 5
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot be rewritten, or None."""
+    """Return why this operator cannot be rewritten, or None."""
     options: FullyConnectedOptions | None = operator.builtinOptions
     if options is None or options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         return "its weights are in a shuffled format"
@@ -67,7 +67,7 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
         return "it has more than one output"
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
     if any(dtype_of(tensor) != np.int8 for tensor in (source, target, graph.tensor(int(operator.inputs[1])))):
-        # In float32 the two operators add up in different orders: the last bit of an output may differ.
+        # In float32 the two operators sum in different orders: the last bit of an output may differ.
         return "it is not int8 throughout"
     if any(not scales_of(tensor).size for tensor in (source, graph.tensor(int(operator.inputs[1])))):
         return "its input or weight has no scale"
@@ -79,33 +79,33 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
 
 
 def stored_shapes(weight_shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """The shapes ``(n_out, 1, k, c)`` in which a weight ``(n_out, n_in)`` may be stored.
+    """Return the shapes ``(n_out, 1, k, c)`` in which a weight ``(n_out, n_in)`` may be stored.
 
-    In groups that a one-byte index reaches, and whole, which blocks along the inputs may need to fit.
+    One has groups that a one-byte index reaches, one has ``k = 1``, because some blocks along the inputs fit only that.
     """
     outputs, inputs = weight_shape
     return sorted({(outputs, 1, *groups_of_channels(inputs)), (outputs, 1, 1, inputs)}, key=lambda shape: shape[3])
 
 
 def apply(graph: Graph, operator: Operator, filter_shape: tuple[int, ...]) -> None:
-    """Edit the graph, but for the scale of the filter (:func:`set_filter_scale`).
+    """Edit the graph, except for the scale of the filter (:func:`set_filter_scale`).
 
     Args:
         graph: the graph that holds the operator.
-        operator: one that :func:`refusal` does not refuse. Where several share a weight, each is edited.
+        operator: one that :func:`refusal` does not refuse. Edit each operator that shares the weight.
         filter_shape: one of :func:`stored_shapes`.
     """
     weight = graph.tensor(int(operator.inputs[1]))
     weight.shape = np.array(filter_shape, np.int32)
     outputs, _, groups, channels = filter_shape
-    _give_bias(graph, operator, outputs)
+    _add_bias(graph, operator, outputs)
 
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
-    # Where a shape is computed at run time the file announces (1, 1), which holds not even one row. With 0 rows, the
-    # default interpreter of LiteRT 2.3.0 gave other outputs than for the dense file (a transformer, by up to 5).
+    # Files declare shapes that are computed at run time as (1, 1), less than one row. With 0 rows, the default
+    # interpreter of LiteRT 2.3.0 gave other outputs than for the dense file (a transformer, by up to 5).
     rows = max(math.prod(shape_of(source)) // (groups * channels), 1)
     former = signature_of(target)
-    # -1 where a single dimension can be inferred: a batch that is resized at run time then needs no new file.
+    # -1 lets the runtime infer one dimension, so that the batch can be resized.
     rest = former if is_dynamic(target) else (-1, *former[1:])
     rows_at_run_time = -1 if is_dynamic(source) else rows
     reshape_before(graph, operator, 0, (1, rows, groups, channels), (1, -1, groups, channels))
@@ -126,18 +126,18 @@ def apply(graph: Graph, operator: Operator, filter_shape: tuple[int, ...]) -> No
 
 
 def set_filter_scale(weight: Tensor) -> None:
-    """Give the tensor that CONV_2D reads as its filter the scale that goes with the edit."""
+    """Set the scale of the tensor that CONV_2D reads as its filter."""
     if _has_one_scale(weight):
         weight.quantization = _with_scales(weight, np.ones(1, np.float32))
 
 
 def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Turn every CONV_2D that this module made back into the FULLY_CONNECTED that it was.
+    """Turn every CONV_2D that this module made back into its FULLY_CONNECTED.
 
-    With one scale for all channels, the scale that the filter had before comes from the constant that DENSIFY reads.
+    With one scale for all channels, the former scale of the filter is that of the constant that DENSIFY reads.
 
     Returns:
-        The former shape of each weight, by tensor index, for when it is stored dense again.
+        The former shape of each weight, by tensor index, for storing it dense.
     """
     shapes: dict[int, tuple[int, ...]] = {}
     for weight, operators in readers_of_weights(graph, "CONV_2D").items():
@@ -152,7 +152,7 @@ def undo(graph: Graph) -> dict[int, tuple[int, ...]]:
 
 
 def overhead_bytes(graph: Graph, operator: Operator) -> int:
-    """What this edit adds to a file, in bytes: two RESHAPEs, and a bias where there was none."""
+    """Return the bytes that this edit adds to a file: two RESHAPEs, and a bias if there was none."""
     source, target = graph.tensor(int(operator.inputs[0])), graph.tensor(int(operator.outputs[0]))
     total = reshape_overhead_bytes(source, 4) + reshape_overhead_bytes(target, len(shape_of(target)))
     if not _has_bias(operator):
@@ -201,12 +201,12 @@ def _has_one_scale(weight: Tensor) -> bool:
 
 
 def _product_of_scales(source: Tensor, weight: Tensor) -> np.ndarray:
-    """``input scale x filter scales``, float32: the scale of the accumulator, and so of the bias."""
+    """Return ``input scale x filter scales``, float32: the scale of accumulator and bias."""
     return np.asarray(scales_of(source)[0] * scales_of(weight), np.float32)
 
 
 def _with_scales(tensor: Tensor, scales: np.ndarray) -> QuantizationParameters:
-    """The quantisation of a tensor that has scales, with others."""
+    """Return the quantisation of a tensor with its scales replaced."""
     assert tensor.quantization is not None
     changed = copy.copy(tensor.quantization)
     changed.scale = scales
@@ -217,7 +217,7 @@ def _has_bias(operator: Operator) -> bool:
     return len(operator.inputs) > 2 and int(operator.inputs[2]) >= 0
 
 
-def _give_bias(graph: Graph, operator: Operator, outputs: int) -> None:
+def _add_bias(graph: Graph, operator: Operator, outputs: int) -> None:
     if _has_bias(operator):
         return
     bias = _zero_bias(graph, operator, outputs)

@@ -1,8 +1,9 @@
-"""Inputs and outputs in the order that the model has them: TensorFlow's converter lists several ones in any order.
+"""Restore the model's order of inputs and outputs: TensorFlow's converter lists several of them in any order.
 
-Applications that read outputs by their index, and not by their names in the signature, would take one for another of
-the same shape. Precondition: the names of the graph are those of the model, each once. Effect: no operator and no entry
-of the signature changes.
+Applications that read outputs by index, instead of by name in the signature, would confuse outputs of the same shape.
+
+Needs: the names of the graph are those of the model, each once.
+Leaves: operators and entries of the signature are unchanged.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from tflite_sparse.flatbuffer.types import Model
 
 
 def restore(model: Model, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
-    """Put inputs and outputs of the first graph of a model in the order of their names; return whether any moved.
+    """Sort inputs and outputs of a model's first graph by these lists of names; return whether any moved.
 
-    Names that are not those of the model, as ones that the converter dropped, leave its order as it is.
+    If the names differ from those in the graph, for example because the converter dropped one, the order is unchanged.
     """
     graph, names = model.subgraphs[0], signature.names_in(model)
     moved = False

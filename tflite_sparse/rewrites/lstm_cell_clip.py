@@ -1,4 +1,4 @@
-"""LSTMs without the clipping of their cells that the converter adds."""
+"""Remove the clipping of LSTM cells that the converter adds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.flatbuffer.types import Model
 
 CONVERTERS_CLIP = 10.0
-"""TensorFlow's converter writes this into every fused LSTM (2.21); Keras clips nothing, so outputs may be far off."""
+"""TensorFlow's converter writes this into every fused LSTM (2.21). Keras does not clip, so outputs may be far off."""
 
 
 def drop(model: Model) -> int:
-    """Make the fused LSTMs of a model compute what Keras does; return how many there were to mend."""
+    """Remove the clipping from the fused LSTMs of a model; return the number of edited ones."""
     mended = 0
     for graph in graphs(model):
         for operator in graph.operators:

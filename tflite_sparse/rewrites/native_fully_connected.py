@@ -3,10 +3,10 @@
 The built-in kernels multiply block by block and never rebuild the dense weight: file, memory and time shrink alike.
 They take int8 in blocks of 16 and float32 in blocks of 4 along the inputs (LiteRT ``kernels/fully_connected.cc``).
 
-Needs: a weight ``(n_out, n_in)`` with ``n_in`` a multiple of the block. The kernel is one of matrix times vector: with
+Needs: a weight ``(n_out, n_in)`` with ``n_in`` a multiple of the block. The kernel multiplies matrix by vector: with
 many rows of input it is slower than a dense one.
-Leaves: the same operators. Those that read the weight get an operator code of their own with version 8, which marks a
-sparse weight: a dense FULLY_CONNECTED of that code would be refused by XNNPACK.
+Leaves: the same operators. Those that read the weight get a separate operator code of version 8, which marks a sparse
+weight: XNNPACK would refuse a dense FULLY_CONNECTED of that code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DENSE_VERSIONS = {np.dtype(np.int8): 4, np.dtype(np.float32): 1}
 
 
 def refusal(graph: Graph, operator: Operator) -> str | None:
-    """Why this operator cannot read its weight so, or why that would be slow; or None."""
+    """Return why this operator cannot read its weight sparse, or why that would be slow; or None."""
     source, weight, target = (graph.tensor(int(i)) for i in (*operator.inputs[:2], operator.outputs[0]))
     inputs = shape_of(weight)[1]
     options: FullyConnectedOptions = operator.builtinOptions
@@ -50,7 +50,7 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
 
 
 def layout(shape: tuple[int, ...], dtype: np.dtype) -> Layout:
-    """The layout that the kernel reads for a weight ``(n_out, n_in)`` of this type: rows of compressed blocks."""
+    """Return the kernel's layout of a weight ``(n_out, n_in)`` of this type: rows of compressed blocks."""
     return Layout(shape, (0, 1, 2), (False, True, False), (1,), (BLOCK_SIZES[dtype],))
 
 
@@ -72,7 +72,7 @@ def apply(graph: Graph, tensor_index: int, encoded: Encoded, operators: Sequence
 
 
 def undo(graph: Graph) -> dict[int, Layout]:
-    """Store every weight that a FULLY_CONNECTED reads sparse dense; return their tensor indices and layouts.
+    """Store dense every weight that a FULLY_CONNECTED reads sparse; return the tensor indices and former layouts.
 
     Raises:
         FlatbufferError: a weight is damaged.

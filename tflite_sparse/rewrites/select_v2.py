@@ -1,10 +1,10 @@
-"""SELECT as SELECT_V2, which TensorFlow Lite Micro has in its place.
+"""Replace SELECT by SELECT_V2, because TensorFlow Lite Micro has only the latter.
 
-With fixed shapes the converter writes SELECT wherever condition and values are of one shape, as in SELU.
+With fixed shapes the converter writes SELECT wherever condition and values have one shape, as in SELU.
 
-Needs: a SELECT whose condition and both values are of one shape; there the two operators do the same. SELECT also takes
-a vector of conditions, one for each row.
-Leaves: the same tensors, read and yielded by a SELECT_V2.
+Needs: a SELECT whose condition and both values have one shape; there both operators are equal. SELECT also takes a
+vector of conditions, one for each row.
+Leaves: a SELECT_V2 with the same tensors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST_DIMENSIONS = 4
 
 
 def apply(model: Model) -> int:
-    """Edit every graph of a parsed model; return how many operators were rewritten."""
+    """Edit every graph of a parsed model; return the number of edited operators."""
     changed = 0
     for graph in graphs(model):
         for operator in graph.operators:

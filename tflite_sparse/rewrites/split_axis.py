@@ -1,7 +1,7 @@
-"""Splitting the input axis of a weight, so that one-byte indices reach all of it.
+"""Split the input axis of a weight, so that one-byte indices reach all of it.
 
-A weight with ``n`` inputs is seen as ``k`` groups of ``c`` channels, ``k * c == n``. A RESHAPE of the activations gives
-them the same shape for nothing: both are row-major, so the product sums the same numbers in the same order.
+A weight with ``n`` inputs becomes ``k`` groups of ``c`` channels, ``k * c == n``. A RESHAPE gives the activations the
+same shape without cost: both are row-major, so the product sums the same numbers in the same order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OFFSET_BYTES = 4
 
 
 def groups_of_channels(inputs: int) -> tuple[int, int]:
-    """``(k, c)`` with ``k * c == inputs`` and ``c`` the largest divisor of ``inputs`` that a uint8 index reaches."""
+    """Return ``(k, c)``: ``k * c == inputs`` and ``c`` is the largest divisor of ``inputs`` within reach of uint8."""
     channels = next(c for c in range(min(inputs, ONE_BYTE_INDEX_REACH), 0, -1) if inputs % c == 0)
     return inputs // channels, channels
 
@@ -28,13 +28,13 @@ def groups_of_channels(inputs: int) -> tuple[int, int]:
 def reshape_before(
     graph: Graph, operator: Operator, position: int, shape: Sequence[int], target: Sequence[int]
 ) -> None:
-    """Make ``operator`` read its input ``position`` through a RESHAPE.
+    """Insert a RESHAPE in front of input ``position`` of ``operator``.
 
     Args:
         graph: the graph that holds the operator.
         operator: the reader.
-        position: which of its inputs.
-        shape: the new shape with every size known, as the file announces it.
+        position: index of the input.
+        shape: the new shape with every size known, as the file declares it.
         target: the same with -1 for the one size that is inferred at run time.
     """
     source = int(operator.inputs[position])
@@ -48,13 +48,13 @@ def reshape_before(
 def reshape_after(
     graph: Graph, operator: Operator, shape: Sequence[int], signature: Sequence[int], target: Sequence[int]
 ) -> None:
-    """Make ``operator`` yield another shape, which a RESHAPE turns into its former output.
+    """Change the output shape of ``operator`` and insert a RESHAPE to its former output.
 
     Args:
         graph: the graph that holds the operator.
-        operator: what yields it.
-        shape: the new shape with every size known, as the file announces it.
-        signature: the same with -1 for what is set at run time.
+        operator: yields the output.
+        shape: the new shape with every size known, as the file declares it.
+        signature: the same with -1 for each size that is set at run time.
         target: the former output's shape, with -1 for the one size that is inferred at run time.
     """
     output = int(operator.outputs[0])
@@ -65,29 +65,29 @@ def reshape_after(
 
 
 def has_reshape_before(graph: Graph, operator: Operator, position: int) -> bool:
-    """Whether ``operator`` alone reads its input ``position`` through what :func:`reshape_before` made."""
+    """Return whether :func:`reshape_before` made input ``position``, and only ``operator`` reads it."""
     between = int(operator.inputs[position])
-    if graph.tensor(between).name:  # most have one; looking through the graph for each would be quadratic
+    if graph.tensor(between).name:  # most have one; a search of the graph for each would be quadratic
         return False
     return len(graph.uses().get(between, ())) == 1 and _made_here(graph, graph.producers().get(between), between)
 
 
 def has_reshape_after(graph: Graph, operator: Operator) -> bool:
-    """Whether the output of ``operator`` goes through what :func:`reshape_after` made, and nowhere else."""
+    """Return whether only a RESHAPE of :func:`reshape_after` reads the output of ``operator``."""
     between = int(operator.outputs[0])
     readers = graph.uses().get(between, ())
     return len(readers) == 1 and _made_here(graph, readers[0].operator, between)
 
 
 def undo_reshape_before(graph: Graph, operator: Operator, position: int) -> None:
-    """Make ``operator`` read again what it read before :func:`reshape_before`."""
+    """Remove the RESHAPE that :func:`reshape_before` inserted."""
     reshape = graph.producers()[int(operator.inputs[position])]
     rewire(operator, position, int(reshape.inputs[0]))
     graph.remove(reshape)
 
 
 def undo_reshape_after(graph: Graph, operator: Operator) -> None:
-    """Make ``operator`` yield again what it did before :func:`reshape_after`."""
+    """Remove the RESHAPE that :func:`reshape_after` inserted."""
     (reader,) = graph.uses()[int(operator.outputs[0])]
     operator.outputs = np.array([int(reader.operator.outputs[0])], np.int32)
     graph.remove(reader.operator)
@@ -101,8 +101,8 @@ def _made_here(graph: Graph, operator: Operator | None, between: int) -> bool:
 
 
 def reshape_overhead_bytes(like: Tensor, rank: int) -> int:
-    """What one RESHAPE to ``rank`` dimensions adds to a file: operator, output tensor, shape tensor and its buffer."""
-    shape = tuple(range(1000, 1000 + rank))  # no such shape is shared with anything
+    """Return the bytes of one RESHAPE to ``rank`` dimensions: operator, output tensor, shape tensor and its buffer."""
+    shape = tuple(range(1000, 1000 + rank))  # differs from all real shapes, so that nothing is shared
     output = new_tensor(shape, like.type, None, like.quantization)
     constant = schema.BufferT()
     constant.data = np.array(shape, np.int32).view(np.uint8)

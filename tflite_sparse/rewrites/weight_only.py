@@ -1,7 +1,7 @@
 """Store the weights of float operators as int8 and let a DEQUANTIZE rebuild them in front of the reader.
 
-The converter's own dynamic range files compute with hybrid operators, whose sparse weights LiteRT's default interpreter
-refuses; a DEQUANTIZE reads them behind a DENSIFY in every runtime, and all computation stays float32.
+The converter's dynamic range files use hybrid operators, whose sparse weights LiteRT's default interpreter refuses. A
+DEQUANTIZE reads sparse weights behind a DENSIFY in every runtime, and all computation stays float32.
 
 Needs: a float32 constant that only CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV or FULLY_CONNECTED read, as weights.
 Leaves: the tensor keeps its index and name and becomes int8, symmetric (zero point 0: zeros stay zeros), with one scale
@@ -22,12 +22,12 @@ from tflite_sparse.flatbuffer.types import Model, QuantizationParameters
 _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0}
 _WEIGHT_POSITION = 1
 _PER_CHANNEL_VERSION = 5  # LiteRT tools/versioning/op_version.cc, DEQUANTIZE
-_LEAST_VALUES = 512  # smaller ones would not pay for scales, tensor and operator
+_LEAST_VALUES = 512  # smaller weights save less than scales, tensor and operator add
 _LARGEST = 127
 
 
 def apply(model: Model) -> int:
-    """Edit every graph of a parsed float32 model; return how many weights became int8."""
+    """Edit every graph of a parsed float32 model; return the number of weights that became int8."""
     changed = 0
     for graph in graphs(model):
         for index, uses in sorted(graph.uses().items()):
@@ -40,7 +40,7 @@ def apply(model: Model) -> int:
 
 
 def quantised(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """``values`` (float32) as int8 of the same shape, and the float32 scales, one for each entry along ``axis``."""
+    """Return ``values`` (float32) as int8 of the same shape, and the float32 scales, one per entry along ``axis``."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     largest = np.abs(values).max(axis=others, keepdims=True)
     scales = np.where(largest > 0, largest / np.float32(_LARGEST), np.float32(1)).astype(np.float32)
@@ -49,7 +49,7 @@ def quantised(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _channel_axis(graph: Graph, index: int, uses: Sequence[Use]) -> int | None:
-    """The axis that all readers agree on; None where one is no such operator, or the graph yields the tensor."""
+    """Return the channel axis for all readers; None if they differ, one is another operator, or it is an output."""
     names = {graph.operator_name(use.operator) for use in uses if use.position == _WEIGHT_POSITION}
     axes = {_CHANNEL_AXES.get(name) for name in names}
     if graph.yields(index) or len(axes) != 1 or any(use.position != _WEIGHT_POSITION for use in uses):

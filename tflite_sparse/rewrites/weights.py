@@ -1,4 +1,4 @@
-"""Finding weights and their readers, whether or not a DENSIFY stands between."""
+"""Find weights and their readers, with or without a DENSIFY between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tflite_sparse.flatbuffer.types import Operator
 
 
 def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Operator]]:
-    """For each constant, or DENSIFY of one, that only operators called ``name`` read, as weights (input 1): these."""
+    """Return the readers of each constant, or DENSIFY of one, that only operators ``name`` read, as input 1."""
     found = {}
     producers = graph.producers()
     for index, uses in graph.uses().items():
@@ -19,7 +19,7 @@ def readers_of_weights(graph: Graph, name: str) -> dict[int, list[Operator]]:
 
 
 def constant_behind(graph: Graph, index: int) -> int:
-    """The constant that a DENSIFY makes this tensor of, or the tensor itself."""
+    """Return the constant from which a DENSIFY makes this tensor, or the tensor itself."""
     return _behind(graph, graph.producers().get(index), index)
 
 

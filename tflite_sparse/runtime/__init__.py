@@ -1,1 +1,1 @@
-"""Running a ``.tflite`` file."""
+"""Run ``.tflite`` files."""

@@ -1,9 +1,9 @@
-"""Whether the tensors of a file have the shapes that the file announces, once it runs.
+"""Compare the tensor shapes declared in a file with those computed at run time.
 
-The converter writes a size that it does not know as 1. LiteRT works out the true shapes while it runs; TensorFlow Lite
-Micro and Vela lay out memory from what is written, and where that is too small they write past their buffers and
-report success. A dilated convolution of a model with a free batch is the usual case: SPACE_TO_BATCH_ND yields several
-blocks of each sample, and the file announces one.
+The converter writes unknown sizes as 1. LiteRT computes the true shapes at run time; TensorFlow Lite Micro and Vela
+allocate memory for the declared shapes, and if these are too small they write past their buffers and report success.
+The usual case is a dilated convolution in a model with an open batch: SPACE_TO_BATCH_ND yields several blocks of each
+sample, and the file declares one.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, sha
 from tflite_sparse.runtime import time_limit
 
 Shapes = dict[int, tuple[int, ...]]
-"""Of the tensors of one graph, by index."""
+"""Shapes of the tensors of one graph, by index."""
 
 _SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class UntrueShape:
-    """A tensor that has another shape than the file announces.
+    """A tensor whose computed shape differs from the one declared in the file.
 
     Attributes:
         tensor: its name.
-        operator: what yields it.
+        operator: name of the operator that yields it.
         announced: its shape in the file.
-        computed: its shape in LiteRT, for inputs of the shapes that the file announces.
+        computed: its shape in LiteRT, for inputs of the declared shapes.
     """
 
     tensor: str
@@ -44,14 +44,14 @@ class UntrueShape:
 
 
 def first_untrue(path: Path) -> UntrueShape | None:
-    """The first tensor in execution order whose announced shape is not true; None if all are.
+    """Return the first tensor in execution order whose declared shape is wrong; None if all are right.
 
-    The file is run once in LiteRT's built-in kernels, on zeros, in a process of its own. Tensors of graphs that other
-    operators call are compared as well, as far as they were called.
+    Run the file once in LiteRT's built-in kernels, on zeros, in a child process. Tensors of called subgraphs are
+    compared as well, if they were called.
 
     Raises:
         FlatbufferError: the file cannot be read.
-        ExecutionError: LiteRT does not run it, so that nothing is known.
+        ExecutionError: LiteRT does not run it, so nothing is known.
     """
     found = _computed(path)
     for graph, shapes in zip(graphs(serde.read(path)), found, strict=True):
@@ -65,7 +65,7 @@ def first_untrue(path: Path) -> UntrueShape | None:
 
 
 def refusal(path: Path) -> str | None:
-    """Why a runtime that plans memory ahead cannot run a file, and what to do, in one sentence; None if it can.
+    """Return why a runtime that plans memory ahead cannot run a file, with a remedy, in one sentence; else None.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -79,7 +79,7 @@ def refusal(path: Path) -> str | None:
     try:
         untrue = first_untrue(path)
     except ExecutionError:
-        return None  # whoever runs it will tell
+        return None  # running it later reports the error
     if untrue is None:
         return None
     what = (
@@ -92,7 +92,7 @@ def refusal(path: Path) -> str | None:
 
 
 def computed_here(path: str, given: Shapes, on_step: Step) -> list[Shapes]:
-    """The shapes of all tensors, graph by graph, after one run in this process on inputs of these shapes."""
+    """Return the shapes of all tensors, graph by graph, after one run in this process on inputs of these shapes."""
     del on_step
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -100,7 +100,7 @@ def computed_here(path: str, given: Shapes, on_step: Step) -> list[Shapes]:
         interpreter = Interpreter(
             path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, num_threads=1
         )
-    except ValueError as error:  # what the binding raises for a file that its verifier refuses
+    except ValueError as error:  # raised by the binding if its verifier refuses the file
         raise RuntimeError(str(error)) from error
     with time_limit.at_most(_SECONDS):
         interpreter.allocate_tensors()
@@ -128,7 +128,7 @@ def _computed(path: Path) -> list[Shapes]:
 
 
 def _open_axes(graph: Graph, index: int) -> list[int]:
-    """The axes of a tensor that the caller may set and that the file announces no size of."""
+    """Return the axes of a tensor that the caller may set and for which the file declares no size."""
     tensor = graph.tensor(index)
     sizes = zip(signature_of(tensor), shape_of(tensor), strict=False)
     return [axis for axis, (size, announced) in enumerate(sizes) if size < 0 and announced <= 1]

@@ -1,9 +1,8 @@
-"""The shapes that a file is run with where its inputs leave sizes open: given, or found by trying.
+"""Find shapes with which a file runs if its inputs have open sizes: given ones, or ones found by trial.
 
-A batch is 1. Of other open sizes the file tells the least only where all its kernels are known (:func:`sizes_to_try`),
-so that sizes are tried in LiteRT, in a child process, until one runs: first :data:`UNKNOWN_SIZE`, then what
-the kernels of the operators reach over, powers of two, and the sizes of constants. All open sizes of a file get the
-same one.
+An open batch is 1. For other open sizes, LiteRT tries sizes in a child process until one runs: first
+:data:`UNKNOWN_SIZE`, then the receptive field of the operators, powers of two, and the sizes of constants
+(:func:`sizes_to_try`). All open sizes of a file get the same value.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.inputs_and_outputs import UNKNOWN_SIZE, InputDetails
 
 Shapes = Mapping[str, Sequence[int]]
-"""Whole shapes, batch included, by the name that a signature gives an input or by that of its tensor."""
+"""Whole shapes, batch included, by the input's name in a signature or the name of its tensor."""
 
 Shape = tuple[int, ...]
 
 _KERNELS: tuple[litert.Kernels, ...] = ("default", "builtin")
-"""A size that runs in any of these is no reason why another refuses the file."""
+"""A size is accepted if it runs in one of these; if another refuses the file, the size is not the reason."""
 
 _LARGEST_SIZE = 2**17
 _MOST_SIZES_OF_CONSTANTS = 64
 _MOST_CHARACTERS = 300
 _MOST_ELEMENTS = 2**20
-"""Of one input with a size that is only tried: memory for what the model makes of it must suffice everywhere."""
+"""Limit for one input in trials: the activations must fit into memory on every machine."""
 
 
 def inputs(
@@ -48,20 +47,20 @@ def inputs(
     model: Model | None = None,
     progress: Progress | None = None,
 ) -> tuple[InputDetails, ...]:
-    """The inputs of a file as :func:`tflite_sparse.runtime.litert.inputs` describes them, with a shape to run it with.
+    """Return the inputs of a file (see :func:`tflite_sparse.runtime.litert.inputs`), each with a shape that runs.
 
     Args:
         path: the ``.tflite`` file.
-        given: shapes that are taken as they are.
-        signature: whose inputs; None: the first graph's.
-        model: the contents of the file; None: they are read.
-        progress: receives the stage in which sizes are tried; there is none where no size is open.
+        given: shapes to use.
+        signature: key of the signature; None: the first graph.
+        model: the parsed file; None: read it.
+        progress: receives a stage for the trials, if a size is open.
 
     Raises:
         FlatbufferError: the file cannot be read.
         SettingsError: a given shape names no input of the file, or does not fit one.
         InputShapeError: no size was found that runs.
-        ExecutionError: LiteRT refuses the file, whatever the size.
+        ExecutionError: LiteRT refuses the file for any size.
     """
     check(path, given)
     details = _with_given(path, litert.inputs(path, signature, model=model), given or {}, signature)
@@ -79,7 +78,7 @@ def inputs(
 
 
 def needed(path: Path, given: Shapes | None = None, *, progress: Progress | None = None) -> tuple[Shape, ...] | None:
-    """The shapes of a file's inputs where they have to be told: one is open, but for the batch, or given. Else None.
+    """Return the shapes of a file's inputs if a size other than the batch is open, or a shape is given; else None.
 
     Raises:
         FlatbufferError, SettingsError, InputShapeError, ExecutionError: as :func:`inputs`.
@@ -93,11 +92,11 @@ def needed(path: Path, given: Shapes | None = None, *, progress: Progress | None
 
 
 def check(path: Path, given: Shapes | None) -> None:
-    """Refuse shapes that name no input of a file.
+    """Check that given shapes name inputs of a file.
 
     Raises:
         FlatbufferError: the file cannot be read.
-        SettingsError: one does.
+        SettingsError: one names no input.
     """
     if not given:
         return
@@ -113,9 +112,9 @@ def check(path: Path, given: Shapes | None) -> None:
 
 
 def sizes_to_try(path: Path, details: Sequence[InputDetails]) -> list[int]:
-    """Sizes for the open dimensions of a file, in the order in which they are tried, each once.
+    """Return distinct sizes for the open dimensions of a file, in the order of trial.
 
-    Beyond the first, only such that no input gets more than 2^20 elements.
+    Except for the first, no size gives an input more than 2^20 elements.
     """
     known = list(graphs(serde.read(path)))
     reached = [size for size in map(reach, known) if UNKNOWN_SIZE < size <= _LARGEST_SIZE]
@@ -128,9 +127,9 @@ def sizes_to_try(path: Path, details: Sequence[InputDetails]) -> list[int]:
 
 
 def reach(graph: Graph) -> int:
-    """How many places along height or width the kernels of a graph's operators reach over, if they stand in a line.
+    """Return the receptive field of a graph's operators along height or width, if all are in sequence.
 
-    ``1 + sum((reach of the kernel - 1) * product of the strides before)``: with as many, every operator has one output.
+    ``1 + sum((reach of the kernel - 1) * product of the strides before)``: an input of this size gives one output.
     """
     reached, steps = [1, 1], [1, 1]
     for operator in graph.operators:
@@ -147,11 +146,11 @@ def first_that_runs_here(
     candidates: Sequence[Sequence[Shape]],
     on_step: Step = ignore_steps,
 ) -> tuple[int | None, str]:
-    """The number of the first candidate, shapes of all inputs, that runs on zeros here; else the last reason."""
+    """Return the index of the first candidate (shapes of all inputs) that runs on zeros here; else the last error."""
     reason = ""
     for number, shapes in enumerate(candidates):
         on_step(number, len(candidates))
-        session = litert.Session(path, kernels, 1, signature)  # one that refused a shape may refuse all
+        session = litert.Session(path, kernels, 1, signature)  # after refusing one shape, a session may refuse all
         try:
             session.feed([np.zeros(shape, detail.dtype) for shape, detail in zip(shapes, session.inputs, strict=True)])
             session.invoke()
@@ -165,7 +164,7 @@ def first_that_runs_here(
 def _first_that_runs(
     path: Path, candidates: Sequence[Sequence[Shape]], signature: str | None, progress: Progress
 ) -> Sequence[Shape] | str:
-    """The first candidate that runs in the default interpreter, else with built-in kernels; else the last reason."""
+    """Return the first candidate that runs in the default interpreter, else with built-in kernels; else an error."""
     reason = ""
     with progress.stage("find input sizes") as on_step:
         for kernels in _KERNELS:
@@ -179,7 +178,7 @@ def _first_that_runs(
 def _try(
     path: Path, kernels: litert.Kernels, candidates: Sequence[Sequence[Shape]], signature: str | None, on_step: Step
 ) -> tuple[int | None, str]:
-    """:func:`first_that_runs_here` in a child; a candidate that kills the child is passed over."""
+    """Run :func:`first_that_runs_here` in a child; skip a candidate that kills the child."""
     start, reason = 0, ""
     while start < len(candidates):
         begun = start
@@ -209,7 +208,7 @@ def _try(
 def _with_given(
     path: Path, details: Sequence[InputDetails], given: Shapes, signature: str | None
 ) -> tuple[InputDetails, ...]:
-    """The details with the shapes that are given for them."""
+    """Return the details with the given shapes."""
     if not given:
         return tuple(details)
     found = []
@@ -222,7 +221,7 @@ def _with_given(
 
 
 def _names(path: Path, details: Sequence[InputDetails], signature: str | None) -> Sequence[str]:
-    """What a signature calls the inputs; LiteRT names those of a graph by their tensors."""
+    """Return the input names in the signature; without ``signature``, ``details`` have the names of the tensors."""
     return [detail.name for detail in details] if signature is not None else names_of(path).inputs
 
 
@@ -248,7 +247,7 @@ def _shape_of(detail: InputDetails, size: int) -> Shape:
 
 
 def _sizes_of_constants(known: Sequence[Graph]) -> list[int]:
-    """The sizes that constants have, such as a table with a row for each position: each once, the first ones."""
+    """Return the first distinct sizes of constants, such as a table with a row for each position."""
     shapes = (
         shape_of(tensor)
         for graph in known
@@ -260,7 +259,7 @@ def _sizes_of_constants(known: Sequence[Graph]) -> list[int]:
 
 
 def _window(graph: Graph, operator: Operator) -> list[tuple[int, int]]:
-    """Reach of the kernel and stride along height and width, of an operator that has them."""
+    """Return reach of the kernel and stride along height and width, for operators with a kernel."""
     name = graph.operator_name(operator)
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(shape_of(graph.tensor(int(operator.inputs[1])))) == 4:
         options: ConvolutionOptions = operator.builtinOptions
@@ -292,10 +291,10 @@ def _not_found(
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names of a file for one line of an error, escaped."""
+    """Return names of a file for an error message, escaped, in one line."""
     return ", ".join(map(repr, names))[:_MOST_CHARACTERS]
 
 
 def in_words(shape: Sequence[int]) -> str:
-    """A shape for people: ``"1, ?, 40"``."""
+    """Return a shape in words: ``"1, ?, 40"``."""
     return ", ".join("?" if size < 0 else str(size) for size in shape)

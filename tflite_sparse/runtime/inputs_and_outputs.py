@@ -1,4 +1,4 @@
-"""What a file takes and yields: its inputs as data must be made for them, and outputs as arrays."""
+"""Describe the inputs of a file, quantise data for them, and hold its outputs as arrays."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 UNKNOWN_SIZE = 32
-"""Of a size that may change, other than the batch, where nothing tells a better one."""
+"""Default for an open size other than the batch."""
 
 _VALUES_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a model yields for a set of samples.
+    """Outputs of a model for a set of samples.
 
     Attributes:
         arrays: one array for each output, ``(n, ...)``, in the dtype of the file.
-        scales: of each output; 0 where it is not quantised.
+        scales: of each output; 0 if it is not quantised.
         zero_points: of each output.
     """
 
@@ -29,12 +29,12 @@ class Outputs:
 
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray], quantisation: Sequence[tuple[float, int]]) -> Outputs:
-        """From each output's array and its (scale, zero point)."""
+        """Create it from each output's array and (scale, zero point)."""
         scales, zero_points = zip(*quantisation, strict=True)
         return cls(tuple(arrays), scales, zero_points)
 
     def real(self, index: int = 0) -> np.ndarray:
-        """Output ``index`` as real numbers, float32: ``scale * (q - zero point)``."""
+        """Return output ``index`` as real numbers, float32: ``scale * (q - zero point)``."""
         array, scale = self.arrays[index], self.scales[index]
         if scale == 0:
             return array.astype(np.float32)
@@ -43,10 +43,10 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class InputDetails:
-    """One input of a file: name, shape with -1 for a size that may change, dtype, quantisation (scale 0: none).
+    """One input of a file: name, shape with -1 for an open size, dtype, quantisation (scale 0: none).
 
-    ``counts`` tells that all its readers first cast it to integers, as Keras's Embedding does with the float input that
-    is Keras's default: what they take is numbers of tokens. ``shape`` is one to run it with, where it is known.
+    ``counts`` is whether all readers first cast it to integers, as Keras's Embedding does with its default float input:
+    the values are then token indices. ``shape`` is a shape that runs, if known.
     """
 
     name: str
@@ -59,19 +59,19 @@ class InputDetails:
 
     @property
     def example_shape(self) -> tuple[int, ...]:
-        """:attr:`shape`, else of a batch that may change 1, of other sizes that may :data:`UNKNOWN_SIZE`."""
+        """:attr:`shape`, else with 1 for an open batch and :data:`UNKNOWN_SIZE` for other open sizes."""
         if self.shape is not None:
             return self.shape
         batch, rest = self.signature[:1], self.signature[1:]
         return tuple(max(size, 1) for size in batch) + tuple(size if size > 0 else UNKNOWN_SIZE for size in rest)
 
     def quantised(self, samples: np.ndarray) -> np.ndarray:
-        """Real-valued ``samples`` in the dtype of the file: ``round(x / scale) + zero point``, clipped."""
+        """Return real-valued ``samples`` in the dtype of the file: ``round(x / scale) + zero point``, clipped."""
         if self.scale == 0 or samples.dtype == self.dtype:
             return samples.astype(self.dtype, copy=False)
         limits = np.iinfo(self.dtype)
         result = np.empty(samples.shape, self.dtype)
-        # A few at a time: arrays of this size stay in the cache, of all samples every page is new, ten times slower.
+        # In chunks that stay in the cache: one array for all samples is ten times slower because every page is new.
         flat, filled = samples.reshape(-1), result.reshape(-1)
         for start in range(0, flat.size, _VALUES_AT_ONCE):
             part = slice(start, start + _VALUES_AT_ONCE)
@@ -81,7 +81,7 @@ class InputDetails:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SeparateOutputs:
-    """What a model yields for samples that were run one by one.
+    """Outputs of a model for samples that were run one by one.
 
     Attributes:
         names: of the outputs.

@@ -1,4 +1,4 @@
-"""LiteRT's runtimes, in a child process: the native code prints on stderr and may crash on a bad file."""
+"""Run files in LiteRT's runtimes, in a child process: native code prints on stderr and may crash on a bad file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 BATCH = 32
-"""How many samples are run as one batch where a file leaves the batch open."""
+"""Number of samples in one batch if a file leaves the batch open."""
 
 _SECONDS_TO_RUN = 60
 
@@ -62,13 +62,13 @@ def run(
 
     Args:
         path: the ``.tflite`` file.
-        samples: one array for each input (an array alone: the only input), ``(n, ...)``: real values, which are
-            quantised as the input asks, or values of the file's own dtype.
-        kernels: which runtime.
+        samples: one array for each input (a single array: the only input), ``(n, ...)``: real values, which are
+            quantised for the input, or values of the file's dtype.
+        kernels: the runtime.
         threads: of the interpreter; CompiledModel uses one.
-        feedback: of a file that computes one time step: what it is fed with. Samples are then sequences ``(n, steps,
-            ...)`` alone; the outputs are the results that it names.
-        on_step: told (samples done, samples in all).
+        feedback: connections between outputs and inputs of a file that computes one time step. Samples are then a
+            single array of sequences ``(n, steps, ...)``; the outputs are the results that it names.
+        on_step: receives (samples done, all samples).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
@@ -89,20 +89,20 @@ def run_separately(
     at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
-    """Run samples one by one, each from the state that a freshly loaded file has.
+    """Run samples one by one, each from the state of a freshly loaded file.
 
-    Variable tensors are reset before each sample; a file that keeps resource variables, which no runtime resets, is
-    loaded anew for each.
+    Variable tensors are reset before each sample; a file with resource variables, which no runtime resets, is loaded
+    again for each.
 
     Args:
         path: the ``.tflite`` file.
         samples: for each sample one array for each input, in the input's whole shape (batch included) and dtype.
-        kernels: which runtime.
-        signature: whose graph to run; None: the file's first graph, CompiledModel's first signature.
+        kernels: the runtime.
+        signature: key of the signature to run; None: the file's first graph, CompiledModel's first signature.
         threads: of the interpreter; CompiledModel uses one.
-        at_once: how many samples of a batch of 1 are run as one batch, in an interpreter of a file with one input that
-            leaves the batch open and with outputs that have a batch as well.
-        on_step: told (samples done, samples in all).
+        at_once: number of samples with a batch of 1 to run as one batch. Applies to interpreters of a file with one
+            input, whose batch is open, and outputs that have a batch as well.
+        on_step: receives (samples done, all samples).
 
     Raises:
         ExecutionError: the runtime refused the file or the samples, or its process died.
@@ -119,12 +119,12 @@ def run_separately(
 
 
 def inputs(path: Path, signature: str | None = None, *, model: Model | None = None) -> tuple[InputDetails, ...]:
-    """The inputs of a file, in the order that :func:`run` and :func:`run_separately` take them.
+    """Return the inputs of a file, in the order of the arrays for :func:`run` and :func:`run_separately`.
 
     Args:
         path: the ``.tflite`` file.
-        signature: whose graph; None: the file's first.
-        model: the contents of the file; None: they are read.
+        signature: key of the signature; None: the first graph.
+        model: the parsed file; None: read it.
 
     Raises:
         ExecutionError: the runtime refuses the file.
@@ -136,7 +136,7 @@ def inputs(path: Path, signature: str | None = None, *, model: Model | None = No
 
 
 def with_counts(model: Model, described: Sequence[InputDetails]) -> tuple[InputDetails, ...]:
-    """The inputs of the main graph of a parsed model with :attr:`InputDetails.counts` as its operators tell."""
+    """Return the inputs of a parsed model's main graph with :attr:`InputDetails.counts` set from its operators."""
     graph = next(graphs(model))
     uses = graph.uses()
     return tuple(
@@ -160,12 +160,12 @@ def refusal(
     *,
     seconds: int = _SECONDS_TO_RUN,
 ) -> str | None:
-    """Why a runtime does not load a file and run it once in so many seconds, in one line; None if it does.
+    """Return why a runtime does not load a file and run it once within a time limit, in one line; None if it does.
 
     Args:
         path: the file.
-        kernels: which runtime.
-        shapes: of its inputs; None: with a batch of 1, and :data:`UNKNOWN_SIZE` for other open sizes.
+        kernels: the runtime.
+        shapes: of its inputs; None: a batch of 1, and :data:`UNKNOWN_SIZE` for other open sizes.
         seconds: of wall time.
     """
     try:
@@ -185,7 +185,7 @@ def run_here(
     feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
-    """:func:`run` in this process."""
+    """Execute :func:`run` in this process."""
     session = Session(path, kernels, threads)
     if feedback is not None:
         quantised = session.output_quantisation
@@ -213,7 +213,7 @@ def run_separately_here(
     at_once: int = 1,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
-    """:func:`run_separately` in this process."""
+    """Execute :func:`run_separately` in this process."""
     session = Session(path, kernels, threads, signature)
     size = at_once if session.takes_batches else 1
     rows: list[tuple[np.ndarray, ...]] = []
@@ -224,7 +224,7 @@ def run_separately_here(
 
 
 def _run_together(session: Session, samples: Sequence[Sequence[np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
-    """The outputs for each sample; several, which then have a batch of 1, are run as one batch, if outputs have it."""
+    """Return the outputs for each sample; run several samples, each with a batch of 1, as one batch if possible."""
     if len(samples) > 1:
         outputs = session.run([np.concatenate(column) for column in zip(*samples, strict=True)])
         if all(output.shape[:1] == (len(samples),) for output in outputs):
@@ -233,7 +233,7 @@ def _run_together(session: Session, samples: Sequence[Sequence[np.ndarray]]) -> 
 
 
 def inputs_here(path: str, signature: str | None = None, on_step: Step = ignore_steps) -> tuple[InputDetails, ...]:
-    """:func:`inputs` in this process."""
+    """Execute :func:`inputs` in this process."""
     del on_step
     return Session(path, "default", 1, signature).inputs
 
@@ -245,11 +245,11 @@ def load_here(
     seconds: int,
     on_step: Step = ignore_steps,
 ) -> None:
-    """Load a file in this process, and run it once on zeros: CompiledModel loads operators that it does not have."""
+    """Load a file in this process and run it once on zeros: CompiledModel loads even operators that it cannot run."""
     del on_step
     with time_limit.at_most(seconds):
         session = Session(path, kernels, 1)
-        if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # text cannot be made up
+        if all(detail.dtype.kind in "biuf" for detail in session.inputs):  # zeros cannot stand for text
             wanted = [detail.example_shape for detail in session.inputs] if shapes is None else shapes
             session.run([np.zeros(shape, each.dtype) for shape, each in zip(wanted, session.inputs, strict=True)])
 

@@ -1,4 +1,4 @@
-"""A graph of a file, loaded in this process, behind one interface whichever of LiteRT's APIs runs it."""
+"""Load a graph of a file in this process, with one interface for all of LiteRT's APIs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESOLVERS: dict[Kernels, str] = {
 
 
 class TensorDetails(TypedDict):
-    """What the interpreter tells of a tensor; a scale of 0: it is not quantised."""
+    """The interpreter's description of a tensor; scale 0: not quantised."""
 
     name: str
     index: int
@@ -42,7 +42,7 @@ class LoadedGraph(Protocol):
     """A loaded graph.
 
     Attributes:
-        inputs: in the order in which they are fed.
+        inputs: in the order of :meth:`feed`.
         outputs_described: in the order of :meth:`outputs`.
     """
 
@@ -50,16 +50,16 @@ class LoadedGraph(Protocol):
     outputs_described: Described
 
     def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        """Set the inputs, of any shape that the file allows."""
+        """Set the inputs, in any shapes that the file allows."""
 
     def reset(self) -> None:
-        """Give variable tensors the values of a freshly loaded file."""
+        """Reset variable tensors to the values of a freshly loaded file."""
 
     def invoke(self) -> None:
         """Compute the outputs."""
 
     def outputs(self) -> tuple[np.ndarray, ...]:
-        """The outputs, in the shapes and dtypes that the runtime gave."""
+        """Return the outputs, in the runtime's shapes and dtypes."""
 
 
 def load(path: str, kernels: Kernels, threads: int, signature: str | None) -> LoadedGraph:
@@ -67,9 +67,9 @@ def load(path: str, kernels: Kernels, threads: int, signature: str | None) -> Lo
 
     Args:
         path: the ``.tflite`` file.
-        kernels: which runtime.
+        kernels: the runtime.
         threads: of the interpreter; CompiledModel uses one.
-        signature: whose graph; None: the first graph, CompiledModel's first signature.
+        signature: key of the signature; None: the first graph, CompiledModel's first signature.
 
     Raises:
         RuntimeError: the runtime refuses the file.
@@ -87,7 +87,7 @@ def _interpreter(path: str, kernels: Kernels, threads: int) -> Interpreter:
 
     try:
         return Interpreter(path, experimental_op_resolver_type=OpResolverType[_RESOLVERS[kernels]], num_threads=threads)
-    except ValueError as error:  # what the binding raises for a file that its verifier refuses
+    except ValueError as error:  # raised by the binding if its verifier refuses the file
         raise RuntimeError(str(error)) from error
 
 
@@ -98,7 +98,7 @@ class _FirstGraph:
         self.inputs, self.outputs_described = _describe(interpreter, None)
         self._interpreter = interpreter
         self._shapes = [tuple(detail["shape"]) for _, detail in self.inputs]
-        self._is_allocated = False  # not before the shapes are known: some graphs do not take those that they announce
+        self._is_allocated = False  # allocate after the shapes are set: some graphs refuse their declared shapes
 
     def feed(self, arrays: Sequence[np.ndarray]) -> None:
         shapes = [array.shape for array in arrays]
@@ -147,15 +147,15 @@ class _SignatureGraph:
 class _CompiledGraph:
     """One signature of a file, in a CompiledModel.
 
-    It orders inputs and outputs as the signature does, the interpreter's first graph as the graph does: tensor indices
-    tell which is which. It refuses files with variable tensors (2.3.0), so that there is nothing to reset.
+    It has inputs and outputs in the order of the signature, the interpreter's first graph in the order of the graph;
+    tensor indices match them. It refuses files with variable tensors (2.3.0), so there is nothing to reset.
     """
 
     def __init__(self, path: str, interpreter: Interpreter, signature: str | None) -> None:
         self.inputs, self.outputs_described = _describe(interpreter, signature)
         self._path = path
         self._model = self._load()
-        keys = self._model.get_signature_list()  # a file without any gets one from the runtime
+        keys = self._model.get_signature_list()  # the runtime adds one to a file without any
         self._key = signature or next(key for key in keys if self._model.get_signature_index(key) == 0)
         self._number = self._model.get_signature_index(self._key)
         self._names = keys[self._key]
@@ -168,10 +168,10 @@ class _CompiledGraph:
         if not self._input_buffers or self._shapes() != [array.shape for array in ordered]:
             self._make_buffers(ordered)
         for buffer, array in zip(self._input_buffers, ordered, strict=True):
-            buffer.write(np.ascontiguousarray(array).reshape(-1).view(np.int8))  # the binding knows few dtypes
+            buffer.write(np.ascontiguousarray(array).reshape(-1).view(np.int8))  # the binding supports few dtypes
 
     def reset(self) -> None:
-        """Nothing to do."""
+        """Do nothing: there are no variable tensors."""
 
     def invoke(self) -> None:
         self._model.run_by_index(self._number, self._input_buffers, self._output_buffers)

@@ -1,16 +1,15 @@
-"""Which runtimes LiteRT consists of, and how people call them."""
+"""Names of LiteRT's runtimes."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Kernels = Literal["default", "builtin", "reference", "compiled_model"]
-"""``default``: the interpreter as apps get it, with XNNPACK; ``builtin``: without any delegate; ``reference``: the same
-with the kernels that are written for clarity; ``compiled_model``: the API of LiteRT 2, which the Android library offers
-as its standard one."""
+"""``default``: the interpreter as apps use it, with XNNPACK; ``builtin``: without any delegate; ``reference``: without
+optimised kernels either; ``compiled_model``: the API of LiteRT 2, the standard one of the Android library."""
 
 ALL_KERNELS: tuple[Kernels, ...] = ("default", "builtin", "compiled_model")
-"""What apps run."""
+"""Runtimes that apps use."""
 
 KERNELS_TO_VERIFY: tuple[Kernels, ...] = ("default", "builtin", "reference", "compiled_model")
 

@@ -1,4 +1,4 @@
-"""A file loaded in this process, ready to run sample by sample."""
+"""Load a file in this process and run it sample by sample."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Session:
 
     Args:
         path: the ``.tflite`` file.
-        kernels: which runtime.
+        kernels: the runtime.
         threads: of the interpreter; CompiledModel uses one.
-        signature: whose graph to run; None: the first graph, CompiledModel's first signature.
+        signature: key of the signature to run; None: the first graph, CompiledModel's first signature.
 
     Raises:
         RuntimeError: the runtime refuses the file.
 
     Attributes:
-        inputs: in the order of the arrays that are fed.
+        inputs: in the order of the arrays of :meth:`feed`.
         output_names: of the outputs.
         output_indices: of their tensors in the subgraph.
-        output_quantisation: their (scale, zero point), scale 0 where there is none.
+        output_quantisation: their (scale, zero point), scale 0 if not quantised.
     """
 
     def __init__(self, path: str, kernels: Kernels, threads: int, signature: str | None = None) -> None:
@@ -50,7 +50,7 @@ class Session:
         )
 
     def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        """Return the outputs for one array per input, computed from the state of a freshly loaded file."""
         if self._keeps_resources and not self._is_fresh:
             self._runtime = litert_graphs.load(*self._arguments)
         self.feed(arrays)
@@ -59,19 +59,19 @@ class Session:
         return self._runtime.outputs()
 
     def feed(self, arrays: Sequence[np.ndarray]) -> None:
-        """Set the inputs, of any shape that the file allows, for every following :meth:`invoke`."""
+        """Set the inputs, in any shapes that the file allows, for every following :meth:`invoke`."""
         if len(arrays) != len(self.inputs):
             raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
         self._runtime.feed(arrays)
 
     def invoke(self) -> None:
-        """Run once; variables keep what they hold."""
+        """Run once, without a reset of variables."""
         self._is_fresh = False
         self._runtime.invoke()
 
     @functools.cached_property
     def _keeps_resources(self) -> bool:
-        """Whether there is state that no runtime can reset."""
+        """Whether the file has state that no runtime can reset."""
         kinds = {schema.TensorType.RESOURCE, schema.TensorType.VARIANT}
         return not kinds.isdisjoint(serde.tensor_types(Path(self._arguments[0])))
 

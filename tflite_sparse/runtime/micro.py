@@ -1,7 +1,7 @@
-"""TensorFlow Lite for Microcontrollers (TFLM) on this machine, in a child process.
+"""Run files in TensorFlow Lite for Microcontrollers (TFLM) on this machine, in a child process.
 
-It is the interpreter of the Python package ``tflite-micro``, with every operator registered. It tells errors on the C
-level's standard error only, checks no lengths inside a constant, and crashes where an arena is much too small.
+The interpreter is that of the Python package ``tflite-micro``, with every operator registered. It prints errors on the
+process's standard error only, does not check lengths inside a constant, and crashes if an arena is much too small.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
@@ -32,19 +32,18 @@ if TYPE_CHECKING:
 NAME = "TensorFlow Lite Micro"
 
 MAX_ARENA_BYTES = 64 * 2**20
-"""More than any microcontroller has; a file that needs more is refused."""
+"""Largest arena, more than any microcontroller has; a file that needs more is refused."""
 
 ARENA_ALIGNMENT = 16
-"""TFLM aligns what it puts into an arena to 16 bytes (micro_arena_constants.h)."""
+"""TFLM aligns allocations in an arena to 16 bytes (micro_arena_constants.h)."""
 
-_CURE = "pip install 'tflite-sparse[micro]'"
 _SMALLEST_TRIED = 256
 _SECONDS = 60
 _TRIAL_FAILED = 3
 
 
 def is_available() -> bool:
-    """Whether the package ``tflite-micro`` is installed."""
+    """Return whether the package ``tflite-micro`` is installed."""
     return importlib.util.find_spec("tflite_micro") is not None
 
 
@@ -58,23 +57,23 @@ def run(
     feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
-    """Run every sample through a file, each from the state that a freshly loaded file has.
+    """Run every sample through a file, each from the state of a freshly loaded file.
 
     Args:
         path: the ``.tflite`` file.
-        samples: one array for each input (an array alone: the only input), ``(n, ...)``: real values, which are
-            quantised as the input asks, or values of the file's own dtype.
+        samples: one array for each input (a single array: the only input), ``(n, ...)``: real values, which are
+            quantised for the input, or values of the file's dtype.
         arena_bytes: of the tensor arena; None: up to :data:`MAX_ARENA_BYTES`.
-        alternate_memory_bytes: of a memory of its own for decoded weights (``SetDecompressionMemory``); 0: they lie in
+        alternate_memory_bytes: of a separate memory for decoded weights (``SetDecompressionMemory``); 0: they are in
             the arena.
-        seconds_per_sample: after which the run is given up.
+        seconds_per_sample: time limit.
         feedback: as :func:`tflite_sparse.runtime.litert.run`.
-        on_step: told (samples done, samples in all).
+        on_step: receives (samples done, all samples).
 
     Raises:
         FlatbufferError: the file cannot be read or is damaged.
         ExecutionError: the runtime is not installed, refused the file or the samples, took too long, or its process
-            died; or the file has sparse tensors, with which it would silently compute nonsense.
+            died; or the file has sparse tensors, for which it would silently compute wrong outputs.
     """
     inputs = (samples,) if isinstance(samples, np.ndarray) else tuple(samples)
     found: Outputs = _in_child(
@@ -99,7 +98,7 @@ def run_separately(
     seconds_per_sample: int = _SECONDS,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
-    """As :func:`run`, for samples of one array for each input, in the input's whole shape (batch included) and dtype.
+    """Run samples, each one array per input in the input's whole shape (batch included) and dtype; see :func:`run`.
 
     Raises:
         FlatbufferError: as :func:`run`.
@@ -118,7 +117,7 @@ def run_separately(
 
 
 def inputs(path: Path) -> tuple[InputDetails, ...]:
-    """The inputs of a file, in the order that :func:`run` takes them; nothing is run.
+    """Return the inputs of a file, in the order of the arrays for :func:`run`, without running it.
 
     Raises:
         FlatbufferError: the file cannot be read or is damaged.
@@ -128,16 +127,16 @@ def inputs(path: Path) -> tuple[InputDetails, ...]:
 
 
 def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int = _SECONDS) -> int:
-    """Bytes of the smallest arena in which a file loads and runs once, found by trying; a multiple of 16.
+    """Return the bytes of the smallest arena in which a file loads and runs once, found by trial; a multiple of 16.
 
-    The runtime's own figure (``arena_used_bytes``) leaves out what is needed only while loading: for FULLY_CONNECTED
-    with 1000 scales it says 10,992 where 17,312 are needed. These are the reference kernels with 64-bit pointers: on a
-    32-bit microcontroller the same file needs less, except for scratch memory of optimised kernels (CMSIS-NN).
+    The runtime's own figure (``arena_used_bytes``) leaves out memory that only loading needs: for FULLY_CONNECTED with
+    1000 scales it is 10,992 where 17,312 are needed. Kernels are the reference ones with 64-bit pointers: on a 32-bit
+    microcontroller the same file needs less, except for scratch memory of optimised kernels (CMSIS-NN).
 
     Args:
         path: the ``.tflite`` file.
         alternate_memory_bytes: as :func:`run`; not counted in the result.
-        seconds_per_run: after which one run is given up.
+        seconds_per_run: time limit of one run.
 
     Raises:
         FlatbufferError: as :func:`run`.
@@ -158,7 +157,7 @@ def run_here(
     feedback: Feedback | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
-    """:func:`run` in this process, whose standard error becomes the file ``log``."""
+    """Execute :func:`run` in this process, with standard error redirected to the file ``log``."""
     _prepare_process(log)
     session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
     quantised = [(each.scale, each.zero_point) for each in session.outputs]
@@ -185,7 +184,7 @@ def run_separately_here(
     seconds: int,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
-    """:func:`run_separately` in this process, whose standard error becomes the file ``log``."""
+    """Execute :func:`run_separately` in this process, with standard error redirected to the file ``log``."""
     _prepare_process(log)
     session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
     rows = []
@@ -196,12 +195,12 @@ def run_separately_here(
 
 
 def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, on_step: Step = ignore_steps) -> int:
-    """:func:`arena` in this process, whose standard error becomes the file ``log``."""
+    """Execute :func:`arena` in this process, with standard error redirected to the file ``log``."""
     del on_step
     _prepare_process(log)
     session = _Session(path, None, alternate_memory_bytes, seconds)
-    zeros = [np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs]  # valid as row numbers too
-    session.run(zeros)  # what is wrong whatever the arena is told here
+    zeros = [np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs]  # valid as indices too
+    session.run(zeros)  # reports errors that are independent of the arena
     content = Path(path).read_bytes()
 
     def once(arena_bytes: int) -> None:
@@ -213,16 +212,16 @@ def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, o
     def trial(arena_bytes: int) -> bool:
         return _succeeds(lambda: once(arena_bytes), seconds)
 
-    return _least(trial)
+    return _smallest_arena(trial)
 
 
 class _Session:
     """A file loaded in this process, ready to run.
 
     Attributes:
-        inputs: in the order of the arrays that are fed.
-        outputs: likewise.
-        output_indices: of their tensors in the first graph, the one that is run.
+        inputs: in the order of the arrays of :meth:`run`.
+        outputs: in the order of the graph.
+        output_indices: of their tensors in the first graph, which is run.
     """
 
     def __init__(self, path: str, arena_bytes: int | None, alternate_memory_bytes: int, seconds: int) -> None:
@@ -238,7 +237,7 @@ class _Session:
         self._interpreter = _load(content, arena_bytes or MAX_ARENA_BYTES, alternate_memory_bytes)
 
     def run(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs for one array for each input, computed from the state of a freshly loaded file."""
+        """Return the outputs for one array per input, computed from the state of a freshly loaded file."""
         if len(arrays) != len(self.inputs):
             raise RuntimeError(f"it has {len(self.inputs)} inputs, {len(arrays)} were given")
         self._interpreter.reset()
@@ -249,7 +248,7 @@ class _Session:
 
     def invoke(self) -> None:
         """Run once."""
-        signal.alarm(self._seconds)  # native code gives no other chance to stop it
+        signal.alarm(self._seconds)  # native code cannot be stopped otherwise
         self._interpreter.invoke()
         signal.alarm(0)
 
@@ -261,9 +260,9 @@ def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any
         try:
             return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), log=str(log), **arguments)
         except child.ChildDiedError as death:
-            raise ExecutionError(f"{NAME} {death.how} on {path}. {_told(log)}".rstrip()) from death
+            raise ExecutionError(f"{NAME} {death.how} on {path}. {_logged(log)}".rstrip()) from death
         except RuntimeError as error:
-            raise _refused(path, _told(log) or one_line(error)) from error
+            raise _refused(path, _logged(log) or one_line(error)) from error
 
 
 def _refused(path: Path, words: str) -> ExecutionError:
@@ -273,15 +272,15 @@ def _refused(path: Path, words: str) -> ExecutionError:
     return OperatorRefusedError(f"{NAME} refuses {path}: {words.rstrip('.')}. That is {found}.", (found.tensors,))
 
 
-def _told(log: Path) -> str:
-    """What the runtime printed, in one line."""
+def _logged(log: Path) -> str:
+    """Return the messages of the runtime, in one line."""
     lines = log.read_text("utf-8", "replace").splitlines()
     return "; ".join(line.strip() for line in lines if line.strip())[:300]
 
 
 def _prepare_process(log: str) -> None:
-    """Let the C level print into ``log``, and leave no core files where trials crash."""
-    import resource  # not on Windows, where there is no runtime either
+    """Redirect standard error of native code to ``log``, and disable core files of crashed trials."""
+    import resource  # missing on Windows, as is the runtime
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _redirect_standard_error(log)
@@ -297,7 +296,9 @@ def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Inte
     try:
         from tflite_micro import runtime
     except ImportError as error:
-        raise ExecutionError(f"{NAME} cannot be loaded ({one_line(error)}): {_CURE}") from error
+        raise ExecutionError(
+            f"{NAME} cannot be loaded ({one_line(error)}): {extras.install_command('micro')}"
+        ) from error
     return runtime.Interpreter.from_bytes(
         content, arena_size=arena_bytes, alt_decompression_memory_size=alternate_memory_bytes
     )
@@ -323,10 +324,10 @@ def _details(path: str, graph: Graph, index: int) -> InputDetails:
     return InputDetails(text(tensor.name), shape_of(tensor), dtype, *quantisation_of(tensor))
 
 
-def _least(succeeds: Callable[[int], bool]) -> int:
-    """The smallest arena that succeeds, to 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
+def _smallest_arena(succeeds: Callable[[int], bool]) -> int:
+    """Return the smallest arena that succeeds, in steps of 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
     short, enough = 0, _SMALLEST_TRIED
-    while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards: too small fails fast
+    while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards, because too small an arena fails fast
         short, enough = enough, 2 * enough
     while enough - short > ARENA_ALIGNMENT:
         middle = (short + enough) // 2 // ARENA_ALIGNMENT * ARENA_ALIGNMENT
@@ -338,14 +339,14 @@ def _least(succeeds: Callable[[int], bool]) -> int:
 
 
 def _succeeds(action: Callable[[], object], seconds: int) -> bool:
-    """Whether ``action`` ends without an exception, in a copy of this process, which it may crash."""
+    """Return whether ``action`` ends without an exception, in a fork of this process, which it may crash."""
     process = os.fork()
     if process == 0:
         try:
             _redirect_standard_error(os.devnull)
             signal.alarm(seconds)
             action()
-        except BaseException:  # noqa: BLE001 - whatever it was, the copy must go no further
+        except BaseException:  # noqa: BLE001 - the fork must end here after any exception
             os._exit(_TRIAL_FAILED)
         os._exit(0)
     return os.waitpid(process, 0)[1] == 0

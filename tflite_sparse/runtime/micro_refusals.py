@@ -1,7 +1,7 @@
-"""What TensorFlow Lite Micro refuses of a file: the operator, the tensors that tell its layer, and a way out.
+"""Find the operator that TensorFlow Lite Micro refuses, tensors that identify its layer, and a remedy.
 
 The runtime prints the operator (``Node SQRT (number 1) failed to invoke``) or its code (``Didn't find op for builtin
-opcode 'TILE'``) on the C level.
+opcode 'TILE'``) on standard error.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class RefusedOperator:
 
     Attributes:
         name: of the operator in the schema, or the code of a custom one.
-        tensors: names that tell which layer it is of: what it yields, then the constants that it reads.
-        way_out: what to do; empty where that is not known.
+        tensors: names that identify its layer: its outputs, then its constants.
+        way_out: remedy; empty if unknown.
     """
 
     name: str
@@ -52,29 +52,36 @@ class RefusedOperator:
 
 
 def missing(model: Model, names: tuple[str, ...]) -> tuple[RefusedOperator, ...]:
-    """The first operator of each of these names, which the runtime does not have."""
-    return tuple(next(_described(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
+    """Return the first operator of each of these names of operators that the runtime does not have."""
+    return tuple(next(_refused(graph, each, has=False) for graph, each in _named(model, name)) for name in names)
 
 
 def in_log(log: str, model: Model) -> RefusedOperator | None:
-    """The operator that what the runtime printed is about; None if it tells none, or that memory ran out."""
+    """Return the operator that a log of the runtime names; None if it names none, or reports that memory ran out."""
     if _MEMORY.search(log):
         return None
     node, code = _NODE.search(log), _MISSING.search(log)
     if node is not None:
         found = list(_named(model, node[1]))
         at_place = [pair for pair in found if pair[0].operators[int(node[2]) :][:1] == [pair[1]]]
-        told = _TYPES.search(log) is not None
-        return next((_described(*pair, has=True, types_told=told) for pair in at_place or found), None)
+        named = _TYPES.search(log) is not None
+        return next((_refused(*pair, has=True, types_named=named) for pair in at_place or found), None)
     if code is not None:
-        return next((_described(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
+        return next((_refused(graph, operator, has=False) for graph, operator in _named(model, code[1])), None)
     if _CUSTOM in log:
-        return next((_described(graph, operator, has=False) for graph, operator in _custom(model)), None)
+        return next((_refused(graph, operator, has=False) for graph, operator in _custom(model)), None)
     return None
 
 
-def _described(graph: Graph, operator: Operator, *, has: bool, types_told: bool = False) -> RefusedOperator:
-    """``has``: whether the runtime has the operator; ``types_told``: whether it said that types are the reason."""
+def _refused(graph: Graph, operator: Operator, *, has: bool, types_named: bool = False) -> RefusedOperator:
+    """Return the operator with a remedy.
+
+    Args:
+        graph: holds the operator.
+        operator: the operator.
+        has: whether the runtime has the operator.
+        types_named: whether the runtime named types as the reason.
+    """
     inputs, outputs = (
         [graph.tensor(i) for i in indices(each) if i >= 0] for each in (operator.inputs, operator.outputs)
     )
@@ -84,10 +91,10 @@ def _described(graph: Graph, operator: Operator, *, has: bool, types_told: bool 
         way_out = _WIDE
     elif name in _REPLACEMENTS and (not has or "int32" in types):
         way_out = _REPLACEMENTS[name]
-    elif types_told and types & {"int8", "int16"}:
+    elif types_named and types & {"int8", "int16"}:
         way_out = _ONE_TYPE if "float32" in types else _IN_FLOAT
     else:
-        way_out = "" if has and not types_told else _REPLACE  # an arena that is too small may be the reason
+        way_out = "" if has and not types_named else _REPLACE  # the reason may be too small an arena
     names = tuple(text(tensor.name) for tensor in (*outputs, *constants))
     return RefusedOperator(name, names or ("",), way_out)
 

@@ -1,4 +1,4 @@
-"""Files that compute one time step, run over whole sequences: states that they yield are fed back at the next step."""
+"""Run files that compute one time step over whole sequences: their output states are the inputs of the next step."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, quantisati
 from tflite_sparse.flatbuffer.signature import Names, names_of
 from tflite_sparse.runtime.inputs_and_outputs import InputDetails
 
-_HALF = 0.5  # a step: what is nearer rounds to the same
+_HALF = 0.5  # of a step: values that are nearer round to the same
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What is fed to a file at each step, by positions among its inputs and outputs.
+    """Connections between steps, by indices of the file's inputs and outputs.
 
     Attributes:
-        sequence: the input that takes one step of the sequence after the other.
-        states: pairs (input, output): the output of one step is the input of the next; at the first step it is zero.
-        results: the outputs that are wanted.
-        every_step: whether they are wanted of every step, else of the last.
+        sequence: the input that takes the sequence step by step.
+        states: pairs (input, output): the output of one step is the input of the next; zero at the first step.
+        results: the outputs to return.
+        every_step: whether to return them for every step, else for the last.
     """
 
     sequence: int
@@ -35,10 +35,10 @@ class Feedback:
 
 
 def feedback_of(names: Names, *, every_step: bool) -> Feedback:
-    """How a file is run in which each state has one name, as an input and as an output.
+    """Return the connections of a file in which each state has the same name as input and as output.
 
     Args:
-        names: of its inputs and outputs; one input is no state.
+        names: of its inputs and outputs; exactly one input is not a state.
         every_step: see :class:`Feedback`.
     """
     states = [name for name in names.inputs if name in names.outputs]
@@ -49,7 +49,7 @@ def feedback_of(names: Names, *, every_step: bool) -> Feedback:
 
 
 def rescaled_states(path: Path) -> list[str]:
-    """The states of a file of one time step whose output has another scale or zero point than their input.
+    """Return the states whose output and input differ in scale or zero point, in a file of one time step.
 
     Raises:
         FlatbufferError: the file cannot be read.
@@ -74,16 +74,16 @@ def run(
     feedback: Feedback,
     on_step: Step,
 ) -> tuple[np.ndarray, ...]:
-    """The results ``(n, ...)`` or, of every step, ``(n, steps, ...)``, in the dtypes of the file.
+    """Return the results ``(n, ...)`` or, for every step, ``(n, steps, ...)``, in the dtypes of the file.
 
     Args:
-        step: computes the outputs for one array for each input.
+        step: computes the outputs for one array per input.
         inputs: of the file.
-        outputs: scale and zero point of each output. A state is fed back as it comes where those of its input are the
-            same, else in the steps of its input.
+        outputs: scale and zero point of each output. A state is fed back unchanged if its input has the same ones,
+            else requantised for its input.
         sequences: ``(n, steps, ...)``, real values or values of the input's dtype. Each starts from zero states.
-        feedback: what is fed where.
-        on_step: told (sequences done, sequences in all).
+        feedback: the connections between steps.
+        on_step: receives (sequences done, all sequences).
     """
     fed = inputs[feedback.sequence].quantised(sequences)
     rows: list[list[np.ndarray]] = [[] for _ in feedback.results]
@@ -106,7 +106,7 @@ def run(
 
 
 def fed_back(state: np.ndarray, quantisation: tuple[float, int], detail: InputDetails) -> np.ndarray:
-    """A state as its input takes it, given the (scale, zero point) that its output has."""
+    """Return a state in the quantisation of its input, given the (scale, zero point) of its output."""
     if _is_same(quantisation, (detail.scale, detail.zero_point), state.dtype):
         return state
     scale, zero_point = quantisation
@@ -114,7 +114,7 @@ def fed_back(state: np.ndarray, quantisation: tuple[float, int], detail: InputDe
 
 
 def _is_same(one: tuple[float, int], other: tuple[float, int], dtype: np.dtype) -> bool:
-    """Whether no value of an integer ``dtype`` changes if it is converted from one (scale, zero point) to the other."""
+    """Return whether conversion between both (scale, zero point) changes no value of an integer ``dtype``."""
     if one == other:
         return True
     if one[1] != other[1] or 0 in (one[0], other[0]):

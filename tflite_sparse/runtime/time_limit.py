@@ -1,4 +1,4 @@
-"""A limit on the time that native code takes: it gives no other chance to stop it."""
+"""Limit the time of native code, which cannot be stopped otherwise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """End this process, which should be a child, by SIGALRM if what is inside takes longer. No limit on Windows."""
+    """End this process, which should be a child, by SIGALRM if the block takes longer. No limit on Windows."""
     if not hasattr(signal, "alarm"):
         yield
         return

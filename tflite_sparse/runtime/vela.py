@@ -1,4 +1,4 @@
-"""Arm's compiler for Ethos-U, Vela, as a program: what it makes of a file, and what it estimates."""
+"""Compile files with Vela, Arm's compiler for Ethos-U, run as a program, and read its estimates."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import ExecutionError, one_line
 
 NAME = "Vela"
 
-_CURE = "pip install 'tflite-sparse[ethos-u]'"
 _KIB = 1024
 _LEFT_TO_CPU = re.compile(
     r"^Warning \(supported operators\) operator: (.+), ofm: '(.*)'\s+^Reason: (.+)$", re.MULTILINE
@@ -26,20 +26,20 @@ _LEFT_TO_CPU = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class VelaResult:
-    """One file, compiled. Memory, cycles and speed are of what runs on the NPU, as Vela estimates them.
+    """A compiled file. Memory, cycles and speed are Vela's estimates for the part on the NPU.
 
     Attributes:
         path: the compiled file.
-        accelerator: that it is for.
-        system_config: the memory system that was assumed, Vela's default for the accelerator.
+        accelerator: target of the compilation.
+        system_config: the assumed memory system, Vela's default for the accelerator.
         flash_bytes: of flash memory, on and off the chip.
         sram_bytes: of SRAM.
         dram_bytes: of DRAM, where the default of larger accelerators keeps weights.
         original_weight_bytes: before compression.
-        encoded_weight_bytes: as the NPU reads them.
+        encoded_weight_bytes: compressed, as the NPU reads them.
         estimated_cycles: for one inference.
         inferences_per_second: None if nothing runs on the NPU.
-        left_to_cpu: each operator that the NPU does not take, and why.
+        left_to_cpu: each operator that the NPU does not take, with the reason.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class VelaResult:
 
 
 def is_available() -> bool:
-    """Whether the package ``ethos-u-vela`` is installed."""
+    """Return whether the package ``ethos-u-vela`` is installed."""
     return importlib.util.find_spec("ethosu") is not None
 
 
@@ -67,27 +67,27 @@ def compile_file(
 
     Args:
         path: the ``.tflite`` file.
-        folder: where the compiled file goes.
-        accelerator: one that ``vela --help`` lists under ``--accelerator-config``.
-        timeout_seconds: after which the compilation is given up.
+        folder: of the compiled file.
+        accelerator: a value of ``--accelerator-config`` in ``vela --help``.
+        timeout_seconds: time limit of the compilation.
 
     Raises:
         ExecutionError: Vela is not installed, refuses the file or the accelerator, crashes, or takes too long.
         OutputError: the compiled file cannot be written.
     """
     if not is_available():
-        raise ExecutionError(f"{NAME} is not installed: {_CURE}")
+        raise ExecutionError(f"{NAME} is not installed: {extras.install_command('ethos-u')}")
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         scratch = Path(name)
-        told = _run(path, accelerator, scratch, timeout_seconds)
+        log = _run(path, accelerator, scratch, timeout_seconds)
         summary = _summary(path, scratch)
         target = folder / f"{path.stem}_vela.tflite"
         write_bytes(target, (scratch / target.name).read_bytes())
-    return _result(path, target, accelerator, summary, told)
+    return _result(path, target, accelerator, summary, log)
 
 
 def _run(path: Path, accelerator: str, scratch: Path, timeout_seconds: int) -> str:
-    # In a folder of its own: ``-m`` would import what lies in the current one.
+    # In its own folder, because ``-m`` would import modules of the current one.
     arguments = [str(path.resolve()), "--accelerator-config", accelerator, "--output-dir", str(scratch)]
     try:
         done = subprocess.run(
@@ -119,7 +119,7 @@ def _summary(path: Path, scratch: Path) -> dict[str, str]:
     return rows[0]
 
 
-def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str], told: str) -> VelaResult:
+def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str], log: str) -> VelaResult:
     def kib(*columns: str) -> int:
         return round(sum(float(summary[column]) for column in columns) * _KIB)
 
@@ -136,7 +136,7 @@ def _result(path: Path, target: Path, accelerator: str, summary: dict[str, str],
             encoded_weight_bytes=int(summary["total_npu_encoded_weights"]),
             estimated_cycles=round(float(summary["cycles_total"])),
             inferences_per_second=speed if math.isfinite(speed) else None,
-            left_to_cpu=tuple(f"{kind} {output!r}: {why}" for kind, output, why in _LEFT_TO_CPU.findall(told)),
+            left_to_cpu=tuple(f"{kind} {output!r}: {why}" for kind, output, why in _LEFT_TO_CPU.findall(log)),
         )
     except (KeyError, ValueError) as error:
         raise ExecutionError(f"{NAME}'s summary of {path} is not as expected: {one_line(error)}") from error

@@ -20,8 +20,8 @@ def found(outputs: Mapping[str, np.ndarray], metrics: Mapping[str, Metric]) -> s
         metrics: of the scored outputs.
     """
     words = [_of_one(name, outputs[name], metric) for name, metric in metrics.items()]
-    told = [each for each in words if each is not None]
-    return "; ".join(told) if told and len(told) == len(words) else None
+    common = [each for each in words if each is not None]
+    return "; ".join(common) if common and len(common) == len(words) else None
 
 
 def _of_one(name: str, output: np.ndarray, metric: Metric) -> str | None:

@@ -44,9 +44,9 @@ class Evidence:
         """Return the score of all samples, or of the rows ``(m,)``."""
         return self.statistic(*self._drawn(rows))
 
-    def gate_value(self) -> float:
-        """Return the value for the accuracy gate; higher is better."""
-        return (self.merit or self.statistic)(*self.columns)
+    def gate_value(self, rows: np.ndarray | None = None) -> float:
+        """Return the value for the accuracy gate, of all samples or of the rows ``(m,)``; higher is better."""
+        return (self.merit or self.statistic)(*self._drawn(rows))
 
     def _drawn(self, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
         return self.columns if rows is None else tuple(column[rows] for column in self.columns)

@@ -58,6 +58,16 @@ def difference(evidence: Sequence[Evidence], other: Sequence[Evidence], seed: in
     return _bootstrap(evidence, lambda rows: mean_score(evidence, rows) - mean_score(other, rows), seed)
 
 
+def drop(best: Sequence[Evidence], evidence: Sequence[Evidence], seed: int) -> Interval | None:
+    """Return the interval of the drop that the accuracy gate compares, of one file against another one, ``best``."""
+
+    def mean_drop(rows: np.ndarray) -> float:
+        pairs = zip(best, evidence, strict=True)
+        return sum(before.gate_value(rows) - after.gate_value(rows) for before, after in pairs) / len(best)
+
+    return _bootstrap(evidence, mean_drop, seed)
+
+
 def mcnemar(evidence: Sequence[Evidence], other: Sequence[Evidence]) -> McNemar | None:
     """Return the test of two shares of right samples; None if the scores are no such shares."""
     if len(evidence) != 1:

@@ -1,6 +1,6 @@
 """Frozen, typed settings that refuse unknown keys and values out of range: one module a command, and shared parts.
 
-``XOptions`` are the same as keywords: what the functions of :mod:`tflite_sparse` take, for editors and type checkers.
+``XOptions`` type the same settings as keywords of the functions of :mod:`tflite_sparse`, for editors and type checkers.
 """
 
 from tflite_sparse.settings.base import (

@@ -1,4 +1,4 @@
-"""The base of all settings: frozen, typed, refusing unknown keys and values out of range."""
+"""The base class of all settings: frozen, typed, refuses unknown keys and values out of range."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tflite_sparse.errors import SettingsError
 
 @dataclass(frozen=True)
 class Flag:
-    """Metadata of a field: how the command line shows it, where that does not follow from its name and type.
+    """Metadata of a field for the command line, where name and type do not determine the option.
 
     Attributes:
         name: of the option, without dashes. None: that of the field, with ``-`` for ``_``.
-        metavar: what stands for the value, as ``FILE.py:FUNCTION``. None: made of the type.
-        default: words for a default that only the run knows, as ``"a tenth of the steps"``.
-        hidden: whether it is a setting of Python only.
+        metavar: placeholder of the value, such as ``FILE.py:FUNCTION``. None: derived from the type.
+        default: words for a default that is known only at run time, such as ``"a tenth of the steps"``.
+        hidden: whether only Python has the setting.
     """
 
     name: str | None = None
@@ -33,9 +33,8 @@ class Flag:
 class Settings(pydantic.BaseModel):
     """Base of all settings.
 
-    Each field has a ``description``, from which the help of the command line and of the Python functions is made. It
-    names other settings, and parameters such as the model, between backticks, and so does every error: the command line
-    turns them into flags.
+    The ``description`` of each field becomes the help of the command line and of the Python functions. Descriptions and
+    errors name settings, and parameters such as the model, between backticks; the command line turns them into flags.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -46,10 +45,10 @@ class Settings(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             found = error.errors()
             inner = {detail["loc"][0] for detail in found if len(detail["loc"]) > 1}
-            # A tuple whose items were refused counts as too short as well.
-            told = [each for each in found if each["type"] != "too_short" or each["loc"][0] not in inner]
+            # pydantic also reports a tuple with refused items as too short.
+            reported = [each for each in found if each["type"] != "too_short" or each["loc"][0] not in inner]
             known = type(self).model_fields
-            raise SettingsError("; ".join(_in_words(detail, known) for detail in told)) from None
+            raise SettingsError("; ".join(_in_words(detail, known) for detail in reported)) from None
 
 
 def _in_words(detail: Any, known: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -18,8 +18,8 @@ from tflite_sparse.settings.kinds import (
     Alternatives,
     AnyPath,
     Calibration,
-    CountFromZero,
     Drop,
+    EpochsOrAuto,
     Seed,
     Sparsity,
 )
@@ -28,6 +28,8 @@ from tflite_sparse.settings.shared import (
     ConversionSettings,
     OutOptions,
     OutSettings,
+    PixelOptions,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     SourceOptions,
@@ -36,7 +38,9 @@ from tflite_sparse.settings.shared import (
 from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
-class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TargetOptions, total=False):
+class ExportOptions(
+    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+):
     """Keywords of :func:`tflite_sparse.export`."""
 
     sparsity: float | None
@@ -44,9 +48,10 @@ class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, 
     io: Activations | None
     activations: Activations
     calibration: Calibration
+    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
-    finetune_epochs: int
+    finetune_epochs: int | Literal["auto"]
     verification_samples: int
     bias_correction: bool
     measure: bool
@@ -58,8 +63,8 @@ class ExportOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, 
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
-    """What :func:`tflite_sparse.export` does."""
+class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+    """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
         Sparsity | None, Flag(default=f"what `model` holds; {DEMO_SPARSITY:g} for the demo network")
@@ -78,6 +83,13 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         description="Ranges of int8 activations. min-max: to the outermost values. percentile: to all but the "
         "outermost 0.01 %. mse: with the least mean squared error. The latter two calibrate twice as long.",
     )
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
+        None,
+        description="The model before it was pruned, a file or folder as `model`: size and accuracy are compared with "
+        "it. Without it, the accuracy gate of a model that was pruned before is not judged.",
+    )
     recipe: Path | None = Field(
         None,
         description="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native, "
@@ -88,8 +100,11 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         description="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs "
         '`io="float32"`.',
     )
-    finetune_epochs: CountFromZero = Field(
-        0, description="Epochs of training `model` under its masks, after they were made (needs labels)."
+    finetune_epochs: EpochsOrAuto = Field(
+        "auto",
+        description="Epochs of training `model` while it is pruned (needs labels). auto: where there are labels and "
+        "more zeros are asked for than `model` holds, as many as accuracy needs, at most 5 and about 3 minutes. 0: "
+        "masks at once, without training.",
     )
     verification_samples: Annotated[int, Field(ge=4), Flag(hidden=True)] = Field(
         64, description="Number of samples that every runtime is compared on."
@@ -180,13 +195,13 @@ class ExportSettings(OutSettings, SourceSettings, ScoreSettings, ConversionSetti
         return self.io or self.activations
 
     def for_demo(self) -> ExportSettings:
-        """The settings of a run without a model.
+        """Return the settings of a run without a model.
 
         Raises:
-            SettingsError: one applies to a model.
+            SettingsError: a setting needs a model.
         """
-        of_models = ("finetune_epochs", "custom_objects", "builder", "signature", "recipe")
-        given = [f"`{name}`" for name in of_models if getattr(self, name)]
+        of_models = ("finetune_epochs", "baseline", "custom_objects", "builder", "signature", "recipe", "pixels")
+        given = [f"`{name}`" for name in of_models if getattr(self, name) not in (None, 0, "auto")]
         if given:
             raise SettingsError(f"{', '.join(given)}: only with a `model`, and none was given.")
         return self.model_copy(update={"sparsity": DEMO_SPARSITY if self.sparsity is None else self.sparsity})

@@ -23,7 +23,7 @@ class WrittenFileOptions(InputShapeOptions, total=False):
 
 
 class WrittenFileSettings(InputShapeSettings):
-    """How a file that was written is compared with its source."""
+    """Settings of the comparison of a written file with its source."""
 
     verification_samples: Annotated[CountFromZero, Flag("samples")] = Field(
         8,
@@ -43,7 +43,7 @@ class EncodeOptions(TargetOptions, WrittenFileOptions, total=False):
 
 
 class EncodeSettings(TargetSettings, WrittenFileSettings):
-    """What :func:`tflite_sparse.encode` does: for which target, and how the new file is compared."""
+    """Settings of :func:`tflite_sparse.encode`: the target, and the comparison of the new file."""
 
 
 class DecodeOptions(WrittenFileOptions, total=False):
@@ -51,7 +51,7 @@ class DecodeOptions(WrittenFileOptions, total=False):
 
 
 class DecodeSettings(WrittenFileSettings):
-    """What :func:`tflite_sparse.decode` does: how the new file is compared."""
+    """Settings of :func:`tflite_sparse.decode`: the comparison of the new file."""
 
 
 class InspectOptions(InputShapeOptions, total=False):
@@ -59,7 +59,7 @@ class InspectOptions(InputShapeOptions, total=False):
 
 
 class InspectSettings(InputShapeSettings):
-    """What :func:`tflite_sparse.inspect` does."""
+    """Settings of :func:`tflite_sparse.inspect`."""
 
 
 class VerifyOptions(InputShapeOptions, total=False):
@@ -73,7 +73,7 @@ class VerifyOptions(InputShapeOptions, total=False):
 
 
 class VerifySettings(InputShapeSettings):
-    """What :func:`tflite_sparse.verify` does."""
+    """Settings of :func:`tflite_sparse.verify`."""
 
     target: RunnableTarget = Field(
         DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
@@ -106,7 +106,7 @@ class BenchOptions(InputShapeOptions, total=False):
 
 
 class BenchSettings(InputShapeSettings):
-    """What :func:`tflite_sparse.bench` does."""
+    """Settings of :func:`tflite_sparse.bench`."""
 
     threads: Count = Field(1, description="Number of threads of the interpreters.")
     rounds: Count = Field(50, description="Number of turns of each file, of about 10 ms each.")

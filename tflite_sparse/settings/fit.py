@@ -25,6 +25,8 @@ from tflite_sparse.settings.shared import (
     ConversionSettings,
     OutOptions,
     OutSettings,
+    PixelOptions,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     SourceOptions,
@@ -35,7 +37,9 @@ from tflite_sparse.settings.shared import (
 from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
-class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False):
+class FitOptions(
+    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False
+):
     """Keywords of :func:`tflite_sparse.fit`."""
 
     budget: int | str | None
@@ -51,8 +55,8 @@ class FitOptions(ConversionOptions, OutOptions, ScoreOptions, SourceOptions, Tra
     resume: bool
 
 
-class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
-    """What :func:`tflite_sparse.fit` does."""
+class FitSettings(PixelSettings, SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+    """Settings of :func:`tflite_sparse.fit`."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
         None, description="Largest size of the file in bytes: 100kB (100,000), 100KiB, 1.5MB, 100000."
@@ -102,7 +106,7 @@ class FitSettings(SourceSettings, OutSettings, ScoreSettings, ConversionSettings
 
     @property
     def allowed_drop(self) -> float:
-        """The accuracy gate; :data:`ANY_DROP` where there is none."""
+        """The accuracy gate; :data:`ANY_DROP` without one."""
         if self.max_accuracy_drop is not None:
             return self.max_accuracy_drop
         return DEFAULT_DROP if self.gate else ANY_DROP

@@ -1,4 +1,4 @@
-"""Functions whose keywords are the fields of settings: signature and documentation show each of them."""
+"""Show the fields of settings as keywords in signature and documentation of functions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WIDTH = 120
 
 
 def takes(settings: type[Settings], options: type) -> Callable[[_Function], _Function]:
-    """Show the fields of settings where a function takes them as ``**settings``.
+    """Decorate a function that takes ``**settings`` with the fields of settings.
 
-    ``inspect.signature`` has a keyword with type and default for each, as completion in notebooks needs it; the
-    docstring, as ``help`` shows it, gets a section of them. Type checkers read ``**settings: Unpack[...]`` instead.
+    ``inspect.signature`` then has a keyword with type and default for each, for completion in notebooks; the docstring
+    gets a section of them. Type checkers use ``**settings: Unpack[...]`` instead.
 
     Args:
-        settings: what the function checks its keywords with; a field that it has as a parameter is not shown twice.
-        options: the ``TypedDict`` of the same names: the types that callers give.
+        settings: class that checks the keywords; fields that are parameters of the function are not repeated.
+        options: the ``TypedDict`` of the same names, with the types for callers.
     """
 
     def document(function: _Function) -> _Function:
@@ -47,7 +47,7 @@ def takes(settings: type[Settings], options: type) -> Callable[[_Function], _Fun
 
 
 def in_python(description: str) -> str:
-    """A description of a field as Python's documentation shows it: settings as code."""
+    """Return the description of a field for Python's documentation, with settings marked as code."""
     return re.sub(r"`([^`]+)`", r"``\1``", description)
 
 

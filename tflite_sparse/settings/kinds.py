@@ -21,7 +21,7 @@ DEMO_SPARSITY = 0.875
 DEMO_DATA = "mnist-5k"
 DEFAULT_DROP = 0.01
 ANY_DROP = 1e9
-"""An accuracy gate that every drop passes; that of the metrics mse and psnr may be more than 1."""
+"""An accuracy gate that every drop passes; drops of the metrics mse and psnr may exceed 1."""
 
 Optimize = Literal["size", "latency"]
 Alternatives = Literal["auto", "all", "none"]
@@ -32,6 +32,7 @@ Recurrent = Literal["auto", "loop", "unroll", "step"]
 Schedule = Literal["polynomial", "constant"]
 Scope = Literal["layer", "global"]
 Grid = Literal["full", "families"]
+Pixels = Literal["0..255", "0..1", "-1..1"]
 Kernels = Literal["default", "builtin"]
 
 Count = Annotated[int, Field(ge=1)]
@@ -39,19 +40,34 @@ CountFromZero = Annotated[int, Field(ge=0)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""How much accuracy may fall; see :data:`DEFAULT_DROP`."""
+"""Allowed drop of accuracy; see :data:`DEFAULT_DROP`."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 AnyPath = str | os.PathLike[str]
-"""A path as a caller gives it; settings hold a :class:`pathlib.Path`."""
+"""A path as an argument; settings hold a :class:`pathlib.Path`."""
+
+
+def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
+    """Refuse in one sentence what the parts of a union would refuse in one each."""
+    try:
+        found = check(value)
+    except pydantic.ValidationError:
+        found = -1
+    if isinstance(found, int) and found < 0:
+        raise ValueError("it takes auto or a whole number from 0")
+    return found
+
+
+EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
+"""A number of epochs, or ``"auto"``: as many as are needed."""
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
-"""Beside ``path/to/module.py:function``."""
+"""Built-in metrics."""
 
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def _in_bytes(value: Any) -> Any:
-    """``"100kB"`` as 100,000; numbers pass."""
+    """Convert text to bytes: ``"100kB"`` is 100,000. Return numbers unchanged."""
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)", value.strip())
@@ -63,7 +79,7 @@ def _in_bytes(value: Any) -> Any:
 
 
 Bytes = Annotated[int, pydantic.BeforeValidator(_in_bytes), Field(ge=1)]
-"""A number of bytes, or the same in words: ``100kB`` is 100,000, ``100KiB`` 102,400."""
+"""A number of bytes, as number or text: ``100kB`` is 100,000, ``100KiB`` 102,400."""
 
 
 def _known_metric(value: str) -> str:

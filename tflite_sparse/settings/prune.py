@@ -1,4 +1,4 @@
-"""Settings of ``prune``, and of pruning in a training of one's own."""
+"""Settings of ``prune``, and of pruning in a user's own training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing_extensions import TypedDict
 
 from tflite_sparse.settings.base import Flag, Settings
 from tflite_sparse.settings.kinds import AnyPath, Count, CountFromZero, Schedule, Scope, Seed, Sparsity
-from tflite_sparse.settings.shared import SourceOptions, SourceSettings, TrainingOptions, TrainingSettings
+from tflite_sparse.settings.shared import (
+    PixelOptions,
+    PixelSettings,
+    SourceOptions,
+    SourceSettings,
+    TrainingOptions,
+    TrainingSettings,
+)
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """Keywords of :class:`PruningSettings` but the sparsity."""
+    """Keywords of :class:`PruningSettings` except the sparsity."""
 
     block: str
     schedule: Schedule
@@ -32,7 +39,7 @@ class PruningOptions(ScheduleOptions, total=False):
 
 
 class PruningSettings(Settings):
-    """How kernels are pruned while a model trains."""
+    """Settings of pruning during training."""
 
     sparsity: Sparsity | None = Field(
         None, description="Share of zeros in every pruned kernel, from 0 to below 1; N:M has its own."
@@ -60,7 +67,7 @@ class PruningSettings(Settings):
     )
 
 
-class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
+class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, PixelOptions, total=False):
     """Keywords of :func:`tflite_sparse.prune`."""
 
     epochs: int
@@ -71,8 +78,8 @@ class PruneOptions(PruningOptions, TrainingOptions, SourceOptions, total=False):
     seed: int
 
 
-class PruneSettings(SourceSettings, TrainingSettings, PruningSettings):
-    """What :func:`tflite_sparse.prune` does."""
+class PruneSettings(PixelSettings, SourceSettings, TrainingSettings, PruningSettings):
+    """Settings of :func:`tflite_sparse.prune`."""
 
     epochs: Count = Field(10, description="Epochs of training.")
     optimizer: str = Field("adam", description="Name of a Keras optimizer.")

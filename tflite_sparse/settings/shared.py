@@ -1,4 +1,4 @@
-"""Settings that several commands share, in groups that belong together."""
+"""Groups of settings that several commands share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tflite_sparse.settings.kinds import (
     InputShapes,
     LearningRate,
     Metric,
+    Pixels,
     Recurrent,
 )
 
@@ -31,7 +32,7 @@ class ConversionOptions(TypedDict, total=False):
 
 
 class ConversionSettings(Settings):
-    """How a Keras model becomes an int8 file."""
+    """Settings of the conversion of a Keras model to an int8 file."""
 
     recurrent: Recurrent = Field(
         "auto",
@@ -55,7 +56,7 @@ class ScoreOptions(TypedDict, total=False):
 
 
 class ScoreSettings(Settings):
-    """How outputs are scored."""
+    """Settings of the score of outputs."""
 
     metric: Annotated[Metric, Flag(metavar="NAME")] = Field(
         "auto",
@@ -76,7 +77,7 @@ PeakLearningRate = Annotated[LearningRate, Field(description="Highest learning r
 
 
 class TrainingSettings(Settings):
-    """How a model is trained."""
+    """Settings of training."""
 
     batch_size: BatchSize = 64
     learning_rate: PeakLearningRate = 1e-3
@@ -93,13 +94,29 @@ BUILDER = Flag(metavar="FILE.py:FUNCTION")
 
 
 class SourceSettings(Settings):
-    """Python files that a model needs to be read; they are run."""
+    """Python files that are run to read a model."""
 
     custom_objects: Path | None = Field(None, description="Python file that defines `model`'s own layers. It is run.")
     builder: Annotated[str | None, BUILDER] = Field(
         None,
         description="Where `model` is an .h5 file with weights only: a function without arguments that returns the "
         "built Keras model (Keras 2 or 3). It is run.",
+    )
+
+
+class PixelOptions(TypedDict, total=False):
+    """Keywords of :class:`PixelSettings`."""
+
+    pixels: Pixels | None
+
+
+class PixelSettings(Settings):
+    """How images are fed."""
+
+    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+        None,
+        description="Range of pixels that `model` takes; images are scaled to it. Folders of images and uint8 arrays "
+        "have 0..255.",
     )
 
 
@@ -110,7 +127,7 @@ class OutOptions(TypedDict, total=False):
 
 
 class OutSettings(Settings):
-    """Where the files go."""
+    """Settings of the output folder."""
 
     out: Path = Field(
         DEFAULT_OUT,
@@ -125,7 +142,7 @@ class InputShapeOptions(TypedDict, total=False):
 
 
 class InputShapeSettings(Settings):
-    """What commands that run a file have in common."""
+    """Settings of commands that run a file."""
 
     input_shapes: Annotated[InputShapes, Flag("input-shape", metavar="NAME=1,16000")] = Field(
         default_factory=dict,

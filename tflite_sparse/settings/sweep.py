@@ -46,7 +46,7 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
 
 
 class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
-    """What :func:`tflite_sparse.sweep` does."""
+    """Settings of :func:`tflite_sparse.sweep`."""
 
     sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
         (0.0, 0.5, 0.75, 0.875, 0.9, 0.95), description="Shares of zeros; 0: the small dense models."
@@ -82,7 +82,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     ray_address: Annotated[str | None, Flag(metavar="auto|HOST:PORT")] = Field(
         None,
-        description="Run on this Ray cluster instead of on this machine alone (pip install 'tflite-sparse[ray]').",
+        description="Run on this Ray cluster instead of on this machine alone (extra ray).",
     )
     resume: bool = Field(False, description="Skip the points that are done in `out`; those that failed are run again.")
     out: Path = Field(

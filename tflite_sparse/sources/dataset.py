@@ -7,8 +7,6 @@ for each sample. The test part serves evaluation only, the training part calibra
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +15,14 @@ import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
-from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, streams, user_code
+from tflite_sparse.settings.kinds import Pixels
+from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, npz, streams, user_code
+from tflite_sparse.sources import pixels as pixel_ranges
 from tflite_sparse.sources.arrays import Arrays, columns, count, ordered, take
-from tflite_sparse.sources.containers import inflates
 from tflite_sparse.sources.named_arrays import Signature, words
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec
-from tflite_sparse.sources.streams import MAX_BYTES
 
 _TEST_SHARE = 0.2
-_UNSUSPICIOUS_BYTES, _MOST_INFLATION = 5 * 10**8, 200
 _NO_NAMES = Signature()
 
 
@@ -44,6 +41,8 @@ class Dataset:
         y_test: labels of ``x_test``, or None.
         labels: names of the classes, if the source has any.
         is_cut: whether the source had more samples than were taken; ``name`` then contains how many were.
+        pixels: the range of the values, if they are images; None: they are none, or it is not known.
+        is_split: whether the source had no test part, so that one was split off here.
 
     Raises:
         DataError: a part is empty, the lengths differ, or a value is NaN or infinite.
@@ -56,6 +55,8 @@ class Dataset:
     y_test: Arrays | None
     labels: tuple[str, ...] = ()
     is_cut: bool = False
+    pixels: Pixels | None = None
+    is_split: bool = False
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -146,21 +147,40 @@ def of_any(
     signature: Signature = _NO_NAMES,
     on_step: Step = ignore_steps,
 ) -> Dataset:
-    """Return the data set that ``data`` names (see :func:`load`) or holds (see :func:`from_arrays`)."""
+    """Return the data set that ``data`` names (see :func:`load`) or holds (see :func:`from_arrays`).
+
+    It tells the range of its pixels, if they are images.
+    """
     if isinstance(data, str | os.PathLike):
-        return load(os.fspath(data), seed=seed, image_shape=image_shape, signature=signature, on_step=on_step)
-    return from_arrays(data, seed=seed, signature=signature, on_step=on_step)
+        found = load(os.fspath(data), seed=seed, image_shape=image_shape, signature=signature, on_step=on_step)
+    else:
+        found = from_arrays(data, seed=seed, signature=signature, on_step=on_step)
+    return found if found.pixels else replace(found, pixels=pixel_ranges.of_parts(found.x_train, found.x_test))
 
 
-def of_model(data: object, signature: Signature, *, seed: int = 0, on_step: Step = ignore_steps) -> Dataset:
+def of_model(
+    data: object,
+    signature: Signature,
+    *,
+    seed: int = 0,
+    pixels: Pixels | None = None,
+    on_step: Step = ignore_steps,
+) -> Dataset:
     """Return the data set that ``data`` names or holds, by a model's names and in its dtypes.
+
+    Args:
+        data: see :func:`of_any`.
+        signature: of the model.
+        seed: of the split.
+        pixels: the range that images are scaled to; None: they stay as they are.
+        on_step: see :func:`from_arrays`.
 
     Raises:
         DataError: the data cannot be used, or do not fit the model.
     """
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     found = of_any(data, seed=seed, image_shape=shape, signature=signature, on_step=on_step)
-    return found.fitted_to_model(signature)
+    return pixel_ranges.as_told(found.fitted_to_model(signature), pixels)
 
 
 def load(
@@ -197,9 +217,9 @@ def load(
     if path.is_dir():
         found = image_folder.read(path, image_shape)
         if found.test is None:
-            return _split(spec, *found.train, seed, found.labels)
-        return Dataset(spec, *found.train, *found.test, found.labels)
-    return _from_npz(path, seed, signature)
+            return replace(_split(spec, *found.train, seed, found.labels), pixels=image_folder.PIXELS)
+        return Dataset(spec, *found.train, *found.test, found.labels, pixels=image_folder.PIXELS)
+    return _from_mapping(npz.read(path), str(path), seed, signature)
 
 
 def from_arrays(
@@ -235,24 +255,6 @@ def from_arrays(
             return Dataset(name, x_train, y_train, x_test, y_test)
         return _split(name, _inputs(first, name, signature), _labels(second, name, signature), seed)
     return _split(name, _inputs(value, name, signature), None, seed)
-
-
-def _from_npz(path: Path, seed: int, signature: Signature) -> Dataset:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-            packed = sum(entry.compress_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {MAX_BYTES / 1e9:.0f} GB.")
-        if inflates(size, packed, _UNSUSPICIOUS_BYTES, _MOST_INFLATION):
-            raise DataError(
-                f"{path} unpacks to {size / 1e9:.1f} GB, {size // max(packed, 1)} times its size, as a zip bomb does. "
-                "If you trust it, save the arrays with np.savez, uncompressed."
-            )
-        with np.load(path, allow_pickle=False) as archive:
-            return _from_mapping({key: archive[key] for key in archive.files}, str(path), seed, signature)
-    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
 
 
 def _from_mapping(arrays: Mapping[str, object], name: str, seed: int, signature: Signature) -> Dataset:
@@ -306,8 +308,8 @@ def _split(name: str, x: Arrays, y: Arrays | None, seed: int, labels: tuple[str,
     tests = max(1, round(len(order) * _TEST_SHARE))
     train, test = order[tests:], order[:tests]
     if y is None:
-        return Dataset(name, take(x, train), None, take(x, test), None, labels)
-    return Dataset(name, take(x, train), take(y, train), take(x, test), take(y, test), labels)
+        return Dataset(name, take(x, train), None, take(x, test), None, labels, is_split=True)
+    return Dataset(name, take(x, train), take(y, train), take(x, test), take(y, test), labels, is_split=True)
 
 
 def _check_lengths(where: str, x: Arrays, what: str, y: Arrays | None) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from tflite_sparse.errors import DataError
+from tflite_sparse.settings.kinds import Pixels
 from tflite_sparse.sources.streams import MAX_BYTES
+
+PIXELS: Pixels = "0..255"
+"""The range of the images that are read."""
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 

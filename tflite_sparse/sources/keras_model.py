@@ -19,6 +19,7 @@ import numpy as np
 
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import (
+    compiled,
     layers,
     mixed_precision,
     model_files,
@@ -29,6 +30,7 @@ from tflite_sparse.sources import (
     weights_only,
 )
 from tflite_sparse.sources.arrays import Arrays
+from tflite_sparse.sources.compiled import Compiled
 from tflite_sparse.sources.containers import check_folder
 from tflite_sparse.sources.custom_objects import of_file as custom_objects_of
 from tflite_sparse.sources.keras_types import KerasModel, SymbolicTensor, is_model, roots_of
@@ -38,7 +40,8 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Laye
 from tflite_sparse.sources.traced import TracedModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 
-_SUFFIXES = (".keras", ".h5", ".hdf5")
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+_SUFFIXES = (".keras", *_HDF5_SUFFIXES)
 
 
 class KerasSource:
@@ -46,10 +49,20 @@ class KerasSource:
 
     Attributes:
         was_mixed: whether it computed in 16 bits and was rebuilt in float32.
+        compiled: the loss and the optimizer that it was compiled with, where they are known.
     """
 
-    def __init__(self, model: KerasModel, keras: ModuleType, name: str, *, was_mixed: bool = False) -> None:
+    def __init__(
+        self,
+        model: KerasModel,
+        keras: ModuleType,
+        name: str,
+        *,
+        was_mixed: bool = False,
+        compiled: Compiled | None = None,
+    ) -> None:
         self.was_mixed = was_mixed
+        self.compiled = compiled
         self.model = model
         self.keras = keras
         self.name = name
@@ -96,7 +109,7 @@ class KerasSource:
         except Exception as error:
             raise ModelError(f"{self.name} cannot be copied for training: {one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
-        return KerasSource(copy, self.keras, self.name)
+        return KerasSource(copy, self.keras, self.name, was_mixed=self.was_mixed, compiled=self.compiled)
 
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
         """See :class:`SourceModel`."""
@@ -231,7 +244,7 @@ def from_memory(model: object) -> SourceModel:
     """
     if not is_model(model):
         raise ModelError(f"expected a Keras model or the path of one, not an object of type {type(model).__name__}.")
-    return _as_source(model, _generation(model), model.name)
+    return _as_source(model, _generation(model), model.name, found=compiled.of_model(model))
 
 
 def _generation(model: KerasModel) -> ModuleType:
@@ -240,7 +253,11 @@ def _generation(model: KerasModel) -> ModuleType:
 
 
 def _as_source(
-    model: KerasModel, keras: ModuleType, name: str, custom: Mapping[str, object] | None = None
+    model: KerasModel,
+    keras: ModuleType,
+    name: str,
+    custom: Mapping[str, object] | None = None,
+    found: Compiled | None = None,
 ) -> SourceModel:
     strings.refuse_layers(flatten(model), name)
     for what in ("input", "output"):
@@ -250,7 +267,8 @@ def _as_source(
     cause: Exception | None = None
     if mixed is not None and getattr(model, "inputs", None):
         try:
-            return KerasSource(mixed_precision.in_float32(model, custom or {}), keras, name, was_mixed=True)
+            in_float32 = mixed_precision.in_float32(model, custom or {})
+            return KerasSource(in_float32, keras, name, was_mixed=True, compiled=found)
         except Exception as error:  # noqa: BLE001 - a layer's own code may raise anything; cause of the error below
             cause = error
     if mixed is not None:
@@ -259,12 +277,19 @@ def _as_source(
             "model under the policy 'float32', load the weights into it and save that one."
         ) from cause
     if getattr(model, "inputs", None):
-        return KerasSource(model, keras, name)
+        return KerasSource(model, keras, name, compiled=found)
     if not model.built:
         raise ModelError(f"{name} is a subclassed model that was never called: call it on one batch before saving it.")
-    if not getattr(model, "_called", True):
+    if not _was_called(model):
         _call_on_symbols(model, keras, name)
     return SavedModelSource.from_subclassed(model, name)
+
+
+def _was_called(model: KerasModel) -> bool:
+    """Whether a subclassed model was called, which Keras has to know its inputs for an export."""
+    if hasattr(model, "_called"):
+        return bool(model._called)
+    return model._get_save_spec() is not None  # tf_keras before 2.20
 
 
 def _call_on_symbols(model: KerasModel, keras: ModuleType, name: str) -> None:
@@ -309,7 +334,8 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, object], version: 
         raise ModelError(
             f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message}"
         ) from error
-    return _as_source(model, keras, str(path), custom)
+    found = compiled.of_hdf5(path) if path.suffix.lower() in _HDF5_SUFFIXES else compiled.of_config(config)
+    return _as_source(model, keras, str(path), custom, found)
 
 
 def _open_saved_model(path: Path, custom_objects: Path | None, signature: str | None) -> SourceModel:

@@ -1,4 +1,4 @@
-"""What this package uses of Keras objects: attributes that both generations have, unless a comment names one.
+"""Protocols of Keras objects, with attributes that both generations have, unless a comment names one.
 
 Attributes of single classes are looked up where they are used, with ``hasattr`` or ``getattr``.
 """
@@ -64,7 +64,7 @@ class RecurrentLayer(KerasLayer, Protocol):
 
 
 class Cell(Protocol):
-    """What a recurrent layer computes at each time step."""
+    """The computation of a recurrent layer at each time step."""
 
     state_size: object
     activation: object
@@ -81,11 +81,11 @@ class Optimizer(Protocol):
     variables: Sequence[Variable] | Callable[[], Sequence[Variable]]
 
     def build(self, variables: Sequence[Variable], /) -> object:
-        """Make what it keeps for each of these weights."""
+        """Make its variables for each of these weights."""
 
 
 class History(Protocol):
-    """What ``fit`` returns."""
+    """The result of ``fit``."""
 
     history: Mapping[str, Sequence[float]]
 
@@ -101,6 +101,7 @@ class KerasModel(KerasLayer, Protocol):
     optimizer: Optimizer
     loss: object
     train_function: object
+    stop_training: bool
 
     @classmethod
     def from_config(cls, config: object, *, custom_objects: Mapping[str, object]) -> KerasModel:
@@ -111,6 +112,9 @@ class KerasModel(KerasLayer, Protocol):
 
     def get_build_config(self) -> Mapping[str, object] | None:
         """Return the shapes that it was built with."""
+
+    def _get_save_spec(self) -> object:
+        """Return the signature that it was called with, or None (tf_keras)."""
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of all weights."""
@@ -141,6 +145,9 @@ class KerasModel(KerasLayer, Protocol):
 
     def fit(self, *data: object, **options: object) -> History:
         """Train."""
+
+    def evaluate(self, *data: object, **options: object) -> object:
+        """Return the loss, or a list of it and of what else it is compiled with."""
 
     def predict(self, x: object, /, *, batch_size: int, verbose: int) -> object:
         """Return the outputs for samples, one array or a structure of them."""

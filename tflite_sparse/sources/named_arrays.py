@@ -91,8 +91,10 @@ def by_position(
     """
     if len(values) != len(specs):
         what = "inputs" if specs is signature.inputs else "outputs"
-        told = f": {signature.in_words()}" if signature.inputs else ""
-        raise DataError(f"{name}: a sample gives {len(values)} {what} and the model has {len(specs) or 'one'}{told}.")
+        expected = f": {signature.in_words()}" if signature.inputs else ""
+        raise DataError(
+            f"{name}: a sample gives {len(values)} {what} and the model has {len(specs) or 'one'}{expected}."
+        )
     return {spec.name: value for spec, value in zip(specs, values, strict=True)}
 
 

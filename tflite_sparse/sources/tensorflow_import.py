@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ModelError, SettingsError
 
@@ -55,7 +55,7 @@ def _import() -> ModuleType:
         with _quiet_file_descriptor(2):
             import tensorflow as tf
     except ImportError as error:
-        raise ModelError(f"TensorFlow cannot be imported ({error}): pip install tensorflow.") from error
+        raise ModelError(f"TensorFlow cannot be imported ({error}): {extras.install_command('keras')}") from error
     return tf  # type: ignore[no-any-return]
 
 
@@ -90,7 +90,7 @@ def keras2() -> ModuleType:
         with _quiet_file_descriptor(2):
             import tf_keras
     except ImportError as error:
-        raise ModelError("models of Keras 2 need the package tf_keras: pip install tf_keras.") from error
+        raise ModelError(f"models of Keras 2 need the package tf_keras: {extras.install_command('keras')}") from error
     return tf_keras  # type: ignore[no-any-return]
 
 
@@ -104,7 +104,7 @@ def model_optimization() -> ModuleType:
     except ImportError as error:
         raise ModelError(
             "models with wrappers that prune, cluster or quantise need tensorflow-model-optimization: "
-            "pip install tensorflow-model-optimization."
+            f"{extras.install_command('keras')}"
         ) from error
     return tfmot  # type: ignore[no-any-return]
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-
-import h5py
+from typing import TYPE_CHECKING
 
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import user_code
 from tflite_sparse.sources.keras_types import KerasModel, is_model
+
+if TYPE_CHECKING:
+    import h5py
 
 _ROOTS_OF_WEIGHTS = {"model_weights", "layers", "vars", "_layer_checkpoint_dependencies"}
 _SHAPES = (  # messages of Keras 3 and Keras 2 about different shapes
@@ -53,6 +55,8 @@ def build(path: Path, builder: str) -> KerasModel:
         ModelError: there is no such function, it raised or returned no built Keras model, or the weights belong to
             another model.
     """
+    import h5py
+
     model = built_by(builder)
     if not is_model(model):
         raise ModelError(f"{builder} returned an object of type {type(model).__name__}; it must return a Keras model.")
@@ -93,6 +97,8 @@ def _refuse_unread(named: Path, model: KerasModel, path: Path, builder: str) -> 
 
 def _arrays(path: Path) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every array of a layer, without those of optimizers, metrics and random generators."""
+    import h5py
+
     found: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, entry: object) -> None:

@@ -87,7 +87,7 @@ def check_no_result_of(reports: Iterable[str], folder: Path) -> None:
 
 
 def delivered(models: report_model.Models) -> list[str]:
-    """The names of the ``.tflite`` files that a report speaks of."""
+    """Return the names of the ``.tflite`` files in a report."""
     return [entry.path for _, entry in models if entry is not None]
 
 

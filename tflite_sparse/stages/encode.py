@@ -11,6 +11,7 @@ from tflite_sparse.backends.protocol import ExportJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.planning import planner
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Verification
 from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.settings import ExportSettings
@@ -30,6 +31,7 @@ class Exported:
         failures: what is wrong with the file; it is delivered if there are none.
         part: what the report shows of the target.
         files: the target's extra files by name: contents, or where they lie.
+        contract: inputs and outputs of the file, with code that runs it.
     """
 
     choices: list[planner.Choice]
@@ -37,6 +39,7 @@ class Exported:
     failures: list[str]
     part: AnyTargetPart | None
     files: Mapping[str, bytes | Path]
+    contract: Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,9 @@ class Encoding:
     settings: ExportSettings
     progress: Timed
 
-    def run(self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None) -> Exported:
+    def run(
+        self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None, contract: Contract
+    ) -> Exported:
         """Encode and compare.
 
         Args:
@@ -59,6 +64,7 @@ class Encoding:
             sparse: what is written.
             x: test samples of the inputs of these files. None: random ones.
             samples: what class names are from, if there are any.
+            contract: inputs and outputs of the dense file.
 
         Raises:
             ExecutionError: a runtime refused the dense file.
@@ -72,6 +78,7 @@ class Encoding:
             baseline=dense.with_name(BASELINE_INT8) if settings.traits.compares_int8_baseline else None,
             x=x,
             samples=samples,
+            contract=contract,
             settings=settings,
             progress=self.progress,
         )
@@ -82,4 +89,5 @@ class Encoding:
             [f"verification: {failure}" for failure in made.verification.failures],
             made.part,
             made.files,
+            contract.model_copy(update={"snippets": dict(made.snippets)}),
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, SettingsError
+from tflite_sparse.results.contract import PixelCheck
 from tflite_sparse.results.prune import Curve, report_beside
 from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
@@ -23,6 +24,7 @@ from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, SourceModel
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import pixels as pixel_stage
 
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
 
@@ -35,14 +37,25 @@ def check_paths(model: object, data: object) -> None:
         DataError: there are no such data.
     """
     data_spec.check(data)
+    check_path(model)
+
+
+def check_path(model: object) -> None:
+    """Find out before TensorFlow is imported whether a path can be that of a model.
+
+    Raises:
+        ModelError: it cannot.
+    """
     if isinstance(model, str | os.PathLike):
         keras_model.check_path(Path(model))
 
 
 def load(
     model: object, data: object, settings: ExportSettings, metric: Name | UserMetric, progress: Timed
-) -> tuple[SourceModel | None, Dataset | None]:
+) -> tuple[SourceModel | None, Dataset | None, PixelCheck | None]:
     """The model, None for the demo network, and the data, None without any, fitted to each other.
+
+    The last one is how the model scores images in each range of pixels, None where the data are none or have no labels.
 
     Args:
         model: as for :func:`tflite_sparse.export`.
@@ -63,7 +76,7 @@ def load(
                 signature=Signature((_DEMO_INPUT,)),
                 on_step=on_step,
             )
-            return None, _check_demo_data(samples)
+            return None, _check_demo_data(samples), None
         path = Path(model) if isinstance(model, str | os.PathLike) else None
         if path is None and (settings.builder is not None or settings.signature is not None):
             raise SettingsError("`builder` and `signature` apply to a file or folder, not to a model in memory.")
@@ -76,12 +89,23 @@ def load(
         if settings.android_assets is not None:
             android.check(named, data)
         if data is None:
-            return source, None
-        samples = dataset.of_model(data, named, seed=settings.seed, on_step=on_step)
+            return source, None, None
+        samples = dataset.of_model(data, named, seed=settings.seed, pixels=settings.pixels, on_step=on_step)
         if samples.is_cut:
             progress.note(f"data: {samples.name}; it does not tell how many there are")
         _check_labels(named, samples, metric)
-        return source, samples
+        found = pixel_stage.checked(source, samples, settings.pixels, progress)
+        if samples.is_split and samples.has_labels:
+            progress.warn(split_words(samples))
+        return source, samples, found
+
+
+def split_words(samples: Dataset) -> str:
+    """Say of a test part that was split off here that the model may know it, and what to do."""
+    return (
+        f"{samples.name} has no test part: {samples.test_samples:,} samples were split off. The model may have been "
+        "trained on them; its accuracy is then no held-out one. Give x_train, y_train, x_test, y_test."
+    )
 
 
 def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +13,22 @@ from tflite_sparse.errors import DataError, ModelError, SettingsError
 from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe, training
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.recipe import Recipe
+from tflite_sparse.pruning.schedule import ConstantSchedule
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results import export as report_model
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.scoring.metrics import Name
+from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings, PruningSettings
 from tflite_sparse.sources import data_spec, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
+from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.train import Trained, Training, asks_for_more
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Pruned:
     """The model as it goes on, what was done to it, and where its dense float32 file computes something else.
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
-    apart from it; ``curve`` is how a training made it sparse, where that is known.
+    apart from it; ``baseline`` is the model in that file; ``curve`` is how a training made it sparse, where that is
+    known.
     """
 
     source: SourceModel
@@ -37,6 +45,7 @@ class Pruned:
     pruning: report_model.Pruning
     failures: list[str]
     trained: bool
+    baseline: Baseline
     curve: Curve | None = None
 
 
@@ -46,10 +55,12 @@ class Masking:
 
     Attributes:
         settings: of the export.
+        metric: how outputs are scored.
         progress: receives stages and notes.
     """
 
     settings: ExportSettings
+    metric: Name | UserMetric
     progress: Timed
 
     def demo(self, samples: Dataset, converter: Converter, dense_float32: Path) -> Pruned:
@@ -69,7 +80,8 @@ class Masking:
         curve = None
         if by is not None:
             curve = training_curve.of(by, pruned.model.optimizer, training.scratch_steps(samples))
-        return Pruned(pruned, converter, done, failures, trained=True, curve=curve)
+        baseline = Baseline(model=plain.name, origin="trained", sparsity=0.0, is_unpruned=True)
+        return Pruned(pruned, converter, done, failures, trained=True, baseline=baseline, curve=curve)
 
     def model(
         self,
@@ -78,8 +90,9 @@ class Masking:
         converter: Converter,
         rules: Recipe | None,
         dense_float32: Path,
+        unpruned: Found,
     ) -> Pruned:
-        """Strip the model, convert it as the baseline, and mask what is missing to the sparsity asked for."""
+        """Strip the model, convert the baseline, and mask what is missing to the sparsity asked for."""
         settings = self.settings
         with self.progress.stage("strip"):
             check_finite(source)
@@ -88,24 +101,25 @@ class Masking:
             if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
                 stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
             float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
-            by_rules = _planned(rules, settings, stripped) if rules is not None and rules.prunes else None
-            kernels = masks.prunable(stripped) if by_rules is None else [each.kernel for each in by_rules.kernels]
+            target = _planned(rules, settings, stripped)
+            kernels = [each.kernel for each in target.kernels]
             before = masks.sparsity_of(kernels).share
-            about_clusters = clusters.words(clusters.clustered(stripped.kernels()), settings.target)
-        trains = settings.finetune_epochs > 0
-        if trains and not isinstance(stripped, keras_model.KerasSource):
-            raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
-        if trains and samples is None:
-            raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {data_spec.FORMS}.")
+            clustered = clusters.clustered(stripped.kernels())
+            about_clusters = clusters.words(clustered, settings.target)
+        trains = self._trains(stripped, samples, target, is_clustered=bool(clustered))
         converter = converter.in_form_of(stripped)
-        failures = converter.baseline(stripped, dense_float32)
+        failures = converter.baseline(unpruned.source or stripped, dense_float32)
+        baseline = unpruned.described(stripped, applied, before)
+        trained = None
+        if trains:
+            assert samples is not None
+            assert isinstance(stripped, keras_model.KerasSource)
+            trained = Training(settings, self.metric, self.progress).run(stripped, samples, target)
+            check_finite(stripped)
         with self.progress.stage("mask"):
-            if by_rules is None:
-                masks.mask_to(kernels, settings.sparsity or 0.0)
-            else:
-                plan.mask_at_once(by_rules)
+            plan.mask_at_once(target)  # of a finished training, these are its masks
             after = masks.sparsity_of(kernels).share
-        words = _masking_words(before, after, applied, settings.finetune_epochs)
+        words = _masking_words(before, after, applied, trained)
         if not kernels:
             words = _nothing_to_prune(stripped)
         if isinstance(source, keras_model.KerasSource) and source.was_mixed:
@@ -115,21 +129,41 @@ class Masking:
             words = f"trained quantisation-aware: {how}; {words}"
         if about_clusters is not None:
             words = f"{words}; {about_clusters}"
-        if trains:
-            assert samples is not None
-            assert isinstance(stripped, keras_model.KerasSource)
-            with self.progress.stage("fine-tune under the masks") as on_step:
-                training.finetune(
-                    stripped, samples, settings.finetune_epochs, kernels, seed=settings.seed, on_step=on_step
-                )
-            check_finite(stripped)
         self.progress.note(words)
-        done = described(
-            stripped, kernels, applied, before, settings.finetune_epochs, words, by_rules=by_rules is not None
-        )
+        by_rules = rules is not None and rules.prunes
+        epochs = 0 if trained is None else math.ceil(trained.epochs)
+        done = described(stripped, kernels, applied, before, epochs, words, by_rules=by_rules)
         if done.left_dense is not None and done.left_dense.is_loud:
             self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
-        return Pruned(stripped, replace(converter, float_layers=float_layers), done, failures, trains)
+        return Pruned(
+            stripped,
+            replace(converter, float_layers=float_layers),
+            done,
+            failures,
+            trained=trained is not None or unpruned.source is not None,
+            baseline=baseline,
+            curve=None if trained is None else trained.curve,
+        )
+
+    def _trains(self, source: SourceModel, samples: Dataset | None, target: plan.Plan, *, is_clustered: bool) -> bool:
+        """Return whether the model is to be trained.
+
+        Raises:
+            ModelError: a number of epochs was given, and the model is one that cannot be trained.
+            DataError: a number of epochs was given, and there are no labels.
+        """
+        epochs = self.settings.finetune_epochs
+        trainable = isinstance(source, keras_model.KerasSource)
+        labelled = samples is not None and samples.y_train is not None
+        if epochs == "auto":
+            return trainable and labelled and not is_clustered and asks_for_more(target)
+        if epochs and not trainable:
+            raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
+        if epochs and samples is None:
+            raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {data_spec.FORMS}.")
+        if epochs and samples is not None and not samples.has_labels:
+            raise DataError(f"{samples.name} has no labels: `finetune_epochs` needs some (y).")
+        return epochs > 0
 
 
 def rules_of(settings: ExportSettings) -> Recipe | None:
@@ -184,24 +218,29 @@ def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
         )
 
 
-def _planned(rules: Recipe, settings: ExportSettings, source: SourceModel) -> plan.Plan:
-    """What the recipe makes of each kernel; however long the training is that its schedules speak of."""
-    given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
-    return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
+def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel) -> plan.Plan:
+    """Return the kernels and the sparsity of each in the end, by the recipe if it has rules for that."""
+    if rules is not None and rules.prunes:
+        given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
+        # Schedules of the recipe may name any step: those of the training that may follow are its own.
+        return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
+    kernels = masks.prunable(source)
+    if not settings.sparsity:
+        return plan.frozen(kernels, plan.Span(1, 1))
+    schedule = ConstantSchedule(settings.sparsity, 0, 1, 1)
+    return plan.Plan(tuple(plan.KernelPlan(kernel, schedule) for kernel in kernels))
 
 
-def _masking_words(before: float, after: float, applied: int, epochs: int) -> str:
+def _masking_words(before: float, after: float, applied: int, trained: Trained | None) -> str:
     parts = [f"{applied} pruning masks applied"] if applied else []
+    epochs = "" if trained is None else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
     if after > before:
-        how = f"then {_epochs(epochs)} of fine-tuning under the masks" if epochs else "without fine-tuning"
-        parts.append(f"masked from {before:.3f} to {after:.3f} {how}")
+        change = f"from {before:.3f} to {after:.3f}"
+        masked = f"masked {change} without fine-tuning"
+        parts.append(f"pruned while training {change}, in {epochs}" if epochs else masked)
     else:
-        parts.append(f"kept at sparsity {before:.3f}" + (f", {_epochs(epochs)} of fine-tuning" if epochs else ""))
+        parts.append(f"kept at sparsity {before:.3f}" + (f", {epochs} of fine-tuning" if epochs else ""))
     return "; ".join(parts)
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch" + ("s" if count > 1 else "")
 
 
 def _nothing_to_prune(source: SourceModel) -> str:

@@ -15,10 +15,12 @@ from tflite_sparse.measurement import size
 from tflite_sparse.measurement.layer_errors import LayerErrors
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import alternatives as words
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import layers as layer_report
 from tflite_sparse.report.text.alternatives import Remedies
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.runtime import litert
@@ -41,12 +43,22 @@ _ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Size and accuracy of the files; ``scorer`` and the scores of the dense float32 file, ``best``, need data."""
+    """Size and accuracy of the files.
+
+    ``scorer`` and the scores of the dense float32 file, ``best``, need data; those of the sparse file, ``reached``, are
+    None as well if it is not delivered or yields NaN.
+    """
 
     models: report_model.Models
     accuracy: report_model.Accuracy | None
     scorer: scoring.Scorer | None
     best: Scored | None
+    reached: Scored | None = None
+
+    def with_shares(self, **shares: float | report_model.Interval | None) -> Evaluated:
+        """The same with the parts of the drop, by the names of fields of ``Accuracy``."""
+        assert self.accuracy is not None  # there is a drop
+        return replace(self, accuracy=self.accuracy.model_copy(update=shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class Measuring:
         accuracy = None
         if samples is not None and scorer is not None:
             accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
-        return Evaluated(models, accuracy, scorer, scores["dense_float32"])
+        return Evaluated(models, accuracy, scorer, scores["dense_float32"], scores.get(names.get(SPARSE, "")))
 
     def _evaluation(self, converter: Converter) -> Evaluation:
         assert converter.samples is not None  # what is scored
@@ -118,7 +130,7 @@ class Measuring:
         return latency_of.in_report(named, threads=1, rounds=_ROUNDS, kernels="default")
 
     def attributed(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, folder: Path) -> Evaluated:
-        """The same with what pruning and int8 cost each, if the accuracy gate fails: the pruned float32 file tells.
+        """The same with what pruning and int8 cost each: where zeros were made, the pruned float32 file tells.
 
         Args:
             pruned: the model.
@@ -126,22 +138,31 @@ class Measuring:
             evaluated: these files.
             folder: for the pruned float32 file.
         """
-        accuracy, best = evaluated.accuracy, evaluated.best
-        if accuracy is None or accuracy.passes:
+        accuracy, best, reached = evaluated.accuracy, evaluated.best, evaluated.reached
+        if accuracy is None or best is None or reached is None:
             return evaluated
+        seed = self.settings.seed
+        whole = accuracy_pipeline.drop_interval(best, reached, seed)
         if not self.settings.int8:
-            return replace(evaluated, accuracy=accuracy.model_copy(update={"drop_by_pruning": accuracy.drop}))
-        reference = self._pruned_float32(pruned, converter, folder)
-        by_pruning = 0.0
-        if reference is not None:
+            return evaluated.with_shares(drop_by_pruning=accuracy.drop, interval_by_pruning=whole)
+        if not _makes_zeros(pruned):
+            return evaluated.with_shares(drop_by_pruning=0.0, drop_by_int8=accuracy.drop, interval_by_int8=whole)
+        try:
+            reference = self._pruned_float32(pruned, converter, folder)
             assert evaluated.scorer is not None
-            assert best is not None
-            reached = self._evaluation(converter).score(reference, evaluated.scorer)
-            if reached is None:  # NaN or infinity
-                return evaluated
-            by_pruning = reached.drop_from(best)
-        shares = {"drop_by_pruning": by_pruning, "drop_by_int8": round(accuracy.drop - by_pruning, scoring.DECIMALS)}
-        return replace(evaluated, accuracy=accuracy.model_copy(update=shares))
+            between = self._evaluation(converter).score(reference, evaluated.scorer)
+        except (ConversionError, ExecutionError) as error:
+            self.progress.warn(f"the loss is not attributed to pruning and int8: {without(str(folder), str(error))}")
+            return evaluated
+        if between is None:  # NaN or infinity
+            return evaluated
+        by_pruning = between.drop_from(best)
+        return evaluated.with_shares(
+            drop_by_pruning=by_pruning,
+            drop_by_int8=round(accuracy.drop - by_pruning, scoring.DECIMALS),
+            interval_by_pruning=accuracy_pipeline.drop_interval(best, between, seed),
+            interval_by_int8=accuracy_pipeline.drop_interval(between, reached, seed),
+        )
 
     def alternatives(
         self, pruned: SourceModel, converter: Converter, evaluated: Evaluated, folder: Path
@@ -170,7 +191,9 @@ class Measuring:
             return LayerErrors((), 0)
         folder = paths[DENSE_INT8].parent
         try:
-            reference = self._pruned_float32(pruned, converter, folder) or paths[DENSE_FLOAT32]
+            reference = paths[DENSE_FLOAT32]
+            if _makes_zeros(pruned) or pruned.source.loops().any:  # the int8 file may have other operators for loops
+                reference = self._pruned_float32(pruned, converter, folder)
             x = converter.probes(pruned.source)
             assert x is not None  # checked before the work
             return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
@@ -180,19 +203,21 @@ class Measuring:
             self.progress.note(f"layers are not compared: {without(str(folder), str(error))}")
             return LayerErrors((), 0)
 
-    def _pruned_float32(self, pruned: Pruned, converter: Converter, folder: Path) -> Path | None:
-        """The float32 file of the model as it is now, with the operators of the int8 file; None: the dense one is it.
+    def _pruned_float32(self, pruned: Pruned, converter: Converter, folder: Path) -> Path:
+        """The float32 file of the model as it is now, with the operators of the int8 file.
 
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
-        is_masked = pruned.pruning.after > pruned.pruning.before
-        if not (pruned.trained or is_masked or pruned.source.loops().any):
-            return None
         path = folder / "pruned-float32.tflite"
         if not path.exists():
             converter.float32_beside_int8(pruned.source, path)
         return path
+
+
+def _makes_zeros(pruned: Pruned) -> bool:
+    """Return whether the model is another one than that of the dense float32 file."""
+    return pruned.trained or pruned.pruning.after > pruned.pruning.before
 
 
 def remedies(pruned: Pruned, converter: Converter) -> Remedies:
@@ -204,7 +229,8 @@ def remedies(pruned: Pruned, converter: Converter) -> Remedies:
     trainable = makes_zeros and samples.y_train is not None and isinstance(pruned.source, KerasSource)
     calibrated = settings.int8 and settings.activations != "float32"
     return Remedies(
-        training=("more --finetune-epochs" if settings.finetune_epochs else "--finetune-epochs 5") if trainable else "",
+        training=("more --finetune-epochs" if pruned.pruning.epochs else "--finetune-epochs 5") if trainable else "",
+        longer_prune=pruned.baseline.origin == "prune",
         lower_sparsity=makes_zeros,
         calibration=calibrated and samples.train_samples > settings.calibration_samples,
     )
@@ -238,6 +264,7 @@ def gate_failures(
             + (f": {shares}." if shares else "."),
             "" if words.passes(found, settings.max_accuracy_drop) else words.cures(accuracy, open_to),
             words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
+            accuracy_words.chance(accuracy),
             f"int8 loses most at {layer_report.blame(layers)}."
             if layers and words.matters(accuracy.drop_by_int8, accuracy)
             else "",
@@ -252,6 +279,13 @@ def gate_failures(
     if dense is not None and sparse is not None and sparse.file_bytes > dense.file_bytes:
         failures.append(f"size: {sparse.file_bytes:,} bytes, more than the dense int8 file's {dense.file_bytes:,}")
     return failures
+
+
+def unjudged(accuracy: report_model.Accuracy | None, baseline: Baseline) -> list[str]:
+    """Return the gates that cannot be judged: that of accuracy, where the model before pruning is unknown."""
+    if accuracy is None or baseline.is_unpruned or not accuracy_words.is_gated(accuracy):
+        return []
+    return [f"{baseline_words.not_judged(baseline)} Name it with --baseline FILE."]
 
 
 def without(folder: str, message: str) -> str:

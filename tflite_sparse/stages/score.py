@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,7 +75,7 @@ class Evaluation:
             scorer = scoring.scorer(outputs, self.samples.y_test, self.metric)
             found: list[Scored | None] = [scorer.scored(outputs)]
             for number, (path, run) in enumerate(others, start=1):
-                found.append(_score(scorer, self._outputs(path, run, part(number))))
+                found.append(_score(scorer, _named_like(outputs, self._outputs(path, run, part(number)))))
         return scorer, found
 
     def score(self, path: Path, scorer: scoring.Scorer) -> Scored | None:
@@ -85,7 +85,7 @@ class Evaluation:
             ExecutionError: the runtime refuses it.
         """
         with self.progress.stage("evaluate") as on_step:
-            return _score(scorer, self._outputs(path, litert.run, on_step))
+            return _score(scorer, _named_like(scorer.metrics, self._outputs(path, litert.run, on_step)))
 
     def _outputs(self, path: Path, run: Run, on_step: Step) -> dict[str, np.ndarray]:
         """Each output by its name, ``(n, ...)`` real numbers, float32."""
@@ -113,6 +113,11 @@ def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: 
 def interval(scored: Scored, seed: int) -> report_model.Interval | None:
     """The interval of the mean score of a file."""
     return _in_report(uncertainty.interval(list(scored.evidence.values()), seed))
+
+
+def drop_interval(best: Scored, scored: Scored, seed: int) -> report_model.Interval | None:
+    """The interval of the drop of a file against another one, ``best``, on the same samples."""
+    return _in_report(uncertainty.drop(list(best.evidence.values()), list(scored.evidence.values()), seed))
 
 
 def summary(
@@ -201,6 +206,13 @@ def _in_report(found: uncertainty.Interval | None) -> report_model.Interval | No
 
 def _class_names(samples: Dataset, classes: int) -> list[str]:
     return list(samples.labels) if len(samples.labels) == classes else [str(number) for number in range(classes)]
+
+
+def _named_like(names: Collection[str], outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a single output under the name that the baseline, another model, has for it."""
+    if len(names) == len(outputs) == 1:
+        return dict(zip(names, outputs.values(), strict=True))
+    return outputs
 
 
 def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scored | None:

@@ -1,1 +1,1 @@
-"""What each runtime accepts: for a constant and its readers, the forms that may be written, or why there is none."""
+"""List the forms in which each runtime accepts a constant with its readers, or the reason why there is none."""

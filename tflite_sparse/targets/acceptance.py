@@ -1,8 +1,7 @@
-"""What each LiteRT takes sparse, as measured: the table ``litert_acceptance.json``.
+"""Look up which sparse weights each LiteRT takes, in the measured table ``litert_acceptance.json``.
 
 ``benchmarks/acceptance.py`` makes it: it runs small models, dense and with one weight sparse, through every listed
-version of ai-edge-litert and TensorFlow. A form is accepted if all of them take it, because a file should load
-wherever it goes.
+version of ai-edge-litert and TensorFlow. A form is accepted if all of them take it, so that a file loads everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ NATIVE = "native"
 """The form of a weight that the operator reads sparse itself."""
 
 FLOAT32_BIAS = "float32 bias"
-"""The form of a float16 weight behind DENSIFY and DEQUANTIZE whose reader has a bias that is stored as float32."""
+"""The form of a float16 weight behind DENSIFY and DEQUANTIZE whose reader has a float32 bias."""
 
 _FILE = "litert_acceptance.json"
 _VERSION = 1
@@ -36,19 +35,19 @@ _VERBS = {"refused": "refuses", "differs": "yields other outputs for", "crashed"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One model: the operator that reads the weight, where, the dtypes, and what is particular.
+    """One measured model.
 
     Attributes:
-        operator: as the schema calls it.
-        position: the input that holds the weight.
+        operator: reader of the weight, as named in the schema.
+        position: index of its input that holds the weight.
         weight: dtype of the weight.
-        data: dtype of the data; None where they are indices, or there are none.
-        form: how the weight is stored, one of the constants of this module.
-        variant: what else is particular, in words.
-        outcomes: for each runtime (``"ai-edge-litert 2.3.0"``) and each kind of its kernels (``"default"``, which is
-            with XNNPACK, ``"builtin"``, without, ``"compiled_model"``): ``"exact"``, the dense model's bits;
-            ``"differs"``; ``"refused"``, with an error; ``"crashed"``; ``"dense_refused"``: the dense model does not
-            run either, which says nothing.
+        data: dtype of the data; None if they are indices, or there are none.
+        form: storage of the weight, one of the constants of this module.
+        variant: further properties, in words.
+        outcomes: for each runtime (``"ai-edge-litert 2.3.0"``) and each kind of its kernels (``"default"``, with
+            XNNPACK, ``"builtin"``, without, ``"compiled_model"``): ``"exact"``, the dense model's bits; ``"differs"``;
+            ``"refused"``, with an error; ``"crashed"``; ``"dense_refused"``, the dense model does not run either, so
+            nothing is known.
     """
 
     operator: str
@@ -71,7 +70,7 @@ class Table:
 
 @functools.cache
 def table() -> Table:
-    """The table, read once."""
+    """Return the table, read once."""
     content = json.loads(resources.files(__package__).joinpath(_FILE).read_bytes())
     if content["version"] != _VERSION:
         raise ValueError(f"{_FILE} has version {content['version']}, {_VERSION} is expected.")
@@ -79,21 +78,21 @@ def table() -> Table:
 
 
 def accepted(operator: str, position: int, weight: str, data: str | None, form: str = BEHIND_DENSIFY) -> bool:
-    """Whether every runtime takes the weight sparse and yields the dense model's bits.
+    """Return whether every runtime takes the weight sparse and yields the dense model's bits.
 
     Args:
-        operator: the reader of the weight, as the schema calls it.
-        position: the input of the operator that holds the weight.
-        weight: dtype of the weight, as NumPy calls it.
-        data: dtype of the operator's data; None where they are indices (GATHER), or there are none (DEQUANTIZE).
-        form: how the weight is stored, one of the constants of this module.
+        operator: reader of the weight, as named in the schema.
+        position: index of its input that holds the weight.
+        weight: dtype of the weight, as named by NumPy.
+        data: dtype of the operator's data; None if they are indices (GATHER), or there are none (DEQUANTIZE).
+        form: storage of the weight, one of the constants of this module.
     """
     return refusal(operator, position, weight, data, form) is None
 
 
 @functools.cache
 def refusal(operator: str, position: int, weight: str, data: str | None, form: str = BEHIND_DENSIFY) -> str | None:
-    """Why the weight should stay dense, in one line that names a runtime that does not take it; or None.
+    """Return why the weight stays dense, in one line that names a runtime that does not take it; or None.
 
     The arguments are those of :func:`accepted`.
     """
@@ -101,10 +100,10 @@ def refusal(operator: str, position: int, weight: str, data: str | None, form: s
     cases = [c for c in table().cases if (c.operator, c.position, c.weight, c.data, c.form) == key]
     if not cases:
         return f"no runtime was tried with a sparse {weight} constant as input {position} of {operator}"
-    telling = [found for found in _results(cases) if found[:2] not in _deaf_to_sparse() and found[2] != "dense_refused"]
-    if not telling:
+    conclusive = [found for found in _results(cases) if found[:2] not in _dense_only() and found[2] != "dense_refused"]
+    if not conclusive:
         return f"no runtime runs {operator} with {weight} weights, dense or sparse"
-    failures = [found for found in telling if found[2] != "exact"]
+    failures = [found for found in conclusive if found[2] != "exact"]
     if not failures:
         return None
     runtime, kernels, result = max(failures, key=lambda found: table().runtimes.index(found[0]))
@@ -112,14 +111,14 @@ def refusal(operator: str, position: int, weight: str, data: str | None, form: s
 
 
 @functools.cache
-def _deaf_to_sparse() -> frozenset[tuple[str, str]]:
-    """The runtimes and kernels that take nothing sparse at all: the first CompiledModels. No file can suit them."""
+def _dense_only() -> frozenset[tuple[str, str]]:
+    """Return the runtimes and kernels that take no sparse weight (the first CompiledModels) and so are not counted."""
     results = list(_results(table().cases))
     return frozenset(found[:2] for found in results) - {found[:2] for found in results if found[2] == "exact"}
 
 
 def _results(cases: Iterable[Case]) -> Iterator[tuple[str, str, str]]:
-    """(runtime, kernels, result) of each run of these cases."""
+    """Yield (runtime, kernels, result) of each run of these cases."""
     for case in cases:
         for runtime, results in case.outcomes.items():
             for kernels, result in results.items():
@@ -127,7 +126,7 @@ def _results(cases: Iterable[Case]) -> Iterator[tuple[str, str, str]]:
 
 
 class _Entry(TypedDict):
-    """A case as the table has it."""
+    """A case in the JSON file."""
 
     operator: str
     position: int

@@ -1,7 +1,7 @@
-"""What Arm's Ethos-U takes: the dense int8 file, whose zeros its compiler, Vela, compresses itself.
+"""List what cannot run on Arm's Ethos-U. It takes the dense int8 file, whose zeros its compiler, Vela, compresses.
 
-Which operators run on the NPU is what ``vela --supported-ops-report`` of Vela 5.2.0 lists; each has conditions of its
-own, which only a compilation tells (:mod:`tflite_sparse.runtime.vela`). Any other operator stays on the CPU.
+``vela --supported-ops-report`` of Vela 5.2.0 lists the operators that run on the NPU. Each has further conditions,
+which only a compilation shows (:mod:`tflite_sparse.runtime.vela`). Any other operator stays on the CPU.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _WEIGHT_POSITIONS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1,
 
 
 def supported_operators(accelerator: str) -> frozenset[str]:
-    """The operators that may run on an accelerator (``"ethos-u55-128"``), as the schema calls them."""
+    """Return the operators that may run on an accelerator (``"ethos-u55-128"``), as named in the schema."""
     return _U85 if _is_u85(accelerator) else _U55_AND_U65
 
 
 def warnings_for(model: Model, accelerator: str = "ethos-u55-128") -> list[str]:
-    """What of ``model`` (``ModelT``) cannot run on the accelerator, one line for each operator and reason.
+    """Return the parts of ``model`` that cannot run on the accelerator, one line for each operator and reason.
 
-    An empty list does not promise that Vela takes everything.
+    An empty list does not guarantee that Vela takes everything.
     """
     found = []
     for graph in graphs(model):

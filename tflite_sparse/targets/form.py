@@ -1,4 +1,4 @@
-"""What a target answers when asked how a constant may be stored."""
+"""Types of a target's answer: the forms in which a constant may be stored."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tflite_sparse.codecs.search import Cost
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """How a form would store one constant.
+    """The storage of one constant in a form, with its cost.
 
     Attributes:
-        stored: how, in words.
-        nbytes: what it takes in the file, with all that the graph edit adds.
-        overhead_bytes: that part of it which is not the constant's own.
-        apply: encodes the constant and edits the graph; once.
-        layout: its layout, where it is one of the sparse format.
-        finish: the part of the edit that is done once for all constants that share it, after all of them.
+        stored: the storage, in words.
+        nbytes: bytes in the file, with everything that the graph edit adds.
+        overhead_bytes: the part of them that the graph edit adds.
+        apply: encodes the constant and edits the graph; to be called once.
+        layout: of the constant, if it is stored in the sparse format.
+        finish: the part of the edit that constants share; to be called once, after ``apply`` of all of them.
     """
 
     stored: str
@@ -36,10 +36,10 @@ class Offer:
 
 
 class Form(Protocol):
-    """One way in which a target takes a constant.
+    """One form in which a target takes a constant.
 
-    ``words`` says what happens to the graph, for people (empty for the plain way); ``exact`` whether outputs stay what
-    they were to the bit.
+    ``words`` describes the graph edit for people (empty for the plain form); ``exact`` is whether outputs stay equal to
+    the bit.
     """
 
     @property
@@ -49,7 +49,7 @@ class Form(Protocol):
     def exact(self) -> bool: ...  # noqa: D102 - see the class
 
     def offer(self, values: np.ndarray) -> Offer | None:
-        """The best that this form can do for the dense values; None where it cannot store them."""
+        """Return the cheapest storage of the dense values in this form; None if it cannot store them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class SparseForm:
     """A form of LiteRT's sparse format; see :class:`Form`.
 
     Attributes:
-        words: what happens to the graph.
-        shape: the shape in which the constant is stored (same number of values, same order).
-        overhead_bytes: what the graph edit adds to the file with a layout, beside values, segments and indices.
-        apply: the graph edit, given the constant encoded in ``shape``.
-        layout: finds the best layout that this form may have for the dense values, None if there is none.
-        exact: whether outputs stay what they were to the bit.
+        words: description of the graph edit.
+        shape: of the stored constant (same number of values, same order).
+        overhead_bytes: bytes that the graph edit adds for a layout, without values, segments and indices.
+        apply: edits the graph, given the constant encoded in ``shape``.
+        layout: finds the best layout of the dense values in this form, None if there is none.
+        exact: whether outputs stay equal to the bit.
     """
 
     words: str
@@ -87,7 +87,7 @@ class SparseForm:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The forms that a target takes; where there is none, ``refusal`` says why."""
+    """The forms that a target takes; if there is none, ``refusal`` is the reason."""
 
     forms: tuple[Form, ...]
     refusal: str | None = None

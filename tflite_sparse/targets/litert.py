@@ -1,6 +1,6 @@
-"""What LiteRT takes sparse, in its default (XNNPACK) and its built-in-kernels interpreter and in CompiledModel.
+"""List the sparse forms that LiteRT takes in its default (XNNPACK) and built-in interpreter and in CompiledModel.
 
-Which operators read a weight behind a DENSIFY is measured: see :mod:`tflite_sparse.targets.acceptance`.
+The operators that read a weight behind a DENSIFY are measured: see :mod:`tflite_sparse.targets.acceptance`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tflite_sparse.targets.form import Answer, Form, SparseForm
 
 _INT8 = np.dtype(np.int8)
 _SPARSE_TYPES: frozenset[np.dtype] = frozenset(map(np.dtype, (np.int8, np.float16, np.float32)))
-"""What DENSIFY rebuilds."""
+"""Types that DENSIFY rebuilds."""
 
 _NO_DATA = frozenset({"GATHER", "EMBEDDING_LOOKUP", "DEQUANTIZE"})
 """Operators whose other inputs, if any, are indices."""
 
 
 def answer(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
-    """How LiteRT takes the constant ``tensor_index``, read by ``uses``, sparse."""
+    """Return the sparse forms that LiteRT takes of the constant ``tensor_index``, read by ``uses``."""
     tensor = graph.tensor(tensor_index)
     if graph.yields(tensor_index):
         return Answer((), "the graph yields it as an output, which would then be the packed values")
@@ -70,7 +70,7 @@ def _refusal_of_use(graph: Graph, tensor: Tensor, use: Use) -> str | None:
 
 
 def _type_of_data(graph: Graph, use: Use) -> str | None:
-    """The type of what the constant is combined with: of the first other input that is no constant."""
+    """Return the type of the operator's data: of the first other input that is not a constant."""
     if graph.operator_name(use.operator) in _NO_DATA:
         return None
     others = (int(i) for position, i in enumerate(use.operator.inputs) if position != use.position)
@@ -78,7 +78,7 @@ def _type_of_data(graph: Graph, use: Use) -> str | None:
 
 
 def _feeds_a_float32_bias(graph: Graph, dequantize: Operator) -> bool:
-    """Whether the weight that a DEQUANTIZE yields meets a constant float32 bias, as converters do not write it."""
+    """Return whether a reader of this DEQUANTIZE has a constant float32 bias, which converters do not write."""
     readers = graph.uses().get(int(dequantize.outputs[0]), ())
     others = (int(i) for use in readers for position, i in enumerate(use.operator.inputs) if position != use.position)
     return any(i >= 0 and graph.is_constant(i) and dtype_of(graph.tensor(i)) == np.float32 for i in others)
@@ -90,14 +90,14 @@ def _refusal_of_rewrite(graph: Graph, uses: Sequence[Use]) -> str | None:
 
 
 def _may_be_factored(graph: Graph, tensor: Tensor, uses: Sequence[Use]) -> bool:
-    # Where either side is within a byte's reach, a traversal order without any edit does as well.
+    # If a one-byte index reaches one of them, a traversal order without an edit is as good.
     outputs, channels = shape_of(tensor)[0], shape_of(tensor)[3]
     wide = min(outputs, channels) > ONE_BYTE_INDEX_REACH
     return wide and all(factored_conv.refusal(graph, use.operator) is None for use in uses)
 
 
 def densified(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
-    """The plain form: a DENSIFY in front of whatever reads the constant."""
+    """Return the plain form: a DENSIFY in front of the constant's readers."""
     tensor = graph.tensor(tensor_index)
 
     def apply(encoded: Encoded) -> None:
@@ -150,10 +150,10 @@ def _factored(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Form:
 
 
 def answer_with_native(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
-    """As :func:`answer`, and also weights that FULLY_CONNECTED reads sparse.
+    """Return the forms of :func:`answer`, and those in which FULLY_CONNECTED reads the weight sparse.
 
-    That saves memory and time, but the kernel is LiteRT's built-in one: where XNNPACK runs the dense operator, outputs
-    may differ in their last unit.
+    These save memory and time, but use LiteRT's built-in kernel: where XNNPACK runs the dense operator, outputs may
+    differ by one unit.
     """
     found = answer(graph, tensor_index, uses)
     tensor = graph.tensor(tensor_index)
@@ -168,9 +168,10 @@ def answer_with_native(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> 
 
 
 def native(graph: Graph, tensor_index: int, uses: Sequence[Use], layout: Layout, *, exact: bool) -> Form:
-    """FULLY_CONNECTED reads the weight sparse in ``layout``, which its kernel must know, without a DENSIFY.
+    """Return the form in which FULLY_CONNECTED reads the weight sparse, without a DENSIFY.
 
-    It is ``exact`` where it read the weight so before; the dense kernels round differently.
+    Its kernel must support ``layout``. The form is ``exact`` if the source file has it already; the dense kernels round
+    differently.
     """
 
     def apply(encoded: Encoded) -> None:

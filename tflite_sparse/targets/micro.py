@@ -1,7 +1,7 @@
-"""What TensorFlow Lite Micro takes compressed: constants behind its DECODE operator.
+"""List the compressed forms that TensorFlow Lite Micro takes: constants behind its DECODE operator.
 
 It ignores the sparse format. DECODE rebuilds a constant in RAM at every invoke, right before the operator that reads
-it: that saves flash and never time.
+it: this saves flash, never time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tflite_sparse.targets.form import Answer, Offer
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The form of a constant behind DECODE, its codec chosen; see :class:`tflite_sparse.targets.form.Form`."""
+    """The form of a constant behind DECODE in a chosen codec; see :class:`tflite_sparse.targets.form.Form`."""
 
     best: Offer
     words: str = ""
@@ -36,7 +36,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What is to be decoded in one graph."""
+    """Constants of one graph to insert DECODE operators for."""
 
     graph: Graph
     encoded: dict[int, Decodable]
@@ -47,24 +47,24 @@ class Micro:
     """TensorFlow Lite Micro as a target, for one model.
 
     Args:
-        codec: the name of one; :data:`AUTO`: the cheapest of all for each constant; :data:`DENSE`: none.
-        least_saving_bytes: constants that would save less stay dense, for decoding costs time at every invoke.
+        codec: name of a codec; :data:`AUTO`: the cheapest for each constant; :data:`DENSE`: none.
+        least_saving_bytes: constants that would save less stay dense, because decoding costs time at every invoke.
     """
 
     def __init__(self, codec: MicroCodec = AUTO, least_saving_bytes: int = 0) -> None:
         self._codec = codec
         self._least_saving_bytes = least_saving_bytes
-        self._pending: dict[int, _Pending] = {}  # by number of the subgraph
+        self._pending: dict[int, _Pending] = {}  # by index of the subgraph
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
-        """Answer as a target does."""
+        """Return the form of a constant, or why there is none."""
         if self._codec == DENSE:
             return Answer((), "the codec is dense")
         refusal = decode_op.refusal(graph, tensor_index, uses, kernels=("cmsis-nn",))
         if refusal is not None:
             return Answer((), refusal)
         values = graph.constant(tensor_index)
-        assert values is not None  # the planner asks for dense constants
+        assert values is not None  # the planner passes dense constants
         offers = list(self._offers(graph, tensor_index, uses, values))
         if not offers:
             return Answer((), f"no codec of DECODE takes {values.dtype} of this shape and quantisation")
@@ -102,7 +102,7 @@ class Micro:
         return edit
 
     def _finish(self) -> None:
-        """One DECODE in front of each reader carries all of its constants, so they are inserted together."""
+        """Insert all DECODE operators together, because one in front of each reader yields all of its constants."""
         for pending in self._pending.values():
             decode_op.apply(pending.graph, pending.encoded, pending.uses)
         self._pending.clear()

@@ -1,1 +1,1 @@
-"""Whether two files hold the same weights and compute the same, in which runtime, and where they part."""
+"""Compare weights and outputs of two files, in each runtime, and find the first tensor that differs."""

@@ -1,4 +1,4 @@
-"""One file in two runtimes: a fault that a file shares with the one that it is compared with shows here alone."""
+"""Compare one file in two runtimes: this alone shows a fault that both compared files share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tflite_sparse.verification.runtimes import Runtime, Subject
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """What a file yields in a runtime, for samples that were run one by one."""
+    """Outputs of a file in a runtime, for samples that were run one by one."""
 
     runtime: Runtime
     outputs: SeparateOutputs
@@ -26,23 +26,23 @@ class Yielded:
 def compare(
     file: Subject, samples: Sequence[Sample], found: Yielded, expected: Yielded, progress: Progress, *, gate: bool
 ) -> AcrossRuntimes:
-    """Compare what the first graph of a file yields in two runtimes.
+    """Compare the outputs of a file's first graph in two runtimes.
 
-    Differences of one rounding pass. Of larger ones, the sample of the largest is run operator by operator.
+    Differences of one rounding step pass. If one is larger, the sample with the largest is run operator by operator.
 
     Args:
-        file: the file; its ``plain`` form is what operators are run of.
-        samples: what was run, at least one.
-        found: in the runtime in question.
-        expected: in the other one; as many outputs.
-        progress: receives a stage where operators are run.
-        gate: whether a difference that rounding does not explain is a failure.
+        file: the file; operators are run from its ``plain`` form.
+        samples: the samples of both outputs, at least one.
+        found: outputs in the runtime under test.
+        expected: outputs in the other one; as many.
+        progress: receives a stage if operators are run.
+        gate: whether a difference larger than rounding is a failure.
 
     Raises:
         FlatbufferError: the file cannot be read.
     """
-    parted = differences(found.outputs, expected.outputs)
-    sizes = [each.largest for each in parted]
+    differing = differences(found.outputs, expected.outputs)
+    sizes = [each.largest for each in differing]
     known = [size for size in sizes if size is not None]
     result = AcrossRuntimes(
         runtime=found.runtime.name,
@@ -51,9 +51,9 @@ def compare(
         samples=len(samples),
         largest_difference=max(known, default=0.0) if len(known) == len(sizes) else None,
         explained=True,
-        differences=[in_report.difference(each) for each in parted],
+        differences=[in_report.difference(each) for each in differing],
     )
-    larger = _beyond_rounding(file, parted, expected.outputs)
+    larger = _beyond_rounding(file, differing, expected.outputs)
     if not larger:
         return result
     worst = max(larger, key=lambda each: float("inf") if each.largest is None else each.largest).worst_sample
@@ -69,13 +69,13 @@ def compare(
 
 
 def _beyond_rounding(
-    file: Subject, parted: Sequence[OutputDifference], expected: SeparateOutputs
+    file: Subject, differing: Sequence[OutputDifference], expected: SeparateOutputs
 ) -> list[OutputDifference]:
-    """The differences of outputs that are larger than one rounding."""
+    """Return the differences of outputs that are larger than one rounding step."""
     graph = graph_of(file.model)
     return [
         each
-        for each in parted
+        for each in differing
         if not each_operator.is_rounding(
             graph, expected.indices[each.index], each.largest, expected.rows[each.worst_sample][each.index]
         )

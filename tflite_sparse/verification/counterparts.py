@@ -1,4 +1,4 @@
-"""Which tensor of one file is which of another, whoever wrote the two."""
+"""Match tensors of two files, written by any converter."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def partners(
     other: Graph,
     agree: Callable[[Tensor, Tensor], bool],
 ) -> dict[int, int]:
-    """For each tensor of ``graph`` its counterpart in ``other``; those that have none are left out.
+    """Return the counterpart in ``other`` of each tensor of ``graph`` that has one.
 
-    That is the one of the same index, which this package's encoder keeps, if its name agrees; else the one of the same
-    name, if only one has it.
+    A counterpart has the same index, which this package's encoder keeps, and name; else it is the only tensor of the
+    same name.
 
     Args:
         wanted: indices in ``graph``.
-        graph: the one graph.
+        graph: the graph whose tensors are matched.
         candidates: indices in ``other`` that may be counterparts.
         other: the other graph.
-        agree: whether two tensors (``TensorT``) can be counterparts, apart from their names.
+        agree: returns whether two tensors (``TensorT``) can be counterparts, apart from their names.
     """
     names = {index: text(other.tensor(index).name) for index in candidates}
     counts = Counter(names.values())

@@ -1,10 +1,9 @@
-"""Whether the rounding of single operators explains that one file yields different outputs in two runtimes.
+"""Check whether the rounding of single operators explains different outputs of one file in two runtimes.
 
-Small differences grow on the way through a network, so that outputs alone do not tell. The file is therefore run in
-the first runtime with every activation as a further output, and then in the second runtime cut into its operators:
-each one reads what the first runtime computed, so that nothing adds up. An operator that differs by more than its own
-rounding is the fault. What the first runtime yields with all tensors kept must be what it yields without: else tensors
-lay on top of one another.
+Small differences grow through a network, so outputs alone do not show the cause. The first runtime runs the file with
+every activation as a further output. The second runtime runs it cut into operators: each reads the values of the first
+runtime, so that differences do not accumulate. An operator that differs by more than its own rounding is the fault. The
+outputs of the first runtime must not change when all tensors are kept; otherwise its tensors overlapped in memory.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from tflite_sparse.verification.outputs import largest_difference, range_of, sam
 from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Runtime
 
-_STEPS = 2  # each kernel may be one step off the exact value, in either direction
-_SHARE_OF_RANGE = 1e-3  # of float values: sums in other orders and approximations of functions part below 1e-5
+_STEPS = 2  # each kernel may differ from the exact value by one step, in either direction
+_SHARE_OF_RANGE = 1e-3  # of float values: other orders of summation and approximations differ by less than 1e-5
 
 _OVERLAP = "the outputs change when intermediate tensors are kept, so that some lie on top of others"
 
@@ -35,18 +34,17 @@ _OVERLAP = "the outputs change when intermediate tensors are kept, so that some 
 def first_unexplained(
     path: Path, sample: Sample, outputs: Sequence[np.ndarray], runtime: Runtime, beside: Runtime
 ) -> FirstDifference | None:
-    """Find the first operator, in execution order, that computes something else in another runtime.
+    """Find the first operator, in execution order, whose results differ in another runtime.
 
     Args:
         path: the file.
         sample: one array for each input.
-        outputs: what the file yields for it in the runtime in question.
-        runtime: that runtime.
+        outputs: of the file for this sample in ``runtime``.
+        runtime: the runtime under test.
         beside: the other one.
 
     Returns:
-        The operator, or what else is wrong in the runtime in question; None where no operator differs by more than
-        rounding does.
+        The operator, or another fault of the runtime under test; None if no operator differs by more than rounding.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         cut = Path(name) / "cut.tflite"
@@ -74,12 +72,12 @@ def first_unexplained(
 
 
 def is_rounding(graph: Graph, index: int, largest: float | None, values: np.ndarray) -> bool:
-    """Whether a difference of an output of a graph is no more than one rounding makes, of whatever operator.
+    """Return whether a difference of an output is at most one rounding step of any operator.
 
     Args:
         graph: the graph.
         index: of the output's tensor.
-        largest: the difference in units of the dtype; None: not finite, or of shapes.
+        largest: the difference in units of the dtype; None: not finite, or shapes differ.
         values: the output.
     """
     producer = graph.producers().get(index)
@@ -90,14 +88,14 @@ def is_rounding(graph: Graph, index: int, largest: float | None, values: np.ndar
 
 
 def _allowed(tensor: Tensor, values: np.ndarray) -> float:
-    """By how much two kernels may part that are given the same, in units of the dtype."""
+    """Return the allowed difference of two kernels with the same inputs, in units of the dtype."""
     if values.dtype.kind == "f":
         return _SHARE_OF_RANGE * range_of(values)
-    return _STEPS if scales_of(tensor).size else 0  # counts, places and truth values are not rounded
+    return _STEPS if scales_of(tensor).size else 0  # counts, indices and booleans are not rounded
 
 
 def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:
-    """Write a copy whose operators read activations from further inputs; return the tensors that those stand for."""
+    """Write a copy whose operators read activations from added inputs; return the tensors that these replace."""
     model = serde.read(path)
     graph = graph_of(model)
     uses = graph.uses()
@@ -109,6 +107,6 @@ def _write_cut(path: Path, cut: Path, wanted: Sequence[int]) -> list[int]:
         for use in uses[index]:
             rewire(use.operator, use.position, stand_in)
     graph.subgraph.inputs = np.array(indices(graph.subgraph.inputs) + stand_ins, np.int32)
-    model.signatureDefs = []  # they would name the former inputs
+    model.signatureDefs = []  # they have the former inputs
     write_yielding(model, graph, wanted, cut)
     return fed

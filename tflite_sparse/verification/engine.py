@@ -1,4 +1,4 @@
-"""Whether one ``.tflite`` file computes what another does, whoever wrote the two, and where they part."""
+"""Compare the weights and outputs of two ``.tflite`` files, written by any converter, and localise differences."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ _REFERENCE = "the dense file"
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """By how much outputs may differ: the larger of the two.
+    """Allowed difference of outputs: the larger of both. If both are 0, every bit counts, as between 0.0 and -0.0.
 
     Attributes:
-        steps: in units of the dtype of an output: steps of an integer one. With neither, every bit counts, that between
-            0.0 and -0.0 too.
-        share_of_range: of the range of an output over all samples: of its integer dtype, or of its float values.
+        steps: in units of the dtype of an output: steps of an integer one.
+        share_of_range: share of the range of an output over all samples: of its integer dtype, or of its float values.
     """
 
     steps: float = 0.0
@@ -49,10 +48,10 @@ class Tolerance:
         return self.steps == self.share_of_range == 0
 
     def allows(self, difference: float | None, span: float) -> bool:
-        """Whether a difference is within it.
+        """Return whether a difference is within the tolerance.
 
         Args:
-            difference: in units of the dtype; None: no finite number, which is never within.
+            difference: in units of the dtype; None: not finite, never within.
             span: the range of the output.
         """
         if difference is None or self.is_none:
@@ -76,21 +75,21 @@ def verify(
     """Compare the weights of two files bit for bit, then their outputs in every form and signature.
 
     Args:
-        file: the file in question.
-        against: the file that says how it must be.
-        runtimes: what the files are run in.
-        samples: what they are run on.
-        tolerance: by how much outputs may differ.
+        file: the file under test.
+        against: the reference.
+        runtimes: run the files.
+        samples: inputs of both files.
+        tolerance: allowed difference of outputs.
         progress: receives stages and notes.
 
     Returns:
-        The report. ``report.passed`` says whether the files are the same in every runtime that runs ``against``.
+        The report. ``report.passed`` is whether the files agree in every runtime that runs ``against``.
 
     Raises:
         FlatbufferError: a file cannot be read.
         ExecutionError: a runtime that must run ``against`` refuses it, or an input takes no numbers.
         InputShapeError: no size of an open input of ``against`` was found that runs.
-        SettingsError: a shape that is given does not fit an input.
+        SettingsError: a given shape does not fit an input.
     """
     progress = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
@@ -110,8 +109,8 @@ def verify(
             count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
             localiser = Localiser(subject.path, reference.path, folders[2], signature)
             forms, pairs = runtimes.forms(subject), runtimes.beside if signature is None else ()
-            again = _asked_again(forms, pairs)
-            graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, again)
+            reused = _used_repeatedly(forms, pairs)
+            graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, reused)
             checks += map(graph.check, forms)
             beside += filter(None, map(graph.across, pairs))
     failures = [
@@ -138,18 +137,18 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _InGraph:
-    """Two files on the samples of one graph.
+    """Comparison of two files on the samples of one graph.
 
     Attributes:
-        file: the file in question.
-        reference: the file that says how it must be.
-        signature: whose graph; None: the first.
-        samples: what both are run on.
-        localiser: finds where they part.
-        tolerance: by how much outputs may differ.
+        file: the file under test.
+        reference: the file to compare it with.
+        signature: key of the signature; None: the first graph.
+        samples: inputs of both files.
+        localiser: finds the first tensor that differs.
+        tolerance: allowed difference of outputs.
         progress: receives stages.
-        again: runtimes whose outputs for the reference are asked for more than once. Those of the others are not kept.
-        expected: what the reference yields in these, or why it does not run there.
+        reused: runtimes whose outputs for the reference are used more than once, and so are cached.
+        expected: cached outputs of the reference, or the error if it does not run.
     """
 
     file: Subject
@@ -159,14 +158,14 @@ class _InGraph:
     localiser: Localiser
     tolerance: Tolerance
     progress: Progress
-    again: frozenset[Runtime]
+    reused: frozenset[Runtime]
     expected: dict[Runtime, SeparateOutputs | ExecutionError] = field(default_factory=dict)
 
     def check(self, form: Form) -> RuntimeCheck:
-        """Compare the outputs in one form, and find where they part.
+        """Compare the outputs in one form, and localise differences.
 
         Raises:
-            ExecutionError: the reference does not run, which the form requires.
+            ExecutionError: the form requires that the reference runs, and it does not.
         """
         check = RuntimeCheck(
             name=form.runtime.name,
@@ -191,10 +190,10 @@ class _InGraph:
             return self._compared(check, form, found, expected)
 
     def across(self, beside: Beside) -> AcrossRuntimes | None:
-        """Compare the reference in one runtime beside another.
+        """Compare the reference in one runtime with another.
 
         Returns:
-            What was found. None where the checks tell already that one of them does not run it.
+            The result; None if one of them does not run the reference and the checks report that.
         """
         found = self.expected.get(beside.runtime)
         if not isinstance(found, SeparateOutputs):
@@ -217,7 +216,7 @@ class _InGraph:
         found = self.expected.get(runtime)
         if found is None:
             found = _outputs(runtime, self.reference.path, self.samples, self.signature)
-            if runtime in self.again:
+            if runtime in self.reused:
                 self.expected[runtime] = found
         return found
 
@@ -228,36 +227,36 @@ class _InGraph:
     def _compared(
         self, check: RuntimeCheck, form: Form, found: SeparateOutputs, expected: SeparateOutputs
     ) -> RuntimeCheck:
-        parted = outputs.differences(found, expected)
+        differing = outputs.differences(found, expected)
         varies = outputs.vary(expected)
         first, within = None, True
-        if parted or not varies:
-            first = self._first_difference(form, parted)
+        if differing or not varies:
+            first = self._first_difference(form, differing)
             spans = outputs.ranges(expected)
-            within = all(self.tolerance.allows(each.largest, spans[each.index]) for each in parted)
-            if not parted and first is not None and first.tensor is not None:
+            within = all(self.tolerance.allows(each.largest, spans[each.index]) for each in differing)
+            if not differing and first is not None and first.tensor is not None:
                 within = self.tolerance.allows(first.largest_difference, min(spans))
         return check.model_copy(
             update={
-                "outputs_bit_exact": not parted,
+                "outputs_bit_exact": not differing,
                 "outputs_vary": varies,
                 "within_tolerance": within,
-                "differences": [in_report.difference(each) for each in parted],
+                "differences": [in_report.difference(each) for each in differing],
                 "first_difference": first,
             }
         )
 
-    def _first_difference(self, form: Form, parted: Sequence[OutputDifference]) -> FirstDifference | None:
-        """Where the files part: on the first sample on which an output differs, else on the last one."""
-        number = min((each.first_sample for each in parted), default=len(self.samples) - 1)
+    def _first_difference(self, form: Form, differing: Sequence[OutputDifference]) -> FirstDifference | None:
+        """Return the first tensor that differs, on the first sample with different outputs, else on the last one."""
+        number = min((each.first_sample for each in differing), default=len(self.samples) - 1)
         found = self.localiser.first_difference(form, self.samples[number])
-        if found is None and not parted:
+        if found is None and not differing:
             return None
         return in_report.first(found or localise.FirstDifference(note=_VANISHED), number)
 
 
-def _asked_again(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[Runtime]:
-    """The runtimes whose outputs for the reference serve several forms, or are compared with those of others."""
+def _used_repeatedly(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[Runtime]:
+    """Return the runtimes whose outputs for the reference are used by several forms, or compared across runtimes."""
     uses = Counter(form.reference for form in forms)
     uses.update(runtime for each in beside for runtime in (each.runtime, *each.others))
     return frozenset(runtime for runtime, count in uses.items() if count > 1)
@@ -266,7 +265,7 @@ def _asked_again(forms: Sequence[Form], beside: Sequence[Beside]) -> frozenset[R
 def _outputs(
     runtime: Runtime, path: Path, samples: Sequence[Sample], signature: str | None
 ) -> SeparateOutputs | ExecutionError:
-    """What a file yields, or why it does not run."""
+    """Return the outputs of a file, or the error if it does not run."""
     try:
         return runtime.run(path, samples, signature)
     except ExecutionError as error:

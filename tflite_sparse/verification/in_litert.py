@@ -1,4 +1,4 @@
-"""LiteRT as a runtime that files are compared in: its interpreters and CompiledModel."""
+"""Run the files under comparison in LiteRT: its interpreters and CompiledModel."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class LiteRTRuntime:
     """One of LiteRT's runtimes.
 
     Attributes:
-        kernels: which.
+        kernels: name of the runtime.
         threads: of its interpreter.
-        at_once: how many samples are run as one batch, where the file leaves the batch open.
+        at_once: number of samples in one batch, if the file leaves the batch open.
     """
 
     kernels: Kernels
@@ -54,20 +54,20 @@ class LiteRTRuntime:
 
 @dataclass(frozen=True, slots=True)
 class LiteRTRuntimes:
-    """LiteRT's runtimes. Outputs that differ are no failure in the reference kernels.
+    """LiteRT's runtimes. Different outputs in the reference kernels are no failure.
 
-    No app runs these, and they round FULLY_CONNECTED in another way than the CONV_2D that it may have been rewritten
-    as. Built-in kernels are compared with the others that compute otherwise; which of them is wrong is not known then.
+    No app uses the reference kernels, and they round FULLY_CONNECTED differently from the CONV_2D that may replace it.
+    Across runtimes, the built-in kernels are compared with independent ones; a difference does not show which is wrong.
 
     Attributes:
-        kernels: the runtimes.
-        threads: of the interpreters. On several, built-in float kernels may add up in another order where DENSIFY
-            stands before a DEQUANTIZE.
-        input_shapes: of inputs with open sizes, by name; None: sizes that run are looked for.
-        default_must_run: whether it is an error that the default interpreter refuses the reference; if not, nothing is
+        kernels: names of the runtimes.
+        threads: of the interpreters. With several, built-in float kernels may sum in another order if a DENSIFY stands
+            before a DEQUANTIZE.
+        input_shapes: of inputs with open sizes, by name; None: find sizes that run.
+        default_must_run: whether it is an error if the default interpreter refuses the reference; else nothing is
             compared there.
-        at_once: how many samples are run as one batch, where a file leaves the batch open.
-        across: whether the reference is compared in one runtime beside another.
+        at_once: number of samples in one batch, if a file leaves the batch open.
+        across: whether the reference is compared across runtimes.
     """
 
     kernels: tuple[Kernels, ...] = litert.KERNELS_TO_VERIFY
@@ -92,7 +92,7 @@ class LiteRTRuntimes:
         return Subject.of(path)
 
     def signatures(self, reference: Subject) -> Sequence[str | None]:
-        """Every signature where there are several; the first graph, else."""
+        """Return all signatures if there are several, else the first graph."""
         keys = [text(definition.signatureKey) for definition in reference.model.signatureDefs or ()]
         return keys if len(keys) > 1 else [None]
 

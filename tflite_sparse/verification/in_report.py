@@ -1,4 +1,4 @@
-"""What a comparison found, in the form that reports have."""
+"""Convert results of comparisons to entries of the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tflite_sparse.verification.weights import WeightComparison
 
 
 def weights(found: WeightComparison) -> results.WeightsCheck:
-    """What a comparison of weights found."""
+    """Return the entry for a comparison of weights."""
     return results.WeightsCheck(
         compared=found.tensors,
         values=found.values,
@@ -19,14 +19,14 @@ def weights(found: WeightComparison) -> results.WeightsCheck:
 
 
 def difference(found: outputs.OutputDifference) -> results.OutputDifference:
-    """What a comparison of outputs found."""
+    """Return the entry for an output that differs."""
     return results.OutputDifference(
         output=found.name, index=found.index, samples=found.samples, largest_difference=found.largest
     )
 
 
 def first(found: localise.FirstDifference, sample: int) -> results.FirstDifference:
-    """Where files or runtimes part on a sample, given by its number."""
+    """Return the entry for the first difference, on the sample with this index."""
     return results.FirstDifference(
         sample=sample,
         tensor=found.tensor,

@@ -1,8 +1,8 @@
-"""Where two files part: the first tensor, in execution order, that a sample gives different values.
+"""Find the first tensor, in execution order, whose values differ between two files for a sample.
 
-Both files are asked for every activation tensor that they have in common. Interpreters run copies that yield these as
-further outputs of the graph. A tensor that must be kept can keep a runtime from fusing the operators around it, so a
-difference of the files may vanish in the copies.
+All activation tensors that both files have are compared. Interpreters run copies with these as further outputs of the
+graph. A kept tensor can prevent a runtime from fusing the operators around it, so a difference of the files may vanish
+in the copies.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class FirstDifference:
     Attributes:
         tensor: its name; None if it was not found.
         operator: the operator of the reference that yields it.
-        largest: the largest difference in units of the dtype; None if the tensor was not found, or infinity or NaN
-            stand against something else.
-        note: why it was not found.
+        largest: the largest difference in units of the dtype; None if the tensor was not found, or the difference is
+            infinite or NaN.
+        note: why the tensor was not found.
     """
 
     tensor: str | None = None
@@ -44,13 +44,13 @@ class FirstDifference:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """The activation tensors that two files have in common.
+    """The activation tensors that both files have.
 
     Attributes:
         graph: of the reference.
-        counterparts: for each of its tensors, in execution order, the one of the file in question.
-        file: asks the file in question for them.
-        reference: asks the reference for them.
+        counterparts: by tensor of ``graph``, in execution order, the tensor of the file under test.
+        file: copy of the file under test that yields them.
+        reference: copy of the reference that yields them.
     """
 
     graph: Graph
@@ -60,24 +60,23 @@ class _Shared:
 
 
 class Localiser:
-    """Finds where two files part. Both are read, and their copies written, when that is first asked for.
+    """Finds the first tensor that differs. The first call reads both files and writes their copies.
 
     Args:
-        file: the file in question.
-        reference: the file that says how it must be, whose operators and order count.
-        folder: where copies are written.
-        signature: whose graph; None: the first.
+        file: the file under test.
+        reference: the file to compare it with; its operators and their order are used.
+        folder: for the copies.
+        signature: key of the signature; None: the first graph.
     """
 
     def __init__(self, file: Path, reference: Path, folder: Path, signature: str | None = None) -> None:
         self._file, self._reference, self._folder, self._signature = file, reference, folder, signature
 
     def first_difference(self, form: Form, sample: Sample) -> FirstDifference | None:
-        """The first tensor in execution order that differs on a sample.
+        """Return the first tensor in execution order that differs on a sample.
 
         Returns:
-            Where the files part, or why that could not be found; None if all tensors that they have in common are
-            equal.
+            The tensor, or why it could not be found; None if all tensors that both files have are equal.
         """
         try:
             shared = self._shared
@@ -97,7 +96,7 @@ class Localiser:
     def _shared(self) -> _Shared:
         model, other_model = serde.read(self._reference), serde.read(self._file)
         graph, other = graph_of(model, self._signature), graph_of(other_model, self._signature)
-        known = partners(activations(graph), graph, activations(other), other, _alike)
+        known = partners(activations(graph), graph, activations(other), other, _same_type_and_shape)
         return _Shared(
             graph,
             known,
@@ -106,5 +105,5 @@ class Localiser:
         )
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
+def _same_type_and_shape(a: Tensor, b: Tensor) -> bool:
     return bool(a.type == b.type) and signature_of(a) == signature_of(b)

@@ -1,7 +1,7 @@
-"""Intermediate tensors of a file: which there are, which of another file they are, and what they hold.
+"""List the intermediate tensors of a file, match them with those of another file, and read their values.
 
-A file is copied with the tensors in question as further outputs of its graph. A tensor that must be kept can keep a
-runtime from fusing the operators around it.
+A copy of the file yields these tensors as further outputs of its graph. A kept tensor can prevent a runtime from fusing
+the operators around it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 def graph_of(model: Model, signature: str | None = None) -> Graph:
-    """The graph that a signature runs; the first for None."""
+    """Return the graph of a signature; the first graph for None."""
     numbers = {text(definition.signatureKey): definition.subgraphIndex for definition in model.signatureDefs or ()}
     return Graph(model, model.subgraphs[0 if signature is None else numbers[signature]])
 
 
 def activations(graph: Graph) -> list[int]:
-    """What operators yield from the inputs, in execution order: no rebuilt constants, no variables, only numbers."""
+    """Return the numeric activations, in execution order, without rebuilt constants and variables."""
     given = set(indices(graph.subgraph.inputs))
     moving = given | {index for index, tensor in enumerate(graph.subgraph.tensors) if tensor.isVariable}
     found = []
@@ -49,16 +49,16 @@ def activations(graph: Graph) -> list[int]:
 
 
 def counterparts(graph: Graph, other: Graph) -> dict[int, int]:
-    """For each input and activation tensor of a float32 graph that holds real numbers: its own in the quantised graph.
+    """Return the tensor of a quantised graph for each real-valued input and activation of the float32 graph.
 
-    Both graphs come from one converter and one model. Inputs are paired by their places; activations by names, where
-    operators of one kind yield both; and where names differ, as those of an operator with several outputs do, by what
-    they are computed from: an operator of the same kind that reads the counterparts of its inputs. QUANTIZE and
-    DEQUANTIZE, which only the one graph has, are looked through.
+    Both graphs come from one converter and one model. Inputs are matched by position. Activations are matched by name,
+    if operators of one kind yield both. If names differ, as for operators with several outputs, they are matched by
+    origin: an operator of the same kind that reads the counterparts of the inputs. QUANTIZE and DEQUANTIZE, which only
+    one of the graphs has, are skipped.
 
     Args:
-        graph: the float32 one.
-        other: the quantised one.
+        graph: the float32 graph.
+        other: the quantised graph.
     """
     origins, other_origins = Origins(graph), Origins(other)
     found = dict(zip(indices(graph.subgraph.inputs), indices(other.subgraph.inputs), strict=True))
@@ -70,12 +70,12 @@ def counterparts(graph: Graph, other: Graph) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file, and which tensors inside one of its graphs are wanted.
+    """A file and the tensors of one of its graphs to observe.
 
     Attributes:
         path: the file.
-        signature: whose graph; None: the first.
-        tensors: their indices.
+        signature: key of the signature; None: the first graph.
+        tensors: indices of the tensors.
         copy: the file with these tensors as further outputs of the graph, behind its own.
     """
 
@@ -86,15 +86,15 @@ class Kept:
 
 
 def keep(path: Path, model: Model, graph: Graph, tensors: Iterable[int], copy: Path, signature: str | None) -> Kept:
-    """Write the copy of a file that yields these tensors of a graph. Edits the model.
+    """Write a copy of a file that yields these tensors of a graph. Edits the model.
 
     Args:
         path: the file.
-        model: its contents.
+        model: its parsed contents.
         graph: the graph of ``signature``.
-        tensors: their indices.
-        copy: what is written.
-        signature: whose graph; None: the first.
+        tensors: indices of the tensors.
+        copy: path of the copy.
+        signature: key of the signature; None: the first graph.
     """
     wanted = tuple(tensors)
     write_yielding(model, graph, wanted, copy)
@@ -102,24 +102,24 @@ def keep(path: Path, model: Model, graph: Graph, tensors: Iterable[int], copy: P
 
 
 def write_yielding(model: Model, graph: Graph, wanted: Iterable[int], path: Path) -> None:
-    """Write a copy of a model whose graph yields these tensors behind its own outputs. Edits the model."""
+    """Write a model whose graph yields these tensors behind its own outputs. Edits the model."""
     outputs = indices(graph.subgraph.outputs)
     added = [index for index in wanted if index not in outputs]
     graph.subgraph.outputs = np.array(outputs + added, np.int32)
     for definition in model.signatureDefs or ():
         if model.subgraphs[definition.subgraphIndex] is graph.subgraph:
-            definition.outputs = [*(definition.outputs or ()), *map(_named, added)]
+            definition.outputs = [*(definition.outputs or ()), *map(_signature_entry, added)]
     serde.write(model, path)
 
 
 def by_index(outputs: litert.SeparateOutputs) -> dict[int, np.ndarray]:
-    """The outputs for the only sample, by tensor index."""
+    """Return the outputs for the only sample, by tensor index."""
     (row,) = outputs.rows
     return dict(zip(outputs.indices, row, strict=True))
 
 
 class Observer:
-    """The first graph of a file of :func:`write_yielding`, loaded in this process.
+    """The first graph of a file that :func:`write_yielding` wrote, loaded in this process.
 
     Args:
         path: the file.
@@ -134,13 +134,13 @@ class Observer:
         self._session = litert.Session(path, "default", threads)
 
     def values(self, sample: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-        """By tensor index what inputs and outputs hold for one sample, as real numbers.
+        """Return the values of inputs and outputs for one sample as real numbers, by tensor index.
 
         Args:
-            sample: one array for each input, in its whole shape (batch included): real values, or the file's own dtype.
+            sample: one array for each input, in its whole shape (batch included): real values, or the file's dtype.
 
         Returns:
-            Arrays of the shapes that the runtime gave, float32: ``scale * (q - zero point)`` of quantised tensors.
+            Arrays in the runtime's shapes, float32: ``scale * (q - zero point)`` of quantised tensors.
         """
         fed = [detail.quantised(array) for detail, array in zip(self._session.inputs, sample, strict=True)]
         yielded = self._session.run(fed)
@@ -150,7 +150,7 @@ class Observer:
 
 
 def in_child(function: str, /, *, on_step: Step, **arguments: Any) -> Any:
-    """Call a function of this package that makes an :class:`Observer`, in a process of its own.
+    """Call a function of this package that uses an :class:`Observer`, in a child process.
 
     Raises:
         ExecutionError: the runtime refused a file, or the process died.
@@ -165,7 +165,7 @@ def in_child(function: str, /, *, on_step: Step, **arguments: Any) -> Any:
 
 
 def real(array: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """The numbers that an array of a tensor's own dtype stands for, float32; the tensor has one scale or none."""
+    """Return the real values of an array in the tensor's dtype, float32; the tensor has one scale or none."""
     scales = scales_of(tensor)
     if len(scales) == 0:
         return array.astype(np.float32, copy=False)
@@ -174,7 +174,7 @@ def real(array: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 
 def _pair_by_inputs(origins: Origins, other: Origins, found: dict[int, int]) -> None:
-    """Add the outputs of operators whose inputs have counterparts that exactly one operator of the same kind reads."""
+    """Match outputs of operators if exactly one operator of the same kind reads the counterparts of their inputs."""
     candidates = defaultdict(list)
     for operator in other.graph.operators:
         key = (other.graph.operator_name(operator), len(operator.outputs), other.read_by(operator))
@@ -193,7 +193,7 @@ def _pair_by_inputs(origins: Origins, other: Origins, found: dict[int, int]) -> 
 
 
 class Origins:
-    """Where the tensors of a graph come from, QUANTIZE and DEQUANTIZE operators looked through.
+    """Origins of the tensors of a graph, without QUANTIZE and DEQUANTIZE.
 
     Attributes:
         graph: the graph.
@@ -204,18 +204,18 @@ class Origins:
         self._moving = self._producers.keys() | set(indices(graph.subgraph.inputs))
 
     def of(self, index: int) -> int:
-        """The tensor that casts make this one of, or itself."""
+        """Return the tensor from which casts make this one, or itself."""
         while index in self._producers and self.graph.operator_name(self._producers[index]) in _CASTS:
             index = int(self._producers[index].inputs[0])
         return index
 
     def kind_of(self, index: int) -> str | None:
-        """The name of the operator that yields the tensor, casts looked through; None of inputs and constants."""
+        """Return the name of the operator that yields the tensor before casts; None for inputs and constants."""
         producer = self._producers.get(self.of(index))
         return None if producer is None else self.graph.operator_name(producer)
 
     def read_by(self, operator: Operator) -> tuple[int | None, ...]:
-        """The tensors that an operator reads, place by place; None of constants."""
+        """Return the inputs of an operator before casts, by position; None for constants."""
         return tuple(self.of(index) if index in self._moving else None for index in indices(operator.inputs))
 
 
@@ -224,12 +224,12 @@ def _of_one_shape(a: Tensor, b: Tensor) -> bool:
 
 
 def _hold_real_numbers(a: Tensor, b: Tensor) -> bool:
-    """Whether ``a`` is float32 and ``b`` is of its shape, and either float32 or quantised with one scale."""
+    """Return whether ``a`` is float32, and ``b`` has its shape and is float32 or quantised with one scale."""
     is_float = b.type == schema.TensorType.FLOAT32
     return bool(a.type == schema.TensorType.FLOAT32 and _of_one_shape(a, b) and (is_float or scales_of(b).size == 1))
 
 
-def _named(index: int) -> TensorMap:
+def _signature_entry(index: int) -> TensorMap:
     entry: TensorMap = schema.TensorMapT()
     entry.name, entry.tensorIndex = f"tflite_sparse_tensor_{index}", index
     return entry

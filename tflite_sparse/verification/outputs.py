@@ -1,4 +1,4 @@
-"""What one file yields beside what another does: whether every bit is the same, and how far apart the values are."""
+"""Compare the outputs of two files: equality of every bit, and the size of differences."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tflite_sparse.runtime.litert import SeparateOutputs
 
 @dataclass(frozen=True, slots=True)
 class OutputDifference:
-    """One output that is not the same in both files.
+    """An output that differs between two files.
 
     Attributes:
-        name: of the output: the signature's, else its tensor's.
+        name: of the output in the signature, else of its tensor.
         index: among the outputs.
-        samples: on how many it differs.
-        largest: the largest difference in units of the dtype; None where shapes or dtypes differ, or infinity or NaN
-            stand against something else.
-        first_sample: the first on which it differs.
-        worst_sample: the one on which it differs most: by no finite number, or by ``largest``.
+        samples: number of samples on which it differs.
+        largest: the largest difference in units of the dtype; None if shapes or dtypes differ, or the difference is
+            infinite or NaN.
+        first_sample: index of the first sample on which it differs.
+        worst_sample: index of the sample on which it differs most: not finitely, or by ``largest``.
     """
 
     name: str
@@ -36,17 +36,17 @@ class OutputDifference:
 
 
 def check_count(file: Path, found: SeparateOutputs, expected: SeparateOutputs) -> None:
-    """Refuse outputs of ``file`` that are more or fewer than they must be.
+    """Check that ``file`` has as many outputs as expected.
 
     Raises:
-        ExecutionError: they are.
+        ExecutionError: the numbers differ.
     """
     if len(found.names) != len(expected.names):
         raise ExecutionError(f"{file} has {len(found.names)} outputs instead of {len(expected.names)}.")
 
 
 def differences(found: SeparateOutputs, expected: SeparateOutputs) -> tuple[OutputDifference, ...]:
-    """The outputs that differ in a bit, shape or dtype on any sample. Both hold as many outputs and samples."""
+    """Return the outputs that differ in a bit, shape or dtype on any sample. Numbers of outputs and samples agree."""
     result = []
     for index, name in enumerate(expected.names):
         pairs = [(a[index], b[index]) for a, b in zip(found.rows, expected.rows, strict=True)]
@@ -60,18 +60,18 @@ def differences(found: SeparateOutputs, expected: SeparateOutputs) -> tuple[Outp
 
 
 def vary(outputs: SeparateOutputs) -> bool:
-    """Whether any output depends on the sample: the equality of constant outputs says little."""
+    """Return whether any output depends on the sample: equality of constant outputs proves little."""
     return any(not same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True))
 
 
 def ranges(outputs: SeparateOutputs) -> list[float]:
-    """The :func:`range_of` of each output over all samples."""
+    """Return the :func:`range_of` of each output over all samples."""
     columns = zip(*outputs.rows, strict=True)
     return [range_of(np.concatenate([array.reshape(-1) for array in column])) for column in columns]
 
 
 def range_of(array: np.ndarray) -> float:
-    """The range of an integer dtype, or of the finite float values (1 where they are all the same)."""
+    """Return the range of an integer dtype, or of the finite float values (1 if all are equal)."""
     if array.dtype.kind in "iu":
         return float(np.iinfo(array.dtype).max) - float(np.iinfo(array.dtype).min)
     values = array[np.isfinite(array)].astype(np.float64)
@@ -79,14 +79,14 @@ def range_of(array: np.ndarray) -> float:
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether shape, dtype and every bit agree: NaN equals the same NaN, 0.0 is not -0.0."""
+    """Return whether shape, dtype and every bit agree: NaN equals the same NaN, 0.0 is not -0.0."""
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(as_bytes(a), as_bytes(b)))
 
 
 def largest_difference(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Of two arrays of numbers, in units of their dtype.
+    """Return the largest difference of two numeric arrays, in units of their dtype.
 
-    None where shapes or dtypes differ, or infinity or NaN stand against something else.
+    None if shapes or dtypes differ, or the difference is infinite or NaN.
     """
     if a.shape != b.shape or a.dtype != b.dtype:
         return None
@@ -95,11 +95,11 @@ def largest_difference(a: np.ndarray, b: np.ndarray) -> float | None:
         unlike = ~((one == two) | (np.isnan(one) & np.isnan(two)))
         distance = float(np.max(np.abs(one[unlike] - two[unlike]), initial=0.0))
         return distance if math.isfinite(distance) else None
-    # Modulo 2^64 the difference of the larger and the smaller is right for integers of every width.
+    # Modulo 2^64, larger minus smaller is exact for integers of every width.
     larger, smaller = np.maximum(a, b).astype(np.uint64), np.minimum(a, b).astype(np.uint64)
     return float(np.max(larger - smaller, initial=0))
 
 
 def as_bytes(values: ArrayLike | None) -> np.ndarray:
-    """An array, or what makes one, as its bytes in a row, uint8."""
+    """Return the bytes of an array, uint8, one-dimensional."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)

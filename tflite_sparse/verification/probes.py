@@ -1,4 +1,4 @@
-"""Inputs to compare two files on, or to time one with, where there are no data."""
+"""Generate inputs for comparing or timing files without data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Sample = tuple[np.ndarray, ...]
 """One array for each input, in the input's whole shape and dtype."""
 
 BOUNDARIES = 3
-"""How many samples :func:`boundaries` makes."""
+"""Number of samples of :func:`boundaries`."""
 
 _KINDS = "fiub"
 
 
 def samples_for(inputs: Sequence[InputDetails], random: int, seed: int, *, file: str) -> list[Sample]:
-    """Samples for :func:`tflite_sparse.runtime.litert.run_separately`: the boundaries, then random ones.
+    """Return samples for :func:`tflite_sparse.runtime.litert.run_separately`: the boundaries, then random ones.
 
     Args:
         inputs: of the file.
-        random: how many of :func:`random_values` follow the three of :func:`boundaries`.
+        random: number of :func:`random_values` after the three of :func:`boundaries`.
         seed: of the random values.
-        file: how an error calls it.
+        file: name of the file in errors.
 
     Raises:
         ExecutionError: an input takes no numbers.
@@ -42,7 +42,7 @@ def samples_for(inputs: Sequence[InputDetails], random: int, seed: int, *, file:
 
 
 def boundaries(detail: InputDetails, shape: tuple[int, ...]) -> np.ndarray:
-    """``(3, *shape)`` in the input's dtype: all smallest, all largest, all at zero or the zero point."""
+    """Return ``(3, *shape)`` in the input's dtype: all smallest, all largest, all zero or the zero point."""
     low, high = _range(detail)
     return np.stack([np.full(shape, edge, detail.dtype) for edge in (low, high, detail.zero_point)])
 
@@ -50,7 +50,7 @@ def boundaries(detail: InputDetails, shape: tuple[int, ...]) -> np.ndarray:
 def random_values(
     detail: InputDetails, shape: tuple[int, ...], count: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """``(count, *shape)`` in the input's dtype: standard normal for floats, the whole range for quantised inputs."""
+    """Return ``(count, *shape)`` in the input's dtype: standard normal for floats, the whole range if quantised."""
     if detail.dtype.kind == "f" and not detail.counts:
         return generator.standard_normal((count, *shape)).astype(detail.dtype)
     low, high = _range(detail)
@@ -60,7 +60,7 @@ def random_values(
 def _range(detail: InputDetails) -> tuple[int, int]:
     if detail.dtype.kind == "f" and not detail.counts:
         return -4, 4
-    if detail.scale == 0:  # token numbers, indices, truth values: only the smallest are valid in every model
+    if detail.scale == 0:  # token indices and booleans: only the smallest are valid in every model
         return 0, 1
     limits = np.iinfo(detail.dtype)
     return int(limits.min), int(limits.max)

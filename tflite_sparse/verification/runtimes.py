@@ -1,8 +1,7 @@
-"""What the comparison of two files asks of a runtime.
+"""The interface of a runtime to the verification engine.
 
-A runtime is added as an adapter: a class with the members of :class:`Runtime` for each way in which it runs a file,
-and one with those of :class:`Runtimes` for what they have in common. :mod:`tflite_sparse.verification.in_litert` is the
-one of LiteRT.
+An adapter adds a runtime: a class with the members of :class:`Runtime` for each way of running a file, and one with
+those of :class:`Runtimes` for their common part. See :mod:`tflite_sparse.verification.in_litert` for LiteRT.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from tflite_sparse.verification.probes import Sample
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A file that is compared, read once.
+    """A parsed file under comparison.
 
     Attributes:
-        path: what its runtimes run.
-        plain: a file that computes the same in LiteRT: ``path``, if LiteRT has all its operators.
-        model: the contents of ``plain``. They are not edited.
+        path: the file that its runtimes run.
+        plain: an equivalent file for LiteRT: ``path``, if LiteRT has all its operators.
+        model: the contents of ``plain``; never edited.
     """
 
     path: Path
@@ -38,7 +37,7 @@ class Subject:
 
     @classmethod
     def of(cls, path: Path) -> Subject:
-        """A file that LiteRT takes as it is.
+        """Read a file that LiteRT runs unchanged.
 
         Raises:
             FlatbufferError: it cannot be read.
@@ -47,41 +46,41 @@ class Subject:
 
 
 class Runtime(Protocol):
-    """One way to run a file. Equal ones, as ``==`` and ``hash`` tell, yield the same."""
+    """One way to run a file. Instances that are equal (``==``, ``hash``) give the same outputs."""
 
     @property
     def name(self) -> str:
-        """As results call it."""
+        """Name in results."""
 
     def run(self, path: Path, samples: Sequence[Sample], signature: str | None = None) -> SeparateOutputs:
         """Run samples, each from the state of a freshly loaded file.
 
         Args:
             path: the ``.tflite`` file.
-            samples: for each one array for each input, in the input's whole shape (batch included) and dtype.
-            signature: whose graph to run; None: the first.
+            samples: each has one array per input, in the input's whole shape (batch included) and dtype.
+            signature: key of the signature to run; None: the first graph.
 
         Raises:
             ExecutionError: the runtime refuses the file or the samples, or its process died.
         """
 
     def tensors(self, kept: Kept, sample: Sample) -> Mapping[int, np.ndarray]:
-        """By tensor index the values of the tensors that ``kept`` asks for, and of the outputs of its graph.
+        """Return the values of the tensors of ``kept`` and of its graph's outputs, by tensor index.
 
         Raises:
-            ExecutionError: the runtime refuses the file or the sample, or cannot tell what tensors hold.
+            ExecutionError: the runtime refuses the file or the sample, or cannot return intermediate tensors.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way in which two files are compared.
+    """One way to compare two files.
 
     Attributes:
-        runtime: runs the file in question.
-        reference: runs the file that says how it must be.
-        gate: whether outputs that differ are a failure.
-        required: whether it is an error that the reference does not run; else nothing is compared.
+        runtime: runs the file under test.
+        reference: runs the reference file.
+        gate: whether different outputs are a failure.
+        required: whether it is an error if the reference does not run; else nothing is compared.
     """
 
     runtime: Runtime
@@ -92,13 +91,13 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """The reference in one runtime beside another, which shows a fault that both files share.
+    """Comparison of the reference file in two runtimes, which shows a fault that both files share.
 
     Attributes:
-        runtime: the one in question, which is the ``reference`` of a form.
-        others: the one that it is compared with is the first of these that runs the file.
-        name: of what the others are part of.
-        gate: whether a difference that rounding does not explain is a failure.
+        runtime: the runtime under test, which is the ``reference`` of a form.
+        others: candidates for the other runtime; the first that runs the file is used.
+        name: common name of the others.
+        gate: whether a difference larger than rounding is a failure.
     """
 
     runtime: Runtime
@@ -108,7 +107,7 @@ class Beside:
 
 
 class Runtimes(Protocol):
-    """A runtime with all the ways in which it runs files."""
+    """A runtime with all its ways to run files."""
 
     @property
     def unavailable(self) -> str | None:
@@ -116,29 +115,29 @@ class Runtimes(Protocol):
 
     @property
     def beside(self) -> Sequence[Beside]:
-        """What the reference is compared with itself in. It is for the first graph of a file."""
+        """Comparisons of the reference across runtimes, for the first graph of a file."""
 
     def open(self, path: Path, folder: Path) -> Subject:
-        """Read a file. What has to be written for that goes into ``folder``.
+        """Read a file; write temporary files to ``folder``.
 
         Raises:
             FlatbufferError: the file cannot be read.
-            ExecutionError: it is not for this runtime, which would compute garbage.
+            ExecutionError: it is not for this runtime, which would compute wrong outputs.
         """
 
     def signatures(self, reference: Subject) -> Sequence[str | None]:
-        """Whose graphs are run. None stands for the first graph; there are none where ``unavailable`` says why."""
+        """Return the signatures to run, None for the first graph; empty if the runtime is unavailable."""
 
     def inputs(
         self, reference: Subject, signature: str | None, *, find_sizes: bool, progress: Progress
     ) -> Sequence[InputDetails]:
-        """The inputs of a graph of the reference.
+        """Return the inputs of a graph of the reference.
 
         Args:
             reference: the file.
-            signature: whose graph; None: the first.
-            find_sizes: whether each gets a shape that runs, where it leaves sizes open.
-            progress: receives the stage in which such shapes are looked for.
+            signature: key of the signature; None: the first graph.
+            find_sizes: whether to find a shape that runs for each input with open sizes.
+            progress: receives a stage for this search.
 
         Raises:
             ExecutionError: the runtime refuses the file.
@@ -146,15 +145,15 @@ class Runtimes(Protocol):
         """
 
     def forms(self, file: Subject) -> Sequence[Form]:
-        """The ways in which the file in question is compared."""
+        """Return the ways to compare the file under test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nowhere:
-    """No runtime: weights alone are compared.
+    """No runtime: only weights are compared.
 
     Attributes:
-        unavailable: why.
+        unavailable: the reason.
     """
 
     unavailable: str

@@ -1,4 +1,4 @@
-"""The samples that two files are compared on: made up, or real ones behind those at the boundaries."""
+"""Make the samples for a comparison of two files: boundary values, then random or real samples."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Drawn:
     """The samples of a graph.
 
     Attributes:
-        samples: what its inputs are fed with.
-        shapes: of inputs with open sizes, by name, those that were found or given.
+        samples: one array per input each.
+        shapes: found or given shapes of inputs with open sizes, by name.
     """
 
     samples: Sequence[Sample]
@@ -28,20 +28,20 @@ class Drawn:
 
 
 class Samples(Protocol):
-    """Where samples come from."""
+    """A source of samples."""
 
     @property
     def seed(self) -> int:
-        """Of what is random in them."""
+        """Seed of random values."""
 
     def draw(self, runtimes: Runtimes, reference: Subject, signature: str | None, progress: Progress) -> Drawn:
-        """The samples of a graph of the reference.
+        """Return the samples of a graph of the reference.
 
         Args:
             runtimes: describe its inputs.
             reference: the file.
-            signature: whose graph; None: the first.
-            progress: receives the stage in which sizes of inputs are looked for.
+            signature: key of the signature; None: the first graph.
+            progress: receives a stage if sizes of inputs are searched for.
 
         Raises:
             ExecutionError: an input takes no numbers, or the runtime refuses the file.
@@ -51,11 +51,11 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MadeUp:
-    """Random samples behind the three at the boundaries: all smallest, all largest, all at zero or the zero point.
+    """Three boundary samples (all smallest, all largest, all zero or the zero point), then random ones.
 
     Attributes:
-        random: how many are random.
-        seed: of these.
+        random: number of random samples.
+        seed: of the random samples.
     """
 
     random: int
@@ -70,12 +70,12 @@ class MadeUp:
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """Real samples behind the three at the boundaries. They tell the sizes that a file leaves open.
+    """Three boundary samples, then real ones, whose shapes set the open sizes of a file.
 
     Attributes:
-        columns: one array for each input in the file's order, ``(n, ...)``: real values, which are quantised as the
-            input asks, or values of the file's own dtype.
-        count: how many samples there are at most, those at the boundaries included; 4 or more.
+        columns: one array for each input in the file's order, ``(n, ...)``: real values, which are quantised for the
+            input, or values of the file's dtype.
+        count: largest number of samples, boundary samples included; 4 or more.
         seed: for the report; nothing is random.
     """
 

@@ -1,4 +1,4 @@
-"""What a comparison found, in sentences without a full stop."""
+"""Describe the results of comparisons in sentences without a full stop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, Wei
 
 
 def of_weights(found: WeightsCheck) -> Iterator[str]:
-    """The weights that fail, one by one."""
+    """Yield a sentence for each weight that fails."""
     yield from (f"weight {name!r} is missing" for name in found.missing)
     yield from (f"weight {name!r} differs" for name in found.different)
 
 
 def of_check(check: RuntimeCheck, samples: int) -> Iterator[str]:
-    """What fails in one runtime.
+    """Yield a sentence for each failure in one runtime.
 
     Args:
-        check: the two files there.
-        samples: how many were run.
+        check: the comparison in that runtime.
+        samples: number of samples.
     """
     if check.refused is not None:
         yield f"{check.where}: {check.refused}"
@@ -34,11 +34,11 @@ def of_check(check: RuntimeCheck, samples: int) -> Iterator[str]:
 
 
 def of_across(found: AcrossRuntimes, file: str) -> str:
-    """How one file parts in two runtimes.
+    """Return a sentence on the difference of one file in two runtimes.
 
     Args:
-        found: what was found.
-        file: how the sentence calls the file.
+        found: the comparison.
+        file: name of the file in the sentence.
     """
     where = f"{file} in {found.runtime} beside {found.beside}"
     if found.unavailable is not None:

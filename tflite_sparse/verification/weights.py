@@ -1,4 +1,4 @@
-"""Whether one file holds the weights that another does, bit for bit."""
+"""Compare the weights of two files bit for bit."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tflite_sparse.verification.outputs import as_bytes
 
 @dataclass(frozen=True, slots=True)
 class WeightComparison:
-    """The weights of two files.
+    """Result of a comparison of weights.
 
     Attributes:
-        tensors: how many constants of rank 2 and more the reference holds.
-        values: how many weights those are.
-        missing: names of those without a counterpart of the same size and type.
-        different: names of those whose counterpart holds other bits.
+        tensors: number of constants of rank 2 and more in the reference.
+        values: number of weights in them.
+        missing: names of constants without a counterpart of the same size and type.
+        different: names of constants whose counterpart differs in a bit.
     """
 
     tensors: int
@@ -37,19 +37,19 @@ class WeightComparison:
 
     @property
     def equal(self) -> int:
-        """How many of the tensors are equal bit for bit."""
+        """Number of tensors that are equal bit for bit."""
         return self.tensors - len(self.missing) - len(self.different)
 
 
 WeightKey = tuple[int, int]
-"""A constant's subgraph and tensor index. Encoding keeps both, whatever else it adds to a graph."""
+"""A constant's subgraph and tensor index, which encoding keeps."""
 
 
 def weights_of(model: Model) -> dict[WeightKey, np.ndarray]:
-    """Every constant of rank 2 and more, dense, in the shape that the file announces; sparse ones are decoded.
+    """Return every constant of rank 2 and more, dense, in the shape of the file; sparse ones are decoded.
 
     Raises:
-        FlatbufferError: a sparse tensor contradicts itself.
+        FlatbufferError: a sparse tensor is inconsistent.
     """
     found: dict[WeightKey, np.ndarray] = {}
     for number, graph in enumerate(graphs(model)):
@@ -63,17 +63,17 @@ def weights_of(model: Model) -> dict[WeightKey, np.ndarray]:
 def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps) -> WeightComparison:
     """Compare every weight of the parsed model ``wanted`` bit for bit with its counterpart in ``found``.
 
-    Counterparts have as many values of the same type, in the same order; their shapes may differ. See
-    :func:`tflite_sparse.verification.counterparts.partners` for how they are found; a weight that has none by name, as
-    in files of different converters, is looked for by its contents.
+    Counterparts have as many values of the same type, in the same order; their shapes may differ.
+    :func:`tflite_sparse.verification.counterparts.partners` matches them by index and name. A weight without a
+    counterpart, as in files of different converters, is matched by its contents.
 
     Args:
         found: the model to check.
-        wanted: the model that says how it must be.
-        on_step: receives (weights compared, weights in all).
+        wanted: the reference.
+        on_step: receives (weights compared, all weights).
 
     Raises:
-        FlatbufferError: a sparse tensor contradicts itself.
+        FlatbufferError: a sparse tensor is inconsistent.
     """
     encoded, plain = list(graphs(found)), list(graphs(wanted))
     total = sum(_size(graph, index) for graph in plain for index in _weight_indices(graph))
@@ -101,12 +101,12 @@ def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps
 
 
 def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) -> int:
-    """Read two files, compare them as :func:`compare_weights`, and return how many weights that were.
+    """Compare two files as :func:`compare_weights`; return the number of weights.
 
     Args:
         sparse: the file to check.
-        dense: the file that says how it must be.
-        on_step: receives (weights compared, weights in all).
+        dense: the reference.
+        on_step: receives (weights compared, all weights).
 
     Raises:
         VerificationError: a weight is missing or differs; names the first such tensor.
@@ -123,7 +123,7 @@ def check_weights(sparse: Path, dense: Path, *, on_step: Step = ignore_steps) ->
 
 
 def _constants(graph: Graph) -> list[int]:
-    """The tensors that an operator reads and the file gives the values of, whatever their rank."""
+    """Return the constants of any rank that an operator reads."""
     return [index for index in sorted(graph.uses()) if graph.is_constant(index)]
 
 
@@ -140,13 +140,13 @@ def _same_size(a: Tensor, b: Tensor) -> bool:
 
 
 def _bits(graph: Graph, index: int) -> np.ndarray:
-    """A constant's values as bytes; of a type that is no whole number of bytes, such as int4, the buffer as it is."""
+    """Return a constant's values as bytes; for types of partial bytes, such as int4, the whole buffer."""
     values = dense_values(graph, index)
     return as_bytes(graph.model.buffers[graph.tensor(index).buffer].data if values is None else values)
 
 
 def _holds(graph: Graph, indices: Sequence[int], tensor: Tensor, bits: np.ndarray) -> bool:
-    """Whether one of these constants of ``graph`` has type, size and contents of a foreign tensor."""
+    """Return whether one of these constants of ``graph`` has type, size and contents of a tensor of another file."""
     return any(
         _same_size(graph.tensor(index), tensor) and np.array_equal(_bits(graph, index), bits) for index in indices
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
@@ -26,17 +27,19 @@ from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
-from tflite_sparse.settings import DEMO_DATA, ExportSettings, FitOptions, FitSettings
+from tflite_sparse.settings import ANY_DROP, DEMO_DATA, ExportSettings, FitOptions, FitSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_only
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
 from tflite_sparse.stages.load import check_paths
@@ -75,9 +78,11 @@ def fit(
 
     Raises:
         BudgetError: no file of this model is as small; nothing was written.
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
     """
+    extras.require_keras("fit")
     return _Fit(FitSettings(**settings), Timed(chosen(progress))).run(model, data)
 
 
@@ -101,7 +106,9 @@ class _Fit:
                     f"{len(given.outputs())}. Try prune with `allocate=True`, then export."
                 )
             source, _ = prunable.trainable(given)
-            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed)
+            samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed, settings.pixels)
+            if not is_new:
+                pixel_stage.checked(source, samples, settings.pixels, self.progress)
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
@@ -233,6 +240,9 @@ class _Fit:
                 f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
                 + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
             )
+        baseline, unjudged = exported.baseline, []
+        if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
+            unjudged.append(baseline_words.not_judged(baseline))
         untouched = dense.sizes(dense.untouched)
         holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
         kernels = [
@@ -276,7 +286,8 @@ class _Fit:
             compared=None
             if exported.accuracy is None
             else exported.accuracy.model_copy(update={"confusion": [], "wrong": []}),
-            gates=report_model.Gates(passed=not failures, failures=failures),
+            baseline=baseline,
+            gates=report_model.Gates.of(failures, unjudged),
             warnings=rounds.warnings,
             seconds=self.progress.seconds,
         )

@@ -282,6 +282,7 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "target": settings.target,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
+        "pixels": settings.pixels,
         "max_accuracy_drop": ANY_DROP,  # the gate is fit's own: other options are the way out
         "seed": settings.seed,
         "out": settings.out,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pydantic
 from typing_extensions import Unpack
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, extras
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
@@ -67,9 +67,11 @@ def sweep(
         The report. A point that failed is in it with its error; the rest went on.
 
     Raises:
+        MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: builder, data, settings or output folder cannot be used, or what is in the folder was made with
             other settings; no point was trained.
     """
+    extras.require_keras("sweep")
     return _Sweep(SweepSettings(**settings), Timed(chosen(progress)), model, data).run()
 
 

@@ -134,7 +134,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             seed=settings.seed,
             out=Path(folder),
         )
-        if not report.gates.passed:
+        if report.gates.failures:
             raise VerificationError("; ".join(report.gates.failures))
         content = (Path(folder) / SPARSE).read_bytes()
     return _measured(report, content), content

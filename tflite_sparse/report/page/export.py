@@ -12,12 +12,16 @@ from tflite_sparse.report.page import html, inside
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import command
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text.export import Table
-from tflite_sparse.report.text.names import shortened
-from tflite_sparse.results.export import Accuracy, Confusion, ModelFile, OutputAccuracy, Paired, Report
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.export import Accuracy, Confusion, Gates, ModelFile, OutputAccuracy, Paired, Report
 from tflite_sparse.results.fit import FitReport
 from tflite_sparse.settings import ExportSettings, FitSettings
 
@@ -45,20 +49,22 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         found: in the sparse file, see :func:`tflite_sparse.measurement.file_contents.of_file`.
         fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
+    layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
     return html.render(
         "export.html.j2",
         title=report.model,
         tool=report.tool,
         report=report,
         gates=report.gates if fitted is None else fitted.gates,
-        passed=_passed_words(report, fitted),
+        state=_state(report.gates if fitted is None else fitted.gates),
+        verdict=_verdict(report, fitted),
         fitted=None if fitted is None else fit_page.of(fitted),
         warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
         figures=_figures(report),
-        verdicts=[line for line in tables.verdicts(report) if not line.startswith("FAILED ")],
+        verdicts=[line for line in tables.verdicts(report) if line not in tables.gates(report.gates)],
         sizes=_sizes(report),
         scores=_scores(report),
-        more_scores=_more_scores(report.accuracy),
+        more_scores=_more_scores(report.accuracy, report.baseline),
         confusion=[]
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
@@ -67,12 +73,14 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         layers_compared=tables.layers_compared(report),
         wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong),
         operators=inside.operators(found),
-        masks=[inside.mask(picture) for picture in found.masks],
+        masks=[inside.mask(picture, layers) for picture in found.masks],
         histograms=[inside.histogram(each) for each in found.histograms],
         bench=latency_tables.files(report.measured) if report.measured else None,
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        ports=None if report.contract is None else contract_words.ports(report.contract),
+        snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
         command=_command(report, fitted),
         versions=None if report.provenance is None else html.pairs("package", report.provenance.versions),
@@ -81,14 +89,29 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
     )
 
 
+def _snippets(contract: Contract) -> list[tuple[str, str]]:
+    """The name of each language, and the code in it."""
+    return [(contract_words.LANGUAGES[language], code) for language, code in contract.snippets.items()]
+
+
 def _command(report: Report, fitted: FitReport | None) -> str:
     if fitted is None:
         return command.line("export", report.model, report.data, report.settings, ExportSettings)
     return command.line("fit", report.model, report.data, fitted.settings, FitSettings)
 
 
-def _passed_words(report: Report, fitted: FitReport | None) -> str:
-    """Return the sentence for passed gates."""
+def _state(gates: Gates) -> str:
+    """Return the class of the box with the verdict."""
+    return "failed" if gates.failures else "unjudged" if gates.unjudged else "passed"
+
+
+def _verdict(report: Report, fitted: FitReport | None) -> str:
+    """Return the sentence on all gates."""
+    gates = report.gates if fitted is None else fitted.gates
+    if gates.failures:
+        return "A gate failed."
+    if gates.unjudged:
+        return "Not judged."
     judged = (
         report.accuracy is not None and report.accuracy.max_drop < 1 if fitted is None else fitted.has_accuracy_gate
     )
@@ -103,7 +126,11 @@ def _warnings(report: Report) -> list[str]:
     if accuracy is None:
         found.append("Accuracy was not measured.")
     else:
-        found += [accuracy_words.paired(each, accuracy) for each in accuracy.paired if _is_loss(each, accuracy)]
+        found += [
+            accuracy_words.paired(each, accuracy, report.baseline)
+            for each in accuracy.paired
+            if _is_loss(each, accuracy)
+        ]
     if report.verification is not None:
         found += [
             f"Not compared in {each.name}: {each.unavailable}"
@@ -143,7 +170,7 @@ def _sizes(report: Report) -> list[Bar]:
     rows = []
     for key, entry in report.models:
         if isinstance(entry, ModelFile):
-            name = accuracy_words.FILE_NAMES[key]
+            name = baseline_words.file_name(key, report.models, report.baseline)
             rows += [(name, entry.file_bytes, False), (f"{name}, gzip", entry.gzip_bytes, True)]
     if report.tensors:
         rows.append(("bound of the weights", sum(tensor.entropy_bytes for tensor in report.tensors), True))
@@ -168,7 +195,7 @@ def _scores(report: Report) -> dict[str, object] | None:
 
     rows = [
         {
-            "label": accuracy_words.FILE_NAMES[key],
+            "label": baseline_words.file_name(key, report.models, report.baseline),
             "text": accuracy_words.score_of(entry, accuracy),
             "low": None if entry.interval is None else place(entry.interval.low),
             "high": None if entry.interval is None else place(entry.interval.high),
@@ -184,18 +211,20 @@ def _ends(entry: ModelFile) -> tuple[float, ...]:
     return (score,) if entry.interval is None else (entry.interval.low, score, entry.interval.high)
 
 
-def _more_scores(accuracy: Accuracy | None) -> list[dict[str, object]]:
+def _more_scores(accuracy: Accuracy | None, baseline: Baseline | None) -> list[dict[str, object]]:
     if accuracy is None:
         return []
     found = []
     if accuracy.outputs:
-        found.append({"table": _of_outputs(accuracy.outputs, accuracy), "caption": "Each output."})
+        found.append({"table": _of_outputs(accuracy.outputs, accuracy, baseline), "caption": "Each output."})
     if accuracy.also:
-        found.append({"table": _of_outputs(accuracy.also, None), "caption": "A second metric, without a gate."})
+        found.append(
+            {"table": _of_outputs(accuracy.also, None, baseline), "caption": "A second metric, without a gate."}
+        )
     return found
 
 
-def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) -> Table:
+def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None, baseline: Baseline | None) -> Table:
     rows = tuple(
         (
             each.name,
@@ -207,7 +236,7 @@ def _of_outputs(entries: Sequence[OutputAccuracy], accuracy: Accuracy | None) ->
         )
         for each in entries
     )
-    headings = ("output", "metric", "dense float32", "dense int8", "sparse")
+    headings = ("output", "metric", baseline_words.in_sentence("dense_float32", baseline), "dense int8", "sparse")
     return Table(headings, rows, frozenset({"output", "metric"}))
 
 
@@ -223,17 +252,18 @@ def _matrix(confusion: Confusion, accuracy: Accuracy) -> dict[str, object]:
 
 
 def _layers(report: Report) -> list[dict[str, object]]:
+    named = zip(shown(report.tensors), report.tensors, strict=True)
     longest = max((max(tensor.dense_bytes, tensor.encoded_bytes) for tensor in report.tensors), default=1) or 1
     return [
         {
             **tensor.model_dump(),
-            "name": shortened(tensor.name),
+            "name": name,
             "shape": "x".join(map(str, tensor.shape)),
             "how": ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
             "dense_share": tensor.dense_bytes / longest,
             "stored_share": tensor.encoded_bytes / longest,
         }
-        for tensor in sorted(report.tensors, key=lambda each: -each.dense_bytes)
+        for name, tensor in sorted(named, key=lambda each: -each[1].dense_bytes)
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.text import fit as fit_tables
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.fit import FitReport
 
 

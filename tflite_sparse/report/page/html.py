@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 
 if TYPE_CHECKING:
     import jinja2

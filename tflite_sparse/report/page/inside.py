@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.measurement.histograms import Histogram
 from tflite_sparse.measurement.mask_pictures import MaskPicture
 from tflite_sparse.report.page import html
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.wrong import WrongSample
 
@@ -24,11 +24,16 @@ class Operators:
     words: str
 
 
-def mask(picture: MaskPicture) -> dict[str, object]:
-    """Return what the template shows of a mask."""
+def mask(picture: MaskPicture, layers: Mapping[str, str]) -> dict[str, object]:
+    """Return what the template shows of a mask.
+
+    Args:
+        picture: of the mask.
+        layers: names of layers by those of tensors.
+    """
     shown = "" if picture.is_whole else f", of which {picture.rows} by {picture.columns} are shown, a pixel for each"
     return {
-        "name": picture.name,
+        "name": layers.get(picture.name, picture.name),
         "shape": "x".join(map(str, picture.shape)),
         "uri": html.data_uri(picture.png),
         "rows": picture.rows,

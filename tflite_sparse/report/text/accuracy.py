@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report.text import baseline as names
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.export import Accuracy, Interval, ModelFile, Models, OutputAccuracy, Paired
 from tflite_sparse.settings import ANY_DROP
-
-FILE_NAMES = {
-    "dense_float32": "dense float32",
-    "dense_int8": "dense int8",
-    "sparse_int8": "sparse int8",
-    "sparse_float32": "sparse float32",
-}
-"""Names for people, by the fields of ``Models``."""
 
 _SHARES = ("top1", "top5", "auc", "mean")  # metrics that are between 0 and 1
 _CHANCE = 0.05  # a p-value below it is significant, like a 95 % interval without zero
@@ -36,14 +30,17 @@ def interval(found: Interval, accuracy: Accuracy | None) -> str:
     return f"[{found.low:{form}}, {found.high:{form}}]"
 
 
-def sentences(models: Models, accuracy: Accuracy) -> list[str]:
+def sentences(models: Models, accuracy: Accuracy, baseline: Baseline | None = None) -> list[str]:
     """Return how the score changed, and whether the test samples tell the files apart."""
-    return [_change(models, accuracy), *(paired(each, accuracy) for each in accuracy.paired)]
+    return [
+        _change(models, accuracy, baseline),
+        *(paired(each, accuracy, baseline) for each in accuracy.paired),
+    ]
 
 
-def paired(found: Paired, accuracy: Accuracy) -> str:
+def paired(found: Paired, accuracy: Accuracy, baseline: Baseline | None = None) -> str:
     """Return ``Against dense int8: no loss that 1,000 samples can show (p = 0.62; 5 samples lost, 7 gained).``."""
-    where = f"Against {FILE_NAMES[found.against]}: "
+    where = f"Against {names.in_sentence(found.against, baseline)}: "
     if is_same(found):
         return f"{where}no difference on any of {accuracy.samples:,} samples."
     if not is_beyond_chance(found):
@@ -51,6 +48,14 @@ def paired(found: Paired, accuracy: Accuracy) -> str:
     worse = (found.difference > 0) == accuracy.lower_is_better
     kind = "loss" if worse else "gain"
     return f"{where}a {kind} that {accuracy.samples:,} samples show{_in_numbers(found, accuracy)}."
+
+
+def chance(accuracy: Accuracy) -> str:
+    """Say that a drop is within chance, in a sentence; empty if it is not."""
+    found = next((each for each in accuracy.paired if each.against == "dense_float32"), None)
+    if found is None or is_same(found) or is_beyond_chance(found):
+        return ""
+    return f"{accuracy.samples:,} samples cannot tell this from chance{_in_numbers(found, accuracy)}: test on more."
 
 
 def drop(accuracy: Accuracy) -> str:
@@ -91,9 +96,10 @@ def _samples(count: int | None) -> str:
     return "1 sample" if count == 1 else f"{count or 0:,} samples"
 
 
-def _change(models: Models, accuracy: Accuracy) -> str:
+def _change(models: Models, accuracy: Accuracy, baseline: Baseline | None) -> str:
     before, after = score_of(models.dense_float32, accuracy), score_of(models.sparse, accuracy)
-    where = f"from {before} (dense float32) to {after} (sparse), on {accuracy.samples} test samples"
+    name = names.file_name("dense_float32", models, baseline)
+    where = f"from {before} ({name}) to {after} (sparse), on {accuracy.samples} test samples"
     each = "".join(f" {out.name}: {_before_and_after(out, accuracy)}" for out in accuracy.outputs)
     for out in accuracy.also:
         each += f" {f'{out.name}: ' if len(accuracy.outputs) > 1 else ''}{_before_and_after(out, None)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflite_sparse.results.alternatives import Alternative
-from tflite_sparse.results.export import Accuracy
+from tflite_sparse.results.export import Accuracy, Interval
 
 _SMALL_SHARE = 0.1  # share of a drop that is not worth a cure of its own
 
@@ -16,12 +16,14 @@ class Remedies:
     """Options that are left against a drop.
 
     Attributes:
+        longer_prune: whether ``prune`` made the zeros.
         training: the option that trains the model under its masks, or trains it longer; empty: it cannot be trained.
         lower_sparsity: whether this export made zeros.
         calibration: whether there are training samples that the quantiser did not see.
     """
 
     training: str = ""
+    longer_prune: bool = False
     lower_sparsity: bool = False
     calibration: bool = False
 
@@ -50,10 +52,17 @@ def matters(part: float | None, accuracy: Accuracy) -> bool:
 
 
 def shares(accuracy: Accuracy) -> str:
-    """Return ``pruning costs 0.1250, int8 0.0030``; empty if that is not known."""
-    if accuracy.drop_by_pruning is None or accuracy.drop_by_int8 is None:
+    """Return ``pruning costs 0.1250 [0.101, 0.149], int8 0.0030 [-0.002, 0.008]``; empty if that is not known."""
+    if accuracy.drop_by_pruning is None:
         return ""
-    return f"pruning costs {accuracy.drop_by_pruning:.4f}, int8 {accuracy.drop_by_int8:.4f}"
+    by_pruning = f"pruning costs {_share(accuracy.drop_by_pruning, accuracy.interval_by_pruning)}"
+    if accuracy.drop_by_int8 is None:
+        return by_pruning
+    return f"{by_pruning}, int8 {_share(accuracy.drop_by_int8, accuracy.interval_by_int8)}"
+
+
+def _share(drop: float, interval: Interval | None) -> str:
+    return f"{drop:.4f}" if interval is None else f"{drop:.4f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def cures(accuracy: Accuracy, open_to: Remedies) -> str:
@@ -61,6 +70,7 @@ def cures(accuracy: Accuracy, open_to: Remedies) -> str:
     by_pruning, by_int8 = accuracy.drop_by_pruning, accuracy.drop_by_int8
     against_pruning = [open_to.training] if open_to.training else []
     against_pruning += ["a lower --sparsity"] if open_to.lower_sparsity else []
+    against_pruning += ["prune with more --epochs or a lower --sparsity"] if open_to.longer_prune else []
     against_int8 = ["more --calibration-samples"] if open_to.calibration else []
     if not matters(by_pruning, accuracy):
         against_pruning = []

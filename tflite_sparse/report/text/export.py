@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives, io_order, left_dense, ratio, time_step
+from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, time_step
+from tflite_sparse.report.text import baseline as baseline_words
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
-from tflite_sparse.report.text.names import shortened
-from tflite_sparse.results.export import NOT_INSTALLED, ModelFile, Report, Verification
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.export import NOT_INSTALLED, Gates, ModelFile, Report, Verification
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.verification import sentences
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of text.
-
-    Attributes:
-        headings: of the columns.
-        rows: one cell for each heading.
-        left: headings of left-aligned columns; the others hold numbers.
-        may_wrap: headings of columns of text that may go over several lines for lack of room.
-        may_be_dropped: headings of columns that are left out before that gets hard to read, in this order.
-    """
-
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: frozenset[str]
-    may_wrap: frozenset[str] = frozenset()
-    may_be_dropped: tuple[str, ...] = ()
-
-    def without(self, heading: str) -> Table:
-        """Return the table without one column."""
-        place = self.headings.index(heading)
-        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
-        return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
 
 
 def files(report: Report) -> Table:
@@ -50,7 +27,7 @@ def files(report: Report) -> Table:
         if isinstance(entry, ModelFile):
             rows.append(
                 (
-                    accuracy_words.FILE_NAMES[key],
+                    baseline_words.file_name(key, report.models, report.baseline),
                     entry.path,
                     f"{entry.file_bytes:,}",
                     ratio.cell(base / entry.file_bytes),
@@ -68,7 +45,7 @@ def tensors(report: Report | EncodingReport) -> Table:
     """Return a row for each weight: bytes dense, bytes now, the entropy bound, and why."""
     rows = tuple(
         (
-            shortened(tensor.name),
+            name,
             tensor.operator,
             "x".join(map(str, tensor.shape)),
             f"{tensor.sparsity:.3f}",
@@ -77,7 +54,7 @@ def tensors(report: Report | EncodingReport) -> Table:
             f"{tensor.entropy_bytes:,}",
             ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
         )
-        for tensor in report.tensors
+        for name, tensor in zip(shown(report.tensors), report.tensors, strict=True)
     )
     headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
     text = frozenset({"weight", "operator", "how"})
@@ -88,7 +65,7 @@ def layers(entries: Sequence[LayerError]) -> Table:
     """Return a row for each tensor inside the int8 file: its distance from the float32 file's."""
     rows = tuple(
         (
-            shortened(layer.name),
+            name,
             layer.operator,
             "none" if layer.snr_db is None else f"{layer.snr_db:.1f}",
             f"{layer.lost_db:.1f}",
@@ -96,7 +73,7 @@ def layers(entries: Sequence[LayerError]) -> Table:
             f"{layer.largest_difference:.3g}",
             f"{layer.share_of_range:.3f}",
         )
-        for layer in entries
+        for name, layer in zip(shown(entries), entries, strict=True)
     )
     headings = ("tensor", "operator", "SNR dB", "lost dB", "cosine", "largest", "of range")
     text = frozenset({"tensor", "operator"})
@@ -110,30 +87,53 @@ def layers_compared(report: Report) -> str:
 
 def verdicts(report: Report) -> list[str]:
     """Return sentences on pruning, its cost, the checks, and whether all gates passed."""
-    lines = [f"Pruning: {report.pruning.words}; {_kernels(report)}."]
+    first = next_steps.nothing_smaller(report)
+    lines = [] if first is None else [first]
+    lines.append(f"Pruning: {report.pruning.words}; {_kernels(report)}.")
     lines += left_dense.lines(report.pruning.left_dense)
     if report.float_layers:
         lines.append(f"Float32 by the recipe: {', '.join(report.float_layers)}.")
+    lines += baseline_words.lines(report.baseline)
     if report.ratios is not None:
-        line = f"Size: {ratio.beside('dense float32', report.ratios.vs_dense_float32)}"
+        compared = baseline_words.in_sentence("dense_float32", report.baseline)
+        line = f"Size: {ratio.beside(compared, report.ratios.vs_dense_float32)}"
         if report.ratios.vs_dense_int8 is not None:
             line += f", {ratio.beside('dense int8', report.ratios.vs_dense_int8)}"
         lines.append(line + ".")
     if report.accuracy is not None:
-        lines += accuracy_words.sentences(report.models, report.accuracy)
+        lines += accuracy_words.sentences(report.models, report.accuracy, report.baseline)
+        shares = alternatives.shares(report.accuracy)
+        lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)
     lines += io_order.lines(report.io_order)
+    if report.pixels is not None:
+        lines.append(contract_words.pixels(report.pixels))
+    if report.contract is not None:
+        lines += contract_words.lines(report.contract)
     if report.layers:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
     lines += [f"Warning: {sentence}" for sentence in report.warnings]
-    lines += [f"FAILED {failure}" for failure in report.gates.failures]
+    lines += gates(report.gates)
     return lines
+
+
+def gates(found: Gates) -> list[str]:
+    """Return a line for each gate that failed or could not be judged."""
+    failed = [f"FAILED {failure}" for failure in found.failures]
+    return [*failed, *(f"NOT JUDGED {sentence}" for sentence in found.unjudged)]
+
+
+def state(found: Gates) -> str:
+    """Return the state of all gates: ``all gates passed``, ``not judged``, ``FAILED``."""
+    if found.failures:
+        return "FAILED"
+    return "not judged" if found.unjudged else "all gates passed"
 
 
 def _kernels(report: Report) -> str:

@@ -8,14 +8,12 @@ import math
 from tflite_sparse.report.text import ratio
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.baseline import FEW_ZEROS
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.inspection import DENSE, Inspection
 from tflite_sparse.target_registry import TARGETS
-
-_FEW_ZEROS = 0.05
-"""Share of zeros below which a file is sparse by nobody's intent: rounding makes some (0.5 % of one int8 model)."""
 
 
 def constants(inspection: Inspection) -> Table:
@@ -94,7 +92,7 @@ def decoding(report: DecodingReport) -> list[str]:
 
 
 def _without_zeros(report: EncodingReport) -> list[str]:
-    """What to do about a file in which nothing was stored otherwise, for want of zeros."""
+    """Return advice on a file in which nothing was encoded for lack of zeros."""
     leaves_dense = TARGETS[str(report.settings["target"])].leaves_weights_dense
     if leaves_dense or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return []
@@ -104,7 +102,7 @@ def _without_zeros(report: EncodingReport) -> list[str]:
         return ["It holds no weights that could become sparse."]
     share = zeros / sum(sizes)
     cure = "Prune the model before it is converted (tflite-sparse prune)."
-    return [f"No weights became sparse: {share:.1%} of them are zeros. {cure}"] if share < _FEW_ZEROS else []
+    return [f"No weights became sparse: {share:.1%} of them are zeros. {cure}"] if share < FEW_ZEROS else []
 
 
 def _archive(archive_bytes: int) -> list[str]:

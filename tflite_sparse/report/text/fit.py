@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text import baseline as baseline_words
+from tflite_sparse.report.text.export import gates as gate_lines
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.fit import FitReport
 
@@ -79,7 +81,7 @@ def sentences(report: FitReport) -> list[str]:
         *outcome(report),
         *_paired(report),
         *(f"Warning: {sentence}" for sentence in report.warnings),
-        *(f"FAILED {failure}" for failure in report.gates.failures),
+        *gate_lines(report.gates),
         f"Written to {report.settings['out']}: model.tflite, fit.json, recipe.toml, fitted.keras, report.html and what "
         "else export writes.",
     ]
@@ -87,7 +89,9 @@ def sentences(report: FitReport) -> list[str]:
 
 def _paired(report: FitReport) -> list[str]:
     compared = report.compared
-    return [] if compared is None else [accuracy_words.paired(each, compared) for each in compared.paired]
+    return (
+        [] if compared is None else [accuracy_words.paired(each, compared, report.baseline) for each in compared.paired]
+    )
 
 
 def _accuracy(report: FitReport) -> str:
@@ -95,8 +99,9 @@ def _accuracy(report: FitReport) -> str:
         return "Accuracy: unknown; no file was delivered, or it yields NaN."
     found = _with_interval(report.accuracy, report.interval)
     before = _with_interval(report.dense_accuracy, report.dense_interval)
+    name = baseline_words.in_sentence("dense_float32", report.baseline)
     return (
-        f"Accuracy: {report.metric} {found}, dense float32 {before}, on {report.samples} test samples."
+        f"Accuracy: {report.metric} {found}, {name} {before}, on {report.samples} test samples."
         f"{_further_training(report)}"
     )
 

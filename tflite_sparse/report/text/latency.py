@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.latency import BenchReport
 
 
@@ -31,7 +31,7 @@ def files(report: BenchReport) -> Table:
 
 
 def title(report: BenchReport) -> str:
-    """How the files were run."""
+    """Describe how the files were run."""
     many = "s" if report.threads > 1 else ""
     return f"{report.threads} thread{many}, {report.rounds} rounds, {report.kernels} kernels"
 

@@ -21,4 +21,6 @@ def blame(layers: Sequence[LayerError]) -> str:
     """Name up to three operators that lose half of the quality or more, else the worst."""
     named = worst(layers, _WORST_NAMED)
     named = [layer for layer in named if layer.lost_db >= _LEAST_NAMED_DB] or named[:1]
-    return ", ".join(f"{shortened(layer.name)} ({layer.operator}, by {layer.lost_db:.1f} dB)" for layer in named)
+    return ", ".join(
+        f"{layer.layer or shortened(layer.name)} ({layer.operator}, by {layer.lost_db:.1f} dB)" for layer in named
+    )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text.export import Table
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Report
 
 
 def render(report: Report) -> str:
     """Return ``report.md`` as text."""
-    verdict = "all gates passed" if report.gates.passed else "FAILED"
     data = f" on {report.data}" if report.data else ""
     parts = [
-        f"# {report.model}{data}: {verdict}",
+        f"# {report.model}{data}: {tables.state(report.gates)}",
         "\n".join(f"- {line}" for line in tables.verdicts(report)),
         "## Files",
         table(tables.files(report)),
@@ -25,6 +26,7 @@ def render(report: Report) -> str:
         table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_layers(report),
+        *([] if report.contract is None else _contract(report.contract)),
         *_measured(report),
         f"Made by {report.tool}.",
     ]
@@ -40,6 +42,15 @@ def _layers(report: Report) -> list[str]:
         f"In execution order; {tables.layers_compared(report)}. `SNR dB` includes the error of all operators up to "
         "this one; `lost dB` is the loss by this one.",
     ]
+
+
+def _contract(contract: Contract) -> list[str]:
+    """Inputs and outputs, and code that calls the file, as code blocks."""
+    parts = ["## Inputs and outputs", table(contract_words.ports(contract))]
+    for language, code in contract.snippets.items():
+        name = contract_words.LANGUAGES[language]
+        parts += [f"### {name}", f"```{name.lower().replace('c++', 'cpp')}\n{code.rstrip()}\n```"]
+    return parts
 
 
 def _measured(report: Report) -> list[str]:

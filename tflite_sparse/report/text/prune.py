@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import left_dense
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.sensitivity import Scan
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.prune import PruneReport
 
 

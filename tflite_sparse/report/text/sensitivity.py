@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.names import shortened
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.scan import KernelScan, Point, Scan
 
 __all__ = ["KernelScan", "Point", "Scan", "table"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tflite_sparse.report.text.export import Table
 from tflite_sparse.report.text.markdown import table as as_markdown
 from tflite_sparse.report.text.sweep_comparison import amount, by_configuration
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.sweep import Comparison, Measured, Point, SweepReport
 from tflite_sparse.scoring.frontier import half_interval
 

@@ -8,15 +8,16 @@ from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroReport
 
 
 def of(report: Report | EncodingReport) -> list[str]:
-    """Sentences of the target that was asked for; none for LiteRT."""
+    """Return sentences for the target of the run; none for LiteRT."""
     lines = [] if report.micro is None else micro(report.micro)
     lines += [] if report.ethos_u is None else ethos_u(report.ethos_u)
     return lines + ([] if report.target_part is None else report.target_part.sentences)
 
 
 def micro(report: MicroReport) -> list[str]:
-    """Return sentences on flash and memory, and the C++ lines of an app."""
+    """Return sentences on flash and memory, the verdict first."""
     lines = [
+        _verdict(report),
         f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
         f"{report.decoder_flash_bytes:,}.",
     ]
@@ -32,7 +33,24 @@ def micro(report: MicroReport) -> list[str]:
     )
     if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
         lines.append("This file alone saves no flash: the decoder takes more than the file saves.")
-    return [*lines, "In the app:", *report.cpp.splitlines()]
+    return lines
+
+
+def _verdict(report: MicroReport) -> str:
+    """Flash and RAM, dense against this file, in one line."""
+    if report.flash_bytes is None or report.flash_dense_bytes is None:
+        return "Verdict: not in this report; make it again."
+    flash = f"flash {report.flash_dense_bytes:,} B dense, {_against(report.flash_bytes, report.flash_dense_bytes)}"
+    if report.ram_bytes is None or report.arena_dense_bytes is None:
+        return f"Verdict: {flash}; RAM not measured (pip install 'tflite-sparse[micro]')."
+    ram = f"RAM {report.arena_dense_bytes:,} B dense, {_against(report.ram_bytes, report.arena_dense_bytes)}"
+    return f"Verdict: {flash}; {ram}."
+
+
+def _against(now: int, dense: int) -> str:
+    if now == dense:
+        return f"{now:,} B with this file (the same)"
+    return f"{now:,} B with this file ({abs(now - dense):,} {'less' if now < dense else 'more'})"
 
 
 def ethos_u(report: EthosUReport) -> list[str]:

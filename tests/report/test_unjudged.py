@@ -1,0 +1,120 @@
+"""Test how the file that others are compared with is named, and a gate that is not judged."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers.example_reports import make, undelivered
+from tflite_sparse.report.page import export as page
+from tflite_sparse.report.text import accuracy as accuracy_words
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import markdown, next_steps
+from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.export import Accuracy, Gates, Paired
+
+PRUNED = Baseline(model="p99.keras", origin="model", sparsity=0.99, is_unpruned=False, reason="it was pruned before")
+UNJUDGED = Gates.of([], ["accuracy: no baseline"])
+
+
+def pruned_before(**changes):
+    models = make().models
+    held = models.dense_float32.model_copy(update={"sparsity": 0.976})
+    return make(models=models.model_copy(update={"dense_float32": held}), baseline=PRUNED, **changes)
+
+
+def test_a_pruned_model_is_never_called_dense_float32():
+    paired = [Paired(against="dense_float32", difference=0.1, interval=None)]
+    accuracy = Accuracy(metric="top1", samples=360, drop=0.0064, max_drop=0.01, paired=paired)
+    report = pruned_before(gates=UNJUDGED, accuracy=accuracy)
+    assert tables.files(report).rows[0][0] == "float32, pruned before: 97.6 % zeros"
+    assert "dense float32" not in "\n".join(tables.verdicts(report))
+    for text in (markdown.render(report), page.render(report)):
+        assert "float32, pruned before: 97.6 % zeros" in text
+        assert "dense float32" not in text
+
+
+def test_a_known_baseline_is_named():
+    known = Baseline(model="dense.keras", origin="prune", sparsity=0.0, is_unpruned=True)
+    report = make(baseline=known)
+    assert "Baseline: dense.keras, the model before pruning (named by the report of prune)." in tables.verdicts(report)
+    assert tables.files(report).rows[0][0] == "dense float32"
+
+
+def test_a_gate_that_is_not_judged_is_a_state_of_its_own():
+    assert (UNJUDGED.passed, UNJUDGED.failures) == (False, [])
+    assert Gates.of([], []).passed
+    both = Gates.of(["size: too large"], ["accuracy: no baseline"])
+    assert [tables.state(gates) for gates in (UNJUDGED, both, Gates.of([], []))] == [
+        "not judged",
+        "FAILED",
+        "all gates passed",
+    ]
+    report = pruned_before(gates=UNJUDGED)
+    assert tables.verdicts(report)[-1] == "NOT JUDGED accuracy: no baseline"
+    assert markdown.render(report).startswith("# net.keras on digits: not judged\n")
+    shown = page.render(report)
+    assert '<div class="verdict unjudged">\n<strong>Not judged.</strong>' in shown
+    assert '<li class="unjudged">accuracy: no baseline</li>' in shown
+    assert "All gates passed" not in shown
+
+
+def dense_tensors():
+    return [each.model_copy(update={"encoded_bytes": each.dense_bytes}) for each in make().tensors]
+
+
+def test_an_export_in_which_nothing_got_smaller_says_so_first():
+    assert next_steps.nothing_smaller(make()) is None
+    none = make().pruning.model_copy(update={"after": 0.0})
+    report = make(tensors=dense_tensors(), pruning=none)
+    first = tables.verdicts(report)[0]
+    assert first == "Nothing got smaller: no zeros: see prune, or give `sparsity=0.875`."
+    few = next_steps.nothing_smaller(make(tensors=dense_tensors()))
+    assert few.startswith("Nothing got smaller: the zeros are too few")
+    in_hardware = make(tensors=dense_tensors(), settings={"target": "ethos-u"})
+    assert next_steps.nothing_smaller(in_hardware) is None
+    assert next_steps.nothing_smaller(undelivered().model_copy(update={"tensors": dense_tensors()})) is None
+
+
+LOST = Gates.of(["accuracy: top1 dropped"], [])
+
+
+@pytest.mark.parametrize(
+    ("report", "command"),
+    [
+        (make(), "bench out/dense-int8.tflite out/model.tflite"),
+        (
+            make(pruning=make().pruning.model_copy(update={"after": 0.0}), model="my net.keras"),
+            "prune 'my net.keras' --data digits --sparsity 0.875 -o pruned.keras",
+        ),
+        (pruned_before(gates=UNJUDGED), "export net.keras --baseline FILE"),
+        (undelivered(), "report out --open"),
+    ],
+)
+def test_the_last_lines_name_the_page_and_the_next_command(report, command):
+    assert next_steps.lines(report, Path("out")) == ["Report: out/report.html", f"Next: tflite-sparse {command}"]
+
+
+@pytest.mark.parametrize(("by_pruning", "command"), [(0.08, "prune net.keras"), (0.01, "report out --open")])
+def test_a_loss_by_pruning_is_followed_by_prune(by_pruning, command):
+    lost = Accuracy(
+        metric="top1", samples=360, drop=0.1, max_drop=0.01, drop_by_pruning=by_pruning, drop_by_int8=0.1 - by_pruning
+    )
+    last = next_steps.lines(make(accuracy=lost, gates=LOST), Path("out"))[-1]
+    assert last.startswith(f"Next: tflite-sparse {command}")
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "p_value", "words"),
+    [
+        (4, 2, 0.69, "172 samples cannot tell this from chance (p = 0.69; 4 samples lost, 2 gained): test on more."),
+        (30, 2, 1e-6, ""),
+        (0, 0, 1.0, ""),
+    ],
+)
+def test_a_drop_within_chance_is_told(lost, gained, p_value, words):
+    paired = Paired(
+        against="dense_float32", difference=-0.012, interval=None, lost=lost, gained=gained, p_value=p_value
+    )
+    assert accuracy_words.chance(Accuracy(metric="top1", samples=172, drop=0.0116, max_drop=0.01, paired=[paired])) == (
+        words
+    )

@@ -1,0 +1,1 @@
+"""Code that runs a file, made from its contract."""

@@ -1,0 +1,126 @@
+"""Inputs and outputs as code names them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.results.contract import Contract, Port
+
+_WORDS = """
+    and as assert async await bool break byte case catch char class companion const constexpr continue data def del
+    delete do double elif else enum except extern false finally float for from fun global goto if import in init
+    inline int interface is lambda long namespace new none nonlocal not null object operator or override package pass
+    private protected public raise register return self short signed sizeof static std struct super switch template
+    this throw true try typealias typedef typename typeof union unsigned using val var virtual void volatile when where
+    while with yield
+"""
+"""Of Python, Kotlin and C++."""
+
+_OF_TEMPLATES = """
+    environment index_of input_buffers inputs interpreter it labels main model np output_buffers outputs path predict
+    raw real run runner runtime stored numpy
+"""
+"""Names that the templates use."""
+
+_RESERVED = frozenset([*_WORDS.split(), *_OF_TEMPLATES.split()])
+
+_MOST_LABELS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CodePort:
+    """An input or output in code.
+
+    Attributes:
+        port: what it is in the file.
+        code: its name: letters, digits and underscores, unlike any other of its file.
+        size: the number of its values, with the sizes that the file holds for open ones.
+        limits: the smallest and the largest stored value, if it is quantised.
+        comment: what it is, in one line without anything that ends a comment.
+    """
+
+    port: Port
+    code: str
+    size: int
+    limits: tuple[int, int] | None
+    comment: str
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether real numbers are stored as integers."""
+        return self.port.scale is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All inputs and outputs of a file in code, and what its comments say of the classes.
+
+    Attributes:
+        inputs: by index.
+        outputs: by index.
+        labels: names of the classes, up to 100; empty if there are more or none.
+    """
+
+    inputs: tuple[CodePort, ...]
+    outputs: tuple[CodePort, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def any_quantised_input(self) -> bool:
+        """Whether the code needs to quantise."""
+        return any(each.is_quantised for each in self.inputs)
+
+    @property
+    def any_quantised_output(self) -> bool:
+        """Whether the code needs to dequantise."""
+        return any(each.is_quantised for each in self.outputs)
+
+    @property
+    def dtypes(self) -> frozenset[str]:
+        """The types of all."""
+        return frozenset(each.port.dtype for each in (*self.inputs, *self.outputs))
+
+
+def ports_of(contract: Contract) -> Ports:
+    """Name the inputs and outputs of a contract for code."""
+    taken: set[str] = set()
+    inputs = tuple(_port(each, taken) for each in contract.inputs)
+    outputs = tuple(_port(each, taken) for each in contract.outputs)
+    return Ports(inputs, outputs, tuple(contract.labels) if len(contract.labels) <= _MOST_LABELS else ())
+
+
+def in_signature_order(ports: Iterable[CodePort]) -> Sequence[CodePort]:
+    """The same as CompiledModel numbers them."""
+    return sorted(ports, key=lambda each: each.port.place)
+
+
+def one_line(text: str) -> str:
+    """A text for a comment: printable ASCII, no backslash (which continues a line of C++), no end of a comment."""
+    return re.sub(r"[^ -\[\]-~]", "?", text).replace("*/", "* /").replace("/*", "/ *")
+
+
+def _port(port: Port, taken: set[str]) -> CodePort:
+    words = f"{port.name}: {port.dtype} ({', '.join(map(str, port.shape))}), {port.meaning}"
+    if port.data is not None and not port.meaning.startswith("pixels"):
+        words += f"; {port.data.low:g} to {port.data.high:g} in the data that the file was made with"
+    limits = None
+    if port.scale is not None:
+        bounds = np.iinfo(port.dtype)
+        limits = int(bounds.min), int(bounds.max)
+    return CodePort(port, _identifier(port.name, taken), math.prod(port.run_shape), limits, one_line(words))
+
+
+def _identifier(name: str, taken: set[str]) -> str:
+    plain = re.sub(r"[^0-9A-Za-z]+", "_", name.split("/")[-1].split(":")[0]).strip("_").lower() or "values"
+    if plain[0].isdigit() or plain in _RESERVED:
+        plain = f"t_{plain}"
+    unique, number = plain, 2
+    while unique in taken:
+        unique, number = f"{plain}_{number}", number + 1
+    taken.add(unique)
+    return unique

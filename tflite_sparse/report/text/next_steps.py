@@ -1,0 +1,76 @@
+"""Say when nothing got smaller, and which command comes next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tflite_sparse.results.baseline import FEW_ZEROS
+from tflite_sparse.results.export import Report
+from tflite_sparse.target_registry import TARGETS
+
+_SPARSITY = 0.875
+"""That of the commands in this text, where the export had none."""
+
+
+def nothing_smaller(report: Report) -> str | None:
+    """Return a sentence if no weight takes fewer bytes than dense; None if one does, or the target stores none so."""
+    target = TARGETS.get(str(report.settings.get("target")))
+    if report.models.sparse is None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
+        return None
+    if target is not None and target.leaves_weights_dense:
+        return None
+    if _has_zeros(report):
+        return "Nothing got smaller: the zeros are too few, or in weights that are stored dense (the table says why)."
+    return f"Nothing got smaller: no zeros: see prune, or give `sparsity={_SPARSITY:g}`."
+
+
+def lines(report: Report, out: Path) -> list[str]:
+    """Return where the page is, and the next command in a shell.
+
+    Args:
+        report: of the export.
+        out: the folder of its files.
+    """
+    return [f"Report: {out / 'report.html'}", f"Next: {_command(report, out)}"]
+
+
+def _command(report: Report, out: Path) -> str:
+    if not _has_zeros(report) or _lost_by_pruning(report):
+        return _prune(report)
+    if report.gates.failures:
+        return _of_program("report", out, "--open")
+    if report.gates.unjudged:
+        return _of_program("export", report.model, "--baseline", "FILE")
+    dense = report.models.dense_int8 or report.models.dense_float32
+    sparse = report.models.sparse
+    assert sparse is not None  # a gate failed otherwise
+    return _of_program("bench", out / dense.path, out / sparse.path)
+
+
+def _prune(report: Report) -> str:
+    sparsity = report.settings.get("sparsity") or _SPARSITY
+    data = report.data or "data.npz"
+    return _of_program("prune", _source(report), "--data", data, "--sparsity", sparsity, "-o", "pruned.keras")
+
+
+def _source(report: Report) -> str:
+    """Return the model to prune: the one before pruning, where it is known."""
+    baseline = report.baseline
+    return report.model if baseline is None or baseline.origin not in ("option", "prune") else baseline.model
+
+
+def _lost_by_pruning(report: Report) -> bool:
+    """Return whether the accuracy gate fails, and pruning costs more than int8."""
+    accuracy = report.accuracy
+    if accuracy is None or accuracy.passes or not report.gates.failures:
+        return False
+    return (accuracy.drop_by_pruning or 0.0) > (accuracy.drop_by_int8 or 0.0)
+
+
+def _has_zeros(report: Report) -> bool:
+    return report.pruning.after >= FEW_ZEROS
+
+
+def _of_program(*words: object) -> str:
+    return shlex.join(["tflite-sparse", *map(str, words)])
