@@ -34,7 +34,8 @@ def check(data: object) -> None:
         return
     if path.suffix != ".npz":
         near = difflib.get_close_matches(str(data), built_in_data.LOADERS, n=1)
-        words = f"did you mean {near[0]}?" if near else f"`data` takes {FORMS}."
-        raise DataError(f"{str(data)!r} is no data set: {words}")
+        if near:
+            raise DataError(f"{str(data)!r} is no data set; did you mean {near[0]}?")
+        raise DataError(f"{str(data)!r} is no data set: `data` takes {FORMS}.")
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
