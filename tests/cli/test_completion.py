@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tools import run_cli
+
 PROGRAM = Path(sys.executable).with_name("tflite-sparse")
 
 
@@ -44,3 +46,11 @@ def test_help_says_how_it_is_turned_on():
     words = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
     for shell in ("bash", "zsh", "fish"):
         assert f"_TFLITE_SPARSE_COMPLETE={shell}_source tflite-sparse" in words
+
+
+@pytest.mark.parametrize(("name", "words"), [("exprot", "Did you mean 'export'?"), ("xyz", "No such command 'xyz'.")])
+def test_a_command_that_does_not_exist(name, words):
+    found = run_cli(name)
+    assert found.code == 2
+    assert words in found.stderr
+    assert ("Did you mean" in found.stderr) == (name == "exprot")

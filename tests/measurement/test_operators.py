@@ -39,6 +39,7 @@ def test_multiply_adds(name):
     graph = model.subgraphs[0]
     operator = next(each for each in graph.operators if graph.tensors[each.outputs[0]].name.decode() == found.output)
     kernel = graph.tensors[operator.inputs[1]]
+    assert found.weight == kernel.name.decode()
     assert found.multiply_adds == expected(found.shape, [int(size) for size in kernel.shape])
     values = np.frombuffer(bytes(model.buffers[kernel.buffer].data), np.int8)
     kept = np.count_nonzero(values) / values.size
@@ -52,6 +53,7 @@ def test_a_sparse_file_computes_as_much_and_takes_fewer_bytes():
     assert [each.name for each in before] == [each.name for each in after]  # DENSIFY is left out
     for one, other in zip(before, after, strict=True):
         assert (one.multiply_adds, one.multiply_adds_kept) == (other.multiply_adds, other.multiply_adds_kept)
+        assert one.weight == other.weight
     assert 0 < sum(each.stored_bytes for each in after) < sum(each.stored_bytes for each in before)
 
 

@@ -15,7 +15,8 @@ from tflite_sparse.sources import data_spec
     [
         ("missing.npz", "missing.npz: no such file"),
         ("missing.py:function", "missing.py: no such Python file"),
-        ("minst-5k", "is no data set: `data` takes a built-in name"),
+        ("minst-5k", r"'minst-5k' is no data set; did you mean mnist-5k\?"),
+        ("my data", "'my data' is no data set: `data` takes a built-in name"),
     ],
 )
 def test_what_is_no_data_set_is_refused(spec, words):

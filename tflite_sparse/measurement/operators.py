@@ -20,16 +20,27 @@ class OperatorCost:
     """The cost of one operator.
 
     Attributes:
+<<<<<<< HEAD
+        name: its kind, as the schema calls it.
+        output: the name of its first output.
+        weight: the name of the constant that is its second input; empty if it has none.
+        shape: the shape of that output; open sizes are 1.
+        stored_bytes: what the constants take that it is the first to read, itself or through what rebuilds them.
+        multiply_adds: of one run with all weights; None: it is not of a kind whose count is known.
+        multiply_adds_kept: those with weights that are not zero.
+=======
         name: its kind in the schema.
         output: name of its first output.
         shape: of that output; open sizes are 1.
         stored_bytes: of the constants that it is the first to read, directly or rebuilt.
         multiply_adds: of one run with all weights; None: unknown for this kind.
         multiply_adds_kept: the part with nonzero weights.
+>>>>>>> main
     """
 
     name: str
     output: str
+    weight: str
     shape: tuple[int, ...]
     stored_bytes: int
     multiply_adds: int | None
@@ -65,6 +76,7 @@ def _of_graph(graph: Graph) -> list[OperatorCost]:
             OperatorCost(
                 name,
                 "" if first is None else text(first.name),
+                _name_of_weight(graph, indices(operator.inputs)[1:2], producers),
                 () if first is None else shape_of(first),
                 sum(stored_bytes(graph, index) for index in new),
                 count,
@@ -82,6 +94,13 @@ def _sources(graph: Graph, index: int, producers: dict[int, Operator]) -> list[i
     if maker is None or graph.operator_name(maker) not in _REBUILDS_WEIGHTS:
         return []
     return [each for each in indices(maker.inputs) if graph.is_constant(each)]
+
+
+def _name_of_weight(graph: Graph, second: list[int], producers: dict[int, Operator]) -> str:
+    if not second or second[0] < 0 or not _sources(graph, second[0], producers):
+        return ""
+    tensors = [*second, *_sources(graph, second[0], producers)]  # what is rebuilt may have no name of its own
+    return next((name for index in tensors if (name := text(graph.tensor(index).name))), "")
 
 
 def _weight(

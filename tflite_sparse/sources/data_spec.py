@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def check(data: object) -> None:
     if path.is_dir():
         return
     if path.suffix != ".npz":
+        near = difflib.get_close_matches(str(data), built_in_data.LOADERS, n=1)
+        if near:
+            raise DataError(f"{str(data)!r} is no data set; did you mean {near[0]}?")
         raise DataError(f"{str(data)!r} is no data set: `data` takes {FORMS}.")
     if not path.is_file():
         raise DataError(f"{path}: no such file.")

@@ -42,8 +42,13 @@ def mask(picture: MaskPicture, layers: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def histogram(found: Histogram) -> dict[str, object]:
-    """Return what the template draws of a histogram: bars in a box of 100 by 100, and words."""
+def histogram(found: Histogram, layers: Mapping[str, str]) -> dict[str, object]:
+    """Return what the template draws of a histogram: bars in a box of 100 by 100, and words.
+
+    Args:
+        found: the histogram.
+        layers: names of layers by those of tensors.
+    """
     count = len(found.counts)
     width, highest = 100 / count, max(found.counts) or 1
     bars = [
@@ -52,7 +57,7 @@ def histogram(found: Histogram) -> dict[str, object]:
     ]
     kept = sum(found.counts)
     return {
-        "name": found.name,
+        "name": layers.get(found.name, found.name),
         "low": f"{found.low:.3g}",
         "high": f"{found.high:.3g}",
         "bars": bars,
@@ -60,8 +65,13 @@ def histogram(found: Histogram) -> dict[str, object]:
     }
 
 
-def operators(inside: FileContents) -> Operators | None:
-    """Return the table of operators; None without a file."""
+def operators(inside: FileContents, layers: Mapping[str, str]) -> Operators | None:
+    """Return the table of operators; None without a file.
+
+    Args:
+        inside: the file.
+        layers: names of layers by those of tensors.
+    """
     if not inside.operators:
         return None
     largest = max(each.stored_bytes for each in inside.operators) or 1
@@ -69,7 +79,7 @@ def operators(inside: FileContents) -> Operators | None:
     rows = tuple(
         {
             "kind": each.name,
-            "output": shortened(each.output),
+            "output": layers.get(each.weight) or shortened(each.output),
             "shape": "x".join(map(str, each.shape)) or "scalar",
             "bytes": f"{each.stored_bytes:,}",
             "bytes_share": each.stored_bytes / largest,
