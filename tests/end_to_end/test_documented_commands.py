@@ -23,7 +23,7 @@ COMMANDS = {
 }
 # A mask of 95 % without training costs this small model its accuracy; the program says so and ends with 1.
 FAIL_THE_ACCURACY_GATE = {
-    "tflite-sparse export model.keras --data data.npz --sparsity 0.95 --int8 --dense-scales per-tensor"
+    "tflite-sparse export model.keras --data data.npz --sparsity 0.95 --finetune-epochs 0 --int8 --dense-scales per-tensor"
 }
 EXAMPLES = {document: re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.S) for document in DOCUMENTS}
 
