@@ -90,7 +90,7 @@ def test_a_missing_package_is_named_in_one_line(monkeypatch):
     with pytest.raises(MissingPackageError) as caught:
         extras.require_keras("export")
     assert str(caught.value) == f"export needs Such: {extras.install_command('keras')}"
-    extras.require_keras("report", "jinja2")  # asks for no other than those named
+    extras.require_keras("report", "matplotlib")  # asks for no other than those named
 
 
 def record(monkeypatch, direct_url):

@@ -87,6 +87,9 @@ def test_files_are_inspected_and_measured(core, files):
     dense, sparse = files
     found = core.found("inspect", sparse)
     assert [runtime["loads"] for runtime in found["runtimes"][:3]] == [True] * 3
+    code = core.run("tflite-sparse", "inspect", sparse, "--snippet", "c++")
+    assert (code.returncode, "Invoke" in code.stdout or "Run" in code.stdout) == (0, True), code.stderr
+    core.found("encode", dense, "-o", core.folder / "micro.tflite", "--target", "micro")  # the runtime is an extra
     measured = core.found("bench", dense, sparse, "--rounds", 1)
     assert [Path(row["path"]).name for row in measured["files"]] == ["dense.tflite", "sparse.tflite"]
 
@@ -99,7 +102,7 @@ def test_files_are_inspected_and_measured(core, files):
         ("prune model.keras --data data.npz --scan", "TensorFlow"),
         ("fit model.keras --data data.npz --budget 10kB", "TensorFlow"),
         ("sweep --data digits", "TensorFlow"),
-        ("report .", "Jinja2"),
+        ("report .", "matplotlib"),
     ],
 )
 def test_a_command_names_its_extra(core, command, package):

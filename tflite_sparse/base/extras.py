@@ -21,7 +21,6 @@ _KERAS = {  # the module that every run imports, and the name of its package for
     "scipy": "SciPy",
     "joblib": "joblib",
     "matplotlib": "matplotlib",
-    "jinja2": "Jinja2",
     "PIL": "Pillow",
 }
 

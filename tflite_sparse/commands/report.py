@@ -35,7 +35,7 @@ def rebuild_report(folder: AnyPath) -> Path:
         FlatbufferError: the sparse file is damaged.
     """
     folder = Path(folder)
-    extras.require_keras("report", "jinja2", "matplotlib", "PIL")
+    extras.require_keras("report", "matplotlib", "PIL")
     of_sweep = folder / SWEEP_JSON
     if (folder / SWEEP_POINTS).is_dir() and not of_sweep.is_file() and not (folder / REPORT_JSON).is_file():
         raise OutputError(f"{folder} is of a sweep that did not come to its end: go on with `resume=True` of sweep.")
