@@ -79,7 +79,7 @@ def test_what_accuracy_does_not_tell_is_a_warning(found, warns):
     assert text.startswith(
         f"Pixels: fed as {found.fed}; top1 of the float model on 100 samples: 0.900 in 0..255, 0.500 in 0..1."
     )
-    assert ("WARNING: accuracy does not tell whether it was trained on 0..255 or 0..1." in text) == warns
+    assert ("WARNING: accuracy does not tell whether the model was trained on 0..255 or 0..1." in text) == warns
     assert ("give `pixels='0..1'`" in text) == warns
 
 

@@ -77,8 +77,9 @@ def pixels(check: PixelCheck) -> str:
     found = f"Pixels: fed as {check.fed}; {check.metric} of the float model on {check.samples} samples: {scores}."
     if check.told or check.fed != AS_STORED or not check.alike:
         return found
+    ranges = " or ".join([check.fed, *check.alike])
     return (
-        f"{found} WARNING: accuracy does not tell whether it was trained on {' or '.join([check.fed, *check.alike])}. "
+        f"{found} WARNING: accuracy does not tell whether the model was trained on {ranges}. "
         f"The file takes {check.fed}, and so must the app; if that is wrong, give `pixels={check.alike[0]!r}`."
     )
 
