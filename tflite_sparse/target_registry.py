@@ -18,16 +18,25 @@ class ExtraFile:
     Attributes:
         ending: what follows the stem of the ``.tflite`` file: ``".h"``, ``"_vela.tflite"``, ``"_c/model.c"``.
         option: the setting that asks for it. None: it is always written.
+        value: of that setting which asks for it. None: any that is true.
         has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
     """
 
     ending: str
     option: str | None = None
+    value: str | None = None
     has_stem: bool = True
 
     def name(self, stem: str) -> str:
         """Its name beside a ``.tflite`` file of this stem."""
         return (stem if self.has_stem else "") + self.ending
+
+    def is_asked_for(self, settings: Mapping[str, object]) -> bool:
+        """Whether settings, by their names, ask for it."""
+        if self.option is None:
+            return True
+        found = settings.get(self.option)
+        return bool(found) if self.value is None else found == self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,12 @@ class Traits:
     compares_int8_baseline: bool = False
 
 
+MICRO_FOLDER = "micro"
+MICRO_SOURCES = ("tflite_sparse_kernels.h", "tflite_sparse_kernels.c", "tflite_sparse_ops.h", "tflite_sparse_ops.cc")
+"""Files of the sparse kernels, as they lie in ``micro_kernels/``."""
+MICRO_MADE = ("model_data.h", "model_data.cc", "app.cc")
+"""Files beside them that are made for a model: it as an array, and the lines of an app."""
+
 TARGETS: dict[str, Traits] = {
     "litert": Traits(
         module="tflite_sparse.backends.litert",
@@ -93,12 +108,16 @@ TARGETS: dict[str, Traits] = {
     "micro": Traits(
         module="tflite_sparse.backends.micro",
         runtime="TensorFlow Lite Micro",
-        help="TensorFlow Lite Micro, constants behind its DECODE operator",
-        options=frozenset({"micro_codec", "micro_min_saving", "c_array"}),
+        help="TensorFlow Lite Micro",
+        options=frozenset({"optimize", "micro_kernels", "micro_cpu", "micro_codec", "micro_min_saving", "c_array"}),
         extra_files=(
             ExtraFile(".h", "c_array"),
             ExtraFile(".cc", "c_array"),
             ExtraFile("app.cc", "c_array", has_stem=False),
+            *(
+                ExtraFile(f"{MICRO_FOLDER}/{name}", "micro_kernels", "sparse", has_stem=False)
+                for name in (*MICRO_SOURCES, *MICRO_MADE)
+            ),
         ),
         runs_here=True,
         can_be_fitted=True,
@@ -163,7 +182,7 @@ def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple
         settings: by their names, as a report holds them.
     """
     extras = TARGETS[target].extra_files if target in TARGETS else ()
-    return tuple(each.name(stem) for each in extras if each.option is None or settings.get(each.option))
+    return tuple(each.name(stem) for each in extras if each.is_asked_for(settings))
 
 
 def possible_extra_files(stem: str) -> tuple[str, ...]:

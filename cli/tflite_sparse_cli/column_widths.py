@@ -1,4 +1,4 @@
-"""How a table fits into a terminal: nothing in it is cut, so that no two rows look alike."""
+"""Fit tables into a terminal without cutting cells, so that no two rows look alike."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ _GAP = 3
 _MARGIN = -1  # no gap behind the last column, but a space on either side
 _NARROWEST = 8
 _READABLE = 16
-"""Letters of text in a line, below which columns of numbers are left out first."""
+"""Least characters of text per line; below it, columns of numbers are dropped first."""
 _MORE_FOR_NAMES = 12
-"""Letters more of a line for the first column, which names the row, than for other text, which breaks at spaces."""
+"""Extra characters per line for the first column, which names the row; other text breaks at spaces."""
 
 
 def fitted(table: Table, width: int) -> tuple[Table, list[int]]:
-    """Return a table that fits into ``width`` letters, as far as it can, and the widths of its columns.
+    """Return a table that fits into ``width`` characters, if possible, and the widths of its columns.
 
-    Headings continue on a second line first; then columns that the table names are left out; then text continues on
-    the next line. Numbers never do.
+    Headings wrap first; then columns of ``may_be_dropped`` are dropped; then text wraps. Numbers never wrap.
     """
     whole = _needed(table, wrapped=False)
     if _total(whole) <= width:
@@ -30,14 +29,14 @@ def fitted(table: Table, width: int) -> tuple[Table, list[int]]:
 
 
 def _needed(table: Table, *, wrapped: bool) -> list[int]:
-    """What each column takes with its text in one line; its heading may be ``wrapped``."""
+    """Return the width of each column with its text in one line; its heading may be ``wrapped``."""
     headings = (max(heading.split(), key=len) if wrapped and heading else heading for heading in table.headings)
     cells = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.headings)
     return [max(map(len, (heading, *column))) for heading, column in zip(headings, cells, strict=True)]
 
 
 def _least(table: Table) -> list[int]:
-    """What each column takes with its text in lines that can still be read."""
+    """Return the width of each column with its text wrapped to readable lines."""
     needed = _needed(table, wrapped=True)
     enough = [_READABLE + _MORE_FOR_NAMES * (number == 0) for number in range(len(needed))]
     text = [heading in table.may_wrap for heading in table.headings]

@@ -14,7 +14,17 @@ from tflite_sparse_cli.options import json_option, output_file, progress_for, qu
 from tflite_sparse_cli.tables import print_lines, print_table, show_timings
 
 _ORDER = (
-    *("destination", "target", "optimize", "micro_codec", "micro_min_saving", "c_array", "accelerator_config"),
+    *(
+        "destination",
+        "target",
+        "optimize",
+        "micro_kernels",
+        "micro_cpu",
+        "micro_codec",
+        "micro_min_saving",
+        "c_array",
+        "accelerator_config",
+    ),
     *("verification_samples", "seed", "input_shapes", "unverified"),
 )
 

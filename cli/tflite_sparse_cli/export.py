@@ -22,7 +22,8 @@ _DATA = data_option(
 _ORDER = (
     *("sparsity", "int8", "data", "pixels", "io", "activations", "calibration", "dense_scales"),
     *("baseline", "recipe", "recurrent", "fixed_batch"),
-    *("target", "optimize", "micro_codec", "micro_min_saving", "c_array", "accelerator_config"),
+    *("target", "optimize", "micro_kernels", "micro_cpu"),
+    *("micro_codec", "micro_min_saving", "c_array", "accelerator_config"),
     *("finetune_epochs", "calibration_samples", "bias_correction"),
     *("metric", "measure", "max_accuracy_drop", "alternatives", "layer_errors"),
     *("custom_objects", "builder", "signature", "seed", "out", "android_assets"),

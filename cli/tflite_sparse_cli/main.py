@@ -74,7 +74,7 @@ class _Program(click.Group):
             raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names of commands and options, without importing the commands."""
+        """Return names of commands and options, without importing the commands."""
         options = click.Command.shell_complete(self, ctx, incomplete)
         found = [CompletionItem(name, help=words) for name, words in _COMMANDS.items() if name.startswith(incomplete)]
         return [*found, *options]

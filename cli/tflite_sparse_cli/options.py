@@ -53,7 +53,7 @@ def output_file() -> click.Option:
 
 
 def end(gates: Gates, finally_: Callable[[], None] = lambda: None) -> None:
-    """Say on stderr which gates failed or were not judged, do what is to be shown last, leave with 1 if one failed."""
+    """Print gates that failed or were not judged on stderr, call ``finally_``, and exit with 1 if one failed."""
     for failure in gates.failures:
         click.echo(f"failed: {failure}", err=True)
     for sentence in gates.unjudged:

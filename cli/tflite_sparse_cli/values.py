@@ -35,7 +35,7 @@ class NumberOrWord(click.ParamType[Any]):
         self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The word, or the number, in its range or not."""
+        """Return the word, or the number even if out of range."""
         return value if value in self._words else self._number.convert(value, param, ctx)
 
 

@@ -33,7 +33,12 @@ def test_extra_files_are_those_that_the_settings_ask_for():
     assert target_registry.extra_files("micro", "net", {}) == ()  # of a report that an older version wrote
     assert target_registry.extra_files("ethos-u", "net", {}) == ("net_vela.tflite",)
     assert target_registry.extra_files("unknown", "net", {"c_array": True}) == ()
-    assert set(target_registry.possible_extra_files("net")) == {"net.h", "net.cc", "app.cc", "net_vela.tflite"}
+    found = set(target_registry.possible_extra_files("net"))
+    assert {name for name in found if "/" not in name} == {"net.h", "net.cc", "app.cc", "net_vela.tflite"}
+    of_kernels = target_registry.extra_files("micro", "net", {"micro_kernels": "sparse"})
+    assert set(of_kernels) == {name for name in found if name.startswith("micro/")}
+    assert "micro/tflite_sparse_kernels.c" in of_kernels
+    assert target_registry.extra_files("micro", "net", {"micro_kernels": "tflm"}) == ()
 
 
 @pytest.mark.parametrize(("names", "words"), [(("a",), "a"), (("a", "b"), "a or b"), (("a", "b", "c"), "a, b or c")])

@@ -326,7 +326,7 @@ def test_c_array_is_written_with_the_file_or_not_at_all(source, tmp_path):
         ("litert", ("--micro-codec", "prune"), "--micro-codec applies to the target micro, not to litert"),
         ("litert", ("--micro-min-saving", 1), "--micro-min-saving applies to the target micro"),
         ("ethos-u", ("--c-array",), "--c-array applies to the target micro, not to ethos-u"),
-        ("micro", ("--optimize", "latency"), "--optimize applies to the target litert, not to micro"),
+        ("micro", ("--optimize", "latency"), "--optimize applies to --micro-kernels sparse, not to tflm"),
         ("micro", ("--accelerator-config", "ethos-u85-256"), "--accelerator-config applies to the target ethos-u"),
     ],
 )

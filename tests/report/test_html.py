@@ -127,7 +127,7 @@ def test_the_select_works_by_keyboard(folder, visit):
     (folder / "model.tflite").write_bytes(tiny_models.to_bytes(tiny_models.lstm()))
     assert run_cli("report", folder).code == 0
     page = visit(folder / "report.html")
-    select, figures = page.locator("select"), page.locator("#masks figure")
+    select, figures = page.locator("select[data-shows=masks]"), page.locator("#masks figure")
     count = figures.count()
     assert count > 2
     assert [figures.nth(i).is_visible() for i in range(count)] == [True] + [False] * (count - 1)

@@ -77,7 +77,22 @@ def test_takes_the_ends_of_a_range(values):
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (EncodeSettings, {"target": "micro", "optimize": "latency"}, "`optimize` applies to the target litert, not to"),
+        (
+            EncodeSettings,
+            {"target": "ethos-u", "optimize": "latency"},
+            "`optimize` applies to the target litert or micro",
+        ),
+        (EncodeSettings, {"target": "micro", "optimize": "latency"}, "`optimize` applies to `micro_kernels` sparse"),
+        (
+            EncodeSettings,
+            {"target": "micro", "micro_cpu": "cortex-m4"},
+            "`micro_cpu` applies to `micro_kernels` sparse",
+        ),
+        (
+            EncodeSettings,
+            {"target": "micro", "micro_kernels": "sparse", "micro_codec": "lut"},
+            "`micro_codec` applies to `micro_kernels` tflm, not to sparse",
+        ),
         (EncodeSettings, {"target": "ethos-u", "input_shapes": {"x": (1, 2)}}, "`input_shapes` applies to the target"),
         (EncodeSettings, {"c_array": True}, "`c_array` applies to the target micro, not to litert"),
         (VerifySettings, {"target": "micro", "threads": 2}, "`threads` applies to the target litert, not to micro"),

@@ -63,7 +63,7 @@ def of_decoded(
     """
     share_of_range = tuning.ALLOWED_SHARE_OF_RANGE if former.native else 0.0
     try:
-        if former.decoded:
+        if former.is_for_micro:
             return _in_micro(dense, source, settings, timed)
         return _in_litert(dense, source, settings, share_of_range, timed)
     except ExecutionError as error:

@@ -15,9 +15,10 @@ import numpy as np
 
 from tflite_sparse.base import extras
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import dtype_of, graphs, indices, shape_of
+from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices, shape_of
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.rewrites import decode_op
@@ -35,6 +36,7 @@ _BESIDE = tuple(LiteRTRuntime(kernels) for kernels in ("reference", "builtin", "
 """The reference kernels first: TensorFlow Lite Micro's are made of them. They lack some operators, such as ELU."""
 
 _IN_ARENA, _IN_OWN_MEMORY, _NOTHING = "weights decoded into the arena", "into a memory of their own", "nothing decoded"
+_IN_FLASH = "weights computed on as stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,10 @@ class MicroRuntimes:
 
     def forms(self, file: Subject) -> Sequence[Form]:
         """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
-        alternate = 0 if file.plain == file.path else alternate_bytes(decoded_sizes(serde.read(file.path)))
+        model = file.model if file.plain == file.path else serde.read(file.path)
+        if CUSTOM_CODE in custom_operators(model):
+            return [Form(MicroRuntime(0, _IN_FLASH), _REFERENCE, required=True)]
+        alternate = 0 if file.plain == file.path else alternate_bytes(decoded_sizes(model))
         runtimes = [MicroRuntime(0, _IN_ARENA), MicroRuntime(alternate, _IN_OWN_MEMORY)]
         return [
             Form(each, _REFERENCE, required=True) for each in (runtimes if alternate else [MicroRuntime(0, _NOTHING)])

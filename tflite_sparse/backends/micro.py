@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_app, micro_inspection
+from tflite_sparse.backends import in_micro, micro_app, micro_inspection, micro_kernels
 from tflite_sparse.backends import micro_cpp as micro_code
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
@@ -21,11 +22,13 @@ from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.rewrites import select_v2
-from tflite_sparse.runtime import litert, micro_refusals
+from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.target_registry import MICRO_FOLDER
 from tflite_sparse.targets.micro import Micro
+from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
@@ -36,7 +39,7 @@ class TensorFlowLiteMicro(Backend):
 
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
-        return Micro(settings.micro_codec, settings.micro_min_saving)
+        return _target(settings)
 
     def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
         """See the protocol: an app that the user wrote stays."""
@@ -91,6 +94,18 @@ class TensorFlowLiteMicro(Backend):
 BACKEND = TensorFlowLiteMicro()
 
 
+def _target(settings: TargetSettings) -> Target:
+    if settings.micro_kernels == SPARSE:
+        return SparseMicro(settings.micro_cpu, settings.optimize)
+    return Micro(settings.micro_codec, settings.micro_min_saving)
+
+
+def _other(settings: TargetSettings) -> Target:
+    """The target of the other form."""
+    kernels = TFLM if settings.micro_kernels == SPARSE else SPARSE
+    return _target(TargetSettings(target=settings.target, micro_kernels=kernels))
+
+
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
     """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
 
@@ -103,7 +118,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
         FlatbufferError: the source cannot be read.
         ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
     """
-    target = Micro(settings.micro_codec, settings.micro_min_saving)
+    if settings.micro_kernels == SPARSE:
+        micro_operators.library()  # which is compiled to run the file; told now if it cannot be
     samples = MadeUp(settings.verification_samples, settings.seed)
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         dense = Path(name) / "dense.tflite"
@@ -111,7 +127,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
         _check_operators(dense, job.source)
         in_micro.refuse_untrue_shapes(dense, job.source)
         with job.progress.stage("encode") as on_step:
-            choices = encode_file(dense, job.file, target, on_step=on_step)
+            choices = encode_file(dense, job.file, _target(settings), on_step=on_step)
         try:
             verified = engine.verify(job.file, dense, MicroRuntimes(check_shapes=False), samples, progress=job.progress)
             verified = verified.model_copy(update={"against": str(job.source)})
@@ -120,11 +136,17 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             with job.progress.stage("measure arenas"):
                 arenas = Arenas.of(job.file)
             snippets = micro_app.code(job.file, job.contract, array_name, arenas)
-            cpp = snippets.get("c++", "")
-            part = micro_app.report(job.file, dense, arenas, cpp, job.progress)
+            with job.progress.stage("count instructions"):
+                on_cpu = micro_kernels.report(
+                    job.file, dense, settings.micro_cpu, settings.micro_kernels, _other(settings)
+                )
+            part = micro_app.report(job.file, dense, arenas, snippets.get("c++", ""), on_cpu, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    return Made(choices, verified, part, micro_app.files(job.file, job.extra_files, cpp), snippets)
+    beside = [name for name in job.extra_files if not name.startswith(f"{MICRO_FOLDER}/")]
+    kernels = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
+    files = micro_kernels.sources(job.file.read_bytes(), kernels) | micro_app.files(job.file, beside, part.cpp)
+    return Made(choices, verified, part, {name: files[name] for name in job.extra_files if name in files}, snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from tflite_sparse.backends import in_micro, micro_cpp
 from tflite_sparse.base.progress import Timed
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import OutputError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import custom_operators
 from tflite_sparse.report.snippets import micro as snippets
 from tflite_sparse.report.snippets.micro import MARK, Memory
 from tflite_sparse.results.contract import Contract, Language
-from tflite_sparse.results.micro import DECODER_FLASH_BYTES, TRADE, MicroReport
+from tflite_sparse.results.micro import DECODER_FLASH_BYTES, IN_PLACE, TRADE, MicroKernelsReport, MicroReport
 from tflite_sparse.runtime import micro as runtime
 
 APP = "app.cc"
@@ -69,7 +72,9 @@ def code(file: Path, contract: Contract, name: str, arenas: Arenas) -> dict[Lang
     return snippets.snippets(contract, app)
 
 
-def report(encoded: Path, dense: Path, arenas: Arenas, cpp: str, timed: Timed) -> MicroReport:
+def report(
+    encoded: Path, dense: Path, arenas: Arenas, cpp: str, on_cpu: MicroKernelsReport, timed: Timed
+) -> MicroReport:
     """Return what a file costs beside its dense form.
 
     Args:
@@ -77,6 +82,7 @@ def report(encoded: Path, dense: Path, arenas: Arenas, cpp: str, timed: Timed) -
         dense: its dense form.
         arenas: of the file.
         cpp: the code of an app.
+        on_cpu: instructions of the file, and the code of its kernels.
         timed: receives a stage.
     """
     sizes = in_micro.decoded_sizes(serde.read(encoded))
@@ -85,12 +91,13 @@ def report(encoded: Path, dense: Path, arenas: Arenas, cpp: str, timed: Timed) -
         with timed.stage("measure arenas"):
             dense_arena = runtime.arena(dense)
     memory = arenas.least
+    computed = CUSTOM_CODE in custom_operators(serde.read(encoded))
     decoder = DECODER_FLASH_BYTES if sizes else 0
     return MicroReport(
         flash_saved_bytes=dense.stat().st_size - encoded.stat().st_size,
         decoder_flash_bytes=decoder,
         flash_dense_bytes=dense.stat().st_size,
-        flash_bytes=encoded.stat().st_size + decoder,
+        flash_bytes=encoded.stat().st_size + decoder + on_cpu.code_bytes,
         ram_bytes=None if memory.arena_bytes is None else memory.arena_bytes + memory.decoded_bytes,
         arena_dense_bytes=dense_arena,
         arena_decoded_bytes=arenas.decoded,
@@ -98,8 +105,10 @@ def report(encoded: Path, dense: Path, arenas: Arenas, cpp: str, timed: Timed) -
         alternate_memory_bytes=arenas.alternate_memory_bytes,
         largest_decoded_bytes=max((size for each in sizes for size in each), default=0),
         decoded_bytes_per_invoke=sum(map(sum, sizes)),
-        statement=TRADE if sizes else "Nothing is decoded: the file is dense.",
+        statement=IN_PLACE if computed else TRADE if sizes else "Nothing is decoded: the file is dense.",
         cpp=cpp,
+        kernels=SPARSE if computed else TFLM,
+        on_cpu=on_cpu,
     )
 
 
@@ -131,6 +140,8 @@ def check_app(folder: Path, names: Sequence[str]) -> None:
     Raises:
         OutputError: it would.
     """
-    path = folder / APP
-    if APP in names and path.is_file() and not path.read_bytes().startswith(MARK.encode()):
-        raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or leave out `c_array`.")
+    for name in names:
+        path = folder / name
+        if path.name == APP and path.is_file() and not path.read_bytes().startswith(MARK.encode()):
+            asked = "`c_array`" if name == APP else "`micro_kernels`"
+            raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or leave out {asked}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.flatbuffer.types import Model, VarHandleOptions
@@ -14,6 +15,7 @@ ALIGNMENT = 16
 """Of the array: the constants of a file lie on multiples of 16 bytes, in memory only if the file itself does."""
 
 DECODE = "TFLM_DECODE"
+_OWN_HEADER = "tflite_sparse_ops.h"
 
 _BYTES_PER_LINE = 16
 
@@ -144,6 +146,10 @@ CUSTOM_METHODS = {
 }
 
 
+FUNCTIONS = {CUSTOM_CODE: "tflite_sparse::AddSparseOps"}
+"""Functions that register a custom operator with a resolver, of the files that are written beside the model."""
+
+
 def identifier(name: str) -> str:
     """A part of C identifiers, made from any name, such as a file's: letters and digits, single underscores between."""
     return re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "model"
@@ -184,7 +190,7 @@ const unsigned int g_{symbol}_size = sizeof(g_{symbol});
 
 def unsupported(model: Model) -> tuple[str, ...]:
     """The operators of ``model`` (``ModelT``) that TensorFlow Lite Micro does not have, sorted."""
-    return tuple(sorted(name for name, is_custom in _operators(model) if name not in _methods(is_custom)))
+    return tuple(sorted(name for name, is_custom in _operators(model) if not _has(name, is_custom)))
 
 
 def app_of(model: Model, name: str, file: str, memory: Memory) -> App:
@@ -209,10 +215,21 @@ def app_of(model: Model, name: str, file: str, memory: Memory) -> App:
         file=file,
         header=name,
         symbol=identifier(name),
-        methods=sorted(_methods(is_custom)[operator] for operator, is_custom in operators),
+        calls=sorted(_call(operator, is_custom) for operator, is_custom in operators),
+        own_header=_OWN_HEADER if (CUSTOM_CODE, True) in operators else None,
         variables=_resource_variables(model),
         memory=memory if (DECODE, True) in operators else replace(memory, decoded_bytes=0),
     )
+
+
+def _has(name: str, is_custom: bool) -> bool:
+    return name in _methods(is_custom) or (is_custom and name in FUNCTIONS)
+
+
+def _call(name: str, is_custom: bool) -> str:
+    if is_custom and name in FUNCTIONS:
+        return f"{FUNCTIONS[name]}(resolver)"
+    return f"resolver.{_methods(is_custom)[name]}()"
 
 
 def _methods(is_custom: bool) -> dict[str, str]:

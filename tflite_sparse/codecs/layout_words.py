@@ -1,4 +1,4 @@
-"""Layouts in words that need no knowledge of the format; :meth:`Layout.in_words` is the precise form."""
+"""Describe layouts without terms of the format; :meth:`Layout.in_words` is the precise form."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from tflite_sparse.codecs.layout import Layout, narrowest_index_dtype
 
 _BYTES = {1: "one", 2: "two", 4: "four"}
 _AXES = {2: ("outputs", "inputs"), 4: ("outputs", "rows", "columns", "inputs")}
-"""What the axes of kernels are, by their rank: of FULLY_CONNECTED and of CONV_2D."""
+"""Meaning of kernel axes, by rank: of FULLY_CONNECTED and of CONV_2D."""
 _DEPTHWISE = ("samples", "rows", "columns", "channels")
 
 
 def in_plain_words(layout: Layout, operators: Iterable[str] = ()) -> str:
-    """Say how a tensor is stored: ``"one-byte indices along the inputs"``.
+    """Return the layout in words: ``"one-byte indices along the inputs"``.
 
     Args:
-        layout: of the tensor as it is stored.
-        operators: names of those that read it, which say what its axes are.
+        layout: of the stored tensor.
+        operators: names of its readers, which determine the meaning of its axes.
     """
     if layout.is_dense:
         return "dense"

@@ -36,7 +36,7 @@ from tflite_sparse.measurement import contract
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
@@ -110,6 +110,7 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
     for graph in graphs(model):
         readers = _readers(graph)
         decoded = decode_op.results(graph)
+        computed = {each.tensors[0]: each for each in sparse_operator.operators(graph)}
         encoded = {index for result in decoded.values() for index in result.pair}
         for index, tensor in enumerate(graph.subgraph.tensors):
             if index in decoded:
@@ -117,6 +118,10 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 values: np.ndarray | None = result.values
                 parts: Sequence[np.ndarray] = result.vectors
                 layout = words = f"DECODE, {CODECS[result.codec].words}"
+            elif index in computed:
+                operator = computed[index]
+                values, parts = operator.weights, vectors(graph, index)
+                layout = words = f"{operator.options.operator}, {operator.options.kernel.words}"
             elif graph.is_constant(index) and index not in encoded:
                 values, parts = dense_values(graph, index), vectors(graph, index)
                 found = layout_of(graph, index)
@@ -131,8 +136,8 @@ def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:
                 tensor=index,
                 name=text(tensor.name),
                 operator="+".join(sorted(readers.get(index, ()))),
-                shape=shape_of(tensor),
-                dtype=type_name(tensor),
+                shape=shape_of(tensor) if values is None else values.shape,
+                dtype="int8" if index in computed else type_name(tensor),
                 sparsity=None if mask is None or mask.size == 0 else 1 - np.count_nonzero(mask) / mask.size,
                 layout=layout if stored else f"{layout}, shared",
                 stored_as=words if stored else f"{words}, shared",

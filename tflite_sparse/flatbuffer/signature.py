@@ -76,7 +76,7 @@ def names_in(model: Model) -> Names:
 
 
 def by_tensor(model: Model) -> dict[str, str]:
-    """The same names by those of the tensors."""
+    """Return the names of a parsed model by the names of the tensors; see :func:`names_of`."""
     graph, names = model.subgraphs[0], names_in(model)
     pairs = [*zip(graph.inputs, names.inputs, strict=True), *zip(graph.outputs, names.outputs, strict=True)]
     return {text(graph.tensors[int(index)].name): name for index, name in pairs}

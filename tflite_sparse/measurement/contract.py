@@ -1,4 +1,4 @@
-"""Read from a file what an app must know to call it."""
+"""Read from a file the contract that an app needs to call it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tflite_sparse.results.contract import Contract, Port, Range
 from tflite_sparse.sources.arrays import Arrays
 
 _PASSED_THROUGH = frozenset({"DEQUANTIZE", "QUANTIZE", "RESHAPE", "CAST", "SQUEEZE"})
-"""Operators that leave the meaning of values as it is."""
+"""Operators that keep the meaning of values."""
 
 _MEANINGS = {
     "SOFTMAX": "probabilities of classes, 0..1",
@@ -32,7 +32,7 @@ _MEANINGS = {
     "ARG_MAX": "class numbers",
     "TANH": "numbers, -1..1",
 }
-"""Of an output, by the operator that computes it."""
+"""Meaning of an output, by the operator that computes it."""
 
 _NUMBERS, _SCORES = "numbers", "scores of classes, the largest is the answer"
 
@@ -42,12 +42,12 @@ def of_model(
 ) -> Contract:
     """Return the contract of a parsed file, without snippets.
 
-    Where data or labels are not given, the file's own metadata tell them, if they are there.
+    Data range and labels that are not given come from the file's metadata, if present.
 
     Args:
         model: the file.
-        data: samples ``(n, ...)`` that it was made with, real values; of several inputs by name.
-        pixels: the range of pixels in the data, such as ``0..255``; None: they are no images.
+        data: samples ``(n, ...)`` used for making the file, real values; by name if there are several inputs.
+        pixels: the range of pixels in the data, such as ``0..255``; None: no images.
         labels: names of the classes.
     """
     graph = next(graphs(model))
@@ -96,7 +96,7 @@ def _representable(dtype: np.dtype, scale: float, zero_point: int) -> Range:
 
 
 def _places(own: SignatureDef | None, names: signature.Names) -> tuple[Sequence[int], Sequence[int]]:
-    """The places of inputs and outputs in the signature, by index; without one, the index itself."""
+    """Return the positions of inputs and outputs in the signature, by index; without one, the index itself."""
     found = []
     for by_index, entries in ((names.inputs, own and own.inputs), (names.outputs, own and own.outputs)):
         listed = [text(entry.name) for entry in entries or ()]
@@ -105,7 +105,7 @@ def _places(own: SignatureDef | None, names: signature.Names) -> tuple[Sequence[
 
 
 def _ranges(model: Model, data: Arrays | None, names: Sequence[str]) -> Mapping[str, Range]:
-    """The smallest and the largest value of the data of each input, as far as they are known."""
+    """Return the smallest and largest value of the data of each input, if known."""
     if data is None:
         stored = metadata.get(model, metadata.INPUT_RANGE)
         if stored is None or len(stored) != 8 or len(names) != 1:
@@ -122,7 +122,7 @@ def _labels(model: Model) -> tuple[str, ...]:
 
 
 def _taken(tensor: Tensor, pixels: str | None) -> str:
-    """What an input takes, in words."""
+    """Return the meaning of an input, in words."""
     dtype, (scale, _) = dtype_of(tensor), quantisation_of(tensor)
     if pixels is not None:
         return f"pixels, {pixels}"
@@ -132,7 +132,7 @@ def _taken(tensor: Tensor, pixels: str | None) -> str:
 
 
 def _yielded(graph: Graph, tensor: int, *, named: bool) -> str:
-    """What an output holds, in words, by the operator that computes it."""
+    """Return the meaning of an output, in words, from the operator that computes it."""
     for name in _origins(graph, tensor):
         if name in _MEANINGS:
             return _MEANINGS[name]
@@ -142,7 +142,7 @@ def _yielded(graph: Graph, tensor: int, *, named: bool) -> str:
 
 
 def _origins(graph: Graph, tensor: int) -> Iterable[str]:
-    """The operators that a tensor comes from along first inputs, the last one first."""
+    """Return the operators that compute a tensor along their first inputs, the last one first."""
     producers, seen = graph.producers(), set()
     while tensor in producers and tensor not in seen:
         seen.add(tensor)

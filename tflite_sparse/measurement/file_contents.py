@@ -1,4 +1,4 @@
-"""What a page shows of a file itself: masks, spread of the weights, operators."""
+"""Collect the contents of a file for the page: masks, histograms of weights, operators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tflite_sparse.measurement import histograms, mask_pictures, operators
 from tflite_sparse.measurement.histograms import Histogram
 from tflite_sparse.measurement.mask_pictures import MaskPicture
 from tflite_sparse.measurement.operators import OperatorCost
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.verification.weights import weights_of
 
 _MOST_WEIGHTS = 8
@@ -20,13 +20,13 @@ _MOST_OPERATORS = 200
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """Bounded in size, whatever the file.
+    """Contents of a file, bounded in size.
 
     Attributes:
         masks: of the largest weights with zeros, the largest first.
         histograms: of the largest weights, the largest first.
         operators: the first ones in execution order.
-        operators_in_all: how many there are.
+        operators_in_all: number of all operators.
     """
 
     masks: tuple[MaskPicture, ...] = ()
@@ -45,6 +45,7 @@ def of_file(path: Path) -> FileContents:
     costs = operators.of_model(model)
     all_graphs = list(graphs(model))
     for graph in all_graphs:
+        sparse_operator.undo(graph)
         decode_op.undo(graph)
     weights = sorted(
         (

@@ -11,11 +11,11 @@ _BINS = 41  # odd, so that the values around zero share a bin
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of one weight that are not zero.
+    """Histogram of the nonzero values of one weight.
 
     Attributes:
         name: of the tensor.
-        low: left end of the first bin, as values are stored.
+        low: left end of the first bin, in stored values.
         high: right end of the last bin; ``low == -high``.
         counts: number of values in each of the equally wide bins.
         zeros: number of zeros, which are in no bin.

@@ -1,4 +1,4 @@
-"""What each operator of a file takes: bytes of its constants, and multiply-adds."""
+"""Count bytes of constants and multiply-adds of each operator of a file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _REBUILDS_WEIGHTS = frozenset({"DENSIFY", decode_op.CUSTOM_CODE})
 
 @dataclass(frozen=True, slots=True)
 class OperatorCost:
-    """One operator.
+    """The cost of one operator.
 
     Attributes:
-        name: its kind, as the schema calls it.
-        output: the name of its first output.
-        weight: the name of the constant that is its second input; empty if it has none.
-        shape: the shape of that output; open sizes are 1.
-        stored_bytes: what the constants take that it is the first to read, itself or through what rebuilds them.
-        multiply_adds: of one run with all weights; None: it is not of a kind whose count is known.
-        multiply_adds_kept: those with weights that are not zero.
+        name: its kind in the schema.
+        output: name of its first output.
+        weight: name of the constant that is its second input; empty if it has none.
+        shape: of that output; open sizes are 1.
+        stored_bytes: of the constants that it is the first to read, directly or rebuilt.
+        multiply_adds: of one run with all weights; None: unknown for this kind.
+        multiply_adds_kept: the part with nonzero weights.
     """
 
     name: str
@@ -42,7 +42,7 @@ def of_model(model: Model) -> list[OperatorCost]:
     """Return the operators of all graphs in execution order, without those that rebuild weights.
 
     Raises:
-        FlatbufferError: a sparse tensor contradicts itself.
+        FlatbufferError: a sparse tensor is inconsistent.
     """
     return [cost for graph in graphs(model) for cost in _of_graph(graph)]
 
@@ -78,7 +78,7 @@ def _of_graph(graph: Graph) -> list[OperatorCost]:
 
 
 def _sources(graph: Graph, index: int, producers: dict[int, Operator]) -> list[int]:
-    """The constants that a tensor is made of: itself, or what an operator rebuilds it from."""
+    """Return the constants behind a tensor: itself, or the inputs of the operator that rebuilds it."""
     if graph.is_constant(index):
         return [index]
     maker = producers.get(index)
@@ -104,7 +104,7 @@ def _weight(
 
 
 def _multiply_adds(graph: Graph, name: str, operator: Operator) -> int | None:
-    """Of one run: for each value of the output one for each weight that it is a sum over."""
+    """Return the multiply-adds of one run: the values of the output times the weights in each sum."""
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if name == "TRANSPOSE_CONV" and len(inputs) > 2:  # each value of the input is spread over the kernel instead
         return math.prod(shape_of(graph.tensor(inputs[2]))) * math.prod(shape_of(graph.tensor(inputs[1]))[:-1])
@@ -115,4 +115,4 @@ def _multiply_adds(graph: Graph, name: str, operator: Operator) -> int | None:
 
 
 _SUMMED_AXES = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}
-"""The axes of the kernel that one value of the output is a sum over."""
+"""Axes of the kernel in the sum for one output value."""

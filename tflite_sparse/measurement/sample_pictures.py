@@ -10,7 +10,7 @@ _LARGEST_SIDE = 48
 
 
 def png(sample: np.ndarray) -> bytes | None:
-    """Return a sample as a small picture, at most 48 by 48 pixels; None where it is no image.
+    """Return a sample as a PNG of at most 48 by 48 pixels; None if it is not an image.
 
     Args:
         sample: ``(height, width, 1 or 3)`` numbers; the least one becomes black, the largest white.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.verification.weights import weights_of
 
 _GZIP_LEVEL = 9
@@ -29,6 +29,7 @@ def measure(path: Path) -> FileSize:
     """Measure a ``.tflite`` file on disk."""
     model = serde.read(path)
     for graph in graphs(model):
+        sparse_operator.undo(graph)
         decode_op.undo(graph)
     weights = weights_of(model)
     total = sum(values.size for values in weights.values())

@@ -17,7 +17,14 @@ from tflite_sparse.flatbuffer.graph import (
     graphs,
 )
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.rewrites import decode_op, densify, factored_conv, fully_connected_as_conv, native_fully_connected
+from tflite_sparse.rewrites import (
+    decode_op,
+    densify,
+    factored_conv,
+    fully_connected_as_conv,
+    native_fully_connected,
+    sparse_operator,
+)
 
 TensorKey = tuple[int, int]
 """A tensor: index of its subgraph, its index there."""
@@ -31,16 +38,23 @@ class Former:
         densified: constants that a DENSIFY rebuilt.
         native: layouts of weights that their operator read sparse.
         decoded: constants that a DECODE of TensorFlow Lite Micro rebuilt.
+        computed: weights that a TFLITE_SPARSE of TensorFlow Lite Micro computed on.
     """
 
     densified: frozenset[TensorKey]
     native: Mapping[TensorKey, Layout]
     decoded: frozenset[TensorKey] = frozenset()
+    computed: frozenset[TensorKey] = frozenset()
 
     @property
     def count(self) -> int:
         """Number of these constants."""
-        return len(self.densified) + len(self.native) + len(self.decoded)
+        return len(self.densified) + len(self.native) + len(self.decoded) + len(self.computed)
+
+    @property
+    def is_for_micro(self) -> bool:
+        """Return whether the model was one for TensorFlow Lite Micro."""
+        return bool(self.decoded or self.computed)
 
 
 def decode_file(source: Path, destination: Path) -> Former:
@@ -64,7 +78,7 @@ def is_sparse(model: Model) -> bool:
     """Return whether any constant of a parsed model is stored sparse, or compressed for TensorFlow Lite Micro."""
     if any(tensor.sparsity is not None for subgraph in model.subgraphs for tensor in subgraph.tensors):
         return True
-    return any(decode_op.is_present(graph) for graph in graphs(model))
+    return any(decode_op.is_present(graph) or sparse_operator.is_present(graph) for graph in graphs(model))
 
 
 def decode_model(model: Model) -> Former:
@@ -75,6 +89,7 @@ def decode_model(model: Model) -> Former:
     Raises:
         FlatbufferError: a sparse constant is damaged, or its operator takes none.
     """
+    computed = frozenset((graph.number, index) for graph in graphs(model) for index in sparse_operator.undo(graph))
     decoded = frozenset((graph.number, index) for graph in graphs(model) for index in decode_op.undo(graph))
     shapes = {
         (graph.number, index): shape
@@ -93,4 +108,4 @@ def decode_model(model: Model) -> Former:
     drop_unread_operator_codes(model)
     drop_unread_last_tensors(model)
     drop_unread_buffers(model)
-    return Former(densified, native, decoded)
+    return Former(densified, native, decoded, computed)

@@ -7,7 +7,76 @@ from tflite_sparse.results.part import Part
 DECODER_FLASH_BYTES = 8300
 """Approximate size of ``AddDecode()``, for a Cortex-M3 at -Os with tflite-micro of October 2026."""
 
+DECODING_INSTRUCTIONS = 14
+"""About what DECODE takes for each weight that it rebuilds: 12 to 16 on a Cortex-M3 at -Os."""
+
+IN_PLACE = "Weights are computed on as they lie in flash: none is rebuilt in RAM."
+
 TRADE = "DECODE saves flash and never time: every invoke decodes every compressed weight again."
+
+
+class MicroOperator(Part):
+    """One FULLY_CONNECTED or CONV_2D on a CPU.
+
+    Attributes:
+        name: of its weights.
+        operator: FULLY_CONNECTED or CONV_2D.
+        kernel: how its weights are stored and computed on; None: it is dense.
+        stored_bytes: of its weights.
+        dense_bytes: of the same, dense.
+        instructions: of one inference, by the model of costs.
+        dense_instructions: of the same, dense, by CMSIS-NN.
+    """
+
+    name: str
+    operator: str
+    kernel: str | None
+    stored_bytes: int
+    dense_bytes: int
+    instructions: int
+    dense_instructions: int
+
+
+class MicroForm(Part):
+    """What a file of the same weights takes in another form.
+
+    Attributes:
+        kernels: ``"tflm"``: weights behind DECODE; ``"sparse"``: computed on in flash.
+        file_bytes: of the file.
+        arena_bytes: the smallest arena; None where it was not measured.
+        instructions: of FULLY_CONNECTED and CONV_2D in one inference, decoding included, by the model of costs.
+    """
+
+    kernels: str
+    file_bytes: int
+    arena_bytes: int | None
+    instructions: int
+
+
+class MicroKernelsReport(Part):
+    """FULLY_CONNECTED and CONV_2D of a file on a CPU.
+
+    Attributes:
+        cpu: whose costs these are.
+        model_error: the share that the model of costs is off by at most, for 19 of 20 layers that it was fitted to.
+        code_bytes: flash of the sparse kernels that the file uses; 0 if it uses none.
+        code_measured: whether that was measured with a compiler here, or is from a table.
+        instructions: of these operators in one inference.
+        dense_instructions: of the same, dense, by CMSIS-NN.
+        operators: each of them.
+        other: the same weights in the other form.
+        verdict: what this comes to, in one line.
+    """
+
+    cpu: str
+    model_error: float
+    code_bytes: int
+    code_measured: bool
+    instructions: int
+    dense_instructions: int
+    operators: list[MicroOperator]
+    other: MicroForm | None
+    verdict: str
 
 
 class MicroReport(Part):
@@ -28,6 +97,8 @@ class MicroReport(Part):
         decoded_bytes_per_invoke: size of all decoded weights.
         statement: the trade-off, in words.
         cpp: the C++ of an app, in that layout; empty where the runtime has no C++ type for an input or output.
+        kernels: ``"tflm"`` or ``"sparse"``, as :class:`MicroForm` has it.
+        on_cpu: instructions, flash of the kernels, and the other form; None in reports of older versions.
     """
 
     flash_saved_bytes: int
@@ -43,6 +114,8 @@ class MicroReport(Part):
     decoded_bytes_per_invoke: int
     statement: str
     cpp: str
+    kernels: str = "tflm"
+    on_cpu: MicroKernelsReport | None = None
 
 
 class EthosUFile(Part):

@@ -18,11 +18,22 @@ import numpy as np
 
 from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Step, ignore_steps
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs, indices, quantisation_of, shape_of, text, type_name
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    custom_operators,
+    dtype_of,
+    graphs,
+    indices,
+    quantisation_of,
+    shape_of,
+    text,
+    type_name,
+)
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.runtime import micro_refusals, over_time
+from tflite_sparse.runtime import micro_operators, micro_refusals, over_time
 from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
 
@@ -155,10 +166,11 @@ def run_here(
     alternate_memory_bytes: int,
     seconds: int,
     feedback: Feedback | None = None,
+    operators: bytes | None = None,
     on_step: Step = ignore_steps,
 ) -> Outputs:
     """Execute :func:`run` in this process, with standard error redirected to the file ``log``."""
-    _prepare_process(log)
+    _prepare_process(log, operators)
     session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
     quantised = [(each.scale, each.zero_point) for each in session.outputs]
     if feedback is not None:
@@ -182,10 +194,11 @@ def run_separately_here(
     arena_bytes: int | None,
     alternate_memory_bytes: int,
     seconds: int,
+    operators: bytes | None = None,
     on_step: Step = ignore_steps,
 ) -> SeparateOutputs:
     """Execute :func:`run_separately` in this process, with standard error redirected to the file ``log``."""
-    _prepare_process(log)
+    _prepare_process(log, operators)
     session = _Session(path, arena_bytes, alternate_memory_bytes, seconds)
     rows = []
     for done, sample in enumerate(samples, start=1):
@@ -194,10 +207,17 @@ def run_separately_here(
     return SeparateOutputs(tuple(each.name for each in session.outputs), session.output_indices, tuple(rows))
 
 
-def arena_here(path: str, log: str, alternate_memory_bytes: int, seconds: int, on_step: Step = ignore_steps) -> int:
+def arena_here(
+    path: str,
+    log: str,
+    alternate_memory_bytes: int,
+    seconds: int,
+    operators: bytes | None = None,
+    on_step: Step = ignore_steps,
+) -> int:
     """Execute :func:`arena` in this process, with standard error redirected to the file ``log``."""
     del on_step
-    _prepare_process(log)
+    _prepare_process(log, operators)
     session = _Session(path, None, alternate_memory_bytes, seconds)
     zeros = [np.zeros(detail.example_shape, detail.dtype) for detail in session.inputs]  # valid as indices too
     session.run(zeros)  # reports errors that are independent of the arena
@@ -258,11 +278,17 @@ def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any
         log = Path(folder) / "log.txt"
         log.touch()
         try:
+            arguments["operators"] = _operators(path)
             return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), log=str(log), **arguments)
         except child.ChildDiedError as death:
             raise ExecutionError(f"{NAME} {death.how} on {path}. {_logged(log)}".rstrip()) from death
         except RuntimeError as error:
             raise _refused(path, _logged(log) or one_line(error)) from error
+
+
+def _operators(path: Path) -> bytes | None:
+    """The library of the operators that the runtime lacks for a file; None where it has all of them."""
+    return micro_operators.library() if CUSTOM_CODE in custom_operators(serde.read(path)) else None
 
 
 def _refused(path: Path, words: str) -> ExecutionError:
@@ -278,12 +304,14 @@ def _logged(log: Path) -> str:
     return "; ".join(line.strip() for line in lines if line.strip())[:300]
 
 
-def _prepare_process(log: str) -> None:
-    """Redirect standard error of native code to ``log``, and disable core files of crashed trials."""
+def _prepare_process(log: str, operators: bytes | None) -> None:
+    """Redirect native standard error to ``log``, disable core files of crashed trials, load a library of operators."""
     import resource  # missing on Windows, as is the runtime
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _redirect_standard_error(log)
+    if operators is not None:
+        micro_operators.load(operators)
 
 
 def _redirect_standard_error(path: str) -> None:
@@ -300,7 +328,10 @@ def _load(content: bytes, arena_bytes: int, alternate_memory_bytes: int) -> Inte
             f"{NAME} cannot be loaded ({one_line(error)}): {extras.install_command('micro')}"
         ) from error
     return runtime.Interpreter.from_bytes(
-        content, arena_size=arena_bytes, alt_decompression_memory_size=alternate_memory_bytes
+        content,
+        custom_op_registerers=micro_operators.registerers(),
+        arena_size=arena_bytes,
+        alt_decompression_memory_size=alternate_memory_bytes,
     )
 
 

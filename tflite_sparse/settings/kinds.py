@@ -47,7 +47,7 @@ AnyPath = str | os.PathLike[str]
 
 
 def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
-    """Refuse in one sentence what the parts of a union would refuse in one each."""
+    """Check with one error message; pydantic would give one for each part of the union."""
     try:
         found = check(value)
     except pydantic.ValidationError:
@@ -58,7 +58,7 @@ def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
 
 
 EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
-"""A number of epochs, or ``"auto"``: as many as are needed."""
+"""A number of epochs, or ``"auto"``: as many as accuracy needs."""
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Built-in metrics."""

@@ -111,7 +111,7 @@ class PixelOptions(TypedDict, total=False):
 
 
 class PixelSettings(Settings):
-    """How images are fed."""
+    """Settings of image inputs."""
 
     pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
         None,

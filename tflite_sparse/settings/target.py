@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from tflite_sparse import target_registry
 from tflite_sparse.codecs.names import AUTO, MicroCodec
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.settings.base import Settings
 from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
@@ -30,6 +31,8 @@ class TargetOptions(TypedDict, total=False):
 
     target: Target
     optimize: Optimize
+    micro_kernels: MicroKernels
+    micro_cpu: MicroCpu
     micro_codec: MicroCodec
     micro_min_saving: int
     c_array: bool
@@ -46,8 +49,15 @@ class TargetSettings(Settings):
     optimize: Optimize = Field(
         "size",
         description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
-        "machine, native sparse kernels included, which round in their own way.",
+        "machine, native sparse kernels included, which round in their own way; with `micro_kernels` sparse the one of "
+        "the fewest instructions on `micro_cpu`, every bit kept.",
     )
+    micro_kernels: MicroKernels = Field(
+        TFLM,
+        description="For the target micro: kernels. tflm: its own, weights decoded into RAM. sparse: "
+        "kernels that read pruned weights in flash, whose C files are written into micro/.",
+    )
+    micro_cpu: MicroCpu = Field("generic", description="With `micro_kernels` sparse: the CPU that they are chosen for.")
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
@@ -64,6 +74,18 @@ class TargetSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_target(self) -> TargetSettings:
         check_target(self, self.target)
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_kernels(self) -> TargetSettings:
+        of_kernels: dict[str, tuple[str, ...]] = {
+            TFLM: ("micro_codec", "micro_min_saving"),
+            SPARSE: ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
+        }
+        for kernels, names in of_kernels.items():
+            for name in names if kernels != self.micro_kernels else ():
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"`{name}` applies to `micro_kernels` {kernels}, not to {self.micro_kernels}")
         return self
 
     @property

@@ -41,7 +41,8 @@ class App:
         file: the name of the ``.tflite`` file.
         header: the name of the header of its C array.
         symbol: of the array, without ``g_``.
-        methods: of the resolver, such as ``AddConv2D``, one for each kind of operator.
+        calls: that register operators with ``resolver``, such as ``resolver.AddConv2D()``, one for each kind.
+        own_header: of an operator that the runtime does not have; None: it has all of them.
         variables: number of resource variables.
         memory: in RAM.
     """
@@ -49,7 +50,8 @@ class App:
     file: str
     header: str
     symbol: str
-    methods: Sequence[str]
+    calls: Sequence[str]
+    own_header: str | None
     variables: int
     memory: Memory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
-from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroReport
+from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroKernelsReport, MicroReport
 
 
 def of(report: Report | EncodingReport) -> list[str]:
@@ -15,9 +15,27 @@ def of(report: Report | EncodingReport) -> list[str]:
 
 
 def micro(report: MicroReport) -> list[str]:
-    """Return sentences on flash and memory, the verdict first."""
+    """Return sentences on flash, memory and instructions, the verdict first."""
+    of_memory = _computed if report.kernels == "sparse" else _decoded
+    lines = [_verdict(report), *of_memory(report)]
+    if report.on_cpu is not None:
+        lines += _on_cpu(report.on_cpu)
+    return lines
+
+
+def _computed(report: MicroReport) -> list[str]:
+    code = "" if report.on_cpu is None else f"; the sparse kernels take {report.on_cpu.code_bytes:,}"
+    lines = [f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file{code}."]
+    if report.arena_dense_bytes is not None:
+        lines.append(
+            f"Arena: {report.arena_dense_bytes:,} bytes dense, {report.arena_decoded_bytes:,} now (measured here, with "
+            "64-bit pointers; dense with reference kernels)."
+        )
+    return [*lines, report.statement]
+
+
+def _decoded(report: MicroReport) -> list[str]:
     lines = [
-        _verdict(report),
         f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file; the decoder takes about "
         f"{report.decoder_flash_bytes:,}.",
     ]
@@ -33,6 +51,24 @@ def micro(report: MicroReport) -> list[str]:
     )
     if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
         lines.append("This file alone saves no flash: the decoder takes more than the file saves.")
+    return lines
+
+
+def _on_cpu(report: MicroKernelsReport) -> list[str]:
+    """Sentences on instructions, and on the other form of the same weights."""
+    lines = [
+        f"Instructions of FULLY_CONNECTED and CONV_2D an inference, {report.cpu}: {report.instructions:,}; dense "
+        f"{report.dense_instructions:,} (CMSIS-NN). A model fitted to an emulator, off by up to "
+        f"{report.model_error:.0%}; nothing ran on a chip.",
+        f"Beside dense: {report.verdict}",
+    ]
+    other = report.other
+    if other is not None:
+        arena = "" if other.arena_bytes is None else f", an arena of {other.arena_bytes:,}"
+        lines.append(
+            f"With --micro-kernels {other.kernels}: a file of {other.file_bytes:,} bytes{arena}, "
+            f"{other.instructions:,} instructions."
+        )
     return lines
 
 

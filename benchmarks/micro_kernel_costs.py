@@ -1,0 +1,166 @@
+"""Fit what the parts of dense operators and sparse kernels cost on each CPU, to counts of instructions.
+
+python benchmarks/micro_kernel_costs.py
+
+Reads micro_dense_counts.json, counts the sparse kernels in the emulator, writes tflite_sparse/micro_kernels/costs.json.
+The dense counts are of CMSIS-NN 99f736a, built once with GCC 12.2.1 at -O3 and run in qemu-system-arm 7.2, on the
+layers that the file names; nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from micro_layers import FULLY_CONNECTED, LayerShape
+from tflite_sparse.codecs.streams import options, parameters, stream, work
+from tflite_sparse.codecs.streams.kernels import BLOCKS, PAIR_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.work import Pixels
+from tflite_sparse.runtime import cortex_m
+from tflite_sparse.runtime.kernel_cases import KernelCase
+
+HERE = Path(__file__).resolve().parent
+COSTS = cortex_m.SOURCES / "costs.json"
+FITTED = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
+PIXELS_AT_ONCE = {"cortex-m55": 16}
+WITHOUT_DSP = ("cortex-m0", "cortex-m3")
+ZEROS = (0.5, 0.75, 0.875, 0.95)
+MOST_OUTPUTS = 200_000
+
+
+def main() -> None:
+    counts = json.loads((HERE / "micro_dense_counts.json").read_text("utf-8"))
+    layers = [shape_of(each) for each in counts["layers"]]
+    fitted = {}
+    for cpu in FITTED:
+        dense, dense_error = fit_dense(layers, counts["counts"][cpu])
+        kernels, kernel_error = fit_kernels(cpu, layers)
+        fitted[cpu] = {
+            "pixels_at_once": PIXELS_AT_ONCE.get(cpu, 4),
+            "error": round(max(dense_error, kernel_error), 3),
+            **code_sizes(cpu, kernels),
+            "dense": dense,
+            "kernels": kernels,
+        }
+        print(f"{cpu}: dense within {dense_error:.1%}, kernels within {kernel_error:.1%}")
+    COSTS.write_text(json.dumps({"made_by": "benchmarks/micro_kernel_costs.py", "cpus": fitted}, indent=1) + "\n")
+
+
+def code_sizes(cpu: str, kernels: dict[str, list[float]]) -> dict[str, object]:
+    """Flash that two kernels share, and of each kernel what it takes beside that."""
+    alone = {name: cortex_m.code_bytes(cpu, 1 << Kernel[name]) for name in kernels}
+    first, second = list(alone)[:2]
+    both = cortex_m.code_bytes(cpu, 1 << Kernel[first] | 1 << Kernel[second])
+    common = alone[first] + alone[second] - both
+    return {"common_code_bytes": common, "code_bytes": {name: size - common for name, size in alone.items()}}
+
+
+def shape_of(each: dict[str, Any]) -> LayerShape:
+    return LayerShape(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()})
+
+
+def filter_of(layer: LayerShape) -> Filter:
+    return Filter(layer.outputs, *layer.filter_size, layer.channels, (layer.stride, layer.stride))
+
+
+def fit_dense(layers: list[LayerShape], counts: list[int]) -> tuple[dict[str, list[float]], float]:
+    found, worst = {}, 0.0
+    for kind in dict.fromkeys(layer.kind for layer in layers):
+        chosen = [(layer, count) for layer, count in zip(layers, counts, strict=True) if layer.kind == kind]
+        rows = np.array([work.dense(filter_of(layer), Pixels(1, *layer.output_size)) for layer, _ in chosen])
+        found[kind], error = fit(rows, np.array([count for _, count in chosen], float))
+        worst = max(worst, error)
+    return found, worst
+
+
+def fit_kernels(cpu: str, layers: list[LayerShape]) -> tuple[dict[str, list[float]], float]:
+    found, worst = {}, 0.0
+    for kernel in Kernel:
+        if kernel in PAIR_KERNELS and cpu in WITHOUT_DSP:
+            continue
+        rows, counts = measured(cpu, kernel, layers)
+        found[kernel.name], error = fit(rows, counts)
+        worst = max(worst, error)
+        print(f"  {cpu} {kernel.name}: {len(counts)} layers, within {error:.1%}")
+    return found, worst
+
+
+def fit(rows: np.ndarray, counts: np.ndarray) -> tuple[list[float], float]:
+    """Costs that are not negative, by least squares of relative errors; and the error that 19 of 20 stay below."""
+    scaled = rows / counts[:, None]
+    spread = np.maximum(scaled.max(axis=0), 1e-12)
+    found = nnls(scaled / spread, np.ones(len(counts)))[0] / spread
+    return [round(float(each), 4) for each in found], float(np.quantile(np.abs(rows @ found / counts - 1), 0.95))
+
+
+def measured(cpu: str, kernel: Kernel, layers: list[LayerShape]) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    rows, counts, cases, sizes = [], [], [], 0
+    for number, layer in enumerate(layers):
+        shape, zeros = filter_of(layer), ZEROS[number % len(ZEROS)]
+        weights = random_weights(rng, shape, zeros, kernel)
+        pixels = Pixels(1, *layer.output_size)
+        too_large = layer.outputs * layer.pixels > MOST_OUTPUTS
+        if (
+            too_large
+            or not work.suits(kernel, pixels)
+            or stream.refusal(kernel, shape, weights) is not None
+            or shape.taps * 16 > 2**18
+        ):
+            continue
+        rows.append(work.of(kernel, shape, weights, pixels, PIXELS_AT_ONCE.get(cpu, 4)))
+        cases.append(case_of(rng, layer, shape, weights, kernel))
+        sizes += weights.size + cases[-1].input.size
+        if sizes > 500_000:
+            counts += [each.instructions for each in cortex_m.run(cpu, cases)]
+            cases, sizes = [], 0
+    counts += [each.instructions for each in cortex_m.run(cpu, cases)]
+    return np.array(rows), np.array(counts, float)
+
+
+def random_weights(rng: np.random.Generator, shape: Filter, zeros: float, kernel: Kernel) -> np.ndarray:
+    block = BLOCKS.get(kernel, 1)
+    if shape.taps % block:
+        block = 1
+    kept = np.repeat(rng.random((shape.outputs, shape.taps // block)) >= zeros, block, axis=1).reshape(shape.shape)
+    weights = np.clip(np.rint(rng.laplace(size=shape.shape) * 12), -127, 127)
+    return np.where(kept, np.where(weights == 0, 1, weights), 0).astype(np.int8)
+
+
+def case_of(
+    rng: np.random.Generator, layer: LayerShape, shape: Filter, weights: np.ndarray, kernel: Kernel
+) -> KernelCase:
+    scales = parameters.Scales(
+        np.float32(1), np.float32(1), (rng.random(shape.outputs) * 0.001 + 0.001).astype(np.float32), in_float=False
+    )
+    found = parameters.of(scales, rng.integers(-5000, 5000, shape.outputs).astype(np.int32), weights, 3)
+    described = options.Options(
+        operator="FULLY_CONNECTED" if layer.kind == FULLY_CONNECTED else "CONV_2D",
+        kernel=kernel,
+        shape=shape,
+        one_scale=False,
+        valid=False,
+        input_zero_point=3,
+        output_zero_point=-3,
+        output_range=(-128, 127),
+        version=1,
+        activation=0,
+        keep_num_dims=False,
+        asymmetric_quantize_inputs=False,
+        bias_type=0,
+        bias=options.Bias.THERE,
+        filter_scale=0.0,
+    )
+    inputs = rng.integers(-128, 128, (1, *layer.input_size, layer.channels)).astype(np.int8)
+    output_shape = (1, *layer.output_size, layer.outputs)
+    return KernelCase(
+        options.pack(described), stream.encode(kernel, shape, weights), found.to_bytes(), inputs, output_shape
+    )
+
+
+if __name__ == "__main__":
+    main()

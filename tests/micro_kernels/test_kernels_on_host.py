@@ -1,0 +1,153 @@
+"""The C kernels on this machine, under address and undefined behaviour sanitizers, against a plain dense loop."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from helpers import sparse_kernels
+from helpers.sparse_kernels import Layer, made, run_with_sanitizers
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Kernel
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+
+DENSITIES = st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.875, 0.95, 0.99, 1.0])
+ZERO_POINTS = st.tuples(st.integers(-128, 127), st.integers(-128, 127))
+RANGES = st.sampled_from([(-128, 127), (-128, 90), (-5, 127), (0, 64), (7, 7)])
+SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def layers(**fixed):
+    common = {
+        "outputs": st.integers(1, 12),
+        "zeros": DENSITIES,
+        "zero_points": ZERO_POINTS,
+        "output_range": RANGES,
+        "one_scale": st.booleans(),
+        "batches": st.integers(1, 3),
+        "largest_weight": st.sampled_from([1, 40, 127]),
+        "scale": st.sampled_from([1e-6, 0.01, 1.0, 3.0, 4e4]),
+        "seed": st.integers(0, 2**20),
+    }
+    return st.builds(Layer, **{**common, **fixed})
+
+
+CONVOLUTIONS = layers(
+    channels=st.integers(1, 9),
+    filter_size=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilations=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    input_size=st.tuples(st.integers(8, 13), st.integers(9, 19)),
+    valid=st.booleans(),
+)
+STEPS_OF_ONE = layers(
+    channels=st.integers(1, 9),
+    filter_size=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    input_size=st.tuples(st.integers(4, 13), st.integers(5, 19)),
+    valid=st.booleans(),
+)
+POINTWISE = layers(
+    channels=st.sampled_from([1, 16, 30, 255, 256, 257, 600, 1024]),
+    input_size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)
+MATRICES = layers(channels=st.sampled_from([1, 16, 100, 260, 4112]), is_matrix=st.just(True))
+
+
+def check(layer, kernel=None):
+    made_one = made(layer, kernel)
+    kernels = made_one.kernels()
+    for kernel_here, result in zip(
+        kernels, run_with_sanitizers([made_one.case(each) for each in kernels]), strict=True
+    ):
+        assert result.status == "ok", kernel_here
+        assert np.array_equal(result.output, made_one.expected), kernel_here
+
+
+@SETTINGS
+@given(CONVOLUTIONS)
+def test_convolutions(layer):
+    check(layer)
+
+
+@SETTINGS
+@given(STEPS_OF_ONE)
+def test_convolutions_with_steps_of_one(layer):
+    check(layer)
+
+
+@SETTINGS
+@given(POINTWISE, st.sampled_from([None, Kernel.ROW_BLOCK16]))
+def test_pointwise(layer, kernel):
+    check(layer, kernel)
+
+
+@SETTINGS
+@given(MATRICES)
+def test_matrices(layer):
+    check(layer)
+
+
+def test_every_kernel_is_reached():
+    assert set(made(Layer(outputs=2, channels=32, input_size=(3, 9))).kernels()) == set(Kernel)
+
+
+@pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
+def test_sums_of_more_than_30_bits(largest_bias):
+    check(
+        Layer(
+            outputs=9,
+            channels=24,
+            input_size=(3, 9),
+            bias_range=largest_bias,
+            scale=3e-4,
+            zero_points=(-128, 0),
+            seed=5,
+        )
+    )
+
+
+def test_the_largest_sum_that_pairs_take():
+    """At 32,767 the outermost inputs still leave the other pixel of a pair alone."""
+    layer = Layer(outputs=1, channels=259, input_size=(2, 8), zero_points=(-128, 0))
+    weights = np.full(layer.filter.shape, -127, np.int8)
+    weights[0, 0, 0, 258] = 258 * 127 - 32767  # the rest, so that the sum is exactly the limit less one
+    assert np.abs(weights.astype(int)).sum() == 32767
+    row, column = np.indices((2, 8))
+    inputs = np.where((row + column) % 2, 127, -128)[None, :, :, None]  # each extreme in each pixel of a pair
+    one = sparse_kernels.of_weights(layer, weights, np.broadcast_to(inputs, (1, 2, 8, 259)).astype(np.int8))
+    kernels = sorted(PAIR_KERNELS)
+    for kernel, result in zip(kernels, run_with_sanitizers([one.case(kernel) for kernel in kernels]), strict=True):
+        assert np.array_equal(result.output, one.expected), kernel
+
+
+def spoiled(case, part, rng):
+    """A case with one part damaged: bytes changed, or its end cut off or grown."""
+    values = getattr(case, part).copy()
+    how = rng.integers(3)
+    if how == 0 and values.size:
+        for _ in range(rng.integers(1, 4)):
+            values[rng.integers(values.size)] = rng.integers(256)
+    elif how == 1:
+        values = values[: rng.integers(values.size + 1)]
+    else:
+        values = np.concatenate([values, rng.integers(0, 256, rng.integers(1, 9)).astype(np.uint8)])
+    return dataclasses.replace(case, **{part: values})
+
+
+@pytest.mark.parametrize("part", ["options", "stream", "parameters"])
+def test_damaged_constants_read_nothing_outside(part):
+    """Whatever the bytes are: refused, or computed within the memory that they own."""
+    rng = np.random.default_rng(0)
+    layers_here = [
+        Layer(outputs=5, channels=32, input_size=(2, 9), zeros=0.5),
+        Layer(outputs=3, channels=3, filter_size=(3, 3), input_size=(5, 9), zeros=0.5),
+        Layer(outputs=4, channels=300, is_matrix=True, batches=2),
+    ]
+    ones = [made(layer) for layer in layers_here]
+    cases = [spoiled(one.case(kernel), part, rng) for _ in range(60) for one in ones for kernel in one.kernels()]
+    found = {result.status for result in run_with_sanitizers(cases)}
+    assert "ok" in found or part != "stream"  # a changed weight is a weight
+    assert part in found

@@ -1,0 +1,292 @@
+"""Operators with sparse weights in place of dense ones: the same outputs in TensorFlow Lite Micro, and an undo."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import micro_process, tiny_models
+from tflite_sparse.codecs.streams import options as codec_options
+from tflite_sparse.codecs.streams import parameters as codec_parameters
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, Kernel
+from tflite_sparse.errors import ExecutionError, FlatbufferError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import (
+    drop_unread_buffers,
+    drop_unread_last_tensors,
+    drop_unread_operator_codes,
+    graphs,
+    indices,
+)
+from tflite_sparse.rewrites import sparse_operator, sparse_plan
+from tflite_sparse.runtime import micro, micro_operators
+
+needs_compilers = pytest.mark.skipif(not micro_operators.is_available(), reason="no C and C++ compilers")
+
+
+def matrix(**options):
+    return tiny_models.fully_connected((10, 64), **options)
+
+
+def conv(shape=(16, 3, 3, 8), image=(9, 12), **options):
+    return tiny_models.conv2d(shape, image, **options)
+
+
+def conv_without_bias():
+    model = conv()
+    model.subgraphs[0].operators[0].inputs = np.array([0, 1], np.int32)
+    model.subgraphs[0].tensors[2].buffer = 0
+    return model
+
+
+MODELS = {
+    "FULLY_CONNECTED": matrix,
+    "relu": lambda: matrix(relu=True),
+    "per tensor": lambda: matrix(per_channel=False),
+    "without bias": lambda: matrix(bias=False),
+    "rank 3": lambda: matrix(lead=(2, 3), keep_num_dims=True),
+    "batch": lambda: matrix(lead=(4,)),
+    "two readers": lambda: matrix(readers=2),
+    "CONV_2D": conv,
+    "VALID": lambda: conv(same=False),
+    "stride": lambda: conv(stride=2),
+    "dilation": lambda: conv(dilation=2),
+    "conv per tensor": lambda: conv(per_channel=False),
+    "conv without bias": conv_without_bias,
+    "1x1": lambda: conv((16, 1, 1, 24)),
+    "1x3": lambda: conv((16, 1, 3, 8)),
+}
+
+
+def parsed(model):
+    return serde.parse(tiny_models.to_bytes(model))
+
+
+def only(model):
+    """(graph, index of the weights, their readers)."""
+    graph = next(graphs(model))
+    for index, uses in sorted(graph.uses().items()):
+        if graph.constant(index) is not None and graph.constant(index).ndim >= 2:
+            return graph, index, uses
+    raise AssertionError("it has no weights")
+
+
+def kernels(model):
+    graph, index, uses = only(model)
+    values = graph.constant(index)
+    return [kernel for kernel in Kernel if sparse_plan.weights_refusal(graph, uses, values, kernel) is None]
+
+
+def applied(model, kernel):
+    graph, index, uses = only(model)
+    assert sparse_plan.refusal(graph, index, uses) is None
+    assert sparse_plan.parameters_refusal(graph, uses, graph.constant(index)) is None
+    sparse_operator.apply(graph, index, uses, kernel)
+    drop_unread_buffers(model)
+    drop_unread_operator_codes(model)
+    return model
+
+
+def undone(model):
+    found = [sparse_operator.undo(graph) for graph in graphs(model)]
+    drop_unread_operator_codes(model)
+    drop_unread_last_tensors(model)
+    drop_unread_buffers(model)
+    return found
+
+
+def contents(model):
+    """All that a file says of its graph, in a form that can be compared."""
+    graph = next(graphs(model))
+    tensors = [
+        (
+            tensor.name,
+            indices(tensor.shape),
+            tensor.type,
+            None if graph.stored_values(index) is None else graph.stored_values(index).tolist(),
+            None
+            if tensor.quantization is None
+            else (
+                np.asarray(tensor.quantization.scale).tolist(),
+                indices(tensor.quantization.zeroPoint),
+                tensor.quantization.quantizedDimension,
+            ),
+        )
+        for index, tensor in enumerate(graph.subgraph.tensors)
+    ]
+    operators = [
+        (
+            graph.operator_name(operator),
+            graph.model.operatorCodes[operator.opcodeIndex].version,
+            indices(operator.inputs),
+            indices(operator.outputs),
+            operator.builtinOptionsType,
+            None if operator.builtinOptions is None else vars(operator.builtinOptions),
+        )
+        for operator in graph.operators
+    ]
+    return tensors, operators
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_undo_gives_back_all_that_the_file_said(name):
+    before = contents(parsed(MODELS[name]()))
+    for kernel in kernels(parsed(MODELS[name]())):
+        model = serde.parse(serde.serialize(applied(parsed(MODELS[name]()), kernel)))
+        assert sparse_operator.is_present(next(graphs(model)))
+        assert contents(model) != before
+        assert undone(model) == [[1]]
+        assert contents(model) == before
+
+
+@micro_process.needed
+@needs_compilers
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
+    model = parsed(MODELS[name]())
+    dense = tmp_path / "dense.tflite"
+    dense.write_bytes(serde.serialize(model))
+    shape = indices(next(graphs(model)).tensor(0).shape)
+    samples = [[np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)] for seed in range(3)]
+    expected = micro.run_separately(dense, samples)
+    assert len(np.unique(expected.rows[0][0])) > 3
+    for kernel in kernels(parsed(MODELS[name]())):
+        sparse = tmp_path / f"{kernel.name}.tflite"
+        sparse.write_bytes(serde.serialize(applied(parsed(MODELS[name]()), kernel)))
+        found = micro.run_separately(sparse, samples)
+        for row, wanted in zip(found.rows, expected.rows, strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(row, wanted, strict=True)), kernel
+
+
+def test_nine_bytes_an_output_and_no_quantisation_are_left():
+    model = applied(parsed(conv()), Kernel.PAIR_DELTA8)
+    graph = next(graphs(model))
+    (operator,) = graph.operators
+    assert graph.operator_name(operator) == CUSTOM_CODE
+    weights, parameters = (graph.tensor(int(index)) for index in operator.inputs[1:])
+    assert weights.quantization is None
+    assert parameters.quantization is None
+    assert indices(parameters.shape) == [9 * 16]
+    assert weights.type == parameters.type == schema.TensorType.UINT8
+
+
+def test_a_bias_of_other_scales_stays_and_comes_back():
+    def model():
+        made = parsed(conv())
+        graph = next(graphs(made))
+        graph.tensor(2).quantization.scale = graph.tensor(2).quantization.scale * np.float32(1.5)
+        return made
+
+    before = contents(model())
+    found = serde.parse(serde.serialize(applied(model(), Kernel.PIXEL_DELTA8)))
+    assert len(next(graphs(found)).operators[0].inputs) == 4
+    undone(found)
+    assert contents(found) == before
+
+
+def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
+    for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor"):
+        graph, index, uses = only(parsed(MODELS[name]()))
+        values = graph.constant(index)
+        overhead = sparse_plan.overhead_bytes(graph, uses, values)
+        dense = len(serde.serialize(parsed(MODELS[name]())))
+        model = applied(parsed(MODELS[name]()), Kernel.PIXEL_DELTA8)
+        grown = len(serde.serialize(model)) - dense
+        (operator,) = sparse_operator.operators(next(graphs(model)))
+        assert grown - (operator.stream_bytes - values.nbytes) <= overhead + 60  # the operator code, once for a file
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda graph: setattr(graph.tensor(0), "type", schema.TensorType.INT16), "other types than int8"),
+        (lambda graph: setattr(graph.tensor(1).quantization, "zeroPoint", np.array([1])), "a zero point other than 0"),
+        (
+            lambda graph: setattr(
+                graph.operators[0].builtinOptions,
+                "fusedActivationFunction",
+                schema.ActivationFunctionType.TANH,
+            ),
+            "fused activation",
+        ),
+        (lambda graph: setattr(graph.operators[0], "inputs", np.array([0, 1, 3])), "no int32 constant"),
+        (lambda graph: setattr(graph.tensor(0), "shape", np.array([1, 9, 12, 16])), "in groups"),
+    ],
+)
+def test_what_kernels_do_not_take_is_refused(spoil, words):
+    graph, index, uses = only(parsed(conv()))
+    spoil(graph)
+    assert words in sparse_plan.refusal(graph, index, uses)
+
+
+def test_other_readers_are_refused():
+    graph, index, uses = only(parsed(tiny_models.depthwise_conv2d()))
+    assert "DEPTHWISE_CONV_2D reads it" in sparse_plan.refusal(graph, index, uses)
+
+
+def damaged(spoil):
+    model = applied(parsed(conv()), Kernel.PAIR_DELTA8)
+    graph = next(graphs(model))
+    spoil(graph, graph.operators[0])
+    return serde.parse(serde.serialize(model))
+
+
+def shorten(position):
+    def spoil(graph, operator):
+        tensor = graph.tensor(int(operator.inputs[position]))
+        values = graph.stored_values(int(operator.inputs[position]))[:-1]
+        tensor.shape = np.array([values.size], np.int32)
+        graph.store(tensor, values)
+
+    return spoil
+
+
+def overwrite(place, value):
+    def spoil(graph, operator):
+        del graph
+        operator.customOptions = np.array(operator.customOptions, np.uint8)
+        operator.customOptions[place] = value
+
+    return spoil
+
+
+DAMAGES = {
+    "stream": (shorten(1), "stream"),
+    "parameters": (shorten(2), "parameters take"),
+    "version": (overwrite(0, 9), "version 9"),
+    "zero point": (overwrite(24, 7), "zero point"),
+    "kernel": (overwrite(1, 99), "number 99"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
+    spoil, words = DAMAGES[name]
+    with pytest.raises(FlatbufferError, match=words) as told:
+        undone(damaged(spoil))
+    assert "weight" in str(told.value)
+
+
+@micro_process.needed
+@needs_compilers
+@pytest.mark.parametrize("name", sorted(set(DAMAGES) - {"zero point"}))
+def test_the_runtime_refuses_a_damaged_operator(name, tmp_path):
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(serde.serialize(damaged(DAMAGES[name][0])))
+    with pytest.raises(ExecutionError, match="TFLITE_SPARSE"):
+        micro.run_separately(path, [[np.zeros((1, 9, 12, 8), np.int8)]])
+
+
+def test_a_missing_compiler_is_told(monkeypatch):
+    micro_operators.library.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ExecutionError, match="a C and a C"):
+        micro_operators.library()
+
+
+def test_options_and_parameters_of_a_file_are_those_of_the_graph():
+    model = applied(parsed(matrix(per_channel=False)), Kernel.ROW_INDEX8)
+    (found,) = sparse_operator.operators(next(graphs(model)))
+    assert found.options.one_scale
+    assert found.options.filter_scale == pytest.approx(tiny_models.WEIGHT_SCALE)
+    assert codec_options.pack(found.options).size == codec_options.NBYTES
+    assert found.parameters.to_bytes().size == codec_parameters.nbytes(10, 1)

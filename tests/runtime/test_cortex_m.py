@@ -1,0 +1,100 @@
+"""The kernels on emulated Cortex-M CPUs: equal outputs, and instructions that do not grow."""
+
+import numpy as np
+import pytest
+
+from helpers.sparse_kernels import Layer, made
+from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.runtime import cortex_m
+
+needs_emulator = pytest.mark.skipif(not cortex_m.is_available(), reason="compiler or emulator is not installed")
+
+MATRIX = Layer(outputs=128, channels=1024, is_matrix=True)
+WIDE = Layer(outputs=128, channels=128, input_size=(8, 8))
+TALL = Layer(outputs=64, channels=64, input_size=(25, 5))
+SQUARE = Layer(outputs=32, channels=32, filter_size=(3, 3), input_size=(16, 16))
+FOR_MATRIX, FOR_WIDE, FOR_TALL, FOR_SQUARE = (
+    "FULLY_CONNECTED 1024 to 128",
+    "1x1 128 to 128",
+    "1x1 64 to 64",
+    "3x3 32 to 32",
+)
+LAYERS = {FOR_MATRIX: MATRIX, FOR_WIDE: WIDE, FOR_TALL: TALL, FOR_SQUARE: SQUARE}
+
+INSTRUCTIONS = {
+    ("cortex-m4", FOR_MATRIX, Kernel.ROW_INDEX8): 83_231,
+    ("cortex-m4", FOR_MATRIX, Kernel.ROW_DELTA4): 136_006,
+    ("cortex-m4", FOR_WIDE, Kernel.PAIR_DELTA8): 302_303,
+    ("cortex-m4", FOR_WIDE, Kernel.PAIR_DELTA4): 344_113,
+    ("cortex-m4", FOR_TALL, Kernel.PAIR_DELTA8): 222_416,
+    ("cortex-m4", FOR_SQUARE, Kernel.STRIP_DELTA8): 622_741,
+    ("cortex-m4", FOR_SQUARE, Kernel.PAIR_DELTA8): 798_251,
+    ("cortex-m3", FOR_MATRIX, Kernel.ROW_INDEX8): 89_785,
+    ("cortex-m3", FOR_WIDE, Kernel.DIRECT_DELTA8): 649_406,
+    ("cortex-m3", FOR_SQUARE, Kernel.PIXEL_DELTA8): 1_433_331,
+    ("cortex-m0", FOR_MATRIX, Kernel.ROW_INDEX8): 137_311,
+    ("cortex-m0", FOR_WIDE, Kernel.DIRECT_DELTA8): 1_295_308,
+    ("cortex-m0", FOR_SQUARE, Kernel.PIXEL_DELTA8): 2_722_841,
+    ("cortex-m55", FOR_MATRIX, Kernel.ROW_INDEX8): 19_245,
+    ("cortex-m55", FOR_MATRIX, Kernel.ROW_BLOCK16): 10_533,
+    ("cortex-m55", FOR_WIDE, Kernel.PIXEL_DELTA8): 152_522,
+    ("cortex-m55", FOR_SQUARE, Kernel.PIXEL_DELTA8): 398_599,
+    ("cortex-m55", FOR_WIDE, Kernel.PIXEL_BLOCK16): 133_626,
+    ("cortex-m55", FOR_SQUARE, Kernel.PIXEL_BLOCK16): 342_140,
+}
+ALLOWED = 0.03
+
+SHAPES = [
+    Layer(outputs=5, channels=7, filter_size=(3, 3), strides=(2, 1), input_size=(9, 11), zeros=0.6),
+    Layer(outputs=6, channels=5, filter_size=(2, 5), dilations=(2, 1), input_size=(8, 12), valid=True, zeros=0.5),
+    Layer(outputs=9, channels=18, filter_size=(3, 3), input_size=(4, 13), zeros=0.8, output_range=(-20, 90)),
+    Layer(outputs=7, channels=30, input_size=(3, 7), zeros=0.7, batches=2, one_scale=True),
+    Layer(outputs=4, channels=20, input_size=(1, 3), zeros=0.3, zero_points=(-128, -128)),
+    Layer(outputs=9, channels=24, input_size=(3, 9), bias_range=2**30 + 2**29, scale=3e-4, zero_points=(-128, 0)),
+    Layer(outputs=9, channels=24, input_size=(3, 9), scale=4e4, bias_range=50, largest_weight=1),
+    Layer(outputs=11, channels=600, is_matrix=True, batches=2, zeros=0.9),
+    Layer(outputs=11, channels=4112, is_matrix=True, zeros=0.99),
+]
+
+
+@needs_emulator
+@pytest.mark.parametrize("cpu", sorted(cortex_m.CPUS))
+def test_outputs_are_those_of_a_dense_loop(cpu):
+    pairs = [(one, kernel) for layer in SHAPES for one in [made(layer)] for kernel in one.kernels()]
+    results = cortex_m.run(cpu, [one.case(kernel) for one, kernel in pairs])
+    assert {kernel for _, kernel in pairs} == set(Kernel)
+    for (one, kernel), result in zip(pairs, results, strict=True):
+        assert result.status == "ok"
+        assert np.array_equal(result.output, one.expected), (one.layer, kernel)
+
+
+@needs_emulator
+@pytest.mark.parametrize("cpu", sorted({cpu for cpu, *_ in INSTRUCTIONS}))
+def test_instructions(cpu):
+    """A regression fails; so does an improvement until it is written down here."""
+    wanted = {key[1:]: count for key, count in INSTRUCTIONS.items() if key[0] == cpu}
+    cases = [made(LAYERS[name], kernel).case(kernel) for name, kernel in wanted]
+    found = {key: each.instructions for key, each in zip(wanted, cortex_m.run(cpu, cases), strict=True)}
+    off = {key: count for key, count in found.items() if abs(count / wanted[key] - 1) > ALLOWED}
+    assert not off
+
+
+@needs_emulator
+def test_counts_repeat_to_the_digit():
+    case = made(TALL).case(Kernel.PAIR_DELTA8)
+    first, second = cortex_m.run("cortex-m4", [case, case])
+    assert first.instructions == second.instructions > 0
+
+
+@needs_emulator
+def test_code_of_fewer_kernels_is_smaller():
+    few, more = (cortex_m.code_bytes("cortex-m4", kernels) for kernels in (1 << 1, 1 << 1 | 1 << 7))
+    assert 1000 < few < more < 12000
+
+
+def test_a_missing_compiler_is_told(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    cortex_m._program.cache_clear()
+    with pytest.raises(ExecutionError, match="apt-get install gcc-arm-none-eabi"):
+        cortex_m.run("cortex-m4", [])

@@ -1,0 +1,128 @@
+"""Which kernel an operator gets: never larger, never slower than dense by the model, within the dense file's RAM."""
+
+import numpy as np
+import pytest
+
+from helpers import tiny_models
+from tflite_sparse.codecs.streams import stream, work
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.work import Pixels
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.targets import arena_room, micro_costs, operator_costs
+from tflite_sparse.targets.sparse_micro import SparseMicro
+
+CPUS = ("generic", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+
+
+def answer(model, cpu="cortex-m4", aim="size"):
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(model))))
+    return SparseMicro(cpu, aim)(graph, 1, graph.uses()[1]), graph
+
+
+def form(model, cpu="cortex-m4", aim="size"):
+    found, _ = answer(model, cpu, aim)
+    assert found.refusal is None
+    return found.forms[0]
+
+
+def dense(shape):
+    return np.random.default_rng(0).integers(1, 100, shape).astype(np.int8)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("aim", ["size", "latency"])
+def test_never_larger_and_never_slower(cpu, aim):
+    models = [tiny_models.fully_connected((64, 600)), tiny_models.conv2d((32, 3, 3, 16), (10, 10))]
+    for model in models[:1] if cpu == "cortex-m55" else models:  # where dense convolutions are faster, see below
+        found = form(model, cpu, aim)
+        assert found.instructions <= found.dense_instructions
+        assert found.best.nbytes < len(model.buffers[1].data)
+
+
+def test_size_takes_the_smallest_and_latency_the_fastest():
+    model = tiny_models.fully_connected((64, 600))
+    small, fast = form(model), form(model, aim="latency")
+    assert (small.kernel, fast.kernel) == (Kernel.ROW_DELTA4, Kernel.ROW_INDEX8)
+    assert small.best.nbytes < fast.best.nbytes
+    assert small.instructions > fast.instructions
+
+
+def test_pairs_are_for_cpus_that_multiply_to_64_bits():
+    model = tiny_models.conv2d((64, 1, 3, 16), (16, 16))
+    assert form(model, "cortex-m4").kernel in PAIR_KERNELS
+    assert form(model, "cortex-m3").kernel == form(model, "generic").kernel == Kernel.PIXEL_DELTA8
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_without_zeros_weights_stay_dense(cpu):
+    found, _ = answer(tiny_models.fully_connected((64, 600), weights=dense((64, 600))), cpu)
+    assert not found.forms
+    assert "bytes" in found.refusal or "instructions" in found.refusal
+
+
+def test_a_kernel_that_would_be_slower_is_refused_with_both_figures():
+    weights = dense((64, 600))
+    weights[:, ::2] = 0  # half: smaller, but Helium multiplies sixteen weights at once
+    found, _ = answer(tiny_models.conv2d((64, 3, 3, 64), (8, 9), density=0.5), "cortex-m55")
+    assert "the fastest kernel would take" in found.refusal
+
+
+def test_large_absolute_sums_take_another_kernel():
+    weights = np.where(np.arange(16 * 9 * 128).reshape(16, 3, 3, 128) % 3, 0, 127).astype(np.int8)
+    assert stream.absolute_sums(weights).max() > 32768
+    found = form(tiny_models.conv2d((16, 3, 3, 128), (4, 9), weights=weights), aim="latency")
+    assert found.kernel == Kernel.PIXEL_DELTA8
+
+
+def test_room_beside_the_tensors_that_are_alive():
+    """Ten channels of 10 x 10 in, thirty-two out: all alive at once, so two percent and eight bytes a channel."""
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(tiny_models.conv2d((32, 3, 3, 16), (10, 10))))))
+    (room,) = arena_room.of(graph).values()
+    assert room == round(0.02 * 10 * 10 * (16 + 32)) + 8 * 32
+
+
+def test_a_kernel_whose_scratch_does_not_fit_is_not_taken():
+    """On an output of 8 columns pairs are the fastest; here they would take 12 kB beside tensors of 3 kB."""
+    found = form(tiny_models.conv2d((8, 3, 3, 84), (4, 8)), aim="latency")
+    assert found.kernel == Kernel.PIXEL_DELTA8
+    assert work.scratch_bytes(Kernel.PAIR_DELTA8, Filter(8, 3, 3, 84), 4) == 12_096
+    assert work.scratch_bytes(Kernel.PIXEL_DELTA8, Filter(8, 3, 3, 84), 4) == 3_024
+
+
+def test_costs_of_a_file_are_those_that_the_form_announced():
+    model = tiny_models.conv2d((32, 3, 3, 16), (10, 10))
+    found, graph = answer(model)
+    announced = found.forms[0]
+    announced.best.apply()
+    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4"))
+    assert (cost.kernel, cost.instructions) == (announced.kernel, announced.instructions)
+    assert (cost.operator, cost.dense_instructions) == ("CONV_2D", announced.dense_instructions)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "kernel", "shape", "pixels", "counted"),
+    [
+        ("cortex-m4", Kernel.ROW_INDEX8, Filter(128, 1, 1, 1024), Pixels(1, 1, 1), 82_600),
+        ("cortex-m4", Kernel.PAIR_DELTA8, Filter(128, 1, 1, 128), Pixels(1, 8, 8), 305_000),
+        ("cortex-m4", Kernel.STRIP_DELTA8, Filter(32, 3, 3, 32), Pixels(1, 16, 16), 641_000),
+        ("cortex-m0", Kernel.DIRECT_DELTA8, Filter(128, 1, 1, 128), Pixels(1, 8, 8), 1_320_000),
+    ],
+)
+def test_the_model_is_near_what_was_counted(cpu, kernel, shape, pixels, counted):
+    weights = tiny_models.sparse_weights(shape.shape)
+    costs = micro_costs.of(cpu)
+    assert costs.of_kernel(kernel, shape, weights, pixels) == pytest.approx(counted, rel=costs.error)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pixels", "is_matrix", "counted"),
+    [
+        (Filter(128, 1, 1, 1024), Pixels(1, 1, 1), True, 252_211),
+        (Filter(128, 1, 1, 128), Pixels(1, 8, 8), False, 1_837_696),
+        (Filter(32, 3, 3, 32), Pixels(1, 16, 16), False, 4_538_241),
+    ],
+)
+def test_dense_costs_are_near_those_of_cmsis_nn(shape, pixels, is_matrix, counted):
+    costs = micro_costs.of("cortex-m4")
+    assert costs.of_dense(shape, pixels, is_matrix=is_matrix) == pytest.approx(counted, rel=costs.error)

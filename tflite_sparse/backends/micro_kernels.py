@@ -1,0 +1,118 @@
+"""What the sparse kernels add to a target's file: their sources, and a report of flash, memory and instructions."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflite_sparse.backends import in_micro, micro_cpp
+from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.planning.planner import Target
+from tflite_sparse.results.micro import DECODING_INSTRUCTIONS, MicroForm, MicroKernelsReport, MicroOperator
+from tflite_sparse.runtime import cortex_m, micro, micro_operators
+from tflite_sparse.target_registry import MICRO_FOLDER, MICRO_MADE, MICRO_SOURCES
+from tflite_sparse.targets import micro_costs, operator_costs
+from tflite_sparse.targets.micro_costs import Costs
+from tflite_sparse.targets.operator_costs import OperatorCost
+
+ARRAY_STEM = Path(MICRO_MADE[0]).stem
+"""Of the model as an array, beside the kernels."""
+
+
+def sources(content: bytes, app: str) -> dict[str, bytes | Path]:
+    """Return the files that an app adds, by the names that the registry gives them.
+
+    Args:
+        content: the ``.tflite`` file.
+        app: its code; empty: the runtime has no C++ type for an input or output, and the code is left out.
+    """
+    header, array = micro_cpp.c_array(content, ARRAY_STEM)
+    made = dict(zip(MICRO_MADE, (header, array, app), strict=True))
+    files = {name: (cortex_m.SOURCES / name).read_bytes() for name in MICRO_SOURCES}
+    files |= {name: text.encode() for name, text in made.items() if text}
+    return {f"{MICRO_FOLDER}/{name}": found for name, found in files.items()}
+
+
+def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, others: Target) -> MicroKernelsReport:
+    """What a file takes on a CPU, beside what it would take in the other form.
+
+    Args:
+        encoded: the file.
+        dense: the dense file that it stands for.
+        cpu: whose costs count.
+        kernels: of the file.
+        others: the target that makes the other form.
+    """
+    costs = micro_costs.of(cpu)
+    decoded_bytes = sum(map(sum, in_micro.decoded_sizes(serde.read(encoded))))
+    found = _costs(encoded, dense, decoded_bytes, costs)
+    instructions = _instructions(found, decoded_bytes)
+    used = sorted({each.kernel for each in found if each.kernel is not None})
+    code_bytes, measured = _code_bytes(used, cpu, costs)
+    other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs)
+    dense_instructions = sum(each.dense_instructions for each in found)
+    return MicroKernelsReport(
+        cpu=cpu,
+        model_error=costs.error,
+        code_bytes=code_bytes,
+        code_measured=measured,
+        instructions=instructions,
+        dense_instructions=dense_instructions,
+        operators=[_operator(each) for each in found],
+        other=other,
+        verdict=_verdict(encoded.stat().st_size + code_bytes, dense.stat().st_size, instructions, dense_instructions),
+    )
+
+
+def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> MicroForm:
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        path = Path(folder) / "other.tflite"
+        encode_file(dense, path, target)
+        decoded = sum(map(sum, in_micro.decoded_sizes(serde.read(path))))
+        runs = micro.is_available() and (kernels == TFLM or micro_operators.is_available())
+        return MicroForm(
+            kernels=kernels,
+            file_bytes=path.stat().st_size,
+            arena_bytes=micro.arena(path) if runs else None,
+            instructions=_instructions(_costs(path, dense, decoded, costs), decoded),
+        )
+
+
+def _costs(file: Path, dense: Path, decoded_bytes: int, costs: Costs) -> list[OperatorCost]:
+    """The operators of a file; what reads decoded weights is dense."""
+    return operator_costs.of(serde.read(dense if decoded_bytes else file), costs)
+
+
+def _instructions(found: Sequence[OperatorCost], decoded_bytes: int) -> int:
+    return sum(each.instructions for each in found) + DECODING_INSTRUCTIONS * decoded_bytes
+
+
+def _code_bytes(used: Sequence[Kernel], cpu: MicroCpu, costs: Costs) -> tuple[int, bool]:
+    if not used:
+        return 0, True
+    if cortex_m.has_compiler():
+        return cortex_m.code_bytes(micro_costs.code_cpu(cpu), sum(1 << kernel for kernel in used)), True
+    return costs.common_code_bytes + sum(costs.code_bytes[kernel] for kernel in used), False
+
+
+def _operator(cost: OperatorCost) -> MicroOperator:
+    return MicroOperator(
+        name=cost.name,
+        operator=cost.operator,
+        kernel=None if cost.kernel is None else cost.kernel.words,
+        stored_bytes=cost.stored_bytes,
+        dense_bytes=cost.dense_bytes,
+        instructions=cost.instructions,
+        dense_instructions=cost.dense_instructions,
+    )
+
+
+def _verdict(flash: int, dense_flash: int, instructions: int, dense_instructions: int) -> str:
+    size = f"{flash / dense_flash:.0%} of the dense file's flash, code included"
+    if instructions <= dense_instructions:
+        return f"{size}, and {dense_instructions / max(instructions, 1):.1f} times fewer instructions than dense."
+    return f"{size}, for {instructions / max(dense_instructions, 1):.1f} times the instructions of dense."

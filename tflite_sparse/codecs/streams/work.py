@@ -1,0 +1,97 @@
+"""How often the loops of a kernel run: what its instructions are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.codecs.streams import stream
+from tflite_sparse.codecs.streams.kernels import (
+    BLOCKS,
+    PAIR_KERNELS,
+    POINTWISE_KERNELS,
+    STRIP_KERNELS,
+    Filter,
+    Kernel,
+    strip_width,
+)
+
+_PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
+_SEGMENT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The output of an operator without its channels; of FULLY_CONNECTED, ``batches`` rows of one pixel."""
+
+    batches: int
+    height: int
+    width: int
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.batches * self.height * self.width
+
+
+NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
+"""Of the parts of :func:`of`, in order."""
+
+
+def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int) -> np.ndarray:
+    """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
+
+    Args:
+        kernel: the kernel.
+        shape: of the filter.
+        weights: int8 of ``shape.shape``.
+        pixels: of the output.
+        pixels_at_once: that ``PIXEL_DELTA8`` computes together on the CPU.
+    """
+    groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
+    stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
+    return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+
+
+def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
+    """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
+    if kernel in STRIP_KERNELS:
+        return 4 * shape.height * shape.channels * strip_width(shape.width)
+    if kernel in PAIR_KERNELS:
+        return 4 * _PAIR_PIXELS // 2 * shape.taps
+    if kernel == Kernel.PIXEL_BLOCK16:
+        return _BLOCK_PIXELS * shape.taps
+    return 0 if kernel in POINTWISE_KERNELS else pixels_at_once * shape.taps
+
+
+def suits(kernel: Kernel, pixels: Pixels) -> bool:
+    """Whether an output is wide enough for the groups of pixels that a kernel takes at once."""
+    if kernel in STRIP_KERNELS:
+        return pixels.width >= _PAIR_PIXELS
+    if kernel == Kernel.PIXEL_BLOCK16:
+        return pixels.count >= _BLOCK_PIXELS
+    return kernel not in PAIR_KERNELS or pixels.count >= _PAIR_PIXELS
+
+
+def dense(shape: Filter, pixels: Pixels) -> np.ndarray:
+    """The same for a dense kernel, float64 (4,): multiply-adds, outputs, inputs gathered for them, once."""
+    outputs = shape.outputs * pixels.count
+    return np.array([outputs * shape.taps, outputs, shape.taps * pixels.count, 1.0])
+
+
+def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: int) -> tuple[int, int, int]:
+    """Groups of pixels; of each, values that are packed and places of the filter that are looked up."""
+    if kernel in STRIP_KERNELS:
+        columns = _PAIR_PIXELS + shape.width - 1
+        groups = pixels.batches * pixels.height * -(-pixels.width // _PAIR_PIXELS)
+        return groups, shape.channels * strip_width(shape.width), columns
+    if kernel == Kernel.DIRECT_DELTA8:
+        return -(-pixels.count // _DIRECT_PIXELS), 0, 0
+    if kernel in POINTWISE_KERNELS:
+        return pixels.count, 0, shape.outputs * -(-shape.taps // (_SEGMENT * BLOCKS.get(kernel, 1)))
+    if kernel == Kernel.PIXEL_BLOCK16:
+        copied = (0, 0) if shape.is_pointwise else (shape.taps, shape.height * shape.width)
+        return -(-pixels.count // _BLOCK_PIXELS), *copied
+    at_once = _PAIR_PIXELS if kernel in PAIR_KERNELS else pixels_at_once
+    return -(-pixels.count // at_once), shape.taps, shape.height * shape.width

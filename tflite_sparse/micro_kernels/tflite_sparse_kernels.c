@@ -1,0 +1,1280 @@
+/* See tflite_sparse_kernels.h. Streams are described in tflite_sparse/codecs/streams of the package that writes them.
+ *
+ * Two ideas carry the convolutions. Several output pixels are computed at once, so that reading a weight and finding
+ * its input is paid once for all of them. And where the CPU has SMLAL (32 x 32 + 64 bits), two pixels share one
+ * operand, x0 + (x1 << 23), and one accumulator: exact while the absolute weights of an output sum to less than 32768,
+ * for then the lower sum stays within 23 bits.
+ */
+#include "tflite_sparse_kernels.h"
+
+#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
+#define TFLS_MVE 1
+#include <arm_mve.h>
+#endif
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !defined(TFLS_PORTABLE)
+#define TFLS_DSP 1
+#endif
+#if (defined(__GNUC__) || defined(__clang__))
+#define TFLS_INLINE static inline __attribute__((always_inline))
+#define TFLS_OUTLINE static __attribute__((noinline))
+#define TFLS_HELPER static __attribute__((unused)) /* by kernels that are not compiled */
+#define TFLS_LIKELY(condition) __builtin_expect(condition, 1)
+#else
+#define TFLS_INLINE static inline
+#define TFLS_OUTLINE static
+#define TFLS_HELPER static
+#define TFLS_LIKELY(condition) (condition)
+#endif
+
+enum {
+  kSegment = 256,     /* inputs that an index of 8 bits reaches */
+  kLaneBits = 23,     /* where the second pixel of a pair starts */
+  kHalfLane = 1 << (kLaneBits - 1),
+  kPairPixels = 8,    /* pixels that the pair kernels compute at once */
+#if defined(TFLS_MVE)
+  kPixels = 16, /* pixels that the other convolutions compute at once */
+#else
+  kPixels = 4,
+#endif
+  kDirectPixels = 4,
+  kBlockPixels = 4,
+  kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
+  kFlagOneScale = 1,
+  kFlagValid = 2,
+  kFlagFullyConnected = 4,
+  kFlags = 7
+};
+#define TFLS_SUM_LIMIT 32768 /* absolute weights of an output, for pair kernels */
+
+static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
+static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
+TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+/* ---- Requantisation: as TensorFlow Lite Micro does it, a rounding doubling high product, then a rounding shift ---- */
+
+/* (acc * multiplier + 2^30) >> 31 for |acc| < 2^30 */
+TFLS_INLINE int32_t high_product(int32_t acc, int32_t multiplier) {
+#if defined(TFLS_DSP)
+  int32_t product;
+  __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(acc * 2), "r"(multiplier));
+  return product;
+#elif defined(__ARM_ARCH) && __ARM_ARCH == 6 && !defined(TFLS_PORTABLE)
+  /* ARMv6-M has no long multiplication: four products of 16-bit halves. */
+  const int32_t m_low = multiplier & 0xFFFF, m_high = multiplier >> 16, a_low = acc & 0xFFFF, a_high = acc >> 16;
+  const int32_t middle = a_high * m_low + (int32_t)((uint32_t)a_low * (uint32_t)m_low >> 16);
+  const int32_t lower = a_low * m_high + (middle & 0xFFFF) + 0x4000;
+  return ((a_high * m_high + (middle >> 16) + (lower >> 16)) * 2) | ((lower >> 15) & 1);
+#else
+  return (int32_t)(((int64_t)acc * multiplier + (1 << 30)) >> 31);
+#endif
+}
+
+TFLS_INLINE int32_t saturated(int32_t value) {
+#if defined(__ARM_FEATURE_SAT) && !defined(TFLS_PORTABLE)
+  __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+  return value;
+#else
+  return value < -128 ? -128 : value > 127 ? 127 : value;
+#endif
+}
+
+TFLS_INLINE int32_t requantised(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  int32_t value;
+  if (TFLS_LIKELY(shift < 0)) {
+    value = high_product(acc, multiplier);
+    value = (value + (value >> 31) + (1 << (-shift - 1))) >> -shift;
+  } else {
+    value = high_product((int32_t)((uint32_t)acc << shift), multiplier);
+  }
+  return saturated(value + zero_point);
+}
+
+/* The same for sums of up to 31 bits; scales of channels that are next to dead make such biases. */
+TFLS_OUTLINE int8_t requantised_wide(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  const int32_t left = shift > 0 ? shift : 0, right = left - shift;
+  int64_t value = ((int64_t)acc * ((int64_t)1 << left) * multiplier + (1 << 30)) >> 31;
+  if (right > 0) value = (value + (value >> 63) + ((int64_t)1 << (right - 1))) >> right;
+  value += zero_point;
+  return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+}
+
+TFLS_INLINE int32_t output_of(const TflsOperator* op, int32_t o, int32_t acc) {
+  const int32_t channel = o * op->channel_step;
+  if (!TFLS_LIKELY(!op->wide)) return requantised_wide(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
+  return requantised(acc, op->multiplier[channel], op->shift[channel], op->output_zero_point);
+}
+
+/* Several pixels of one output, out_c apart. */
+TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int32_t count, int8_t* out) {
+  const int32_t channel = o * op->channel_step, step = op->out_c, zero_point = op->output_zero_point;
+  const int32_t multiplier = op->multiplier[channel], shift = op->shift[channel];
+  int32_t j;
+  if (op->wide) {
+    for (j = 0; j < count; j++, out += step) *out = requantised_wide(acc[j], multiplier, shift, zero_point);
+    return;
+  }
+  if (shift >= 0) {
+    for (j = 0; j < count; j++, out += step) *out = (int8_t)requantised(acc[j], multiplier, shift, zero_point);
+  } else {
+    const int32_t right = -shift, half = 1 << (right - 1);
+    for (j = 0; j < count; j++, out += step) {
+      const int32_t value = high_product(acc[j], multiplier);
+      *out = (int8_t)saturated(((value + (value >> 31) + half) >> right) + zero_point);
+    }
+  }
+}
+
+/* Activations narrower than int8; ReLU mostly is not, for the zero point then is -128. */
+TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
+  const int32_t low = op->output_min, high = op->output_max;
+  int32_t count = op->batches * op->out_h * op->out_w * op->out_c;
+  for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
+}
+
+/* ---- Kernels of rows ---- */
+
+#if defined(TFLS_DSP)
+TFLS_INLINE uint32_t word_at(const uint8_t* p) { /* at any address */
+  struct __attribute__((packed)) word {
+    uint32_t value;
+  };
+  return ((const struct word*)p)->value;
+}
+TFLS_INLINE int32_t low_bytes(uint32_t word) { /* bytes 0 and 2, signed, as halves */
+  int32_t halves;
+  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+  return halves;
+}
+TFLS_INLINE int32_t high_bytes(uint32_t word) { /* bytes 1 and 3 */
+  int32_t halves;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+  return halves;
+}
+TFLS_INLINE int32_t plus_low(int32_t acc, int32_t x, int32_t halves) {
+  __asm__("smlabb %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
+  return acc;
+}
+TFLS_INLINE int32_t plus_high(int32_t acc, int32_t x, int32_t halves) {
+  __asm__("smlabt %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
+  return acc;
+}
+TFLS_INLINE int32_t plus_both(int32_t acc, int32_t a, int32_t b) {
+  __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+  return acc;
+}
+/* two weights and their places: w0, i0, w1, i1 */
+TFLS_INLINE int32_t plus_two(int32_t acc, uint32_t word, const int8_t* x) {
+  const int32_t weights = low_bytes(word);
+  acc = plus_low(acc, x[(word >> 8) & 255], weights);
+  return plus_high(acc, x[word >> 24], weights);
+}
+#endif
+
+/* Per output and segment of 256 inputs: a count of groups; a group is four times weight, place in the segment. */
+#if TFLS_HAS(TFLS_ROW_INDEX8) && defined(TFLS_MVE)
+TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  const uint8x16_t even = vmulq_n_u8(vidupq_n_u8(0, 1), 2);
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* segment = x;
+    do {
+      const uint32_t groups = *s++, n = 4 * (groups & 3);
+      __asm__ volatile(
+          "wls lr, %[n], 2f\n"
+          "1:\n vld20.8 {q0, q1}, [%[s]]\n vld21.8 {q0, q1}, [%[s]]!\n vldrb.u8 q2, [%[x], q1]\n"
+          "vmladava.s8 %[acc], q0, q2\n le lr, 1b\n"
+          "2:\n"
+          : [s] "+r"(s), [acc] "+Te"(acc)
+          : [n] "r"(groups >> 2), [x] "r"(segment)
+          : "lr", "q0", "q1", "q2");
+      if (n > 0) {
+        const mve_pred16_t some = vctp8q(n);
+        const uint8x16_t places = vldrbq_gather_offset_z_u8(s + 1, even, some);
+        const int8x16_t weights = vldrbq_gather_offset_z_s8((const int8_t*)s, even, some);
+        acc = vmladavaq_p_s8(acc, weights, vldrbq_gather_offset_z_s8(segment, places, some), some);
+        s += 2 * n;
+      }
+      segment += kSegment;
+    } while (segment < end);
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#elif TFLS_HAS(TFLS_ROW_INDEX8)
+TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* segment = x;
+    do {
+      uint32_t n = *s++;
+#if defined(TFLS_DSP)
+      if (n & 1) {
+        const uint32_t a = word_at(s), b = word_at(s + 4);
+        s += 8;
+        acc = plus_two(plus_two(acc, a, segment), b, segment);
+      }
+      for (n >>= 1; n > 0; n--) {
+        const uint32_t a = word_at(s), b = word_at(s + 4), c = word_at(s + 8), d = word_at(s + 12);
+        s += 16;
+        acc = plus_two(plus_two(acc, a, segment), b, segment);
+        acc = plus_two(plus_two(acc, c, segment), d, segment);
+      }
+#else
+      for (; n > 0; n--) {
+        acc += (int8_t)s[0] * segment[s[1]];
+        acc += (int8_t)s[2] * segment[s[3]];
+        acc += (int8_t)s[4] * segment[s[5]];
+        acc += (int8_t)s[6] * segment[s[7]];
+        s += 8;
+      }
+#endif
+      segment += kSegment;
+    } while (segment < end);
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#endif
+
+/* Per output: a count of pairs of weights; a pair is a byte with two distances (low half first) and two weights. */
+#if TFLS_HAS(TFLS_ROW_DELTA4)
+TFLS_OUTLINE void row_delta4(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const uint8_t* s = op->stream;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const int8_t* p = x;
+    uint32_t n = u16_at(s);
+    for (s += 2; n > 0; n--) {
+      const uint32_t distances = s[0];
+      p += distances & 15;
+      acc += (int8_t)s[1] * *p;
+      p += distances >> 4;
+      acc += (int8_t)s[2] * *p;
+      s += 3;
+    }
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#endif
+
+/* Per output and segment of 256 blocks: a count, the places of the blocks, the weights. */
+#if TFLS_HAS(TFLS_ROW_BLOCK4) || TFLS_HAS(TFLS_ROW_BLOCK16)
+TFLS_INLINE int32_t plus_four(int32_t acc, const uint8_t* w, const int8_t* x) {
+#if defined(TFLS_DSP)
+  const uint32_t a = word_at(w), b = word_at((const uint8_t*)x);
+  return plus_both(plus_both(acc, low_bytes(a), low_bytes(b)), high_bytes(a), high_bytes(b));
+#else
+  return acc + (int8_t)w[0] * x[0] + (int8_t)w[1] * x[1] + (int8_t)w[2] * x[2] + (int8_t)w[3] * x[3];
+#endif
+}
+TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t block) {
+  const uint8_t* s = op->stream;
+  const int8_t* const end = x + op->taps;
+  int32_t o = 0;
+  do { /* there is an output */
+    int32_t acc = op->bias[o];
+    const int8_t* segment = x;
+    do {
+      uint32_t n = u16_at(s);
+      const uint8_t *place = s + 2, *w = place + n;
+#if defined(TFLS_MVE)
+      if (block == 16) {
+        const int8_t* p;
+        __asm__ volatile(
+            "wls lr, %[n], 2f\n"
+            "1:\n ldrb %[p], [%[place]], #1\n vldrb.u8 q0, [%[w]], #16\n add %[p], %[x], %[p], lsl #4\n"
+            "vldrb.u8 q1, [%[p]]\n vmladava.s8 %[acc], q0, q1\n le lr, 1b\n"
+            "2:\n"
+            : [place] "+r"(place), [w] "+l"(w), [p] "=&l"(p), [acc] "+Te"(acc)
+            : [n] "r"(n), [x] "r"(segment)
+            : "lr", "q0", "q1");
+        n = 0;
+      }
+#endif
+      for (; n > 0; n--) {
+        const int8_t* p = segment + block * *place++;
+        int32_t j;
+        for (j = 0; j < block; j += 4, w += 4) acc = plus_four(acc, w, p + j);
+      }
+      s = w;
+      segment += block * kSegment;
+    } while (segment < end);
+    y[o] = (int8_t)output_of(op, o, acc);
+  } while (++o < op->out_c);
+}
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK4)
+TFLS_OUTLINE void row_block4(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 4); }
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK16)
+TFLS_OUTLINE void row_block16(const TflsOperator* op, const int8_t* x, int8_t* y) { row_blocks(op, x, y, 16); }
+#endif
+
+static int is_pointwise(const TflsOperator* op) {
+  return op->filter_h == 1 && op->filter_w == 1 && op->stride_h == 1 && op->stride_w == 1;
+}
+
+TFLS_HELPER void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
+                          void (*kernel)(const TflsOperator*, const int8_t*, int8_t*)) {
+  int32_t rows = op->batches * op->out_h * op->out_w; /* at least one */
+  do {
+    kernel(op, x, y);
+    x += op->taps;
+    y += op->out_c;
+  } while (--rows > 0);
+}
+
+/* ---- Where the inputs of several output pixels lie ---- */
+
+typedef struct {
+  const int8_t* at[kPixels > kPairPixels ? kPixels : kPairPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
+} Sources;
+
+/* The inputs of one tap (row ky, column kx of the filter) of `count` pixels from number `first` on. Pixels are counted
+ * through the whole batch; what lies behind the last one repeats it. */
+TFLS_HELPER void sources_of(const TflsOperator* op, const int8_t* x, int32_t first, int32_t count, int32_t ky, int32_t kx,
+                       Sources* sources) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const int32_t in_row = op->in_w * op->in_c;
+  int32_t j, row = first / op->out_w, column = first % op->out_w;
+  int32_t batch = row / op->out_h;
+  row %= op->out_h;
+  if (column + count <= op->out_w) { /* mostly: one row of the input, and all of it inside */
+    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
+    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
+    if (iy >= 0 && iy < op->in_h && ix >= 0 && ix + (count - 1) * op->stride_w < op->in_w) {
+      const int8_t* at = x + (batch * op->in_h + iy) * in_row + ix * op->in_c;
+      const int32_t step = op->stride_w * op->in_c;
+      for (j = 0; j < count; j++, at += step) sources->at[j] = at;
+      return;
+    }
+  }
+  for (j = 0; j < count; j++) {
+    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
+    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
+    const int inside = iy >= 0 && iy < op->in_h && ix >= 0 && ix < op->in_w;
+    sources->at[j] = inside ? x + (batch * op->in_h + iy) * in_row + ix * op->in_c : NULL;
+    if (first + j + 1 >= pixels) continue;
+    if (++column == op->out_w) {
+      column = 0;
+      if (++row == op->out_h) {
+        row = 0;
+        batch++;
+      }
+    }
+  }
+}
+
+/* ---- Pairs of pixels in 64-bit accumulators ---- */
+
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) || \
+    TFLS_HAS(TFLS_STRIP_DELTA4)
+
+TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
+  return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
+}
+
+/* The channels of two pixels as pairs, `step` words apart. */
+TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t channels,
+                            int32_t zero_point) {
+  int32_t i = channels;
+  if (a != NULL && b != NULL) {
+    for (; i >= 4; i -= 4, a += 4, b += 4, words += 4 * step) {
+      words[0] = pair_of(a[0], b[0]);
+      words[step] = pair_of(a[1], b[1]);
+      words[2 * step] = pair_of(a[2], b[2]);
+      words[3 * step] = pair_of(a[3], b[3]);
+    }
+  }
+  for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
+}
+
+/* All outputs of up to eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
+ * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; or, for
+ * 4 bits, as row_delta4 has it. */
+TFLS_INLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+                                  int bits) {
+  const uint8_t* s = op->stream;
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    const uint8_t* const end = s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
+    const int32_t* x = base;
+    /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
+    int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
+    int32_t acc[kPairPixels];
+    int32_t j;
+    for (s += 2; s != end; s += bits == 8 ? 4 : 3) {
+      int32_t w = (int8_t)s[1];
+      x += unit * (bits == 8 ? s[0] : s[0] & 15);
+      for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
+      x += unit * (bits == 8 ? s[2] : s[0] >> 4);
+      w = (int8_t)s[bits == 8 ? 3 : 2];
+      for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
+    }
+    for (j = 0; j < kPairPixels / 2; j++) {
+      acc[2 * j] = op->bias[o] + (int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane;
+      acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
+    }
+    emit(op, o, acc, count, out + o);
+  }
+}
+
+#if defined(TFLS_DSP)
+/* The same for eight pixels and right shifts that leave room for the zero point beside the rounding constant. By hand,
+ * for the loop needs all registers: r0 stream, r1 pairs, r2 weight, r3 and r12 pairs, lr end, r4 to r11 accumulators.
+ * All lanes start at half of their range; that is taken off again with the bias. */
+typedef struct {
+  const uint8_t* stream;
+  const int32_t* base;
+  int8_t* out;
+  const int32_t* bias;
+  const int32_t* multiplier;
+  const int8_t* shift;
+  int32_t out_c;
+  int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+} EightPixels;
+
+/* The compiler must take nothing for granted of such a function, not even that it leaves the argument unread. */
+#if defined(__clang__)
+#define TFLS_NAKED __attribute__((naked, noinline))
+#else
+#define TFLS_NAKED __attribute__((naked, noipa))
+#endif
+/* One kept weight r2 for eight pixels: four pairs at r1. */
+#define TFLS_MULTIPLY                                                             \
+  "ldrd r3, r12, [r1]\n smlal r4, r5, r3, r2\n smlal r6, r7, r12, r2\n"            \
+  "ldrd r3, r12, [r1, #8]\n smlal r8, r9, r3, r2\n smlal r10, r11, r12, r2\n"
+#define TFLS_STEP8(scale) "ldrsb r2, [r0, #1]\n ldrb r3, [r0], #2\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
+#define TFLS_LOOP8(scale) TFLS_STEP8(scale) TFLS_STEP8(scale)
+#define TFLS_LOOP4(scale)                                                                              \
+  "ldrb r3, [r0]\n ldrsb r2, [r0, #1]\n and r3, r3, #15\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY \
+  "ldrsb r2, [r0, #2]\n ldrb r3, [r0], #3\n lsr r3, r3, #4\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
+#define TFLS_BYTES8 "add lr, r0, lr, lsl #2\n"
+#define TFLS_BYTES4 "add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
+/* r3 times r2, rounded as high_product does it, to int8. */
+#define TFLS_SCALE \
+  "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
+#define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
+#define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
+#define TFLS_EIGHT_PIXELS(name, bytes, loop)                                                    \
+  TFLS_NAKED static void name(const EightPixels* group __attribute__((unused))) {               \
+    __asm__ volatile(                                                                           \
+        ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r9}\n push {r1-r9}\n"              \
+        "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
+        "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
+        "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"          \
+        "mov r9, r5\n mov r10, r4\n mov r11, r5\n ldrh lr, [r0], #2\n" bytes                    \
+        "cmp r0, lr\n beq 3f\n"                                                                 \
+        "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
+        "3:\n str r0, [sp, #8]\n ldr r3, [sp]\n"                                                \
+        "ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
+        "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"             \
+        "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n" \
+        "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"             \
+        TFLS_LOW("r4") "strb r3, [r0]\n"                                                        \
+        TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                         \
+        TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                   \
+        TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                             \
+        TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                   \
+        TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                             \
+        TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                  \
+        TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                           \
+        "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"                     \
+        "add sp, #44\n pop {r4-r11, pc}\n");                                                    \
+  }
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+TFLS_EIGHT_PIXELS(eight_pixels_pair8, TFLS_BYTES8, TFLS_LOOP8("4"))
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+TFLS_EIGHT_PIXELS(eight_pixels_pair4, TFLS_BYTES4, TFLS_LOOP4("4"))
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+TFLS_EIGHT_PIXELS(eight_pixels_strip8, TFLS_BYTES8, TFLS_LOOP8("2"))
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
+#endif
+
+static int all_shift_right(const TflsOperator* op) {
+  int32_t i = op->channel_step ? op->out_c : 1;
+  for (i--; i >= 0; i--)
+    if (op->shift[i] >= 0 || op->shift[i] <= -kFastestShift) return 0;
+  return 1;
+}
+#endif
+
+typedef struct {
+  const TflsOperator* op;
+  int fast; /* whether the code for eight pixels takes the operator */
+} Pairs;
+
+static Pairs pairs_of(const TflsOperator* op) {
+  Pairs pairs = {op, 0};
+#if defined(TFLS_DSP)
+  pairs.fast = !op->wide && all_shift_right(op);
+#endif
+  return pairs;
+}
+
+TFLS_INLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+                              int bits) {
+#if defined(TFLS_DSP)
+  if (pairs->fast && count == kPairPixels) {
+    const TflsOperator* const op = pairs->op;
+    const EightPixels group = {op->stream,     base,      out,       op->bias,
+                               op->multiplier, op->shift, op->out_c, -op->channel_step,
+                               2 * op->output_zero_point + 1};
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+    if (unit == 4 && bits == 8) eight_pixels_pair8(&group);
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+    if (unit == 4 && bits == 4) eight_pixels_pair4(&group);
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+    if (unit == 1 && bits == 8) eight_pixels_strip8(&group);
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+    if (unit == 1 && bits == 4) eight_pixels_strip4(&group);
+#endif
+    return;
+  }
+#endif
+  any_pair_outputs(pairs->op, base, out, count, unit, bits);
+}
+
+/* The start of a group of pixels: the last one reaches back, so that it is whole as well. */
+static int32_t group_start(int32_t first, int32_t count) {
+  return count >= kPairPixels && first > count - kPairPixels ? count - kPairPixels : first;
+}
+#endif
+
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4)
+/* Distances count inputs of the output: (row of the filter, column, channel). */
+TFLS_INLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const Pairs pairs = pairs_of(op);
+  int32_t start;
+  for (start = 0; start < pixels; start += kPairPixels) {
+    const int32_t first = group_start(start, pixels);
+    int32_t* to = words;
+    int32_t ky, kx, j;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += 4 * op->in_c) {
+        Sources sources;
+        sources_of(op, x, first, kPairPixels, ky, kx, &sources);
+        for (j = 0; j < 4; j++)
+          pack_pairs(to + j, 4, sources.at[2 * j], sources.at[2 * j + 1], op->in_c, op->input_zero_point);
+      }
+    }
+    pair_outputs(&pairs, words, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
+  }
+}
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+TFLS_OUTLINE void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  all_pairs(op, x, y, (int32_t*)scratch, 8);
+}
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+TFLS_OUTLINE void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  all_pairs(op, x, y, (int32_t*)scratch, 4);
+}
+#endif
+
+/* Strips of eight columns. The buffer holds filter_h rows of the input; of each channel, the pairs of neighbouring
+ * columns (0, 1), (2, 3), ... and then (1, 2), (3, 4), ...: whatever the column of the filter, the four pairs of its
+ * eight pixels lie side by side. Distances count words of this buffer. */
+#if TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4)
+TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
+
+static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
+  const int32_t half = half_strip(op->filter_w), channels = op->in_c, zero_point = op->input_zero_point;
+  const int8_t* const start = row >= 0 && row < op->in_h ? image + row * op->in_w * channels : NULL;
+  const int8_t* left = start && column >= 0 && column < op->in_w ? start + column * channels : NULL;
+  int32_t j;
+  for (j = 0; j <= kPairPixels + op->filter_w - 2; j++) {
+    const int32_t next = column + j + 1;
+    const int8_t* const right = start && next >= 0 && next < op->in_w ? start + next * channels : NULL;
+    int32_t* const to = words + (j & 1) * half + (j >> 1);
+    if (half == 5) { /* the usual filters of three columns: a constant step is quicker */
+      pack_pairs(to, 10, left, right, channels, zero_point);
+    } else {
+      pack_pairs(to, 2 * half, left, right, channels, zero_point);
+    }
+    left = right;
+  }
+}
+
+typedef struct {
+  int32_t words[4];
+} FourWords;
+
+/* The rows that stay move to the front. */
+static void move_rows(int32_t* to, const int32_t* from, int32_t words) {
+  for (; words >= 4; words -= 4, to += 4, from += 4) *(FourWords*)(void*)to = *(const FourWords*)(const void*)from;
+  for (; words > 0; words--) *to++ = *from++;
+}
+
+TFLS_INLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+  const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
+  const Pairs pairs = pairs_of(op);
+  int32_t batch, start, row;
+  for (batch = 0; batch < op->batches; batch++) {
+    for (start = 0; start < op->out_w; start += kPairPixels) {
+      const int32_t column = group_start(start, op->out_w), count = smaller(op->out_w - column, kPairPixels);
+      for (row = 0; row < op->filter_h - 1; row++)
+        pack_strip_row(op, x, row - op->pad_h, column - op->pad_w, words + (row + 1) * row_words);
+      for (row = 0; row < op->out_h; row++) {
+        move_rows(words, words + row_words, kept);
+        pack_strip_row(op, x, row + op->filter_h - 1 - op->pad_h, column - op->pad_w, words + kept);
+        pair_outputs(&pairs, words, y + (row * op->out_w + column) * op->out_c, count, 1, bits);
+      }
+    }
+    x += op->in_h * op->in_w * op->in_c;
+    y += op->out_h * op->out_w * op->out_c;
+  }
+}
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+TFLS_OUTLINE void strip_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  strips(op, x, y, (int32_t*)scratch, 8);
+}
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  strips(op, x, y, (int32_t*)scratch, 4);
+}
+#endif
+
+/* ---- Four pixels, plain multiply-adds ---- */
+
+#if defined(TFLS_MVE)
+TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_t left, int32_t right,
+                                       int32x4_t zero_point) {
+  acc = vqrdmulhq_n_s32(vshlq_r_s32(acc, left), multiplier);
+  if (right) acc = vrshlq_n_s32(vaddq_s32(acc, vshrq_n_s32(acc, 31)), -right);
+  acc = vaddq_s32(acc, zero_point);
+  return vminq_s32(vmaxq_s32(acc, vdupq_n_s32(-128)), vdupq_n_s32(127));
+}
+#endif
+
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && defined(TFLS_MVE)
+/* The sixteen pixels of each input lie side by side. */
+static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
+  const uint8x16_t apart = vmulq_n_u8(vidupq_n_u8(0, 1), kPixels);
+  int32_t j;
+  for (j = 0; j < kPixels; j++) {
+    const int8_t* from = sources->at[j];
+    int8_t* p = to + j;
+    int32_t left = channels;
+    if (from == NULL) {
+      for (; left > 0; left -= 16, p += 16 * kPixels)
+        vstrbq_scatter_offset_p_s8(p, apart, vdupq_n_s8(zero_point), vctp8q((uint32_t)left));
+      continue;
+    }
+    for (; left >= 16; left -= 16, p += 16 * kPixels, from += 16) vstrbq_scatter_offset_s8(p, apart, vldrbq_s8(from));
+    if (left > 0) {
+      const mve_pred16_t some = vctp8q((uint32_t)left);
+      vstrbq_scatter_offset_p_s8(p, apart, vldrbq_z_s8(from, some), some);
+    }
+  }
+}
+
+TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
+  const uint32x4_t apart = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)out_c);
+  const int32x4_t zero_point = vdupq_n_s32(op->output_zero_point);
+  int32_t start;
+  for (start = 0; start < pixels; start += kPixels) {
+    const int32_t first = pixels >= kPixels && start > pixels - kPixels ? pixels - kPixels : start;
+    const int32_t left = pixels - first;
+    const uint8_t* s = op->stream;
+    int8_t* to = (int8_t*)scratch;
+    int32_t ky, kx, o;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
+        Sources sources;
+        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        pack_pixels(to, &sources, op->in_c, op->input_zero_point);
+      }
+    }
+    for (o = 0; o < out_c; o++) {
+      const int32_t channel = o * op->channel_step, multiplier = op->multiplier[channel], shift = op->shift[channel];
+      const int32_t up = shift > 0 ? shift : 0, down = up - shift;
+      const int8_t* p = (const int8_t*)scratch;
+      int8_t* out = y + first * out_c + o;
+      int32x4_t a = vdupq_n_s32(op->bias[o]), b = a, c = a, d = a;
+      uint32_t n = 2 * u16_at(s);
+      s += 2;
+      if (n) {
+        int32_t w, distance;
+        int32x4_t t, u, v, z;
+        __asm__ volatile(
+            "dls lr, %[n]\n"
+            "1:\n ldrsb %[w], [%[s], #1]\n ldrb %[d], [%[s]], #2\n add %[p], %[p], %[d], lsl #4\n"
+            "vldrb.s32 %q[t], [%[p]]\n vldrb.s32 %q[u], [%[p], #4]\n vmla.s32 %q[a], %q[t], %[w]\n"
+            "vldrb.s32 %q[v], [%[p], #8]\n vmla.s32 %q[b], %q[u], %[w]\n"
+            "vldrb.s32 %q[z], [%[p], #12]\n vmla.s32 %q[c], %q[v], %[w]\n vmla.s32 %q[e], %q[z], %[w]\n"
+            "le lr, 1b\n"
+            : [s] "+r"(s), [p] "+l"(p), [w] "=&r"(w), [d] "=&r"(distance), [a] "+w"(a), [b] "+w"(b), [c] "+w"(c),
+              [e] "+w"(d), [t] "=&w"(t), [u] "=&w"(u), [v] "=&w"(v), [z] "=&w"(z)
+            : [n] "r"(n)
+            : "lr", "memory");
+      }
+      a = requantised_four(a, multiplier, up, down, zero_point);
+      b = requantised_four(b, multiplier, up, down, zero_point);
+      c = requantised_four(c, multiplier, up, down, zero_point);
+      d = requantised_four(d, multiplier, up, down, zero_point);
+      if (left >= kPixels) {
+        vstrbq_scatter_offset_s32(out, apart, a);
+        vstrbq_scatter_offset_s32(out + 4 * out_c, apart, b);
+        vstrbq_scatter_offset_s32(out + 8 * out_c, apart, c);
+        vstrbq_scatter_offset_s32(out + 12 * out_c, apart, d);
+      } else {
+        vstrbq_scatter_offset_p_s32(out, apart, a, vctp32q((uint32_t)left));
+        if (left > 4) vstrbq_scatter_offset_p_s32(out + 4 * out_c, apart, b, vctp32q((uint32_t)left - 4));
+        if (left > 8) vstrbq_scatter_offset_p_s32(out + 8 * out_c, apart, c, vctp32q((uint32_t)left - 8));
+        if (left > 12) vstrbq_scatter_offset_p_s32(out + 12 * out_c, apart, d, vctp32q((uint32_t)left - 12));
+      }
+    }
+  }
+}
+#endif
+
+/* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && !defined(TFLS_MVE)
+static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
+  const int8_t *a = sources->at[0], *b = sources->at[1], *c = sources->at[2], *d = sources->at[3];
+  int32_t i, j;
+  if (a && b && c && d) {
+    for (i = 0; i < channels; i++, to += kPixels) {
+      to[0] = a[i];
+      to[1] = b[i];
+      to[2] = c[i];
+      to[3] = d[i];
+    }
+    return;
+  }
+  for (j = 0; j < kPixels; j++) {
+    const int8_t* const from = sources->at[j];
+    for (i = 0; i < channels; i++) to[kPixels * i + j] = from ? from[i] : zero_point;
+  }
+}
+
+TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, channels = op->in_c;
+  int32_t first;
+  for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kPixels);
+    const uint8_t* s = op->stream;
+    int8_t* to = (int8_t*)scratch;
+    int32_t ky, kx, o;
+    for (ky = 0; ky < op->filter_h; ky++) {
+      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * channels) {
+        Sources sources;
+        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        pack_pixels(to, &sources, channels, op->input_zero_point);
+      }
+    }
+    for (o = 0; o < op->out_c; o++) {
+      const int8_t* p = (const int8_t*)scratch;
+      const int32_t bias = op->bias[o];
+      int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias;
+      uint32_t n = u16_at(s);
+      for (s += 2; n > 0; n--) {
+        int32_t w = (int8_t)s[1];
+        p += kPixels * s[0];
+        a += w * p[0];
+        b += w * p[1];
+        c += w * p[2];
+        d += w * p[3];
+        w = (int8_t)s[3];
+        p += kPixels * s[2];
+        a += w * p[0];
+        b += w * p[1];
+        c += w * p[2];
+        d += w * p[3];
+        s += 4;
+      }
+      acc[0] = a;
+      acc[1] = b;
+      acc[2] = c;
+      acc[3] = d;
+      emit(op, o, acc, left, y + o);
+    }
+  }
+}
+#endif
+
+#if TFLS_HAS(TFLS_DIRECT_DELTA8)
+TFLS_OUTLINE void direct_delta8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps;
+  int32_t first, o;
+  for (first = 0; first < pixels; first += kDirectPixels, x += kDirectPixels * taps, y += kDirectPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kDirectPixels);
+    const int8_t *const x1 = x + (left > 1 ? taps : 0), *const x2 = x1 + (left > 2 ? taps : 0);
+    const int8_t* const x3 = x2 + (left > 3 ? taps : 0);
+    const uint8_t* s = op->stream;
+    for (o = 0; o < op->out_c; o++) {
+      const int32_t bias = op->bias[o];
+      int32_t acc[kDirectPixels], a = bias, b = bias, c = bias, d = bias;
+      uint32_t n = u16_at(s), i = 0;
+      for (s += 2; n > 0; n--) {
+        int32_t w = (int8_t)s[1];
+        i += s[0];
+        a += w * x[i];
+        b += w * x1[i];
+        c += w * x2[i];
+        d += w * x3[i];
+        w = (int8_t)s[3];
+        i += s[2];
+        a += w * x[i];
+        b += w * x1[i];
+        c += w * x2[i];
+        d += w * x3[i];
+        s += 4;
+      }
+      acc[0] = a;
+      acc[1] = b;
+      acc[2] = c;
+      acc[3] = d;
+      emit(op, o, acc, left, y + o);
+    }
+  }
+}
+#endif
+
+/* ---- Four pixels, blocks of 16 inputs: the stream as for rows ---- */
+
+#if TFLS_HAS(TFLS_PIXEL_BLOCK16)
+TFLS_INLINE void copy_channels(int8_t* to, const int8_t* from, int32_t channels, int8_t zero_point) {
+#if defined(TFLS_MVE)
+  if (from == NULL) {
+    for (; channels > 0; channels -= 16, to += 16)
+      vstrbq_p_s8(to, vdupq_n_s8(zero_point), vctp8q((uint32_t)channels));
+    return;
+  }
+  for (; channels >= 16; channels -= 16, to += 16, from += 16) vstrbq_s8(to, vldrbq_s8(from));
+  if (channels > 0) {
+    const mve_pred16_t some = vctp8q((uint32_t)channels);
+    vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+  }
+#else
+  for (; channels > 0; channels--) *to++ = from ? *from++ : zero_point;
+#endif
+}
+
+/* The inputs of four pixels, one pixel after the other; what lies behind the last pixel repeats it. */
+static void copy_columns(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* columns) {
+  int32_t ky, kx, j;
+  for (ky = 0; ky < op->filter_h; ky++) {
+    for (kx = 0; kx < op->filter_w; kx++, columns += op->in_c) {
+      Sources sources;
+      sources_of(op, x, first, kBlockPixels, ky, kx, &sources);
+      for (j = 0; j < kBlockPixels; j++)
+        copy_channels(columns + j * op->taps, sources.at[j], op->in_c, op->input_zero_point);
+    }
+  }
+}
+
+typedef struct {
+  int32_t a, b, c, d;
+} FourSums;
+
+/* Add the kept blocks of a segment to the sums of the four pixels; return where its weights end. */
+TFLS_INLINE const uint8_t* add_blocks(const uint8_t* place, const int8_t* columns, int32_t taps, int32_t n,
+                                      FourSums* sums) {
+  const uint8_t* w = place + n;
+#if defined(TFLS_MVE)
+  const int8_t* p;
+  __asm__ volatile(
+      "wls lr, %[n], 2f\n"
+      "1:\n ldrb %[p], [%[place]], #1\n vldrb.u8 q0, [%[w]], #16\n add %[p], %[x], %[p], lsl #4\n"
+      "vldrb.u8 q1, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[a], q0, q1\n"
+      "vldrb.u8 q2, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[b], q0, q2\n"
+      "vldrb.u8 q1, [%[p]]\n add %[p], %[taps]\n vmladava.s8 %[c], q0, q1\n"
+      "vldrb.u8 q2, [%[p]]\n vmladava.s8 %[d], q0, q2\n le lr, 1b\n"
+      "2:\n"
+      : [place] "+r"(place), [w] "+r"(w), [p] "=&r"(p), [a] "+Te"(sums->a), [b] "+Te"(sums->b), [c] "+Te"(sums->c),
+        [d] "+Te"(sums->d)
+      : [n] "r"(n), [x] "r"(columns), [taps] "r"(taps)
+      : "lr", "q0", "q1", "q2", "memory");
+#else
+  for (; n > 0; n--) {
+    const int8_t* p = columns + 16 * *place++;
+    int32_t i;
+    for (i = 0; i < 16; i++, p++) {
+      const int32_t weight = (int8_t)*w++;
+      sums->a += weight * p[0];
+      sums->b += weight * p[taps];
+      sums->c += weight * p[2 * taps];
+      sums->d += weight * p[3 * taps];
+    }
+  }
+#endif
+  return w;
+}
+
+TFLS_OUTLINE void pixel_block16(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, taps = op->taps, out_c = op->out_c;
+  const int32_t count = smaller(pixels, kBlockPixels);
+#if defined(TFLS_MVE)
+  const uint32x4_t apart = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)out_c);
+  const int32x4_t zero_point = vdupq_n_s32(op->output_zero_point);
+  const mve_pred16_t some = vctp32q((uint32_t)count);
+#endif
+  int32_t start;
+  for (start = 0; start < pixels; start += kBlockPixels) {
+    const int32_t first = pixels >= kBlockPixels ? smaller(start, pixels - kBlockPixels) : 0;
+    const int8_t* columns = x + first * taps;
+    const uint8_t* s = op->stream;
+    int8_t* out = y + first * out_c;
+    int32_t o;
+    if (!is_pointwise(op) || count < kBlockPixels) {
+      copy_columns(op, x, first, (int8_t*)scratch);
+      columns = (const int8_t*)scratch;
+    }
+    for (o = 0; o < out_c; o++, out++) {
+      const int32_t bias = op->bias[o];
+      FourSums sums = {bias, bias, bias, bias};
+      int32_t segment = 0;
+      do {
+        s = add_blocks(s + 2, columns + segment, taps, (int32_t)u16_at(s), &sums);
+        segment += 16 * kSegment;
+      } while (segment < taps);
+      {
+#if defined(TFLS_MVE)
+        const int32_t channel = o * op->channel_step, shift = op->shift[channel], up = shift > 0 ? shift : 0;
+        const int32x4_t acc = {sums.a, sums.b, sums.c, sums.d};
+        vstrbq_scatter_offset_p_s32(
+            out, apart, requantised_four(acc, op->multiplier[channel], up, up - shift, zero_point), some);
+#else
+        const int32_t acc[kBlockPixels] = {sums.a, sums.b, sums.c, sums.d};
+        emit(op, o, acc, count, out);
+#endif
+      }
+    }
+  }
+}
+#endif
+
+/* ---- Checks ---- */
+
+typedef struct {
+  const uint8_t *at, *end;
+} Reader;
+
+static int has(const Reader* reader, uint32_t bytes) { return (size_t)(reader->end - reader->at) >= bytes; }
+
+static int32_t magnitude(uint8_t weight) { return (int8_t)weight < 0 ? -(int8_t)weight : (int8_t)weight; }
+
+/* The sum of the absolute weights of the next output, or -1 if the stream is damaged there. */
+static int32_t sum_indexed(const TflsOperator* op, Reader* reader) {
+  int32_t sum = 0, start;
+  for (start = 0; start < op->taps; start += kSegment) {
+    int32_t n;
+    if (!has(reader, 1)) return -1;
+    n = 4 * *reader->at++;
+    if (!has(reader, 2u * (uint32_t)n)) return -1;
+    for (; n > 0; n--, reader->at += 2) {
+      if (reader->at[1] >= op->taps - start) return -1;
+      sum += magnitude(reader->at[0]);
+    }
+  }
+  return sum;
+}
+
+static int32_t sum_distances(Reader* reader, int bits, int32_t places) {
+  int32_t sum = 0, place = 0;
+  uint32_t n;
+  if (!has(reader, 2)) return -1;
+  n = u16_at(reader->at);
+  reader->at += 2;
+  if (!has(reader, n * (bits == 8 ? 4u : 3u))) return -1;
+  for (; n > 0; n--) {
+    const uint8_t* const s = reader->at;
+    place += (bits == 8 ? s[0] : s[0] & 15) + (bits == 8 ? s[2] : s[0] >> 4);
+    if (place >= places) return -1; /* distances are not negative, so the first of both is inside as well */
+    sum += magnitude(s[1]) + magnitude(s[bits == 8 ? 3 : 2]);
+    reader->at += bits == 8 ? 4 : 3;
+  }
+  return sum;
+}
+
+static int32_t sum_blocks(const TflsOperator* op, Reader* reader, int32_t block) {
+  int32_t sum = 0, start;
+  for (start = 0; start < op->taps; start += block * kSegment) {
+    uint32_t n, i;
+    if (!has(reader, 2)) return -1;
+    n = u16_at(reader->at);
+    reader->at += 2;
+    if (n > kSegment || !has(reader, n * (1u + (uint32_t)block))) return -1;
+    for (i = 0; i < n; i++)
+      if (block * (reader->at[i] + 1) > op->taps - start) return -1;
+    reader->at += n;
+    for (i = 0; i < n * (uint32_t)block; i++) sum += magnitude(*reader->at++);
+  }
+  return sum;
+}
+
+static int is_pair(int kernel) { return kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4; }
+
+/* Words of the buffer of strips, less those behind the last place from which a kernel reads four. */
+static int32_t strip_places(const TflsOperator* op) {
+  const int32_t half = (kPairPixels + op->filter_w) / 2;
+  return op->filter_h * op->in_c * 2 * half - 3;
+}
+
+static int32_t next_sum(const TflsOperator* op, Reader* reader) {
+  switch (op->kernel) {
+    case TFLS_ROW_INDEX8:
+      return sum_indexed(op, reader);
+    case TFLS_ROW_BLOCK4:
+      return sum_blocks(op, reader, 4);
+    case TFLS_ROW_BLOCK16:
+    case TFLS_PIXEL_BLOCK16:
+      return sum_blocks(op, reader, 16);
+    case TFLS_ROW_DELTA4:
+    case TFLS_PAIR_DELTA4:
+      return sum_distances(reader, 4, op->taps);
+    case TFLS_STRIP_DELTA8:
+      return sum_distances(reader, 8, strip_places(op));
+    case TFLS_STRIP_DELTA4:
+      return sum_distances(reader, 4, strip_places(op));
+    default:
+      return sum_distances(reader, 8, op->taps);
+  }
+}
+
+static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants) {
+  Reader reader = {constants->stream, constants->stream + constants->stream_bytes};
+  int32_t o;
+  op->wide = 0;
+  for (o = 0; o < op->out_c; o++) {
+    const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
+    int64_t largest;
+    if (sum < 0) return TFLS_BAD_STREAM;
+    if (is_pair(op->kernel) && sum >= TFLS_SUM_LIMIT) return TFLS_BAD_STREAM;
+    if (shift < -31 || shift > 30 || op->multiplier[o * op->channel_step] < 0) return TFLS_BAD_PARAMETERS;
+    largest = (int64_t)(bias < 0 ? -(int64_t)bias : bias) + 128 * (int64_t)sum;
+    if (shift > 0) largest = largest >> (31 - shift) ? INT32_MAX : largest << shift;
+    if (largest >= INT32_MAX) return TFLS_BAD_PARAMETERS;
+    if (largest >= 1 << 30) op->wide = 1;
+  }
+  return reader.at == reader.end ? TFLS_OK : TFLS_BAD_STREAM;
+}
+
+/* Output size and padding of one dimension; 0 where the filter does not fit. */
+static int32_t windows(int32_t size, int32_t filter, int32_t stride, int32_t dilation, int valid, uint16_t* pad) {
+  const int32_t reach = (filter - 1) * dilation + 1;
+  const int32_t count = valid ? (size < reach ? 0 : (size - reach) / stride + 1) : (size - 1) / stride + 1;
+  const int32_t missing = (count - 1) * stride + reach - size;
+  *pad = (uint16_t)(!valid && missing > 0 ? missing / 2 : 0);
+  return count;
+}
+
+/* The sizes of tensors fit in int32 with room, so that no index overflows. */
+static int fits(int64_t a, int64_t b, int64_t c, int64_t d) {
+  const int64_t limit = 1 << 28;
+  return a > 0 && b > 0 && c > 0 && d > 0 && a <= limit && b <= limit && c <= limit && d <= limit &&
+         a * b <= limit && a * b * c <= limit && a * b * c * d <= limit;
+}
+
+static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, int in_rank, const int* out,
+                              int out_rank) {
+  const int valid = (flags & kFlagValid) != 0;
+  if (flags & kFlagFullyConnected) {
+    int64_t inputs = 1, outputs = 1;
+    int i;
+    for (i = 0; i < in_rank; i++)
+      if (in[i] <= 0 || (inputs *= in[i]) > (1 << 28)) return TFLS_BAD_SHAPE;
+    for (i = 0; i < out_rank; i++)
+      if (out[i] <= 0 || (outputs *= out[i]) > (1 << 28)) return TFLS_BAD_SHAPE;
+    op->batches = (int32_t)(inputs / op->in_c);
+    op->in_h = op->in_w = op->out_h = op->out_w = 1;
+    op->pad_h = op->pad_w = 0;
+    if ((int64_t)op->batches * op->in_c != inputs || (int64_t)op->batches * op->out_c != outputs) return TFLS_BAD_SHAPE;
+    return is_pointwise(op) ? TFLS_OK : TFLS_BAD_OPTIONS;
+  }
+  if (in_rank != 4 || out_rank != 4 || in[0] != out[0] || in[3] != op->in_c || out[3] != op->out_c)
+    return TFLS_BAD_SHAPE;
+  if (!fits(in[0], in[1], in[2], in[3]) || !fits(out[0], out[1], out[2], out[3])) return TFLS_BAD_SHAPE;
+  if (in[1] > UINT16_MAX || in[2] > UINT16_MAX || out[1] > UINT16_MAX || out[2] > UINT16_MAX) return TFLS_BAD_SHAPE;
+  op->batches = in[0];
+  op->in_h = (uint16_t)in[1];
+  op->in_w = (uint16_t)in[2];
+  op->out_h = (uint16_t)out[1];
+  op->out_w = (uint16_t)out[2];
+  if (windows(in[1], op->filter_h, op->stride_h, op->dilation_h, valid, &op->pad_h) != out[1] ||
+      windows(in[2], op->filter_w, op->stride_w, op->dilation_w, valid, &op->pad_w) != out[2])
+    return TFLS_BAD_SHAPE;
+  return TFLS_OK;
+}
+
+/* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
+static TflsStatus plan(TflsOperator* op) {
+  const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_BLOCK16 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  op->scratch_bytes = 0;
+  switch (op->kernel) {
+    case TFLS_PAIR_DELTA8:
+    case TFLS_PAIR_DELTA4:
+      op->scratch_bytes = 4u * kPairPixels / 2 * (uint32_t)op->taps;
+      return TFLS_OK;
+    case TFLS_STRIP_DELTA8:
+    case TFLS_STRIP_DELTA4:
+      if (op->stride_h != 1 || op->stride_w != 1 || op->dilation_h != 1 || op->dilation_w != 1) return TFLS_BAD_KERNEL;
+      op->scratch_bytes = 4u * (uint32_t)(strip_places(op) + 3);
+      return TFLS_OK;
+    case TFLS_PIXEL_DELTA8:
+      op->scratch_bytes = kPixels * (uint32_t)op->taps;
+      return TFLS_OK;
+    case TFLS_PIXEL_BLOCK16:
+      op->scratch_bytes = kBlockPixels * (uint32_t)op->taps;
+      return op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
+    case TFLS_ROW_BLOCK4:
+    case TFLS_ROW_BLOCK16:
+      return is_pointwise(op) && op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
+    default:
+      return is_pointwise(op) ? TFLS_OK : TFLS_BAD_KERNEL;
+  }
+}
+
+static TflsStatus read_options(TflsOperator* op, const uint8_t* p, size_t bytes) {
+  if (bytes != TFLS_OPTIONS_BYTES || p[0] != TFLS_OPTIONS_VERSION || (p[2] & ~kFlags) != 0 || p[3] != 0)
+    return TFLS_BAD_OPTIONS;
+  if (u32_at(p + 4) > (1 << 28) || u32_at(p + 8) > (1 << 28)) return TFLS_BAD_OPTIONS;
+  op->kernel = p[1];
+  op->channel_step = (p[2] & kFlagOneScale) ? 0 : 1;
+  op->in_c = (int32_t)u32_at(p + 4);
+  op->out_c = (int32_t)u32_at(p + 8);
+  op->filter_h = (uint16_t)u16_at(p + 12);
+  op->filter_w = (uint16_t)u16_at(p + 14);
+  op->stride_h = (uint16_t)u16_at(p + 16);
+  op->stride_w = (uint16_t)u16_at(p + 18);
+  op->dilation_h = (uint16_t)u16_at(p + 20);
+  op->dilation_w = (uint16_t)u16_at(p + 22);
+  op->input_zero_point = (int8_t)p[24];
+  op->output_zero_point = (int8_t)p[25];
+  op->output_min = (int8_t)p[26];
+  op->output_max = (int8_t)p[27];
+  if (op->out_c <= 0 || op->stride_h <= 0 || op->stride_w <= 0 || op->dilation_h <= 0 || op->dilation_w <= 0 ||
+      op->output_min > op->output_max || (int64_t)op->filter_h * op->dilation_h > (1 << 16) ||
+      (int64_t)op->filter_w * op->dilation_w > (1 << 16))
+    return TFLS_BAD_OPTIONS;
+  /* the widest buffer has 12 words for an input */
+  if (!fits(op->filter_h, (int64_t)op->filter_w + kPairPixels, op->in_c, 8) || op->filter_w <= 0)
+    return TFLS_BAD_OPTIONS;
+  op->taps = op->filter_h * op->filter_w * op->in_c;
+  return TFLS_OK;
+}
+
+static TflsStatus read_parameters(TflsOperator* op, const TflsConstants* constants) {
+  const size_t outputs = (size_t)op->out_c, scales = op->channel_step ? outputs : 1;
+  if (constants->parameters_bytes != 4 * outputs + 5 * scales || ((uintptr_t)constants->parameters & 3) != 0)
+    return TFLS_BAD_PARAMETERS;
+  op->bias = (const int32_t*)(const void*)constants->parameters;
+  op->multiplier = op->bias + outputs;
+  op->shift = (const int8_t*)(op->multiplier + scales);
+  op->stream = constants->stream;
+  return TFLS_OK;
+}
+
+TflsStatus tfls_open(TflsOperator* op, const TflsConstants* constants, const int* input_dims, int input_rank,
+                     const int* output_dims, int output_rank) {
+  TflsStatus status = read_options(op, constants->options, constants->options_bytes);
+  if (status == TFLS_OK) status = plan(op);
+  if (status == TFLS_OK)
+    status = read_shapes(op, constants->options[2], input_dims, input_rank, output_dims, output_rank);
+  if (status == TFLS_OK) status = read_parameters(op, constants);
+  if (status == TFLS_OK) status = check_stream(op, constants);
+  return status;
+}
+
+void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void* scratch) {
+  (void)input;
+  (void)scratch;
+  switch (op->kernel) {
+#if TFLS_HAS(TFLS_ROW_INDEX8)
+    case TFLS_ROW_INDEX8:
+      each_row(op, input, output, row_index8);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_DELTA4)
+    case TFLS_ROW_DELTA4:
+      each_row(op, input, output, row_delta4);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK4)
+    case TFLS_ROW_BLOCK4:
+      each_row(op, input, output, row_block4);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_BLOCK16)
+    case TFLS_ROW_BLOCK16:
+      each_row(op, input, output, row_block16);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA8)
+    case TFLS_PAIR_DELTA8:
+      pair_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_DELTA4)
+    case TFLS_PAIR_DELTA4:
+      pair_delta4(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA8)
+    case TFLS_STRIP_DELTA8:
+      strip_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_STRIP_DELTA4)
+    case TFLS_STRIP_DELTA4:
+      strip_delta4(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PIXEL_DELTA8)
+    case TFLS_PIXEL_DELTA8:
+      pixel_delta8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_DIRECT_DELTA8)
+    case TFLS_DIRECT_DELTA8:
+      direct_delta8(op, input, output);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PIXEL_BLOCK16)
+    case TFLS_PIXEL_BLOCK16:
+      pixel_block16(op, input, output, scratch);
+      break;
+#endif
+    default:
+      break;
+  }
+  if (op->output_min != -128 || op->output_max != 127) clamp(op, output);
+}
+
+const char* tfls_status_text(TflsStatus status) {
+  switch (status) {
+    case TFLS_OK:
+      return "ok";
+    case TFLS_BAD_OPTIONS:
+      return "its options are damaged or of another version";
+    case TFLS_BAD_KERNEL:
+      return "its kernel is not compiled or does not take this operator";
+    case TFLS_BAD_SHAPE:
+      return "its input or output has another shape than its options say";
+    case TFLS_BAD_PARAMETERS:
+      return "its parameters are damaged";
+    default:
+      return "its stream of weights is damaged";
+  }
+}

@@ -1,0 +1,1 @@
+#include "tensorflow/lite/micro/micro_common.h"

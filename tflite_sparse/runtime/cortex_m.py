@@ -1,0 +1,157 @@
+"""Cortex-M CPUs in ``qemu-system-arm``: the sparse kernels compiled, run, and their instructions counted.
+
+Needs the Debian packages ``gcc-arm-none-eabi`` and ``qemu-system-arm``. Instructions are not cycles: loads, branches
+and multiplications take more than one on most of these CPUs.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.runtime import kernel_cases
+from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
+
+SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
+"""Where the C files lie."""
+
+_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
+_CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
+_SECONDS = 120
+_CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """A CPU in the emulator.
+
+    Attributes:
+        name: as ``-mcpu`` takes it.
+        machine: the board that runs its code.
+        script: of the linker.
+        ticks: (numerator, denominator): instructions for a tick of SysTick, with 64 ns an instruction.
+        flags: further flags of the compiler.
+    """
+
+    name: str
+    machine: str
+    script: str
+    ticks: tuple[int, int]
+    flags: tuple[str, ...] = ()
+
+
+_MPS2, _MPS3 = (5, 8), (125, 256)
+CPUS = {
+    cpu.name: cpu
+    for cpu in (
+        Cpu("cortex-m0", "mps2-an385", "mps2.ld", _MPS2),  # its code runs on a Cortex-M3
+        Cpu("cortex-m3", "mps2-an385", "mps2.ld", _MPS2),
+        Cpu("cortex-m4", "mps2-an386", "mps2.ld", _MPS2),
+        Cpu("cortex-m7", "mps2-an500", "mps2.ld", _MPS2),
+        Cpu("cortex-m33", "mps3-an547", "mps3.ld", _MPS3),  # on a Cortex-M55
+        Cpu("cortex-m55", "mps3-an547", "mps3.ld", _MPS3, ("-mfloat-abi=hard",)),
+    )
+}
+
+
+def is_available() -> bool:
+    """Whether compiler and emulator are installed."""
+    return shutil.which(_COMPILER) is not None and shutil.which(_EMULATOR) is not None
+
+
+def has_compiler() -> bool:
+    """Whether the compiler is installed."""
+    return shutil.which(_COMPILER) is not None
+
+
+def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
+    """Run operators on an emulated CPU.
+
+    Args:
+        cpu: a name of :data:`CPUS`.
+        cases: the operators.
+
+    Raises:
+        ExecutionError: compiler or emulator are not installed, or failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        folder = Path(name)
+        content = kernel_cases.to_bytes(cases)
+        if len(content) > _CASE_BYTES:
+            raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
+        (folder / "cases.bin").write_bytes(content)
+        (folder / "program.elf").write_bytes(_program(cpu))
+        _call([*_emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
+        return kernel_cases.results((folder / "results.bin").read_bytes(), cases)
+
+
+def code_bytes(cpu: str, kernels: int) -> int:
+    """Bytes of flash that the kernels take, compiled with ``-O2``.
+
+    Args:
+        cpu: a name of :data:`CPUS`.
+        kernels: which of them: a bit for each number of :class:`tflite_sparse.codecs.streams.kernels.Kernel`.
+
+    Raises:
+        ExecutionError: the compiler is not installed, or failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        folder, target = Path(name), CPUS[cpu]
+        source = str(SOURCES / "tflite_sparse_kernels.c")
+        flags = [*_flags(target), f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
+        _call([_COMPILER, *flags, "-O2", "-c", source, "-o", "kernels.o"], folder)
+        sizes = _call(["arm-none-eabi-size", "kernels.o"], folder).splitlines()[1].split()
+        return int(sizes[0]) + int(sizes[1])
+
+
+@functools.cache
+def _program(cpu: str) -> bytes:
+    target = CPUS[cpu]
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+        _call(
+            [
+                *(_COMPILER, *_flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
+                f"-DTICKS_NUMERATOR={target.ticks[0]}u",
+                f"-DTICKS_DENOMINATOR={target.ticks[1]}u",
+                f"-DCASE_BYTES={_CASE_BYTES}u",
+                f"-DOUTPUT_BYTES={_OUTPUT_BYTES}u",
+                f"-DSCRATCH_BYTES={_SCRATCH_BYTES}u",
+                str(SOURCES / "tflite_sparse_kernels.c"),
+                str(SOURCES / "emulator" / "bare_metal.c"),
+                *("-T", str(SOURCES / "emulator" / target.script), "-o", "program.elf"),
+            ],
+            Path(name),
+        )
+        return (Path(name) / "program.elf").read_bytes()
+
+
+def _flags(cpu: Cpu) -> list[str]:
+    return ["-std=c99", "-Wall", "-Wextra", "-Werror", "-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
+
+
+def _emulator(cpu: Cpu) -> list[str]:
+    return [
+        *(_EMULATOR, "-M", cpu.machine, "-nographic", "-monitor", "none", "-serial", "none"),
+        *("-semihosting-config", "enable=on,target=native", "-icount", "shift=6"),
+    ]
+
+
+def _call(command: Sequence[str], folder: Path) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError as error:
+        raise ExecutionError(f"{command[0]} is not installed: {_CURE}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ExecutionError(f"{command[0]} did not end within {_SECONDS} s.") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split())[:300] or "it printed nothing"
+        raise ExecutionError(f"{command[0]} failed with status {done.returncode}: {said}.")
+    return done.stdout

@@ -1,0 +1,88 @@
+"""Instructions that an operator takes on a CPU, dense and by each sparse kernel: a model fitted to an emulator.
+
+``micro_kernels/costs.json`` holds, for each CPU, what each part of :mod:`tflite_sparse.codecs.streams.work` costs.
+``benchmarks/micro_kernel_costs.py`` makes it. Dense operators are those of CMSIS-NN. Instructions are not cycles.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_sparse.codecs.streams import work
+from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.work import Pixels
+
+_FITTED: Mapping[MicroCpu, str] = {
+    "generic": "cortex-m3",  # plain C on a 32-bit CPU that multiplies and adds in one instruction
+    "cortex-m0": "cortex-m0",
+    "cortex-m3": "cortex-m3",
+    "cortex-m4": "cortex-m4",
+    "cortex-m7": "cortex-m4",  # both have the same DSP extension and take the same instructions
+    "cortex-m33": "cortex-m4",
+    "cortex-m55": "cortex-m55",
+}
+_FILE = Path(__file__).resolve().parent.parent / "micro_kernels" / "costs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The fitted costs of one CPU.
+
+    Attributes:
+        dense: instructions of each part of a dense operator, by its kind.
+        kernels: of each part of a kernel.
+        pixels_at_once: that ``PIXEL_DELTA8`` computes together.
+        error: the share that the model is off by at most, for 19 of 20 layers that it was fitted to.
+        common_code_bytes: flash that any kernel needs.
+        code_bytes: flash of each kernel, beside that.
+    """
+
+    dense: Mapping[str, np.ndarray]
+    kernels: Mapping[Kernel, np.ndarray]
+    pixels_at_once: int
+    error: float
+    common_code_bytes: int
+    code_bytes: Mapping[Kernel, int]
+
+    def of_dense(self, shape: Filter, pixels: Pixels, *, is_matrix: bool) -> int:
+        """Instructions of the dense operator."""
+        return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ work.dense(shape, pixels))))
+
+    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels) -> int:
+        """Instructions of a kernel, for int8 weights of ``shape.shape``."""
+        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once)
+        return max(1, round(float(self.kernels[kernel] @ parts)))
+
+
+def kind_of(shape: Filter, *, is_matrix: bool) -> str:
+    """Which dense kernel an operator has."""
+    if is_matrix:
+        return "FULLY_CONNECTED"
+    return "POINTWISE" if shape.is_pointwise else "CONV_2D"
+
+
+def code_cpu(cpu: MicroCpu) -> str:
+    """The CPU that code is compiled for to tell its size."""
+    return _FITTED["generic"] if cpu == "generic" else cpu
+
+
+@functools.cache
+def of(cpu: MicroCpu) -> Costs:
+    """The costs of a CPU."""
+    found: dict[str, Any] = json.loads(_FILE.read_text("utf-8"))["cpus"][_FITTED[cpu]]
+    return Costs(
+        dense={kind: np.array(values) for kind, values in found["dense"].items()},
+        kernels={Kernel[name]: np.array(values) for name, values in found["kernels"].items()},
+        pixels_at_once=found["pixels_at_once"],
+        error=found["error"],
+        common_code_bytes=found["common_code_bytes"],
+        code_bytes={Kernel[name]: size for name, size in found["code_bytes"].items()},
+    )

@@ -1,0 +1,152 @@
+"""What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
+
+An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
+more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tflite_sparse.codecs.streams import stream, work
+from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.work import Pixels
+from tflite_sparse.flatbuffer.graph import Graph, Use
+from tflite_sparse.rewrites import sparse_operator, sparse_plan
+from tflite_sparse.targets import arena_room, micro_costs, operator_costs
+from tflite_sparse.targets.form import Answer, Offer
+
+Aim = Literal["size", "latency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The form of weights that a kernel computes on; see :class:`tflite_sparse.targets.form.Form`.
+
+    Attributes:
+        best: how they are stored.
+        kernel: that reads them.
+        instructions: of all operators that read them, by the model.
+        dense_instructions: of the same operators, dense.
+        words: what happens to the graph.
+        exact: outputs stay what they were to the bit.
+    """
+
+    best: Offer
+    kernel: Kernel
+    instructions: int
+    dense_instructions: int
+    words: str = "computed on as stored"
+    exact: bool = True
+
+    def offer(self, values: np.ndarray) -> Offer:
+        """See :class:`tflite_sparse.targets.form.Form`."""
+        del values
+        return self.best
+
+
+class SparseMicro:
+    """TensorFlow Lite Micro with the sparse kernels as a target.
+
+    Args:
+        cpu: whose costs count.
+        aim: ``"size"``: the smallest form that is not slower than dense; ``"latency"``: the fastest that is not larger.
+    """
+
+    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
+        self._costs = micro_costs.of(cpu)
+        self._aim = aim
+        self._room: dict[int, dict[int, int]] = {}  # by number of the subgraph
+
+    def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
+        """Answer as a target does."""
+        refusal = sparse_plan.refusal(graph, tensor_index, uses)
+        if refusal is not None:
+            return Answer((), refusal)
+        values = graph.constant(tensor_index)
+        assert values is not None  # the planner asks for dense constants
+        refusal = sparse_plan.parameters_refusal(graph, uses, values)
+        if refusal is not None:
+            return Answer((), refusal)
+        forms = list(self._forms(graph, tensor_index, uses, values))
+        if not forms:
+            return Answer((), "no kernel takes these weights")
+        not_slower = [form for form in forms if form.instructions <= form.dense_instructions]
+        if not not_slower:
+            fastest = min(forms, key=lambda form: form.instructions)
+            return Answer(
+                (),
+                f"the fastest kernel would take {fastest.instructions:,} instructions, "
+                f"dense it takes {fastest.dense_instructions:,}",
+            )
+        not_larger = [form for form in not_slower if form.best.nbytes < values.nbytes]
+        if not not_larger:
+            smallest = min(form.best.nbytes for form in not_slower)
+            return Answer((), f"the smallest kernel that is not slower would take {smallest:,} bytes")
+        return Answer((min(not_larger, key=self._rank),))
+
+    def _rank(self, form: Computed) -> tuple[int, int]:
+        sizes = form.best.nbytes, form.instructions
+        return sizes if self._aim == "size" else sizes[::-1]
+
+    def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
+        overhead = max(0, sparse_plan.overhead_bytes(graph, uses, values))  # what it saves is not the weights' own
+        shape = sparse_plan.filter_of(graph, uses[0].operator)
+        pixels = [
+            operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))
+            for use in uses
+        ]
+        dense = sum(
+            self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
+            for use, each in zip(uses, pixels, strict=True)
+        )
+        for kernel in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
+            nbytes = stream.nbytes(kernel, shape, values.reshape(shape.shape)) + overhead
+            instructions = sum(
+                self._costs.of_kernel(kernel, sparse_plan.filter_of(graph, use.operator), values, each)
+                for use, each in zip(uses, pixels, strict=True)
+            )
+            offer = Offer(kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), kernel))
+            yield Computed(offer, kernel, instructions, dense)
+
+    def _taking(self, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels], values: np.ndarray) -> list[Kernel]:
+        """The kernels that take these weights."""
+        return [
+            kernel
+            for kernel in self._costs.kernels
+            if all(work.suits(kernel, each) for each in pixels)
+            and sparse_plan.weights_refusal(graph, uses, values, kernel) is None
+        ]
+
+    def _within(self, room: int, shape: Filter, kernels: Sequence[Kernel]) -> list[Kernel]:
+        """Those whose scratch memory fits; where none does, those that take least."""
+        scratch = {kernel: work.scratch_bytes(kernel, shape, self._costs.pixels_at_once) for kernel in kernels}
+        limit = max(room, min(scratch.values(), default=0))
+        return [kernel for kernel, nbytes in scratch.items() if nbytes <= limit]
+
+    def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
+        if graph.number not in self._room:
+            self._room[graph.number] = arena_room.of(graph)
+        return min(self._room[graph.number][id(use.operator)] for use in uses)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """The graph edit of one form."""
+
+    graph: Graph
+    tensor_index: int
+    uses: tuple[Use, ...]
+    kernel: Kernel
+
+    def __call__(self) -> None:
+        sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.kernel)
+
+
+def _is_matrix(graph: Graph, use: Use) -> bool:
+    return graph.operator_name(use.operator) == "FULLY_CONNECTED"
