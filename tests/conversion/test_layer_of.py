@@ -2,7 +2,7 @@
 
 import pytest
 
-from tflite_sparse.conversion.layer_of import layer_of
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.sources.source_model import Layer
 
 LAYERS = [Layer(f"net/{name}", "Any") for name in ("conv", "conv_1", "base/conv", "base/conv_1", "up")]
@@ -27,3 +27,16 @@ def test_names_of_layers(tensors, name):
 @pytest.mark.parametrize("tensors", [[], ["StatefulPartitionedCall:0"], ["net/other/Relu"], ["net"], ["net/conv"]])
 def test_names_of_no_layer(tensors):
     assert layer_of(tensors, LAYERS) is None
+
+
+@pytest.mark.parametrize(
+    ("tensor", "name"),
+    [
+        ("net_1/conv_1/Relu;net_1/conv_1/Add", "conv"),
+        ("net_2/base_1/conv_1_3/Gelu/mul", "base/conv_1"),
+        ("StatefulPartitionedCall:0", "scores"),
+        ("net/other/Relu", ""),
+    ],
+)
+def test_layers_have_the_names_of_the_model(tensor, name):
+    assert LayerNames(LAYERS, {"StatefulPartitionedCall:0": "scores"})(tensor) == name

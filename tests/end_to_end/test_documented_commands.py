@@ -23,7 +23,8 @@ COMMANDS = {
 }
 # A mask of 95 % without training costs this small model its accuracy; the program says so and ends with 1.
 FAIL_THE_ACCURACY_GATE = {
-    "tflite-sparse export model.keras --data data.npz --sparsity 0.95 --int8 --dense-scales per-tensor"
+    "tflite-sparse export model.keras --data data.npz --sparsity 0.95 --finetune-epochs 0 --int8 "
+    "--dense-scales per-tensor"
 }
 EXAMPLES = {document: re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.S) for document in DOCUMENTS}
 
@@ -40,6 +41,8 @@ def files(model3, digits, tmp_path_factory):
     np.savez(folder / "data.npz", **few)  # the quality of models trained on them does not matter
     model3.save(folder / "plain.keras")
     tflite_sparse.prune(folder / "plain.keras", data, folder / "model.keras", sparsity=0.875, epochs=12)
+    # Its accuracy is no subject of the documents: without the report nothing judges it against plain.keras.
+    (folder / "model.prune.json").unlink()
     tflite_sparse.export(folder / "model.keras", data, int8=True, out=folder / "out", max_accuracy_drop=1)
     for name in ("model-int8.tflite", "dense-int8.tflite"):
         shutil.copy(folder / "out" / "dense-int8.tflite", folder / name)

@@ -76,7 +76,7 @@ def test_finetuning_recovers_accuracy_under_the_masks(model_files, digits_npz, t
     ).report
     assert tuned["pruning"]["after"] == pytest.approx(masked["pruning"]["after"], abs=1e-6)
     assert tuned["models"]["sparse_int8"]["accuracy"] > masked["models"]["sparse_int8"]["accuracy"]
-    assert tuned["pruning"]["words"] == "masked from 0.000 to 0.950 then 6 epochs of fine-tuning under the masks"
+    assert tuned["pruning"]["words"] == "pruned while training from 0.000 to 0.950, in 6 epochs"
 
 
 def test_float32_without_data(model_files, tmp_path):

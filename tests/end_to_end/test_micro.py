@@ -140,10 +140,25 @@ def test_the_code_for_an_app(source):
     assert "using Resolver = tflite::MicroMutableOpResolver<2>;" in lines
     registered = re.findall(r"resolver\.(\w+)\(\)", report.micro.cpp)
     assert registered == ["AddConv2D", "AddDecode"]
-    assert f"constexpr size_t kArenaBytes = {report.micro.arena_with_alternate_bytes};" in lines
-    assert f"constexpr size_t kDecodedBytes = {report.micro.alternate_memory_bytes};" in lines
-    assert "SetDecompressionMemory(&decoded, 1)" in report.micro.cpp
     assert "tflite::GetModel(g_my_model)" in report.micro.cpp
+    apart = report.micro.arena_with_alternate_bytes + report.micro.alternate_memory_bytes
+    assert 0 < report.micro.arena_decoded_bytes < apart  # so all is in one arena
+    assert f"constexpr size_t kArenaBytes = {report.micro.arena_decoded_bytes};" in lines
+    assert report.micro.ram_bytes == report.micro.arena_decoded_bytes
+    assert "SetDecompressionMemory" not in report.micro.cpp
+    assert report.micro.flash_bytes == report.file_bytes + report.micro.decoder_flash_bytes
+    assert report.micro.flash_dense_bytes - report.micro.flash_saved_bytes == report.file_bytes
+
+
+def test_the_python_code_computes_what_the_runtime_does(source):
+    file, report = encode(source(tiny_models.conv2d()))
+    names = {}
+    text = report.contract.snippets["python"].replace("'micro.tflite'", repr(str(file)))
+    exec(compile(text, "snippet", "exec"), names)  # noqa: S102 - what is tested
+    x = np.random.default_rng(0).uniform(-6, 6, (1, 8, 8, 64)).astype(np.float32)
+    found = names["predict"](x)
+    np.testing.assert_array_equal(found, micro.run(file, x).real())
+    assert len(np.unique(found)) > 10
 
 
 def test_text(source):
@@ -152,7 +167,11 @@ def test_text(source):
     words = " ".join(run.stdout.split())
     assert run.code == 0
     assert "it saves flash" in words or TRADE in words
-    assert "resolver.AddDecode()" in words
+    assert re.search(
+        r"Verdict: flash [\d,]+ B dense, [\d,]+ B with this file \([\d,]+ more\); RAM [\d,]+ B dense", words
+    )
+    assert "resolver.AddDecode()" not in words  # it is in app.cc, and where the last line leads
+    assert "--snippet python|c++" in words
     assert "with 64-bit pointers and reference kernels" in words
     assert "measure arenas" in run.stderr
 
@@ -378,7 +397,11 @@ def accuracy(path: Path, data):
 def test_export(keras_file, digits, tmp_path):
     plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
     report = export(keras_file, tmp_path, "--target", "micro", "--c-array")
-    assert set(contents(tmp_path)) == plain | {"model.h", "model.cc"}
+    assert set(contents(tmp_path)) == plain | {"model.h", "model.cc", "app.cc"}
+    app = (tmp_path / "app.cc").read_text()
+    assert app == report.micro.cpp == report.contract.snippets["c++"]
+    assert f"```cpp\n{app}```\n" in (tmp_path / REPORT_MARKDOWN).read_text()
+    assert "resolver.AddDecode()" in (tmp_path / REPORT_HTML).read_text()
     found = report.micro
     dense, file = tmp_path / DENSE_INT8, tmp_path / SPARSE
     assert json.loads((tmp_path / REPORT_JSON).read_text("utf-8"))["micro"]["statement"] == TRADE

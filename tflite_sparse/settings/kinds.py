@@ -53,7 +53,7 @@ def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
     except pydantic.ValidationError:
         found = -1
     if isinstance(found, int) and found < 0:
-        raise ValueError("it takes auto or a whole number from 0")
+        raise ValueError("it takes auto or a whole number greater than or equal to 0")
     return found
 
 

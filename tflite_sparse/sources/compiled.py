@@ -33,7 +33,8 @@ class Compiled:
     def rate(self) -> float | None:
         """Its learning rate; None where that is a schedule or not known."""
         rate = self.options.get("learning_rate")
-        return float(rate) if isinstance(rate, numbers.Real) and float(rate) > 0 else None
+        found = float(rate) if isinstance(rate, numbers.Real) else 0.0
+        return found if found > 0 else None
 
     def loss_of(self, keras: ModuleType) -> object | None:
         """Return the loss for ``compile``; None if Keras has none of that name."""
