@@ -20,22 +20,13 @@ class OperatorCost:
     """The cost of one operator.
 
     Attributes:
-    <<<<<<< HEAD
-        name: its kind, as the schema calls it.
-        output: the name of its first output.
-        weight: the name of the constant that is its second input; empty if it has none.
-        shape: the shape of that output; open sizes are 1.
-        stored_bytes: what the constants take that it is the first to read, itself or through what rebuilds them.
-        multiply_adds: of one run with all weights; None: it is not of a kind whose count is known.
-        multiply_adds_kept: those with weights that are not zero.
-    =======
         name: its kind in the schema.
         output: name of its first output.
+        weight: name of the constant that is its second input; empty if it has none.
         shape: of that output; open sizes are 1.
         stored_bytes: of the constants that it is the first to read, directly or rebuilt.
         multiply_adds: of one run with all weights; None: unknown for this kind.
         multiply_adds_kept: the part with nonzero weights.
-    >>>>>>> main
     """
 
     name: str
