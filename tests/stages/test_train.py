@@ -15,6 +15,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.stages.train import MOST_EPOCHS, Training, asks_for_more
 
 SPARSITY = 0.75
+pytestmark = pytest.mark.slow  # it trains
 
 
 class Notes(Silent):
