@@ -44,8 +44,7 @@ from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import baseline as baselines
 from tflite_sparse.stages import deliver as delivery
-from tflite_sparse.stages import load as source_pipeline
-from tflite_sparse.stages import provenance
+from tflite_sparse.stages import load, provenance
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
@@ -136,12 +135,12 @@ class _Export:
         self._check_folders()
         delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
-        source_pipeline.check_paths(model, data)
-        source_pipeline.check_path(settings.baseline)
+        load.check_paths(model, data)
+        load.check_path(settings.baseline)
         tensorflow_import.start(self.progress)
-        with self._work() as work, source_pipeline.restored(model):
-            source, samples, pixels = source_pipeline.load(model, data, settings, self.metric, self.progress)
-            source_pipeline.check_needs(settings, samples)
+        with self._work() as work, load.restored(model):
+            source, samples, pixels = load.load(model, data, settings, self.metric, self.progress)
+            load.check_needs(settings, samples)
             masking = Masking(settings, self.metric, self.progress)
             converter = Converter(settings, samples, self.progress)
             if source is None:
@@ -152,7 +151,7 @@ class _Export:
                 pruned = masking.model(source, samples, converter, rules, work / DENSE_FLOAT32, unpruned)
             if not pruned.trained and not pruned.source.loops().any:  # recurrent layers may take another form in int8
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
-            pruned = replace(pruned, curve=pruned.curve or source_pipeline.curve_of(model))
+            pruned = replace(pruned, curve=pruned.curve or load.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
             return self._finish(pruned, dense, work, pixels)
 

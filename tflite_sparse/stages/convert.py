@@ -23,7 +23,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep, TimeStepSource
-from tflite_sparse.stages import correct_biases as bias_pipeline
+from tflite_sparse.stages import correct_biases
 from tflite_sparse.verification import outputs
 
 BASELINE_INT8 = "baseline-int8.tflite"
@@ -258,7 +258,7 @@ class Converter:
             reference = path.with_name("weights-before-int8.tflite")
             self.float32_beside_int8(source, reference)
         with self.progress.stage("correct biases") as on_step:
-            done = bias_pipeline.correct(path, reference, self._calibration_samples(source), on_step=on_step)
+            done = correct_biases.correct(path, reference, self._calibration_samples(source), on_step=on_step)
         self.progress.note(
             f"biases of {done.layers} layers moved by {done.share:g} of the shift of their mean outputs"
             if done.layers

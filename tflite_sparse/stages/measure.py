@@ -31,8 +31,8 @@ from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
-from tflite_sparse.stages import alternatives as alternatives_pipeline
-from tflite_sparse.stages import score as accuracy_pipeline
+from tflite_sparse.stages import alternatives as other_files
+from tflite_sparse.stages import score
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.mask import Pruned
@@ -102,7 +102,7 @@ class Measuring:
         )
         accuracy = None
         if samples is not None and scorer is not None:
-            accuracy = accuracy_pipeline.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
+            accuracy = score.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
         return Evaluated(models, accuracy, scorer, scores["dense_float32"], scores.get(names.get(SPARSE, "")))
 
     def _evaluation(self, converter: Converter) -> Evaluation:
@@ -116,7 +116,7 @@ class Measuring:
             file_bytes=measured.file_bytes,
             gzip_bytes=measured.gzip_bytes,
             accuracy=None if scored is None else scored.mean,
-            interval=None if scored is None else accuracy_pipeline.interval(scored, self.settings.seed),
+            interval=None if scored is None else score.interval(scored, self.settings.seed),
             sparsity=measured.sparsity,
         )
 
@@ -142,7 +142,7 @@ class Measuring:
         if accuracy is None or best is None or reached is None:
             return evaluated
         seed = self.settings.seed
-        whole = accuracy_pipeline.drop_interval(best, reached, seed)
+        whole = score.drop_interval(best, reached, seed)
         if not self.settings.int8:
             return evaluated.with_shares(drop_by_pruning=accuracy.drop, interval_by_pruning=whole)
         if not _makes_zeros(pruned):
@@ -160,8 +160,8 @@ class Measuring:
         return evaluated.with_shares(
             drop_by_pruning=by_pruning,
             drop_by_int8=round(accuracy.drop - by_pruning, scoring.DECIMALS),
-            interval_by_pruning=accuracy_pipeline.drop_interval(best, between, seed),
-            interval_by_int8=accuracy_pipeline.drop_interval(between, reached, seed),
+            interval_by_pruning=score.drop_interval(best, between, seed),
+            interval_by_int8=score.drop_interval(between, reached, seed),
         )
 
     def alternatives(
@@ -171,14 +171,14 @@ class Measuring:
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         if accuracy is None or accuracy.passes:
             return []
-        if not alternatives_pipeline.may_help(settings, accuracy.drop_by_pruning):
+        if not other_files.may_help(settings, accuracy.drop_by_pruning):
             return []
         assert evaluated.scorer is not None
         assert best is not None
         seconds = None if settings.alternatives == "all" else sum(self.progress.seconds.values())
         limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
         self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (`alternatives='none'` tries none)")
-        trials = alternatives_pipeline.Trials(
+        trials = other_files.Trials(
             pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
         )
         return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
@@ -196,7 +196,7 @@ class Measuring:
                 reference = self._pruned_float32(pruned, converter, folder)
             x = converter.probes(pruned.source)
             assert x is not None  # checked before the work
-            return accuracy_pipeline.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
+            return score.layer_errors(x, reference, paths[DENSE_INT8], self.progress)
         except (ConversionError, ExecutionError) as error:
             if self.settings.layer_errors:
                 raise

@@ -16,7 +16,7 @@ from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import export as pipeline
 from tflite_sparse.commands import prunable
-from tflite_sparse.commands import report as report_pipeline
+from tflite_sparse.commands import report as pages
 from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
@@ -297,7 +297,7 @@ class _Fit:
         write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
-        report_pipeline.rebuild_report(out)
+        pages.rebuild_report(out)
 
 
 def _without_samples(accuracy: report_model.Accuracy) -> report_model.Accuracy:

@@ -11,7 +11,7 @@ from typing import Any
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
-from tflite_sparse.commands import prune as prune_pipeline
+from tflite_sparse.commands import prune
 from tflite_sparse.fitting import choosing, plan_file
 from tflite_sparse.fitting import kernels_in_file as pairing
 from tflite_sparse.fitting.candidates import Candidate, Choice
@@ -30,7 +30,7 @@ from tflite_sparse.settings import ANY_DROP, FitSettings
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
-from tflite_sparse.stages import load as source_pipeline
+from tflite_sparse.stages import load
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
 
@@ -195,7 +195,7 @@ class Rounds:
             self.finish(file, converted, dense.samples)
         constants = pairing.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, source_pipeline.curve_of(path))
+        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, load.curve_of(path))
 
     def _prune(
         self, choice: Choice, dense: Dense, start: Path, epochs: int, samples: Dataset, destination: Path
@@ -204,7 +204,7 @@ class Rounds:
         steps = epochs * repeatable.steps(len(samples.x_train), settings.batch_size)
         recipe = destination.with_suffix(".toml")
         write_bytes(recipe, plan_file.text(choice, dense.source.kernels(), schedule_of(steps)).encode())
-        found = prune_pipeline.prune(
+        found = prune.prune(
             start,
             samples,
             destination,
