@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
 from tflite_sparse.measurement import file_contents
@@ -155,4 +156,15 @@ def _left_by_an_earlier_run(out: Path) -> set[str]:
         settings = dict(json.loads(content)["settings"])
     except (ValueError, KeyError, TypeError):
         return names
-    return names | set(target_registry.extra_files(str(settings.get("target")), _STEM, settings))
+    target = str(settings.get("target"))
+    extras = target_registry.extra_files(target, _STEM, settings)
+    return names | {name for name in extras if _is_ours(target, out, name)}
+
+
+def _is_ours(target: str, out: Path, name: str) -> bool:
+    """Return whether an extra file is as a target writes it; one that the user wrote over it stays."""
+    try:
+        backend(target).check_folder(out, (name,))
+    except OutputError:
+        return False
+    return True
