@@ -2,10 +2,12 @@
 
 import shlex
 
+import click
 import pytest
 
 from tflite_sparse.report.text import command
 from tflite_sparse.settings import ExportSettings, FitSettings
+from tflite_sparse_cli.main import cli
 
 
 @pytest.mark.parametrize(
@@ -22,12 +24,11 @@ def test_only_what_is_not_the_default_is_there(settings, options):
     assert found == f"tflite-sparse export net.keras --data digits{options}"
 
 
-def test_the_program_reads_it_back(monkeypatch):
-    from tflite_sparse_cli.fit import fit
-
+def test_the_program_reads_it_back():
     settings = FitSettings(budget="100kB", blocks=("1x1", "1x8"), epochs=3)
     line = command.line("fit", "net.keras", "data.npz", settings.model_dump(mode="json"), FitSettings)
-    read = fit.make_context("fit", shlex.split(line)[2:]).params
+    program = click.Context(cli, **cli.context_settings)  # whose options for help a command keeps once it is used
+    read = cli.get_command(program, "fit").make_context("fit", shlex.split(line)[2:], parent=program).params
     assert FitSettings(**{name: read[name] for name in FitSettings.model_fields if name in read}) == settings
 
 
