@@ -132,7 +132,7 @@ def test_operator_without_int8_kernel(keras):
     with pytest.raises(ConversionError, match="with_erfinv") as caught:
         convert.to_int8(source, values, "int8")
     assert "\n" not in str(caught.value)
-    assert "Try without --int8" in str(caught.value)
+    assert "Try without `int8`" in str(caught.value)
 
 
 def test_model_that_cannot_be_traced(keras):

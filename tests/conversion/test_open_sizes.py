@@ -44,7 +44,7 @@ def test_sizes_of_the_data(source, tmp_path):
 def test_without_data_the_dimensions_are_named(source):
     words = (
         r"^upscaler cannot be traced for conversion: [^\x1b]* Its input 'image' is of any height and width: give "
-        r"--data, whose sizes are taken, or fix them: keras\.Input\(\(224, 224, 2\)\)\.$"
+        r"`data`, whose sizes are taken, or fix them: keras\.Input\(\(224, 224, 2\)\)\.$"
     )
     with pytest.raises(ConversionError, match=words):
         convert.to_float32(source)
