@@ -26,7 +26,6 @@ from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
-from tflite_sparse.target_registry import MICRO_FOLDER
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
@@ -135,7 +134,10 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
                 return Made(choices, verified)
             with job.progress.stage("measure arenas"):
                 arenas = Arenas.of(job.file)
-            snippets = micro_app.code(job.file, job.contract, array_name, arenas)
+            beside = [name for name in job.extra_files if not micro_kernels.is_source(name)]
+            has_kernels = len(beside) < len(job.extra_files)
+            array = micro_kernels.ARRAY_STEM if has_kernels and not beside else array_name
+            snippets = micro_app.code(job.file, job.contract, array, arenas)
             with job.progress.stage("count instructions"):
                 on_cpu = micro_kernels.report(
                     job.file, dense, settings.micro_cpu, settings.micro_kernels, _other(settings)
@@ -143,10 +145,11 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             part = micro_app.report(job.file, dense, arenas, snippets.get("c++", ""), on_cpu, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    beside = [name for name in job.extra_files if not name.startswith(f"{MICRO_FOLDER}/")]
-    kernels = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
-    files = micro_kernels.sources(job.file.read_bytes(), kernels) | micro_app.files(job.file, beside, part.cpp)
-    return Made(choices, verified, part, {name: files[name] for name in job.extra_files if name in files}, snippets)
+    files = micro_app.files(job.file, beside, part.cpp)
+    if has_kernels:
+        app = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
+        files |= micro_kernels.sources(job.file.read_bytes(), app)
+    return Made(choices, verified, part, files, snippets)
 
 
 def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:

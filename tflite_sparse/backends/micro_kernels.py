@@ -23,6 +23,11 @@ ARRAY_STEM = Path(MICRO_MADE[0]).stem
 """Of the model as an array, beside the kernels."""
 
 
+def is_source(name: str) -> bool:
+    """Return whether an extra file is one of :func:`sources`."""
+    return name.startswith(f"{MICRO_FOLDER}/")
+
+
 def sources(content: bytes, app: str) -> dict[str, bytes | Path]:
     """Return the files that an app adds, by the names that the registry gives them.
 

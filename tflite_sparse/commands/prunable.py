@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse.base.progress import Progress, Step, ignore_steps
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError, ModelError
 from tflite_sparse.pruning import recipe, repeatable
 from tflite_sparse.pruning.plan import Planner, of_settings
@@ -23,7 +23,7 @@ from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.load import check_paths
 
 
-def load(path: Path, data: object, settings: PruneSettings, progress: Progress) -> tuple[KerasSource, Dataset, int]:
+def load(path: Path, data: object, settings: PruneSettings, progress: Timed) -> tuple[KerasSource, Dataset, int]:
     """A model that can be trained, without wrappers, the data fitted to it, and how many masks were applied.
 
     Args:

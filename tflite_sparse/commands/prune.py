@@ -32,6 +32,7 @@ from tflite_sparse.pruning.checkpoint import Checkpoint
 from tflite_sparse.pruning.plan import Planner, Span
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
+from tflite_sparse.results.baseline import BaselineFile
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.prune import PruneReport, report_path
 from tflite_sparse.scoring import keras_score as masked_score
@@ -108,10 +109,13 @@ class _Prune:
             planner = self._allocated(source, samples, planner)
         scorer, before = self._scored(source, samples)
         started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
+        unpruned = baseline.named_by_prune(  # before the training: the file may change meanwhile
+            path, self.output, started, scorer.metric, before.mean, samples.test_samples, samples.name
+        )
         pruning = self._train(source, samples, planner, saved)
         _, after = self._scored(source, samples)
         scores = Scores(scorer, before, after)
-        report = self._report(path, source, samples, pruning, applied, scores, started)
+        report = self._report(path, source, samples, pruning, applied, scores, started, unpruned)
         self._deliver(source, report)
         return report
 
@@ -195,6 +199,7 @@ class _Prune:
         applied: int,
         scores: Scores,
         started: float,
+        unpruned: BaselineFile | None,
     ) -> PruneReport:
         plan = pruning.plan
         return PruneReport(
@@ -212,15 +217,7 @@ class _Prune:
             before=scores.before.mean,
             after=scores.after.mean,
             outputs=scores.of_several_outputs(),
-            baseline=baseline.named_by_prune(
-                path,
-                self.output,
-                started,
-                scores.scorer.metric,
-                scores.before.mean,
-                samples.test_samples,
-                samples.name,
-            ),
+            baseline=unpruned,
             left_dense=self.left_dense,
             warnings=self.warnings,
             curve=training_curve.of(plan, source.model.optimizer, self._span(samples).steps),

@@ -47,7 +47,7 @@ class Compiled:
             return None
         try:
             optimizer: Optimizer = made.from_config({**self.options, "learning_rate": learning_rate})
-        except (TypeError, ValueError):  # options of another version of Keras: the caller takes another optimizer
+        except (TypeError, ValueError, KeyError):  # of another version of Keras: the caller takes another optimizer
             return None
         return optimizer
 
@@ -88,6 +88,9 @@ def _of_written(found: object, key: str) -> Compiled | None:
     optimizer = found.get(key)
     if not isinstance(optimizer, Mapping):
         return Compiled(found["loss"])
+    config = optimizer.get("config")
+    if isinstance(config, Mapping) and isinstance(config.get("inner_optimizer"), Mapping):  # it scales the loss
+        optimizer = config["inner_optimizer"]
     name = str(optimizer.get("class_name")).rpartition(">")[2]
     return Compiled(found["loss"], name, _scalars(optimizer.get("config")))
 
@@ -113,7 +116,10 @@ def _loss(keras: ModuleType, saved: object) -> object | None:
         if not isinstance(made, type) or not issubclass(made, keras.losses.Loss):
             return None
         options = {name: value for name, value in _scalars(saved.get("config")).items() if name != "fn"}
-        loss: object = made(**options)
+        try:
+            loss: object = made(**options)
+        except (TypeError, ValueError):  # options of another version of Keras
+            return None
         return loss
     if isinstance(saved, Mapping):
         each = {str(name): _loss(keras, value) for name, value in saved.items()}

@@ -98,15 +98,14 @@ class Masking:
             check_finite(source)
             _check_quantisation(source, settings)
             stripped, applied = strip(source)
-            if settings.finetune_epochs and isinstance(stripped, keras_model.KerasSource):
-                stripped = stripped.copied()  # training compiles a model; a caller's own stays as it is
+            stripped, can_train = self._to_train(stripped, samples, rules)
             float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
             target = _planned(rules, settings, stripped)
             kernels = [each.kernel for each in target.kernels]
             before = masks.sparsity_of(kernels).share
             clustered = clusters.clustered(stripped.kernels())
             about_clusters = clusters.words(clustered, settings.target)
-        trains = self._trains(stripped, samples, target, is_clustered=bool(clustered))
+        trains = can_train and self._trains(stripped, samples, target, is_clustered=bool(clustered))
         converter = converter.in_form_of(stripped)
         failures = converter.baseline(unpruned.source or stripped, dense_float32)
         baseline = unpruned.described(stripped, applied, before)
@@ -144,6 +143,28 @@ class Masking:
             baseline=baseline,
             curve=None if trained is None else trained.curve,
         )
+
+    def _to_train(self, source: SourceModel, samples: Dataset | None, rules: Recipe | None) -> tuple[SourceModel, bool]:
+        """Return the model, a copy if it may be trained, and whether it may be.
+
+        Training compiles a model; the caller's own stays as it is. A model that cannot be copied is not trained unless
+        a number of epochs was given.
+
+        Raises:
+            ModelError: a number of epochs was given, and the model cannot be copied.
+        """
+        is_auto = self.settings.finetune_epochs == "auto"
+        asks = bool(self.settings.sparsity) or (rules is not None and rules.prunes)
+        is_needed = asks and samples is not None and samples.has_labels if is_auto else self.settings.finetune_epochs
+        if not is_needed or not isinstance(source, keras_model.KerasSource):
+            return source, not is_auto
+        try:
+            return source.copied(), True
+        except ModelError as error:
+            if not is_auto:
+                raise
+            self.progress.warn(f"masked in one shot: {error}")
+            return source, False
 
     def _trains(self, source: SourceModel, samples: Dataset | None, target: plan.Plan, *, is_clustered: bool) -> bool:
         """Return whether the model is to be trained.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.base.progress import Progress
+from tflite_sparse.base.progress import Timed
 from tflite_sparse.report.text import contract as words
 from tflite_sparse.results.contract import PixelCheck
 from tflite_sparse.scoring import pixel_check
@@ -11,7 +11,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 
 
-def checked(source: SourceModel, samples: Dataset, told: Pixels | None, progress: Progress) -> PixelCheck | None:
+def checked(source: SourceModel, samples: Dataset, told: Pixels | None, progress: Timed) -> PixelCheck | None:
     """Compare the model on some images in each range of pixels, and tell what is fed.
 
     Args:
@@ -37,5 +37,5 @@ def checked(source: SourceModel, samples: Dataset, told: Pixels | None, progress
     if found.fits is None:
         progress.note(sentence)
     else:
-        progress.note(f"warning: {sentence} {found.fits} fits the model better than `pixels={told!r}`.")
+        progress.warn(f"{sentence} {found.fits} fits the model better than `pixels={told!r}`.")
     return found.check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,8 @@ class Training:
         sparsity = self.settings.sparsity
         cure = f"`finetune_epochs={MOST_EPOCHS}` trains for about {_duration(pace.seconds(MOST_EPOCHS * steps))}"
         if sparsity is not None and Path(source.name).exists():
-            cure += (
-                f", and so does tflite-sparse prune {source.name} --data {samples.name} --sparsity {sparsity:g} "
-                f"--epochs {MOST_EPOCHS} -o pruned.keras"
-            )
+            command = ["tflite-sparse", "prune", source.name, "--data", samples.name, "--sparsity", f"{sparsity:g}"]
+            cure += f", and so does {shlex.join([*command, '--epochs', str(MOST_EPOCHS), '-o', 'pruned.keras'])}"
         return (
             f"not trained: an epoch takes about {_duration(pace.seconds(steps))}, and {_duration(MOST_SECONDS)} are "
             f"allowed; masks are made at once, which costs accuracy. {cure}."

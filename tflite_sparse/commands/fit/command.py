@@ -283,9 +283,7 @@ class _Fit:
             accuracy=None if models.sparse is None else models.sparse.accuracy,
             dense_interval=models.dense_float32.interval,
             interval=None if models.sparse is None else models.sparse.interval,
-            compared=None
-            if exported.accuracy is None
-            else exported.accuracy.model_copy(update={"confusion": [], "wrong": []}),
+            compared=None if exported.accuracy is None else _without_samples(exported.accuracy),
             baseline=baseline,
             gates=report_model.Gates.of(failures, unjudged),
             warnings=rounds.warnings,

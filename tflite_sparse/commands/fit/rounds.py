@@ -214,6 +214,7 @@ class Rounds:
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             seed=settings.seed,
+            pixels=samples.pixels,  # they are fitted to the model already
             custom_objects=settings.custom_objects,
             resume=self.work.has_checkpoint(destination),
         )
@@ -292,7 +293,7 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
 def held_out(samples: Dataset, seed: int) -> Dataset:
     """The training samples alone: those that are trained on, and as the test part those that are held out for plans."""
     x, y, x_held, y_held = sensitivity.held_out(samples, seed=seed)
-    return Dataset(samples.name, x, y, x_held, y_held)
+    return replace(samples, x_train=x, y_train=y, x_test=x_held, y_test=y_held, is_split=False)
 
 
 def plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice, Sizes]:

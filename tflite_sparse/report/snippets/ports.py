@@ -76,11 +76,6 @@ class Ports:
         return any(each.is_quantised for each in self.inputs)
 
     @property
-    def any_quantised_output(self) -> bool:
-        """Whether the code needs to dequantise."""
-        return any(each.is_quantised for each in self.outputs)
-
-    @property
     def dtypes(self) -> frozenset[str]:
         """The types of all."""
         return frozenset(each.port.dtype for each in (*self.inputs, *self.outputs))

@@ -26,7 +26,8 @@ def line(name: str, model: str, data: str | None, settings: Mapping[str, object]
         flag = next((each for each in about.metadata if isinstance(each, Flag)), Flag())
         value = settings.get(field)
         default = about.get_default(call_default_factory=True)
-        if flag.hidden or value is None or value == default or value == str(default):
+        plain = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        if flag.hidden or value is None or plain == default or value == str(default):
             continue
         option = f"--{flag.name or field.replace('_', '-')}"
         if isinstance(value, Mapping):

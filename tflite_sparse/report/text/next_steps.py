@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from tflite_sparse.report.text import command
 from tflite_sparse.results.baseline import FEW_ZEROS
 from tflite_sparse.results.export import Report
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.target_registry import TARGETS
 
 _SPARSITY = 0.875
@@ -41,7 +43,9 @@ def _command(report: Report, out: Path) -> str:
     if report.gates.failures:
         return _of_program("report", out, "--open")
     if report.gates.unjudged:
-        return _of_program("export", report.model, "--baseline", "FILE")
+        return command.line(
+            "export", report.model, report.data, {**report.settings, "baseline": "FILE"}, ExportSettings
+        )
     dense = report.models.dense_int8 or report.models.dense_float32
     sparse = report.models.sparse
     assert sparse is not None  # a gate failed otherwise
