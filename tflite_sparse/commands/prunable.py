@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse.base.progress import Step, ignore_steps
+from tflite_sparse.base.progress import Step, Timed, ignore_steps
 from tflite_sparse.errors import DataError, ModelError
 from tflite_sparse.pruning import recipe, repeatable
 from tflite_sparse.pruning.plan import Planner, of_settings
