@@ -109,7 +109,7 @@ def test_a_narrow_terminal_shows_every_number_whole(tmp_path, command, columns):
     run = run_program(command, source, *out, "--quiet", cwd=tmp_path, **terminal)
     assert run.code == 0, run.stderr
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in run.stdout.splitlines()]
-    heading = next(i for i, line in enumerate(lines) if "stored B" in line)
+    heading = next(i for i, line in enumerate(lines) if "zeros" in line)
     table = lines[heading : lines.index("", heading) if "" in lines[heading:] else None]
     assert max(len(line.rstrip()) for line in table) <= columns
     (row,) = [line for line in table if "16x3x3x64" in line]

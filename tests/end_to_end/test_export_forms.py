@@ -154,6 +154,7 @@ def _check_files(out, report):
     assert accuracy["samples"] == 359
     fields = {
         "name",
+        "layer",
         "operator",
         "shape",
         "sparsity",
