@@ -80,7 +80,7 @@ def test_a_sparse_file_that_is_not_the_dense_one_is_not_delivered(change, weight
 def test_a_micro_file_that_is_not_the_dense_one_is_not_delivered(folder, monkeypatch):
     code, _ = export(folder, "--int8", *FOR_MICRO)
     assert code == 0
-    assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, "model.h", "model.cc", *REPORTS}
+    assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, "model.h", "model.cc", "app.cc", *REPORTS}
 
     monkeypatch.setattr(micro_backend, "encode_file", spoiling(encode_file, change_a_decoded_weight))
     known_conversion.install(monkeypatch)

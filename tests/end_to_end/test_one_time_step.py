@@ -69,7 +69,7 @@ def exported(keras3, digits, long_data, tmp_path_factory):
 @pytest.mark.slow
 def test_long_sequences_are_exported_as_one_step(exported):
     out, report, said = exported
-    assert report.gates.passed, report.gates.failures
+    assert report.gates.failures == []
     assert report.verification.outputs_bit_exact
     assert min(report.models.dense_float32.accuracy, report.models.sparse_int8.accuracy) > 0.7
     assert "recurrent layers: one time step, 300 steps are more than the 256 that are unrolled" in said
