@@ -109,6 +109,9 @@ class KerasSource:
         except Exception as error:
             raise ModelError(f"{self.name} cannot be copied for training: {one_line(error)}") from error
         copy.set_weights(self.model.get_weights())
+        for layer in flatten(copy):
+            if hasattr(layer, "adapt_mean") and hasattr(layer, "finalize_state"):
+                layer.finalize_state()  # Normalization of Keras 3 computes with values that it takes from its weights
         return KerasSource(copy, self.keras, self.name, was_mixed=self.was_mixed, compiled=self.compiled)
 
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
