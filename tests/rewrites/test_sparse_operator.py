@@ -290,3 +290,29 @@ def test_options_and_parameters_of_a_file_are_those_of_the_graph():
     assert found.options.filter_scale == pytest.approx(tiny_models.WEIGHT_SCALE)
     assert codec_options.pack(found.options).size == codec_options.NBYTES
     assert found.parameters.to_bytes().size == codec_parameters.nbytes(10, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 24), ()])
+def test_a_bias_that_is_no_vector_stays(shape):
+    model = tiny_models.fully_connected((24, 64))
+    graph = next(graphs(model))
+    (operator,) = (each for each in graph.operators if graph.operator_name(each) == "FULLY_CONNECTED")
+    weights, bias = (int(operator.inputs[index]) for index in (1, 2))
+    assert sparse_plan.refusal(graph, weights, graph.uses()[weights]) is None
+    graph.tensor(bias).shape = np.array(shape, np.int32)
+    if not shape:
+        graph.model.buffers[graph.tensor(bias).buffer].data = np.zeros(4, np.uint8)
+    assert sparse_plan.refusal(graph, weights, graph.uses()[weights]) == "its bias is no vector"
+
+
+def test_streams_that_announce_more_weights_than_a_file_may_hold_are_refused(monkeypatch):
+    model = tiny_models.fully_connected((24, 64))
+    graph = next(graphs(model))
+    (operator,) = (each for each in graph.operators if graph.operator_name(each) == "FULLY_CONNECTED")
+    weights = int(operator.inputs[1])
+    sparse_operator.apply(graph, weights, graph.uses()[weights], Kernel.ROW_INDEX8)
+    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", 24 * 64)
+    assert len(sparse_operator.operators(graph)) == 1
+    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", 24 * 64 - 1)
+    with pytest.raises(FlatbufferError, match="such weights take more than"):
+        sparse_operator.operators(graph)

@@ -117,7 +117,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
         FlatbufferError: the source cannot be read.
         ExecutionError: TensorFlow Lite Micro is installed and does not run the dense file, or its shapes are not true.
     """
-    if settings.micro_kernels == SPARSE:
+    if settings.micro_kernels == SPARSE and runtime.is_available():
         micro_operators.library()  # which is compiled to run the file; told now if it cannot be
     samples = MadeUp(settings.verification_samples, settings.seed)
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:

@@ -9,10 +9,17 @@ from pathlib import Path
 from tflite_sparse.backends import in_micro, micro_cpp
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.planning.planner import Target
-from tflite_sparse.results.micro import DECODING_INSTRUCTIONS, MicroForm, MicroKernelsReport, MicroOperator
+from tflite_sparse.results.micro import (
+    DECODER_FLASH_BYTES,
+    DECODING_INSTRUCTIONS,
+    MicroForm,
+    MicroKernelsReport,
+    MicroOperator,
+)
 from tflite_sparse.runtime import cortex_m, micro, micro_operators
 from tflite_sparse.target_registry import MICRO_FOLDER, MICRO_MADE, MICRO_SOURCES
 from tflite_sparse.targets import micro_costs, operator_costs
@@ -60,6 +67,7 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
     code_bytes, measured = _code_bytes(used, cpu, costs)
     other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs)
     dense_instructions = sum(each.dense_instructions for each in found)
+    flash = encoded.stat().st_size + code_bytes + (DECODER_FLASH_BYTES if decoded_bytes else 0)
     return MicroKernelsReport(
         cpu=cpu,
         model_error=costs.error,
@@ -69,7 +77,7 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
         dense_instructions=dense_instructions,
         operators=[_operator(each) for each in found],
         other=other,
-        verdict=_verdict(encoded.stat().st_size + code_bytes, dense.stat().st_size, instructions, dense_instructions),
+        verdict=_verdict(flash, dense.stat().st_size, instructions, dense_instructions),
     )
 
 
@@ -82,9 +90,17 @@ def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> 
         return MicroForm(
             kernels=kernels,
             file_bytes=path.stat().st_size,
-            arena_bytes=micro.arena(path) if runs else None,
+            arena_bytes=_arena(path) if runs else None,
             instructions=_instructions(_costs(path, dense, decoded, costs), decoded),
         )
+
+
+def _arena(path: Path) -> int | None:
+    """Return the arena of the other form; None if it cannot be run here, which says nothing about the file."""
+    try:
+        return micro.arena(path)
+    except ExecutionError:
+        return None
 
 
 def _costs(file: Path, dense: Path, decoded_bytes: int, costs: Costs) -> list[OperatorCost]:
@@ -100,7 +116,10 @@ def _code_bytes(used: Sequence[Kernel], cpu: MicroCpu, costs: Costs) -> tuple[in
     if not used:
         return 0, True
     if cortex_m.has_compiler():
-        return cortex_m.code_bytes(micro_costs.code_cpu(cpu), sum(1 << kernel for kernel in used)), True
+        try:
+            return cortex_m.code_bytes(micro_costs.code_cpu(cpu), sum(1 << kernel for kernel in used)), True
+        except ExecutionError:  # a compiler that does not know the CPU: the table below has the sizes
+            pass
     return costs.common_code_bytes + sum(costs.code_bytes[kernel] for kernel in used), False
 
 
@@ -118,6 +137,8 @@ def _operator(cost: OperatorCost) -> MicroOperator:
 
 def _verdict(flash: int, dense_flash: int, instructions: int, dense_instructions: int) -> str:
     size = f"{flash / dense_flash:.0%} of the dense file's flash, code included"
+    if not dense_instructions:  # no int8 operator of a kind that is counted
+        return f"{size}."
     if instructions <= dense_instructions:
         return f"{size}, and {dense_instructions / max(instructions, 1):.1f} times fewer instructions than dense."
     return f"{size}, for {instructions / max(dense_instructions, 1):.1f} times the instructions of dense."

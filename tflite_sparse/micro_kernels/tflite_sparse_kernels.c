@@ -417,7 +417,7 @@ TFLS_INLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, i
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
     }
     for (j = 0; j < kPairPixels / 2; j++) {
-      acc[2 * j] = op->bias[o] + (int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane;
+      acc[2 * j] = op->bias[o] + ((int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane);
       acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
     }
     emit(op, o, acc, count, out + o);
@@ -1172,6 +1172,7 @@ static TflsStatus read_options(TflsOperator* op, const uint8_t* p, size_t bytes)
   if (!fits(op->filter_h, (int64_t)op->filter_w + kPairPixels, op->in_c, 8) || op->filter_w <= 0)
     return TFLS_BAD_OPTIONS;
   op->taps = op->filter_h * op->filter_w * op->in_c;
+  if (op->taps > (1 << 20)) return TFLS_BAD_OPTIONS; /* so that sums of absolute weights fit in int32 */
   return TFLS_OK;
 }
 

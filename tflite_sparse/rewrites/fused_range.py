@@ -29,6 +29,9 @@ def of(activation: int, scale: float, zero_point: int) -> tuple[int, int] | None
     if activation not in _BOUNDS:
         return None
     low, high = _BOUNDS[activation]
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.float32(6) / np.float32(scale)):
+            return None
     least = _INT8[0] if low is None else max(_INT8[0], _quantised(low, scale, zero_point))
     largest = _INT8[1] if high is None else min(_INT8[1], _quantised(high, scale, zero_point))
     return (least, largest) if least <= largest else None

@@ -12,6 +12,7 @@ without a name at the end. Both lose their quantisation, which :func:`undo` work
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, text
 from tflite_sparse.flatbuffer.types import Operator, Tensor
+from tflite_sparse.flatbuffer.validity import DENSE_BYTES_IN_ANY_FILE
 from tflite_sparse.rewrites import sparse_plan
 
 _STREAM, _PARAMETERS, _DENSE_BIAS = 1, 2, 3
@@ -84,7 +86,13 @@ def operators(graph: Graph) -> list[SparseOperator]:
     Raises:
         FlatbufferError: one is damaged; names the tensor.
     """
-    return [_read(graph, operator) for operator in graph.operators if _is_sparse(graph, operator)]
+    found: list[SparseOperator] = []
+    room = DENSE_BYTES_IN_ANY_FILE
+    for operator in graph.operators:
+        if _is_sparse(graph, operator):
+            found.append(_read(graph, operator, room))
+            room -= found[-1].weights.size
+    return found
 
 
 def is_present(graph: Graph) -> bool:
@@ -151,7 +159,8 @@ def _is_sparse(graph: Graph, operator: Operator) -> bool:
     return code.customCode is not None and text(code.customCode) == CUSTOM_CODE
 
 
-def _read(graph: Graph, operator: Operator) -> SparseOperator:
+def _read(graph: Graph, operator: Operator, room: int) -> SparseOperator:
+    """Decode an operator of at most ``room`` weights: a stream of a few bytes may announce many zeros."""
     inputs = indices(operator.inputs)
     if len(inputs) not in (_PARAMETERS + 1, _DENSE_BIAS + 1) or min(inputs) < 0 or len(indices(operator.outputs)) != 1:
         raise FlatbufferError(f"a {CUSTOM_CODE} operator of graph {graph.number} has {len(inputs)} inputs; it needs 3.")
@@ -160,6 +169,8 @@ def _read(graph: Graph, operator: Operator) -> SparseOperator:
         raw = operator.customOptions
         options = codec_options.unpack(np.asarray([] if raw is None else raw, np.uint8))
         _check_quantisation(graph, operator, options)
+        if math.prod(options.shape.shape) > room:
+            raise ValueError(f"up to here such weights take more than {DENSE_BYTES_IN_ANY_FILE >> 20} MiB")
         stream = _vector(graph, stream_index)
         weights = codec_stream.decode(options.kernel, options.shape, stream)
         contents = _vector(graph, parameters_index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -165,18 +166,23 @@ def _shape_refusal(graph: Graph, operator: Operator, weights: np.ndarray, name: 
     if options is None or len(inputs) not in (2, 3) or len(outputs) != 1 or weights.ndim != _RANKS[name]:
         return f"{name} has other inputs or options than the kernels know"
     channels = shape_of(graph.tensor(inputs[0]))[-1:]
+    ranks = {len(shape_of(graph.tensor(index))) for index in (inputs[0], outputs[0])}
+    if name == "CONV_2D" and ranks != {4}:
+        return "it reads or yields no images"
     if name == "CONV_2D" and channels != weights.shape[-1:]:
         return "it is a convolution in groups"
     if name == "FULLY_CONNECTED" and options.weightsFormat != 0:
         return "its weights are shuffled"
     bias = graph.constant(inputs[BIAS]) if len(inputs) > BIAS and inputs[BIAS] >= 0 else np.zeros(0, np.int32)
-    return None if bias is not None and bias.dtype == np.int32 else "its bias is no int32 constant"
+    if bias is None or bias.dtype != np.int32:
+        return "its bias is no int32 constant"
+    return "its bias is no vector" if bias.size and bias.shape != weights.shape[:1] else None
 
 
 def _quantisation_refusal(graph: Graph, operator: Operator) -> str | None:
     for index in (int(operator.inputs[0]), int(operator.outputs[0])):
         tensor = graph.tensor(index)
-        if tensor.type != schema.TensorType.INT8 or quantisation_of(tensor)[0] <= 0:
+        if tensor.type != schema.TensorType.INT8 or not 0 < quantisation_of(tensor)[0] < math.inf:
             return "it is read or yielded with other types than int8"
     tensor = graph.tensor(int(operator.inputs[WEIGHTS]))
     quantization = tensor.quantization

@@ -90,11 +90,14 @@ def of(scales: Scales, bias: np.ndarray | None, weights: np.ndarray, input_zero_
         input_zero_point: of its input.
 
     Raises:
-        ValueError: a sum could leave the accumulator.
+        ValueError: a sum could leave the accumulator, or a scale is negative or no number.
     """
     sums = weights.reshape(weights.shape[0], -1).astype(np.int64).sum(axis=1)
     folded = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * sums
-    pairs = [quantised_multiplier(float(scale)) for scale in scales.effective()]
+    factors = scales.effective()
+    if not np.all(np.isfinite(factors) & (factors >= 0)):
+        raise ValueError("one of its scales is negative or no number")
+    pairs = [quantised_multiplier(float(factor)) for factor in factors]
     multipliers = np.array([multiplier for multiplier, _ in pairs], np.int32)
     shifts = np.array([shift for _, shift in pairs], np.int64)
     largest = np.abs(folded) + 128 * absolute_sums(weights)
