@@ -86,7 +86,10 @@ LOST = Gates.of(["accuracy: top1 dropped"], [])
             make(pruning=make().pruning.model_copy(update={"after": 0.0}), model="my net.keras"),
             "prune 'my net.keras' --data digits --sparsity 0.875 -o pruned.keras",
         ),
-        (pruned_before(gates=UNJUDGED), "export net.keras --baseline FILE"),
+        (
+            pruned_before(gates=UNJUDGED),
+            "export net.keras --data digits --out somewhere --sparsity 0.875 --int8 --baseline FILE",
+        ),
         (undelivered(), "report out --open"),
     ],
 )

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tflite_sparse.base.progress import Silent
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import DataError
 from tflite_sparse.scoring import pixel_check
 from tflite_sparse.sources.dataset import Dataset
@@ -59,8 +59,10 @@ def test_the_range_that_fits_is_found_and_refused_where_none_was_told():
 
 
 def test_what_is_told_is_taken():
-    check = stage.checked(Model((0, 1)), samples(), "0..255", Silent())
+    progress = Timed(Silent())
+    check = stage.checked(Model((0, 1)), samples(), "0..255", progress)
     assert (check.fed, check.told) == ("0..255", True)
+    assert "0..1 fits the model better" in progress.warnings[0]
 
 
 def test_the_range_that_was_fed_may_be_the_best():
