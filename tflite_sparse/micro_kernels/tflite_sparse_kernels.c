@@ -189,7 +189,7 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
           "2:\n"
           : [s] "+r"(s), [acc] "+Te"(acc)
           : [n] "r"(groups >> 2), [x] "r"(segment)
-          : "lr", "q0", "q1", "q2");
+          : "lr", "q0", "q1", "q2", "memory");
       if (n > 0) {
         const mve_pred16_t some = vctp8q(n);
         const uint8x16_t places = vldrbq_gather_offset_z_u8(s + 1, even, some);
@@ -292,7 +292,7 @@ TFLS_INLINE void row_blocks(const TflsOperator* op, const int8_t* x, int8_t* y, 
             "2:\n"
             : [place] "+r"(place), [w] "+l"(w), [p] "=&l"(p), [acc] "+Te"(acc)
             : [n] "r"(n), [x] "r"(segment)
-            : "lr", "q0", "q1");
+            : "lr", "q0", "q1", "memory");
         n = 0;
       }
 #endif

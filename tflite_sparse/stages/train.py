@@ -197,4 +197,5 @@ def asks_for_more(target: Plan) -> bool:
 
 
 def _duration(seconds: float) -> str:
+    """Return an estimate in words, rounded up: a training that takes longer than it was told annoys."""
     return f"{seconds:.0f} s" if seconds < _MINUTES_FROM else f"{math.ceil(seconds / 60)} min"

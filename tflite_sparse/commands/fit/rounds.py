@@ -178,7 +178,7 @@ class Rounds:
     def _carry_out(
         self, choice: Choice, predicted: Sizes, dense: Dense, start: Path, epochs: int, samples: Dataset
     ) -> Carried:
-        """Prune the model at ``start`` to the plan, and weigh what comes of it."""
+        """Prune the model at ``start`` to the plan, write its file, and measure the size of each kernel in it."""
         name = f"round-{len(self.done) + 1}"
         path, converted, file = (self.work.path(f"{name}{suffix}") for suffix in (".keras", "-dense.tflite", ".tflite"))
         if all(option.sparsity is None for option in choice.values()):

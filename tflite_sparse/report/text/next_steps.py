@@ -38,7 +38,8 @@ def lines(report: Report, out: Path) -> list[str]:
 
 
 def _command(report: Report, out: Path) -> str:
-    if not _has_zeros(report) or _lost_by_pruning(report):
+    is_demo = report.baseline is not None and report.baseline.origin == "trained"  # no file to prune
+    if not is_demo and (not _has_zeros(report) or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
         return _of_program("report", out, "--open")
