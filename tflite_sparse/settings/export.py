@@ -24,6 +24,8 @@ from tflite_sparse.settings.kinds import (
     Sparsity,
 )
 from tflite_sparse.settings.shared import (
+    BaselineOptions,
+    BaselineSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -39,7 +41,14 @@ from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
 class ExportOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+    BaselineOptions,
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SourceOptions,
+    TargetOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.export`."""
 
@@ -48,7 +57,6 @@ class ExportOptions(
     io: Activations | None
     activations: Activations
     calibration: Calibration
-    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
     finetune_epochs: int | Literal["auto"]
@@ -63,7 +71,15 @@ class ExportOptions(
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+class ExportSettings(
+    BaselineSettings,
+    OutSettings,
+    PixelSettings,
+    SourceSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TargetSettings,
+):
     """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
@@ -82,13 +98,6 @@ class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, 
         "min-max",
         description="Ranges of int8 activations. min-max: to the outermost values. percentile: to all but the "
         "outermost 0.01 %. mse: with the least mean squared error. The latter two calibrate twice as long.",
-    )
-    baseline: Annotated[
-        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
-    ] = Field(
-        None,
-        description="The model before it was pruned, a file or folder as `model`: size and accuracy are compared with "
-        "it. Without it, the accuracy gate of a model that was pruned before is not judged.",
     )
     recipe: Path | None = Field(
         None,
