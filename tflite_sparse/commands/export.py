@@ -17,10 +17,12 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.commands import report as pages
 from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.measurement import contract, layer_errors
+from tflite_sparse.measurement import contract, file_contents, layer_errors
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
 from tflite_sparse.results import export as report_model
@@ -248,9 +250,11 @@ class _Export:
             cpu=self.spent(),
             provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
         )
-        is_verified = SPARSE in delivery.delivered(report.models)
+        written = {name: paths[name] for name in delivery.delivered(report.models)}
+        is_verified = SPARSE in written
+        page = pages.of_export(report, file_contents.of_file(paths[SPARSE]) if is_verified else FileContents())
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
-        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
+        delivery.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
         return report
 
     def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
