@@ -11,7 +11,7 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ConversionError, ExecutionError
 from tflite_sparse.planning import encoder
-from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.report.text.alternatives import line
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.scoring.scorer import Scored, Scorer
@@ -107,12 +107,12 @@ class Trials:
         for way in _WAYS:
             converter = self.converter.changed(way.changes)
             if way.recipe is not None:
-                rules, layers = recipe.preset(way.recipe), self.source.layers()
+                rules, layers = recipe_file.preset(way.recipe), self.source.layers()
                 if settings.recipe is not None or not any(
                     rule.matches(layer) for rule in rules.rules for layer in layers
                 ):
                     continue
-                converter = replace(converter, float_layers=recipe.float_layers(rules, layers))
+                converter = replace(converter, float_layers=recipe_planner.float_layers(rules, layers))
             if not way.changes.items() <= taken.items():
                 ways.append((way, converter))
         return ways
