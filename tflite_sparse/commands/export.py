@@ -215,7 +215,7 @@ class _Export:
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
         measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
-        found = measuring.alternatives(pruned.source, converter, evaluated, work)
+        found = measuring.alternatives(pruned.source, converter, evaluated, work, shared)
         inside = measuring.layers(pruned, converter, evaluated, paths)
         layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
         layers = layer_errors.in_report(inside.layers, layer_names)

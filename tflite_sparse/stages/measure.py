@@ -23,6 +23,7 @@ from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.runtime import litert
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring.metrics import Name
@@ -171,9 +172,22 @@ class Measuring:
         return evaluated.with_shares(**shares)
 
     def alternatives(
-        self, pruned: SourceModel, converter: Converter, evaluated: Evaluated, folder: Path
+        self,
+        pruned: SourceModel,
+        converter: Converter,
+        evaluated: Evaluated,
+        folder: Path,
+        shared: SharedValues | None = None,
     ) -> list[Alternative]:
-        """Other int8 files, measured where the accuracy gate fails and one of them may pass it."""
+        """Other int8 files, measured where the accuracy gate fails and one of them may pass it.
+
+        Args:
+            pruned: the model.
+            converter: of its files.
+            evaluated: the files.
+            folder: for the other files.
+            shared: the shared values of the int8 file; the other files share the most that a tensor of it has.
+        """
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         if accuracy is None or accuracy.passes:
             return []
@@ -185,7 +199,15 @@ class Measuring:
         limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
         self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (`alternatives='none'` tries none)")
         trials = other_files.Trials(
-            pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
+            pruned,
+            converter,
+            self._evaluation(converter),
+            evaluated.scorer,
+            best,
+            folder,
+            self.progress,
+            seconds,
+            None if shared is None else max((tensor.values for tensor in shared.tensors), default=None),
         )
         return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
 
