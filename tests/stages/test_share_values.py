@@ -29,9 +29,7 @@ def chosen(monkeypatch, tmp_path):
 
         path = tmp_path / "m.tflite"
         path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
-        graph = type(
-            "Graph", (), {"number": 0, "tensor": lambda _, index: type("Tensor", (), {"shape": [sizes[index]]})}
-        )()
+        graph = SimpleNamespace(number=0, tensor=lambda index: SimpleNamespace(shape=[sizes[index]]))
         monkeypatch.setattr(share_values, "_Trial", Trial)
         monkeypatch.setattr(share_values.shared_values, "shareable", lambda _: [(graph, i) for i in range(len(sizes))])
         sharing = share_values.Sharing(ExportSettings(int8=True, shared_values="auto"), "auto", Timed(Silent()))
