@@ -129,16 +129,18 @@ def _exported(model: Path, data: Dataset, count: int | None, out: Path) -> Repor
 
 def _section(rows: list[Row], seeds: int) -> str:
     table = [
-        "| network, zeros | values | accuracy (%) | cost of sharing (points) | file (bytes) | gzip of dense int8 | float32 / file |",
+        "| network, zeros | values | accuracy (%) | cost of sharing (points) | file (bytes) | gzip of dense int8 "
+        "| float32 / file |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     verdicts = []
     for row in rows:
+        name = f"{row.net}, {row.sparsity:.1%}"
         files = [report.models.sparse for report in row.reports]
-        accuracies = [file.accuracy for file in files if file is not None and file.accuracy is not None]
-        sizes = [file.file_bytes for file in files if file is not None]
-        zipped = [report.models.dense_int8.gzip_bytes for report in row.reports if report.models.dense_int8]
-        ratios = [report.ratios.vs_dense_float32 for report in row.reports if report.ratios]
+        accuracy = statistics.mean(file.accuracy for file in files if file is not None and file.accuracy is not None)
+        size = statistics.mean(file.file_bytes for file in files if file is not None)
+        zipped = statistics.mean(each.models.dense_int8.gzip_bytes for each in row.reports if each.models.dense_int8)
+        ratio = statistics.mean(report.ratios.vs_dense_float32 for report in row.reports if report.ratios)
         cost = "-"
         if row.count is not None:
             drops = [report.accuracy.drop_by_sharing for report in row.reports if report.accuracy]
@@ -146,18 +148,16 @@ def _section(rows: list[Row], seeds: int) -> str:
             cost = f"{statistics.mean(points):+.2f} ({min(points):+.2f} to {max(points):+.2f})"
             limit = _LIMITS[row.count]
             verdict = "pass" if statistics.mean(points) <= limit else "FAIL"
-            verdicts.append(
-                f"* {verdict}: {row.net}, {row.sparsity:.1%}, {row.count} values: {cost}, at most {limit:g}"
-            )
+            verdicts.append(f"* {verdict}: {name}, {row.count} values: {cost}, at most {limit:g}")
         table.append(
-            f"| {row.net}, {row.sparsity:.1%} | {row.count or 'all'} | {100 * statistics.mean(accuracies):.2f} | {cost} "
-            f"| {statistics.mean(sizes):,.0f} | {statistics.mean(zipped):,.0f} | {statistics.mean(ratios):.1f}x |"
+            f"| {name} | {row.count or 'all'} | {100 * accuracy:.2f} | {cost} | {size:,.0f} | {zipped:,.0f} "
+            f"| {ratio:.1f}x |"
         )
     about = (
         f"{datetime.date.today().isoformat()}, `python benchmarks/shared_values.py --seeds {seeds}`: Fashion-MNIST, "
-        f"{_TRAINING_SAMPLES:,} training images, {_EPOCHS} epochs, pruned while training; accuracy on 10,000 test images; "
-        f"means over {seeds} seeds, and the least and the greatest. Files for `--target micro` (DECODE). An interval of "
-        "one accuracy is about 0.7 points wide to either side; the cost compares files on the same images."
+        f"{_TRAINING_SAMPLES:,} training images, {_EPOCHS} epochs, pruned while training; accuracy on 10,000 test "
+        f"images; means over {seeds} seeds, and the least and the greatest. Files for `--target micro` (DECODE). An "
+        "interval of one accuracy reaches about 0.7 points to either side; the cost compares files on the same images."
     )
     return "\n".join([about, "", *table, "", *verdicts])
 
