@@ -17,10 +17,12 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import cpu_clock, extras
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.commands import report as pages
 from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, SettingsError
 from tflite_sparse.flatbuffer import serde, signature
-from tflite_sparse.measurement import contract, layer_errors
+from tflite_sparse.measurement import contract, file_contents, layer_errors
+from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
 from tflite_sparse.results import export as report_model
@@ -50,6 +52,7 @@ from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SP
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
+from tflite_sparse.stages.share_values import Sharing
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,10 @@ class _Export:
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
+        shared = None
+        if settings.shared_values is not None:
+            sharing = Sharing(settings, self.metric, self.progress)
+            shared = sharing.run(dense, paths[DENSE_FLOAT32], converter, pruned.source)
         try:
             probes, promised = converter.probes(pruned.source), _contract(dense, converter)
             made = Encoding(settings, self.progress).run(
@@ -230,7 +237,7 @@ class _Export:
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
         measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
-        found = measuring.alternatives(pruned.source, converter, evaluated, work)
+        found = measuring.alternatives(pruned.source, converter, evaluated, work, shared)
         inside = measuring.layers(pruned, converter, evaluated, paths)
         layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
         layers = layer_errors.in_report(inside.layers, layer_names)
@@ -251,6 +258,7 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
+            shared_values=shared,
             tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             baseline=pruned.baseline,
@@ -273,9 +281,11 @@ class _Export:
         )
         if completed is not None:
             report = completed(report)
-        is_verified = SPARSE in delivery.delivered(report.models)
+        written = {name: paths[name] for name in delivery.delivered(report.models)}
+        is_verified = SPARSE in written
+        page = pages.of_export(report, file_contents.of_file(paths[SPARSE]) if is_verified else FileContents())
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
-        delivery.deliver(report, paths, made.files if is_verified else {}, settings.out, elsewhere)
+        delivery.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
         return report
 
     def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
