@@ -25,6 +25,9 @@ from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 from tflite_sparse.results.wrong import WrongSample
 
+ModelFrom = Literal["file", "memory", "training"]
+"""Where a model comes from: a file or folder, the caller's memory, or a training by the run itself."""
+
 
 class Interval(Part):
     """A 95 % confidence interval, from ``low`` to ``high``, and its method."""
@@ -288,8 +291,9 @@ class Gates(Part):
 class Report(Part):
     """The report of one export.
 
-    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
-    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``model_from`` tells what ``model`` is: the path of a file or folder, the name of a model in memory, or that of one
+    that the run trained. ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions.
+    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
@@ -300,6 +304,7 @@ class Report(Part):
     version: Literal[1] = 1
     tool: str
     model: str
+    model_from: ModelFrom = "file"
     data: str | None
     settings: dict[str, object]
     models: Models

@@ -115,13 +115,36 @@ class PixelOptions(TypedDict, total=False):
     pixels: Pixels | None
 
 
+PixelRange = Annotated[
+    Pixels | None,
+    Field(
+        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
+        "hold 0..255."
+    ),
+]
+
+
 class PixelSettings(Settings):
     """Settings of image inputs."""
 
-    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+    pixels: Annotated[PixelRange, Flag(default="that of the data, if no other one fits `model` better")] = None
+
+
+class BaselineOptions(TypedDict, total=False):
+    """Keywords of :class:`BaselineSettings`."""
+
+    baseline: AnyPath | None
+
+
+class BaselineSettings(Settings):
+    """Settings of the model that a file is compared with."""
+
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
         None,
-        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
-        "hold 0..255.",
+        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
+        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
 
 

@@ -103,7 +103,7 @@ def verdicts(report: Report) -> list[str]:
         lines.append(line + ".")
     if report.accuracy is not None:
         lines += accuracy_words.sentences(report.models, report.accuracy, report.baseline)
-        shares = alternatives.shares(report.accuracy)
+        shares = alternatives.shares(report.accuracy, report.baseline)
         lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
@@ -119,9 +119,14 @@ def verdicts(report: Report) -> list[str]:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
-    lines += [f"Warning: {sentence}" for sentence in report.warnings]
+    lines += warnings(report)
     lines += gates(report.gates)
     return lines
+
+
+def warnings(report: Report) -> list[str]:
+    """Return a line for each warning."""
+    return [f"Warning: {sentence}" for sentence in report.warnings]
 
 
 def gates(found: Gates) -> list[str]:
@@ -161,5 +166,5 @@ def verification(found: Verification) -> str:
         line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
-    line += "".join(f"; {sentences.of_across(each, 'the dense file')}" for each in found.across)
+    line += "".join(f"; {sentences.of_across(each, sentences.REFERENCE)}" for each in found.across)
     return line + "."
