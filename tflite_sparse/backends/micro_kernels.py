@@ -90,15 +90,15 @@ def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> 
         return MicroForm(
             kernels=kernels,
             file_bytes=path.stat().st_size,
-            arena_bytes=_arena(path) if runs else None,
+            arena_bytes=_arena(path, costs.pixels_at_once) if runs else None,
             instructions=_instructions(_costs(path, dense, decoded, costs), decoded),
         )
 
 
-def _arena(path: Path) -> int | None:
+def _arena(path: Path, pixels_at_once: int) -> int | None:
     """Return the arena of the other form; None if it cannot be run here, which says nothing about the file."""
     try:
-        return micro.arena(path)
+        return micro.arena(path, pixels_at_once=pixels_at_once)
     except ExecutionError:
         return None
 

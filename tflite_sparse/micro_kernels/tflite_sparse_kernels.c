@@ -46,6 +46,13 @@ enum {
 };
 #define TFLS_SUM_LIMIT 32768 /* absolute weights of an output, for pair kernels */
 
+/* Pixels that TFLS_PIXEL_DELTA8 asks memory for. Defined to measure, on another machine, the arena of a CPU that
+ * computes more of them at once. */
+#ifndef TFLS_PIXELS
+#define TFLS_PIXELS kPixels
+#endif
+typedef char tfls_pixels_are_enough[TFLS_PIXELS >= kPixels ? 1 : -1];
+
 static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
 TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
@@ -1215,7 +1222,7 @@ static TflsStatus plan(TflsOperator* op) {
       op->scratch_bytes = 4u * (uint32_t)(strip_places(op) + 3);
       return TFLS_OK;
     case TFLS_PIXEL_DELTA8:
-      op->scratch_bytes = kPixels * (uint32_t)op->taps;
+      op->scratch_bytes = TFLS_PIXELS * (uint32_t)op->taps;
       return TFLS_OK;
     case TFLS_PIXEL_BLOCK16:
       op->scratch_bytes = kBlockPixels * (uint32_t)op->taps;

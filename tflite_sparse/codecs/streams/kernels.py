@@ -22,6 +22,9 @@ MAX_WEIGHTS = 2**26
 MAX_PAIRS = 65535
 """Pairs of weights that the count of an output holds, in streams of distances."""
 
+PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4, 16
+"""Pixels that ``PIXEL_DELTA8`` computes together: in plain C, and on the CPU with most of them (Helium)."""
+
 _STRIP_PIXELS = 8
 
 
