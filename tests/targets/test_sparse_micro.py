@@ -9,7 +9,9 @@ from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Filter, Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
+from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 
 CPUS = ("generic", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
@@ -106,9 +108,27 @@ def test_costs_of_a_file_are_those_that_the_form_announced():
     found, graph = answer(model)
     announced = found.forms[0]
     announced.best.apply()
-    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4"))
+    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4")).operators
     assert (cost.kernel, cost.instructions) == (announced.kernel, announced.instructions)
     assert (cost.operator, cost.dense_instructions) == ("CONV_2D", announced.dense_instructions)
+
+
+def behind_decode(dtype):
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 600), dtype=dtype)))
+    encode_model(model, Micro("prune", 0))
+    return operator_costs.of(model, micro_costs.of("cortex-m4"))
+
+
+def test_what_a_file_stores_behind_decode_is_both_vectors():
+    (cost,) = behind_decode("int8").operators
+    assert cost.kernel is None
+    assert cost.stored_bytes < cost.dense_bytes / 3 == 64 * 600 / 3
+    assert cost.instructions == cost.dense_instructions
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_decoding_is_counted_in_values_not_bytes(dtype):
+    assert behind_decode(dtype).decoded_values == 64 * 600
 
 
 @pytest.mark.parametrize(
