@@ -176,7 +176,8 @@ def _ds_cnn(counts: dict[str, dict[str, list[int]]]) -> tuple[list[results.Verdi
     sentences = [
         f"DS-CNN (25x5x64) on a Cortex-M4, dense {dense_whole:,} instructions. With the pointwise layers and the last "
         "one pruned, as `--micro-kernels sparse --optimize latency` writes it, "
-        f"{own:,} ({dense_whole / own:.2f} times fewer): its first layer keeps all weights and runs in {own_first:,} instead of {first:,}. With that layer pruned as well, "
+        f"{own:,} ({dense_whole / own:.2f} times fewer): its first layer keeps all weights and runs in {own_first:,} "
+        f"instead of {first:,}. With that layer pruned as well, "
         f"{pruned:,} ({dense_whole / pruned:.2f}); with that layer by CMSIS-NN, {same_first:,} "
         f"({dense_whole / same_first:.2f}).",
         f"The depthwise layers, {4 * depthwise:,}, are CMSIS-NN's in all of these, {4 * depthwise / own:.0%} of the "
