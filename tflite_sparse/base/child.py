@@ -34,9 +34,10 @@ from tflite_sparse.errors import TfliteSparseError
 Needs = Literal["runtimes", "tensorflow", "fresh"]
 """Imports of a child: the runtimes; those and TensorFlow; or none, in an interpreter of its own."""
 
+_RUNTIMES = ("ai_edge_litert.interpreter", "ai_edge_litert.compiled_model", "tflite_sparse.runtime.litert")
 _MODULES: dict[Needs, tuple[str, ...]] = {
-    "runtimes": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert"),
-    "tensorflow": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert", "tensorflow"),
+    "runtimes": _RUNTIMES,
+    "tensorflow": (*_RUNTIMES, "tensorflow"),
 }
 _KILLED = "was killed"
 _LOG_TAIL_CHARACTERS = 2000
