@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe, training
+from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe_file, recipe_planner, training
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.schedule import ConstantSchedule
@@ -99,7 +99,7 @@ class Masking:
             _check_quantisation(source, settings)
             stripped, applied = strip(source)
             stripped, can_train = self._to_train(stripped, samples, rules)
-            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            float_layers = {} if rules is None else recipe_planner.float_layers(rules, stripped.layers())
             target = _planned(rules, settings, stripped)
             kernels = [each.kernel for each in target.kernels]
             before = masks.sparsity_of(kernels).share
@@ -191,7 +191,7 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     """The recipe, read before the work."""
     if settings.recipe is None:
         return None
-    rules = recipe.find(settings.recipe)
+    rules = recipe_file.find(settings.recipe)
     in_int8 = settings.int8 and settings.activations == "int8" and settings.traits.keeps_layers_float
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
@@ -244,7 +244,7 @@ def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel
     if rules is not None and rules.prunes:
         given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
         # Schedules of the recipe may name any step: those of the training that may follow are its own.
-        return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
+        return recipe_planner.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
     kernels = masks.prunable(source)
     if not settings.sparsity:
         return plan.frozen(kernels, plan.Span(1, 1))
