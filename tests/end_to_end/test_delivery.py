@@ -62,7 +62,8 @@ def test_full_disk_changes_nothing(files_before_full, model_files, tmp_path, mon
         return copy(source, target, **more)
 
     monkeypatch.setattr(shutil, "copyfile", copy_until_full)
-    run = run_cli(*options(model_files, tmp_path, "--int8", "--data", "digits", "--max-accuracy-drop", 1))
+    judged = ("--int8", "--data", "digits", "--finetune-epochs", 0, "--max-accuracy-drop", 1)
+    run = run_cli(*options(model_files, tmp_path, *judged))
     if files_before_full < 3:
         assert run.code == 2
         assert "No space left on device" in run.stderr
@@ -111,7 +112,13 @@ def test_interrupted(number, code, words, model_files, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
-    command += ["--int8", "--data", "digits"]
+    command += [
+        "--int8",
+        "--data",
+        "digits",
+        "--finetune-epochs",
+        "0",
+    ]  # Ctrl-C while training goes on with what is there
     environment = {**os.environ, "TMPDIR": str(scratch)}
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=heed_sigint

@@ -238,6 +238,7 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path
     check_predictions(report)
 
 
+@pytest.mark.slow
 def test_a_file_for_microcontrollers(model, digits, tmp_path):
     report = tflite_sparse.fit(model, digits, budget=11_000, target="micro", out=tmp_path, epochs=0, metric="top5")
     assert report.metric == "top5"
@@ -267,6 +268,7 @@ def test_a_file_that_came_out_too_large_is_pruned_further(model, digits, tmp_pat
     assert [failure for failure in report.gates.failures if failure.startswith("budget: the file has ")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
@@ -288,6 +290,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
     assert not (tmp_path / "unfinished").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_fits_stays_as_it_is(model, model3, digits, tmp_path):
     report = tflite_sparse.fit(model3, digits, budget="1MB", out=tmp_path, blocks=("1x1",))
     assert [kernel.planned for kernel in report.kernels] == [None, None]

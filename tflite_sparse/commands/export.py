@@ -247,6 +247,8 @@ class _Export:
             *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter), pruned.baseline),
         ]
         failures = [without(str(work), failure) for failure in failures]
+        if made.failures:
+            self._tell_of_earlier_assets()
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
@@ -287,6 +289,12 @@ class _Export:
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
         delivery.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
         return report
+
+    def _tell_of_earlier_assets(self) -> None:
+        """Warn that an app's folder, which belongs to the app, keeps what an earlier export put there."""
+        folder = self.settings.android_assets
+        if folder is not None and any((folder / name).exists() for name in android.FILES):
+            self.progress.warn(f"{folder} still holds the files of an earlier export; this one gave the app none.")
 
     def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
         folder = self.settings.android_assets

@@ -56,8 +56,7 @@ class Job:
     """All that a point is made of: its place, the settings of the sweep, where model and data come from.
 
     ``builder`` is ``path/to/module.py:function``, or None for the built-in network; ``data`` is a specification or
-    arrays; ``threads`` is how many one operator may take; ``scratch`` is a folder for what is temporary, on the machine
-    where the sweep was started, or None on others.
+    arrays; ``threads`` is how many one operator may take.
     """
 
     place: Place
@@ -65,7 +64,6 @@ class Job:
     builder: str | None
     data: object
     threads: int
-    scratch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
