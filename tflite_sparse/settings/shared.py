@@ -157,7 +157,7 @@ class OutOptions(TypedDict, total=False):
 class OutSettings(Settings):
     """Settings of the output folder."""
 
-    out: Path = Field(
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_OUT,
         description="Output folder. Only files of this command are replaced in it.",
     )

@@ -88,7 +88,7 @@ class SweepSettings(PixelSettings, OutSettings, ScoreSettings, ConversionSetting
         description="Run on this Ray cluster and not on this machine alone. Needs the extra ray.",
     )
     resume: bool = Field(False, description="Skip the finished points in `out`. Failed ones run again.")
-    out: Path = Field(
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_SWEEP_OUT,
         description="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
     )
