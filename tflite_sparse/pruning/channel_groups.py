@@ -1,0 +1,159 @@
+"""Find which variables of a Keras model make one channel, so that all of them are masked together.
+
+A masked channel is exactly zero from the layer that makes it up to those that read it. So these belong together: the
+filter and its bias, ``gamma`` and ``beta`` of batch normalisation, and the depthwise kernels on the way. Residual
+additions and gates (squeeze-and-excite) tie filters of several layers: they are one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tflite_sparse.pruning import channel_flow
+from tflite_sparse.pruning.channel_flow import Flow, Weight
+from tflite_sparse.pruning.channel_ties import Ties
+from tflite_sparse.sources import calls, kernels
+from tflite_sparse.sources.keras_types import KerasModel, Variable
+from tflite_sparse.sources.source_model import Kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A variable of a group.
+
+    Attributes:
+        name: of the variable, unique in the model; a kernel's is ``Kernel.name``.
+        variable: the weight.
+        axis: negative; channels lie along it.
+        channels: int, one entry for each index along the axis: the number of the channel in the group; -1: none of it.
+        kernel: the kernel that the variable is; None for biases and normalisation.
+    """
+
+    name: str
+    variable: Variable
+    axis: int
+    channels: np.ndarray
+    kernel: Kernel | None = None
+
+    def kept_along(self, kept: np.ndarray) -> np.ndarray:
+        """Return what is kept along the axis, bool; ``kept`` is bool, one entry for each channel of the group."""
+        return np.where(self.channels < 0, True, kept[self.channels])
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Channels that can become zero, each in all parts together.
+
+    Attributes:
+        name: after the first filter kernel.
+        channels: how many.
+        filters: kernels that make the channels; they are scored.
+        carriers: biases, normalisation and depthwise kernels; they are masked with the filters.
+        readers: kernels that read the channels; their weights at masked channels have no effect.
+    """
+
+    name: str
+    channels: int
+    filters: tuple[Part, ...]
+    carriers: tuple[Part, ...]
+    readers: tuple[Part, ...]
+
+    @property
+    def masked(self) -> tuple[Part, ...]:
+        """The parts that become zero."""
+        return self.filters + self.carriers
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroups:
+    """The groups of a model in the order of the data flow, and why other kernels have none, by kernel name."""
+
+    groups: tuple[ChannelGroup, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(model: KerasModel) -> ChannelGroups:
+    """Return the groups of a built model of either generation of Keras; its weights are not read."""
+    graph = calls.graph_of(model)
+    found = kernels.kernels_and_variables(model)
+    if graph is None:
+        why = "the model has its own call method, so its channels cannot be followed"
+        return ChannelGroups(left={kernel.name: why for _, kernel in found})
+    flow = channel_flow.follow(graph)
+    names = _Names(found)
+    reasons = [(weight, flow.ties.reason(weight.labels)) for weight in (*flow.filters, *flow.carriers)]
+    left = {kernel.name: "a layer whose channels are not followed" for _, kernel in found}
+    left |= {names.of(weight): reason for weight, reason in reasons if reason is not None and names.of(weight) in left}
+    sets = [filters for filters in _connected(flow) if all(flow.ties.reason(each.labels) is None for each in filters)]
+    groups = tuple(_Numbered(sets, flow).groups(names))
+    masked = {part.name for group in groups for part in group.masked}
+    return ChannelGroups(groups, {name: reason for name, reason in left.items() if name not in masked})
+
+
+class _Names:
+    """Unique names of variables: those of kernels, and for others the path of the layer and the variable's own name."""
+
+    def __init__(self, found: Sequence[tuple[Variable, Kernel]]) -> None:
+        self.kernels = {id(variable): kernel for variable, kernel in found}
+        self._names = {number: kernel.name for number, kernel in self.kernels.items()}
+
+    def of(self, weight: Weight) -> str:
+        number = id(weight.variable)
+        if number not in self._names:
+            last = weight.variable.name.partition(":")[0].rpartition("/")[2]
+            self._names[number] = f"{weight.layer}/{last}"
+        return self._names[number]
+
+
+def _connected(flow: Flow) -> list[list[Weight]]:
+    """Return the filters in sets that share a channel, in the order of the data flow."""
+    ties = Ties()
+    ties.fresh(len(flow.filters))
+    first_with: dict[int, int] = {}
+    for place, each in enumerate(flow.filters):
+        for root in set(flow.ties.roots(each.labels).tolist()):
+            ties.tie(np.array([first_with.setdefault(root, place)]), np.array([place]))
+    sets: dict[int, list[Weight]] = {}
+    for root, each in zip(ties.roots(np.arange(len(flow.filters))).tolist(), flow.filters, strict=True):
+        sets.setdefault(root, []).append(each)
+    return list(sets.values())
+
+
+class _Numbered:
+    """The channels of groups, given by their filters, numbered within each group."""
+
+    def __init__(self, sets: Sequence[Sequence[Weight]], flow: Flow) -> None:
+        self._sets, self._flow = sets, flow
+        self._places: dict[int, tuple[int, int]] = {}  # group and number, by root
+        self._channels = [0] * len(sets)
+        for group, filters in enumerate(sets):
+            for root in dict.fromkeys(root for each in filters for root in self._roots(each)):
+                self._places[root] = group, self._channels[group]
+                self._channels[group] += 1
+
+    def groups(self, names: _Names) -> Iterator[ChannelGroup]:
+        """Yield the groups with all their parts."""
+        filters = self._parts(self._flow.filters, names)
+        carriers = self._parts(self._flow.carriers, names)
+        readers = self._parts(self._flow.readers, names)
+        for group, (own, channels) in enumerate(zip(self._sets, self._channels, strict=True)):
+            name = f"channels of {names.of(own[0])}"
+            yield ChannelGroup(name, channels, tuple(filters[group]), tuple(carriers[group]), tuple(readers[group]))
+
+    def _parts(self, weights: Sequence[Weight], names: _Names) -> dict[int, list[Part]]:
+        """Return the parts that ``weights`` are, by group. One that reads concatenated channels is in several."""
+        found: dict[int, list[Part]] = {group: [] for group in range(len(self._sets))}
+        for each in weights:
+            places = np.array([self._places.get(root, (-1, -1)) for root in self._roots(each)])
+            kernel = names.kernels.get(id(each.variable))
+            for group in np.unique(places[:, 0]).tolist():
+                if group >= 0:
+                    channels = np.where(places[:, 0] == group, places[:, 1], -1)
+                    found[group].append(Part(names.of(each), each.variable, each.axis, channels, kernel))
+        return found
+
+    def _roots(self, weight: Weight) -> list[int]:
+        return list(map(int, self._flow.ties.roots(weight.labels)))
