@@ -39,13 +39,13 @@ class Weight:
     """A variable along one axis of which channels lie.
 
     Attributes:
-        layer: path of its layer.
+        call: of its layer.
         variable: the weight.
         axis: negative.
         labels: of the entries along that axis.
     """
 
-    layer: str
+    call: Call
     variable: Variable
     axis: int
     labels: np.ndarray
@@ -126,9 +126,9 @@ def _filters(
     if read.labels.size != kernel.shape[axes[1]]:
         return None
     _needs_zero(flow, call, read)
-    flow.readers.append(Weight(call.name, kernel, axes[1], read.labels))
+    flow.readers.append(Weight(call, kernel, axes[1], read.labels))
     made = Channels(flow.ties.fresh(int(kernel.shape[axes[0]])))
-    flow.filters.append(Weight(call.name, kernel, axes[0], made.labels))
+    flow.filters.append(Weight(call, kernel, axes[0], made.labels))
     return _with_bias(flow, call, made)
 
 
@@ -150,14 +150,14 @@ def _multiplied(flow: Flow, call: Call, read: Channels, kernel: Variable) -> Cha
     if read.labels.size != kernel.shape[-2]:
         return None
     _needs_zero(flow, call, read)
-    flow.carriers.append(Weight(call.name, kernel, -2, read.labels))
+    flow.carriers.append(Weight(call, kernel, -2, read.labels))
     return Channels(read.labels.repeat(kernel.shape[-1]))
 
 
 def _with_bias(flow: Flow, call: Call, made: Channels) -> Channels:
     layer: Any = call.layer
     if getattr(layer, "bias", None) is not None:
-        flow.carriers.append(Weight(call.name, layer.bias, -1, made.labels))
+        flow.carriers.append(Weight(call, layer.bias, -1, made.labels))
     return _activated(flow, call, made, getattr(layer, "activation", None))
 
 
@@ -174,7 +174,7 @@ def _normalised(flow: Flow, call: Call, inputs: Sequence[Channels]) -> Channels 
     if layer.gamma is None:
         _needs_zero(flow, call, read)
     weights = (layer.moving_mean if layer.gamma is None else layer.gamma, layer.beta)
-    flow.carriers += [Weight(call.name, weight, -1, read.labels) for weight in weights if weight is not None]
+    flow.carriers += [Weight(call, weight, -1, read.labels) for weight in weights if weight is not None]
     return Channels(read.labels)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from tflite_sparse.pruning import channel_flow
 from tflite_sparse.pruning.channel_flow import Flow, Weight
 from tflite_sparse.pruning.channel_ties import Ties
-from tflite_sparse.sources import calls, kernels
+from tflite_sparse.sources import calls
 from tflite_sparse.sources.keras_types import KerasModel, Variable
 from tflite_sparse.sources.source_model import Kernel
 
@@ -25,18 +25,21 @@ class Part:
     """A variable of a group.
 
     Attributes:
-        name: of the variable, unique in the model; a kernel's is ``Kernel.name``.
-        variable: the weight.
+        kernel: the weight, also where it is a bias or of a normalisation.
+        variable: the same for Keras.
         axis: negative; channels lie along it.
         channels: int, one entry for each index along the axis: the number of the channel in the group; -1: none of it.
-        kernel: the kernel that the variable is; None for biases and normalisation.
     """
 
-    name: str
+    kernel: Kernel
     variable: Variable
     axis: int
     channels: np.ndarray
-    kernel: Kernel | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the weight, unique in the model."""
+        return self.kernel.name
 
     def kept_along(self, kept: np.ndarray) -> np.ndarray:
         """Return what is kept along the axis, bool; ``kept`` is bool, one entry for each channel of the group."""
@@ -75,37 +78,43 @@ class ChannelGroups:
     left: Mapping[str, str] = field(default_factory=dict)
 
 
-def find(model: KerasModel) -> ChannelGroups:
-    """Return the groups of a built model of either generation of Keras; its weights are not read."""
+def find(model: KerasModel, found: Sequence[tuple[Variable, Kernel]]) -> ChannelGroups:
+    """Return the groups of a built model of either generation of Keras; its weights are not read.
+
+    Args:
+        model: the model.
+        found: its kernels, as ``kernels_and_variables`` lists them.
+    """
     graph = calls.graph_of(model)
-    found = kernels.kernels_and_variables(model)
     if graph is None:
         why = "the model has its own call method, so its channels cannot be followed"
         return ChannelGroups(left={kernel.name: why for _, kernel in found})
     flow = channel_flow.follow(graph)
-    names = _Names(found)
+    weights = _Weights(found)
     reasons = [(weight, flow.ties.reason(weight.labels)) for weight in (*flow.filters, *flow.carriers)]
     left = {kernel.name: "a layer whose channels are not followed" for _, kernel in found}
-    left |= {names.of(weight): reason for weight, reason in reasons if reason is not None and names.of(weight) in left}
+    refused = {weights.of(weight).name: reason for weight, reason in reasons if reason is not None}
+    left |= {name: reason for name, reason in refused.items() if name in left}
     sets = [filters for filters in _connected(flow) if all(flow.ties.reason(each.labels) is None for each in filters)]
-    groups = tuple(_Numbered(sets, flow).groups(names))
+    groups = tuple(_Numbered(sets, flow).groups(weights))
     masked = {part.name for group in groups for part in group.masked}
     return ChannelGroups(groups, {name: reason for name, reason in left.items() if name not in masked})
 
 
-class _Names:
-    """Unique names of variables: those of kernels, and for others the path of the layer and the variable's own name."""
+class _Weights:
+    """The weights of parts: the kernels of the model, and others by the path of their layer."""
 
     def __init__(self, found: Sequence[tuple[Variable, Kernel]]) -> None:
-        self.kernels = {id(variable): kernel for variable, kernel in found}
-        self._names = {number: kernel.name for number, kernel in self.kernels.items()}
+        self._known = {id(variable): kernel for variable, kernel in found}
 
-    def of(self, weight: Weight) -> str:
-        number = id(weight.variable)
-        if number not in self._names:
-            last = weight.variable.name.partition(":")[0].rpartition("/")[2]
-            self._names[number] = f"{weight.layer}/{last}"
-        return self._names[number]
+    def of(self, weight: Weight) -> Kernel:
+        """Return the weight as a kernel, the same each time."""
+        variable = weight.variable
+        if id(variable) not in self._known:
+            name = f"{weight.call.name}/{variable.name.partition(':')[0].rpartition('/')[2]}"
+            shape = tuple(int(size) for size in variable.shape)
+            self._known[id(variable)] = Kernel(name, weight.call.kind, shape, variable.numpy, variable.assign)
+        return self._known[id(variable)]
 
 
 def _connected(flow: Flow) -> list[list[Weight]]:
@@ -134,25 +143,24 @@ class _Numbered:
                 self._places[root] = group, self._channels[group]
                 self._channels[group] += 1
 
-    def groups(self, names: _Names) -> Iterator[ChannelGroup]:
+    def groups(self, known: _Weights) -> Iterator[ChannelGroup]:
         """Yield the groups with all their parts."""
-        filters = self._parts(self._flow.filters, names)
-        carriers = self._parts(self._flow.carriers, names)
-        readers = self._parts(self._flow.readers, names)
+        filters = self._parts(self._flow.filters, known)
+        carriers = self._parts(self._flow.carriers, known)
+        readers = self._parts(self._flow.readers, known)
         for group, (own, channels) in enumerate(zip(self._sets, self._channels, strict=True)):
-            name = f"channels of {names.of(own[0])}"
+            name = f"channels of {known.of(own[0]).name}"
             yield ChannelGroup(name, channels, tuple(filters[group]), tuple(carriers[group]), tuple(readers[group]))
 
-    def _parts(self, weights: Sequence[Weight], names: _Names) -> dict[int, list[Part]]:
+    def _parts(self, weights: Sequence[Weight], known: _Weights) -> dict[int, list[Part]]:
         """Return the parts that ``weights`` are, by group. One that reads concatenated channels is in several."""
         found: dict[int, list[Part]] = {group: [] for group in range(len(self._sets))}
         for each in weights:
             places = np.array([self._places.get(root, (-1, -1)) for root in self._roots(each)])
-            kernel = names.kernels.get(id(each.variable))
             for group in np.unique(places[:, 0]).tolist():
                 if group >= 0:
                     channels = np.where(places[:, 0] == group, places[:, 1], -1)
-                    found[group].append(Part(names.of(each), each.variable, each.axis, channels, kernel))
+                    found[group].append(Part(known.of(each), each.variable, each.axis, channels))
         return found
 
     def _roots(self, weight: Weight) -> list[int]:
