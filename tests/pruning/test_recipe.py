@@ -237,7 +237,7 @@ RULE = '[[rule]]\nlayers = "dense"\n'
         (RULE + "schedule = { initial_sparsity = 2 }", "rule 1: initial_sparsity = 2"),
         ("schedule = { begin = 3 }\nbegin = 4", r"\[defaults\]: begin is given twice"),
         (RULE + "skip = true\nsparsity = 0.5", "rule 1: skip = true leaves kernels alone: remove sparsity"),
-        (RULE, "rule 1 sets nothing: give it sparsity, block, schedule, skip"),
+        (RULE, "rule 1 sets nothing: give it sparsity, block, channel_multiple, schedule, skip"),
         ("[[rule]]\nsparsity = 0.5", r"rule 1 has neither layers nor types: .* belongs in \[defaults\]"),
         ("[[rule]]\nlayers = '('\nskip = true", "rule 1: layers = '[(]' is no regular expression"),
         (RULE + "skip = true\n[[rule]]\nlayers = 3\nskip = true", "recipe.toml, rule 2: layers = 3"),
