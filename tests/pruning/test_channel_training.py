@@ -153,7 +153,11 @@ def test_channels_of_the_float32_file_are_zero_for_any_input(trained, tmp_path):
         interpreter.invoke()
         for kept in pruning.kept_channels.values():
             for detail in interpreter.get_tensor_details():
-                if detail["index"] not in made or detail["shape"][-1:].tolist() != [kept.size]:
+                if (
+                    detail["index"] not in made
+                    or detail["dtype"] != np.float32
+                    or list(detail["shape"][-1:]) != [kept.size]
+                ):
                     continue
                 values = interpreter.get_tensor(detail["index"])
                 assert not values[..., ~kept].any(), detail["name"]
