@@ -8,6 +8,8 @@ from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.channels import MaskedChannels
 
+_NAMED = 8
+
 
 def table(groups: Sequence[MaskedChannels]) -> Table:
     """Return a row for each group."""
@@ -26,7 +28,8 @@ def table(groups: Sequence[MaskedChannels]) -> Table:
 
 
 def sentence(groups: Sequence[MaskedChannels]) -> str:
-    """Return how many channels are kept, in all and in each group."""
+    """Return how many channels are kept, in all and in each group; of many groups the first."""
     kept, channels = (sum(getattr(group, name) for group in groups) for name in ("kept", "channels"))
-    each = ", ".join(f"{shortened(group.kernels[0])} {group.kept} of {group.channels}" for group in groups)
-    return f"Channels kept: {kept} of {channels} ({each})."
+    each = [f"{shortened(group.kernels[0])} {group.kept} of {group.channels}" for group in groups[:_NAMED]]
+    each += [f"{len(groups) - _NAMED} more groups"] if len(groups) > _NAMED else []
+    return f"Channels kept: {kept} of {channels} ({', '.join(each)})."
