@@ -59,6 +59,13 @@ def test_a_later_rule_prunes_what_remains(asked):
     assert asked(both + 'sparsity = 0.75\nblock = "1x4"\n')[1] == {"wide": 0.75, "dense": 0.75}
     assert str(asked.weights["dense"].structure) == "1x4"
     assert asked(both + 'block = "2:4"\n')[1] == {"wide": 0.5, "dense": 0.5}
+    schedule = "schedule = { begin = 7 }\n"  # what remains begins with defaults, unless these are of channels
+    assert asked(both + schedule, "version = 1\n[defaults]\nsparsity = 0.9\n") == (
+        CHANNELS,
+        {"wide": 0.9, "dense": 0.9},
+    )
+    with pytest.raises(SettingsError, match="rule 1: no sparsity was given"):
+        asked(ALL + schedule, 'version = 1\n[defaults]\nblock = "channel"\nsparsity = 0.5\n')
 
 
 def test_a_later_rule_for_channels_changes_their_share_or_replaces_weights(asked):

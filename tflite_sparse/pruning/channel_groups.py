@@ -136,12 +136,14 @@ class _Numbered:
 
     def __init__(self, sets: Sequence[Sequence[Weight]], flow: Flow) -> None:
         self._sets, self._flow = sets, flow
-        self._places: dict[int, tuple[int, int]] = {}  # group and number, by root
-        self._channels = [0] * len(sets)
+        self._group = np.full(flow.ties.count, -1)  # by root: labels are many where a tensor is flattened
+        self._number = np.full(flow.ties.count, -1)
+        self._channels = []
         for group, filters in enumerate(sets):
-            for root in dict.fromkeys(root for each in filters for root in self._roots(each)):
-                self._places[root] = group, self._channels[group]
-                self._channels[group] += 1
+            roots, first = np.unique(np.concatenate([flow.ties.roots(each.labels) for each in filters]), True)
+            self._group[roots] = group
+            self._number[roots[np.argsort(first)]] = np.arange(roots.size)
+            self._channels.append(roots.size)
 
     def groups(self, known: _Weights) -> Iterator[ChannelGroup]:
         """Yield the groups with all their parts."""
@@ -152,16 +154,13 @@ class _Numbered:
             name = f"channels of {known.of(own[0]).name}"
             yield ChannelGroup(name, channels, tuple(filters[group]), tuple(carriers[group]), tuple(readers[group]))
 
-    def _parts(self, weights: Sequence[Weight], known: _Weights) -> dict[int, list[Part]]:
+    def _parts(self, weights: Sequence[Weight], known: _Weights) -> list[list[Part]]:
         """Return the parts that ``weights`` are, by group. One that reads concatenated channels is in several."""
-        found: dict[int, list[Part]] = {group: [] for group in range(len(self._sets))}
+        found: list[list[Part]] = [[] for _ in self._sets]
         for each in weights:
-            places = np.array([self._places.get(root, (-1, -1)) for root in self._roots(each)])
-            for group in np.unique(places[:, 0]).tolist():
-                if group >= 0:
-                    channels = np.where(places[:, 0] == group, places[:, 1], -1)
-                    found[group].append(Part(known.of(each), each.variable, each.axis, channels))
+            roots = self._flow.ties.roots(each.labels)
+            groups, numbers = self._group[roots], self._number[roots]
+            for group in np.unique(groups[groups >= 0]).tolist():
+                channels = np.where(groups == group, numbers, -1)
+                found[group].append(Part(known.of(each), each.variable, each.axis, channels))
         return found
-
-    def _roots(self, weight: Weight) -> list[int]:
-        return list(map(int, self._flow.ties.roots(weight.labels)))

@@ -16,6 +16,11 @@ class Ties:
         self._parents: list[int] = []
         self._reasons: dict[int, tuple[int, str]] = {}
 
+    @property
+    def count(self) -> int:
+        """Number of labels."""
+        return len(self._parents)
+
     def fresh(self, count: int) -> np.ndarray:
         """Return ``count`` new labels."""
         first = len(self._parents)

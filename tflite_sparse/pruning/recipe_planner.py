@@ -132,8 +132,8 @@ def _asked(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], usual
         if _is_of_channels(rule.changes):
             weights, channels = None, {**(channels or weights or {}), **rule.changes}
             continue
-        if weights is None:  # a first rule for what remains: the sparsity so far is that of the channels
-            weights = {name: value for name, value in defaults.items() if name not in ("block", "sparsity")}
+        if weights is None:
+            weights = _for_what_remains(defaults)
         # The sparsity of N:M replaces one from before; a sparsity in the same rule must agree with it.
         if _makes_sparsity(rule.changes):
             weights.pop("sparsity", None)
@@ -144,6 +144,12 @@ def _asked(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], usual
         return values if is_pruned else None
 
     return _Asked(kernel, tuple(places), chosen(weights, usual.weights), chosen(channels, usual.channels))
+
+
+def _for_what_remains(defaults: Mapping[str, object]) -> dict[str, object]:
+    """Return what rules for the weights that remain begin with: defaults that are of channels do not count."""
+    of_channels = ("block", "sparsity") if _is_of_channels(defaults) else ()
+    return {name: value for name, value in defaults.items() if name not in of_channels}
 
 
 def _check(rule: Rule, kernels: Sequence[Kernel], pruned: frozenset[str], scope: str) -> None:
