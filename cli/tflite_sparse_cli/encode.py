@@ -25,6 +25,7 @@ _ORDER = (
         "c_array",
         "accelerator_config",
     ),
+    "shared_values",
     *("verification_samples", "seed", "input_shapes", "unverified"),
 )
 

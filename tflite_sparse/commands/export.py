@@ -52,6 +52,7 @@ from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SP
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
+from tflite_sparse.stages.share_values import Sharing
 
 
 @takes(ExportSettings, ExportOptions)
@@ -201,6 +202,10 @@ class _Export:
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
+        shared = None
+        if settings.shared_values is not None:
+            sharing = Sharing(settings, self.metric, self.progress)
+            shared = sharing.run(dense, paths[DENSE_FLOAT32], converter, pruned.source)
         try:
             probes, promised = converter.probes(pruned.source), _contract(dense, converter)
             made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
@@ -210,7 +215,7 @@ class _Export:
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
         measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
-        found = measuring.alternatives(pruned.source, converter, evaluated, work)
+        found = measuring.alternatives(pruned.source, converter, evaluated, work, shared)
         inside = measuring.layers(pruned, converter, evaluated, paths)
         layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
         layers = layer_errors.in_report(inside.layers, layer_names)
@@ -230,6 +235,7 @@ class _Export:
             ratios=_ratios(evaluated.models),
             accuracy=evaluated.accuracy,
             pruning=pruned.pruning,
+            shared_values=shared,
             tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             baseline=pruned.baseline,

@@ -20,6 +20,7 @@ from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
@@ -116,9 +117,11 @@ class Accuracy(Part):
         drop: the value that the accuracy gate compares with ``max_drop``.
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
-        drop_by_int8: the rest; None: not measured, or the files are float32.
+        drop_by_int8: the part of quantisation; None: not measured, or the files are float32.
+        drop_by_sharing: the part of shared values, the rest; None: not measured, or no values are shared.
         interval_by_pruning: of ``drop_by_pruning``; each bootstrap sample is the same for both files.
         interval_by_int8: of ``drop_by_int8``.
+        interval_by_sharing: of ``drop_by_sharing``.
         dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
             nothing, and a gate fails. None: its answers differ.
         drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
@@ -137,8 +140,10 @@ class Accuracy(Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    drop_by_sharing: float | None = None
     interval_by_pruning: Interval | None = None
     interval_by_int8: Interval | None = None
+    interval_by_sharing: Interval | None = None
     dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
@@ -304,6 +309,7 @@ class Report(Part):
     ratios: Ratios | None
     accuracy: Accuracy | None
     pruning: Pruning
+    shared_values: SharedValues | None = None
     baseline: Baseline | None = None
     tensors: list[Tensor]
     verification: Verification | None

@@ -32,6 +32,8 @@ from tflite_sparse.settings.shared import (
     PixelSettings,
     ScoreOptions,
     ScoreSettings,
+    SharedValuesOptions,
+    SharedValuesSettings,
     SourceOptions,
     SourceSettings,
 )
@@ -39,7 +41,14 @@ from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
 class ExportOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SharedValuesOptions,
+    SourceOptions,
+    TargetOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.export`."""
 
@@ -63,7 +72,15 @@ class ExportOptions(
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+class ExportSettings(
+    SharedValuesSettings,
+    OutSettings,
+    PixelSettings,
+    SourceSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TargetSettings,
+):
     """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
@@ -160,6 +177,8 @@ class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, 
             )
         if self.layer_errors and not self.int8:
             raise ValueError("`layer_errors` applies to int8 files: add `int8=True`")
+        if self.shared_values is not None and not computes_in_integers:
+            raise ValueError("`shared_values` applies to int8 weights: add `int8=True`, without float32 activations")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("`activations` applies to int8 files: add `int8=True`")

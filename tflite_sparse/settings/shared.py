@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,6 +20,7 @@ from tflite_sparse.settings.kinds import (
     Metric,
     Pixels,
     Recurrent,
+    ValuesOrAuto,
 )
 
 
@@ -152,4 +153,20 @@ class InputShapeSettings(Settings):
         default_factory=dict,
         description="Shape, batch included, for an input with open sizes; repeat it for each such input. Without it "
         "the batch is 1 and other sizes are searched for one that runs.",
+    )
+
+
+class SharedValuesOptions(TypedDict, total=False):
+    """Keywords of :class:`SharedValuesSettings`."""
+
+    shared_values: int | Literal["auto"] | None
+
+
+class SharedValuesSettings(Settings):
+    """Settings of weights that share values."""
+
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training. Zeros "
+        "stay. auto: the fewest of 8, 16 and 32 that keep `max_accuracy_drop` on training samples.",
     )

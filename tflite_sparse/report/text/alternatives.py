@@ -58,7 +58,10 @@ def shares(accuracy: Accuracy) -> str:
     by_pruning = f"pruning costs {_share(accuracy.drop_by_pruning, accuracy.interval_by_pruning)}"
     if accuracy.drop_by_int8 is None:
         return by_pruning
-    return f"{by_pruning}, int8 {_share(accuracy.drop_by_int8, accuracy.interval_by_int8)}"
+    line = f"{by_pruning}, int8 {_share(accuracy.drop_by_int8, accuracy.interval_by_int8)}"
+    if accuracy.drop_by_sharing is None:
+        return line
+    return f"{line}, shared values {_share(accuracy.drop_by_sharing, accuracy.interval_by_sharing)}"
 
 
 def _share(drop: float, interval: Interval | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from tflite_sparse.report.text import ratio
+from tflite_sparse.report.text import ratio, shared_values
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.report.text.names import shortened
@@ -73,6 +73,7 @@ def encoding(report: EncodingReport) -> list[str]:
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
         *_archive(report.archive_bytes),
+        *shared_values.lines(report.shared_values, report.settings.get("target")),
         *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report),
