@@ -110,7 +110,7 @@ _Rule = Callable[[Flow, Call, Sequence[Channels]], Channels | None]
 
 def _convolution(flow: Flow, call: Call, inputs: Sequence[Channels]) -> Channels | None:
     layer: Any = call.layer
-    return None if getattr(layer, "groups", 1) != 1 else _filters(flow, call, inputs, layer.kernel, (-1, -2))
+    return _filters(flow, call, inputs, layer.kernel, (-1, -2))
 
 
 def _transposed(flow: Flow, call: Call, inputs: Sequence[Channels]) -> Channels | None:
@@ -121,7 +121,10 @@ def _transposed(flow: Flow, call: Call, inputs: Sequence[Channels]) -> Channels 
 def _filters(
     flow: Flow, call: Call, inputs: Sequence[Channels], kernel: Variable, axes: tuple[int, int]
 ) -> Channels | None:
-    """Apply a kernel whose output and input channels lie along ``axes``, then bias and activation."""
+    """Apply a kernel whose output and input channels lie along ``axes``, then bias and activation.
+
+    A kernel of a convolution in groups reads fewer channels than there are: it is of no known form.
+    """
     read = inputs[0]
     if read.labels.size != kernel.shape[axes[1]]:
         return None
