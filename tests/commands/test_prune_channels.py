@@ -6,7 +6,7 @@ import pytest
 import tflite_sparse
 from helpers.tools import run_cli
 from tflite_sparse.commands.sweep import command as sweeping
-from tflite_sparse.errors import SettingsError
+from tflite_sparse.errors import ModelError, SettingsError
 from tflite_sparse.settings import SweepSettings
 from tflite_sparse.sources import keras_model, tensorflow_import
 
@@ -110,6 +110,14 @@ def test_a_scan_of_single_kernels_takes_no_channels(model, data, tmp_path):
         tflite_sparse.scan(model, data, block="channel")
     with pytest.raises(SettingsError, match="block = 'channel' masks several layers at once"):
         tflite_sparse.prune(model, data, tmp_path / "o.keras", block="channel", sparsity=0.5, allocate=True)
+
+
+def test_channels_of_a_saved_model_are_not_known(model, tmp_path):
+    keras_model.open_model(model).model.export(tmp_path / "saved", verbose=False)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('version = 1\n[defaults]\nblock = "channel"\nsparsity = 0.5\n', encoding="utf-8")
+    with pytest.raises(ModelError, match="is a SavedModel without its Keras model: block = 'channel' needs that"):
+        tflite_sparse.export(tmp_path / "saved", recipe=recipe, out=tmp_path / "out")
 
 
 def test_a_sweep_takes_channels():
