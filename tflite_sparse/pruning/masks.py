@@ -71,10 +71,15 @@ def first_convolution(kernels: Sequence[Kernel]) -> Kernel | None:
 
 def why_left_dense(kernel: Kernel) -> str | None:
     """Return why a kernel is not prunable; None if it is."""
+    small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
+    return why_never_pruned(kernel) or small
+
+
+def why_never_pruned(kernel: Kernel) -> str | None:
+    """Return why kernels of this kind stay dense, whatever their size; None if they do not."""
     leaf = kernel.name.rpartition("/")[2].split(" ")[0]
     by_owner = next((reason for word, reason in _OWNERS_LEFT_ALONE.items() if word in kernel.owner), None)
-    small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
-    return _WEIGHTS_LEFT_ALONE.get(leaf) or by_owner or small
+    return _WEIGHTS_LEFT_ALONE.get(leaf) or by_owner
 
 
 def magnitude_mask(

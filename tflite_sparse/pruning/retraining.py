@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning import repeatable
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
 from tflite_sparse.pruning.hooks import Hooks, Logs
-from tflite_sparse.pruning.plan import KernelPlan, Plan, Span
-from tflite_sparse.pruning.schedule import Frozen, PolynomialSchedule
+from tflite_sparse.pruning.plan import Plan, Span
+from tflite_sparse.pruning.schedule import Frozen, PolynomialSchedule, Schedule
 from tflite_sparse.pruning.training import BATCH_SIZE, labels_of, loss_for, naming_model_and_data
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.sources import tensorflow_import
@@ -220,20 +220,24 @@ def _pruning_to(target: Plan, ramp: int) -> MagnitudePruning:
     def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
         del span
         return Plan(
-            tuple(_rising(kernel, names[kernel.name], ramp) for kernel in kernels if kernel.name in names),
+            tuple(
+                replace(names[kernel.name], kernel=kernel, schedule=_rising(names[kernel.name].schedule, ramp))
+                for kernel in kernels
+                if kernel.name in names
+            ),
             target.scope,
+            groups=tuple(replace(each, schedule=_rising(each.schedule, ramp)) for each in target.groups),
         )
 
     # The rate falls from its peak while masks rise; advice about schedules of one's own does not apply.
     return MagnitudePruning(planner=planner, warn=lambda _: None)
 
 
-def _rising(kernel: Kernel, planned: KernelPlan, ramp: int) -> KernelPlan:
-    """Return a plan whose sparsity rises from 0 to that of ``planned`` over ``ramp`` steps. Zeros stay."""
-    if planned.schedule.final == 0:
-        return KernelPlan(kernel, Frozen())
-    schedule = PolynomialSchedule(0.0, planned.schedule.final, 0, ramp, _steps_between_masks(ramp))
-    return KernelPlan(kernel, schedule, planned.structure)
+def _rising(planned: Schedule, ramp: int) -> Schedule:
+    """Return a schedule that rises from 0 to the end of ``planned`` over ``ramp`` steps. Zeros stay."""
+    if planned.final == 0:
+        return Frozen()
+    return PolynomialSchedule(0.0, planned.final, 0, ramp, _steps_between_masks(ramp))
 
 
 def _suits(loss: object, source: KerasSource, data: Dataset) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.channels import MaskedChannels
 from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.io_order import IoOrder
@@ -164,7 +165,8 @@ class Accuracy(Part):
 class Pruning(Part):
     """The changes to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
-    If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros.
+    If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros. ``channels`` lists groups
+    of channels that are masked.
     """
 
     prunable_kernels: int
@@ -175,6 +177,7 @@ class Pruning(Part):
     epochs: int
     words: str
     left_dense: LeftDense | None = None
+    channels: tuple[MaskedChannels, ...] = ()
 
 
 class Tensor(Part):

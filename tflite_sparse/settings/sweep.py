@@ -60,7 +60,8 @@ class SweepSettings(PixelSettings, OutSettings, ScoreSettings, ConversionSetting
     )
     block: Annotated[tuple[str, ...], Field(min_length=1), Flag(metavar="BLOCKS")] = Field(
         ("1x1",),
-        description="Blocks of weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
+        description="Blocks of weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16. "
+        "channel: whole channels; `sparsity` is then their share.",
     )
     seeds: Count = Field(3, description="Training runs of each point, with different seeds.")
     grid: Grid = Field(

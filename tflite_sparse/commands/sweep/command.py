@@ -84,8 +84,10 @@ def places(settings: SweepSettings) -> list[Place]:
         SettingsError: a block is none.
     """
     for block in settings.block:
-        if structure.parse(block).kept_of is not None:
-            raise SettingsError(f"`block={block!r}`: a sweep sets the sparsity; it takes outputs x inputs, as 1x16.")
+        if block != structure.CHANNEL and structure.parse(block).kept_of is not None:
+            raise SettingsError(
+                f"`block={block!r}`: a sweep sets the sparsity; it takes outputs x inputs, as 1x16, or channel."
+            )
     largest = max(settings.width)
     found = []
     for width, sparsity, block in itertools.product(

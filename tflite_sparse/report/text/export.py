@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, shared_values, time_step
+from tflite_sparse.report.text import (
+    alternatives,
+    channels,
+    io_order,
+    left_dense,
+    next_steps,
+    ratio,
+    shared_values,
+    time_step,
+)
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
@@ -90,6 +99,7 @@ def verdicts(report: Report) -> list[str]:
     first = next_steps.nothing_smaller(report)
     lines = [] if first is None else [first]
     lines.append(f"Pruning: {report.pruning.words}; {_kernels(report)}.")
+    lines += [channels.sentence(report.pruning.channels)] if report.pruning.channels else []
     lines += left_dense.lines(report.pruning.left_dense)
     lines += shared_values.lines(report.shared_values, report.settings.get("target"))
     if report.float_layers:
