@@ -203,7 +203,9 @@ class _Export:
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
         try:
             probes, promised = converter.probes(pruned.source), _contract(dense, converter)
-            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
+            layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
+            encoding = Encoding(settings, self.progress)
+            made = encoding.run(dense, paths[SPARSE], probes, samples, promised, layer_names)
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
@@ -212,7 +214,6 @@ class _Export:
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work)
         inside = measuring.layers(pruned, converter, evaluated, paths)
-        layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
         layers = layer_errors.in_report(inside.layers, layer_names)
         failures = [
             *pruned.failures,
@@ -238,6 +239,7 @@ class _Export:
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
+            channels=made.channels,
             **as_field(made.part),
             measured=measured,
             training=pruned.curve,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.channels import Channels
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
@@ -25,6 +26,7 @@ class EncodingReport(Part):
         archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
         verification: the comparison of the new file, read back from disk, with the source.
+        channels: the dead channels of the source, and whether they went; None: there are none, or they were to stay.
         micro: costs of the file, for the target micro.
         ethos_u: the same for the target ethos-u.
         target_part: the same for other targets.
@@ -43,6 +45,7 @@ class EncodingReport(Part):
     archive_bytes: int = 0
     tensors: list[Tensor]
     verification: VerificationReport
+    channels: Channels | None = None
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflite_sparse import target_registry
+from tflite_sparse.backends import check_outputs
+from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.protocol import ExportJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
+from tflite_sparse.errors import ExecutionError
 from tflite_sparse.planning import planner
+from tflite_sparse.results.channels import Channels
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Verification
 from tflite_sparse.results.target_part import AnyTargetPart
@@ -32,6 +36,7 @@ class Exported:
         part: what the report shows of the target.
         files: the target's extra files by name: contents, or where they lie.
         contract: inputs and outputs of the file, with code that runs it.
+        channels: the dead channels of the dense file, and whether they went; None: there are none.
     """
 
     choices: list[planner.Choice]
@@ -40,6 +45,7 @@ class Exported:
     part: AnyTargetPart | None
     files: Mapping[str, bytes | Path]
     contract: Contract
+    channels: Channels | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,13 @@ class Encoding:
     progress: Timed
 
     def run(
-        self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None, contract: Contract
+        self,
+        dense: Path,
+        sparse: Path,
+        x: arrays.Arrays | None,
+        samples: Dataset | None,
+        contract: Contract,
+        layer_of: Callable[[str], str],
     ) -> Exported:
         """Encode and compare.
 
@@ -65,13 +77,17 @@ class Encoding:
             x: test samples of the inputs of these files. None: random ones.
             samples: what class names are from, if there are any.
             contract: inputs and outputs of the dense file.
+            layer_of: returns the layer of a kernel by its name; empty if it is not known.
 
         Raises:
             ExecutionError: a runtime refused the dense file.
         """
         settings = self.settings
+        drawn = check_outputs.samples_for(dense, x, settings)
+        trimming = Trimming(settings, drawn, None, sparse.parent, self.progress, layer_of)
+        trimmed = trimming.run(dense)
         job = ExportJob(
-            source=dense,
+            source=trimmed.file,
             file=sparse,
             name=SPARSE,
             extra_files=target_registry.extra_files(settings.target, Path(SPARSE).stem, dict(settings)),
@@ -82,7 +98,10 @@ class Encoding:
             settings=settings,
             progress=self.progress,
         )
-        made = backend(settings.target).export(job)
+        try:
+            made = backend(settings.target).export(job)
+        except ExecutionError as error:
+            raise error.renamed(trimmed.file, dense) from error
         return Exported(
             made.choices,
             Verification.of(made.verification, settings.traits.runtime),
@@ -90,4 +109,5 @@ class Encoding:
             made.part,
             made.files,
             contract.model_copy(update={"snippets": dict(made.snippets)}),
+            trimmed.channels,
         )

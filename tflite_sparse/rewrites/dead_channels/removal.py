@@ -1,7 +1,8 @@
 """Remove dead channels: those whose value is a constant that can move into a bias, and those that nobody reads.
 
 Needs: a dense model. Operators that the table of :mod:`~tflite_sparse.rewrites.dead_channels.operators` does not have
-keep every channel that they touch.
+keep every channel that they touch. Graphs that only operators call, such as the body of a loop, are left: nothing can
+run them alone and so check what is worked out here.
 Leaves: an ordinary dense model whose tensors keep their indices. There is no undo: what was removed is nowhere in it.
 Exact for int8. With float32 activations, which are taken to be finite, only channels of 0 go, and kernels that sum in
 another order for another number of channels may round differently.
@@ -34,7 +35,8 @@ def remove(model: Model) -> Cut:
     Raises:
         FlatbufferError: a constant does not have the size of its shape.
     """
-    cuts = [cut for graph in graphs(model) if (cut := _of_graph(graph)) is not None]
+    runnable = {0, *(int(definition.subgraphIndex) for definition in model.signatureDefs or ())}
+    cuts = [cut for graph in graphs(model) if graph.number in runnable and (cut := _of_graph(graph)) is not None]
     if not cuts:
         return Cut()
     drop_unread_operator_codes(model)
