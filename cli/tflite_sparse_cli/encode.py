@@ -24,6 +24,7 @@ _ORDER = (
         "micro_min_saving",
         "c_array",
         "accelerator_config",
+        "keep_channels",
     ),
     *("verification_samples", "seed", "input_shapes", "unverified"),
 )

@@ -84,7 +84,7 @@ class Trimming:
             return Trimmed(source)
         trimmed = self.folder / "without-dead-channels.tflite"
         serde.write(model, trimmed, serde.archive_of(source))
-        found = Channels(dead=dead(before, model, cut, self.layer_of), removed=False)
+        found = Channels(dead=described(before, model, cut, self.layer_of), removed=False)
         if former.native:  # another form would round differently from the source
             return self._kept(
                 source, found, "weights are stored for native sparse kernels, which round in their own way"
@@ -148,7 +148,7 @@ class Trimming:
         return found.model_copy(update={"file": "the file without dead channels", "against": "the dense file"})
 
 
-def dead(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], str] | None = None) -> DeadChannels:
+def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], str] | None = None) -> DeadChannels:
     """Describe what a cut removes.
 
     Args:
@@ -161,7 +161,7 @@ def dead(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], str] |
     sizes = [len(serde.serialize(model)) for model in (before, after)]
     layers = [
         CutLayer(
-            kernel=layer.kernel,
+            name=layer.kernel,
             layer="" if layer_of is None else layer_of(layer.kernel),
             operator=layer.operator,
             outputs=BeforeAfter(before=layer.outputs[0], after=layer.outputs[1]),

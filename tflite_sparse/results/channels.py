@@ -22,14 +22,14 @@ class CutLayer(Part):
     """An operator with a kernel that reads or yields dead channels.
 
     Attributes:
-        kernel: name of the kernel's tensor.
+        name: of the tensor that holds its kernel.
         layer: that of its layer in the Keras model; empty if it is not known.
         operator: its kind in the schema.
         outputs: its output channels.
         inputs: the channels that it reads.
     """
 
-    kernel: str
+    name: str
     layer: str = ""
     operator: str
     outputs: BeforeAfter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tflite_sparse.results.channels import DeadChannels
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.part import Part
 
@@ -94,6 +95,7 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
+    ``dead_channels`` are those that ``encode`` would try to remove, which the estimates leave in; None: there are none.
     ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
     """
 
@@ -108,6 +110,7 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
+    dead_channels: DeadChannels | None = None
     contract: Contract
 
     def is_for(self, target: str) -> bool:

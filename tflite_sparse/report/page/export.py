@@ -13,6 +13,7 @@ from tflite_sparse.report.page.bars import Bar, bars
 from tflite_sparse.report.page.curves import Line, lines_of
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import baseline as baseline_words
+from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
@@ -69,6 +70,8 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
         layers=_layers(report),
+        channels=None if report.channels is None else channel_words.table(report.channels.dead),
+        channels_stay=report.channels is not None and not report.channels.removed,
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
         wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong),

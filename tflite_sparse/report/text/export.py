@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, time_step
 from tflite_sparse.report.text import baseline as baseline_words
+from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
@@ -106,6 +107,7 @@ def verdicts(report: Report) -> list[str]:
         lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
+    lines += channel_words.lines(report.channels)
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)

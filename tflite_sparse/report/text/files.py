@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import ratio
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
@@ -61,6 +62,7 @@ def summary(inspection: Inspection) -> list[str]:
         reason = f": {why.rstrip('.')}" if why else ""
         together = [", ".join(names)] if loads is None else names  # one sentence for all runtimes that were not tried
         lines += [f"{name}: {verdict}{reason}." for name in together]
+    lines += channel_words.of_inspected(inspection.dead_channels)
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == DENSE else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
@@ -73,6 +75,7 @@ def encoding(report: EncodingReport) -> list[str]:
     return [
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
         *_archive(report.archive_bytes),
+        *channel_words.lines(report.channels),
         *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report),

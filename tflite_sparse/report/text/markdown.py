@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.channels import Channels
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Report
 
@@ -25,12 +27,20 @@ def render(report: Report) -> str:
         "## Weights",
         table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
+        *_channels(report.channels),
         *_layers(report),
         *([] if report.contract is None else _contract(report.contract)),
         *_measured(report),
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _channels(found: Channels | None) -> list[str]:
+    if found is None:
+        return []
+    title = "## Dead channels" if found.removed else "## Dead channels, which stay"
+    return [title, table(channel_words.table(found.dead))]
 
 
 def _layers(report: Report) -> list[str]:

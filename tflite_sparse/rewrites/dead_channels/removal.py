@@ -20,6 +20,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_last_tensors,
     drop_unread_operator_codes,
     graphs,
+    shape_of,
 )
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites.dead_channels import decision, operators
@@ -48,6 +49,24 @@ def remove(model: Model) -> Cut:
         layers=tuple(each for cut in cuts for each in cut.layers),
         is_exact=all(cut.is_exact for cut in cuts),
     )
+
+
+def is_without(model: Model, cut: Cut) -> bool:
+    """Return whether a dense model has the shapes that a cut leaves, so that it may be what was left.
+
+    Args:
+        model: the model in question, dense.
+        cut: of the model that it is compared with.
+    """
+    known = list(graphs(model))
+    for part in cut.slices:
+        tensors = known[part.graph].subgraph.tensors if part.graph < len(known) else []
+        shape = shape_of(tensors[part.found]) if part.found < len(tensors) else ()
+        if len(shape) != len(part.kept):
+            return False
+        if any(kept is not None and len(kept) != size for kept, size in zip(part.kept, shape, strict=True)):
+            return False
+    return bool(cut.slices)
 
 
 def _of_graph(graph: Graph) -> Cut | None:
