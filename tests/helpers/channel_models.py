@@ -93,10 +93,10 @@ class Network:
         self.append(CODE.DEQUANTIZE, [constant], [rebuilt], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT(), 3)
         return rebuilt
 
-    def conv(self, x, outputs, kernel=1, *, dead=(), unread=(), same=True, stride=1, bias=True, relu=False):
+    def conv(self, x, outputs, kernel=1, *, dead=(), unread=(), same=True, stride=1, relu=False):
         batch, height, width, channels = self.shape[x]
         size = [tiny_models._window(each, kernel, stride, 1, same) for each in (height, width)]
-        constants = self.kernel((outputs, kernel, kernel, channels), 0, dead, unread, x, bias)
+        constants = self.kernel((outputs, kernel, kernel, channels), 0, dead, unread, x, bias=True)
         options = tiny_models.conv_options(same, stride)
         options.fusedActivationFunction = RELU if relu else 0
         y = self.result((batch, *size, outputs), 0.02, -128 if relu else None)
@@ -263,8 +263,8 @@ def separable(kind):
     net = Network(kind)
     x = net.conv(net.source, 24, 1, dead=range(8), relu=True)
     x = net.depthwise(x, 3, dead=range(8), relu=True)
-    x = net.conv(x, 16, 1, dead=(2, 3), bias=False)
-    return net, net.dense(net.mean(x), 6)
+    x = net.mean(net.conv(x, 16, 1, dead=(2, 3)))
+    return net, net.dense(x, 6, bias=False)
 
 
 def multiplier(kind):
@@ -311,7 +311,7 @@ def padded(kind):
 def upsampled(kind):
     net = Network(kind)
     x = net.conv(net.source, 16, 1, dead=(0, 2), relu=True)
-    x = net.transposed(x, 8, dead=(1, 3), unread=(5,))
+    x = net.transposed(x, 24, dead=range(9), unread=(5,))
     return net, net.conv(x, 6, 1)
 
 

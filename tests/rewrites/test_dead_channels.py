@@ -4,14 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from helpers import channel_models, micro_process, tiny_models
-from helpers.channel_models import NETWORKS, Network
+from helpers import channel_models, tiny_models
+from helpers.channel_models import NETWORKS
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import graphs, shape_of
 from tflite_sparse.rewrites.dead_channels import removal
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")

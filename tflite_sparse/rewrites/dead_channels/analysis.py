@@ -94,6 +94,8 @@ class Analysis:
         blocked: whether a channel must stay, for a reason outside of the table of operators.
         ties: pairs of arrays of channels that can only go together.
         edits: the operators that are edited if channels of their activations go.
+        multiples: the number of channels that a built-in kernel computes together, by its result: it rounds those that
+            are left over in another way, so that a channel must not move from one part to the other.
     """
 
     graph: Graph
@@ -105,6 +107,7 @@ class Analysis:
     blocked: np.ndarray = field(init=False)
     ties: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    multiples: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         graph, total = self.graph, self.channels.total

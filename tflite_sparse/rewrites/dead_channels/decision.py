@@ -6,17 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Depthwise, Product
-
-_DEPTHWISE_MULTIPLE = 8
-"""The built-in int8 depthwise kernels compute these many channels at a time and round the rest in another way."""
+from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Product
 
 
 def gone(found: Analysis) -> np.ndarray:
     """Return whether each channel goes, bool (channels,).
 
     What is kept is consistent: no kept weight needs a channel that goes, channels that are tied go together, every
-    activation keeps a channel, and a quantised depthwise convolution keeps a multiple of 8.
+    activation keeps a channel, and those whose channels are rounded by their place keep the multiple that they had.
     """
     labels = found.labels()
     needs = [found.channels.of_tensor(product.source) for product in _products(found)]
@@ -51,21 +48,15 @@ def _may_go(found: Analysis, labels: np.ndarray, needs: list[np.ndarray], chosen
 def _given_back(found: Analysis, labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return ``chosen`` without the groups that activations must keep to have enough channels."""
     kept_groups = np.zeros(len(labels), np.bool_)
-    depthwise = {edit.result for edit in found.edits if isinstance(edit, Depthwise)}
     for tensor in found.channels.first:
-        numbers = found.numbers[tensor]
         channels = found.channels.of_tensor(tensor)
         going = chosen[channels] & ~kept_groups[labels[channels]]
         count = len(channels) - int(np.count_nonzero(going))
         if not going.any():
             continue
         wanted = max(count, 1)
-        if tensor in depthwise and numbers is not None and not numbers.is_float:
-            wanted = (
-                len(channels)
-                if len(channels) % _DEPTHWISE_MULTIPLE
-                else -(-wanted // _DEPTHWISE_MULTIPLE) * _DEPTHWISE_MULTIPLE
-            )
+        multiple = found.multiples.get(tensor, 1)
+        wanted = -(-wanted // multiple) * multiple if len(channels) % multiple == 0 else len(channels)
         candidates = channels[going]
         # Constants first: what yields them has weights of 0 and needs nothing.
         order = np.argsort(np.isnan(found.value[candidates]), kind="stable")

@@ -109,14 +109,17 @@ def common_rounding(steps: np.ndarray | np.float64, multiplier: np.ndarray | flo
 
 
 def mean_of_constant(source: Numbers, result: Numbers, stored: np.ndarray) -> np.ndarray:
-    """Return the stored mean of equal values, where both formulas of the kernels agree; else NaN.
+    """Return the stored mean of equal values, where the formulas of all kernels agree; else NaN.
 
-    The built-in kernels cut the zero point's share off to an integer instead of rounding the sum as a whole.
+    Built-in kernels make the zero point's share an integer of its own instead of rounding the sum as a whole: some cut
+    it off, some round it.
     """
     if not source.folds or not result.folds:
         return result.stored(source.real(stored))
     multiplier = source.scale / result.scale
     whole = result.stored(source.real(stored), multiplier)
-    apart = stored * multiplier - np.trunc(source.zero * multiplier)
-    cut = result.stored(apart * result.scale, multiplier)
-    return np.where(whole == cut, whole, np.nan)
+    share = source.zero * multiplier
+    for integer in (np.trunc(share), common_rounding(np.float64(share))):
+        apart = result.stored((stored * multiplier - integer) * result.scale, multiplier)
+        whole = np.where(whole == apart, whole, np.nan)
+    return whole

@@ -40,6 +40,9 @@ class _Entry:
         return is_whole and (self.options is None or isinstance(operator.builtinOptions, self.options))
 
 
+_MEANS_AT_A_TIME = 16
+"""Channels that the built-in int8 kernel of a MEAN which keeps its axes computes together."""
+
 _BY_VALUE = (
     "LOGISTIC",
     "TANH",
@@ -138,6 +141,8 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     if numbers is None or numbers[0].kind != numbers[1].kind or not _same(found, source, result):
         return False
     if found.graph.operator_name(operator) == "MEAN":
+        if not numbers[0].is_float and found.rank(result) == rank:
+            found.multiples[result] = _MEANS_AT_A_TIME
         found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source)))
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))

@@ -13,6 +13,10 @@ from tflite_sparse.rewrites.dead_channels.kernels import Kernel
 from tflite_sparse.rewrites.dead_channels.numbers import Numbers
 
 
+_AT_A_TIME = 8
+"""Channels that built-in quantised kernels of depthwise and transposed convolutions compute together."""
+
+
 def convolution(found: Analysis, operator: Operator) -> bool:
     """Analyse a CONV_2D; one of several groups is left."""
     source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
@@ -37,6 +41,7 @@ def transposed_convolution(found: Analysis, operator: Operator) -> bool:
     if size is None or not _product(found, operator, (2, 1, 3), activation, folds=False):
         return False
     found.edits.append(size)
+    _rounds_by_place(found, int(operator.outputs[0]))
     return True
 
 
@@ -53,6 +58,7 @@ def depthwise(found: Analysis, operator: Operator) -> bool:
     read = np.arange(outputs) // (outputs // inputs)
     found.tie(found.channels.of_tensor(source)[read], found.channels.of_tensor(result))
     found.edits.append(Depthwise(kernel, source, result))
+    _rounds_by_place(found, result)
     matrix = kernel.values.reshape(-1, outputs)
     values = found.known(source)[read]
     folds = numbers[0].folds and not _reaches_over_the_edge(found, operator)
@@ -62,6 +68,12 @@ def depthwise(found: Analysis, operator: Operator) -> bool:
     activation = operator.builtinOptions.fusedActivationFunction
     found.learn(result, np.where(constant, _requantised(found, kernel, numbers, sums, activation), np.nan))
     return True
+
+
+def _rounds_by_place(found: Analysis, result: int) -> None:
+    numbers = found.numbers[result]
+    if numbers is not None and not numbers.is_float:
+        found.multiples[result] = _AT_A_TIME
 
 
 def _product(
