@@ -12,7 +12,6 @@ from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Depthwise, P
 from tflite_sparse.rewrites.dead_channels.kernels import Kernel
 from tflite_sparse.rewrites.dead_channels.numbers import Numbers
 
-
 _AT_A_TIME = 8
 """Channels that built-in quantised kernels of depthwise and transposed convolutions compute together."""
 
