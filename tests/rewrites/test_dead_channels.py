@@ -204,6 +204,23 @@ def test_slices_are_where_they_are_said_to_be():
             np.testing.assert_array_equal(two.constant(part.found), part.of(one.constant(part.tensor)))
 
 
+def test_parts_of_a_split_stay_equally_long():
+    """Only channel 3 of both parts is dead, channel 0 of one part alone."""
+    net = Network()
+    one, two = net.split(net.conv(net.source, 16, 1, dead=(0, 3, 11), relu=True))
+    content, smaller, found = cut(net.finished(net.conv(one, 6, 1), net.conv(two, 6, 1)))
+    assert kept(found, "CONV_2D") == (16, 14)
+    assert_same(net, content, smaller)
+
+
+def test_a_shape_that_says_otherwise_keeps_its_channels():
+    net = Network()
+    x = net.flat(net.conv(net.source, 16, 1, dead=range(6), relu=True))
+    size = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+    net.tiny.model.buffers[size.buffer].data = np.array([6, 96], np.int32).view(np.uint8)
+    assert not cut(net.finished(net.dense(x, 6)))[2].slices
+
+
 STEPS = ("add", "concat", "conv", "depthwise", "gate", "pad", "pool", "relu", "split", "transposed")
 
 

@@ -95,7 +95,7 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
-    ``dead_channels`` are those that ``encode`` would try to remove, which the estimates leave in; None: there are none.
+    ``dead_channels`` are those that an encoding would try to remove, which the estimates leave in; None: there are none.
     ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
     """
 

@@ -28,7 +28,7 @@ def of_inspected(found: DeadChannels | None) -> list[str]:
     if found is None:
         return []
     saved = f"{_change('multiply-adds', found.multiply_adds)}, {_change('bytes of the dense file', found.dense_bytes)}"
-    return [f"Dead channels: {_count(found)} could go; {saved}. `encode` removes them if its checks pass."]
+    return [f"Dead channels: {_count(found)} could go; {saved}. tflite-sparse encode removes them if its checks pass."]
 
 
 def table(found: DeadChannels) -> Table:
