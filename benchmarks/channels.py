@@ -153,13 +153,15 @@ def _images(count: int, seed: int) -> np.ndarray:
 
 def _converted(model: Any, images: np.ndarray, *, int8: bool) -> bytes:
     import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     @tf.function
     def run(image: Any) -> Any:  # a batch of 1: TensorFlow Lite Micro and Vela plan memory from the shapes
         return model(image, training=False)
 
     spec = tf.TensorSpec((1, _SIDE, _SIDE, 3), tf.float32)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function(spec)], model)
+    frozen = convert_variables_to_constants_v2(run.get_concrete_function(spec))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], model)
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
@@ -252,3 +254,7 @@ def _section(points: Sequence[Point], verdicts: Sequence[Verdict]) -> str:
         "\n".join(f"- {verdict.in_words()}" for verdict in verdicts),
     ]
     return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
