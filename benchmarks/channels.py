@@ -31,7 +31,7 @@ from tflite_sparse.runtime.litert_kernels import KERNELS_TO_VERIFY, NAMES
 from tflite_sparse.sources import tensorflow_import
 from tflite_sparse.verification import outputs
 
-_HEADING = "Dead channels: half of each network"
+_HEADING = "Half of the channels of"
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro", "ethos-u-vela")
 _SIDE, _CLASSES, _SAMPLES, _ROUNDS = 96, 1000, 100, 30
 _STATISTICS_PASSES = 6
@@ -75,15 +75,14 @@ class Point:
 @click.option("--networks", default=",".join(_NETWORKS), show_default=True, help="Which, of keras.applications.")
 def main(path: Path, networks: str) -> None:
     """Measure, print and record; exit with 1 if outputs differ or a target is missed."""
-    points = []
+    passed = True
     for name in networks.split(","):
-        points.append(_measure(name))
-        click.echo(" | ".join(_row(points[-1])))
-    verdicts = [verdict for point in points for verdict in _verdicts(point)]
-    for verdict in verdicts:
-        click.echo(verdict.in_words())
-    results.write_section(path, _HEADING, _section(points, verdicts))
-    sys.exit(any(not verdict.passed for verdict in verdicts))
+        point = _measure(name)
+        verdicts = list(_verdicts(point))
+        click.echo("\n".join([" | ".join(_row(point)), *(verdict.in_words() for verdict in verdicts)]))
+        results.write_section(path, f"{_HEADING} {name}", _section(point, verdicts))
+        passed = passed and all(verdict.passed for verdict in verdicts)
+    sys.exit(not passed)
 
 
 def _measure(name: str) -> Point:
@@ -238,11 +237,11 @@ def _row(point: Point) -> tuple[str, ...]:
     return (point.name, *cells, *fast, f"{1000 * point.seconds:.0f} ms", equal, str(point.distinct))
 
 
-def _section(points: Sequence[Point], verdicts: Sequence[Verdict]) -> str:
+def _section(point: Point, verdicts: Sequence[Verdict]) -> str:
     headings = ("network", *_MOST, "int8 faster", "float32 faster", "removal", "bit-equal in", "distinct outputs")
-    rows = [headings, ("---", *["---:"] * (len(headings) - 1)), *map(_row, points)]
+    rows = [headings, ("---", *["---:"] * (len(headings) - 1)), _row(point)]
     parts = [
-        f"## {_HEADING}",
+        f"## {_HEADING} {point.name}",
         f"Measured on {datetime.date.today().isoformat()}, {results.machine()}; "
         f"{results.versions(_PACKAGES)}. "
         "Command: `python benchmarks/channels.py`.",
