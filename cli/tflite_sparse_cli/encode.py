@@ -26,6 +26,7 @@ _ORDER = (
         "accelerator_config",
         "keep_channels",
     ),
+    "shared_values",
     *("verification_samples", "seed", "input_shapes", "unverified"),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tools import run_cli
+from helpers.tools import heed_sigint, run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.stages.deliver import ALL_FILES
 
@@ -113,7 +113,9 @@ def test_interrupted(number, code, words, model_files, tmp_path):
     command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
     command += ["--int8", "--data", "digits"]
     environment = {**os.environ, "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=heed_sigint
+    ) as process:
         assert any(line.startswith("done mask") for line in process.stderr)
         time.sleep(0.3)  # to calibrate and convert, verify and score takes longer
         process.send_signal(number)

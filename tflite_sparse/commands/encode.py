@@ -22,7 +22,7 @@ from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import contract
-from tflite_sparse.planning import decoder
+from tflite_sparse.planning import decoder, sharing
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
@@ -72,14 +72,19 @@ def encode(
     promised = contract.of_model(serde.read(source))
     child.prepare()
     with cpu_clock.started() as spent, replacing(destination) as temporary, _folder() as folder:
+        weights, shared = source, None
+        if checked.shared_values is not None:
+            weights = folder / "shared.tflite"
+            with timed.stage("share values"):
+                shared = sharing.in_report(checked.shared_values, sharing.write(source, weights, checked.shared_values))
         samples = MadeUp(checked.verification_samples, checked.seed)
-        trimmed = Trimming(checked, samples, checked.input_shapes, folder, timed).run(source)
+        trimmed = Trimming(checked, samples, checked.input_shapes, folder, timed).run(weights)
         job = FileJob(trimmed.file, temporary, destination, extra_files, folder, promised, checked, timed)
         try:
             made = backend(checked.target).encode(job)
         except ExecutionError as error:
-            raise error.renamed(trimmed.file, source) from error
-        against = made.verification.against.replace(str(trimmed.file), str(source))
+            raise error.renamed(trimmed.file, weights) from error
+        against = made.verification.against.replace(str(trimmed.file), str(weights))
         verified = made.verification.model_copy(update={"against": against})
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
@@ -93,6 +98,7 @@ def encode(
             file_bytes=temporary.stat().st_size,
             archive_bytes=archive_bytes,
             tensors=[tensor_of(choice) for choice in made.choices],
+            shared_values=shared,
             verification=verified.model_copy(update={"file": str(destination)}),
             channels=trimmed.channels,
             **as_field(made.part),

@@ -24,6 +24,8 @@ from tflite_sparse.settings.kinds import (
     Sparsity,
 )
 from tflite_sparse.settings.shared import (
+    BaselineOptions,
+    BaselineSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -32,6 +34,8 @@ from tflite_sparse.settings.shared import (
     PixelSettings,
     ScoreOptions,
     ScoreSettings,
+    SharedValuesOptions,
+    SharedValuesSettings,
     SourceOptions,
     SourceSettings,
 )
@@ -39,7 +43,15 @@ from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
 class ExportOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+    BaselineOptions,
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SharedValuesOptions,
+    SourceOptions,
+    TargetOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.export`."""
 
@@ -48,7 +60,6 @@ class ExportOptions(
     io: Activations | None
     activations: Activations
     calibration: Calibration
-    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
     finetune_epochs: int | Literal["auto"]
@@ -63,7 +74,16 @@ class ExportOptions(
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+class ExportSettings(
+    BaselineSettings,
+    SharedValuesSettings,
+    OutSettings,
+    PixelSettings,
+    SourceSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TargetSettings,
+):
     """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
@@ -83,13 +103,6 @@ class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, 
         description="How ranges of int8 activations are chosen. min-max: from the least to the greatest value. "
         "percentile: without the outermost 0.01 % of values. mse: least mean squared error. percentile and mse take "
         "twice as long to calibrate.",
-    )
-    baseline: Annotated[
-        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
-    ] = Field(
-        None,
-        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
-        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
     recipe: Path | None = Field(
         None,
@@ -160,6 +173,8 @@ class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, 
             )
         if self.layer_errors and not self.int8:
             raise ValueError("`layer_errors` applies to int8 files: add `int8=True`")
+        if self.shared_values is not None and not computes_in_integers:
+            raise ValueError("`shared_values` applies to int8 weights: add `int8=True`, without float32 activations")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("`activations` applies to int8 files: add `int8=True`")

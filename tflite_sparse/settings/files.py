@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from tflite_sparse.settings.base import Flag
-from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed
+from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed, SharedCount
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
 from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET
@@ -40,9 +40,17 @@ class WrittenFileSettings(InputShapeSettings):
 class EncodeOptions(TargetOptions, WrittenFileOptions, total=False):
     """Keywords of :func:`tflite_sparse.encode`."""
 
+    shared_values: int | None
+
 
 class EncodeSettings(TargetSettings, WrittenFileSettings):
-    """Settings of :func:`tflite_sparse.encode`: the target, and the comparison of the new file."""
+    """Settings of :func:`tflite_sparse.encode`: the target, shared values, and the comparison of the new file."""
+
+    shared_values: Annotated[SharedCount | None, Flag(metavar="N")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values. Zeros stay. Outputs change: "
+        "measure the accuracy, or use export.",
+    )
 
 
 class DecodeOptions(WrittenFileOptions, total=False):
@@ -56,9 +64,15 @@ class DecodeSettings(WrittenFileSettings):
 class InspectOptions(InputShapeOptions, total=False):
     """Keywords of :func:`tflite_sparse.inspect`."""
 
+    target: RunnableTarget | None
+
 
 class InspectSettings(InputShapeSettings):
     """Settings of :func:`tflite_sparse.inspect`."""
+
+    target: Annotated[RunnableTarget | None, Flag(default="the first one that loads the file")] = Field(
+        None, description="The runtime that code is written for."
+    )
 
 
 class VerifyOptions(InputShapeOptions, total=False):

@@ -21,6 +21,8 @@ from tflite_sparse.settings.kinds import (
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
+    BaselineOptions,
+    BaselineSettings,
     ChannelOptions,
     ChannelSettings,
     ConversionOptions,
@@ -40,6 +42,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
 class FitOptions(
+    BaselineOptions,
     ChannelOptions,
     ConversionOptions,
     OutOptions,
@@ -65,7 +68,14 @@ class FitOptions(
 
 
 class FitSettings(
-    PixelSettings, SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings, ChannelSettings
+    BaselineSettings,
+    PixelSettings,
+    SourceSettings,
+    OutSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TrainingSettings,
+    ChannelSettings,
 ):
     """Settings of :func:`tflite_sparse.fit`."""
 

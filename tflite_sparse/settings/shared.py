@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,6 +20,7 @@ from tflite_sparse.settings.kinds import (
     Metric,
     Pixels,
     Recurrent,
+    ValuesOrAuto,
 )
 
 
@@ -130,13 +131,36 @@ class PixelOptions(TypedDict, total=False):
     pixels: Pixels | None
 
 
+PixelRange = Annotated[
+    Pixels | None,
+    Field(
+        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
+        "hold 0..255."
+    ),
+]
+
+
 class PixelSettings(Settings):
     """Settings of image inputs."""
 
-    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+    pixels: Annotated[PixelRange, Flag(default="that of the data, if no other one fits `model` better")] = None
+
+
+class BaselineOptions(TypedDict, total=False):
+    """Keywords of :class:`BaselineSettings`."""
+
+    baseline: AnyPath | None
+
+
+class BaselineSettings(Settings):
+    """Settings of the model that a file is compared with."""
+
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
         None,
-        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
-        "hold 0..255.",
+        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
+        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
 
 
@@ -168,4 +192,20 @@ class InputShapeSettings(Settings):
         default_factory=dict,
         description="Shape, batch included, for an input with open sizes; repeat it for each such input. Without it "
         "the batch is 1 and other sizes are searched for one that runs.",
+    )
+
+
+class SharedValuesOptions(TypedDict, total=False):
+    """Keywords of :class:`SharedValuesSettings`."""
+
+    shared_values: int | Literal["auto"] | None
+
+
+class SharedValuesSettings(Settings):
+    """Settings of weights that share values."""
+
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training. Zeros "
+        "stay. auto: the fewest of 8, 16 and 32 that keep `max_accuracy_drop` on training samples.",
     )

@@ -18,6 +18,9 @@ from tflite_sparse.settings.shared import (
     OutOptions,
     OutSettings,
     PeakLearningRate,
+    PixelOptions,
+    PixelRange,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     TrainingOptions,
@@ -28,7 +31,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET
 _Width = Annotated[float, Field(gt=0)]
 
 
-class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions, total=False):
+class SweepOptions(ConversionOptions, OutOptions, PixelOptions, ScoreOptions, TrainingOptions, total=False):
     """Keywords of :func:`tflite_sparse.sweep`."""
 
     sparsity: Sequence[float]
@@ -45,7 +48,7 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
     resume: bool
 
 
-class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class SweepSettings(PixelSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
     """Settings of :func:`tflite_sparse.sweep`."""
 
     sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
@@ -71,6 +74,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
     epochs: Count = Field(10, description="Epochs of training of every point.")
+    pixels: Annotated[PixelRange, Flag(default="that of the data")] = None  # no model is trained yet that it could fit
     batch_size: BatchSize = 128
     learning_rate: PeakLearningRate = 2e-3
     seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(

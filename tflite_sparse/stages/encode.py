@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.protocol import ExportJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
+from tflite_sparse.conversion.layer_of import LayerNames, layer_of
 from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.planning import planner
 from tflite_sparse.results.channels import Channels
 from tflite_sparse.results.contract import Contract
@@ -21,8 +23,10 @@ from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import Layer
 from tflite_sparse.stages.convert import BASELINE_INT8
 from tflite_sparse.stages.deliver import SPARSE
+from tflite_sparse.verification import sentences
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Encoding:
         x: arrays.Arrays | None,
         samples: Dataset | None,
         contract: Contract,
-        layer_of: Callable[[str], str],
+        layers: Sequence[Layer] = (),
     ) -> Exported:
         """Encode and compare.
 
@@ -77,14 +81,15 @@ class Encoding:
             x: test samples of the inputs of these files. None: random ones.
             samples: what class names are from, if there are any.
             contract: inputs and outputs of the dense file.
-            layer_of: returns the layer of a kernel by its name; empty if it is not known.
+            layers: of the model that it was made of.
 
         Raises:
             ExecutionError: a runtime refused the dense file.
         """
         settings = self.settings
         drawn = check_outputs.samples_for(dense, x, settings)
-        trimming = Trimming(settings, drawn, None, sparse.parent, self.progress, layer_of)
+        names = LayerNames(layers, signature.by_tensor(serde.read(dense)))
+        trimming = Trimming(settings, drawn, None, sparse.parent, self.progress, names)
         trimmed = trimming.run(dense)
         job = ExportJob(
             source=trimmed.file,
@@ -102,12 +107,22 @@ class Encoding:
             made = backend(settings.target).export(job)
         except ExecutionError as error:
             raise error.renamed(trimmed.file, dense) from error
+        found = made.verification
+        failures = sentences.failures(
+            found.weights, found.runtimes, found.across, found.samples, lambda tensor: _with_layer(tensor, layers)
+        )
         return Exported(
             made.choices,
-            Verification.of(made.verification, settings.traits.runtime),
-            [f"verification: {failure}" for failure in made.verification.failures],
+            Verification.of(found, settings.traits.runtime),
+            [f"verification: {failure}" for failure in failures],
             made.part,
             made.files,
             contract.model_copy(update={"snippets": dict(made.snippets)}),
             trimmed.channels,
         )
+
+
+def _with_layer(tensor: str, layers: Sequence[Layer]) -> str:
+    """A tensor of a file in a sentence, with the layer of the model where that is known."""
+    found = layer_of([tensor], layers)
+    return repr(tensor) if found is None else f"{tensor!r} of {found.in_words}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe_file, recipe_planner, training
+from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe_file, recipe_planner, repeatable, training
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.schedule import ConstantSchedule
@@ -159,7 +159,8 @@ class Masking:
         if not is_needed or not isinstance(source, keras_model.KerasSource):
             return source, not is_auto
         try:
-            return source.copied(), True
+            with repeatable.seedable_layers(source.keras):
+                return source.copied(), True
         except ModelError as error:
             if not is_auto:
                 raise
@@ -177,7 +178,10 @@ class Masking:
         trainable = isinstance(source, keras_model.KerasSource)
         labelled = samples is not None and samples.y_train is not None
         if epochs == "auto":
-            return trainable and labelled and not is_clustered and asks_for_more(target)
+            is_wanted = trainable and labelled and asks_for_more(target)
+            if is_wanted and is_clustered:
+                self.progress.warn(f"not trained: {clusters.NOT_TRAINED}")
+            return is_wanted and not is_clustered
         if epochs and not trainable:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
         if epochs and samples is None:
@@ -254,7 +258,7 @@ def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel
 
 def _masking_words(before: float, after: float, applied: int, trained: Trained | None) -> str:
     parts = [f"{applied} pruning masks applied"] if applied else []
-    epochs = "" if trained is None else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
+    epochs = "" if trained is None or not trained.epochs else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
     if after > before:
         change = f"from {before:.3f} to {after:.3f}"
         masked = f"masked {change} without fine-tuning"

@@ -28,7 +28,6 @@ from tflite_sparse.verification.samples import Samples
 from tflite_sparse.verification.weights import compare_weights
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
-_REFERENCE = "the dense file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,7 @@ def verify(
             if cut is not None:
                 with progress.stage("compare constants"):
                     constants.run(forms, drawn.samples, signature)
-    failures = [
-        *sentences.of_weights(weights),
-        *(sentence for check in checks for sentence in sentences.of_check(check, count)),
-        *constants.wrong,
-        *(sentences.of_across(each, _REFERENCE) for each in beside if each.gate and each.explained is False),
-    ]
+    failures = [*sentences.failures(weights, checks, beside, count), *constants.wrong]
     return VerificationReport(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         file=str(file),
