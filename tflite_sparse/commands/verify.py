@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.errors import FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder
 from tflite_sparse.results.verification import VerificationReport
@@ -64,7 +65,10 @@ def verify(
 
 def _cut(file: Path, against: Path) -> Cut | None:
     """What ``file`` does not have of ``against``, if it has the shapes of that file without its dead channels."""
-    smaller, whole = serde.read(file), serde.read(against)
+    try:
+        smaller, whole = serde.read(file), serde.read(against)
+    except FlatbufferError:
+        return None  # the comparison reads them again and says what is wrong
     decoder.decode_model(smaller)
     decoder.decode_model(whole)
     cut = removal.remove(whole)
