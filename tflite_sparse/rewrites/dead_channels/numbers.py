@@ -108,18 +108,25 @@ def common_rounding(steps: np.ndarray | np.float64, multiplier: np.ndarray | flo
     return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
 
 
-def mean_of_constant(source: Numbers, result: Numbers, stored: np.ndarray) -> np.ndarray:
+def mean_of_constant(source: Numbers, result: Numbers, stored: np.ndarray, count: int) -> np.ndarray:
     """Return the stored mean of equal values, where the formulas of all kernels agree; else NaN.
 
     Built-in kernels make the zero point's share an integer of its own instead of rounding the sum as a whole: some cut
-    it off, some round it.
+    it off, some round it. They multiply the sum of all values, by a smaller multiplier with wider ties.
+
+    Args:
+        source: numbers of the values.
+        result: numbers of the mean.
+        stored: the value of each channel; NaN: not known.
+        count: how many values each mean is of.
     """
     if not source.folds or not result.folds:
         return result.stored(source.real(stored))
     multiplier = source.scale / result.scale
-    whole = result.stored(source.real(stored), multiplier)
+    of_sum = multiplier / count
+    whole = result.stored(source.real(stored), of_sum)
     share = source.zero * multiplier
     for integer in (np.trunc(share), common_rounding(np.float64(share))):
-        apart = result.stored((stored * multiplier - integer) * result.scale, multiplier)
+        apart = result.stored((stored * multiplier - integer) * result.scale, of_sum)
         whole = np.where(whole == apart, whole, np.nan)
     return whole

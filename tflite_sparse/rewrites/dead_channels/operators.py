@@ -6,6 +6,7 @@ operator that is not in the table, or in a form that its entry does not know, ke
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -143,7 +144,10 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     if found.graph.operator_name(operator) == "MEAN":
         if not numbers[0].is_float and found.rank(result) == rank:
             found.multiples[result] = _MEANS_AT_A_TIME
-        found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source)))
+        sizes_of_source = [found.shape(source)[axis] for axis in set((axes % rank).reshape(-1).tolist())]
+        if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
+            count = math.prod(sizes_of_source)
+            found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source), count))
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))
     return True
