@@ -269,6 +269,7 @@ class _Export:
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
+            channels=made.channels,
             **as_field(made.part),
             measured=measured,
             training=pruned.curve,

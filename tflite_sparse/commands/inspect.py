@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import Unpack
 
+from tflite_sparse.backends import dead_channels
 from tflite_sparse.backends.protocol import Inspected, InspectedFile
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
@@ -35,8 +36,10 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.measurement import contract
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.dead_channels import DeadChannels
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op, sparse_operator
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
@@ -75,6 +78,8 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             encoded_bytes = backend(name).encoded_bytes(about, answer)
             if encoded_bytes is not None:
                 estimates[name] = encoded_bytes
+    with progress.stage("look for dead channels"):
+        dead = _dead_channels(path)
     with progress.stage("write snippets"):
         target = _target_of_code(loaded, checked.target)
         promised = _contract(about, target)
@@ -93,6 +98,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
+        dead_channels=dead,
         contract=promised,
         target=target,
     )
@@ -113,6 +119,14 @@ def _contract(file: InspectedFile, target: str | None) -> Contract:
     if target is None:
         return found
     return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
+
+
+def _dead_channels(path: Path) -> DeadChannels | None:
+    model, before = serde.read(path), serde.read(path)
+    decode_model(model)
+    decode_model(before)
+    cut = removal.remove(model)
+    return dead_channels.described(before, model, cut) if cut.slices else None
 
 
 def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:

@@ -12,6 +12,7 @@ from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.channels import MaskedChannels
 from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.dead_channels import Channels
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
@@ -300,8 +301,10 @@ class Report(Part):
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
-    runs it; ``pixels`` is set if the data are images with labels. ``warnings`` apply to the result even if all gates
-    passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    runs it; ``pixels`` is set if the data are images with labels. ``channels`` is set if the dense file has dead
+    channels and they were not to stay: the dense files have them, the sparse file may not. ``warnings`` apply to the
+    result even if all gates passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process
+    until the report was made.
     """
 
     version: Literal[1] = 1
@@ -323,6 +326,7 @@ class Report(Part):
     alternatives: list[Alternative] = []
     layers: list[LayerError] = []
     layer_tensors: int = 0
+    channels: Channels | None = None
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None

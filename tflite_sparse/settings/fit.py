@@ -23,6 +23,8 @@ from tflite_sparse.settings.shared import (
     BUILDER,
     BaselineOptions,
     BaselineSettings,
+    ChannelOptions,
+    ChannelSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -41,6 +43,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 class FitOptions(
     BaselineOptions,
+    ChannelOptions,
     ConversionOptions,
     OutOptions,
     PixelOptions,
@@ -72,6 +75,7 @@ class FitSettings(
     ScoreSettings,
     ConversionSettings,
     TrainingSettings,
+    ChannelSettings,
 ):
     """Settings of :func:`tflite_sparse.fit`."""
 

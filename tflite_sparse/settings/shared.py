@@ -24,6 +24,22 @@ from tflite_sparse.settings.kinds import (
 )
 
 
+class ChannelOptions(TypedDict, total=False):
+    """Keywords of :class:`ChannelSettings`."""
+
+    keep_channels: bool
+
+
+class ChannelSettings(Settings):
+    """Settings of channels that no output depends on."""
+
+    keep_channels: bool = Field(
+        False,
+        description="Keep dead channels, which are constant or which nothing reads. Without it they leave the file, "
+        "where it becomes smaller and its outputs stay equal bit for bit (float32: up to the order of sums).",
+    )
+
+
 class ConversionOptions(TypedDict, total=False):
     """Keywords of :class:`ConversionSettings`."""
 

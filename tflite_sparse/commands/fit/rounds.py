@@ -284,6 +284,7 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
         "target": settings.target,
+        "keep_channels": settings.keep_channels,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
         "pixels": settings.pixels,

@@ -15,6 +15,7 @@ from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import targets as target_tables
@@ -72,6 +73,8 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
         layers=_layers(report),
+        channels=None if report.channels is None else channel_words.table(report.channels.dead),
+        channels_stay=report.channels is not None and not report.channels.removed,
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
         wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong, compared),

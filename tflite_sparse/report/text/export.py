@@ -17,6 +17,7 @@ from tflite_sparse.report.text import (
 )
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import contract as contract_words
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
@@ -117,6 +118,7 @@ def verdicts(report: Report) -> list[str]:
         lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
+    lines += channel_words.lines(report.channels)
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import ratio, shared_values
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
@@ -59,6 +60,7 @@ def summary(inspection: Inspection) -> list[str]:
             "Take them by name."
         )
     lines += _answers(inspection.runtimes)
+    lines += channel_words.of_inspected(inspection.dead_channels)
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == DENSE else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
@@ -95,6 +97,7 @@ def encoding(report: EncodingReport) -> list[str]:
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
         *_archive(report.archive_bytes),
         *shared_values.lines(report.shared_values, report.settings.get("target")),
+        *channel_words.lines(report.channels),
         *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report),
