@@ -49,7 +49,9 @@ class HostProgram:
     inputs: tuple[PortBytes, ...]
     outputs: tuple[PortBytes, ...]
 
-    def run(self, samples: Sequence[Sequence[np.ndarray]], seconds_per_sample: int = 60) -> list[tuple[np.ndarray, ...]]:
+    def run(
+        self, samples: Sequence[Sequence[np.ndarray]], seconds_per_sample: int = 60
+    ) -> list[tuple[np.ndarray, ...]]:
         """The outputs of each sample.
 
         Args:
@@ -63,7 +65,9 @@ class HostProgram:
             self._checked(array, port) for sample in samples for array, port in zip(sample, self.inputs, strict=True)
         )
         arguments = [str(part) for ports in (self.inputs, self.outputs) for part in (len(ports), *_sizes(ports))]
-        found = _call([str(self.path), *arguments], self.path.parent, seconds_per_sample * max(len(samples), 1), content)
+        found = _call(
+            [str(self.path), *arguments], self.path.parent, seconds_per_sample * max(len(samples), 1), content
+        )
         wanted = sum(_sizes(self.outputs)) * len(samples)
         if len(found) != wanted:
             raise ExecutionError(f"{NAME}: the program wrote {len(found):,} bytes instead of {wanted:,}.")
@@ -71,9 +75,7 @@ class HostProgram:
 
     def _checked(self, array: np.ndarray, port: PortBytes) -> bytes:
         if array.shape != port.shape or array.dtype != port.dtype:
-            raise ExecutionError(
-                f"{NAME}: an input takes {port.dtype} {port.shape}, not {array.dtype} {array.shape}."
-            )
+            raise ExecutionError(f"{NAME}: an input takes {port.dtype} {port.shape}, not {array.dtype} {array.shape}.")
         return np.ascontiguousarray(array).tobytes()
 
     def _outputs(self, content: bytes, number: int) -> tuple[np.ndarray, ...]:

@@ -119,9 +119,7 @@ def _blocks(program: Program, owners: Sequence[int]) -> dict[int, _Block]:
     last: dict[int, int] = {}
     nbytes: dict[int, int] = {}
     touched = [(value, 0) for value in program.inputs]
-    touched += [
-        (value, place) for place, step in enumerate(program.steps) for value in (*step.inputs, *step.outputs)
-    ]
+    touched += [(value, place) for place, step in enumerate(program.steps) for value in (*step.inputs, *step.outputs)]
     touched += [(value, max(end, 0)) for value in program.outputs]
     for value, place in touched:
         owner = owners[value]

@@ -8,6 +8,7 @@ bits behind the point, "Qn" below.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tflite_sparse.codecs.streams.parameters import quantised_multiplier
 
 _BITS = 31
 _MAX = 2**_BITS - 1
+_MAX_16 = 2**15 - 1
 _EXPONENTS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
 """(k, exp(-2**k) as Q0)."""
 _EXP_OF_MINUS_ONE_EIGHTH, _ONE_THIRD = 1895147668, 715827883  # Q0
@@ -50,18 +52,17 @@ def _raised(a: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _exp_near_zero(a: np.ndarray) -> np.ndarray:
-    """exp of Q0 numbers from -1/4 up to 0, which is left out, as Q0: a series around -1/8."""
+    """Exp of Q0 numbers from -1/4 up to 0, which is left out, as Q0: a series around -1/8."""
     x = a + (1 << (_BITS - 3))
     x2 = doubling_high_product(x, x)
     x3, x4 = doubling_high_product(x2, x), doubling_high_product(x2, x2)
     inner = doubling_high_product(divided_by_power(x4, 2) + x3, _ONE_THIRD) + x2
-    return _EXP_OF_MINUS_ONE_EIGHTH + doubling_high_product(
-        x + divided_by_power(inner, 1), np.int64(_EXP_OF_MINUS_ONE_EIGHTH)
-    )
+    product = doubling_high_product(x + divided_by_power(inner, 1), _EXP_OF_MINUS_ONE_EIGHTH)
+    return _EXP_OF_MINUS_ONE_EIGHTH + product
 
 
 def exp_on_negative_values(a: np.ndarray, integer_bits: int) -> np.ndarray:
-    """exp of numbers of 0 and less, Q(integer_bits), as Q0."""
+    """Exp of numbers of 0 and less, Q(integer_bits), as Q0."""
     values = np.asarray(a, np.int64)
     fraction_bits = _BITS - integer_bits
     quarter = 1 << (fraction_bits - 2)
@@ -110,3 +111,29 @@ def input_radius(integer_bits: int, left_shift: int) -> int:
 def to_q4(scale: float) -> tuple[int, int]:
     """The multiplier and shift that take steps of an input of this scale to Q4."""
     return quantised_multiplier(scale * 2.0 ** (_BITS - 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Int16Multiplier:
+    """A factor as multiplier * 2**(shift - 15), the multiplier below 2**15."""
+
+    multiplier: int
+    shift: int
+
+
+def to_int16(factor: float) -> Int16Multiplier:
+    """``QuantizeMultiplier``, then ``DownScaleInt32ToInt16Multiplier``."""
+    multiplier, shift = quantised_multiplier(factor)
+    return Int16Multiplier(min((multiplier + (1 << 15)) >> 16, _MAX_16), shift)
+
+
+def doubling_high_product_16(a: np.ndarray, multiplier: int) -> np.ndarray:
+    """``a * multiplier / 2**15``, rounded to nearest, halves away from zero, saturated to int16."""
+    product = np.asarray(a, np.int64) * multiplier
+    nudged = product + np.where(product >= 0, 1 << 14, 1 - (1 << 14))
+    return np.asarray(np.minimum(np.sign(nudged) * (np.abs(nudged) >> 15), _MAX_16))
+
+
+def raised_16(a: np.ndarray, exponent: int) -> np.ndarray:
+    """``a * 2**exponent``, saturated to int16."""
+    return np.asarray(np.clip(np.asarray(a, np.int64) << exponent, -_MAX_16 - 1, _MAX_16))

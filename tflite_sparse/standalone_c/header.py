@@ -65,7 +65,7 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
     lines = [
         f"/* A neural network in C99, made by {c_text.comment(naming.tool)} from {c_text.comment(naming.source)}.",
         " *",
-        f" * Write the inputs, call {prefix}_run, read the outputs. Inputs do not survive a run: write them before each.",
+        f" * Write the inputs, call {prefix}_run, read the outputs. Write the inputs before each run: it reuses their memory.",
         f" * Constants: {program.constant_bytes:,} bytes. RAM: {arena.nbytes:,} bytes and the stack. No allocation.",
         " */",
         f"#ifndef {macro}_H_",
@@ -82,15 +82,15 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
         f"#define {macro}_STEPS {len(program.steps)} /* operators, for {macro}_AFTER_STEP in {prefix}.c */",
         *_ports(program, naming),
         "",
-        f"/* {'All functions' if len(in_caller) else ''} return a null pointer for an index that there is not, and"
-        " run returns 0, or 1 for a bad arena. */",
+        "/* Inputs and outputs by index; a null pointer for one that there is not. run returns 0, or 1 for a null or",
+        " * unaligned arena. */",
         f"#ifndef {macro}_ARENA_EXTERNAL",
         "/* In one static arena: not for two threads at once. */",
         *(f"{each};" for each in in_static),
         "#endif",
         "",
-        f"/* In an arena of the caller: {macro}_ARENA_BYTES, aligned to {ALIGNMENT}. Each thread may have its own. With",
-        f" * {macro}_ARENA_EXTERNAL defined, for {prefix}.c as well, there is no static one. */",
+        f"/* In an arena of the caller: {macro}_ARENA_BYTES, aligned to {ALIGNMENT}; each thread may have its own.",
+        f" * With {macro}_ARENA_EXTERNAL defined, for {prefix}.c as well, there is no static one. */",
         *(f"{each};" for each in in_caller),
         "",
         "#ifdef __cplusplus",
@@ -104,9 +104,7 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
 
 
 def _ports(program: Program, naming: Naming) -> Iterator[str]:
-    for words, numbers, names in zip(
-        ("INPUT", "OUTPUT"), (program.inputs, program.outputs), naming.ports, strict=True
-    ):
+    for words, numbers, names in zip(("INPUT", "OUTPUT"), (program.inputs, program.outputs), naming.ports, strict=True):
         yield ""
         yield f"#define {naming.macro}_{words}S {len(numbers)}"
         for place, (number, name) in enumerate(zip(numbers, names, strict=True)):

@@ -49,38 +49,65 @@ class Table:
 
     Attributes:
         role: what it is to the step, the end of its name in C: ``weights``.
-        values: int8, uint8, int32 or float32; written in one dimension.
+        values: of a type that :mod:`tflite_sparse.standalone_c.c_text` knows; written in one dimension.
     """
 
     role: str
     values: np.ndarray
 
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The address of another struct of parameters, written before the one that has it."""
-
-    struct: Struct
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Equal for equal arrays."""
+        return self.values.dtype.name, self.values.tobytes()
 
 
-Field: TypeAlias = "int | float | str | tuple[int, ...] | Table | Address"
-"""A number, the name of a C constant, numbers of an array, a constant array, or another struct."""
+Field: TypeAlias = "int | float | str | tuple[int, ...] | Table"
+"""A number, the name of a C constant, numbers of an array, or a constant array."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Struct:
-    """The parameters of a step: the type's name in C, and its fields in the order of their declaration."""
+    """The parameters of a call: the type's name in C, and its fields in the order of their declaration."""
 
     name: str
     fields: tuple[tuple[str, Field], ...]
 
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Operand:
+    """What a call reads or writes.
+
+    Attributes:
+        of: the number of a value, or a constant.
+        offset: in bytes, of where it begins.
+    """
+
+    of: int | Table
+    offset: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """A call of a C function.
+
+    Attributes:
+        function: its name.
+        struct: its parameters, the first argument.
+        operands: the next arguments: inputs, then outputs.
+        outputs: how many of them are outputs.
+        takes_scratch: whether scratch memory is the last argument.
+    """
+
+    function: str
+    struct: Struct
+    operands: tuple[Operand, ...]
+    outputs: int = 1
+    takes_scratch: bool = False
+
     def tables(self) -> Iterator[Table]:
-        """The constant arrays that it points to."""
-        for _, field in self.fields:
-            if isinstance(field, Table):
-                yield field
-            elif isinstance(field, Address):
-                yield from field.struct.tables()
+        """The constant arrays that it reads."""
+        yield from (field for _, field in self.struct.fields if isinstance(field, Table))
+        yield from (operand.of for operand in self.operands if isinstance(operand.of, Table))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,42 +117,38 @@ class Step:
     Attributes:
         operator: its name in the schema.
         layer: the tensor that it yields, which carries the Keras layer's name.
-        function: that computes it, in C; empty: its output is its input, seen in another shape.
-        struct: its parameters; None where the function takes none.
-        inputs: numbers of values, in the order of the function's arguments.
-        outputs: the same.
+        inputs: numbers of the values that it reads.
+        outputs: numbers of the values that it yields.
+        calls: what computes it; none: its output is its input, seen in another shape.
         source: the C file that has the function, without its ending.
         header: that declares it.
         scratch_bytes: memory that it needs beside its values.
         in_place: places among ``inputs`` of those whose memory the first output may take over.
-        takes_scratch: whether the function's last argument is scratch memory.
         form: how its weights are stored, in words; empty: it has none.
         kernel: the number of its sparse kernel; 0: it is dense.
     """
 
     operator: str
     layer: str
-    function: str
-    struct: Struct | None
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    source: str
-    header: str
+    calls: tuple[Call, ...] = ()
+    source: str = ""
+    header: str = "tfls_operators.h"
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
-    takes_scratch: bool = False
     form: str = ""
     kernel: int = 0
 
     @property
     def is_view(self) -> bool:
         """Whether nothing is computed: the output is the input's memory."""
-        return not self.function
+        return not self.calls
 
     @property
     def constant_bytes(self) -> int:
         """Of the arrays that it reads."""
-        return 0 if self.struct is None else sum(table.values.nbytes for table in self.struct.tables())
+        return sum(table.values.nbytes for call in self.calls for table in call.tables())
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -146,5 +169,6 @@ class Program:
 
     @property
     def constant_bytes(self) -> int:
-        """Of all arrays of all steps."""
-        return sum(step.constant_bytes for step in self.steps)
+        """Of all arrays of all steps; equal ones are written once."""
+        tables = (table for step in self.steps for call in step.calls for table in call.tables())
+        return sum({table.key: table.values.nbytes for table in tables}.values())

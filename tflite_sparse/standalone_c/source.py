@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
 from tflite_sparse.standalone_c import c_text, header
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
-from tflite_sparse.standalone_c.program import Address, Field, Program, Step, Struct, Table
+from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Table
 
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:
@@ -27,13 +28,14 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
     if naming.labels:
         labels = ",\n".join(f"    {c_text.string(label)}" for label in naming.labels)
         yield f"const char* const {prefix}_labels[{macro}_LABELS] = {{\n{labels}}};\n\n"
+    names: dict[tuple[str, bytes], str] = {}
     for place, step in enumerate(program.steps):
-        if step.struct is not None:
+        if not step.is_view:
             yield f"/* {place}: {_words(step)} */\n"
-            yield from _definition(f"step{place}", step.struct)
+            yield from _definitions(place, step, names)
             yield "\n"
     yield from _accessors(program, arena, naming)
-    yield from _run(program, arena, naming)
+    yield from _run(program, arena, naming, names)
     yield from _static(program, naming)
 
 
@@ -42,22 +44,26 @@ def _words(step: Step) -> str:
     return c_text.comment(f"{step.operator} {step.layer}{form}")
 
 
-def _definition(name: str, struct: Struct) -> Iterator[str]:
-    for field_name, field in struct.fields:
-        if isinstance(field, Table):
-            yield c_text.array(f"{name}_{field.role}", field.values)
-        elif isinstance(field, Address):
-            yield from _definition(f"{name}_{field_name}", field.struct)
-    fields = "".join(f"    .{key} = {_initialiser(name, key, field)},\n" for key, field in struct.fields)
-    yield f"static const {struct.name} {name} = {{\n{fields}}};\n"
+def _definitions(place: int, step: Step, names: dict[tuple[str, bytes], str]) -> Iterator[str]:
+    """The constants of a step. ``names`` has those of arrays that are written already."""
+    for number, call in enumerate(step.calls):
+        own = _struct_name(place, step, number)
+        for table in call.tables():
+            if table.key not in names:
+                names[table.key] = f"{own}_{table.role}"
+                yield c_text.array(names[table.key], table.values)
+        fields = "".join(f"    {_initialiser(field, names)}, /* {key} */\n" for key, field in call.struct.fields)
+        yield f"static const {call.struct.name} {own} = {{\n{fields}}};\n"
 
 
-def _initialiser(name: str, key: str, field: Field) -> str:
+def _struct_name(place: int, step: Step, number: int) -> str:
+    return f"step{place}" if len(step.calls) == 1 else f"step{place}_{number}"
+
+
+def _initialiser(field: Field, names: Mapping[tuple[str, bytes], str]) -> str:
     match field:
         case Table():
-            return f"{name}_{field.role}"
-        case Address():
-            return f"&{name}_{key}"
+            return names[field.key]
         case tuple():
             return c_text.braces(field)
         case float():
@@ -80,38 +86,41 @@ def _accessors(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
         yield f"{signature} {{\n  switch (index) {{\n{cases}    default:\n      return NULL;\n  }}\n}}\n\n"
 
 
-def _run(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
+def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[tuple[str, bytes], str]) -> Iterator[str]:
     (_, _, run_in), _ = header.signatures(program, naming)
     yield f"{run_in} {{\n  uint8_t* const a = (uint8_t*)arena;\n"
     yield f"  if (arena == NULL || ((uintptr_t)arena & ({naming.macro}_ARENA_ALIGNMENT - 1u)) != 0) return 1;\n"
     for place, step in enumerate(program.steps):
         yield f"\n  /* {place}: {_words(step)}\n   * {_sizes(program, step)} */\n"
-        if not step.is_view:
-            yield f"  {_call(program, arena, place, step)}\n"
+        for number, call in enumerate(step.calls):
+            arguments = [f"&{_struct_name(place, step, number)}", *_operands(program, arena, call, names)]
+            if call.takes_scratch:
+                arguments.append(f"a + {arena.scratch[place]}" if step.scratch_bytes else "NULL")
+            yield f"  {call.function}({', '.join(arguments)});\n"
         yield f"  {naming.macro}_AFTER_STEP({place});\n"
     yield "  return 0;\n}\n"
 
 
 def _sizes(program: Program, step: Step) -> str:
-    shapes = [", ".join(c_text.shape(program.values[each].shape) for each in side) for side in (step.inputs, step.outputs)]
+    shapes = [
+        ", ".join(c_text.shape(program.values[each].shape) for each in side) for side in (step.inputs, step.outputs)
+    ]
     constants = f"; constants {step.constant_bytes:,} bytes" if step.constant_bytes else ""
     scratch = f"; scratch {step.scratch_bytes:,} bytes" if step.scratch_bytes else ""
     return f"{shapes[0]} -> {shapes[1]}{constants}{scratch}" + ("; the same memory" if step.is_view else "")
 
 
-def _call(program: Program, arena: Arena, place: int, step: Step) -> str:
-    arguments = [] if step.struct is None else [f"&step{place}"]
-    arguments += [_pointer(program, arena, each, "const ") for each in step.inputs]
-    arguments += [_pointer(program, arena, each, "") for each in step.outputs]
-    if step.takes_scratch:
-        arguments.append(f"a + {arena.scratch[place]}" if step.scratch_bytes else "NULL")
-    return f"{step.function}({', '.join(arguments)});"
-
-
-def _pointer(program: Program, arena: Arena, number: int, const: str) -> str:
-    ctype, offset = program.values[number].ctype, arena.offsets[number]
-    between = "" if ctype == "int8_t" else f"({const}void*)"
-    return f"({const}{ctype}*){between}(a + {offset})"
+def _operands(program: Program, arena: Arena, call: Call, names: Mapping[tuple[str, bytes], str]) -> Iterator[str]:
+    """The pointers that a call is given."""
+    inputs = len(call.operands) - call.outputs
+    for position, operand in enumerate(call.operands):
+        if isinstance(operand.of, Table):
+            yield names[operand.of.key]
+            continue
+        const = "const " if position < inputs else ""
+        ctype, offset = program.values[operand.of].ctype, arena.offsets[operand.of] + operand.offset
+        between = "" if ctype == "int8_t" else f"({const}void*)"
+        yield f"({const}{ctype}*){between}(a + {offset})"
 
 
 def _static(program: Program, naming: Naming) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """FULLY_CONNECTED and CONV_2D with sparse weights: the kernels of ``tflite_sparse_kernels.c``, opened ahead.
 
-The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks; the stream was decoded and checked when
-the model was read, so nothing is left to check on the microcontroller.
+The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks; the stream was decoded and checked
+when the model was read, so nothing is left to check on the microcontroller.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tflite_sparse.codecs.streams.stream import absolute_sums
 from tflite_sparse.rewrites.sparse_operator import SparseOperator
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators.windows import Window, windows
-from tflite_sparse.standalone_c.program import Field, Step, Struct, Table
+from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table
 
 SOURCE = "tflite_sparse_kernels"
 _WIDE_SUM = 1 << 30
@@ -70,17 +70,21 @@ def step(node: Node, found: SparseOperator, pixels_at_once: int) -> Step:
         ("output_zero_point", options.output_zero_point),
         *zip(("output_min", "output_max"), options.output_range, strict=True),
     ]
+    call = Call(
+        "tfls_run",
+        Struct("TflsOperator", tuple(pairs)),
+        (Operand(node.number(0)), Operand(node.output_number())),
+        takes_scratch=True,
+    )
     return Step(
         operator=options.operator,
         layer=node.layer,
-        function="tfls_run",
-        struct=Struct("TflsOperator", tuple(pairs)),
         inputs=(node.number(0),),
         outputs=(node.output_number(),),
+        calls=(call,),
         source=SOURCE,
         header=f"{SOURCE}.h",
         scratch_bytes=work.scratch_bytes(options.kernel, shape, pixels_at_once),
-        takes_scratch=True,
         form=f"sparse: {options.kernel.words}",
         kernel=int(options.kernel),
     )

@@ -11,4 +11,4 @@ def step(node: Node) -> Step:
     source, result = node.value(0), node.output()
     if source.nbytes != result.nbytes or source.ctype != result.ctype:
         raise node.refused("its input and output differ in size or type")
-    return Step(node.name, node.layer, "", None, (node.number(0),), (node.output_number(),), "", "")
+    return Step(node.name, node.layer, (node.number(0),), (node.output_number(),))
