@@ -35,8 +35,7 @@ ROOMS = [
     "commands",
 ]
 KNOW_TARGETS = {"target_registry", "backends"}
-WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets",
-    "standalone_c", "planning", "runtime"}
+WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets", "standalone_c", "planning", "runtime"}
 
 
 def imported(path):

@@ -14,7 +14,7 @@ def render(naming: Naming, c_files: Sequence[str]) -> str:
     """The whole text of the file."""
     listed = "\n  ".join(c_files)
     return f"""\
-# Made by {c_text.comment(naming.tool)}. In a project: add_subdirectory(folder), target_link_libraries(app {naming.prefix}).
+# Made by {c_text.comment(naming.tool)}. In a project: add_subdirectory and target_link_libraries.
 cmake_minimum_required(VERSION 3.10)
 project({naming.prefix} C)
 add_library({naming.prefix} STATIC

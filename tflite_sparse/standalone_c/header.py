@@ -18,14 +18,12 @@ class Naming:
         prefix: of functions and files, a C identifier in lower case.
         tool: name and version of what writes them.
         source: the name of the ``.tflite`` file.
-        ports: names of inputs and of outputs, in the order of the graph.
         labels: of the classes of the only output; empty: not known.
     """
 
     prefix: str
     tool: str
     source: str
-    ports: tuple[tuple[str, ...], tuple[str, ...]]
     labels: tuple[str, ...] = ()
 
     @property
@@ -65,7 +63,7 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
     lines = [
         f"/* A neural network in C99, made by {c_text.comment(naming.tool)} from {c_text.comment(naming.source)}.",
         " *",
-        f" * Write the inputs, call {prefix}_run, read the outputs. Write the inputs before each run: it reuses their memory.",
+        f" * Write the inputs, call {prefix}_run, read the outputs. A run reuses the memory of the inputs.",
         f" * Constants: {program.constant_bytes:,} bytes. RAM: {arena.nbytes:,} bytes and the stack. No allocation.",
         " */",
         f"#ifndef {macro}_H_",
@@ -104,7 +102,9 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
 
 
 def _ports(program: Program, naming: Naming) -> Iterator[str]:
-    for words, numbers, names in zip(("INPUT", "OUTPUT"), (program.inputs, program.outputs), naming.ports, strict=True):
+    for words, numbers, names in zip(
+        ("INPUT", "OUTPUT"), (program.inputs, program.outputs), (program.input_names, program.output_names), strict=True
+    ):
         yield ""
         yield f"#define {naming.macro}_{words}S {len(numbers)}"
         for place, (number, name) in enumerate(zip(numbers, names, strict=True)):

@@ -160,12 +160,16 @@ class Program:
         steps: in order.
         inputs: of the model, places in ``values``.
         outputs: the same.
+        input_names: as the signature has them, in the order of ``inputs``.
+        output_names: the same.
     """
 
     values: tuple[Value, ...]
     steps: tuple[Step, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
 
     @property
     def constant_bytes(self) -> int:

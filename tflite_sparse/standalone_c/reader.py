@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
@@ -50,7 +51,8 @@ def read(model: Model, pixels_at_once: int) -> Program:
     outputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.outputs))
     if set(outputs) - known or len(set(inputs)) < len(inputs):
         raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it")
-    return Program(tuple(values), tuple(steps), inputs, outputs)
+    names = signature.names_in(model)
+    return Program(tuple(values), tuple(steps), inputs, outputs, names.inputs, names.outputs)
 
 
 def _dense(node: Node) -> Step:

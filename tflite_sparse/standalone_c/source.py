@@ -90,6 +90,8 @@ def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[tuple[st
     (_, _, run_in), _ = header.signatures(program, naming)
     yield f"{run_in} {{\n  uint8_t* const a = (uint8_t*)arena;\n"
     yield f"  if (arena == NULL || ((uintptr_t)arena & ({naming.macro}_ARENA_ALIGNMENT - 1u)) != 0) return 1;\n"
+    if all(step.is_view for step in program.steps):
+        yield "  (void)a;\n"
     for place, step in enumerate(program.steps):
         yield f"\n  /* {place}: {_words(step)}\n   * {_sizes(program, step)} */\n"
         for number, call in enumerate(step.calls):

@@ -14,6 +14,10 @@ from tflite_sparse.standalone_c.operators.windows import windows
 from tflite_sparse.standalone_c.program import Field, Step
 
 _SOURCE = "tfls_pool"
+_SIZES = (
+    *("batches", "in_h", "in_w", "out_h", "out_w"),
+    *("filter_h", "filter_w", "stride_h", "stride_w", "pad_h", "pad_w"),
+)
 _LARGEST_SIDE = 2**16 - 1
 _MOST_AXES = 3
 _LARGEST_SUM = 2**31 // 256
@@ -46,23 +50,10 @@ def _pool(node: Node, function: str) -> Step:
     numbers = (*source.shape[:3], *result.shape[1:3], *sides, *strides, *(each.pad for each in across))
     if max(numbers) > _LARGEST_SIDE:
         raise node.refused(f"a size of its images or window is more than {_LARGEST_SIDE:,}")
-    names = [
-        "batches",
-        "in_h",
-        "in_w",
-        "out_h",
-        "out_w",
-        "filter_h",
-        "filter_w",
-        "stride_h",
-        "stride_w",
-        "pad_h",
-        "pad_w",
-    ]
     low, high = node.clamp(int(options.fusedActivationFunction))
     fields: tuple[tuple[str, Field], ...] = (
         ("channels", channels),
-        *zip(names, numbers, strict=True),
+        *zip(_SIZES, numbers, strict=True),
         ("min", low),
         ("max", high),
     )

@@ -43,7 +43,7 @@ def _requantised(node: Node, source: Value, result: Value, factor: float) -> np.
 def _relu(node: Node, source: Value, result: Value) -> np.ndarray:
     """``ReluQuantized``: the ratio of scales is rounded to float32."""
     found = _requantised(node, source, result, float(np.float32(source.scale) / np.float32(result.scale)))
-    return np.maximum(found, result.zero_point)
+    return np.asarray(np.maximum(found, result.zero_point))
 
 
 def _relu6(node: Node, source: Value, result: Value) -> np.ndarray:
