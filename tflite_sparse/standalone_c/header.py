@@ -10,6 +10,10 @@ from tflite_sparse.standalone_c.arena import ALIGNMENT, Arena
 from tflite_sparse.standalone_c.program import Program, Value
 
 
+MARK = "ade by tflite-sparse"
+"""In the first line of every file that is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """Names in the C files.

@@ -162,6 +162,7 @@ class Program:
         outputs: the same.
         input_names: as the signature has them, in the order of ``inputs``.
         output_names: the same.
+        fits_helium: whether scratch memory is as large as kernels take it on a CPU with Helium.
     """
 
     values: tuple[Value, ...]
@@ -170,6 +171,7 @@ class Program:
     outputs: tuple[int, ...]
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    fits_helium: bool
 
     @property
     def constant_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
@@ -13,6 +14,7 @@ from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
 from tflite_sparse.standalone_c.operators import sparse
 from tflite_sparse.standalone_c.operators.table import BUILDERS
 from tflite_sparse.standalone_c.program import Program, Step, Value
+from tflite_sparse.targets import micro_costs
 
 MAX_STEPS = 10_000
 """Far more than any model for a microcontroller has."""
@@ -52,7 +54,16 @@ def read(model: Model, pixels_at_once: int) -> Program:
     if set(outputs) - known or len(set(inputs)) < len(inputs):
         raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it")
     names = signature.names_in(model)
-    return Program(tuple(values), tuple(steps), inputs, outputs, names.inputs, names.outputs)
+    in_groups = any(step.kernel == Kernel.PIXEL_DELTA8 for step in steps)
+    return Program(
+        tuple(values),
+        tuple(steps),
+        inputs,
+        outputs,
+        names.inputs,
+        names.outputs,
+        fits_helium=not in_groups or pixels_at_once >= micro_costs.of("cortex-m55").pixels_at_once,
+    )
 
 
 def _dense(node: Node) -> Step:

@@ -25,6 +25,12 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
         f"\n/* Runs after each operator, for a profiler; {macro}_STEPS of them. */\n"
         f"#ifndef {macro}_AFTER_STEP\n#define {macro}_AFTER_STEP(step) ((void)0)\n#endif\n\n"
     )
+    if not program.fits_helium:
+        yield (
+            "#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)\n"
+            f'#error "{prefix}_ARENA_BYTES is for CPUs without Helium: make the files for cortex-m55 or generic"\n'
+            "#endif\n\n"
+        )
     if naming.labels:
         labels = ",\n".join(f"    {c_text.string(label)}" for label in naming.labels)
         yield f"const char* const {prefix}_labels[{macro}_LABELS] = {{\n{labels}}};\n\n"
