@@ -31,6 +31,13 @@ extern "C" {
 #define TFLS_PLAIN 0  /* as in the file: (outputs, filter rows, filter columns, input channels) */
 #define TFLS_PAIRED 1 /* two outputs in a half-word, for CPUs with SMLAD: codecs/dense_weights.py arranges them */
 
+/* Paired weights lie at a multiple of 4 bytes: static const int8_t weights[] TFLS_ALIGNED = {...}; */
+#if defined(__GNUC__)
+#define TFLS_ALIGNED __attribute__((aligned(4)))
+#else
+#define TFLS_ALIGNED /* only code for GNU compilers asks for it */
+#endif
+
 /* ---- CONV_2D, FULLY_CONNECTED, DEPTHWISE_CONV_2D, TRANSPOSE_CONV ----
  *
  * bias        has the input's zero point folded in, except in TRANSPOSE_CONV: bias[o] - input_zero_point * sum of the
@@ -45,7 +52,7 @@ extern "C" {
 
 /* batch x in_h x in_w x in_c -> batch x out_h x out_w x out_c.  [tfls_conv.c]
  * Scratch bytes, with taps = filter_h * filter_w * in_c:
- *   TFLS_PAIRED          8 * (taps rounded up to a multiple of 4)
+ *   TFLS_PAIRED          8 * taps if in_c is a multiple of 4, else 9 * (taps rounded up to a multiple of 4)
  *   TFLS_PLAIN           0 if filter_h == filter_w == 1 (then pad_h == pad_w == 0), else 2 * taps
  * TFLS_PAIRED pays on CPUs with __ARM_FEATURE_DSP (Cortex-M4, M7, M33) and runs on all; elsewhere, M55 included,
  * TFLS_PLAIN is quicker. */
