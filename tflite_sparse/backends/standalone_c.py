@@ -100,7 +100,9 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
             naming = _naming(settings.name, name, job.contract)
             files.generate(serde.read(dense), naming, settings.micro_cpu)  # told before the work if it cannot be
             with job.progress.stage("encode") as on_step:
-                choices = encode_file(dense, job.file, SparseMicro(settings.micro_cpu, settings.optimize), on_step=on_step)
+                choices = encode_file(
+                    dense, job.file, SparseMicro(settings.micro_cpu, settings.optimize), on_step=on_step
+                )
             runtimes = CRuntimes(settings.micro_cpu, MicroRuntimes(check_shapes=False))
             verified = engine.verify(job.file, dense, runtimes, samples, progress=job.progress)
             verified = verified.model_copy(update={"against": str(job.source)})

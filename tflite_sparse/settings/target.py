@@ -58,7 +58,9 @@ class TargetSettings(Settings):
         description="For the target micro: kernels. tflm: its own, weights decoded into RAM. sparse: "
         "kernels that read pruned weights in flash, whose C files are written into micro/.",
     )
-    micro_cpu: MicroCpu = Field("generic", description="With `micro_kernels` sparse, and for the target c: the CPU that kernels are chosen for.")
+    micro_cpu: MicroCpu = Field(
+        "generic", description="With `micro_kernels` sparse, and for the target c: the CPU that kernels are chosen for."
+    )
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."

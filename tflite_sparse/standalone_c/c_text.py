@@ -47,7 +47,7 @@ def ctype_of(values: np.ndarray) -> str:
     return _CTYPES[values.dtype.name]
 
 
-def array(name: str, values: np.ndarray) -> str:
+def array(name: str, values: np.ndarray, *, aligned: bool = False) -> str:
     """The definition of a constant array, in one dimension."""
     flat = values.reshape(-1)
     if flat.dtype == np.float32:
@@ -57,7 +57,8 @@ def array(name: str, values: np.ndarray) -> str:
     else:
         items = ",".join(map(str, flat.tolist()))
     lines = _wrapped(items)
-    return f"static const {ctype_of(values)} {name}[{flat.size}] = {{\n{lines}}};\n"
+    where = " TFLS_ALIGNED" if aligned else ""
+    return f"static const {ctype_of(values)} {name}[{flat.size}]{where} = {{\n{lines}}};\n"
 
 
 def _wrapped(items: str) -> str:

@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.standalone_c import arena, cmake, header, reader, source
+from tflite_sparse.standalone_c import arena, cmake, core, header, reader, source
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.operators.sparse import SOURCE as SPARSE_KERNELS
 from tflite_sparse.standalone_c.program import Program
-from tflite_sparse.targets import micro_costs
 
-CPUS: tuple[MicroCpu, ...] = get_args(MicroCpu)
 KERNELS = Path(__file__).resolve().parent.parent / "micro_kernels"
 _FOLDERS = (KERNELS, KERNELS / "standalone")
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
@@ -69,7 +66,7 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
         FlatbufferError: as :func:`tflite_sparse.standalone_c.reader.read`.
         ExecutionError: as there.
     """
-    program = reader.read(model, max(map(_pixels_at_once, CPUS)) if cpu == "generic" else _pixels_at_once(cpu))
+    program = reader.read(model, core.of(cpu))
     layout = arena.plan(program)
     made = (
         header.render(program, layout, naming),
@@ -80,10 +77,6 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
     texts = (*made, cmake.render(naming, names))
     files = dict(zip(made_files(naming.prefix), map(str.encode, texts), strict=True))
     return Sources(program, layout, naming, {**files, **kernels})
-
-
-def _pixels_at_once(cpu: MicroCpu) -> int:
-    return micro_costs.of(cpu).pixels_at_once
 
 
 def _kernels(program: Program) -> Iterator[tuple[str, bytes]]:

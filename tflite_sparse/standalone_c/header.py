@@ -9,7 +9,6 @@ from tflite_sparse.standalone_c import c_text
 from tflite_sparse.standalone_c.arena import ALIGNMENT, Arena
 from tflite_sparse.standalone_c.program import Program, Value
 
-
 MARK = "ade by tflite-sparse"
 """In the first line of every file that is made."""
 

@@ -14,6 +14,7 @@ from tflite_sparse.errors import OperatorRefusedError
 from tflite_sparse.flatbuffer.graph import Graph, indices, quantisation_of, scales_of, shape_of, text, type_name
 from tflite_sparse.flatbuffer.types import Operator, Tensor
 from tflite_sparse.rewrites import fused_range
+from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.program import CType, Value
 
 WAY_OUT = "--target micro takes it"
@@ -48,12 +49,14 @@ class Node:
         operator: in the graph.
         numbers: of the program's values, by index of the tensor.
         values: of the program, by number.
+        core: the CPU that the program is for.
     """
 
     graph: Graph
     operator: Operator
     numbers: Mapping[int, int]
     values: Sequence[Value]
+    core: Core
 
     @property
     def name(self) -> str:

@@ -43,6 +43,9 @@ class Value:
         return self.count * ITEM_BYTES[self.ctype]
 
 
+TableKey: TypeAlias = tuple[str, bool, bytes]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Table:
     """A constant array of a step.
@@ -50,15 +53,17 @@ class Table:
     Attributes:
         role: what it is to the step, the end of its name in C: ``weights``.
         values: of a type that :mod:`tflite_sparse.standalone_c.c_text` knows; written in one dimension.
+        aligned: whether it lies at a multiple of 4 bytes.
     """
 
     role: str
     values: np.ndarray
+    aligned: bool = False
 
     @property
-    def key(self) -> tuple[str, bytes]:
+    def key(self) -> TableKey:
         """Equal for equal arrays."""
-        return self.values.dtype.name, self.values.tobytes()
+        return self.values.dtype.name, self.aligned, self.values.tobytes()
 
 
 Field: TypeAlias = "int | float | str | tuple[int, ...] | Table"

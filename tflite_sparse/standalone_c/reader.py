@@ -10,22 +10,22 @@ from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
+from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
 from tflite_sparse.standalone_c.operators import sparse
 from tflite_sparse.standalone_c.operators.table import BUILDERS
 from tflite_sparse.standalone_c.program import Program, Step, Value
-from tflite_sparse.targets import micro_costs
 
 MAX_STEPS = 10_000
 """Far more than any model for a microcontroller has."""
 
 
-def read(model: Model, pixels_at_once: int) -> Program:
+def read(model: Model, core: Core) -> Program:
     """The first graph of a model as a program.
 
     Args:
         model: dense, or with weights for the sparse kernels.
-        pixels_at_once: that the kernel ``PIXEL_DELTA8`` computes together on the CPU.
+        core: the CPU that it is for.
 
     Raises:
         FlatbufferError: an operator with sparse weights, or a constant, is damaged.
@@ -42,9 +42,9 @@ def read(model: Model, pixels_at_once: int) -> Program:
     known = set(inputs)
     steps: list[Step] = []
     for operator in graph.operators:
-        node = Node(graph, operator, numbers, values)
+        node = Node(graph, operator, numbers, values, core)
         found = decoded.get(id(operator))
-        step = _dense(node) if found is None else sparse.step(node, found, pixels_at_once)
+        step = _dense(node) if found is None else sparse.step(node, found)
         unknown = set(step.inputs) - known
         if unknown or known & set(step.outputs):
             raise node.refused("it reads what no operator before it yields, or yields a tensor twice")
@@ -62,7 +62,7 @@ def read(model: Model, pixels_at_once: int) -> Program:
         outputs,
         names.inputs,
         names.outputs,
-        fits_helium=not in_groups or pixels_at_once >= micro_costs.of("cortex-m55").pixels_at_once,
+        fits_helium=core.fits_helium or not in_groups,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tflite_sparse.standalone_c import c_text, header
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
-from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Table
+from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Table, TableKey
 
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:
@@ -34,7 +34,7 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
     if naming.labels:
         labels = ",\n".join(f"    {c_text.string(label)}" for label in naming.labels)
         yield f"const char* const {prefix}_labels[{macro}_LABELS] = {{\n{labels}}};\n\n"
-    names: dict[tuple[str, bytes], str] = {}
+    names: dict[TableKey, str] = {}
     for place, step in enumerate(program.steps):
         if not step.is_view:
             yield f"/* {place}: {_words(step)} */\n"
@@ -50,14 +50,14 @@ def _words(step: Step) -> str:
     return c_text.comment(f"{step.operator} {step.layer}{form}")
 
 
-def _definitions(place: int, step: Step, names: dict[tuple[str, bytes], str]) -> Iterator[str]:
+def _definitions(place: int, step: Step, names: dict[TableKey, str]) -> Iterator[str]:
     """The constants of a step. ``names`` has those of arrays that are written already."""
     for number, call in enumerate(step.calls):
         own = _struct_name(place, step, number)
         for table in call.tables():
             if table.key not in names:
                 names[table.key] = f"{own}_{table.role}"
-                yield c_text.array(names[table.key], table.values)
+                yield c_text.array(names[table.key], table.values, aligned=table.aligned)
         fields = "".join(f"    {_initialiser(field, names)}, /* {key} */\n" for key, field in call.struct.fields)
         yield f"static const {call.struct.name} {own} = {{\n{fields}}};\n"
 
@@ -66,7 +66,7 @@ def _struct_name(place: int, step: Step, number: int) -> str:
     return f"step{place}" if len(step.calls) == 1 else f"step{place}_{number}"
 
 
-def _initialiser(field: Field, names: Mapping[tuple[str, bytes], str]) -> str:
+def _initialiser(field: Field, names: Mapping[TableKey, str]) -> str:
     match field:
         case Table():
             return names[field.key]
@@ -92,7 +92,7 @@ def _accessors(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
         yield f"{signature} {{\n  switch (index) {{\n{cases}    default:\n      return NULL;\n  }}\n}}\n\n"
 
 
-def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[tuple[str, bytes], str]) -> Iterator[str]:
+def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[TableKey, str]) -> Iterator[str]:
     (_, _, run_in), _ = header.signatures(program, naming)
     yield f"{run_in} {{\n  uint8_t* const a = (uint8_t*)arena;\n"
     yield f"  if (arena == NULL || ((uintptr_t)arena & ({naming.macro}_ARENA_ALIGNMENT - 1u)) != 0) return 1;\n"
@@ -118,7 +118,7 @@ def _sizes(program: Program, step: Step) -> str:
     return f"{shapes[0]} -> {shapes[1]}{constants}{scratch}" + ("; the same memory" if step.is_view else "")
 
 
-def _operands(program: Program, arena: Arena, call: Call, names: Mapping[tuple[str, bytes], str]) -> Iterator[str]:
+def _operands(program: Program, arena: Arena, call: Call, names: Mapping[TableKey, str]) -> Iterator[str]:
     """The pointers that a call is given."""
     inputs = len(call.operands) - call.outputs
     for position, operand in enumerate(call.operands):

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from tflite_sparse.codecs.streams.parameters import Scales, quantised_multiplier
-from tflite_sparse.codecs.streams.stream import absolute_sums
+from tflite_sparse.codecs.streams.parameters import Parameters, Scales, quantised_multiplier
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.program import Field, Table, Value
 
 _MOST_LEFT = 30
-_WIDE_SUM = 1 << 30
-_LEAST_SHIFT_OF_FAST_CODE = -20
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Requantisation:
-    """How sums become outputs: int32 bias (outputs,); int32 multipliers and int8 shifts, (outputs,) or (1,)."""
+def fields(parameters: Parameters) -> tuple[tuple[str, Field], ...]:
+    """The fields of a struct behind its weights."""
+    return (
+        ("bias", Table("bias", parameters.bias)),
+        ("multiplier", Table("multiplier", parameters.multipliers)),
+        ("shift", Table("shift", parameters.shifts)),
+    )
 
-    bias: np.ndarray
-    multipliers: np.ndarray
-    shifts: np.ndarray
 
-    def fields(self) -> tuple[tuple[str, Field], ...]:
-        """The first fields of a struct, behind the weights."""
-        return (
-            ("bias", Table("bias", self.bias)),
-            ("multiplier", Table("multiplier", self.multipliers)),
-            ("shift", Table("shift", self.shifts)),
-        )
-
-    @property
-    def channel_step(self) -> int:
-        """1: one multiplier for each output; 0: one for all."""
-        return int(self.multipliers.size > 1)
-
-    def is_wide(self, weights: np.ndarray) -> bool:
-        """Whether a sum needs more bits than the fast code has.
-
-        Args:
-            weights: int8 (outputs, ...).
-        """
-        largest = np.abs(self.bias.astype(np.int64)) + 128 * absolute_sums(weights)
-        shifted = largest * 2.0 ** np.maximum(self.shifts.astype(np.int64), 0)
-        return bool(np.any(shifted >= _WIDE_SUM) or np.any(self.shifts < _LEAST_SHIFT_OF_FAST_CODE))
+def channel_step(parameters: Parameters) -> int:
+    """1: one multiplier for each output; 0: one for all."""
+    return int(parameters.multipliers.size > 1)
 
 
 def of(node: Node, source: Value, scales: np.ndarray, *, in_float: bool = False) -> tuple[np.ndarray, np.ndarray]:

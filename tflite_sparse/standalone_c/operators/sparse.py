@@ -19,15 +19,15 @@ SOURCE = "tflite_sparse_kernels"
 _WIDE_SUM = 1 << 30
 
 
-def step(node: Node, found: SparseOperator, pixels_at_once: int) -> Step:
+def step(node: Node, found: SparseOperator) -> Step:
     """The step of an operator.
 
     Args:
         node: the operator.
         found: the same, decoded.
-        pixels_at_once: that ``PIXEL_DELTA8`` computes together on the CPU.
     """
     options, shape = found.options, found.options.shape
+    scratch = work.scratch_bytes(options.kernel, shape, node.core.pixels_at_once)
     source, result = node.int8_value(0), node.int8_output()
     across = [Window(0, 1), Window(0, 1)]
     sizes_in, sizes_out = (source.count // shape.channels, 1, 1), (result.count // shape.outputs, 1, 1)
@@ -62,7 +62,7 @@ def step(node: Node, found: SparseOperator, pixels_at_once: int) -> Step:
         *zip(("stride_h", "stride_w", "dilation_h", "dilation_w"), (*shape.strides, *shape.dilations), strict=True),
         *zip(("pad_h", "pad_w"), (each.pad for each in across), strict=True),
         ("taps", shape.taps),
-        ("scratch_bytes", work.scratch_bytes(options.kernel, shape, pixels_at_once)),
+        ("scratch_bytes", scratch),
         ("kernel", int(options.kernel)),
         ("channel_step", int(not options.one_scale)),
         ("wide", int(bool(np.any(largest >= _WIDE_SUM)))),
@@ -84,7 +84,7 @@ def step(node: Node, found: SparseOperator, pixels_at_once: int) -> Step:
         calls=(call,),
         source=SOURCE,
         header=f"{SOURCE}.h",
-        scratch_bytes=work.scratch_bytes(options.kernel, shape, pixels_at_once),
+        scratch_bytes=scratch,
         form=f"sparse: {options.kernel.words}",
         kernel=int(options.kernel),
     )

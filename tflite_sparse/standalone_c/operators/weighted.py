@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_sparse.codecs import dense_weights
+from tflite_sparse.codecs.dense_weights import is_wide
+from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import requantise
-from tflite_sparse.standalone_c.operators.requantise import Requantisation
 from tflite_sparse.standalone_c.operators.windows import Window, windows
 from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table, Value
 
 _INPUT, _WEIGHTS, _BIAS = 0, 1, 2
 _LARGEST_SIDE = 2**16 - 1
+_LAYOUTS = ("TFLS_PLAIN", "TFLS_PAIRED")
 
 
 def conv_2d(node: Node) -> Step:
@@ -27,19 +30,23 @@ def conv_2d(node: Node) -> Step:
     outputs, height, width, channels = weights.shape
     if channels != source.shape[-1]:
         raise node.refused("it is a convolution in groups")
-    requantisation = _requantisation(node, source, weights, 0)
+    parameters = _parameters(node, source, weights, 0)
     sizes = _sizes(node, source, result, (height, width), outputs)
-    layout, arranged, scratch = "TFLS_PLAIN", weights, 0 if height == width == 1 else 2 * height * width * channels
+    paired, taps = _is_paired(node, weights), height * width * channels
+    scratch = 0 if height == width == 1 else 2 * taps
+    if paired:
+        scratch = 8 * taps if channels % 4 == 0 else 9 * (-(-taps // 4) * 4)
+    arranged = dense_weights.paired_convolution(weights) if paired else weights
     fields: tuple[tuple[str, Field], ...] = (
-        ("weights", Table("weights", arranged)),
-        *requantisation.fields(),
+        ("weights", Table("weights", arranged, aligned=paired)),
+        *requantise.fields(parameters),
         ("in_c", channels),
         ("out_c", outputs),
         *sizes,
         *_ends(node, source),
-        ("channel_step", requantisation.channel_step),
-        ("wide", int(requantisation.is_wide(weights))),
-        ("layout", layout),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, weights))),
+        ("layout", _LAYOUTS[paired]),
     )
     return _step(node, "tfls_conv_2d", "TflsConv2D", fields, "tfls_conv", scratch=scratch)
 
@@ -53,20 +60,22 @@ def fully_connected(node: Node) -> Step:
         raise node.refused("its shapes do not fit its weights")
     if node.options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise node.refused("its weights are shuffled")
-    requantisation = _requantisation(node, source, weights, 0, is_matrix=True)
+    parameters = _parameters(node, source, weights, 0, is_matrix=True)
+    paired = _is_paired(node, weights)
+    arranged = dense_weights.paired_matrix(weights) if paired else weights
     low, high = node.clamp(int(node.options.fusedActivationFunction))
     fields: tuple[tuple[str, Field], ...] = (
-        ("weights", Table("weights", weights)),
-        *requantisation.fields(),
+        ("weights", Table("weights", arranged, aligned=paired)),
+        *requantise.fields(parameters),
         ("rows", rows),
         ("inputs", inputs),
         ("outputs", outputs),
         ("output_zero_point", result.zero_point),
         ("min", low),
         ("max", high),
-        ("channel_step", requantisation.channel_step),
-        ("wide", int(requantisation.is_wide(weights))),
-        ("layout", "TFLS_PLAIN"),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, weights))),
+        ("layout", _LAYOUTS[paired]),
     )
     return _step(node, "tfls_fully_connected", "TflsFullyConnected", fields, "tfls_fully_connected")
 
@@ -78,16 +87,16 @@ def depthwise_conv_2d(node: Node) -> Step:
     channels = source.shape[-1] if source.shape else 0
     if weights.shape[0] != 1 or not channels or outputs % channels:
         raise node.refused("its weights do not fit its input")
-    requantisation = _requantisation(node, source, np.moveaxis(weights, 3, 0), 3)
+    parameters = _parameters(node, source, np.moveaxis(weights, 3, 0), 3)
     fields: tuple[tuple[str, Field], ...] = (
         ("weights", Table("weights", weights)),
-        *requantisation.fields(),
+        *requantise.fields(parameters),
         ("in_c", channels),
         ("depth_multiplier", outputs // channels),
         *_sizes(node, source, result, (height, width), outputs),
         *_ends(node, source),
-        ("channel_step", requantisation.channel_step),
-        ("wide", int(requantisation.is_wide(np.moveaxis(weights, 3, 0)))),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, np.moveaxis(weights, 3, 0)))),
     )
     return _step(node, "tfls_depthwise_conv_2d", "TflsDepthwiseConv2D", fields, "tfls_depthwise")
 
@@ -114,11 +123,11 @@ def transpose_conv(node: Node) -> Step:
         raise node.refused("its output does not have the size that its strides make")
     multipliers, shifts = requantise.of(node, source, node.filter_scales(_WEIGHTS, outputs, 0))
     bias = node.bias(bias_place, outputs)
-    requantisation = Requantisation(np.zeros(outputs, np.int32) if bias is None else bias, multipliers, shifts)
+    parameters = Parameters(np.zeros(outputs, np.int32) if bias is None else bias, multipliers, shifts)
     low, high = node.clamp(int(getattr(options, "fusedActivationFunction", 0)))
     fields: tuple[tuple[str, Field], ...] = (
         ("weights", Table("weights", weights)),
-        *requantisation.fields(),
+        *requantise.fields(parameters),
         ("in_c", channels),
         ("out_c", outputs),
         *_images(node, source, result),
@@ -127,7 +136,7 @@ def transpose_conv(node: Node) -> Step:
         ("output_zero_point", result.zero_point),
         ("min", low),
         ("max", high),
-        ("channel_step", requantisation.channel_step),
+        ("channel_step", requantise.channel_step(parameters)),
     )
     return _step(node, "tfls_transpose_conv", "TflsTransposeConv", fields, "tfls_transpose_conv", data=data)
 
@@ -139,14 +148,16 @@ def _weights(node: Node, rank: int) -> np.ndarray:
     return weights
 
 
-def _requantisation(
-    node: Node, source: Value, weights: np.ndarray, axis: int, *, is_matrix: bool = False
-) -> Requantisation:
+def _is_paired(node: Node, weights: np.ndarray) -> bool:
+    return node.core.pairs_weights and dense_weights.can_be_paired(weights)
+
+
+def _parameters(node: Node, source: Value, weights: np.ndarray, axis: int, *, is_matrix: bool = False) -> Parameters:
     """Of weights (outputs, ...) whose scales lie along ``axis`` of the stored ones."""
     scales = node.filter_scales(_WEIGHTS, weights.shape[0], axis)
     multipliers, shifts = requantise.of(node, source, scales, in_float=is_matrix and scales.size == 1)
     bias = node.bias(_BIAS, weights.shape[0])
-    return Requantisation(requantise.folded_bias(bias, weights, source.zero_point), multipliers, shifts)
+    return Parameters(requantise.folded_bias(bias, weights, source.zero_point), multipliers, shifts)
 
 
 def _sizes(
