@@ -23,6 +23,7 @@ _ORDER = (
         "micro_codec",
         "micro_min_saving",
         "c_array",
+        "name",
         "accelerator_config",
     ),
     *("verification_samples", "seed", "input_shapes", "unverified"),

@@ -42,6 +42,8 @@ LearningRate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Allowed drop of accuracy; see :data:`DEFAULT_DROP`."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+CName = Annotated[str, Field(pattern=r"^(?!tfl)[a-z][a-z0-9_]{0,31}$")]
+"""A C identifier in lower case that no kernel has."""
 AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""
 

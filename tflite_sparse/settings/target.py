@@ -10,7 +10,7 @@ from tflite_sparse import target_registry
 from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.settings.kinds import CName, CountFromZero, Optimize, Target
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 
@@ -36,6 +36,7 @@ class TargetOptions(TypedDict, total=False):
     micro_codec: MicroCodec
     micro_min_saving: int
     c_array: bool
+    name: CName
     accelerator_config: str
 
 
@@ -57,7 +58,9 @@ class TargetSettings(Settings):
         description="For the target micro: kernels. tflm: its own, weights decoded into RAM. sparse: "
         "kernels that read pruned weights in flash, whose C files are written into micro/.",
     )
-    micro_cpu: MicroCpu = Field("generic", description="With `micro_kernels` sparse: the CPU that they are chosen for.")
+    micro_cpu: MicroCpu = Field(
+        "generic", description="With `micro_kernels` sparse, and for the target c: the CPU that kernels are chosen for."
+    )
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
@@ -66,6 +69,9 @@ class TargetSettings(Settings):
         False,
         description="For the target micro: also write OUT.h and OUT.cc, the file as an array, and app.cc, which runs "
         "it.",
+    )
+    name: CName = Field(
+        "model", description="For the target c: what names of functions and files begin with: model_run, model.h."
     )
     accelerator_config: str = Field(
         "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
@@ -82,8 +88,9 @@ class TargetSettings(Settings):
             TFLM: ("micro_codec", "micro_min_saving"),
             SPARSE: ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
         }
+        chosen = SPARSE if self.traits.computes_in_flash else self.micro_kernels
         for kernels, names in of_kernels.items():
-            for name in names if kernels != self.micro_kernels else ():
+            for name in names if kernels != chosen else ():
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"`{name}` applies to `micro_kernels` {kernels}, not to {self.micro_kernels}")
         return self
