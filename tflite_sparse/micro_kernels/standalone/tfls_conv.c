@@ -1,16 +1,15 @@
 /* CONV_2D with dense int8 weights: the inputs of an output pixel are gathered, then multiplied with each row of
  * weights. Padding is the input's zero point, which the bias takes off again. */
-#include <string.h>
-
 #include "tfls_dot.h"
 #include "tfls_operators.h"
 #include "tfls_paired.h"
 
 enum { kPixels = 4 /* that paired weights are multiplied with at once */ };
 
-/* Where the window of an output pixel starts. */
+/* An output pixel, and where its window starts. */
 typedef struct {
   const int8_t* image;
+  int32_t row, column; /* of the output */
   int32_t y, x;
 } Place;
 
@@ -19,9 +18,27 @@ static int is_pointwise(const TflsConv2D* p) { return p->filter_h == 1 && p->fil
 static Place place_of(const TflsConv2D* p, const int8_t* input, int32_t pixel) {
   const int32_t in_image = p->out_h * p->out_w, batch = pixel / in_image, rest = pixel - batch * in_image;
   const int32_t row = rest / p->out_w, column = rest - row * p->out_w;
-  const Place place = {input + batch * p->in_h * p->in_w * p->in_c, row * p->stride_h - p->pad_h,
+  const Place place = {input + batch * p->in_h * p->in_w * p->in_c, row, column, row * p->stride_h - p->pad_h,
                        column * p->stride_w - p->pad_w};
   return place;
+}
+
+static void to_next(const TflsConv2D* p, Place* place) {
+  place->x += p->stride_w;
+  if (++place->column < p->out_w) return;
+  place->column = 0;
+  place->x = -p->pad_w;
+  place->y += p->stride_h;
+  if (++place->row < p->out_h) return;
+  place->row = 0;
+  place->y = -p->pad_h;
+  place->image += p->in_h * p->in_w * p->in_c;
+}
+
+/* Whether the rows of a window lie within the input, each in one piece. */
+static int is_inside(const TflsConv2D* p, const Place* place) {
+  return place->y >= 0 && place->y + (p->filter_h - 1) * p->dilation_h < p->in_h && place->x >= 0 &&
+         place->x + p->filter_w <= p->in_w && p->dilation_w == 1;
 }
 
 /* The inputs of one column of the filter; NULL: padding. */
@@ -40,16 +57,22 @@ static int32_t run_of(const TflsConv2D* p, const Place* place, int32_t filter_x)
 
 static void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
   int32_t y, x, run;
+  if (is_inside(p, place)) {
+    const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
+    const int8_t* from = inputs_at(p, place, 0, 0);
+    for (y = 0; y < p->filter_h; y++, to += bytes, from += step) tfls_copy(to, from, bytes);
+    return;
+  }
   for (y = 0; y < p->filter_h; y++) {
     for (x = 0; x < p->filter_w; x += run) {
       const int8_t* const from = inputs_at(p, place, y, x);
-      size_t bytes;
+      int32_t bytes;
       run = run_of(p, place, x);
-      bytes = (size_t)(run * p->in_c);
+      bytes = run * p->in_c;
       if (from != NULL) {
-        memcpy(to, from, bytes);
+        tfls_copy(to, from, bytes);
       } else {
-        memset(to, p->input_zero_point, bytes);
+        memset(to, p->input_zero_point, (size_t)bytes);
       }
       to += bytes;
     }
@@ -58,11 +81,13 @@ static void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
 
 /* Sums of one output, for pixels that are out_c apart. */
 static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t count, int8_t* y) {
-  const int32_t channel = o * p->channel_step, bias = p->bias[o];
+  const int32_t channel = o * p->channel_step, bias = p->bias[o], step = p->out_c, min = p->min, max = p->max;
   const TflsScale scale = tfls_scale_of(p->multiplier[channel], p->shift[channel], p->output_zero_point);
-  int32_t j;
-  for (j = 0, y += o; j < count; j++, y += p->out_c)
-    *y = tfls_output(tfls_sum(sums[j], bias), &scale, p->wide, p->min, p->max);
+  if (p->wide) {
+    for (y += o; count > 0; count--, y += step) *y = tfls_wide_output(tfls_sum(*sums++, bias), &scale, min, max);
+  } else {
+    for (y += o; count > 0; count--, y += step) *y = tfls_narrow_output(*sums++ + bias, &scale, min, max);
+  }
 }
 
 /* ---- Plain weights: two pixels, two outputs ---- */
@@ -84,10 +109,13 @@ static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1
 
 static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w;
+  Place place = place_of(p, input, 0);
   int32_t pixel;
   for (pixel = 0; pixel < pixels; pixel += 2, output += 2 * p->out_c) {
     const int32_t count = tfls_smaller(pixels - pixel, 2);
-    const Place first = place_of(p, input, pixel), second = place_of(p, input, pixel + count - 1);
+    const Place first = place;
+    Place second = place;
+    if (count == 2) to_next(p, &second);
     if (is_pointwise(p)) {
       plain_pixels(p, inputs_at(p, &first, 0, 0), inputs_at(p, &second, 0, 0), count, output);
     } else {
@@ -95,6 +123,8 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
       if (count == 2) gather(p, &second, rows + taps);
       plain_pixels(p, rows, count == 2 ? rows + taps : rows, count, output);
     }
+    place = second;
+    to_next(p, &place);
   }
 }
 
@@ -122,10 +152,10 @@ static void pad_row(const TflsConv2D* p, int8_t* row) {
 
 static void paired_one_by_one(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* row) {
   const int32_t pixels = p->batches * p->out_h * p->out_w;
+  Place place = place_of(p, input, 0);
   int32_t pixel;
   pad_row(p, row);
-  for (pixel = 0; pixel < pixels; pixel++, output += p->out_c) {
-    const Place place = place_of(p, input, pixel);
+  for (pixel = 0; pixel < pixels; pixel++, output += p->out_c, to_next(p, &place)) {
     gather(p, &place, row);
     paired_pixel(p, row, output);
   }
@@ -168,7 +198,7 @@ static int32_t odd_halves(int32_t word) {
 static int32_t* widen(const int8_t* from, int32_t count, int32_t* to) {
   for (; count > 0; count -= 4, from += 4, to += 2 * kPixels) {
     int32_t word;
-    memcpy(&word, from, 4);
+    TFLS_COPY(&word, from, 4);
     to[0] = even_halves(word);
     to[kPixels] = odd_halves(word);
   }
@@ -183,6 +213,12 @@ static int32_t* widen_padding(int32_t zero_point, int32_t count, int32_t* to) {
 
 static void gather_words(const TflsConv2D* p, const Place* place, int32_t* to) {
   int32_t y, x, run;
+  if (is_inside(p, place)) {
+    const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
+    const int8_t* from = inputs_at(p, place, 0, 0);
+    for (y = 0; y < p->filter_h; y++, from += step) to = widen(from, bytes, to);
+    return;
+  }
   for (y = 0; y < p->filter_h; y++) {
     for (x = 0; x < p->filter_w; x += run) {
       const int8_t* const from = inputs_at(p, place, y, x);
@@ -192,31 +228,72 @@ static void gather_words(const TflsConv2D* p, const Place* place, int32_t* to) {
   }
 }
 
-static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t count, int8_t* y) {
-  const int32_t taps = rounded_taps(p);
-  const int8_t* w = p->weights;
-  int32_t sums[2 * kPixels], more[2 * kPixels], o, at, i;
-  for (o = 0; o < p->out_c; o += 2, w += 2 * taps) {
-    four_pixels(words, w, tfls_smaller(taps, TFLS_PAIRED_INPUTS), sums);
-    for (at = TFLS_PAIRED_INPUTS; at < taps; at += TFLS_PAIRED_INPUTS) {
-      four_pixels(words + kPixels / 2 * at, w + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
-      for (i = 0; i < 2 * kPixels; i++) sums[i] += more[i];
-    }
-    emit(p, o, sums, count, y);
-    if (o + 1 < p->out_c) emit(p, o + 1, sums + kPixels, count, y);
+/* Four pixels of one output, step apart, saturated. */
+TFLS_INLINE void put_four(int8_t* y, int32_t step, const int32_t* sums, const TflsQuickScale* scale) {
+  const int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3]; /* read before bytes are written */
+  y[0] = tfls_quick_output(a, scale);
+  y[step] = tfls_quick_output(b, scale);
+  y[2 * step] = tfls_quick_output(c, scale);
+  y[3 * step] = tfls_quick_output(d, scale);
+}
+
+/* Sums of more inputs than four_pixels takes. */
+static void four_long_pixels(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
+  int32_t more[2 * kPixels], at, i;
+  four_pixels(words, weights, TFLS_PAIRED_INPUTS, sums);
+  for (at = TFLS_PAIRED_INPUTS; at < taps; at += TFLS_PAIRED_INPUTS) {
+    four_pixels(words + kPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
+    for (i = 0; i < 2 * kPixels; i++) sums[i] += more[i];
   }
+}
+
+/* quick: four pixels, and all scales are quick. */
+static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t count, int quick, int8_t* y) {
+  const int32_t taps = rounded_taps(p), out_c = p->out_c, channel_step = p->channel_step, zero_point = p->output_zero_point;
+  const int32_t *bias = p->bias, *multiplier = p->multiplier;
+  const int8_t *shift = p->shift, *w = p->weights;
+  int32_t sums[2 * kPixels], o;
+  for (o = 0; o < out_c; o += 2, w += 2 * taps) {
+    if (taps <= TFLS_PAIRED_INPUTS) {
+      four_pixels(words, w, taps, sums);
+    } else {
+      four_long_pixels(words, w, taps, sums);
+    }
+    if (quick) {
+      TflsQuickScale scale = tfls_quick_scale_of(bias[o], *multiplier, *shift, zero_point);
+      multiplier += channel_step;
+      shift += channel_step;
+      put_four(y + o, out_c, sums, &scale);
+      if (o + 1 == out_c) return;
+      scale = tfls_quick_scale_of(bias[o + 1], *multiplier, *shift, zero_point);
+      multiplier += channel_step;
+      shift += channel_step;
+      put_four(y + o + 1, out_c, sums + kPixels, &scale);
+    } else {
+      emit(p, o, sums, count, y);
+      if (o + 1 < out_c) emit(p, o + 1, sums + kPixels, count, y);
+    }
+  }
+}
+
+static int all_quick(const TflsConv2D* p) {
+  int32_t i;
+  for (i = p->channel_step ? p->out_c - 1 : 0; i >= 0; i--)
+    if (!tfls_is_quick(p->shift[i], p->wide)) return 0;
+  return 1;
 }
 
 static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* output, int32_t* words) {
   const int32_t pixels = p->batches * p->out_h * p->out_w, taps = rounded_taps(p);
   int8_t* const row = (int8_t*)(words + kPixels / 2 * taps); /* for inputs that do not come in fours */
+  const int quick = all_quick(p);
   int32_t start, j;
   if (p->in_c % 4 != 0) pad_row(p, row);
   for (start = 0; start < pixels; start += kPixels) {
     const int32_t first = tfls_smaller(start, tfls_larger(pixels - kPixels, 0)); /* the last ones again */
     const int32_t count = tfls_smaller(pixels - first, kPixels);
-    for (j = 0; j < count; j++) {
-      const Place place = place_of(p, input, first + j);
+    Place place = place_of(p, input, first);
+    for (j = 0; j < count; j++, to_next(p, &place)) {
       if (p->in_c % 4 == 0) {
         gather_words(p, &place, words + j);
       } else {
@@ -224,8 +301,9 @@ static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* out
         widen(row, taps, words + j);
       }
     }
-    paired_outputs(p, words, count, output + first * p->out_c);
+    paired_outputs(p, words, count, quick && count == kPixels, output + first * p->out_c);
   }
+  tfls_clamp_all(output, pixels * p->out_c, p->min, p->max);
 }
 #endif
 

@@ -61,7 +61,8 @@ static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t
           const TflsScale scale = scale_of(p, o);
           const int32_t sum = window.inside ? sum_inside(p, first + i, p->weights + o, out_c)
                                             : sum_at_border(p, image + i, &window, p->weights + o, out_c);
-          *output++ = tfls_output(tfls_sum(sum, p->bias[o]), &scale, p->wide, p->min, p->max);
+          *output++ = p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
+                              : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
         }
       }
     }
@@ -130,8 +131,16 @@ TFLS_INLINE Column column_at(const Rows* rows, int32_t offset) {
   return column;
 }
 
+TFLS_INLINE Column next_column(Rows* rows, int32_t step) {
+  const Column column = column_at(rows, 0);
+  rows->at[0] += step;
+  rows->at[1] += step;
+  rows->at[2] += step;
+  return column;
+}
+
 TFLS_INLINE int32_t sum_of(const Filter* filter, const Column* a, const Column* b, const Column* c) {
-  int32_t sum = plus_both(filter->bias, a->upper, filter->upper[0]);
+  int32_t sum = plus_both(0, a->upper, filter->upper[0]);
   sum = plus_both(sum, b->upper, filter->upper[1]);
   sum = plus_both(sum, c->upper, filter->upper[2]);
   sum = plus_low(sum, a->lower, filter->lower[0]);
@@ -139,50 +148,56 @@ TFLS_INLINE int32_t sum_of(const Filter* filter, const Column* a, const Column* 
   return plus_low(sum, c->lower, filter->lower[1]);
 }
 
+/* Writes one output and returns the place of the next. */
+TFLS_INLINE int8_t* put(int8_t* output, const Filter* filter, const TflsQuickScale* scale, const Column* a,
+                        const Column* b, const Column* c, int32_t step) {
+  *output = tfls_quick_output(sum_of(filter, a, b, c), scale);
+  return output + step;
+}
+
 /* One row of outputs of one channel, strides of 1. */
-static void row_of_outputs(const TflsDepthwiseConv2D* p, const Rows* rows, const Filter* filter, const TflsScale* scale,
+static void row_of_outputs(const TflsDepthwiseConv2D* p, const Rows* places, Filter filter, TflsQuickScale scale,
                            int8_t* output) {
-  const int32_t channels = p->in_c, zero_point = p->input_zero_point, min = p->min, max = p->max, width = p->in_w;
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point, width = p->in_w, outputs = p->out_w;
+  const int32_t inside = tfls_larger(tfls_smaller(outputs, width - 2 + p->pad_w), 0); /* before the padding behind */
   const Column padding = {halves(zero_point, zero_point), zero_point};
-  const int32_t inside = tfls_smaller(p->out_w, width - 2 + p->pad_w); /* outputs before the padding behind */
-  int32_t left = inside, offset = (2 - p->pad_w) * channels;
-  Column a = p->pad_w > 0 ? padding : column_at(rows, 0), b = padding, c;
-  if (p->pad_w < 2 && width > 1 - p->pad_w) b = column_at(rows, (1 - p->pad_w) * channels);
-#define TFLS_NEXT(first, second, third)                                          \
-  third = column_at(rows, offset);                                              \
-  offset += channels;                                                           \
-  *output = tfls_clamped(tfls_narrow_output(sum_of(filter, &first, &second, &third), scale), min, max); \
-  output += channels;
-  for (; left >= 3; left -= 3) {
-    TFLS_NEXT(a, b, c)
-    TFLS_NEXT(b, c, a)
-    TFLS_NEXT(c, a, b)
+  Rows rows = *places;
+  Column a = padding, b = padding, c;
+  int32_t left;
+  if (p->pad_w == 0) a = next_column(&rows, channels);
+  if (p->pad_w < 2 && width > 1 - p->pad_w) b = next_column(&rows, channels);
+  for (left = inside; left >= 3; left -= 3) {
+    c = next_column(&rows, channels);
+    output = put(output, &filter, &scale, &a, &b, &c, channels);
+    a = next_column(&rows, channels);
+    output = put(output, &filter, &scale, &b, &c, &a, channels);
+    b = next_column(&rows, channels);
+    output = put(output, &filter, &scale, &c, &a, &b, channels);
   }
   for (; left > 0; left--) {
-    TFLS_NEXT(a, b, c)
+    c = next_column(&rows, channels);
+    output = put(output, &filter, &scale, &a, &b, &c, channels);
     a = b;
     b = c;
   }
-#undef TFLS_NEXT
-  for (left = p->out_w - tfls_larger(inside, 0); left > 0; left--, output += channels) {
-    *output = tfls_clamped(tfls_narrow_output(sum_of(filter, &a, &b, &padding), scale), min, max);
+  for (left = outputs - inside; left > 0; left--) {
+    output = put(output, &filter, &scale, &a, &b, &padding, channels);
     a = b;
     b = padding;
   }
 }
 
 /* The same for other strides. */
-static void row_with_stride(const TflsDepthwiseConv2D* p, const Rows* rows, const Filter* filter,
-                            const TflsScale* scale, int8_t* output) {
-  const int32_t zero_point = p->input_zero_point;
+static void row_with_stride(const TflsDepthwiseConv2D* p, const Rows* places, Filter filter, TflsQuickScale scale,
+                            int8_t* output) {
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point, width = p->in_w, stride = p->stride_w;
   const Column padding = {halves(zero_point, zero_point), zero_point};
-  int32_t left = p->out_w, x = -p->pad_w, i;
-  for (; left > 0; left--, x += p->stride_w, output += p->in_c) {
-    Column columns[3];
-    for (i = 0; i < 3; i++)
-      columns[i] = x + i >= 0 && x + i < p->in_w ? column_at(rows, (x + i) * p->in_c) : padding;
-    *output = tfls_clamped(tfls_narrow_output(sum_of(filter, &columns[0], &columns[1], &columns[2]), scale), p->min,
-                           p->max);
+  int32_t left, x = -p->pad_w;
+  for (left = p->out_w; left > 0; left--, x += stride) {
+    const Column a = x >= 0 && x < width ? column_at(places, x * channels) : padding;
+    const Column b = x >= -1 && x < width - 1 ? column_at(places, (x + 1) * channels) : padding;
+    const Column c = x >= -2 && x < width - 2 ? column_at(places, (x + 2) * channels) : padding;
+    output = put(output, &filter, &scale, &a, &b, &c, channels);
   }
 }
 
@@ -190,31 +205,39 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
   const int32_t in_row = p->in_w * p->in_c, out_row = p->out_w * p->in_c;
   int32_t channel, y, i;
   for (channel = 0; channel < p->in_c; channel++) {
-    const TflsScale scale = scale_of(p, channel);
-    int rows_of_filter[3] = {1, 1, 1};
-    Filter filter = filter_of(p, channel, rows_of_filter);
+    const int32_t multiplier = p->multiplier[channel * p->channel_step], shift = p->shift[channel * p->channel_step];
+    int is_row[3] = {1, 1, 1};
+    Filter filter = filter_of(p, channel, is_row);
     for (y = 0; y < p->out_h; y++) {
+      int8_t* const to = output + y * out_row + channel;
+      TflsQuickScale scale;
       Rows rows;
       int changed = 0;
       for (i = 0; i < 3; i++) {
         const int32_t in_y = y * p->stride_h - p->pad_h + i, nearest = tfls_smaller(tfls_larger(in_y, 0), p->in_h - 1);
-        changed |= rows_of_filter[i] != (in_y == nearest);
-        rows_of_filter[i] = in_y == nearest;
+        changed |= is_row[i] != (in_y == nearest);
+        is_row[i] = in_y == nearest;
         rows.at[i] = image + nearest * in_row + channel;
       }
-      if (changed) filter = filter_of(p, channel, rows_of_filter);
+      if (changed) filter = filter_of(p, channel, is_row);
+      scale = tfls_quick_scale_of(filter.bias, multiplier, shift, p->output_zero_point);
       if (p->stride_w == 1) {
-        row_of_outputs(p, &rows, &filter, &scale, output + y * out_row + channel);
+        row_of_outputs(p, &rows, filter, scale, to);
       } else {
-        row_with_stride(p, &rows, &filter, &scale, output + y * out_row + channel);
+        row_with_stride(p, &rows, filter, scale, to);
       }
     }
   }
+  tfls_clamp_all(output, p->out_h * out_row, p->min, p->max);
 }
 
 static int is_three_by_three(const TflsDepthwiseConv2D* p) {
-  return p->filter_h == 3 && p->filter_w == 3 && p->depth_multiplier == 1 && p->dilation_h == 1 && p->dilation_w == 1 &&
-         !p->wide;
+  int32_t i;
+  if (p->filter_h != 3 || p->filter_w != 3 || p->depth_multiplier != 1 || p->dilation_h != 1 || p->dilation_w != 1)
+    return 0;
+  for (i = p->channel_step ? p->in_c - 1 : 0; i >= 0; i--)
+    if (!tfls_is_quick(p->shift[i], p->wide)) return 0;
+  return 1;
 }
 #endif
 

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
@@ -75,19 +76,58 @@ TFLS_INLINE TflsScale tfls_scale_of(int32_t multiplier, int32_t shift, int32_t z
   return scale;
 }
 
-/* The output of a sum that is not "wide" (tfls_operators.h), not yet clamped: |sum * 2^left| < 2^30, right <= 20. */
-TFLS_INLINE int32_t tfls_narrow_output(int32_t sum, const TflsScale* scale) {
-  const int32_t value = tfls_narrow_product(tfls_raised(sum, scale->left), scale->multiplier);
+/* The output of a sum that is not "wide" (tfls_operators.h): |sum * 2^left| < 2^30, right <= 20. */
+TFLS_INLINE int8_t tfls_narrow_output(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
+  const int32_t value = tfls_narrow_product(sum * (1 << scale->left), scale->multiplier);
   const int32_t towards_zero = scale->right > 0 ? value >> 31 : 0;
-  return (value + towards_zero + scale->rounding) >> scale->right;
+  return tfls_clamped((value + towards_zero + scale->rounding) >> scale->right, min, max);
 }
 
-/* The output of any sum, clamped. */
-TFLS_INLINE int8_t tfls_output(int32_t sum, const TflsScale* scale, int wide, int32_t min, int32_t max) {
-  int32_t value;
-  if (!wide) return tfls_clamped(tfls_narrow_output(sum, scale), min, max);
-  value = tfls_high_product(tfls_raised(sum, scale->left), scale->multiplier);
+/* The output of any sum. */
+TFLS_INLINE int8_t tfls_wide_output(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
+  const int32_t value = tfls_high_product(tfls_raised(sum, scale->left), scale->multiplier);
   return tfls_clamped(tfls_divided_by_power(value, scale->right) + scale->zero_point, min, max);
+}
+
+#if defined(TFLS_DSP)
+/* A scale that shifts to the right, with the bias: seven instructions an output. */
+typedef struct {
+  int32_t twice_bias, multiplier, rounding, right;
+} TflsQuickScale;
+
+TFLS_INLINE int tfls_is_quick(int32_t shift, int wide) { return shift < 0 && !wide; }
+
+TFLS_INLINE TflsQuickScale tfls_quick_scale_of(int32_t bias, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  const TflsQuickScale scale = {bias * 2, multiplier, tfls_raised(2 * zero_point + 1, -shift - 1), -shift};
+  return scale;
+}
+
+/* The output of a sum without its bias, saturated to int8. */
+TFLS_INLINE int8_t tfls_quick_output(int32_t sum, const TflsQuickScale* scale) {
+  int32_t value;
+  __asm__("smmulr %0, %1, %2" : "=r"(value) : "r"(scale->twice_bias + 2 * sum), "r"(scale->multiplier));
+  value = (value + (value >> 31) + scale->rounding) >> scale->right;
+  __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+  return (int8_t)value;
+}
+#endif
+
+/* Activations that are narrower than int8, for outputs that are only saturated. */
+TFLS_INLINE void tfls_clamp_all(int8_t* at, int32_t count, int32_t min, int32_t max) {
+  if (min == INT8_MIN && max == INT8_MAX) return;
+  for (; count > 0; count--, at++) *at = tfls_clamped(*at, min, max);
+}
+
+#if defined(__GNUC__)
+#define TFLS_COPY __builtin_memcpy /* memcpy would be a call where the compiler is told -ffreestanding */
+#else
+#define TFLS_COPY memcpy
+#endif
+
+/* Copies a few bytes, for which memcpy takes longer. */
+TFLS_INLINE void tfls_copy(int8_t* to, const int8_t* from, int32_t count) {
+  for (; count >= 4; count -= 4, to += 4, from += 4) TFLS_COPY(to, from, 4);
+  for (; count > 0; count--) *to++ = *from++;
 }
 
 /* a + b modulo 2^32 */

@@ -1,6 +1,4 @@
 /* FULLY_CONNECTED with dense int8 weights. */
-#include <string.h>
-
 #include "tfls_dot.h"
 #include "tfls_operators.h"
 #include "tfls_paired.h"
@@ -8,11 +6,11 @@
 enum { kGroup = 8 /* outputs that paired weights interleave; what is left comes in groups of two */ };
 
 static void emit(const TflsFullyConnected* p, int32_t first, int32_t count, const int32_t* sums, int8_t* y) {
-  int32_t i;
-  for (i = 0; i < count; i++) {
-    const int32_t channel = (first + i) * p->channel_step;
+  int32_t o;
+  for (o = first; o < first + count; o++) {
+    const int32_t channel = o * p->channel_step, sum = tfls_sum(*sums++, p->bias[o]);
     const TflsScale scale = tfls_scale_of(p->multiplier[channel], p->shift[channel], p->output_zero_point);
-    y[first + i] = tfls_output(tfls_sum(sums[i], p->bias[first + i]), &scale, p->wide, p->min, p->max);
+    y[o] = p->wide ? tfls_wide_output(sum, &scale, p->min, p->max) : tfls_narrow_output(sum, &scale, p->min, p->max);
   }
 }
 
@@ -63,7 +61,7 @@ static void group_of_eight(const int8_t* x, const int8_t* weights, int32_t input
     add_eight(x + at, weights + kGroup * at, tfls_smaller(whole - at, TFLS_PAIRED_INPUTS), sums);
   if (whole < inputs) {
     int8_t rest[4] = {0, 0, 0, 0};
-    memcpy(rest, x + whole, (size_t)(inputs - whole));
+    tfls_copy(rest, x + whole, inputs - whole);
     add_eight(rest, weights + kGroup * whole, 4, sums);
   }
 }
@@ -76,7 +74,7 @@ static void pair(const int8_t* x, const int8_t* weights, int32_t inputs, int32_t
   tfls_paired_dot(x, weights, whole, step, sums);
   if (whole < inputs) {
     int8_t rest[4] = {0, 0, 0, 0};
-    memcpy(rest, x + whole, (size_t)(inputs - whole));
+    tfls_copy(rest, x + whole, inputs - whole);
     tfls_paired_dot(rest, weights + whole / 2 * step, 4, step, sums);
   }
 }
