@@ -52,12 +52,12 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    print_table(tables.tensors(report), f"Weights of {destination}")
+    print_table(tables.tensors(report), f"Weights of {report.destination}")
     print_lines(file_tables.encoding(report))
     if report.contract is not None:
-        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {destination}")
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {report.destination}")
         print_lines(
-            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, str(destination))]
+            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, report.destination)]
         )
     if timings:
         show_timings(report)

@@ -65,7 +65,7 @@ def footprint(sources: Sources, cpu: str) -> Footprint | None:
         return None
     try:
         return cortex_m_model.footprint(cpu, sources.files, sources.naming.prefix, sources.program.constant_bytes)
-    except cortex_m_model.CpuUnknownError:
+    except ExecutionError:  # a compiler that does not know the CPU; the report says that nothing was measured
         return None
 
 

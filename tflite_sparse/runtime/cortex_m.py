@@ -21,7 +21,8 @@ from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
 SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 """Where the C files lie."""
 
-_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
+COMPILER = "arm-none-eabi-gcc"
+_EMULATOR = "qemu-system-arm"
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
 _SECONDS = 120
 _CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
@@ -45,6 +46,11 @@ class Cpu:
     ticks: tuple[int, int]
     flags: tuple[str, ...] = ()
 
+    @property
+    def tick_flags(self) -> tuple[str, str]:
+        """The flags of the compiler from which ``board.h`` knows the ticks."""
+        return f"-DTICKS_NUMERATOR={self.ticks[0]}u", f"-DTICKS_DENOMINATOR={self.ticks[1]}u"
+
 
 _MPS2, _MPS3 = (5, 8), (125, 256)
 CPUS = {
@@ -62,12 +68,12 @@ CPUS = {
 
 def is_available() -> bool:
     """Whether compiler and emulator are installed."""
-    return shutil.which(_COMPILER) is not None and shutil.which(_EMULATOR) is not None
+    return shutil.which(COMPILER) is not None and shutil.which(_EMULATOR) is not None
 
 
 def has_compiler() -> bool:
     """Whether the compiler is installed."""
-    return shutil.which(_COMPILER) is not None
+    return shutil.which(COMPILER) is not None
 
 
 def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
@@ -87,7 +93,7 @@ def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
             raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
         (folder / "cases.bin").write_bytes(content)
         (folder / "program.elf").write_bytes(_program(cpu))
-        _call([*_emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
+        call([*emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
         return kernel_cases.results((folder / "results.bin").read_bytes(), cases)
 
 
@@ -104,9 +110,9 @@ def code_bytes(cpu: str, kernels: int) -> int:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder, target = Path(name), CPUS[cpu]
         source = str(SOURCES / "tflite_sparse_kernels.c")
-        flags = [*_flags(target), f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
-        _call([_COMPILER, *flags, "-O2", "-c", source, "-o", "kernels.o"], folder)
-        sizes = _call(["arm-none-eabi-size", "kernels.o"], folder).splitlines()[1].split()
+        mask = f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"
+        call([COMPILER, *flags(target), mask, "-O2", "-c", source, "-o", "kernels.o"], folder)
+        sizes = call(["arm-none-eabi-size", "kernels.o"], folder).splitlines()[1].split()
         return int(sizes[0]) + int(sizes[1])
 
 
@@ -114,11 +120,10 @@ def code_bytes(cpu: str, kernels: int) -> int:
 def _program(cpu: str) -> bytes:
     target = CPUS[cpu]
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        _call(
+        call(
             [
-                *(_COMPILER, *_flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
-                f"-DTICKS_NUMERATOR={target.ticks[0]}u",
-                f"-DTICKS_DENOMINATOR={target.ticks[1]}u",
+                *(COMPILER, *flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
+                *target.tick_flags,
                 f"-DCASE_BYTES={_CASE_BYTES}u",
                 f"-DOUTPUT_BYTES={_OUTPUT_BYTES}u",
                 f"-DSCRATCH_BYTES={_SCRATCH_BYTES}u",
@@ -131,18 +136,25 @@ def _program(cpu: str) -> bytes:
         return (Path(name) / "program.elf").read_bytes()
 
 
-def _flags(cpu: Cpu) -> list[str]:
+def flags(cpu: Cpu) -> list[str]:
+    """What the compiler is told of a CPU, and of what C may be."""
     return ["-std=c99", "-Wall", "-Wextra", "-Werror", "-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
 
 
-def _emulator(cpu: Cpu) -> list[str]:
+def emulator(cpu: Cpu) -> list[str]:
+    """The command of the emulator of a CPU, without the program."""
     return [
         *(_EMULATOR, "-M", cpu.machine, "-nographic", "-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native", "-icount", "shift=6"),
     ]
 
 
-def _call(command: Sequence[str], folder: Path) -> str:
+def call(command: Sequence[str], folder: Path) -> str:
+    """What a tool prints.
+
+    Raises:
+        ExecutionError: it is not installed, failed, or took too long.
+    """
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL

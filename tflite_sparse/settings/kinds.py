@@ -42,8 +42,6 @@ LearningRate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Allowed drop of accuracy; see :data:`DEFAULT_DROP`."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-CName = Annotated[str, Field(pattern=r"^(?!tfl)[a-z][a-z0-9_]{0,31}$")]
-"""A C identifier in lower case that no kernel has."""
 AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""
 
@@ -58,6 +56,15 @@ def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("it takes auto or a whole number greater than or equal to 0")
     return found
 
+
+def _no_name_of_a_kernel(name: str) -> str:
+    if name.startswith("tfl"):
+        raise ValueError("names that begin with tfl are those of the kernels")
+    return name
+
+
+CName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$"), pydantic.AfterValidator(_no_name_of_a_kernel)]
+"""A C identifier in lower case that no kernel has."""
 
 EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
 """A number of epochs, or ``"auto"``: as many as accuracy needs."""
