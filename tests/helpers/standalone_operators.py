@@ -41,7 +41,7 @@ _MICRO = """
 from tflite_micro import runtime
 def answer(job):
     content, inputs, outputs = job
-    interpreter = runtime.Interpreter.from_bytes(content, arena_size=1 << 20)
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=8 << 20)
     for position, value in enumerate(inputs):
         interpreter.set_input(value, position)
     interpreter.invoke()
