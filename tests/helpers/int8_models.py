@@ -1,8 +1,8 @@
-"""Models of one int8 operator, made of the schema's objects."""
+"""Models of int8 operators, made of the schema's objects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -30,31 +30,37 @@ class Constant:
     axis: int = 0
 
 
-def one_operator(name, inputs, outputs, *, version=1, **options):
-    """A model of one operator.
+@dataclass(frozen=True)
+class Operator:
+    """An operator: inputs are activations, constants or None where one is left out; options are fields of its table."""
 
-    ``inputs`` are activations, constants or None where one is left out; ``options`` are fields of its options.
-    """
+    name: str
+    inputs: list[Activation | Constant | None]
+    outputs: list[Activation]
+    version: int = 1
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def activations(self):
+        """Its inputs that a model is given."""
+        return [each for each in self.inputs if isinstance(each, Activation)]
+
+
+def one_operator(name, inputs, outputs, *, version=1, **options):
+    """A model of one operator."""
+    return side_by_side([Operator(name, inputs, outputs, version, options)])
+
+
+def side_by_side(operators):
+    """A model of operators that share nothing, each with inputs and outputs of its own."""
     tiny = Tiny()
-    numbers, ports = [], []
-    for place, each in enumerate(inputs):
-        if each is None:
-            numbers.append(-1)
-        elif isinstance(each, Constant):
-            quantized = quantization(each.scale, each.zero_point, each.axis) if np.any(each.scale) else None
-            numbers.append(tiny.constant(f"constant{place}", each.values, quantized))
-        else:
-            numbers.append(_activation(tiny, f"x{place}", each))
-            ports.append(numbers[-1])
-    ends = [_activation(tiny, f"y{place}", each) for place, each in enumerate(outputs)]
-    kind_name = _OPTIONS.get(name, f"{''.join(part.capitalize() for part in name.split('_'))}Options")
-    kind, table = 0, None
-    if kind_name:
-        kind, table = getattr(schema.BuiltinOptions, kind_name), getattr(schema, f"{kind_name}T")()
-        for field, value in options.items():
-            assert hasattr(table, field), field
-            setattr(table, field, value)
-    tiny.operator(getattr(schema.BuiltinOperator, name), version, numbers, ends, kind, table)
+    ports, ends = [], []
+    for each in operators:
+        numbers = [_input(tiny, ports, one) for one in each.inputs]
+        own = [_activation(tiny, "y", one) for one in each.outputs]
+        kind, table = _options(each)
+        tiny.operator(getattr(schema.BuiltinOperator, each.name), each.version, numbers, own, kind, table)
+        ends += own
     return tiny.finished(ports, ends)
 
 
@@ -73,6 +79,28 @@ _OPTIONS = {
 }
 
 
+def _input(tiny, ports, each):
+    if each is None:
+        return -1
+    if isinstance(each, Constant):
+        quantized = quantization(each.scale, each.zero_point, each.axis) if np.any(each.scale) else None
+        return tiny.constant("constant", each.values, quantized)
+    ports.append(_activation(tiny, "x", each))
+    return ports[-1]
+
+
+def _options(each):
+    kind = _OPTIONS.get(each.name, f"{''.join(part.capitalize() for part in each.name.split('_'))}Options")
+    if not kind:
+        return 0, None
+    table = getattr(schema, f"{kind}T")()
+    for name, value in each.options.items():
+        assert hasattr(table, name), name
+        setattr(table, name, value)
+    return getattr(schema.BuiltinOptions, kind), table
+
+
 def _activation(tiny, name, each):
     quantized = quantization(each.scale, each.zero_point) if each.scale else None
-    return tiny.tensor(name, each.shape, each.dtype, quantized)
+    number = len(tiny.graph.tensors)
+    return tiny.tensor(f"{name}{number}", each.shape, each.dtype, quantized)

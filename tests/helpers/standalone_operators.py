@@ -41,7 +41,7 @@ _MICRO = """
 from tflite_micro import runtime
 def answer(job):
     content, inputs, outputs = job
-    interpreter = runtime.Interpreter.from_bytes(content, arena_size=1 << 20)
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=8 << 20)
     for position, value in enumerate(inputs):
         interpreter.set_input(value, position)
     interpreter.invoke()
@@ -109,9 +109,8 @@ class _Child:
         atexit.register(self._end)
 
     def _end(self):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        self._process.kill()
+        self._process.communicate()
 
     def ask(self, job):
         content = pickle.dumps(job)
@@ -123,7 +122,10 @@ class _Child:
             head = b""
         if len(head) < 8:
             self._log.seek(0)
-            raise AssertionError(self._log.read().decode("utf-8", "replace")[-4000:])
+            words = self._log.read().decode("utf-8", "replace")[-4000:]
+            _micro.cache_clear()  # the next job has another child
+            _c.cache_clear()
+            raise AssertionError(f"status {self._process.wait()}: {words}")
         return pickle.loads(self._process.stdout.read(struct.unpack("<Q", head)[0]))  # noqa: S301 - our own child
 
 

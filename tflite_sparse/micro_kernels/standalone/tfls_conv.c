@@ -82,7 +82,15 @@ static void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
 /* Sums of one output, for pixels that are out_c apart. */
 static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t count, int8_t* y) {
   const int32_t channel = o * p->channel_step, bias = p->bias[o], step = p->out_c, min = p->min, max = p->max;
-  const TflsScale scale = tfls_scale_of(p->multiplier[channel], p->shift[channel], p->output_zero_point);
+  const int32_t multiplier = p->multiplier[channel], shift = p->shift[channel];
+  const TflsScale scale = tfls_scale_of(multiplier, shift, p->output_zero_point);
+#if defined(TFLS_DSP)
+  if (tfls_is_quick(shift, p->wide)) {
+    const TflsQuickScale quick = tfls_quick_scale_of(bias, multiplier, shift, p->output_zero_point);
+    for (y += o; count > 0; count--, y += step) *y = tfls_clamped(tfls_quick_output(*sums++, &quick), min, max);
+    return;
+  }
+#endif
   if (p->wide) {
     for (y += o; count > 0; count--, y += step) *y = tfls_wide_output(tfls_sum(*sums++, bias), &scale, min, max);
   } else {
@@ -90,8 +98,32 @@ static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t co
   }
 }
 
-/* ---- Plain weights: two pixels, two outputs ---- */
+/* ---- Plain weights ---- */
 
+#if defined(TFLS_MVE)
+/* Four outputs of a pixel at once. */
+static void plain_pixel(const TflsConv2D* p, const int8_t* x, int8_t* y) {
+  const int32_t taps = p->filter_h * p->filter_w * p->in_c;
+  const int8_t* w = p->weights;
+  int32_t sums[4], o;
+  for (o = 0; o + 4 <= p->out_c; o += 4, w += 4 * taps) {
+    const int32_t channel = o * p->channel_step;
+    tfls_dot_one_by_four(x, w, taps, sums);
+    tfls_put_side_by_side(y + o, sums, p->bias + o, p->multiplier + channel, p->shift + channel, !p->channel_step,
+                          p->output_zero_point, p->min, p->max);
+  }
+  for (; o < p->out_c; o++, w += taps) {
+    sums[0] = tfls_dot(x, w, taps);
+    emit(p, o, sums, 1, y);
+  }
+}
+
+static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1, int32_t count, int8_t* y) {
+  plain_pixel(p, x0, y);
+  if (count == 2) plain_pixel(p, x1, y + p->out_c);
+}
+#else
+/* Two outputs of two pixels at once. */
 static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1, int32_t count, int8_t* y) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c;
   const int8_t* w = p->weights;
@@ -106,6 +138,7 @@ static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1
     }
   }
 }
+#endif
 
 static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w;

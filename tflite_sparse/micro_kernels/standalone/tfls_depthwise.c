@@ -69,19 +69,29 @@ static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t
   }
 }
 
-/* ---- 3x3 on CPUs with SMLAD, a channel at a time: a column of the input is read once for the three outputs that it
- * is part of ---- */
+/* ---- 3x3 on CPUs with SMLAD: a channel at a time, along the longer side of the output. A column of the input, three
+ * values across, is read once for the three outputs that it is part of ---- */
 
 #if defined(TFLS_DSP)
+/* A direction of the images: sizes, and elements from one to the next. */
 typedef struct {
-  int32_t upper; /* rows 0 and 1, as halves */
-  int32_t lower; /* row 2 */
+  int32_t in, out, stride, pad, in_step, out_step, filter_step;
+} Axis;
+
+typedef struct {
+  int32_t upper; /* values 0 and 1, as halves */
+  int32_t lower; /* value 2 */
 } Column;
 
 typedef struct {
   int32_t upper[3], lower[2]; /* of the three columns; lower: those of columns 0 and 1, that of column 2 */
   int32_t bias;
 } Filter;
+
+/* The three lines of the input that a line of outputs reads, at some place. */
+typedef struct {
+  const int8_t* at[3];
+} Lines;
 
 TFLS_INLINE int32_t halves(int32_t low, int32_t high) {
   int32_t word;
@@ -90,6 +100,11 @@ TFLS_INLINE int32_t halves(int32_t low, int32_t high) {
 }
 TFLS_INLINE int32_t plus_both(int32_t sum, int32_t a, int32_t b) {
   __asm__("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(sum));
+  return sum;
+}
+TFLS_INLINE int32_t product_of_both(int32_t a, int32_t b) {
+  int32_t sum;
+  __asm__("smuad %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
   return sum;
 }
 TFLS_INLINE int32_t plus_low(int32_t sum, int32_t a, int32_t b) {
@@ -101,16 +116,18 @@ TFLS_INLINE int32_t plus_high(int32_t sum, int32_t a, int32_t b) {
   return sum;
 }
 
-/* The weights of a channel. Those of a row of padding go into the bias, for any row may then be read in its place. */
-static Filter filter_of(const TflsDepthwiseConv2D* p, int32_t channel, const int* is_row) {
-  const int32_t zero_point = p->input_zero_point;
-  int32_t w[3][3], y, x, bias = p->bias[channel];
-  for (y = 0; y < 3; y++) {
-    for (x = 0; x < 3; x++) {
-      w[y][x] = p->weights[(3 * y + x) * p->in_c + channel];
-      if (is_row[y]) continue;
-      bias += zero_point * w[y][x];
-      w[y][x] = 0;
+/* The weights of a channel, w[across][along]. Those of a line of padding go into the bias, for any line may then be
+ * read in its place. */
+static Filter filter_of(const TflsDepthwiseConv2D* p, const Axis* across, const Axis* along, int32_t channel,
+                        const int* is_line) {
+  const int8_t* const weights = p->weights + channel;
+  int32_t w[3][3], i, j, bias = p->bias[channel];
+  for (i = 0; i < 3; i++) {
+    for (j = 0; j < 3; j++) {
+      w[i][j] = weights[i * across->filter_step + j * along->filter_step];
+      if (is_line[i]) continue;
+      bias += p->input_zero_point * w[i][j];
+      w[i][j] = 0;
     }
   }
   {
@@ -121,120 +138,123 @@ static Filter filter_of(const TflsDepthwiseConv2D* p, int32_t channel, const int
   }
 }
 
-/* The rows of an output, at some column. */
-typedef struct {
-  const int8_t* at[3];
-} Rows;
-
-TFLS_INLINE Column column_at(const Rows* rows, int32_t offset) {
-  const Column column = {halves(rows->at[0][offset], rows->at[1][offset]), rows->at[2][offset]};
+TFLS_INLINE Column column_at(const Lines* lines, int32_t offset) {
+  const Column column = {halves(lines->at[0][offset], lines->at[1][offset]), lines->at[2][offset]};
   return column;
 }
 
-TFLS_INLINE Column next_column(Rows* rows, int32_t step) {
-  const Column column = column_at(rows, 0);
-  rows->at[0] += step;
-  rows->at[1] += step;
-  rows->at[2] += step;
+TFLS_INLINE Column next_column(Lines* lines, int32_t step) {
+  const Column column = column_at(lines, 0);
+  lines->at[0] += step;
+  lines->at[1] += step;
+  lines->at[2] += step;
   return column;
 }
 
-TFLS_INLINE int32_t sum_of(const Filter* filter, const Column* a, const Column* b, const Column* c) {
-  int32_t sum = plus_both(0, a->upper, filter->upper[0]);
+/* Writes one output and returns the place of the next. */
+TFLS_INLINE int8_t* put(int8_t* output, int32_t step, const Filter* filter, const TflsQuickScale* scale,
+                        const Column* a, const Column* b, const Column* c) {
+  int32_t sum = product_of_both(a->upper, filter->upper[0]);
   sum = plus_both(sum, b->upper, filter->upper[1]);
   sum = plus_both(sum, c->upper, filter->upper[2]);
   sum = plus_low(sum, a->lower, filter->lower[0]);
   sum = plus_high(sum, b->lower, filter->lower[0]);
-  return plus_low(sum, c->lower, filter->lower[1]);
-}
-
-/* Writes one output and returns the place of the next. */
-TFLS_INLINE int8_t* put(int8_t* output, const Filter* filter, const TflsQuickScale* scale, const Column* a,
-                        const Column* b, const Column* c, int32_t step) {
-  *output = tfls_quick_output(sum_of(filter, a, b, c), scale);
+  sum = plus_low(sum, c->lower, filter->lower[1]);
+  *output = tfls_quick_output(sum, scale);
   return output + step;
 }
 
-/* One row of outputs of one channel, strides of 1. */
-static void row_of_outputs(const TflsDepthwiseConv2D* p, const Rows* places, Filter filter, TflsQuickScale scale,
-                           int8_t* output) {
-  const int32_t channels = p->in_c, zero_point = p->input_zero_point, width = p->in_w, outputs = p->out_w;
-  const int32_t inside = tfls_larger(tfls_smaller(outputs, width - 2 + p->pad_w), 0); /* before the padding behind */
-  const Column padding = {halves(zero_point, zero_point), zero_point};
-  Rows rows = *places;
+/* One line of outputs of one channel, the stride 1. */
+static void sliding_line(const Axis* axis, Column padding, Lines lines, Filter filter, TflsQuickScale scale,
+                         int8_t* output) {
+  const int32_t step = axis->in_step, to_next = axis->out_step, pad = axis->pad;
+  const int32_t inside = tfls_larger(tfls_smaller(axis->out, axis->in - 2 + pad), 0); /* before the padding behind */
+  int32_t left = inside, behind = axis->out - inside;
   Column a = padding, b = padding, c;
-  int32_t left;
-  if (p->pad_w == 0) a = next_column(&rows, channels);
-  if (p->pad_w < 2 && width > 1 - p->pad_w) b = next_column(&rows, channels);
-  for (left = inside; left >= 3; left -= 3) {
-    c = next_column(&rows, channels);
-    output = put(output, &filter, &scale, &a, &b, &c, channels);
-    a = next_column(&rows, channels);
-    output = put(output, &filter, &scale, &b, &c, &a, channels);
-    b = next_column(&rows, channels);
-    output = put(output, &filter, &scale, &c, &a, &b, channels);
+  if (pad == 0) a = next_column(&lines, step);
+  if (axis->in > 1 - pad) b = next_column(&lines, step);
+  for (; left >= 3; left -= 3) {
+    c = next_column(&lines, step);
+    output = put(output, to_next, &filter, &scale, &a, &b, &c);
+    a = next_column(&lines, step);
+    output = put(output, to_next, &filter, &scale, &b, &c, &a);
+    b = next_column(&lines, step);
+    output = put(output, to_next, &filter, &scale, &c, &a, &b);
   }
   for (; left > 0; left--) {
-    c = next_column(&rows, channels);
-    output = put(output, &filter, &scale, &a, &b, &c, channels);
+    c = next_column(&lines, step);
+    output = put(output, to_next, &filter, &scale, &a, &b, &c);
     a = b;
     b = c;
   }
-  for (left = outputs - inside; left > 0; left--) {
-    output = put(output, &filter, &scale, &a, &b, &padding, channels);
+  for (; behind > 0; behind--) {
+    output = put(output, to_next, &filter, &scale, &a, &b, &padding);
     a = b;
     b = padding;
   }
 }
 
-/* The same for other strides. */
-static void row_with_stride(const TflsDepthwiseConv2D* p, const Rows* places, Filter filter, TflsQuickScale scale,
-                            int8_t* output) {
-  const int32_t channels = p->in_c, zero_point = p->input_zero_point, width = p->in_w, stride = p->stride_w;
-  const Column padding = {halves(zero_point, zero_point), zero_point};
-  int32_t left, x = -p->pad_w;
-  for (left = p->out_w; left > 0; left--, x += stride) {
-    const Column a = x >= 0 && x < width ? column_at(places, x * channels) : padding;
-    const Column b = x >= -1 && x < width - 1 ? column_at(places, (x + 1) * channels) : padding;
-    const Column c = x >= -2 && x < width - 2 ? column_at(places, (x + 2) * channels) : padding;
-    output = put(output, &filter, &scale, &a, &b, &c, channels);
+/* The same for another stride. */
+static void striding_line(const Axis* axis, Column padding, Lines lines, Filter filter, TflsQuickScale scale,
+                          int8_t* output) {
+  const int32_t step = axis->in_step, to_next = axis->out_step, size = axis->in, stride = axis->stride;
+  int32_t left = axis->out, at = -axis->pad, offset = at * step;
+  for (; left > 0; left--, at += stride, offset += stride * step) {
+    Column a = padding, b = padding, c = padding;
+    if (at >= 0 && at < size - 2) {
+      a = column_at(&lines, offset);
+      b = column_at(&lines, offset + step);
+      c = column_at(&lines, offset + 2 * step);
+    } else {
+      if (at >= 0 && at < size) a = column_at(&lines, offset);
+      if (at >= -1 && at < size - 1) b = column_at(&lines, offset + step);
+      if (at >= -2 && at < size - 2) c = column_at(&lines, offset + 2 * step);
+    }
+    output = put(output, to_next, &filter, &scale, &a, &b, &c);
   }
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t in_row = p->in_w * p->in_c, out_row = p->out_w * p->in_c;
-  int32_t channel, y, i;
-  for (channel = 0; channel < p->in_c; channel++) {
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point;
+  const Axis down = {p->in_h, p->out_h, p->stride_h, p->pad_h, p->in_w * channels, p->out_w * channels, 3 * channels};
+  const Axis right = {p->in_w, p->out_w, p->stride_w, p->pad_w, channels, channels, channels};
+  const int is_tall = p->out_h > p->out_w;
+  const Axis along = is_tall ? down : right, across = is_tall ? right : down;
+  const Column padding = {halves(zero_point, zero_point), zero_point};
+  int32_t channel, line, i;
+  for (channel = 0; channel < channels; channel++) {
     const int32_t multiplier = p->multiplier[channel * p->channel_step], shift = p->shift[channel * p->channel_step];
-    int is_row[3] = {1, 1, 1};
-    Filter filter = filter_of(p, channel, is_row);
-    for (y = 0; y < p->out_h; y++) {
-      int8_t* const to = output + y * out_row + channel;
+    int is_line[3] = {1, 1, 1};
+    Filter filter = filter_of(p, &across, &along, channel, is_line);
+    for (line = 0; line < across.out; line++) {
+      int8_t* const to = output + line * across.out_step + channel;
       TflsQuickScale scale;
-      Rows rows;
+      Lines lines;
       int changed = 0;
       for (i = 0; i < 3; i++) {
-        const int32_t in_y = y * p->stride_h - p->pad_h + i, nearest = tfls_smaller(tfls_larger(in_y, 0), p->in_h - 1);
-        changed |= is_row[i] != (in_y == nearest);
-        is_row[i] = in_y == nearest;
-        rows.at[i] = image + nearest * in_row + channel;
+        const int32_t at = line * across.stride - across.pad + i;
+        const int32_t nearest = tfls_smaller(tfls_larger(at, 0), across.in - 1);
+        changed |= is_line[i] != (at == nearest);
+        is_line[i] = at == nearest;
+        lines.at[i] = image + nearest * across.in_step + channel;
       }
-      if (changed) filter = filter_of(p, channel, is_row);
+      if (changed) filter = filter_of(p, &across, &along, channel, is_line);
       scale = tfls_quick_scale_of(filter.bias, multiplier, shift, p->output_zero_point);
-      if (p->stride_w == 1) {
-        row_of_outputs(p, &rows, filter, scale, to);
+      if (along.stride == 1) {
+        sliding_line(&along, padding, lines, filter, scale, to);
       } else {
-        row_with_stride(p, &rows, filter, scale, to);
+        striding_line(&along, padding, lines, filter, scale, to);
       }
     }
   }
-  tfls_clamp_all(output, p->out_h * out_row, p->min, p->max);
+  tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
 
 static int is_three_by_three(const TflsDepthwiseConv2D* p) {
   int32_t i;
   if (p->filter_h != 3 || p->filter_w != 3 || p->depth_multiplier != 1 || p->dilation_h != 1 || p->dilation_w != 1)
     return 0;
+  if (p->pad_h > 1 || p->pad_w > 1) return 0;
   for (i = p->channel_step ? p->in_c - 1 : 0; i >= 0; i--)
     if (!tfls_is_quick(p->shift[i], p->wide)) return 0;
   return 1;

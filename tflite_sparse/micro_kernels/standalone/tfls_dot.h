@@ -3,11 +3,7 @@
 #define TFLS_DOT_H_
 
 #include "tfls_fixed_point.h"
-
-#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
-#define TFLS_MVE 1
-#include <arm_mve.h>
-#endif
+#include "tfls_helium.h"
 
 #if defined(__ARM_ARCH) && __ARM_ARCH == 6 && !defined(TFLS_PORTABLE)
 #define TFLS_FEW_REGISTERS 1
@@ -35,17 +31,6 @@ TFLS_INLINE void tfls_dot_two_by_two(const int8_t* x0, const int8_t* x1, const i
   tfls_dot_one_by_two(x1, w0, w1, count, sums + 2);
 #else
   int32_t a = 0, b = 0, c = 0, d = 0;
-#if defined(TFLS_MVE)
-  for (; count > 0; count -= 16, x0 += 16, x1 += 16, w0 += 16, w1 += 16) {
-    const mve_pred16_t some = vctp8q((uint32_t)count);
-    const int8x16_t u = vldrbq_z_s8(x0, some), v = vldrbq_z_s8(x1, some);
-    const int8x16_t s = vldrbq_z_s8(w0, some), t = vldrbq_z_s8(w1, some);
-    a = vmladavaq_s8(a, u, s);
-    b = vmladavaq_s8(b, u, t);
-    c = vmladavaq_s8(c, v, s);
-    d = vmladavaq_s8(d, v, t);
-  }
-#else
 #define TFLS_STEP(i)                                              \
   {                                                              \
     const int32_t u = x0[i], v = x1[i], s = w0[i], t = w1[i];    \
@@ -62,7 +47,6 @@ TFLS_INLINE void tfls_dot_two_by_two(const int8_t* x0, const int8_t* x1, const i
   }
   for (; count > 0; count--, x0++, x1++, w0++, w1++) TFLS_STEP(0)
 #undef TFLS_STEP
-#endif
   sums[0] = a;
   sums[1] = b;
   sums[2] = c;
@@ -79,7 +63,14 @@ TFLS_INLINE void tfls_dot_one_by_four(const int8_t* x, const int8_t* weights, in
   const int8_t *w0 = weights, *w1 = w0 + count, *w2 = w1 + count, *w3 = w2 + count;
   int32_t a = 0, b = 0, c = 0, d = 0;
 #if defined(TFLS_MVE)
-  for (; count > 0; count -= 16, x += 16, w0 += 16, w1 += 16, w2 += 16, w3 += 16) {
+  for (; count >= 16; count -= 16, x += 16, w0 += 16, w1 += 16, w2 += 16, w3 += 16) {
+    const int8x16_t v = vldrbq_s8(x);
+    a = vmladavaq_s8(a, v, vldrbq_s8(w0));
+    b = vmladavaq_s8(b, v, vldrbq_s8(w1));
+    c = vmladavaq_s8(c, v, vldrbq_s8(w2));
+    d = vmladavaq_s8(d, v, vldrbq_s8(w3));
+  }
+  if (count > 0) {
     const mve_pred16_t some = vctp8q((uint32_t)count);
     const int8x16_t v = vldrbq_z_s8(x, some);
     a = vmladavaq_s8(a, v, vldrbq_z_s8(w0, some));

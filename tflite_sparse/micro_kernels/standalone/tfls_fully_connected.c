@@ -14,12 +14,22 @@ static void emit(const TflsFullyConnected* p, int32_t first, int32_t count, cons
   }
 }
 
+static void emit_four(const TflsFullyConnected* p, int32_t first, const int32_t* sums, int8_t* y) {
+#if defined(TFLS_MVE)
+  const int32_t channel = first * p->channel_step;
+  tfls_put_side_by_side(y + first, sums, p->bias + first, p->multiplier + channel, p->shift + channel, !p->channel_step,
+                        p->output_zero_point, p->min, p->max);
+#else
+  emit(p, first, 4, sums, y);
+#endif
+}
+
 static void plain_row(const TflsFullyConnected* p, const int8_t* x, int8_t* y) {
   const int8_t* weights = p->weights;
   int32_t sums[4], o = 0;
   for (; o + 4 <= p->outputs; o += 4, weights += 4 * p->inputs) {
     tfls_dot_one_by_four(x, weights, p->inputs, sums);
-    emit(p, o, 4, sums, y);
+    emit_four(p, o, sums, y);
   }
   for (; o < p->outputs; o++, weights += p->inputs) {
     sums[0] = tfls_dot(x, weights, p->inputs);

@@ -141,8 +141,8 @@ void tfls_mean(const TflsMean* params, const int8_t* input, int8_t* output);
  * step alike may be merged, towards the last. step1 and step2 are elements to the next of an axis in each input, 0
  * where it is broadcast. In place: the output may be an input whose steps are those of the dense output. */
 
-/* ADD and SUB: offsets are -zero_point of an input (SUB: as SubPrepare has it), multipliers as AddPrepare and
- * SubPrepare compute them (SUB: in float32 where they do), left_shift 20. */
+/* ADD and SUB: offsets are -zero_point of an input, multipliers as AddPrepare computes them in double, for SUB as well;
+ * left_shift 20. */
 typedef struct {
   int32_t size[4], step1[4], step2[4];
   int32_t input1_offset, input2_offset, left_shift;
