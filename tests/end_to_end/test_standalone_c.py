@@ -51,10 +51,9 @@ def made(tmp_path_factory):
 def test_the_files_and_the_report(made):
     dense, out, report = made
     assert report.verification.passed
-    assert {check.where for check in report.verification.checks} == {host_c.NAME}
-    assert {"net.tflite", "net.h", "net.c", "CMakeLists.txt", "tflite_sparse_kernels.c"} <= set(
-        map(_name, out.iterdir())
-    )
+    assert [check.name for check in report.verification.runtimes] == [host_c.NAME]
+    made_files = {"net.tflite", "net.h", "net.c", "CMakeLists.txt", "tflite_sparse_kernels.c"}
+    assert made_files <= set(map(_name, out.iterdir()))
     assert not (out / "tfls_pool.c").exists()
     numbers = report.target_part.numbers
     assert numbers["arena_bytes"] <= numbers["micro_arena_bytes"]
@@ -68,14 +67,20 @@ def test_the_files_and_the_report(made):
 def test_verify_compares_in_c(made):
     dense, out, _ = made
     found = json.loads(run_cli("verify", out / "net.tflite", "--against", dense, "--target", "c", "--json").stdout)
-    assert found["checks"][0]["where"] == host_c.NAME
+    assert [(each["name"], each["outputs_bit_exact"]) for each in found["runtimes"]] == [(host_c.NAME, True)]
+    assert found["passed"]
 
 
 def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
     dense, out, _ = made
-    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(host_c, "compiler", lambda: None)
-    assert "no C compiler" in run_cli("verify", out / "net.tflite", "--against", dense, "--target", "c", code=2).stderr
+    verified = run_cli("verify", out / "net.tflite", "--against", dense, "--target", "c")
+    assert verified.code == 2
+    assert "no C compiler" in verified.stderr
+    encoded = run_cli("encode", dense, "--target", "c", "-o", tmp_path / "new", "--json")
+    found = json.loads(encoded.stdout)["verification"]
+    assert "no C compiler" in found["not_compared"]
+    assert found["runtimes"] == []
 
 
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
@@ -94,8 +99,9 @@ def test_bench_counts_operators(made):
 def test_what_the_user_wrote_stays(made, tmp_path):
     dense, _, _ = made
     (tmp_path / "CMakeLists.txt").write_text("project(mine)\n")
-    message = run_cli("encode", dense, "--target", "c", "-o", tmp_path, code=2).stderr
-    assert "CMakeLists.txt is not by tflite-sparse" in message
+    refused = run_cli("encode", dense, "--target", "c", "-o", tmp_path)
+    assert refused.code == 2
+    assert "CMakeLists.txt is not by tflite-sparse" in refused.stderr
     assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
 
 
