@@ -13,8 +13,6 @@ typedef struct {
   int32_t y, x;
 } Place;
 
-static int is_pointwise(const TflsConv2D* p) { return p->filter_h == 1 && p->filter_w == 1; }
-
 static Place place_of(const TflsConv2D* p, const int8_t* input, int32_t pixel) {
   const int32_t in_image = p->out_h * p->out_w, batch = pixel / in_image, rest = pixel - batch * in_image;
   const int32_t row = rest / p->out_w, column = rest - row * p->out_w;
@@ -55,7 +53,7 @@ static int32_t run_of(const TflsConv2D* p, const Place* place, int32_t filter_x)
   return tfls_larger(tfls_smaller(p->in_w - x, p->filter_w - filter_x), 1);
 }
 
-static void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
+TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
   int32_t y, x, run;
   if (is_inside(p, place)) {
     const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
@@ -100,6 +98,7 @@ static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t co
 
 /* ---- Plain weights ---- */
 
+#if TFLS_HAS_LAYOUT(TFLS_PLAIN)
 #if defined(TFLS_MVE)
 /* Four outputs of a pixel at once. */
 static void plain_pixel(const TflsConv2D* p, const int8_t* x, int8_t* y) {
@@ -140,6 +139,8 @@ static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1
 }
 #endif
 
+static int is_pointwise(const TflsConv2D* p) { return p->filter_h == 1 && p->filter_w == 1; }
+
 static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w;
   Place place = place_of(p, input, 0);
@@ -161,8 +162,11 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
   }
 }
 
+#endif
+
 /* ---- Paired weights ---- */
 
+#if TFLS_HAS_LAYOUT(TFLS_PAIRED)
 static int32_t rounded_taps(const TflsConv2D* p) { return (p->filter_h * p->filter_w * p->in_c + 3) & ~3; }
 
 /* One pixel, for CPUs without SMLAD and sums that are wide. */
@@ -340,16 +344,22 @@ static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* out
 }
 #endif
 
-void tfls_conv_2d(const TflsConv2D* params, const int8_t* input, int8_t* output, void* scratch) {
-  if (params->layout == TFLS_PLAIN) {
-    plain(params, input, output, (int8_t*)scratch);
-    return;
-  }
+static void paired(const TflsConv2D* p, const int8_t* input, int8_t* output, void* scratch) {
 #if defined(TFLS_DSP)
-  if (!params->wide) {
-    paired_by_four(params, input, output, (int32_t*)scratch);
+  if (!p->wide) {
+    paired_by_four(p, input, output, (int32_t*)scratch);
     return;
   }
 #endif
-  paired_one_by_one(params, input, output, (int8_t*)scratch);
+  paired_one_by_one(p, input, output, (int8_t*)scratch);
+}
+#endif
+
+void tfls_conv_2d(const TflsConv2D* params, const int8_t* input, int8_t* output, void* scratch) {
+#if TFLS_HAS_LAYOUT(TFLS_PLAIN)
+  if (params->layout == TFLS_PLAIN) plain(params, input, output, (int8_t*)scratch);
+#endif
+#if TFLS_HAS_LAYOUT(TFLS_PAIRED)
+  if (params->layout == TFLS_PAIRED) paired(params, input, output, scratch);
+#endif
 }

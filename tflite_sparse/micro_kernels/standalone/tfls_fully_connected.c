@@ -14,6 +14,7 @@ static void emit(const TflsFullyConnected* p, int32_t first, int32_t count, cons
   }
 }
 
+#if TFLS_HAS_LAYOUT(TFLS_PLAIN)
 static void emit_four(const TflsFullyConnected* p, int32_t first, const int32_t* sums, int8_t* y) {
 #if defined(TFLS_MVE)
   const int32_t channel = first * p->channel_step;
@@ -37,6 +38,9 @@ static void plain_row(const TflsFullyConnected* p, const int8_t* x, int8_t* y) {
   }
 }
 
+#endif
+
+#if TFLS_HAS_LAYOUT(TFLS_PAIRED)
 #if defined(TFLS_DSP)
 #define TFLS_TWO_PAIRS(low0, all0, low1, all1)                                                   \
   "ldmia r1!, {r10, r11}\n"                                                                     \
@@ -110,13 +114,16 @@ static void paired_row(const TflsFullyConnected* p, const int8_t* x, int8_t* y) 
   }
 }
 
+#endif
+
 void tfls_fully_connected(const TflsFullyConnected* params, const int8_t* input, int8_t* output) {
   int32_t row;
   for (row = 0; row < params->rows; row++, input += params->inputs, output += params->outputs) {
-    if (params->layout == TFLS_PAIRED) {
-      paired_row(params, input, output);
-    } else {
-      plain_row(params, input, output);
-    }
+#if TFLS_HAS_LAYOUT(TFLS_PLAIN)
+    if (params->layout == TFLS_PLAIN) plain_row(params, input, output);
+#endif
+#if TFLS_HAS_LAYOUT(TFLS_PAIRED)
+    if (params->layout == TFLS_PAIRED) paired_row(params, input, output);
+#endif
   }
 }

@@ -31,6 +31,12 @@ extern "C" {
 #define TFLS_PLAIN 0  /* as in the file: (outputs, filter rows, filter columns, input channels) */
 #define TFLS_PAIRED 1 /* two outputs in a half-word, for CPUs with SMLAD: codecs/dense_weights.py arranges them */
 
+/* Which layouts are compiled: a bit for each number above. An app may leave out what its model does not use. */
+#ifndef TFLS_LAYOUTS
+#define TFLS_LAYOUTS 3u
+#endif
+#define TFLS_HAS_LAYOUT(layout) ((TFLS_LAYOUTS >> (layout)) & 1u)
+
 /* Paired weights lie at a multiple of 4 bytes: static const int8_t weights[] TFLS_ALIGNED = {...}; */
 #if defined(__GNUC__)
 #define TFLS_ALIGNED __attribute__((aligned(4)))
