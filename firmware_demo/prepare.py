@@ -51,7 +51,7 @@ def main(cpu: MicroCpu, folder: Path) -> None:
 def _images(inputs: np.ndarray[Any, Any], digits: np.ndarray[Any, Any]) -> str:
     pixels = c_text.array("image_pixels", inputs.astype(np.int8))
     shown = c_text.array("image_digits", digits)
-    return f"#include <stdint.h>\n\n/* Ten handwritten digits, quantised for the model, one after the other. */\n{pixels}{shown}"
+    return f"#include <stdint.h>\n\n/* Ten digits, quantised for the model. */\n{pixels}{shown}"
 
 
 def _expected(scores: list[np.ndarray[Any, Any]], digits: np.ndarray[Any, Any]) -> str:

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_micro_cpp import STAND_INS
 
 from helpers import micro_process
+from helpers.tflm_stand_ins import STAND_INS
 from tflite_sparse.runtime import cortex_m
 
 DEMO = Path(__file__).resolve().parents[2] / "firmware_demo"

@@ -6,9 +6,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_sparse_kernels import residual
 
 from helpers import generated_c, tiny_models
+from helpers.int8_nets import residual
 from helpers.tools import run_cli
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.runtime import cortex_m, host_c, micro
