@@ -205,9 +205,9 @@ def _section(rows: list[Row], verdicts: list[results.Verdict]) -> str:
         f"## {_HEADING}",
         "",
         f"`PYTHONPATH=tests python benchmarks/standalone_c.py`, {datetime.date.today()}, {results.machine()}; "
-        f"{results.versions(('tflite-sparse', 'tflite-micro', 'ai-edge-litert'))}. GCC 12.2 at -O2, qemu-system-arm 7.2. "
-        "Instructions are not cycles. Sizes are bytes; flash is code and constants, linked. The sparse form is made for "
-        "latency. Weights of DS-CNN and MobileNet are random.",
+        f"{results.versions(('tflite-sparse', 'tflite-micro', 'ai-edge-litert'))}. GCC 12.2 at -O2, "
+        "qemu-system-arm 7.2. Instructions are not cycles. Sizes are bytes; flash is code and constants, linked. "
+        "The sparse form is made for latency. Weights of DS-CNN and MobileNet are random.",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|{' --- |' * 2}{' ---: |' * (len(_COLUMNS) - 2)}",
