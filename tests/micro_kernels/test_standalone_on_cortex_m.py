@@ -26,10 +26,12 @@ INPUT_SCALE = 1 / 16
 
 
 def weighted(name, shape, axis, image, *, strides=(1, 1), dilations=(1, 1), padding=SAME, activation=NONE, **more):
-    """An operator with random weights ``shape``; ``more``: points (of input, output), spread, bias, batches, scales."""
+    """An operator with random weights ``shape``; ``more``: points (of input, output), spread, bias, batches, scales,
+    largest weight, depth multiplier."""
     rng = np.random.default_rng(math.prod(shape) + math.prod(image))
     outputs, points = shape[axis], more.get("points", (3, -5))
-    values = rng.integers(-127, 128, shape).astype(np.int8)
+    largest = more.get("largest", 127)
+    values = rng.integers(-largest, largest + 1, shape).astype(np.int8)
     scales = rng.uniform(0.5, 2.0, more.get("scales", outputs)).astype(np.float32) / 64
     bias = rng.integers(-1, 2, outputs) * more.get("bias", 3000)
     constants = [
@@ -96,7 +98,8 @@ OPERATORS = [
     conv((7, 1, 1, 12), 0, (1, 3), scales=1),  # fewer pixels
     conv((2, 1, 1, 1100), 0, (2, 2)),  # more inputs than one product takes
     conv((3, 3, 3, 4), 0, (4, 4), bias=2**30),  # wide sums
-    conv((3, 1, 1, 4), 0, (4, 4), spread=1e-3),  # shifts to the left
+    conv((3, 1, 1, 4), 0, (4, 4), spread=1e-3),  # shifts to the left, all saturated
+    conv((8, 1, 1, 2), 0, (4, 4), largest=1, spread=4e-3, bias=0),  # the same, and most are not saturated
     conv((9, 1, 1, 33), 0, (2, 3)),
     depthwise((1, 3, 3, 6), 3, (7, 4)),
     depthwise((1, 3, 3, 5), 3, (4, 9), activation=RELU6, points=(127, -128)),
@@ -104,7 +107,7 @@ OPERATORS = [
     depthwise((1, 3, 3, 4), 3, (6, 5), strides=(1, 2), padding=VALID, batches=2),
     depthwise((1, 3, 3, 3), 3, (1, 2)),
     depthwise((1, 3, 3, 3), 3, (2, 1), scales=1),
-    depthwise((1, 3, 3, 4), 3, (5, 5), spread=1e-3),
+    depthwise((1, 3, 3, 4), 3, (5, 5), spread=4e-3, largest=1, bias=0),
     depthwise((1, 3, 3, 4), 3, (5, 5), bias=2**30),
     depthwise((1, 5, 2, 6), 3, (6, 7), dilations=(1, 2), multiplier=2),
     matrix((19, 37), 0, (2, 37)),
