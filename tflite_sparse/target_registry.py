@@ -66,6 +66,7 @@ class Traits:
         tries_alternatives: other int8 files are tried, in LiteRT, where the accuracy gate fails.
         leaves_weights_dense: nothing is stored sparse in its file, whatever zeros there are.
         computes_in_flash: its kernels are always those that read pruned weights as they lie in flash.
+        counts_instructions: ``bench`` counts instructions of its files, by operator.
         writes_folder: ``encode`` is given a folder, in which it writes a ``.tflite`` file and those beside it.
         compares_int8_baseline: its report compares the file with the int8 file of the model before pruning.
     """
@@ -88,6 +89,7 @@ class Traits:
     tries_alternatives: bool = False
     leaves_weights_dense: bool = False
     computes_in_flash: bool = False
+    counts_instructions: bool = False
     writes_folder: bool = False
     compares_int8_baseline: bool = False
 
@@ -153,6 +155,7 @@ TARGETS: dict[str, Traits] = {
         needs_int8=True,
         runs_here=True,
         computes_in_flash=True,
+        counts_instructions=True,
         writes_folder=True,
     ),
     "ethos-u": Traits(
@@ -186,10 +189,14 @@ if TYPE_CHECKING:
     Target: TypeAlias = str
     FittedTarget: TypeAlias = str
     RunnableTarget: TypeAlias = str
+    BenchedTarget: TypeAlias = str
 else:  # the choices of settings and of the command line
     Target = Literal[tuple(TARGETS)]
     FittedTarget = Literal[names_where(lambda traits: traits.can_be_fitted)]
     RunnableTarget = Literal[names_where(lambda traits: traits.runs_here)]
+    BenchedTarget = Literal[
+        names_where(lambda traits: traits.runs_here and (traits.loaded_by_litert or traits.counts_instructions))
+    ]
 
 
 def listed(names: tuple[str, ...]) -> str:

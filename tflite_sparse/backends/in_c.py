@@ -17,7 +17,7 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import indices
 from tflite_sparse.runtime import host_c
-from tflite_sparse.runtime.host_c import HostProgram, PortBytes
+from tflite_sparse.runtime.host_c import HostProgram, PortBytes, Ports
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.files import Sources
@@ -120,12 +120,17 @@ def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostP
         ExecutionError: there is no compiler, or it failed.
     """
     host_c.write(sources.files, folder)
+    return host_c.compiled(folder, sources.c_files, sources.naming.prefix, ports_of(sources), flags)
+
+
+def ports_of(sources: Sources) -> Ports:
+    """The inputs and outputs of a model in C."""
     values = sources.program.values
     inputs, outputs = (
-        [PortBytes(values[number].shape, _DTYPES[values[number].ctype]) for number in numbers]
+        tuple(PortBytes(values[number].shape, _DTYPES[values[number].ctype]) for number in numbers)
         for numbers in (sources.program.inputs, sources.program.outputs)
     )
-    return host_c.compiled(folder, sources.c_files, sources.naming.prefix, inputs, outputs, flags)
+    return inputs, outputs
 
 
 def check_available() -> None:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import c_report, in_c, in_micro
+from tflite_sparse.backends import c_instructions, c_report, in_c, in_micro
 from tflite_sparse.backends.in_c import CRuntimes
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made, Run
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, OutputError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
@@ -20,6 +21,7 @@ from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.planning.planner import Target
 from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.instructions import CountedFile
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.runtime.input_shapes import Shapes
@@ -74,6 +76,10 @@ class StandaloneC(Backend):
         del threads, input_shapes
         in_c.check_available()
         return CRuntimes()
+
+    def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
+        """See the protocol."""
+        return c_instructions.count(path, cpu)
 
 
 BACKEND = StandaloneC()

@@ -12,7 +12,7 @@ import numpy as np
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import cortex_m, stack_usage
 from tflite_sparse.runtime.cortex_m import COMPILER, CPUS, SOURCES
-from tflite_sparse.runtime.host_c import PortBytes, write
+from tflite_sparse.runtime.host_c import PortBytes, Ports, write
 
 _OPTIMISED = ("-O2", "-ffunction-sections", "-fdata-sections")
 _COUNT_BYTES = 4
@@ -69,7 +69,7 @@ def run(
     cpu: str,
     files: Mapping[str, bytes],
     prefix: str,
-    ports: tuple[Sequence[PortBytes], Sequence[PortBytes]],
+    ports: Ports,
     steps: int,
     samples: Sequence[Sequence[np.ndarray]],
 ) -> Counted:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -33,6 +34,10 @@ class PortBytes:
     def nbytes(self) -> int:
         """Of one sample."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+Ports: TypeAlias = tuple[tuple[PortBytes, ...], tuple[PortBytes, ...]]
+"""Inputs and outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,7 @@ def compiled(
     folder: Path,
     c_files: Sequence[str],
     prefix: str,
-    inputs: Sequence[PortBytes],
-    outputs: Sequence[PortBytes],
+    ports: Ports,
     flags: Sequence[str] = (),
 ) -> HostProgram:
     """Compile the C files of a model in a folder.
@@ -106,8 +110,7 @@ def compiled(
         folder: that has them; the program is written there.
         c_files: their names.
         prefix: of the model's functions and header.
-        inputs: of the model.
-        outputs: of the model.
+        ports: of the model.
         flags: further flags of the compiler.
 
     Raises:
@@ -118,7 +121,7 @@ def compiled(
         raise ExecutionError(f"{MISSING}.")
     names = [f'-DMODEL_HEADER="{prefix}.h"', f"-DMODEL_PREFIX={prefix}"]
     _call([found, *_FLAGS, *flags, *names, "-I.", *c_files, str(_RUNNER), "-o", "model"], folder, _COMPILE_SECONDS)
-    return HostProgram(folder / "model", tuple(inputs), tuple(outputs))
+    return HostProgram(folder / "model", *ports)
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -11,6 +11,7 @@ import pydantic
 from pydantic import Field
 
 from tflite_sparse.codecs.names import MicroCodec as MicroCodec
+from tflite_sparse.target_registry import BenchedTarget as BenchedTarget
 from tflite_sparse.target_registry import FittedTarget as FittedTarget
 from tflite_sparse.target_registry import RunnableTarget as RunnableTarget
 from tflite_sparse.target_registry import Target as Target

@@ -18,7 +18,12 @@ from tflite_sparse.standalone_c.program import Program
 KERNELS = Path(__file__).resolve().parent.parent / "micro_kernels"
 _FOLDERS = (KERNELS, KERNELS / "standalone")
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
-_KERNEL_MASK = re.compile(r"(?<=#define TFLITE_SPARSE_KERNELS )0xFFFFu\b")
+_OPERATORS = "tfls_operators.h"
+_DEFAULTS = {
+    f"{SPARSE_KERNELS}.h": re.compile(r"(?<=#define TFLITE_SPARSE_KERNELS )0xFFFFu\b"),
+    _OPERATORS: re.compile(r"(?<=#define TFLS_LAYOUTS )3u\b"),
+}
+"""In headers: the default of the macro that says, bit by bit, what is compiled."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,7 +89,10 @@ def _kernels(program: Program) -> Iterator[tuple[str, bytes]]:
     steps = [step for step in program.steps if not step.is_view]
     wanted = [*dict.fromkeys(step.header for step in steps), *dict.fromkeys(f"{step.source}.c" for step in steps)]
     seen: set[str] = set()
-    mask = sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel})
+    masks = {
+        f"{SPARSE_KERNELS}.h": sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel}),
+        _OPERATORS: sum(1 << layout for layout in {step.layout for step in steps if step.layout is not None}),
+    }
     while wanted:
         name = wanted.pop(0)
         if name in seen:
@@ -92,16 +100,18 @@ def _kernels(program: Program) -> Iterator[tuple[str, bytes]]:
         seen.add(name)
         text = _path(name).read_text("utf-8")
         wanted += _INCLUDE.findall(text)
-        yield name, (_with_mask(text, mask) if name == f"{SPARSE_KERNELS}.h" else text).encode()
+        yield name, _with_mask(name, text, masks.get(name, 0)).encode()
 
 
 def _path(name: str) -> Path:
     return next(folder / name for folder in _FOLDERS if (folder / name).is_file())
 
 
-def _with_mask(text: str, mask: int) -> str:
-    """The header of the sparse kernels, in which those that the model does not use are left out by default."""
-    changed, count = _KERNEL_MASK.subn(f"{mask:#x}u", text)
+def _with_mask(name: str, text: str, mask: int) -> str:
+    """A header, in which what the model does not use is left out by default; a mask of 0 leaves it as it is."""
+    if not mask:
+        return text
+    changed, count = _DEFAULTS[name].subn(f"{mask:#x}u", text)
     if count != 1:
-        raise AssertionError("tflite_sparse_kernels.h has no default of TFLITE_SPARSE_KERNELS")
+        raise AssertionError(f"{name} has no default for what is compiled")
     return changed

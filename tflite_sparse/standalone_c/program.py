@@ -131,6 +131,7 @@ class Step:
         in_place: places among ``inputs`` of those whose memory the first output may take over.
         form: how its weights are stored, in words; empty: it has none.
         kernel: the number of its sparse kernel; 0: it is dense.
+        layout: the number of the layout of its dense weights; None: there is one layout.
     """
 
     operator: str
@@ -144,6 +145,7 @@ class Step:
     in_place: tuple[int, ...] = ()
     form: str = ""
     kernel: int = 0
+    layout: int | None = None
 
     @property
     def is_view(self) -> bool:

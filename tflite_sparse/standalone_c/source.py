@@ -28,7 +28,7 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
     if not program.fits_helium:
         yield (
             "#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)\n"
-            f'#error "{prefix}_ARENA_BYTES is for CPUs without Helium: make the files for cortex-m55 or generic"\n'
+            f'#error "{macro}_ARENA_BYTES is for CPUs without Helium: make the files for cortex-m55 or generic"\n'
             "#endif\n\n"
         )
     if naming.labels:

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { kOpen = 1, kClose = 2, kWrite = 5, kRead = 6, kExitExtended = 0x20, kRead_Binary = 1, kWrite_Binary = 5 };
+enum { kOpen = 1, kClose = 2, kPrint = 4, kWrite = 5, kRead = 6, kExitExtended = 0x20, kRead_Binary = 1, kWrite_Binary = 5 };
 enum { kApplicationExit = 0x20026, kSysTickTop = 0xFFFFFF };
 
 #define SYSTICK ((volatile uint32_t*)0xE000E010u) /* control, reload, current */
@@ -33,13 +33,16 @@ static void leave(uint32_t code) {
   }
 }
 
-static int open_file(const char* name, uint32_t length, uint32_t mode) {
+/* Text of a program that has no files; the emulator prints it. */
+static inline void print(const char* text) { call_host(kPrint, text); }
+
+static inline int open_file(const char* name, uint32_t length, uint32_t mode) {
   const uintptr_t block[3] = {(uintptr_t)name, mode, length};
   return call_host(kOpen, block);
 }
 
 /* Bytes that were not read or written. */
-static uint32_t transfer(int operation, int file, const void* data, uint32_t bytes) {
+static inline uint32_t transfer(int operation, int file, const void* data, uint32_t bytes) {
   const uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)data, bytes};
   return (uint32_t)call_host(operation, block);
 }
@@ -58,7 +61,7 @@ static uint64_t ticks(void) {
   return (uint64_t)wraps * (kSysTickTop + 1u) + (kSysTickTop - left);
 }
 
-static uint32_t instructions(void) { return (uint32_t)(ticks() * TICKS_NUMERATOR / TICKS_DENOMINATOR); }
+static inline uint32_t instructions(void) { return (uint32_t)(ticks() * TICKS_NUMERATOR / TICKS_DENOMINATOR); }
 
 static void run_all(void); /* the program; ends with leave(0) */
 

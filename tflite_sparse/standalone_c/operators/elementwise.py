@@ -32,20 +32,13 @@ class _Input:
 
 
 def add(node: Node) -> Step:
-    """ADD, in float64 as ``AddPrepare``."""
-    first, second, result = _input(node, 0), _input(node, 1), node.int8_output()
-    twice = 2 * max(first.scale, second.scale)
-    factors = (first.scale / twice, second.scale / twice, twice / ((1 << _LEFT_SHIFT) * result.scale))
-    return _sum(node, "tfls_add", factors)
+    """ADD."""
+    return _sum(node, "tfls_add")
 
 
 def sub(node: Node) -> Step:
-    """SUB, in float32 as ``SubPrepare``."""
-    result = np.float32(node.int8_output().scale)
-    first, second = (np.float32(_input(node, position).scale) for position in (0, 1))
-    twice = np.float32(2) * max(first, second)
-    factors = (first / twice, second / twice, twice / (np.float32(1 << _LEFT_SHIFT) * result))
-    return _sum(node, "tfls_sub", tuple(map(float, factors)))
+    """SUB. Sources that are public work its factors out in float32; the runtime's package does it as for ADD."""
+    return _sum(node, "tfls_sub")
 
 
 def mul(node: Node) -> Step:
@@ -82,18 +75,20 @@ def prelu(node: Node) -> Step:
     return _step(node, "tfls_prelu", "TflsPrelu", fields)
 
 
-def _sum(node: Node, function: str, factors: tuple[float, ...]) -> Step:
-    points = [_input(node, position).zero_point for position in (0, 1)]
+def _sum(node: Node, function: str) -> Step:
+    first, second, result = _input(node, 0), _input(node, 1), node.int8_output()
+    twice = 2 * max(first.scale, second.scale)
+    factors = (first.scale / twice, second.scale / twice, twice / ((1 << _LEFT_SHIFT) * result.scale))
     pairs = [requantise.pair(node, factor) for factor in factors]
     low, high = node.clamp(int(node.options.fusedActivationFunction))
     names = ("input1", "input2", "output")
     fields: Fields = (
-        ("input1_offset", -points[0]),
-        ("input2_offset", -points[1]),
+        ("input1_offset", -first.zero_point),
+        ("input2_offset", -second.zero_point),
         ("left_shift", _LEFT_SHIFT),
         *((f"{name}_multiplier", multiplier) for name, (multiplier, _) in zip(names, pairs, strict=True)),
         *((f"{name}_shift", shift) for name, (_, shift) in zip(names, pairs, strict=True)),
-        ("output_zero_point", node.int8_output().zero_point),
+        ("output_zero_point", result.zero_point),
         ("min", low),
         ("max", high),
     )

@@ -48,7 +48,7 @@ def conv_2d(node: Node) -> Step:
         ("wide", int(is_wide(parameters, weights))),
         ("layout", _LAYOUTS[paired]),
     )
-    return _step(node, "tfls_conv_2d", "TflsConv2D", fields, "tfls_conv", scratch=scratch)
+    return _step(node, "tfls_conv_2d", "TflsConv2D", fields, "tfls_conv", scratch=scratch, layout=int(paired))
 
 
 def fully_connected(node: Node) -> Step:
@@ -77,7 +77,7 @@ def fully_connected(node: Node) -> Step:
         ("wide", int(is_wide(parameters, weights))),
         ("layout", _LAYOUTS[paired]),
     )
-    return _step(node, "tfls_fully_connected", "TflsFullyConnected", fields, "tfls_fully_connected")
+    return _step(node, "tfls_fully_connected", "TflsFullyConnected", fields, "tfls_fully_connected", layout=int(paired))
 
 
 def depthwise_conv_2d(node: Node) -> Step:
@@ -222,6 +222,7 @@ def _step(
     *,
     scratch: int | None = None,
     data: int = _INPUT,
+    layout: int | None = None,
 ) -> Step:
     """The step of an operator with weights; ``scratch`` None: its function takes none."""
     number, result = node.number(data), node.output_number()
@@ -235,4 +236,5 @@ def _step(
         source=source,
         scratch_bytes=scratch or 0,
         form="dense",
+        layout=layout,
     )
