@@ -197,15 +197,15 @@ def _micro():
 
 @functools.cache
 def _c():
-    folder = Path(tempfile.mkdtemp())
-    library = folder / "operators.so"
-    sources = sorted(SOURCES.glob("*.c"))
-    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", *STRICT, *SANITIZERS, *sources, "-o", library]
-    subprocess.run(command, check=True, capture_output=True, text=True)
     asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True).stdout
     environment = {"LD_PRELOAD": asan.strip(), "ASAN_OPTIONS": "detect_leaks=0", "PATH": ""}
-    child = _Child(_C, [str(library)], environment)
-    child.ask(([], [], []))  # the library is loaded
-    library.unlink()
-    folder.rmdir()
-    return child
+    return _Child(_C, [str(Path(_library().name) / "operators.so")], environment)
+
+
+@functools.cache
+def _library():
+    """A folder with the operators, compiled; it goes with this process."""
+    folder = tempfile.TemporaryDirectory()
+    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", *STRICT, *SANITIZERS, *sorted(SOURCES.glob("*.c"))]
+    subprocess.run([*command, "-o", Path(folder.name) / "operators.so"], check=True, capture_output=True, text=True)
+    return folder

@@ -224,8 +224,8 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
   int32_t channel, line, i;
   for (channel = 0; channel < channels; channel++) {
     const int32_t multiplier = p->multiplier[channel * p->channel_step], shift = p->shift[channel * p->channel_step];
-    int is_line[3] = {1, 1, 1};
-    Filter filter = filter_of(p, &across, &along, channel, is_line);
+    int is_line[3] = {-1, -1, -1}; /* not known yet */
+    Filter filter = {{0, 0, 0}, {0, 0}, 0};
     for (line = 0; line < across.out; line++) {
       int8_t* const to = output + line * across.out_step + channel;
       TflsQuickScale scale;

@@ -16,34 +16,54 @@ static Window window_of(const TflsPool2D* p, const int8_t* image, int32_t out_y,
   return window;
 }
 
-static int32_t largest(const TflsPool2D* p, const Window* window, int32_t channel) {
-  int32_t found = INT8_MIN, y, x;
-  for (y = 0; y < window->rows; y++) {
-    const int8_t* at = window->first + y * p->in_w * p->channels + channel;
-    for (x = 0; x < window->columns; x++, at += p->channels) found = tfls_larger(found, *at);
+/* Each element of to becomes the larger one. */
+static void raise_to(int8_t* to, const int8_t* from, int32_t count) {
+#if defined(TFLS_DSP)
+  for (; count >= 4; count -= 4, to += 4, from += 4) {
+    int32_t a, b, difference;
+    TFLS_COPY(&a, to, 4);
+    TFLS_COPY(&b, from, 4);
+    __asm__("ssub8 %1, %0, %2\n sel %0, %0, %2" : "+r"(a), "=&r"(difference) : "r"(b) : "cc");
+    TFLS_COPY(to, &a, 4);
   }
-  return found;
+#endif
+  for (; count > 0; count--, to++, from++)
+    if (*from > *to) *to = *from;
 }
 
-static int32_t average(const TflsPool2D* p, const Window* window, int32_t channel) {
-  const int32_t count = window->rows * window->columns;
-  int32_t sum = 0, y, x;
+static void largest(const TflsPool2D* p, const Window* window, int8_t* output) {
+  const int32_t channels = p->channels;
+  int32_t y, x;
+  tfls_copy(output, window->first, channels);
   for (y = 0; y < window->rows; y++) {
-    const int8_t* at = window->first + y * p->in_w * p->channels + channel;
-    for (x = 0; x < window->columns; x++, at += p->channels) sum += *at;
+    const int8_t* at = window->first + y * p->in_w * channels;
+    for (x = 0; x < window->columns; x++, at += channels) raise_to(output, at, channels);
   }
-  return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+  tfls_clamp_all(output, channels, p->min, p->max);
 }
 
+static void average(const TflsPool2D* p, const Window* window, int8_t* output) {
+  const int32_t channels = p->channels, count = window->rows * window->columns;
+  int32_t channel, y, x;
+  for (channel = 0; channel < channels; channel++) {
+    int32_t sum = 0;
+    for (y = 0; y < window->rows; y++) {
+      const int8_t* at = window->first + y * p->in_w * channels + channel;
+      for (x = 0; x < window->columns; x++, at += channels) sum += *at;
+    }
+    output[channel] = tfls_clamped((sum > 0 ? sum + count / 2 : sum - count / 2) / count, p->min, p->max);
+  }
+}
+
+/* Calls pixel for the window of each pixel of the output. */
 TFLS_INLINE void pool(const TflsPool2D* p, const int8_t* input, int8_t* output,
-                      int32_t (*of)(const TflsPool2D*, const Window*, int32_t)) {
-  int32_t batch, y, x, channel;
+                      void (*pixel)(const TflsPool2D*, const Window*, int8_t*)) {
+  int32_t batch, y, x;
   for (batch = 0; batch < p->batches; batch++, input += p->in_h * p->in_w * p->channels) {
     for (y = 0; y < p->out_h; y++) {
-      for (x = 0; x < p->out_w; x++) {
+      for (x = 0; x < p->out_w; x++, output += p->channels) {
         const Window window = window_of(p, input, y, x);
-        for (channel = 0; channel < p->channels; channel++)
-          *output++ = tfls_clamped(of(p, &window, channel), p->min, p->max);
+        pixel(p, &window, output);
       }
     }
   }
