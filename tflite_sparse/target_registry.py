@@ -101,7 +101,14 @@ MICRO_MADE = ("model_data.h", "model_data.cc", "app.cc")
 """Files beside them that are made for a model: it as an array, and the lines of an app."""
 C_KERNELS = (
     *("tflite_sparse_kernels.c", "tflite_sparse_kernels.h", "tfls_conv.c", "tfls_data.c", "tfls_depthwise.c"),
-    *("tfls_dot.h", "tfls_elementwise.c", "tfls_fixed_point.h", "tfls_fully_connected.c", "tfls_operators.h"),
+    *(
+        "tfls_dot.h",
+        "tfls_elementwise.c",
+        "tfls_fixed_point.h",
+        "tfls_fully_connected.c",
+        "tfls_helium.h",
+        "tfls_operators.h",
+    ),
     *("tfls_paired.h", "tfls_pool.c", "tfls_quantize.c", "tfls_softmax.c", "tfls_table.c", "tfls_transpose_conv.c"),
 )
 """Files of the kernels of generated C; a model gets those that it needs."""

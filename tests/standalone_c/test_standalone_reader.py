@@ -71,6 +71,23 @@ def test_a_variable_is_refused():
         generated_c.generated(model)
 
 
+def test_operators_that_work_out_shapes_are_left_out():
+    graph = Int8Graph((1, 4, 6))
+    tiny = graph.tiny
+    sizes, batch, both = (tiny.tensor(name, shape, "int32") for name, shape in (("s", (3,)), ("b", ()), ("t", (2,))))
+    graph._add_operator("SHAPE", [graph.start], [sizes], "ShapeOptions", outType=schema.TensorType.INT32)
+    bounds = [graph._integers([each]) for each in (0, 1, 1)]
+    graph._add_operator("STRIDED_SLICE", [sizes, *bounds], [batch], "StridedSliceOptions", shrinkAxisMask=1)
+    graph._add_operator("PACK", [batch, graph._integers(24)], [both], "PackOptions", valuesCount=2)
+    flat = graph._like("flat", (1, 24))
+    graph._add_operator("RESHAPE", [graph.start, both], [flat], "ReshapeOptions")
+    assert [step.operator for step in generated_c.generated(tiny.finished([graph.start], [flat])).program.steps] == [
+        "RESHAPE"
+    ]
+    with pytest.raises(ExecutionError, match="is int32"):
+        generated_c.generated(tiny.finished([graph.start], [flat, both]))
+
+
 def test_a_graph_out_of_order_is_refused():
     graph = Int8Graph((1, 8))
     assert graph.grow("RELU")

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse.backends.in_c import ports_of
+from tflite_sparse.backends.in_c import generated, ports_of
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.instructions import CountedFile, CountedOperator
 from tflite_sparse.runtime import cortex_m, cortex_m_model
 from tflite_sparse.runtime.host_c import PortBytes
-from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.files import Sources
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.targets import micro_costs, operator_costs
@@ -30,8 +29,7 @@ def count(path: Path, cpu: MicroCpu, seed: int = 0) -> CountedFile:
         FlatbufferError: the file cannot be read.
         ExecutionError: it has an operator that generated C does not have, or the emulated program failed.
     """
-    model = serde.read(path)
-    sources = files.generate(model, Naming("model", "tflite-sparse", path.name), cpu)
+    sources = generated(path, Naming("model", "tflite-sparse", path.name), cpu)
     if cortex_m.is_available():
         instructions = emulated(sources, cpu, [sample(sources, np.random.default_rng(seed))]).instructions
         found = [
@@ -46,7 +44,7 @@ def count(path: Path, cpu: MicroCpu, seed: int = 0) -> CountedFile:
                 form="dense" if each.kernel is None else each.kernel.words,
                 instructions=each.instructions,
             )
-            for each in operator_costs.of(model, micro_costs.of(cpu))
+            for each in operator_costs.of(serde.read(path), micro_costs.of(cpu))
         ]
     return CountedFile(
         path=str(path),

@@ -49,7 +49,7 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
         numbers |= {"instructions": sparse, "dense_instructions": whole}
         sentences.append(
             f"FULLY_CONNECTED and CONV_2D on {cpu}, by the model of costs: {sparse:,} instructions, {whole:,} dense by "
-            "CMSIS-NN. `bench` counts all operators in an emulator."
+            "CMSIS-NN. The command bench counts all operators in an emulator."
         )
     arena = _micro_arena(dense)
     if arena is not None:

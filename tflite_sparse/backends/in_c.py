@@ -13,7 +13,7 @@ from tflite_sparse.backends import in_micro
 from tflite_sparse.backends.in_micro import MicroRuntime, MicroRuntimes
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
-from tflite_sparse.errors import ExecutionError
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import indices
 from tflite_sparse.runtime import host_c
@@ -52,11 +52,10 @@ class CRuntime:
     def run(self, path: Path, samples: Sequence[Sample], signature: str | None = None) -> SeparateOutputs:
         """See :class:`tflite_sparse.verification.runtimes.Runtime`; it runs the first graph."""
         assert signature is None
-        model = serde.read(path)
-        sources = files.generate(model, Naming("model", "tflite-sparse", path.name), self.cpu)
+        sources = generated(path, Naming("model", "tflite-sparse", path.name), self.cpu)
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
             rows = compiled(sources, Path(name)).run(samples)
-        outputs = tuple(indices(model.subgraphs[0].outputs))
+        outputs = tuple(indices(serde.read(path).subgraphs[0].outputs))
         names = tuple(sources.program.values[number].name for number in sources.program.outputs)
         return SeparateOutputs(names, outputs, tuple(rows))
 
@@ -106,6 +105,16 @@ class CRuntimes:
         """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
         del file
         return [Form(CRuntime(self.cpu), MicroRuntime(), required=True)]
+
+
+def generated(path: Path, naming: Naming, cpu: MicroCpu) -> Sources:
+    """A file in C; see :func:`tflite_sparse.standalone_c.files.generate`. Errors name the file."""
+    try:
+        return files.generate(serde.read(path), naming, cpu)
+    except OperatorRefusedError as error:
+        raise OperatorRefusedError(f"{path}: {error}.", error.tensors) from error
+    except ExecutionError as error:
+        raise ExecutionError(f"{path}: {error}") from error
 
 
 def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostProgram:

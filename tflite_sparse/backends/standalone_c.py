@@ -14,8 +14,7 @@ from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made, Run
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
-from tflite_sparse.errors import ExecutionError, OperatorRefusedError, OutputError
-from tflite_sparse.flatbuffer import serde
+from tflite_sparse.errors import ExecutionError, OutputError
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file
@@ -26,7 +25,6 @@ from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
-from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.header import MARK, Naming
 from tflite_sparse.target_registry import C_KERNELS
 from tflite_sparse.targets.sparse_micro import SparseMicro
@@ -104,7 +102,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
         try:
             in_micro.refuse_untrue_shapes(dense, job.source)
             naming = _naming(settings.name, name, job.contract)
-            files.generate(serde.read(dense), naming, settings.micro_cpu)  # told before the work if it cannot be
+            in_c.generated(dense, naming, settings.micro_cpu)  # told before the work if it cannot be
             with job.progress.stage("encode") as on_step:
                 choices = encode_file(
                     dense, job.file, SparseMicro(settings.micro_cpu, settings.optimize), on_step=on_step
@@ -114,11 +112,9 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
             verified = verified.model_copy(update={"against": str(job.source)})
             if not verified.passed:
                 return Made(choices, verified)
-            sources = files.generate(serde.read(job.file), naming, settings.micro_cpu)
+            sources = in_c.generated(job.file, naming, settings.micro_cpu)
             with job.progress.stage("measure the C files"):
                 part = c_report.part(sources, job.file, dense, settings.micro_cpu)
-        except OperatorRefusedError as error:
-            raise OperatorRefusedError(f"{job.source}: {error}.", error.tensors) from error
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
     return Made(choices, verified, part, dict(sources.files))

@@ -10,6 +10,7 @@ from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
+from tflite_sparse.standalone_c import shape_arithmetic
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
 from tflite_sparse.standalone_c.operators import sparse
@@ -34,14 +35,17 @@ def read(model: Model, core: Core) -> Program:
     """
     graph = Graph(model, model.subgraphs[0])
     if len(graph.operators) > MAX_STEPS:
-        raise ExecutionError(f"the model has {len(graph.operators):,} operators; at most {MAX_STEPS:,} are supported")
+        raise ExecutionError(f"the model has {len(graph.operators):,} operators; at most {MAX_STEPS:,} are supported.")
     _refuse_variables(graph)
-    numbers, values = _values(graph)
+    shapes = shape_arithmetic.tensors(graph)
+    numbers, values = _values(graph, shapes)
     inputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.inputs))
     decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
     known = set(inputs)
     steps: list[Step] = []
     for operator in graph.operators:
+        if shapes.issuperset(indices(operator.outputs)):
+            continue
         node = Node(graph, operator, numbers, values, core)
         found = decoded.get(id(operator))
         step = _dense(node) if found is None else sparse.step(node, found)
@@ -52,7 +56,7 @@ def read(model: Model, core: Core) -> Program:
         steps.append(step)
     outputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.outputs))
     if set(outputs) - known or len(set(inputs)) < len(inputs):
-        raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it")
+        raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it.")
     names = signature.names_in(model)
     in_groups = any(step.kernel == Kernel.PIXEL_DELTA8 for step in steps)
     return Program(
@@ -73,13 +77,13 @@ def _dense(node: Node) -> Step:
     return builder(node)
 
 
-def _values(graph: Graph) -> tuple[dict[int, int], list[Value]]:
-    """The tensors that are no constants and of a type that C functions take."""
+def _values(graph: Graph, shapes: frozenset[int]) -> tuple[dict[int, int], list[Value]]:
+    """The tensors that are neither constants nor shapes, and of a type that C functions take."""
     numbers: dict[int, int] = {}
     values: list[Value] = []
     for index in _computed(graph):
         value = value_of(graph.tensor(index))
-        if value is not None:
+        if value is not None and index not in shapes:
             numbers[index] = len(values)
             values.append(value)
     return numbers, values
