@@ -161,7 +161,6 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
     to_next(p, &place);
   }
 }
-
 #endif
 
 /* ---- Paired weights ---- */
@@ -286,7 +285,8 @@ static void four_long_pixels(const int32_t* words, const int8_t* weights, int32_
 
 /* quick: four pixels, and all scales are quick. */
 static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t count, int quick, int8_t* y) {
-  const int32_t taps = rounded_taps(p), out_c = p->out_c, channel_step = p->channel_step, zero_point = p->output_zero_point;
+  const int32_t taps = rounded_taps(p), out_c = p->out_c, zero_point = p->output_zero_point;
+  const int32_t channel_step = p->channel_step;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
   const int8_t *shift = p->shift, *w = p->weights;
   int32_t sums[2 * kPixels], o;

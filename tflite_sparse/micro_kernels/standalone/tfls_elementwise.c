@@ -62,8 +62,9 @@ static void prelu_row(const void* params, const Row* row) {
   int32_t i;
   for (i = 0; i < row->count; i++, first += row->step1, second += row->step2) {
     const int32_t x = *first + p->input_offset;
+    const int32_t product = x * (*second + p->alpha_offset);
     const int32_t value = x >= 0 ? tfls_scaled(x, p->multiplier, p->shift)
-                                 : tfls_scaled(x * (*second + p->alpha_offset), p->negative_multiplier, p->negative_shift);
+                                 : tfls_scaled(product, p->negative_multiplier, p->negative_shift);
     row->output[i] = tfls_clamped(value + p->output_zero_point, INT8_MIN, INT8_MAX);
   }
 }

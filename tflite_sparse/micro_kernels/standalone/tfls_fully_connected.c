@@ -41,13 +41,20 @@ static void plain_row(const TflsFullyConnected* p, const int8_t* x, int8_t* y) {
 #endif
 
 #if TFLS_HAS_LAYOUT(TFLS_PAIRED)
+/* One to three inputs that are left, and zeros. */
+static void last_inputs(const int8_t* x, int32_t count, int8_t* four) {
+  int32_t i;
+  for (i = 0; i < 4; i++) four[i] = (int8_t)(i < count ? x[i] : 0);
+}
+
 #if defined(TFLS_DSP)
 #define TFLS_TWO_PAIRS(low0, all0, low1, all1)                                                   \
   "ldmia r1!, {r10, r11}\n"                                                                     \
   "smlad " all0 ", r10, lr, " all0 "\n sxtb16 r10, r10\n smlad " low0 ", r10, lr, " low0 "\n"   \
   "smlad " all1 ", r11, lr, " all1 "\n sxtb16 r11, r11\n smlad " low1 ", r11, lr, " low1 "\n"
 #define TFLS_FOUR_PAIRS TFLS_TWO_PAIRS("r2", "r3", "r4", "r5") TFLS_TWO_PAIRS("r6", "r7", "r8", "r9")
-#define TFLS_FOUR_INPUTS "ldr r12, [r0], #4\n sxtb16 lr, r12\n" TFLS_FOUR_PAIRS "sxtb16 lr, r12, ror #8\n" TFLS_FOUR_PAIRS
+#define TFLS_FOUR_INPUTS \
+  "ldr r12, [r0], #4\n sxtb16 lr, r12\n" TFLS_FOUR_PAIRS "sxtb16 lr, r12, ror #8\n" TFLS_FOUR_PAIRS
 
 /* The sums of eight outputs over count inputs, a multiple of 4 from 4 to TFLS_PAIRED_INPUTS. */
 TFLS_NAKED static void eight_outputs(const int8_t* x TFLS_UNNAMED, const int8_t* weights TFLS_UNNAMED,
@@ -74,8 +81,8 @@ static void group_of_eight(const int8_t* x, const int8_t* weights, int32_t input
   for (at = 0; at < whole; at += TFLS_PAIRED_INPUTS)
     add_eight(x + at, weights + kGroup * at, tfls_smaller(whole - at, TFLS_PAIRED_INPUTS), sums);
   if (whole < inputs) {
-    int8_t rest[4] = {0, 0, 0, 0};
-    tfls_copy(rest, x + whole, inputs - whole);
+    int8_t rest[4];
+    last_inputs(x + whole, inputs - whole, rest);
     add_eight(rest, weights + kGroup * whole, 4, sums);
   }
 }
@@ -87,8 +94,8 @@ static void pair(const int8_t* x, const int8_t* weights, int32_t inputs, int32_t
   sums[0] = sums[1] = 0;
   tfls_paired_dot(x, weights, whole, step, sums);
   if (whole < inputs) {
-    int8_t rest[4] = {0, 0, 0, 0};
-    tfls_copy(rest, x + whole, inputs - whole);
+    int8_t rest[4];
+    last_inputs(x + whole, inputs - whole, rest);
     tfls_paired_dot(rest, weights + whole / 2 * step, 4, step, sums);
   }
 }
