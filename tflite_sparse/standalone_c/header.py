@@ -10,7 +10,7 @@ from tflite_sparse.standalone_c.arena import ALIGNMENT, Arena
 from tflite_sparse.standalone_c.program import Program, Value
 
 MARK = "ade by tflite-sparse"
-"""In the first line of every file that is made."""
+"""In the first line of every file that is made; "Made" or "made" begins it."""
 
 
 @dataclass(frozen=True, slots=True)
