@@ -338,12 +338,13 @@ def test_transpose(shape, data):
 
 @needs_gcc
 @micro_process.needed
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.data())
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.data())
 @few
 def test_strided_slice(shape, data):
     begin, end, strides, sizes = [], [], [], []
     for size in shape:
-        first, last = (data.draw(st.integers(0, size - 1)) for _ in range(2))
+        ends = st.sampled_from([(0, size - 1), (size - 1, 0)])
+        first, last = data.draw(ends | st.tuples(*[st.integers(0, size - 1)] * 2))
         stride = data.draw(st.integers(1, 3)) * (1 if first <= last else -1)
         stop = last + (1 if stride > 0 else -1)
         begin.append(first - size if data.draw(st.booleans()) else first)
