@@ -28,7 +28,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.measurement import mean_shift
 from tflite_sparse.planning.encoder import encode_file
-from tflite_sparse.pruning import MagnitudePruning, recipe
+from tflite_sparse.pruning import MagnitudePruning, recipe_file, recipe_planner
 from tflite_sparse.rewrites import bias_correction, weight_only
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.sources import tensorflow_import
@@ -160,7 +160,7 @@ def _converted(
         assert folder is not None
         rules = folder / "recipe.toml"
         rules.write_text(way.recipe, "utf-8")
-        kept = recipe.float_layers(recipe.read(rules), trained.source.layers())
+        kept = recipe_planner.float_layers(recipe_file.read(rules), trained.source.layers())
     return convert_saved_model(
         str(saved),
         samples=None if trained is None else trained.x_train,

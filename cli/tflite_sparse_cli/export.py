@@ -24,7 +24,7 @@ _ORDER = (
     *("baseline", "recipe", "recurrent", "fixed_batch"),
     *("target", "optimize", "micro_kernels", "micro_cpu"),
     *("micro_codec", "micro_min_saving", "c_array", "name", "accelerator_config"),
-    *("finetune_epochs", "calibration_samples", "bias_correction"),
+    *("finetune_epochs", "calibration_samples", "bias_correction", "shared_values"),
     *("metric", "measure", "max_accuracy_drop", "alternatives", "layer_errors"),
     *("custom_objects", "builder", "signature", "seed", "out", "android_assets"),
 )

@@ -9,7 +9,7 @@ from tflite_sparse.conversion import convert
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, type_name
-from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.sources import keras_model
 from tflite_sparse.verification.weights import weights_of
 
@@ -133,8 +133,8 @@ def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
 def test_forms(form, model_files, digits, write, tmp_path):
     """Operators are found by layer in Keras 2 and in a SavedModel, also the last one, whose tensor has another name."""
     source = keras_model.open_model(model_files[form])
-    rules = recipe.read(write('[[rule]]\nlayers = "(conv2|classes)(_1)?"\nprecision = "float32"'))
-    kept = recipe.float_layers(rules, source.layers())
+    rules = recipe_file.read(write('[[rule]]\nlayers = "(conv2|classes)(_1)?"\nprecision = "float32"'))
+    kept = recipe_planner.float_layers(rules, source.layers())
     path = tmp_path / "model.tflite"
     path.write_bytes(convert.to_int8(source, digits.x_train[:20], "float32", float_layers=kept))
     found = [(name, kind) for name, _, kind in operators(path)]

@@ -4,7 +4,7 @@ import numpy as np
 
 from tflite_sparse.fitting import plan_file
 from tflite_sparse.fitting.candidates import Option
-from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.pruning.plan import Span
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.settings import PruningSettings
@@ -32,7 +32,7 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
     text = plan_file.text(choice, kernels, {"begin": 0, "end": 70, "frequency": 7})
     assert "small" not in text
     path.write_text(text)
-    plan = recipe.planner(recipe.read(path), PruningSettings())(kernels, Span(1000, 100))
+    plan = recipe_planner.planner(recipe_file.read(path), PruningSettings())(kernels, Span(1000, 100))
     assert {each.kernel.name: (each.schedule.final, str(each.structure)) for each in plan.kernels} == {
         "dense/kernel": (0.9, "1x16"),
         "encoder/dense/kernel": (0.5, "1x1"),

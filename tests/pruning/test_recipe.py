@@ -9,7 +9,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from tflite_sparse.errors import SettingsError
-from tflite_sparse.pruning import recipe
+from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.plan import Span
 from tflite_sparse.pruning.schedule import ConstantSchedule, PolynomialSchedule
@@ -51,7 +51,7 @@ def write(tmp_path):
 @pytest.fixture
 def plan(write):
     def run(text, kernels=KERNELS, head="version = 1\n[defaults]\nsparsity = 0.8\n", **settings):
-        planner = recipe.planner(recipe.read(write(text, head)), PruningSettings(**settings))
+        planner = recipe_planner.planner(recipe_file.read(write(text, head)), PruningSettings(**settings))
         return {each.kernel.name: each for each in planner(kernels, SPAN).kernels}
 
     return run
@@ -163,7 +163,7 @@ def test_n_of_m_replaces_an_earlier_sparsity(plan):
 def test_global_ranking_with_blocks(plan, write):
     head = 'version = 1\n[defaults]\nsparsity = 0.8\nscope = "global"\n'
     path = write('[[rule]]\nlayers = "dense"\nblock = "1x16"\n[[rule]]\nlayers = "lstm"\nskip = true', head)
-    found = recipe.planner(recipe.read(path), PruningSettings())(KERNELS, SPAN)
+    found = recipe_planner.planner(recipe_file.read(path), PruningSettings())(KERNELS, SPAN)
     assert found.scope == "global"
     assert {each.kernel.name for each in found.kernels} == names([POINTWISE, DENSE, NARROW])
     assert {str(each.structure) for each in found.kernels} == {"1x1", "1x16"}
@@ -177,30 +177,32 @@ def test_a_target_is_the_base_of_a_recipe(plan):
     assert found[POINTWISE.name].schedule.final == 0.875
 
 
-@pytest.mark.parametrize("name", recipe.TARGETS)
+@pytest.mark.parametrize("name", recipe_file.TARGETS)
 def test_presets(name):
-    found = recipe.planner(recipe.preset(name), PruningSettings())(KERNELS, SPAN)
+    found = recipe_planner.planner(recipe_file.preset(name), PruningSettings())(KERNELS, SPAN)
     blocks = {each.kernel.name: str(each.structure) for each in found.kernels}
     expected = dict.fromkeys(names(USUAL), "1x1")
     if name == "native":
         expected[DENSE.name] = "1x16"  # NARROW has 8 inputs: the preset ignores it
     assert blocks == expected
     assert {each.schedule.final for each in found.kernels} == {0.875}
-    without_dense = recipe.planner(recipe.preset(name), PruningSettings(sparsity=0.5))([CELL, RECURRENT], SPAN)
+    without_dense = recipe_planner.planner(recipe_file.preset(name), PruningSettings(sparsity=0.5))(
+        [CELL, RECURRENT], SPAN
+    )
     assert [each.schedule.final for each in without_dense.kernels] == [0.5, 0.5]
 
 
 def test_a_preset_or_a_file_is_found(write, monkeypatch, tmp_path):
-    assert recipe.find(Path("native")) == recipe.preset("native")
+    assert recipe_file.find(Path("native")) == recipe_file.preset("native")
     path = write("")
-    assert recipe.find(path) == recipe.read(path)
+    assert recipe_file.find(path) == recipe_file.read(path)
     monkeypatch.chdir(tmp_path)
     Path("micro").write_text("version = 1\n[defaults]\nsparsity = 0.1\n")
-    assert recipe.find(tmp_path / "micro").defaults == {"sparsity": 0.1}
+    assert recipe_file.find(tmp_path / "micro").defaults == {"sparsity": 0.1}
     with pytest.raises(SettingsError, match=r"mikro: no such file.*litert, micro, ethos-u, native"):
-        recipe.find(Path("mikro"))
+        recipe_file.find(Path("mikro"))
     with pytest.raises(SettingsError, match="there is no preset 'mikro'"):
-        recipe.preset("mikro")
+        recipe_file.preset("mikro")
 
 
 RULE = '[[rule]]\nlayers = "dense"\n'
@@ -243,7 +245,7 @@ RULE = '[[rule]]\nlayers = "dense"\n'
 )
 def test_invalid_rules(write, text, message):
     with pytest.raises(SettingsError, match=message) as caught:
-        recipe.read(write(text))
+        recipe_file.read(write(text))
     assert str(caught.value).count("\n") <= 1
     assert len(str(caught.value)) < 500
 
@@ -263,17 +265,17 @@ def test_invalid_rules(write, text, message):
 )
 def test_invalid_heads(write, head, message):
     with pytest.raises(SettingsError, match=message):
-        recipe.read(write("", head))
+        recipe_file.read(write("", head))
 
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(SettingsError, match=r"none\.toml: No such file"):
-        recipe.read(tmp_path / "none.toml")
+        recipe_file.read(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="Is a directory"):
-        recipe.read(tmp_path)
+        recipe_file.read(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"version = 1 # \xff\n")
     with pytest.raises(SettingsError, match=r"bytes\.toml is no TOML file: 'utf-8' codec"):
-        recipe.read(tmp_path / "bytes.toml")
+        recipe_file.read(tmp_path / "bytes.toml")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def test_a_model_is_pruned_by_a_recipe(keras, write):
         sparsity = 0.5
         """
     )
-    planner = recipe.planner(recipe.read(path), PruningSettings())
+    planner = recipe_planner.planner(recipe_file.read(path), PruningSettings())
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(64, 24, 24, 1)).astype(np.float32), generator.integers(0, 10, 64)
     model.fit(x, y, batch_size=8, verbose=0, callbacks=[MagnitudePruning(planner=planner, warn=lambda words: None)])
@@ -376,7 +378,7 @@ def test_the_example_of_the_document_is_a_recipe(tmp_path):
     text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
     example = text.partition("```toml\n")[2].partition("```")[0]
     (tmp_path / "example.toml").write_text(example, encoding="utf-8")
-    found = recipe.read(tmp_path / "example.toml")
+    found = recipe_file.read(tmp_path / "example.toml")
     assert len(found.rules) >= 4
     mentioned = set(itertools.chain.from_iterable(rule.changes for rule in found.rules)) | set(found.defaults)
     assert mentioned == set(PruningSettings.model_fields) - {"scope"}
@@ -386,4 +388,4 @@ def test_presets_are_in_the_wheel(tmp_path):
     builder = WheelBuilder(str(Path(__file__).parents[2]))
     (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
     packed = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"tflite_sparse/pruning/presets/{name}.toml" for name in recipe.PRESETS} <= packed
+    assert {f"tflite_sparse/pruning/presets/{name}.toml" for name in recipe_file.PRESETS} <= packed

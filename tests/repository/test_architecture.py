@@ -60,6 +60,11 @@ def test_imports_go_to_the_left(path):
     assert rooms <= set(allowed), f"{room} may import {', '.join(allowed)}"
 
 
+@pytest.mark.parametrize("path", sorted((LIBRARY / "stages").rglob("*.py")), ids=lambda path: path.name)
+def test_a_stage_makes_no_page(path):
+    assert not [name for name in imported(path) if name.startswith("tflite_sparse.report.page")]
+
+
 def compared_texts(code):
     """The texts that code compares something with, that it matches, or that are keys of a dictionary it writes."""
     for node in ast.walk(ast.parse(code)):

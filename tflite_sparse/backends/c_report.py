@@ -43,7 +43,7 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
             f"{sources.arena.nbytes + found.stack_bytes:,} bytes of RAM, {found.stack_bytes:,} of them stack."
         )
     costs = micro_costs.of(cpu)
-    operators = operator_costs.of(serde.read(file), costs)
+    operators = operator_costs.of(serde.read(file), costs).operators
     if operators:
         sparse, whole = sum(each.instructions for each in operators), sum(each.dense_instructions for each in operators)
         numbers |= {"instructions": sparse, "dense_instructions": whole}

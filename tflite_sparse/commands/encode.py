@@ -21,7 +21,7 @@ from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.errors import OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import contract
-from tflite_sparse.planning import decoder
+from tflite_sparse.planning import decoder, sharing
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
@@ -73,7 +73,12 @@ def encode(
     child.prepare()
     wanted = destination.parent if checked.traits.writes_folder else None
     with cpu_clock.started() as spent, _made(wanted), replacing(destination) as temporary, _folder() as folder:
-        job = FileJob(source, temporary, destination, extra_files, folder, promised, checked, timed)
+        weights, shared = source, None
+        if checked.shared_values is not None:
+            weights = folder / "shared.tflite"
+            with timed.stage("share values"):
+                shared = sharing.in_report(checked.shared_values, sharing.write(source, weights, checked.shared_values))
+        job = FileJob(weights, temporary, destination, extra_files, folder, promised, checked, timed)
         made = backend(checked.target).encode(job)
         verified = made.verification
         if not verified.passed:
@@ -88,6 +93,7 @@ def encode(
             file_bytes=temporary.stat().st_size,
             archive_bytes=archive_bytes,
             tensors=[tensor_of(choice) for choice in made.choices],
+            shared_values=shared,
             verification=verified.model_copy(update={"file": str(destination)}),
             **as_field(made.part),
             contract=promised.model_copy(update={"snippets": dict(made.snippets)}),

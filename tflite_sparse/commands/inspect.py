@@ -57,7 +57,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         FlatbufferError: it cannot be read or is damaged.
         SettingsError: a setting is unknown, or a shape does not fit.
     """
-    input_shapes = InspectSettings(**settings).input_shapes
+    checked = InspectSettings(**settings)
     path, progress = Path(file), chosen(progress)
     model = serde.read(path)
     file_bytes = path.stat().st_size
@@ -66,7 +66,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
     with progress.stage("read constants"):
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
-    about = InspectedFile(path, model, file_bytes - archive_bytes, input_shapes)
+    about = InspectedFile(path, model, file_bytes - archive_bytes, checked.input_shapes)
     with progress.stage("load in each runtime"):
         loaded = {name: answer for name in TARGETS if (answer := backend(name).inspect(about)) is not None}
     with progress.stage("estimate sizes"):
@@ -76,7 +76,8 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             if encoded_bytes is not None:
                 estimates[name] = encoded_bytes
     with progress.stage("write snippets"):
-        promised = _contract(about, loaded)
+        target = _target_of_code(loaded, checked.target)
+        promised = _contract(about, target)
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -93,13 +94,22 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
         contract=promised,
+        target=target,
     )
 
 
-def _contract(file: InspectedFile, loaded: Mapping[str, Inspected]) -> Contract:
-    """Inputs and outputs, with code for the first target whose runtimes load the file."""
+def _target_of_code(loaded: Mapping[str, Inspected], asked: str | None) -> str | None:
+    """The target that code is written for: the first one, or the one asked for, whose runtime does not refuse the file.
+
+    The first runtime of a target decides: code for it is right whatever the others say, or if they could not be tried.
+    """
+    names = loaded if asked is None else [asked]
+    return next((name for name in names if name in loaded and loaded[name].answers[0].loads is not False), None)
+
+
+def _contract(file: InspectedFile, target: str | None) -> Contract:
+    """Inputs and outputs, with code for the target."""
     found = contract.of_model(file.model)
-    target = next((name for name, each in loaded.items() if all(answer.loads for answer in each.answers)), None)
     if target is None:
         return found
     return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})

@@ -8,7 +8,7 @@ import numpy as np
 
 from tflite_sparse.base.progress import Step, Timed, ignore_steps
 from tflite_sparse.errors import DataError, ModelError
-from tflite_sparse.pruning import recipe, repeatable
+from tflite_sparse.pruning import recipe_file, recipe_planner, repeatable
 from tflite_sparse.pruning.plan import Planner, of_settings
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.settings import PruneSettings
@@ -78,7 +78,7 @@ def planner_of(settings: PruneSettings) -> Planner:
     """What becomes of which kernel, by the recipe if there is one."""
     if settings.recipe is None:
         return of_settings(settings)
-    return recipe.planner(recipe.find(settings.recipe), settings)
+    return recipe_planner.planner(recipe_file.find(settings.recipe), settings)
 
 
 def fingerprints(source: KerasSource, samples: Dataset) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``report.html`` of an output folder, made again of what lies there."""
+"""The report of an export as files, and ``report.html`` of an output folder made again of what lies there."""
 
 from __future__ import annotations
 
@@ -14,13 +14,28 @@ from tflite_sparse.measurement import file_contents
 from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.report.page import sweep as sweep_page
+from tflite_sparse.report.text import markdown
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.fit import FitReport
 from tflite_sparse.results.sweep import SweepReport
 from tflite_sparse.settings import AnyPath
-from tflite_sparse.stages.deliver import FIT_JSON, REPORT_HTML, REPORT_JSON, SWEEP_JSON, SWEEP_POINTS
+from tflite_sparse.stages.deliver import FIT_JSON, REPORT_HTML, REPORT_JSON, REPORT_MARKDOWN, SWEEP_JSON, SWEEP_POINTS
 
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
+
+
+def of_export(report: Report, inside: FileContents) -> dict[str, bytes]:
+    """Return the contents of ``report.json``, ``report.md`` and ``report.html``, by these names.
+
+    Args:
+        report: of the export.
+        inside: the sparse file, as the page shows it.
+    """
+    return {
+        REPORT_JSON: (report.model_dump_json(indent=2) + "\n").encode(),
+        REPORT_MARKDOWN: markdown.render(report).encode(),
+        REPORT_HTML: export_page.render(report, inside).encode(),
+    }
 
 
 def rebuild_report(folder: AnyPath) -> Path:

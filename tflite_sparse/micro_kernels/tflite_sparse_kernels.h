@@ -9,6 +9,10 @@
  *     tfls_run(&op, input, output, scratch);                                      // scratch: op.scratch_bytes
  *
  * Results equal those of TensorFlow Lite Micro's own operators to the bit (double rounding, the default there).
+ *
+ * tfls_open checks all that the constants say. Their lengths it is told. The operator for TensorFlow Lite Micro takes
+ * them from the shapes of the tensors, for the runtime gives an operator no other size: a file whose shapes are longer
+ * than its buffers is read past them. `tflite-sparse verify` refuses such a file.
  */
 #ifndef TFLITE_SPARSE_KERNELS_H_
 #define TFLITE_SPARSE_KERNELS_H_
@@ -36,6 +40,7 @@ extern "C" {
 #define TFLS_PIXEL_DELTA8 9    /* 4 pixels (Helium: 16), copied side by side; distances of 8 bits */
 #define TFLS_DIRECT_DELTA8 10  /* 4 pixels, read in place: filters of 1x1 with a stride of 1 */
 #define TFLS_PIXEL_BLOCK16 11  /* 4 pixels; blocks of 16 inputs */
+#define TFLS_PAIR_DENSE8 12    /* as 5, for layers without zeros: every weight, no distances */
 
 /* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
 #ifndef TFLITE_SPARSE_KERNELS

@@ -168,7 +168,7 @@ def _smallest(units: Units, zeros: int) -> np.ndarray:
         return np.zeros(0, np.int64)
     if units.sizes.min() == units.sizes.max():
         count = min(round(zeros / int(units.sizes[0])), allowed)
-        return np.argpartition(units.scores, count - 1)[:count] if count else np.zeros(0, np.int64)
+        return _least(units.scores, count)
     order = np.argsort(units.scores, kind="stable")[:allowed]
     reached = np.cumsum(units.sizes[order])
     count = int(np.searchsorted(reached, zeros))
@@ -176,6 +176,15 @@ def _smallest(units: Units, zeros: int) -> np.ndarray:
     if count < allowed and int(reached[count]) - zeros <= zeros - before:
         count += 1
     return order[:count]
+
+
+def _least(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return indices of the ``count`` least scores, none of them negative."""
+    zeros = np.flatnonzero(scores == 0)
+    if count <= zeros.size:
+        return zeros[:count]
+    rest = np.flatnonzero(scores)  # partitioning alike values, as those of pruned weights are, takes many times as long
+    return np.concatenate([zeros, rest[np.argpartition(scores[rest], count - zeros.size - 1)[: count - zeros.size]]])
 
 
 def _maskable_in_groups(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.ndarray:

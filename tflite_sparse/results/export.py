@@ -19,10 +19,14 @@ from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 from tflite_sparse.results.wrong import WrongSample
+
+ModelFrom = Literal["file", "memory", "training"]
+"""Where a model comes from: a file or folder, the caller's memory, or a training by the run itself."""
 
 
 class Interval(Part):
@@ -115,9 +119,11 @@ class Accuracy(Part):
         drop: the value that the accuracy gate compares with ``max_drop``.
         max_drop: the gate.
         drop_by_pruning: the part of ``drop`` that the pruned float32 file has; None: not measured.
-        drop_by_int8: the rest; None: not measured, or the files are float32.
+        drop_by_int8: the part of quantisation; None: not measured, or the files are float32.
+        drop_by_sharing: the part of shared values, the rest; None: not measured, or no values are shared.
         interval_by_pruning: of ``drop_by_pruning``; each bootstrap sample is the same for both files.
         interval_by_int8: of ``drop_by_int8``.
+        interval_by_sharing: of ``drop_by_sharing``.
         dense_answers_alike: the dense float32 model's common answer to all test samples, in words: ``drop`` then means
             nothing, and a gate fails. None: its answers differ.
         drop_of: the value whose drop ``drop`` is: the score itself; for the metrics mse and psnr ``r2``, the share of
@@ -136,8 +142,10 @@ class Accuracy(Part):
     max_drop: float
     drop_by_pruning: float | None = None
     drop_by_int8: float | None = None
+    drop_by_sharing: float | None = None
     interval_by_pruning: Interval | None = None
     interval_by_int8: Interval | None = None
+    interval_by_sharing: Interval | None = None
     dense_answers_alike: str | None = None
     drop_of: Literal["score", "r2"] = "score"
     lower_is_better: bool = False
@@ -283,8 +291,9 @@ class Gates(Part):
 class Report(Part):
     """The report of one export.
 
-    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
-    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``model_from`` tells what ``model`` is: the path of a file or folder, the name of a model in memory, or that of one
+    that the run trained. ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions.
+    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
@@ -295,12 +304,14 @@ class Report(Part):
     version: Literal[1] = 1
     tool: str
     model: str
+    model_from: ModelFrom = "file"
     data: str | None
     settings: dict[str, object]
     models: Models
     ratios: Ratios | None
     accuracy: Accuracy | None
     pruning: Pruning
+    shared_values: SharedValues | None = None
     baseline: Baseline | None = None
     tensors: list[Tensor]
     verification: Verification | None

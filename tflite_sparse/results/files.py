@@ -9,6 +9,7 @@ from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.verification import VerificationReport
 
@@ -24,7 +25,9 @@ class EncodingReport(Part):
         file_bytes: size of the new file.
         archive_bytes: part of both sizes: the archive of associated files after the model.
         tensors: one entry for each constant of rank 2 or more, in file order.
-        verification: the comparison of the new file, read back from disk, with the source.
+        shared_values: what sharing values did to the weights; None: nothing was asked for.
+        verification: the comparison of the new file, read back from disk, with the source, or with the source after
+            sharing values.
         micro: costs of the file, for the target micro.
         ethos_u: the same for the target ethos-u.
         target_part: the same for other targets.
@@ -42,6 +45,7 @@ class EncodingReport(Part):
     file_bytes: int
     archive_bytes: int = 0
     tensors: list[Tensor]
+    shared_values: SharedValues | None = None
     verification: VerificationReport
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None

@@ -94,7 +94,8 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
-    ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
+    ``contract`` has the inputs and outputs, with code for ``target``: the one that was asked for, else the first whose
+    first runtime does not refuse the file; None: there is none.
     """
 
     version: Literal[1] = 1
@@ -109,6 +110,7 @@ class Inspection(Part):
     estimates: list[Estimate]
     orders: list[Order] = []
     contract: Contract
+    target: str | None = None
 
     def is_for(self, target: str) -> bool:
         """Return whether every runtime of a target loads the file; False if none was tried."""

@@ -21,8 +21,12 @@ from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
 SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 """Where the C files lie."""
 
+KERNELS = SOURCES / "tflite_sparse_kernels.c"
+"""The file of the kernels."""
+
 COMPILER = "arm-none-eabi-gcc"
-_EMULATOR = "qemu-system-arm"
+_CXX_COMPILER, _EMULATOR = "arm-none-eabi-g++", "qemu-system-arm"
+_WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
 _SECONDS = 120
 _CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
@@ -76,12 +80,13 @@ def has_compiler() -> bool:
     return shutil.which(COMPILER) is not None
 
 
-def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
+def run(cpu: str, cases: Sequence[KernelCase], kernels: Path = KERNELS) -> list[KernelResult]:
     """Run operators on an emulated CPU.
 
     Args:
         cpu: a name of :data:`CPUS`.
         cases: the operators.
+        kernels: the C file that defines the functions of ``tflite_sparse_kernels.h``.
 
     Raises:
         ExecutionError: compiler or emulator are not installed, or failed.
@@ -92,32 +97,35 @@ def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
         if len(content) > _CASE_BYTES:
             raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
         (folder / "cases.bin").write_bytes(content)
-        (folder / "program.elf").write_bytes(_program(cpu))
+        (folder / "program.elf").write_bytes(_program(cpu, kernels))
         call([*emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
         return kernel_cases.results((folder / "results.bin").read_bytes(), cases)
 
 
 def code_bytes(cpu: str, kernels: int) -> int:
-    """Bytes of flash that the kernels take, compiled with ``-O2``.
+    """Bytes of flash that kernels and the operator around them take, compiled with ``-O2``.
 
     Args:
         cpu: a name of :data:`CPUS`.
         kernels: which of them: a bit for each number of :class:`tflite_sparse.codecs.streams.kernels.Kernel`.
 
     Raises:
-        ExecutionError: the compiler is not installed, or failed.
+        ExecutionError: the compilers are not installed, or failed.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder, target = Path(name), CPUS[cpu]
-        source = str(SOURCES / "tflite_sparse_kernels.c")
-        mask = f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"
-        call([COMPILER, *flags(target), mask, "-O2", "-c", source, "-o", "kernels.o"], folder)
-        sizes = call(["arm-none-eabi-size", "kernels.o"], folder).splitlines()[1].split()
-        return int(sizes[0]) + int(sizes[1])
+        shared_flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
+        kernel_flags = ["-std=c99", f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
+        call([COMPILER, *kernel_flags, *shared_flags, str(KERNELS), "-o", "kernels.o"], folder)
+        adapter_flags = ["-std=c++11", "-fno-exceptions", "-fno-rtti", f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
+        adapter = str(SOURCES / "tflite_sparse_ops.cc")
+        call([_CXX_COMPILER, *adapter_flags, *shared_flags, adapter, "-o", "operator.o"], folder)
+        lines = call(["arm-none-eabi-size", "kernels.o", "operator.o"], folder).splitlines()[1:]
+        return sum(int(size) for line in lines for size in line.split()[:2])
 
 
 @functools.cache
-def _program(cpu: str) -> bytes:
+def _program(cpu: str, kernels: Path) -> bytes:
     target = CPUS[cpu]
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         call(
@@ -127,7 +135,8 @@ def _program(cpu: str) -> bytes:
                 f"-DCASE_BYTES={_CASE_BYTES}u",
                 f"-DOUTPUT_BYTES={_OUTPUT_BYTES}u",
                 f"-DSCRATCH_BYTES={_SCRATCH_BYTES}u",
-                str(SOURCES / "tflite_sparse_kernels.c"),
+                f"-I{SOURCES}",
+                str(kernels),
                 str(SOURCES / "emulator" / "bare_metal.c"),
                 *("-T", str(SOURCES / "emulator" / target.script), "-o", "program.elf"),
             ],
@@ -137,8 +146,12 @@ def _program(cpu: str) -> bytes:
 
 
 def flags(cpu: Cpu) -> list[str]:
-    """What the compiler is told of a CPU, and of what C may be."""
-    return ["-std=c99", "-Wall", "-Wextra", "-Werror", "-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
+    """What the C compiler is told of a CPU, and of what C may be."""
+    return ["-std=c99", *_WARNINGS, *_cpu_flags(cpu)]
+
+
+def _cpu_flags(cpu: Cpu) -> list[str]:
+    return ["-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
 
 
 def emulator(cpu: Cpu) -> list[str]:

@@ -24,6 +24,8 @@ from tflite_sparse.settings.kinds import (
     Sparsity,
 )
 from tflite_sparse.settings.shared import (
+    BaselineOptions,
+    BaselineSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -32,6 +34,8 @@ from tflite_sparse.settings.shared import (
     PixelSettings,
     ScoreOptions,
     ScoreSettings,
+    SharedValuesOptions,
+    SharedValuesSettings,
     SourceOptions,
     SourceSettings,
 )
@@ -39,7 +43,15 @@ from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
 class ExportOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TargetOptions, total=False
+    BaselineOptions,
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SharedValuesOptions,
+    SourceOptions,
+    TargetOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.export`."""
 
@@ -48,7 +60,6 @@ class ExportOptions(
     io: Activations | None
     activations: Activations
     calibration: Calibration
-    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
     finetune_epochs: int | Literal["auto"]
@@ -63,82 +74,85 @@ class ExportOptions(
     android_assets: AnyPath | None
 
 
-class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, ConversionSettings, TargetSettings):
+class ExportSettings(
+    BaselineSettings,
+    SharedValuesSettings,
+    OutSettings,
+    PixelSettings,
+    SourceSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TargetSettings,
+):
     """Settings of :func:`tflite_sparse.export`."""
 
     sparsity: Annotated[
         Sparsity | None, Flag(default=f"what `model` holds; {DEMO_SPARSITY:g} for the demo network")
     ] = Field(None, description="Share of zeros in every prunable kernel, from 0 to below 1.")
-    int8: bool = Field(False, description="Quantise weights and activations to int8 after training (needs data).")
+    int8: bool = Field(False, description="Quantise weights and activations to int8 after training. Needs data.")
     io: Annotated[Activations | None, Flag(default="that of `activations`")] = Field(
         None, description="Type of inputs and outputs of the int8 files."
     )
     activations: Activations = Field(
         "int8",
-        description="With `int8`: what int8 weights are combined with. int16 and float32 cost time and keep accuracy; "
-        "float32 needs no data.",
+        description="With `int8`: type of activations beside int8 weights. int16 and float32 are slower and more "
+        "accurate; float32 needs no data.",
     )
     calibration: Calibration = Field(
         "min-max",
-        description="Ranges of int8 activations. min-max: to the outermost values. percentile: to all but the "
-        "outermost 0.01 %. mse: with the least mean squared error. The latter two calibrate twice as long.",
-    )
-    baseline: Annotated[
-        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
-    ] = Field(
-        None,
-        description="The model before it was pruned, a file or folder as `model`: size and accuracy are compared with "
-        "it. Without it, the accuracy gate of a model that was pruned before is not judged.",
+        description="How ranges of int8 activations are chosen. min-max: from the least to the greatest value. "
+        "percentile: without the outermost 0.01 % of values. mse: least mean squared error. percentile and mse take "
+        "twice as long to calibrate.",
     )
     recipe: Path | None = Field(
         None,
-        description="TOML file of rules for single layers, or a preset (litert, micro, ethos-u, native, "
-        "float-normalization): masks of their kernels, and which layers stay float32 in an int8 file.",
+        description="TOML file of rules for single layers: masks of their kernels, and which stay float32 in an int8 "
+        "file. Or a preset: litert, micro, ethos-u, native, float-normalization.",
     )
     fixed_batch: bool = Field(
         False,
-        description="Inputs take one sample and no other number: LiteRT.js runs no other files. It also needs "
-        '`io="float32"`.',
+        description='Fix the batch of inputs to 1, as LiteRT.js requires. LiteRT.js also needs `io="float32"`.',
     )
     finetune_epochs: EpochsOrAuto = Field(
         "auto",
-        description="Epochs of training `model` while it is pruned (needs labels). auto: where there are labels and "
-        "more zeros are asked for than `model` holds, as many as accuracy needs, at most 5 and about 3 minutes. 0: "
-        "masks at once, without training.",
+        description="Epochs of training while `model` is pruned. Needs labels. auto: as many as accuracy needs, at "
+        "most 5 and about 3 minutes, where there are labels and `sparsity` is above that of `model`. 0: mask at once, "
+        "without training.",
     )
     verification_samples: Annotated[int, Field(ge=4), Flag(hidden=True)] = Field(
-        64, description="Number of samples that every runtime is compared on."
+        64, description="Samples that every runtime is compared on."
     )
     bias_correction: bool = Field(
         False,
-        description="With `int8`: move biases so that pruning (without fine-tuning) and quantisation of the weights "
-        "leave each layer's mean output where it was.",
+        description="With `int8`: correct biases for the shift of each layer's mean output by pruning (without "
+        "training) and by quantisation of the weights.",
     )
-    measure: bool = Field(False, description="Also measure latency, loading and memory on this machine, as bench does.")
+    measure: bool = Field(
+        False, description="Also measure latency, load time and memory on this machine, as bench does."
+    )
     max_accuracy_drop: Drop = Field(
         DEFAULT_DROP,
-        description="Largest share by which accuracy may fall against the dense float32 model; more fails the gate. "
-        "With mse and psnr: the share of the spread of the labels that outputs explain less. With a function: in its "
-        "units.",
+        description="Largest fall of accuracy against the dense float32 model, from 0 to 1; more fails the gate. With "
+        "mse and psnr: fall of the explained share of the labels' variance. With a function: in its units.",
     )
     alternatives: Alternatives = Field(
         "auto",
-        description="With `int8`, if accuracy falls too far: make and measure other int8 files that may pass (auto, "
-        "for about as long as the export took), all of them, or none.",
+        description="With `int8`, when accuracy falls too far: make and measure other int8 files. auto: those that may "
+        "pass, for about as long as the export took. all: every one. none: skip it.",
     )
     layer_errors: bool = Field(
         False,
-        description="With `int8`: report how far every tensor inside the dense int8 file is from float32, and where "
-        "that arises. Done anyway if accuracy falls too far.",
+        description="With `int8`: report the error of every tensor in the dense int8 file against float32, and the "
+        "operators that cause it. On when accuracy falls too far.",
     )
     signature: Annotated[str | None, Flag(metavar="NAME", default="serving_default, or the only one")] = Field(
-        None, description="Where `model` is a SavedModel with several signatures: the one to convert."
+        None, description="For a `model` that is a SavedModel with several signatures: the one to convert."
     )
     seed: Seed = Field(0, description="Seed of initialisation, order and split.")
     android_assets: Annotated[Path | None, Flag(metavar="DIR")] = Field(
         None,
-        description="Folder of an Android app that also gets the three files, labels.txt and golden.json: inputs, and "
-        "what this machine's runtime computes from them (needs `int8`).",
+        description="Also write the three files, labels.txt and golden.json (inputs and the outputs of this machine's "
+        "runtime) into this folder of an Android app. Needs `int8`.",
     )
 
     @pydantic.model_validator(mode="after")
@@ -159,6 +173,8 @@ class ExportSettings(OutSettings, PixelSettings, SourceSettings, ScoreSettings, 
             )
         if self.layer_errors and not self.int8:
             raise ValueError("`layer_errors` applies to int8 files: add `int8=True`")
+        if self.shared_values is not None and not computes_in_integers:
+            raise ValueError("`shared_values` applies to int8 weights: add `int8=True`, without float32 activations")
         if self.activations != "int8":
             if not self.int8:
                 raise ValueError("`activations` applies to int8 files: add `int8=True`")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.settings.base import Flag
-from tflite_sparse.settings.kinds import BenchedTarget, Count, CountFromZero, Kernels, RunnableTarget, Seed
+from tflite_sparse.settings.kinds import BenchedTarget, Count, CountFromZero, Kernels, RunnableTarget, Seed, SharedCount
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
 from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET
@@ -28,23 +28,30 @@ class WrittenFileSettings(InputShapeSettings):
 
     verification_samples: Annotated[CountFromZero, Flag("samples")] = Field(
         8,
-        description="Number of random inputs that the new file is compared on with its source, besides three at the "
-        "boundaries.",
+        description="Random inputs that the new file and its source are compared on, besides three at the boundaries.",
     )
     seed: Seed = Field(0, description="Seed of the random inputs.")
     unverified: bool = Field(
         False,
-        description="Write the new file even if its outputs cannot be compared with those of its source, as where no "
-        "size of an input is found that runs. Its weights are compared all the same.",
+        description="Write the new file even if no runtime can compare its outputs with those of its source, for "
+        "example because no input size runs. Weights are compared in any case.",
     )
 
 
 class EncodeOptions(TargetOptions, WrittenFileOptions, total=False):
     """Keywords of :func:`tflite_sparse.encode`."""
 
+    shared_values: int | None
+
 
 class EncodeSettings(TargetSettings, WrittenFileSettings):
-    """Settings of :func:`tflite_sparse.encode`: the target, and the comparison of the new file."""
+    """Settings of :func:`tflite_sparse.encode`: the target, shared values, and the comparison of the new file."""
+
+    shared_values: Annotated[SharedCount | None, Flag(metavar="N")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values. Zeros stay. Outputs change: "
+        "measure the accuracy, or use export.",
+    )
 
 
 class DecodeOptions(WrittenFileOptions, total=False):
@@ -58,9 +65,15 @@ class DecodeSettings(WrittenFileSettings):
 class InspectOptions(InputShapeOptions, total=False):
     """Keywords of :func:`tflite_sparse.inspect`."""
 
+    target: RunnableTarget | None
+
 
 class InspectSettings(InputShapeSettings):
     """Settings of :func:`tflite_sparse.inspect`."""
+
+    target: Annotated[RunnableTarget | None, Flag(default="the first one that loads the file")] = Field(
+        None, description="The runtime that code is written for."
+    )
 
 
 class VerifyOptions(InputShapeOptions, total=False):
@@ -80,15 +93,15 @@ class VerifySettings(InputShapeSettings):
         DEFAULT_TARGET, description="The runtime: LiteRT in its four forms, or TensorFlow Lite Micro."
     )
     samples: CountFromZero = Field(
-        16, description="Number of random inputs, besides three at the boundaries: all smallest, all largest, all zero."
+        16, description="Random inputs, besides three at the boundaries: all least, all greatest, all zero."
     )
     seed: CountFromZero = Field(0, description="Seed of the random inputs.")
     threads: Count = Field(
-        1, description="Number of threads of the interpreters; with several, float sums may differ in the last bit."
+        1, description="Threads of the interpreters. With several, float sums may differ in the last bit."
     )
     tolerance: Annotated[float, Field(ge=0)] = Field(
         0.0,
-        description="Largest difference of outputs that passes, in units of their type: steps of an int8 output. "
+        description="Largest difference of outputs that passes, in units of their type: steps for an int8 output. "
         "Weights must be equal.",
     )
 
@@ -117,8 +130,8 @@ class BenchSettings(InputShapeSettings):
         "operator, in an emulator of `micro_cpu` where it is installed.",
     )
     micro_cpu: MicroCpu = Field("generic", description="For the target c: the CPU; generic stands for a Cortex-M3.")
-    threads: Count = Field(1, description="Number of threads of the interpreters.")
-    rounds: Count = Field(50, description="Number of turns of each file, of about 10 ms each.")
+    threads: Count = Field(1, description="Threads of the interpreters.")
+    rounds: Count = Field(50, description="Turns of each file, of about 10 ms each.")
     kernels: Kernels = Field(
         "default",
         description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",

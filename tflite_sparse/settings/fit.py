@@ -21,6 +21,8 @@ from tflite_sparse.settings.kinds import (
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
+    BaselineOptions,
+    BaselineSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -38,7 +40,14 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
 class FitOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False
+    BaselineOptions,
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SourceOptions,
+    TrainingOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.fit`."""
 
@@ -55,20 +64,28 @@ class FitOptions(
     resume: bool
 
 
-class FitSettings(PixelSettings, SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class FitSettings(
+    BaselineSettings,
+    PixelSettings,
+    SourceSettings,
+    OutSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TrainingSettings,
+):
     """Settings of :func:`tflite_sparse.fit`."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
-        None, description="Largest size of the file in bytes: 100kB (100,000), 100KiB, 1.5MB, 100000."
+        None, description="Largest size of the file in bytes, as 100000, 100kB (100,000), 100KiB or 1.5MB."
     )
     gate: bool = Field(
         False,
-        description="In place of a budget: make the smallest file that loses no more than `max_accuracy_drop`.",
+        description="Instead of a budget: make the smallest file within `max_accuracy_drop`.",
     )
     max_accuracy_drop: Annotated[Drop | None, Flag(default=f"{DEFAULT_DROP:g} with `gate`, none with `budget`")] = (
         Field(
             None,
-            description="Largest share by which accuracy may fall against the dense float32 model.",
+            description="Largest fall of accuracy against the dense float32 model, from 0 to 1.",
         )
     )
     target: FittedTarget = Field(
@@ -77,23 +94,24 @@ class FitSettings(PixelSettings, SourceSettings, OutSettings, ScoreSettings, Con
     )
     blocks: Annotated[tuple[str, ...], Flag("block", metavar="BLOCKS")] = Field(
         ("1x1", "1x4", "1x16"),
-        description="Weights that may become zero together, outputs x inputs; each kernel gets the block that pays.",
+        description="Blocks of weights that may become zero together, outputs x inputs. Each kernel gets the block "
+        "that saves most.",
     )
-    epochs: CountFromZero = Field(10, description="Epochs of training while a plan is pruned to; 0: masks only.")
-    train_epochs: Count = Field(30, description="Without `model`: epochs of training the dense one first.")
+    epochs: CountFromZero = Field(10, description="Epochs of training in each round. 0: mask without training.")
+    train_epochs: Count = Field(30, description="Without `model`: epochs of training the dense model.")
     rounds: Count = Field(
         4,
-        description="Largest number of plans that are carried out, where the file comes out too large.",
+        description="Largest number of rounds. A further round prunes more where the file is still too large.",
     )
     io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
         None, description="Type of inputs and outputs of the file."
     )
     seed: Seed = Field(0, description="Seed of initialisation, order, dropout and split.")
-    resume: bool = Field(False, description="Go on with an interrupted run.")
+    resume: bool = Field(False, description="Continue an interrupted run.")
     builder: Annotated[str | None, BUILDER] = Field(
         None,
-        description="Instead of `model`: a function without arguments that returns the built Keras model to train. It "
-        "is run.",
+        description="Instead of `model`: run this function, which takes no arguments and returns the built Keras model "
+        "to train.",
     )
 
     @pydantic.model_validator(mode="after")

@@ -70,6 +70,25 @@ CName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$"), pydantic.AfterV
 EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
 """A number of epochs, or ``"auto"``: as many as accuracy needs."""
 
+
+def _shared(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
+    """Check with one error message, as :func:`_epochs`."""
+    try:
+        found = check(value)
+    except pydantic.ValidationError:
+        found = 0
+    if isinstance(found, int) and not 2 <= found <= MOST_SHARED_VALUES:
+        raise ValueError(f"it takes auto or a whole number from 2 to {MOST_SHARED_VALUES}")
+    return found
+
+
+MOST_SHARED_VALUES = 127
+SharedCount = Annotated[int, Field(ge=2, le=MOST_SHARED_VALUES)]
+"""A number of values that the kept weights of a tensor share."""
+
+ValuesOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_shared)]
+"""A number of values that the kept weights of a tensor share, or ``"auto"``: the fewest that accuracy bears."""
+
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Built-in metrics."""
 

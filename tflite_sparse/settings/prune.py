@@ -42,28 +42,28 @@ class PruningSettings(Settings):
     """Settings of pruning during training."""
 
     sparsity: Sparsity | None = Field(
-        None, description="Share of zeros in every pruned kernel, from 0 to below 1; N:M has its own."
+        None, description="Share of zeros in every pruned kernel, from 0 to below 1. A `block` of N:M fixes it."
     )
     block: str = Field(
         "1x1",
-        description="Weights that become zero together, outputs x inputs as in the .tflite file (1x4, 1x16), or N:M "
-        "along inputs (2:4).",
+        description="Block of weights that become zero together, outputs x inputs as in the .tflite file (1x4, 1x16), "
+        "or N:M along inputs (2:4).",
     )
     schedule: Schedule = Field(
         "polynomial",
-        description="polynomial: rising along the cubic of Zhu and Gupta (2017); constant: all at once.",
+        description="How sparsity rises. polynomial: along the cubic of Zhu and Gupta (2017). constant: at once.",
     )
-    initial_sparsity: Sparsity = Field(0.0, description="Sparsity at `begin`, of the polynomial schedule.")
+    initial_sparsity: Sparsity = Field(0.0, description="Sparsity at `begin` of the polynomial schedule.")
     begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps")] = Field(
         None, description="Training step of the first mask."
     )
     end: Annotated[Count | None, Flag(default="65 % of the steps")] = Field(
-        None, description="Training step of the last mask, which stays."
+        None, description="Training step of the last mask. It holds from then on."
     )
     frequency: Count = Field(100, description="Training steps between two masks.")
     scope: Scope = Field(
         "layer",
-        description="Whether `sparsity` is that of each kernel, or of all together, ranked by magnitude.",
+        description="layer: `sparsity` applies to each kernel. global: to all kernels together, ranked by magnitude.",
     )
 
 
@@ -85,11 +85,12 @@ class PruneSettings(PixelSettings, SourceSettings, TrainingSettings, PruningSett
     optimizer: str = Field("adam", description="Name of a Keras optimizer.")
     recipe: Path | None = Field(
         None,
-        description="TOML file of rules for single kernels, or a preset: litert, micro, ethos-u, native.",
+        description="TOML file of rules for single kernels. Or a preset: litert, micro, ethos-u, native.",
     )
     allocate: bool = Field(
         False,
-        description="Scan first, then spread `sparsity` over the kernels so that the least is lost.",
+        description="Measure the sensitivity of each kernel first, then spread `sparsity` over them for the least "
+        "loss.",
     )
-    resume: bool = Field(False, description="Go on from the last full epoch of an interrupted run.")
+    resume: bool = Field(False, description="Continue an interrupted run from its last full epoch.")
     seed: Seed = Field(0, description="Seed of initialisation, order, dropout and splits.")

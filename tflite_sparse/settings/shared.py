@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,6 +20,7 @@ from tflite_sparse.settings.kinds import (
     Metric,
     Pixels,
     Recurrent,
+    ValuesOrAuto,
 )
 
 
@@ -36,17 +37,20 @@ class ConversionSettings(Settings):
 
     recurrent: Recurrent = Field(
         "auto",
-        description="Form of recurrent layers. loop: as loops, LSTMs of Keras 2 as one fused operator. unroll: step by "
-        "step, which takes space for each step and lets int8 weights be sparse. step: the file computes one time step, "
-        "whose states the app feeds back, for sequences of any length. auto: what works.",
+        description="Form of recurrent layers. loop: a loop in the file; LSTMs of Keras 2 become one fused operator. "
+        "unroll: one copy of the cell for each time step; the file grows with the steps, int8 weights may be sparse. "
+        "step: one time step for sequences of any length; the app feeds the states back. auto: the first form that "
+        "converts.",
     )
     dense_scales: DenseScales = Field(
         "per-channel",
-        description="Scales of the int8 kernels of Dense layers and other matrix products (recurrent ones too): one "
-        "for each output, or one in all, which is coarser and saves up to 16 bytes for each output. Convolutions keep "
-        "one for each channel.",
+        description="Scales of int8 kernels of Dense and recurrent layers and other matrix products. per-channel: one "
+        "for each output. per-tensor: one for the kernel; coarser, saves up to 16 bytes for each output. Convolutions "
+        "always have one for each channel.",
     )
-    calibration_samples: Count = Field(200, description="Number of training samples that the quantiser sees.")
+    calibration_samples: Count = Field(
+        200, description="Training samples that the int8 ranges of activations are measured on."
+    )
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -60,8 +64,9 @@ class ScoreSettings(Settings):
 
     metric: Annotated[Metric, Flag(metavar="NAME")] = Field(
         "auto",
-        description="Score of outputs. auto: by labels and outputs; top1, top5; mse, psnr (numbers); auc (yes or no); "
-        "or FILE.py:FUNCTION of (outputs, labels), higher is better, one number or one for each sample. It is run.",
+        description="Accuracy metric. auto: chosen by labels and outputs. top1, top5: classes. mse, psnr: numbers. "
+        "auc: yes or no. FILE.py:FUNCTION: your own, runs FUNCTION(outputs, labels), which returns one number or one "
+        "for each sample; higher is better.",
     )
 
 
@@ -73,7 +78,7 @@ class TrainingOptions(TypedDict, total=False):
 
 
 BatchSize = Annotated[Count, Field(description="Samples in one training step.")]
-PeakLearningRate = Annotated[LearningRate, Field(description="Highest learning rate; it falls to zero along a cosine.")]
+PeakLearningRate = Annotated[LearningRate, Field(description="Highest learning rate. It falls to zero along a cosine.")]
 
 
 class TrainingSettings(Settings):
@@ -96,11 +101,11 @@ BUILDER = Flag(metavar="FILE.py:FUNCTION")
 class SourceSettings(Settings):
     """Python files that are run to read a model."""
 
-    custom_objects: Path | None = Field(None, description="Python file that defines `model`'s own layers. It is run.")
+    custom_objects: Path | None = Field(None, description="Run this Python file, which defines `model`'s own layers.")
     builder: Annotated[str | None, BUILDER] = Field(
         None,
-        description="Where `model` is an .h5 file with weights only: a function without arguments that returns the "
-        "built Keras model (Keras 2 or 3). It is run.",
+        description="For a `model` that is an .h5 file of weights only: run this function, which takes no arguments "
+        "and returns the built Keras model (Keras 2 or 3).",
     )
 
 
@@ -110,13 +115,36 @@ class PixelOptions(TypedDict, total=False):
     pixels: Pixels | None
 
 
+PixelRange = Annotated[
+    Pixels | None,
+    Field(
+        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
+        "hold 0..255."
+    ),
+]
+
+
 class PixelSettings(Settings):
     """Settings of image inputs."""
 
-    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+    pixels: Annotated[PixelRange, Flag(default="that of the data, if no other one fits `model` better")] = None
+
+
+class BaselineOptions(TypedDict, total=False):
+    """Keywords of :class:`BaselineSettings`."""
+
+    baseline: AnyPath | None
+
+
+class BaselineSettings(Settings):
+    """Settings of the model that a file is compared with."""
+
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
         None,
-        description="Range of pixels that `model` takes; images are scaled to it. Folders of images and uint8 arrays "
-        "have 0..255.",
+        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
+        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
 
 
@@ -129,9 +157,9 @@ class OutOptions(TypedDict, total=False):
 class OutSettings(Settings):
     """Settings of the output folder."""
 
-    out: Path = Field(
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_OUT,
-        description="Folder for the files. Only this command's own files are replaced in it.",
+        description="Output folder. Only files of this command are replaced in it.",
     )
 
 
@@ -146,6 +174,22 @@ class InputShapeSettings(Settings):
 
     input_shapes: Annotated[InputShapes, Flag("input-shape", metavar="NAME=1,16000")] = Field(
         default_factory=dict,
-        description="Whole shape, batch included, that an input with open sizes is run with, by its name; for each "
-        "such input once. Without it a batch is 1, and a size that runs is looked for.",
+        description="Shape, batch included, for an input with open sizes; repeat it for each such input. Without it "
+        "the batch is 1 and other sizes are searched for one that runs.",
+    )
+
+
+class SharedValuesOptions(TypedDict, total=False):
+    """Keywords of :class:`SharedValuesSettings`."""
+
+    shared_values: int | Literal["auto"] | None
+
+
+class SharedValuesSettings(Settings):
+    """Settings of weights that share values."""
+
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training. Zeros "
+        "stay. auto: the fewest of 8, 16 and 32 that keep `max_accuracy_drop` on training samples.",
     )

@@ -18,6 +18,9 @@ from tflite_sparse.settings.shared import (
     OutOptions,
     OutSettings,
     PeakLearningRate,
+    PixelOptions,
+    PixelRange,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     TrainingOptions,
@@ -28,7 +31,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET
 _Width = Annotated[float, Field(gt=0)]
 
 
-class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions, total=False):
+class SweepOptions(ConversionOptions, OutOptions, PixelOptions, ScoreOptions, TrainingOptions, total=False):
     """Keywords of :func:`tflite_sparse.sweep`."""
 
     sparsity: Sequence[float]
@@ -45,47 +48,47 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
     resume: bool
 
 
-class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class SweepSettings(PixelSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
     """Settings of :func:`tflite_sparse.sweep`."""
 
     sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
-        (0.0, 0.5, 0.75, 0.875, 0.9, 0.95), description="Shares of zeros; 0: the small dense models."
+        (0.0, 0.5, 0.75, 0.875, 0.9, 0.95), description="Shares of zeros. 0: the small dense models."
     )
     width: Annotated[tuple[_Width, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
         (0.25, 0.5, 0.75, 1.0),
-        description="Widths that the builder is called with; the largest makes the large sparse models.",
+        description="Widths that the builder is called with. The largest makes the large sparse models.",
     )
     block: Annotated[tuple[str, ...], Field(min_length=1), Flag(metavar="BLOCKS")] = Field(
         ("1x1",),
-        description="Weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
+        description="Blocks of weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
     )
-    seeds: Count = Field(3, description="Number of times that each point is trained.")
+    seeds: Count = Field(3, description="Training runs of each point, with different seeds.")
     grid: Grid = Field(
         "full",
-        description="full: every combination. families: only what is compared, each width dense and the largest at "
-        "each sparsity.",
+        description="full: every combination. families: each width dense, and the largest width at each sparsity.",
     )
     scope: Scope = Field(
         "global",
-        description="Whether a sparsity is that of each kernel, or of all together, ranked by magnitude, so that small "
-        "ones keep more.",
+        description="layer: a sparsity applies to each kernel. global: to all kernels together, ranked by magnitude, "
+        "so that small kernels keep more.",
     )
     target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
     epochs: Count = Field(10, description="Epochs of training of every point.")
+    pixels: Annotated[PixelRange, Flag(default="that of the data")] = None  # no model is trained yet that it could fit
     batch_size: BatchSize = 128
     learning_rate: PeakLearningRate = 2e-3
     seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(
-        0, description="Seed of the split, and the first one of the points."
+        0, description="Seed of the split, and of the first run of each point."
     )
     jobs: Annotated[Count | None, Flag(default="as many as cores and free memory allow")] = Field(
-        None, description="Number of points that are trained at once."
+        None, description="Points that are trained at once."
     )
     ray_address: Annotated[str | None, Flag(metavar="auto|HOST:PORT")] = Field(
         None,
-        description="Run on this Ray cluster instead of on this machine alone (extra ray).",
+        description="Run on this Ray cluster and not on this machine alone. Needs the extra ray.",
     )
-    resume: bool = Field(False, description="Skip the points that are done in `out`; those that failed are run again.")
-    out: Path = Field(
+    resume: bool = Field(False, description="Skip the finished points in `out`. Failed ones run again.")
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_SWEEP_OUT,
         description="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
     )

@@ -49,25 +49,27 @@ class TargetSettings(Settings):
     )
     optimize: Optimize = Field(
         "size",
-        description="size: the smallest file, every bit kept. latency: of each operator's forms the fastest on this "
-        "machine, native sparse kernels included, which round in their own way; with `micro_kernels` sparse the one of "
-        "the fewest instructions on `micro_cpu`, every bit kept.",
+        description="size: the smallest file; outputs equal bit for bit. latency: for each operator the form that is "
+        "fastest on this machine, native sparse kernels included, which round differently; with `micro_kernels` sparse "
+        "the form of the fewest instructions on `micro_cpu`, bit for bit.",
     )
     micro_kernels: MicroKernels = Field(
         TFLM,
-        description="For the target micro: kernels. tflm: its own, weights decoded into RAM. sparse: "
-        "kernels that read pruned weights in flash, whose C files are written into micro/.",
+        description="For the target micro: kernels. tflm: those of the runtime, which decode weights into RAM. sparse: "
+        "ours, which read pruned weights in flash; their C files are written into micro/.",
     )
     micro_cpu: MicroCpu = Field(
-        "generic", description="With `micro_kernels` sparse, and for the target c: the CPU that kernels are chosen for."
+        "generic",
+        description="With `micro_kernels` sparse, and for the target c: the CPU that forms are chosen for. Take "
+        "cortex-m3 for a Cortex-M33 without the DSP extension.",
     )
-    micro_codec: MicroCodec = Field(AUTO, description="For the target micro: compression of constants.")
+    micro_codec: MicroCodec = Field(AUTO, description="For the target micro: codec of constants.")
     micro_min_saving: CountFromZero = Field(
-        64, description="For the target micro: least saving in bytes; constants that would save fewer stay dense."
+        64, description="For the target micro: least saving in bytes. Constants that save less stay dense."
     )
     c_array: bool = Field(
         False,
-        description="For the target micro: also write OUT.h and OUT.cc, the file as an array, and app.cc, which runs "
+        description="For the target micro: also write the file as a C array, OUT.h and OUT.cc, and app.cc, which runs "
         "it.",
     )
     name: CName = Field(

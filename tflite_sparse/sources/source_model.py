@@ -53,6 +53,11 @@ class Layer:
     name: str
     owner: str
 
+    @property
+    def in_words(self) -> str:
+        """The layer in a sentence: ``layer 'net/dense' (Dense)``."""
+        return f"layer {self.name!r} ({self.owner})"
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ConversionError, ExecutionError
-from tflite_sparse.planning import encoder
-from tflite_sparse.pruning import recipe
+from tflite_sparse.planning import encoder, sharing
+from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.report.text.alternatives import line
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.scoring.scorer import Scored, Scorer
@@ -74,6 +74,7 @@ class Trials:
         folder: for the files; they are left there.
         progress: receives stages, and each result when it is there.
         seconds: after which no other trial is begun; None: all are.
+        shared_values: that the int8 weights of each file share; None: none.
     """
 
     source: SourceModel
@@ -84,6 +85,7 @@ class Trials:
     folder: Path
     progress: Timed
     seconds: float | None
+    shared_values: int | None = None
 
     def run(self) -> list[Alternative]:
         """One entry for each way that the export did not take."""
@@ -107,12 +109,12 @@ class Trials:
         for way in _WAYS:
             converter = self.converter.changed(way.changes)
             if way.recipe is not None:
-                rules, layers = recipe.preset(way.recipe), self.source.layers()
+                rules, layers = recipe_file.preset(way.recipe), self.source.layers()
                 if settings.recipe is not None or not any(
                     rule.matches(layer) for rule in rules.rules for layer in layers
                 ):
                     continue
-                converter = replace(converter, float_layers=recipe.float_layers(rules, layers))
+                converter = replace(converter, float_layers=recipe_planner.float_layers(rules, layers))
             if not way.changes.items() <= taken.items():
                 ways.append((way, converter))
         return ways
@@ -122,6 +124,8 @@ class Trials:
         try:
             converter.int8(self.source, dense, f"try {way.option}")
             settings = self.converter.settings
+            if self.shared_values is not None and way.changes.get("activations") != "float32":
+                sharing.write(dense, dense, self.shared_values)
             encoder.encode_file(dense, sparse, backend(settings.target).planned(settings))
             reached = self.evaluation.score(sparse, self.scorer)
         except (ConversionError, ExecutionError) as error:  # shown in the place of the result

@@ -214,7 +214,7 @@ class Converter:
         with self.progress.stage(stage) as on_step:
             converted = convert.to_int8(
                 self._form(source),
-                self._calibration_samples(source),
+                self.calibration_samples(source),
                 self.settings.io_or_default,
                 input_io=input_io,
                 activations=self.settings.activations,
@@ -242,7 +242,7 @@ class Converter:
             )
         if not rounded_inputs.compares(converted):
             return
-        x = self._calibration_samples(source)
+        x = self.calibration_samples(source)
         try:
             outputs_of(path, arrays.take(x, slice(0, 1)))
         except ExecutionError as error:
@@ -258,7 +258,7 @@ class Converter:
             reference = path.with_name("weights-before-int8.tflite")
             self.float32_beside_int8(source, reference)
         with self.progress.stage("correct biases") as on_step:
-            done = correct_biases.correct(path, reference, self._calibration_samples(source), on_step=on_step)
+            done = correct_biases.correct(path, reference, self.calibration_samples(source), on_step=on_step)
         self.progress.note(
             f"biases of {done.layers} layers moved by {done.share:g} of the shift of their mean outputs"
             if done.layers
@@ -296,7 +296,8 @@ class Converter:
     def _form(self, source: SourceModel) -> SourceModel:
         return source if self.time_step is None else _one_step(source)
 
-    def _calibration_samples(self, source: SourceModel) -> arrays.Arrays:
+    def calibration_samples(self, source: SourceModel) -> arrays.Arrays:
+        """The training samples that the files of ``source`` are calibrated on, as their inputs take them."""
         assert self.samples is not None  # an export checks that before the work
         held = self.samples.train_samples
         chosen = np.random.default_rng(self.settings.seed).choice(

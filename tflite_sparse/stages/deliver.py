@@ -11,11 +11,7 @@ from tflite_sparse import target_registry
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import atomic_files as files
 from tflite_sparse.errors import OutputError
-from tflite_sparse.measurement import file_contents
-from tflite_sparse.measurement.file_contents import FileContents
-from tflite_sparse.report.page import export as export_page
-from tflite_sparse.report.text import markdown
-from tflite_sparse.results import export as report_model
+from tflite_sparse.results.export import Models
 
 DENSE_FLOAT32 = "dense-float32.tflite"
 DENSE_INT8 = "dense-int8.tflite"
@@ -87,44 +83,32 @@ def check_no_result_of(reports: Iterable[str], folder: Path) -> None:
             )
 
 
-def delivered(models: report_model.Models) -> list[str]:
+def delivered(models: Models) -> list[str]:
     """Return the names of the ``.tflite`` files in a report."""
     return [entry.path for _, entry in models if entry is not None]
 
 
 def deliver(
-    report: report_model.Report,
-    paths: dict[str, Path],
-    more: Mapping[str, bytes | Path],
-    out: Path,
-    elsewhere: Mapping[Path, bytes | Path] | None = None,
+    contents: Mapping[str, bytes | Path], out: Path, elsewhere: Mapping[Path, bytes | Path] | None = None
 ) -> None:
     """Write every file beside its final name first, so that a full disk changes nothing; then rename them all.
 
     Args:
-        report: of the export; its files and the report itself are written.
-        paths: where its ``.tflite`` files lie, by their names.
-        more: other files, by their names: contents, or where they lie.
+        contents: of the files in the folder by their names, or where they lie.
         out: the folder; it is made where it is missing.
         elsewhere: files of other folders, by their paths; these folders are made too.
 
     Raises:
         OutputError: a file cannot be written; the folders are as they were.
     """
-    contents: dict[Path, bytes | Path] = {out / name: paths[name] for name in delivered(report.models)}
-    contents |= {out / name: content for name, content in more.items()}
-    contents[out / REPORT_JSON] = (report.model_dump_json(indent=2) + "\n").encode()
-    contents[out / REPORT_MARKDOWN] = markdown.render(report).encode()
-    inside = file_contents.of_file(paths[SPARSE]) if SPARSE in delivered(report.models) else FileContents()
-    contents[out / REPORT_HTML] = export_page.render(report, inside).encode()
+    sources = {out / name: content for name, content in contents.items()} | dict(elsewhere or {})
     left = {out / name for name in _left_by_an_earlier_run(out)}
-    contents |= elsewhere or {}
     made: list[Path] = []
     temporary: dict[Path, Path] = {}
     try:
-        for folder in dict.fromkeys(path.parent for path in contents):
+        for folder in dict.fromkeys(path.parent for path in sources):
             made += files.make_folder(folder)
-        for path, content in contents.items():
+        for path, content in sources.items():
             temporary[path] = files.temporary_name_beside(path)
             try:
                 if isinstance(content, Path):
@@ -135,7 +119,7 @@ def deliver(
                 raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
         for path, written in temporary.items():
             files.publish(written, path)
-        for path in left - set(contents):
+        for path in left - set(sources):
             path.unlink(missing_ok=True)
     finally:
         for written in temporary.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tflite_sparse import target_registry
 from tflite_sparse.backends.protocol import ExportJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
+from tflite_sparse.conversion.layer_of import layer_of
 from tflite_sparse.planning import planner
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Verification
@@ -17,8 +18,10 @@ from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import Layer
 from tflite_sparse.stages.convert import BASELINE_INT8
 from tflite_sparse.stages.deliver import SPARSE
+from tflite_sparse.verification import sentences
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,13 @@ class Encoding:
     progress: Timed
 
     def run(
-        self, dense: Path, sparse: Path, x: arrays.Arrays | None, samples: Dataset | None, contract: Contract
+        self,
+        dense: Path,
+        sparse: Path,
+        x: arrays.Arrays | None,
+        samples: Dataset | None,
+        contract: Contract,
+        layers: Sequence[Layer] = (),
     ) -> Exported:
         """Encode and compare.
 
@@ -65,6 +74,7 @@ class Encoding:
             x: test samples of the inputs of these files. None: random ones.
             samples: what class names are from, if there are any.
             contract: inputs and outputs of the dense file.
+            layers: of the model that it was made of.
 
         Raises:
             ExecutionError: a runtime refused the dense file.
@@ -83,11 +93,21 @@ class Encoding:
             progress=self.progress,
         )
         made = backend(settings.target).export(job)
+        found = made.verification
+        failures = sentences.failures(
+            found.weights, found.runtimes, found.across, found.samples, lambda tensor: _with_layer(tensor, layers)
+        )
         return Exported(
             made.choices,
-            Verification.of(made.verification, settings.traits.runtime),
-            [f"verification: {failure}" for failure in made.verification.failures],
+            Verification.of(found, settings.traits.runtime),
+            [f"verification: {failure}" for failure in failures],
             made.part,
             made.files,
             contract.model_copy(update={"snippets": dict(made.snippets)}),
         )
+
+
+def _with_layer(tensor: str, layers: Sequence[Layer]) -> str:
+    """A tensor of a file in a sentence, with the layer of the model where that is known."""
+    found = layer_of([tensor], layers)
+    return repr(tensor) if found is None else f"{tensor!r} of {found.in_words}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe, training
+from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe_file, recipe_planner, repeatable, training
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.schedule import ConstantSchedule
@@ -99,7 +99,7 @@ class Masking:
             _check_quantisation(source, settings)
             stripped, applied = strip(source)
             stripped, can_train = self._to_train(stripped, samples, rules)
-            float_layers = {} if rules is None else recipe.float_layers(rules, stripped.layers())
+            float_layers = {} if rules is None else recipe_planner.float_layers(rules, stripped.layers())
             target = _planned(rules, settings, stripped)
             kernels = [each.kernel for each in target.kernels]
             before = masks.sparsity_of(kernels).share
@@ -159,7 +159,8 @@ class Masking:
         if not is_needed or not isinstance(source, keras_model.KerasSource):
             return source, not is_auto
         try:
-            return source.copied(), True
+            with repeatable.seedable_layers(source.keras):
+                return source.copied(), True
         except ModelError as error:
             if not is_auto:
                 raise
@@ -177,7 +178,10 @@ class Masking:
         trainable = isinstance(source, keras_model.KerasSource)
         labelled = samples is not None and samples.y_train is not None
         if epochs == "auto":
-            return trainable and labelled and not is_clustered and asks_for_more(target)
+            is_wanted = trainable and labelled and asks_for_more(target)
+            if is_wanted and is_clustered:
+                self.progress.warn(f"not trained: {clusters.NOT_TRAINED}")
+            return is_wanted and not is_clustered
         if epochs and not trainable:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
         if epochs and samples is None:
@@ -191,7 +195,7 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
     """The recipe, read before the work."""
     if settings.recipe is None:
         return None
-    rules = recipe.find(settings.recipe)
+    rules = recipe_file.find(settings.recipe)
     in_int8 = settings.int8 and settings.activations == "int8" and settings.traits.keeps_layers_float
     if rules.chooses_precision and not in_int8:
         raise SettingsError(
@@ -244,7 +248,7 @@ def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel
     if rules is not None and rules.prunes:
         given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
         # Schedules of the recipe may name any step: those of the training that may follow are its own.
-        return recipe.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
+        return recipe_planner.planner(rules, PruningSettings(**given))(source.kernels(), plan.Span(sys.maxsize, 1))
     kernels = masks.prunable(source)
     if not settings.sparsity:
         return plan.frozen(kernels, plan.Span(1, 1))
@@ -254,7 +258,7 @@ def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel
 
 def _masking_words(before: float, after: float, applied: int, trained: Trained | None) -> str:
     parts = [f"{applied} pruning masks applied"] if applied else []
-    epochs = "" if trained is None else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
+    epochs = "" if trained is None or not trained.epochs else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
     if after > before:
         change = f"from {before:.3f} to {after:.3f}"
         masked = f"masked {change} without fine-tuning"

@@ -23,6 +23,7 @@ from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.runtime import litert
 from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring.metrics import Name
@@ -37,6 +38,7 @@ from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.mask import Pruned
 from tflite_sparse.stages.score import Evaluation
+from tflite_sparse.stages.share_values import UNSHARED
 
 _ROUNDS = 50  # of the measurement, as ``bench`` has by default
 
@@ -130,7 +132,9 @@ class Measuring:
         return latency_of.in_report(named, threads=1, rounds=_ROUNDS, kernels="default")
 
     def attributed(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, folder: Path) -> Evaluated:
-        """The same with what pruning and int8 cost each: where zeros were made, the pruned float32 file tells.
+        """The same with what pruning, int8 and shared values cost each.
+
+        Where zeros were made, the pruned float32 file tells; where values are shared, the int8 file before that.
 
         Args:
             pruned: the model.
@@ -145,29 +149,45 @@ class Measuring:
         whole = score.drop_interval(best, reached, seed)
         if not self.settings.int8:
             return evaluated.with_shares(drop_by_pruning=accuracy.drop, interval_by_pruning=whole)
-        if not _makes_zeros(pruned):
-            return evaluated.with_shares(drop_by_pruning=0.0, drop_by_int8=accuracy.drop, interval_by_int8=whole)
+        evaluation, scorer = self._evaluation(converter), evaluated.scorer
+        assert scorer is not None
+        steps: list[tuple[str, Scored | None]] = []  # each part of the drop, and the file that has it last
         try:
-            reference = self._pruned_float32(pruned, converter, folder)
-            assert evaluated.scorer is not None
-            between = self._evaluation(converter).score(reference, evaluated.scorer)
+            if _makes_zeros(pruned):
+                steps.append(("pruning", evaluation.score(self._pruned_float32(pruned, converter, folder), scorer)))
+            if (folder / UNSHARED).exists():
+                steps.append(("int8", evaluation.score(folder / UNSHARED, scorer)))
         except (ConversionError, ExecutionError) as error:
             self.progress.warn(f"the loss is not attributed to pruning and int8: {without(str(folder), str(error))}")
             return evaluated
-        if between is None:  # NaN or infinity
-            return evaluated
-        by_pruning = between.drop_from(best)
-        return evaluated.with_shares(
-            drop_by_pruning=by_pruning,
-            drop_by_int8=round(accuracy.drop - by_pruning, scoring.DECIMALS),
-            interval_by_pruning=score.drop_interval(best, between, seed),
-            interval_by_int8=score.drop_interval(between, reached, seed),
-        )
+        steps.append(("sharing" if (folder / UNSHARED).exists() else "int8", reached))
+        shares: dict[str, float | report_model.Interval | None] = {"drop_by_pruning": 0.0}
+        former, lost = best, 0.0
+        for part, scored in steps:
+            if scored is None:  # NaN or infinity
+                return evaluated
+            drop = round(scored.drop_from(best) - lost, scoring.DECIMALS)
+            shares |= {f"drop_by_{part}": drop, f"interval_by_{part}": score.drop_interval(former, scored, seed)}
+            former, lost = scored, lost + drop
+        return evaluated.with_shares(**shares)
 
     def alternatives(
-        self, pruned: SourceModel, converter: Converter, evaluated: Evaluated, folder: Path
+        self,
+        pruned: SourceModel,
+        converter: Converter,
+        evaluated: Evaluated,
+        folder: Path,
+        shared: SharedValues | None = None,
     ) -> list[Alternative]:
-        """Other int8 files, measured where the accuracy gate fails and one of them may pass it."""
+        """Other int8 files, measured where the accuracy gate fails and one of them may pass it.
+
+        Args:
+            pruned: the model.
+            converter: of its files.
+            evaluated: the files.
+            folder: for the other files.
+            shared: the shared values of the int8 file; the other files share the most that a tensor of it has.
+        """
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         if accuracy is None or accuracy.passes:
             return []
@@ -179,7 +199,15 @@ class Measuring:
         limit = "" if seconds is None else f", for about {seconds:.0f} s at most"
         self.progress.note(f"accuracy fell too far: trying other int8 files{limit} (`alternatives='none'` tries none)")
         trials = other_files.Trials(
-            pruned, converter, self._evaluation(converter), evaluated.scorer, best, folder, self.progress, seconds
+            pruned,
+            converter,
+            self._evaluation(converter),
+            evaluated.scorer,
+            best,
+            folder,
+            self.progress,
+            seconds,
+            None if shared is None else max((tensor.values for tensor in shared.tensors), default=None),
         )
         return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
 
@@ -242,6 +270,7 @@ def gate_failures(
     found: Sequence[Alternative],
     layers: Sequence[LayerError],
     open_to: Remedies,
+    baseline: Baseline | None = None,
 ) -> list[str]:
     """Why the run is no success, by accuracy and size.
 
@@ -251,6 +280,7 @@ def gate_failures(
         found: the other int8 files that were measured.
         layers: the worst ones of the int8 file, if they were compared.
         open_to: what is left to be done about the drop.
+        baseline: what accuracy is compared with.
     """
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
@@ -258,7 +288,7 @@ def gate_failures(
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.passes:
-        shares = words.shares(accuracy)
+        shares = words.shares(accuracy, baseline)
         sentences = [
             f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop {settings.max_accuracy_drop:g}"
             + (f": {shares}." if shares else "."),
@@ -285,7 +315,7 @@ def unjudged(accuracy: report_model.Accuracy | None, baseline: Baseline) -> list
     """Return the gates that cannot be judged: that of accuracy, where the model before pruning is unknown."""
     if accuracy is None or baseline.is_unpruned or not accuracy_words.is_gated(accuracy):
         return []
-    return [f"{baseline_words.not_judged(baseline)} Name it with --baseline FILE."]
+    return [baseline_words.not_judged(baseline)]
 
 
 def without(folder: str, message: str) -> str:

@@ -90,7 +90,7 @@ class Training:
         known = Dataset(samples.name, x, y, x_held, y_held)
         method = retraining.method_of(source, known)
         with self.progress.stage("measure a training step"):
-            pace = retraining.pace_of(source, known, method)
+            pace = retraining.pace_of(source, known, target, method)
         steps = repeatable.steps(known.train_samples, BATCH_SIZE)
         epochs = next((count for count in range(MOST_EPOCHS, 0, -1) if pace.seconds(count * steps) <= MOST_SECONDS), 0)
         if epochs == 0:

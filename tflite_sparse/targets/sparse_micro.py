@@ -2,6 +2,7 @@
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
 more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
+Bytes are those of weights and parameters: where the latter save enough, weights without zeros change as well.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class SparseMicro:
     def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
         self._costs = micro_costs.of(cpu)
         self._aim = aim
-        self._room: dict[int, dict[int, int]] = {}  # by number of the subgraph
+        self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         """Answer as a target does."""
@@ -95,7 +96,7 @@ class SparseMicro:
         return sizes if self._aim == "size" else sizes[::-1]
 
     def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
-        overhead = max(0, sparse_plan.overhead_bytes(graph, uses, values))  # what it saves is not the weights' own
+        overhead = sparse_plan.overhead_bytes(graph, uses, values)
         shape = sparse_plan.filter_of(graph, uses[0].operator)
         pixels = [
             operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))
@@ -130,9 +131,10 @@ class SparseMicro:
         return [kernel for kernel, nbytes in scratch.items() if nbytes <= limit]
 
     def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
-        if graph.number not in self._room:
-            self._room[graph.number] = arena_room.of(graph)
-        return min(self._room[graph.number][id(use.operator)] for use in uses)
+        if self._room is None or self._room[0] is not graph:
+            self._room = graph, arena_room.of(graph)
+        room = self._room[1]
+        return min(room[id(use.operator)] for use in uses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from tflite_sparse.verification.samples import Samples
 from tflite_sparse.verification.weights import compare_weights
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
-_REFERENCE = "the dense file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +112,7 @@ def verify(
             graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, reused)
             checks += map(graph.check, forms)
             beside += filter(None, map(graph.across, pairs))
-    failures = [
-        *sentences.of_weights(weights),
-        *(sentence for check in checks for sentence in sentences.of_check(check, count)),
-        *(sentences.of_across(each, _REFERENCE) for each in beside if each.gate and each.explained is False),
-    ]
+    failures = sentences.failures(weights, checks, beside, count)
     return VerificationReport(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         file=str(file),

@@ -17,6 +17,7 @@ from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.baseline import Baseline
@@ -49,6 +50,8 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         found: in the sparse file, see :func:`tflite_sparse.measurement.file_contents.of_file`.
         fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
+    compared = baseline_words.in_sentence("dense_float32", report.baseline)
+    in_the_box = (*tables.gates(report.gates), *tables.warnings(report))
     layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
     return html.render(
         "export.html.j2",
@@ -59,9 +62,9 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         state=_state(report.gates if fitted is None else fitted.gates),
         verdict=_verdict(report, fitted),
         fitted=None if fitted is None else fit_page.of(fitted),
-        warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
+        warnings=list(dict.fromkeys([*_warnings(report), *([] if fitted is None else fitted.warnings)])),
         figures=_figures(report),
-        verdicts=[line for line in tables.verdicts(report) if line not in tables.gates(report.gates)],
+        verdicts=[line for line in tables.verdicts(report) if line not in in_the_box],
         sizes=_sizes(report),
         scores=_scores(report),
         more_scores=_more_scores(report.accuracy, report.baseline),
@@ -71,7 +74,8 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         layers=_layers(report),
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
-        wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong),
+        wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong, compared),
+        compared=compared,
         operators=inside.operators(found, layers),
         masks=[inside.mask(picture, layers) for picture in found.masks],
         histograms=[inside.histogram(each, layers) for each in found.histograms],
@@ -79,6 +83,7 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        instructions=_instructions(report),
         ports=None if report.contract is None else contract_words.ports(report.contract),
         snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
@@ -89,6 +94,11 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
     )
 
 
+def _instructions(report: Report) -> dict[str, object] | None:
+    found = target_tables.instructions(report)
+    return None if found is None else {"table": found, "caption": target_tables.instructions_about(report)}
+
+
 def _snippets(contract: Contract) -> list[tuple[str, str]]:
     """The name of each language, and the code in it."""
     return [(contract_words.LANGUAGES[language], code) for language, code in contract.snippets.items()]
@@ -96,8 +106,8 @@ def _snippets(contract: Contract) -> list[tuple[str, str]]:
 
 def _command(report: Report, fitted: FitReport | None) -> str:
     if fitted is None:
-        return command.line("export", report.model, report.data, report.settings, ExportSettings)
-    return command.line("fit", report.model, report.data, fitted.settings, FitSettings)
+        return command.line("export", command.model_of(report), report.data, report.settings, ExportSettings)
+    return command.line("fit", command.model_of(report), report.data, fitted.settings, FitSettings)
 
 
 def _state(gates: Gates) -> str:
@@ -139,7 +149,7 @@ def _warnings(report: Report) -> list[str]:
         ]
     if report.ethos_u is not None:
         found += report.ethos_u.warnings
-    return found
+    return [*found, *report.warnings]
 
 
 def _is_loss(paired: Paired, accuracy: Accuracy) -> bool:

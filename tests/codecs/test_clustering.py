@@ -1,0 +1,49 @@
+"""Test the clustering of integers against a search of every partition."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tflite_sparse.codecs import clustering
+
+VALUES = st.lists(st.integers(-127, 127).filter(bool), min_size=1, max_size=8, unique=True).map(sorted)
+
+
+def least_error(values, weights, count):
+    """The least error of all partitions into intervals and all centres but 0."""
+
+    def one(part):
+        return min(
+            sum(weights[i] * (values[i] - centre) ** 2 for i in part) for centre in range(-127, 128) if centre != 0
+        )
+
+    best = float("inf")
+    for cuts in itertools.combinations(range(1, len(values)), min(count, len(values)) - 1):
+        edges = [0, *cuts, len(values)]
+        best = min(best, sum(one(range(a, b)) for a, b in itertools.pairwise(edges)))
+    return best
+
+
+@settings(max_examples=60, deadline=None)
+@given(VALUES, st.integers(1, 4), st.data())
+def test_no_partition_is_better(values, count, data):
+    weights = data.draw(st.lists(st.integers(1, 50), min_size=len(values), max_size=len(values)))
+    found = clustering.nearest_integers(np.array(values), np.array(weights), count)
+    assert len(set(found)) <= count
+    assert 0 not in found
+    assert (np.diff(found) >= 0).all()
+    error = float((np.array(weights) * (np.array(values) - found) ** 2).sum())
+    assert error == least_error(values, weights, count)
+
+
+def test_few_values_stay():
+    values = np.array([-3, 1, 9])
+    assert (clustering.nearest_integers(values, np.ones(3), 3) == values).all()
+
+
+def test_weight_pulls_the_centre():
+    values = np.array([10, 20])
+    assert (clustering.nearest_integers(values, np.array([9.0, 1.0]), 1) == 11).all()
+    assert (clustering.nearest_integers(values, np.array([1.0, 9.0]), 1) == 19).all()

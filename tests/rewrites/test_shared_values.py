@@ -1,0 +1,79 @@
+"""Test shared values on models of one operator: few values, zeros and scales as they were, errors by channel scale."""
+
+import numpy as np
+import pytest
+
+from helpers import tiny_models
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import sharing
+from tflite_sparse.rewrites import shared_values
+
+MODELS = {
+    "conv": lambda: tiny_models.conv2d((32, 3, 3, 16)),
+    "one scale for all channels": lambda: tiny_models.conv2d((32, 3, 3, 16), per_channel=False),
+    "dense": lambda: tiny_models.fully_connected((16, 160)),
+    "int16 data": lambda: tiny_models.fully_connected((16, 160), data_dtype="int16"),
+}
+
+
+def weights(model):
+    """The only tensor that can share values, parsed again."""
+    ((graph, index),) = shared_values.shareable(model)
+    return graph, index, graph.constant(index)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("count", [2, 16])
+def test_few_values_and_the_same_zeros(name, count):
+    model = serde.parse(tiny_models.to_bytes(MODELS[name]()))
+    graph, index, before = weights(model)
+    before = before.copy()
+    found = shared_values.apply(graph, index, count)
+    after = weights(serde.parse(serde.serialize(model)))[2]
+    assert ((after == 0) == (before == 0)).all()
+    assert len(np.unique(after[after != 0])) == found.values <= count < found.values_before
+    assert found.kept == np.count_nonzero(before)
+    flat_before, flat_after = before[before != 0].astype(int), after[after != 0].astype(int)
+    order = np.argsort(flat_before, kind="stable")
+    assert (np.diff(flat_after[order]) >= 0).all(), "equal values become equal, larger ones no smaller"
+
+
+def test_the_error_is_that_of_real_weights():
+    """A channel of a scale ten times as large counts a hundred times as much."""
+    model = tiny_models.fully_connected((16, 160))
+    tensor = next(each for each in model.subgraphs[0].tensors if list(each.shape) == [16, 160])
+    tensor.quantization.scale = np.where(np.arange(16) < 8, 1.0, 0.1).astype(np.float32)
+    tensor.quantization.zeroPoint = np.zeros(16, np.int64)
+    parsed = serde.parse(tiny_models.to_bytes(model))
+    graph, index, before = weights(parsed)
+    before = before.astype(float)
+    found = shared_values.apply(graph, index, 4)
+    changed = (graph.constant(index) - before) * np.where(np.arange(16) < 8, 1.0, 0.1)[:, None]
+    real = before * np.where(np.arange(16) < 8, 1.0, 0.1)[:, None]
+    assert found.error == pytest.approx(np.sqrt((changed**2).sum() / (real**2).sum()))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: tiny_models.fully_connected((4, 160)),  # too small
+        lambda: tiny_models.conv2d((32, 3, 3, 16), dtype="float32"),
+        lambda: tiny_models.depthwise_conv2d(512),
+    ],
+    ids=["small", "float32", "depthwise"],
+)
+def test_other_constants_are_left(model):
+    assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model()))))
+
+
+def test_a_sparse_file_is_decoded_first(tmp_path):
+    from tflite_sparse import encode
+
+    dense, sparse, shared = (tmp_path / f"{name}.tflite" for name in ("dense", "sparse", "shared"))
+    dense.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((64, 640))))
+    encode(dense, sparse)
+    assert sparse.stat().st_size < dense.stat().st_size
+    (found,) = sharing.write(sparse, shared, 8)
+    (direct,) = sharing.write(dense, tmp_path / "direct.tflite", 8)
+    assert (found.values, found.kept, found.error) == (direct.values, direct.kept, direct.error)
+    assert (weights(serde.read(shared))[2] == weights(serde.read(tmp_path / "direct.tflite"))[2]).all()

@@ -1,0 +1,71 @@
+"""Write files whose kept weights share values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.decoder import decode_model
+from tflite_sparse.results.shared_values import SharedTensor, SharedValues
+from tflite_sparse.rewrites import shared_values
+
+Counts = Mapping[tuple[int, int], int]
+"""Values of each tensor, by the indices of its graph and itself."""
+
+
+def write(source: Path, destination: Path, counts: int | Counts) -> list[shared_values.Shared]:
+    """Write a file with weights that share values; ``destination`` may be ``source``.
+
+    Args:
+        source: the file; sparse constants become dense.
+        destination: the file to write.
+        counts: values of each tensor, or of all.
+
+    Returns:
+        One entry for each tensor that shares values, in file order.
+
+    Raises:
+        FlatbufferError: ``source`` cannot be read.
+        OutputError: ``destination`` cannot be written.
+    """
+    model = serde.read(source)
+    decode_model(model)
+    found = []
+    for graph, index in list(shared_values.shareable(model)):
+        count = counts if isinstance(counts, int) else counts.get((graph.number, index))
+        if count is not None:
+            found.append(shared_values.apply(graph, index, count))
+    serde.write_content(serde.serialize(model), destination, serde.archive_of(source))
+    return found
+
+
+def in_report(
+    asked: int | str,
+    found: list[shared_values.Shared],
+    names: Callable[[str], str] | None = None,
+    corrected_layers: int = 0,
+) -> SharedValues:
+    """Return the entry of a report.
+
+    Args:
+        asked: the setting.
+        found: the tensors.
+        names: returns the layer of a tensor by its name. None: layers are not known.
+        corrected_layers: layers whose biases were corrected.
+    """
+    return SharedValues(
+        asked=asked,
+        tensors=[
+            SharedTensor(
+                name=each.name,
+                layer="" if names is None else names(each.name),
+                kept=each.kept,
+                values_before=each.values_before,
+                values=each.values,
+                error=each.error,
+            )
+            for each in found
+        ],
+        corrected_layers=corrected_layers,
+    )

@@ -1,0 +1,115 @@
+"""Let the kept weights of a tensor share a few integers.
+
+Needs: a constant int8 weight of CONV_2D or FULLY_CONNECTED with zero points of 0, at least 2,048 values, and a third or
+more of them 0.
+Leaves: the tensor with at most so many values other than 0. Zeros, scales and shape are unchanged, so the file is an
+ordinary dense one; there is no way back to the former weights.
+
+Trained sharing is due to Han, Mao and Dally, "Deep Compression" (2016); here the values are chosen after training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_sparse.codecs import clustering
+from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, scales_of, text, zero_points_of
+from tflite_sparse.flatbuffer.types import Model, Tensor
+
+LEAST_WEIGHTS = 2048
+_LEAST_SPARSITY = 1 / 3
+_KINDS = ("CONV_2D", "FULLY_CONNECTED")
+_WEIGHT_POSITION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One tensor whose weights share values.
+
+    Attributes:
+        graph: index of its subgraph.
+        tensor: its index there.
+        name: of the tensor.
+        kept: weights that are not 0.
+        values_before: distinct ones among them.
+        values: distinct ones now.
+        error: root of the mean squared change of a kept weight over that of its former value, in real units.
+    """
+
+    graph: int
+    tensor: int
+    name: str
+    kept: int
+    values_before: int
+    values: int
+    error: float
+
+
+def shareable(model: Model) -> Iterator[tuple[Graph, int]]:
+    """Yield each weight that :func:`apply` takes: its graph and the index of its tensor, in file order."""
+    for graph in graphs(model):
+        for index, uses in sorted(graph.uses().items()):
+            if _takes(graph, index, uses):
+                yield graph, index
+
+
+def apply(graph: Graph, index: int, count: int) -> Shared:
+    """Replace the kept weights of a tensor by at most ``count`` integers of the least squared error in real units.
+
+    The error of a weight counts by the square of its channel's scale.
+
+    Args:
+        graph: of a parsed model.
+        index: of a tensor that :func:`shareable` yields.
+        count: of the integers other than 0.
+    """
+    values, tensor = graph.constant(index), graph.tensor(index)
+    assert values is not None
+    importance = np.broadcast_to(_squared_scales(tensor, values.ndim), values.shape)
+    weight_of = np.bincount(values.reshape(-1).astype(np.int64) + 128, importance.reshape(-1), minlength=256)
+    codes = np.flatnonzero(weight_of)
+    codes = codes[codes != 128]
+    table = np.arange(-128, 128)
+    table[codes] = clustering.nearest_integers(codes - 128, weight_of[codes], count)
+    shared = table[values.astype(np.int64) + 128].astype(np.int8)
+    change = float(((shared.astype(np.float64) - values) ** 2 * importance).sum())
+    size = float((values.astype(np.float64) ** 2 * importance).sum())
+    if change:
+        graph.store(tensor, shared)
+    return Shared(
+        graph=graph.number,
+        tensor=index,
+        name=text(tensor.name),
+        kept=int(np.count_nonzero(values)),
+        values_before=len(codes),
+        values=len(np.unique(table[codes])),
+        error=(change / size) ** 0.5 if size else 0.0,
+    )
+
+
+def _takes(graph: Graph, index: int, uses: list[Use]) -> bool:
+    tensor = graph.tensor(index)
+    if tensor.sparsity is not None or not all(
+        use.position == _WEIGHT_POSITION and graph.operator_name(use.operator) in _KINDS for use in uses
+    ):
+        return False
+    values = graph.constant(index)
+    if values is None or values.dtype != np.int8 or values.size < LEAST_WEIGHTS or not scales_of(tensor).size:
+        return False
+    zeros = values.size - np.count_nonzero(values)
+    return not zero_points_of(tensor).any() and bool(zeros >= _LEAST_SPARSITY * values.size)
+
+
+def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:
+    """The square of each scale, the largest being 1, in a shape that broadcasts over the values."""
+    scales = scales_of(tensor).astype(np.float64)
+    squared = (scales / scales.max()) ** 2 if scales.max() > 0 else np.ones_like(scales)
+    if squared.size == 1:
+        return squared.reshape(())
+    assert tensor.quantization is not None
+    shape = [1] * rank
+    shape[int(tensor.quantization.quantizedDimension)] = -1
+    return squared.reshape(shape)

@@ -1,0 +1,135 @@
+"""The dense int8 file with weights that share values, and how many values accuracy bears."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tflite_sparse.base.progress import Timed
+from tflite_sparse.conversion.layer_of import LayerNames
+from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer.graph import shape_of
+from tflite_sparse.planning import sharing
+from tflite_sparse.planning.sharing import Counts
+from tflite_sparse.results.shared_values import SharedValues
+from tflite_sparse.rewrites import shared_values
+from tflite_sparse.scoring.metrics import Name
+from tflite_sparse.scoring.user_metric import UserMetric
+from tflite_sparse.settings import ExportSettings
+from tflite_sparse.sources import arrays
+from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.source_model import SourceModel
+from tflite_sparse.stages import correct_biases
+from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.score import Evaluation
+
+UNSHARED = "unshared-int8.tflite"
+"""The dense int8 file before its weights share values, beside it."""
+
+COUNTS = (8, 16, 32)
+"""What ``auto`` chooses from."""
+
+_MOST_SAMPLES = 2000  # of training, that the choice is measured on
+_MOST_TENSORS = 8  # that get a choice of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Lets the weights of the dense int8 file of an export share values.
+
+    Attributes:
+        settings: of the export; ``shared_values`` is set.
+        metric: how outputs are scored.
+        progress: receives stages and notes.
+    """
+
+    settings: ExportSettings
+    metric: Name | UserMetric
+    progress: Timed
+
+    def run(self, dense: Path, baseline: Path, converter: Converter, source: SourceModel) -> SharedValues:
+        """Rewrite ``dense``; keep what it was as :data:`UNSHARED` beside it.
+
+        Biases make up for the shift of mean outputs, as far as outputs on the calibration samples come nearer.
+
+        Args:
+            dense: the dense int8 file.
+            baseline: the dense float32 file that accuracy is compared with.
+            converter: what made the files.
+            source: the pruned model.
+
+        Raises:
+            ExecutionError: a runtime refuses a file.
+        """
+        asked = self.settings.shared_values
+        assert asked is not None
+        unshared = dense.with_name(UNSHARED)
+        shutil.copyfile(dense, unshared)
+        counts = asked if isinstance(asked, int) else self._chosen(unshared, baseline, converter)
+        with self.progress.stage("share values") as on_step:
+            found = sharing.write(unshared, dense, counts)
+            if not found:
+                self.progress.note(
+                    f"no values are shared: no int8 weight has {shared_values.LEAST_WEIGHTS:,} values, a third of them "
+                    "zeros"
+                )
+                return sharing.in_report(asked, found)
+            corrected = correct_biases.correct(dense, unshared, converter.calibration_samples(source), on_step=on_step)
+        names = LayerNames(source.layers(), signature.by_tensor(serde.read(dense)))
+        return sharing.in_report(asked, found, names, corrected.layers)
+
+    def _chosen(self, unshared: Path, baseline: Path, converter: Converter) -> int | Counts:
+        """The fewest values within the gate, first for all tensors, then for single ones, the largest first."""
+        with self.progress.stage("choose the number of shared values") as on_step:
+            trial = _Trial(self, unshared, baseline, converter)
+            found = [
+                (math.prod(shape_of(graph.tensor(index))), (graph.number, index))
+                for graph, index in shared_values.shareable(serde.read(unshared))
+            ]
+            tensors = [key for _, key in sorted(found, key=lambda each: (-each[0], each[1]))]
+            steps = len(COUNTS) + min(len(tensors), _MOST_TENSORS)
+            chosen = COUNTS[-1]
+            for number, count in enumerate(COUNTS, 1):
+                on_step(number, steps)
+                if trial.passes(count):
+                    chosen = count
+                    break
+            counts = dict.fromkeys(tensors, chosen)
+            if chosen == COUNTS[0] or not tensors:
+                return counts
+            fewer = COUNTS[COUNTS.index(chosen) - 1]
+            for number, key in enumerate(tensors[:_MOST_TENSORS], len(COUNTS) + 1):
+                on_step(number, steps)
+                fitted = counts | {key: fewer}
+                if trial.passes(fitted):
+                    counts = fitted
+        return counts
+
+
+class _Trial:
+    """Measures files with shared values on training samples."""
+
+    def __init__(self, run: Sharing, unshared: Path, baseline: Path, converter: Converter) -> None:
+        assert converter.samples is not None  # int8 needs data
+        self._unshared = unshared
+        self._path = unshared.with_name("shared-trial.tflite")
+        self._allowed = run.settings.max_accuracy_drop
+        samples = _training_part(converter.samples)
+        self._evaluation = Evaluation(samples, run.metric, run.progress, converter.time_step)
+        self._scorer, (best,) = self._evaluation.scores(baseline, [])
+        assert best is not None
+        self._best = best
+
+    def passes(self, counts: int | Counts) -> bool:
+        """Whether accuracy on the training samples is within the gate."""
+        sharing.write(self._unshared, self._path, counts)
+        reached = self._evaluation.score(self._path, self._scorer)
+        return reached is not None and reached.drop_from(self._best) <= self._allowed
+
+
+def _training_part(samples: Dataset) -> Dataset:
+    """Samples of training in the place of the test samples, which must not choose."""
+    labels = None if samples.y_train is None else arrays.spread(samples.y_train, _MOST_SAMPLES)
+    return replace(samples, x_test=arrays.spread(samples.x_train, _MOST_SAMPLES), y_test=labels)
