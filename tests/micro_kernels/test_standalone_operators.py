@@ -1,8 +1,7 @@
-"""Each C operator against TensorFlow Lite Micro's, bit for bit, under sanitizers; compiled for each CPU and as C++."""
+"""Each C operator against TensorFlow Lite Micro's, bit for bit, under sanitizers."""
 
 import math
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 
 from helpers import micro_process
 from helpers.int8_models import Activation, Constant, one_operator
-from helpers.standalone_operators import SOURCES, STRICT, by_c, by_micro
-from tflite_sparse.runtime import cortex_m
+from helpers.standalone_operators import by_c, by_micro
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 ACTIVATIONS = st.sampled_from(
@@ -338,12 +336,13 @@ def test_transpose(shape, data):
 
 @needs_gcc
 @micro_process.needed
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.data())
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.data())
 @few
 def test_strided_slice(shape, data):
     begin, end, strides, sizes = [], [], [], []
     for size in shape:
-        first, last = (data.draw(st.integers(0, size - 1)) for _ in range(2))
+        ends = st.sampled_from([(0, size - 1), (size - 1, 0)])
+        first, last = data.draw(ends | st.tuples(*[st.integers(0, size - 1)] * 2))
         stride = data.draw(st.integers(1, 3)) * (1 if first <= last else -1)
         stop = last + (1 if stride > 0 else -1)
         begin.append(first - size if data.draw(st.booleans()) else first)
@@ -397,35 +396,3 @@ def test_quantize_and_dequantize(quantised, seed):
     steps = np.concatenate([np.arange(-140, 140) + 0.5, rng.uniform(-300, 300, 100), [-1e8, 1e8, 0.0, -0.0]])
     values = (steps[rng.permutation(steps.size)[:256]] * np.float32(quantised.scale)).astype(np.float32)
     check(one_operator("QUANTIZE", [real], [quantised]), [values[None]])
-
-
-ALL, WITH_ASSEMBLY = sorted(cortex_m.CPUS), ["cortex-m4", "cortex-m55"]
-C, CPP = ("-x", "c", "-std=c99", "-O2"), ("-x", "c++", "-std=c++17", "-O3")
-BOTH_LAYOUTS = 3
-BUILDS = [
-    *((cpu, C, BOTH_LAYOUTS) for cpu in ALL),
-    *((cpu, CPP, BOTH_LAYOUTS) for cpu in WITH_ASSEMBLY),
-    *((cpu, C, 1 << layout) for cpu in ("cortex-m0", *WITH_ASSEMBLY) for layout in (0, 1)),
-]
-
-
-@pytest.mark.skipif(not cortex_m.has_compiler(), reason="arm-none-eabi-gcc is not installed")
-@pytest.mark.parametrize(
-    ("cpu", "language", "layouts"), BUILDS, ids=lambda each: {C: "C", CPP: "C++"}.get(each, str(each))
-)
-def test_files_compile_without_a_warning(cpu, language, layouts, tmp_path):
-    """For each CPU; as C++; and with one layout of weights alone."""
-    sources = sorted(SOURCES.glob("*.c"))
-    if layouts != BOTH_LAYOUTS:
-        sources = [SOURCES / "tfls_conv.c", SOURCES / "tfls_fully_connected.c"]
-    flags = ["-mthumb", f"-mcpu={cpu}", *cortex_m.CPUS[cpu].flags, *language, *STRICT, f"-DTFLS_LAYOUTS={layouts}u"]
-    subprocess.run(["arm-none-eabi-gcc", *flags, "-c", *sources], check=True, cwd=tmp_path)
-    symbols = subprocess.run(["arm-none-eabi-nm", *tmp_path.glob("*.o")], check=True, capture_output=True, text=True)
-    kinds = {line.split()[-2] for line in symbols.stdout.splitlines() if len(line.split()) >= 2}
-    assert not kinds & set("BbDdC")  # no writable data
-
-
-@needs_gcc
-@pytest.mark.parametrize("compiler", [("gcc", *C), ("g++", *CPP)], ids=["C", "C++"])
-def test_files_compile_on_this_machine(compiler, tmp_path):
-    subprocess.run([*compiler, *STRICT, "-c", *sorted(SOURCES.glob("*.c"))], check=True, cwd=tmp_path)
