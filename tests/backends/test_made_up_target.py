@@ -116,10 +116,10 @@ print(json.dumps({
     assert "the target litert, not" in found["told"][2]
     assert "does not load those of the target made-up" in found["told"][3]
     assert "made-up" in found["told"][4]
-    every, some = [*TARGETS, "made-up"], ["litert", "micro"]
+    every, some, here = [*TARGETS, "made-up"], ["litert", "micro"], ["litert", "micro", "c"]
     assert found["choices"] == {
-        "encode": every, "export": every, "fit": some, "sweep": some, "verify": some, "inspect": some,
+        "encode": every, "export": every, "fit": some, "sweep": some, "verify": here, "inspect": here,
     }  # fmt: skip
-    assert found["inspected"] == some
+    assert found["inspected"] == sorted(here)
     assert found["help"].endswith("made-up: a file that is made up.")
     assert not found["is_for"]  # nothing here loads files for it

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import c_instructions, c_report, in_c, in_micro
+from tflite_sparse.backends import c_inspection, c_instructions, c_report, in_c, in_micro
 from tflite_sparse.backends.in_c import CRuntimes
 from tflite_sparse.backends.in_micro import MicroRuntimes
-from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made, Run
+from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OutputError
@@ -74,6 +74,10 @@ class StandaloneC(Backend):
         del threads, input_shapes
         in_c.check_available()
         return CRuntimes()
+
+    def inspect(self, file: InspectedFile) -> Inspected:
+        """See the protocol."""
+        return c_inspection.inspect(file)
 
     def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
         """See the protocol."""

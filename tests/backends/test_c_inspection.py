@@ -1,0 +1,52 @@
+"""Test whether C can be made of a file, as ``inspect`` tells it."""
+
+from pathlib import Path
+
+from helpers import tiny_models
+from tflite_sparse.backends import c_inspection
+from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import encoder
+from tflite_sparse.targets import litert, sparse_micro
+
+
+def inspected(model):
+    found = c_inspection.inspect(InspectedFile(Path("m.tflite"), model, 0, None))
+    (answer,) = found.answers
+    return answer.loads, answer.reason, found.takes_file
+
+
+def model_of(dtype="int8"):
+    return serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 640), dtype=dtype)))
+
+
+def test_an_int8_file_becomes_calls():
+    assert inspected(model_of()) == (True, "as 1 calls of functions", True)
+
+
+def test_weights_of_the_sparse_kernels_too():
+    model = model_of()
+    encoder.encode_model(model, sparse_micro.SparseMicro("cortex-m4", "size"))
+    assert inspected(model) == (True, "as 1 calls of functions", True)
+
+
+def test_a_file_that_is_sparse_for_litert_is_decoded_first():
+    model = model_of()
+    encoder.encode_model(model, litert.answer)
+    loads, reason, takes_file = inspected(model)
+    assert (loads, takes_file) == (False, True)
+    assert "sparse for another runtime" in reason
+
+
+def test_float_files_are_refused():
+    loads, reason, takes_file = inspected(model_of("float32"))
+    assert (loads, takes_file) == (False, False)
+    assert "float" in reason
+
+
+def test_the_inspected_model_is_not_changed():
+    model = model_of()
+    encoder.encode_model(model, litert.answer)
+    before = serde.serialize(model)
+    inspected(model)
+    assert serde.serialize(model) == before

@@ -1,0 +1,37 @@
+"""Whether C can be made of a file, for ``inspect``. Nothing is compiled."""
+
+from __future__ import annotations
+
+import copy
+
+from tflite_sparse.backends.protocol import Inspected, InspectedFile
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.planning.decoder import decode_model, is_sparse
+from tflite_sparse.results.inspection import RuntimeAnswer
+from tflite_sparse.rewrites import sparse_operator
+from tflite_sparse.standalone_c import core, reader
+
+NAME = "generated C"
+
+
+def inspect(file: InspectedFile) -> Inspected:
+    """Whether the file can become C, and whether its dense form can, from which ``encode`` starts."""
+    is_ours = any(sparse_operator.operators(graph) for graph in graphs(file.model))
+    if not is_sparse(file.model) or is_ours:
+        answer = _answer(file.model)
+        return Inspected([answer], answer.loads is True)
+    dense = copy.deepcopy(file.model)
+    decode_model(dense)
+    takes_file = _answer(dense).loads is True
+    reason = "its weights are sparse for another runtime; encode decodes them first"
+    return Inspected([RuntimeAnswer(name=NAME, loads=False, reason=reason)], takes_file)
+
+
+def _answer(model: Model) -> RuntimeAnswer:
+    try:
+        program = reader.read(model, core.of("generic"))
+    except ExecutionError as error:
+        return RuntimeAnswer(name=NAME, loads=False, reason=str(error))
+    return RuntimeAnswer(name=NAME, loads=True, reason=f"as {len(program.steps)} calls of functions")
