@@ -99,9 +99,12 @@ def test_an_export_masks_channels_and_what_remains_by_recipe(model, data, tmp_pa
     report = tflite_sparse.export(model, data, recipe=recipe, finetune_epochs=1, out=tmp_path / "out")
     assert [(short(each.kernels[0]), each.kept, each.channels) for each in report.pruning.channels] == GROUPS
     assert report.pruning.epochs == 1
-    zeros = {each.layer: each.sparsity for each in report.tensors}
-    rest = (1 - 0.5) * (1 - 0.5)  # half of the outputs, and of the inputs
-    assert 1 - zeros["hidden"] == pytest.approx(rest * (1 - 0.75), abs=1e-3)
+    hidden = next(each for each in report.tensors if each.layer == "hidden")
+    assert report.channels.removed
+    cut = next(each for each in report.channels.dead.layers if each.layer == "hidden")
+    assert (cut.outputs.share, cut.inputs.share) == (0.5, 0.5)
+    assert hidden.shape == (cut.outputs.after, cut.inputs.after)
+    assert hidden.sparsity == pytest.approx(0.75, abs=1e-3), "of what remains"
     assert "Channels kept: 24 of 48" in (tmp_path / "out" / "report.md").read_text()
 
 
