@@ -18,7 +18,14 @@ from scipy.optimize import nnls
 
 from micro_layers import FULLY_CONNECTED, LayerShape
 from tflite_sparse.codecs.streams import options, parameters, stream, work
-from tflite_sparse.codecs.streams.kernels import BLOCKS, PAIR_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.kernels import (
+    BLOCKS,
+    MOST_PIXELS_AT_ONCE,
+    PAIR_KERNELS,
+    PIXELS_AT_ONCE,
+    Filter,
+    Kernel,
+)
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.runtime.kernel_cases import KernelCase
@@ -26,7 +33,7 @@ from tflite_sparse.runtime.kernel_cases import KernelCase
 HERE = Path(__file__).resolve().parent
 COSTS = cortex_m.SOURCES / "costs.json"
 FITTED = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
-PIXELS_AT_ONCE = {"cortex-m55": 16}
+WITH_HELIUM = ("cortex-m55",)
 WITHOUT_DSP = ("cortex-m0", "cortex-m3")
 ZEROS = (0.5, 0.75, 0.875, 0.95)
 MOST_OUTPUTS = 200_000
@@ -40,7 +47,7 @@ def main() -> None:
         dense, dense_error = fit_dense(layers, counts["counts"][cpu])
         kernels, kernel_error = fit_kernels(cpu, layers)
         fitted[cpu] = {
-            "pixels_at_once": PIXELS_AT_ONCE.get(cpu, 4),
+            "pixels_at_once": pixels_at_once(cpu),
             "error": round(max(dense_error, kernel_error), 3),
             **code_sizes(cpu, kernels),
             "dense": dense,
@@ -57,6 +64,10 @@ def code_sizes(cpu: str, kernels: dict[str, list[float]]) -> dict[str, object]:
     both = cortex_m.code_bytes(cpu, 1 << Kernel[first] | 1 << Kernel[second])
     common = alone[first] + alone[second] - both
     return {"common_code_bytes": common, "code_bytes": {name: size - common for name, size in alone.items()}}
+
+
+def pixels_at_once(cpu: str) -> int:
+    return MOST_PIXELS_AT_ONCE if cpu in WITH_HELIUM else PIXELS_AT_ONCE
 
 
 def shape_of(each: dict[str, Any]) -> LayerShape:
@@ -112,7 +123,7 @@ def measured(cpu: str, kernel: Kernel, layers: list[LayerShape]) -> tuple[np.nda
             or shape.taps * 16 > 2**18
         ):
             continue
-        rows.append(work.of(kernel, shape, weights, pixels, PIXELS_AT_ONCE.get(cpu, 4)))
+        rows.append(work.of(kernel, shape, weights, pixels, pixels_at_once(cpu)))
         cases.append(case_of(rng, layer, shape, weights, kernel))
         sizes += weights.size + cases[-1].input.size
         if sizes > 500_000:

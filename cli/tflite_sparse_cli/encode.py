@@ -11,7 +11,7 @@ import tflite_sparse
 from tflite_sparse.settings import EncodeSettings
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.options import json_option, output_file, progress_for, quiet_option, timings_option
-from tflite_sparse_cli.tables import print_lines, print_table, show_timings
+from tflite_sparse_cli.tables import print_lines, print_table, show_instructions, show_timings
 
 _ORDER = (
     *(
@@ -53,6 +53,7 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
         click.echo(report.model_dump_json(indent=2))
         return
     print_table(tables.tensors(report), f"Weights of {destination}")
+    show_instructions(report)
     print_lines(file_tables.encoding(report))
     if report.contract is not None:
         print_table(contract_words.ports(report.contract), f"Inputs and outputs of {destination}")

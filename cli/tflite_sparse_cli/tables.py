@@ -15,6 +15,7 @@ from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import next_steps
+from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import timings as timing_tables
 from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
@@ -33,6 +34,7 @@ def show(report: Report, out: Path) -> None:
         print_lines([first])
         verdicts.remove(first)
     print_table(tables.tensors(report), "Weights")
+    show_instructions(report)
     print_table(tables.files(report), f"Files in {out}")
     if report.layers:
         found = worst(report.layers, WORST_SHOWN)
@@ -45,6 +47,13 @@ def show(report: Report, out: Path) -> None:
     print_lines(verdicts)
     if report.contract is not None and sparse is not None:
         print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
+
+
+def show_instructions(report: Report | EncodingReport) -> None:
+    """Print the instructions of operators on a microcontroller on stdout, if the target has such."""
+    found = target_tables.instructions(report)
+    if found is not None:
+        print_table(found, target_tables.instructions_about(report))
 
 
 def show_next(report: Report, out: Path) -> None:

@@ -1,5 +1,7 @@
 """Operators with sparse weights in place of dense ones: the same outputs in TensorFlow Lite Micro, and an undo."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -7,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import micro_process, tiny_models
 from tflite_sparse.codecs.streams import options as codec_options
 from tflite_sparse.codecs.streams import parameters as codec_parameters
-from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, Kernel
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, MOST_PIXELS_AT_ONCE, PIXELS_AT_ONCE, Kernel
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
@@ -183,6 +185,28 @@ def test_a_bias_of_other_scales_stays_and_comes_back():
     assert contents(found) == before
 
 
+def with_details(tensor):
+    tensor.quantization.detailsType = schema.QuantizationDetails.CustomQuantization
+    tensor.quantization.details = schema.CustomQuantizationT()
+    tensor.quantization.details.custom = [1, 2, 3]
+
+
+def test_details_of_a_quantisation_are_not_lost():
+    graph, index, uses = only(parsed(conv()))
+    with_details(graph.tensor(index))
+    assert "could not be worked out" in sparse_plan.parameters_refusal(graph, uses, graph.constant(index))
+
+
+@pytest.mark.parametrize(
+    "mark", [with_details, lambda tensor: setattr(tensor, "shapeSignature", np.array([16], np.int32))]
+)
+def test_a_bias_with_more_to_it_than_parameters_hold_stays(mark):
+    model = parsed(conv())
+    mark(next(graphs(model)).tensor(2))
+    (operator,) = next(graphs(applied(model, Kernel.PIXEL_DELTA8))).operators
+    assert len(operator.inputs) == 4
+
+
 def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
     for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor"):
         graph, index, uses = only(parsed(MODELS[name]()))
@@ -210,6 +234,7 @@ def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
         ),
         (lambda graph: setattr(graph.operators[0], "inputs", np.array([0, 1, 3])), "no int32 constant"),
         (lambda graph: setattr(graph.tensor(0), "shape", np.array([1, 9, 12, 16])), "in groups"),
+        (lambda graph: setattr(graph.tensor(1), "shapeSignature", np.array([16, 3, 3, 8])), "signature of its shape"),
     ],
 )
 def test_what_kernels_do_not_take_is_refused(spoil, words):
@@ -274,6 +299,29 @@ def test_the_runtime_refuses_a_damaged_operator(name, tmp_path):
     path.write_bytes(serde.serialize(damaged(DAMAGES[name][0])))
     with pytest.raises(ExecutionError, match="TFLITE_SPARSE"):
         micro.run_separately(path, [[np.zeros((1, 9, 12, 8), np.int8)]])
+
+
+@micro_process.needed
+@needs_compilers
+def test_the_arena_holds_the_pixels_that_a_cpu_computes_at_once(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(serde.serialize(applied(parsed(conv()), Kernel.PIXEL_DELTA8)))
+    plain, helium = (micro.arena(path, pixels_at_once=pixels) for pixels in (PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE))
+    assert helium - plain == (MOST_PIXELS_AT_ONCE - PIXELS_AT_ONCE) * 3 * 3 * 8
+    assert micro.arena(path) == helium
+
+
+@micro_process.needed
+@needs_compilers
+def test_another_version_of_the_package_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(micro_operators.importlib.metadata, "version", lambda name: "0.dev19990101000000")
+    with pytest.raises(ExecutionError, match=r"0\.dev19990101000000 is installed.*pip install tflite-micro=="):
+        micro_operators.load(b"")
+
+
+def test_the_layout_is_that_of_the_pinned_package():
+    pins = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    assert f"tflite-micro=={micro_operators.LAID_OUT_FOR};" in pins
 
 
 def test_a_missing_compiler_is_told(monkeypatch):

@@ -9,7 +9,9 @@ from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Filter, Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
+from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 
 CPUS = ("generic", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
@@ -61,6 +63,17 @@ def test_without_zeros_weights_stay_dense(cpu):
     assert "bytes" in found.refusal or "instructions" in found.refusal
 
 
+def test_convolutions_without_zeros_take_pairs_of_whole_weights_where_parameters_pay_for_it():
+    """The parameters of 48 outputs take 144 bytes less, of 8 outputs more; and no CPU without DSP is faster so."""
+    first = tiny_models.conv2d((48, 3, 3, 3), (20, 20), weights=dense((48, 3, 3, 3)))
+    found = form(first)
+    assert found.kernel == Kernel.PAIR_DENSE8
+    assert found.best.nbytes < 48 * 27
+    assert found.instructions < 0.7 * found.dense_instructions
+    assert not answer(first, "cortex-m3")[0].forms
+    assert not answer(tiny_models.conv2d((8, 3, 3, 3), (20, 20), weights=dense((8, 3, 3, 3))))[0].forms
+
+
 def test_a_kernel_that_would_be_slower_is_refused_with_both_figures():
     weights = dense((64, 600))
     weights[:, ::2] = 0  # half: smaller, but Helium multiplies sixteen weights at once
@@ -95,9 +108,27 @@ def test_costs_of_a_file_are_those_that_the_form_announced():
     found, graph = answer(model)
     announced = found.forms[0]
     announced.best.apply()
-    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4"))
+    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4")).operators
     assert (cost.kernel, cost.instructions) == (announced.kernel, announced.instructions)
     assert (cost.operator, cost.dense_instructions) == ("CONV_2D", announced.dense_instructions)
+
+
+def behind_decode(dtype):
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 600), dtype=dtype)))
+    encode_model(model, Micro("prune", 0))
+    return operator_costs.of(model, micro_costs.of("cortex-m4"))
+
+
+def test_what_a_file_stores_behind_decode_is_both_vectors():
+    (cost,) = behind_decode("int8").operators
+    assert cost.kernel is None
+    assert cost.stored_bytes < cost.dense_bytes / 3 == 64 * 600 / 3
+    assert cost.instructions == cost.dense_instructions
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_decoding_is_counted_in_values_not_bytes(dtype):
+    assert behind_decode(dtype).decoded_values == 64 * 600
 
 
 @pytest.mark.parametrize(

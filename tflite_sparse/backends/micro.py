@@ -26,6 +26,7 @@ from tflite_sparse.runtime import litert, micro_operators, micro_refusals
 from tflite_sparse.runtime import micro as runtime
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.targets import micro_costs
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
@@ -133,7 +134,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             if not verified.passed:
                 return Made(choices, verified)
             with job.progress.stage("measure arenas"):
-                arenas = Arenas.of(job.file)
+                arenas = Arenas.of(job.file, micro_costs.of(settings.micro_cpu).pixels_at_once)
             beside = [name for name in job.extra_files if not micro_kernels.is_source(name)]
             has_kernels = len(beside) < len(job.extra_files)
             array = micro_kernels.ARRAY_STEM if has_kernels and not beside else array_name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflite_sparse.backends import in_micro, micro_cpp
 from tflite_sparse.base.progress import Timed
-from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, MOST_PIXELS_AT_ONCE
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import OutputError
 from tflite_sparse.flatbuffer import serde
@@ -37,8 +37,12 @@ class Arenas:
     alternate_memory_bytes: int
 
     @classmethod
-    def of(cls, file: Path) -> Arenas:
+    def of(cls, file: Path, pixels_at_once: int = MOST_PIXELS_AT_ONCE) -> Arenas:
         """Measure those of a file.
+
+        Args:
+            file: the file.
+            pixels_at_once: as :func:`tflite_sparse.runtime.micro.arena`.
 
         Raises:
             ExecutionError: the runtime refuses it.
@@ -46,7 +50,7 @@ class Arenas:
         apart = in_micro.alternate_bytes(in_micro.decoded_sizes(serde.read(file)))
         if not runtime.is_available():
             return cls(None, None, apart)
-        decoded = runtime.arena(file)
+        decoded = runtime.arena(file, pixels_at_once=pixels_at_once)
         return cls(decoded, runtime.arena(file, alternate_memory_bytes=apart) if apart else decoded, apart)
 
     @property

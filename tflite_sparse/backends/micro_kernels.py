@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tflite_sparse.backends import in_micro, micro_cpp
+from tflite_sparse.backends import micro_cpp
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.errors import ExecutionError
@@ -24,7 +24,7 @@ from tflite_sparse.runtime import cortex_m, micro, micro_operators
 from tflite_sparse.target_registry import MICRO_FOLDER, MICRO_MADE, MICRO_SOURCES
 from tflite_sparse.targets import micro_costs, operator_costs
 from tflite_sparse.targets.micro_costs import Costs
-from tflite_sparse.targets.operator_costs import OperatorCost
+from tflite_sparse.targets.operator_costs import FileCosts, OperatorCost
 
 ARRAY_STEM = Path(MICRO_MADE[0]).stem
 """Of the model as an array, beside the kernels."""
@@ -60,14 +60,13 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
         others: the target that makes the other form.
     """
     costs = micro_costs.of(cpu)
-    decoded_bytes = sum(map(sum, in_micro.decoded_sizes(serde.read(encoded))))
-    found = _costs(encoded, dense, decoded_bytes, costs)
-    instructions = _instructions(found, decoded_bytes)
-    used = sorted({each.kernel for each in found if each.kernel is not None})
+    found = operator_costs.of(serde.read(encoded), costs)
+    instructions = _instructions(found)
+    used = sorted({each.kernel for each in found.operators if each.kernel is not None})
     code_bytes, measured = _code_bytes(used, cpu, costs)
     other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs)
-    dense_instructions = sum(each.dense_instructions for each in found)
-    flash = encoded.stat().st_size + code_bytes + (DECODER_FLASH_BYTES if decoded_bytes else 0)
+    dense_instructions = sum(each.dense_instructions for each in found.operators)
+    flash = encoded.stat().st_size + code_bytes + (DECODER_FLASH_BYTES if found.decoded_values else 0)
     return MicroKernelsReport(
         cpu=cpu,
         model_error=costs.error,
@@ -75,7 +74,7 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
         code_measured=measured,
         instructions=instructions,
         dense_instructions=dense_instructions,
-        operators=[_operator(each) for each in found],
+        operators=[_operator(each) for each in found.operators],
         other=other,
         verdict=_verdict(flash, dense.stat().st_size, instructions, dense_instructions),
     )
@@ -85,31 +84,25 @@ def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> 
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
         path = Path(folder) / "other.tflite"
         encode_file(dense, path, target)
-        decoded = sum(map(sum, in_micro.decoded_sizes(serde.read(path))))
         runs = micro.is_available() and (kernels == TFLM or micro_operators.is_available())
         return MicroForm(
             kernels=kernels,
             file_bytes=path.stat().st_size,
-            arena_bytes=_arena(path) if runs else None,
-            instructions=_instructions(_costs(path, dense, decoded, costs), decoded),
+            arena_bytes=_arena(path, costs.pixels_at_once) if runs else None,
+            instructions=_instructions(operator_costs.of(serde.read(path), costs)),
         )
 
 
-def _arena(path: Path) -> int | None:
+def _arena(path: Path, pixels_at_once: int) -> int | None:
     """Return the arena of the other form; None if it cannot be run here, which says nothing about the file."""
     try:
-        return micro.arena(path)
+        return micro.arena(path, pixels_at_once=pixels_at_once)
     except ExecutionError:
         return None
 
 
-def _costs(file: Path, dense: Path, decoded_bytes: int, costs: Costs) -> list[OperatorCost]:
-    """The operators of a file; what reads decoded weights is dense."""
-    return operator_costs.of(serde.read(dense if decoded_bytes else file), costs)
-
-
-def _instructions(found: Sequence[OperatorCost], decoded_bytes: int) -> int:
-    return sum(each.instructions for each in found) + DECODING_INSTRUCTIONS * decoded_bytes
+def _instructions(found: FileCosts) -> int:
+    return sum(each.instructions for each in found.operators) + DECODING_INSTRUCTIONS * found.decoded_values
 
 
 def _code_bytes(used: Sequence[Kernel], cpu: MicroCpu, costs: Costs) -> tuple[int, bool]:

@@ -65,6 +65,7 @@ class QuantizationParameters(Protocol):
     scale: np.ndarray | None
     zeroPoint: np.ndarray | None
     quantizedDimension: int
+    details: object | None
 
 
 class Tensor(Table, Protocol):

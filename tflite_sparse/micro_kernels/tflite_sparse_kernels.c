@@ -46,6 +46,13 @@ enum {
 };
 #define TFLS_SUM_LIMIT 32768 /* absolute weights of an output, for pair kernels */
 
+/* Pixels that TFLS_PIXEL_DELTA8 asks memory for. Defined to measure, on another machine, the arena of a CPU that
+ * computes more of them at once. */
+#ifndef TFLS_PIXELS
+#define TFLS_PIXELS kPixels
+#endif
+typedef char tfls_pixels_are_enough[TFLS_PIXELS >= kPixels ? 1 : -1];
+
 static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
 TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
@@ -331,34 +338,34 @@ TFLS_HELPER void each_row(const TflsOperator* op, const int8_t* x, int8_t* y,
 
 /* ---- Where the inputs of several output pixels lie ---- */
 
+enum { kMostPixels = kPixels > kPairPixels ? kPixels : kPairPixels };
+
+/* Of each pixel, the input under the first place of its filter, which may be outside. */
 typedef struct {
-  const int8_t* at[kPixels > kPairPixels ? kPixels : kPairPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
+  int32_t at[kMostPixels]; /* its first channel, counted from the start of the input */
+  int32_t row[kMostPixels], column[kMostPixels];
+  int all_inside; /* all filters, as a whole */
+} Windows;
+
+typedef struct {
+  const int8_t* at[kMostPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
 } Sources;
 
-/* The inputs of one tap (row ky, column kx of the filter) of `count` pixels from number `first` on. Pixels are counted
- * through the whole batch; what lies behind the last one repeats it. */
-TFLS_HELPER void sources_of(const TflsOperator* op, const int8_t* x, int32_t first, int32_t count, int32_t ky, int32_t kx,
-                       Sources* sources) {
+/* The windows of `count` pixels from number `first` on. Pixels are counted through the whole batch; what lies behind
+ * the last one repeats it. */
+TFLS_HELPER void find_windows(const TflsOperator* op, int32_t first, int32_t count, Windows* windows) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
-  const int32_t in_row = op->in_w * op->in_c;
-  int32_t j, row = first / op->out_w, column = first % op->out_w;
-  int32_t batch = row / op->out_h;
+  const int32_t last_row = op->in_h - (op->filter_h - 1) * op->dilation_h;
+  const int32_t last_column = op->in_w - (op->filter_w - 1) * op->dilation_w;
+  int32_t j, row = first / op->out_w, column = first % op->out_w, batch = row / op->out_h;
   row %= op->out_h;
-  if (column + count <= op->out_w) { /* mostly: one row of the input, and all of it inside */
-    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
-    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
-    if (iy >= 0 && iy < op->in_h && ix >= 0 && ix + (count - 1) * op->stride_w < op->in_w) {
-      const int8_t* at = x + (batch * op->in_h + iy) * in_row + ix * op->in_c;
-      const int32_t step = op->stride_w * op->in_c;
-      for (j = 0; j < count; j++, at += step) sources->at[j] = at;
-      return;
-    }
-  }
+  windows->all_inside = 1;
   for (j = 0; j < count; j++) {
-    const int32_t iy = row * op->stride_h + ky * op->dilation_h - op->pad_h;
-    const int32_t ix = column * op->stride_w + kx * op->dilation_w - op->pad_w;
-    const int inside = iy >= 0 && iy < op->in_h && ix >= 0 && ix < op->in_w;
-    sources->at[j] = inside ? x + (batch * op->in_h + iy) * in_row + ix * op->in_c : NULL;
+    const int32_t y = row * op->stride_h - op->pad_h, x = column * op->stride_w - op->pad_w;
+    windows->at[j] = ((batch * op->in_h + y) * op->in_w + x) * op->in_c;
+    windows->row[j] = y;
+    windows->column[j] = x;
+    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->all_inside = 0;
     if (first + j + 1 >= pixels) continue;
     if (++column == op->out_w) {
       column = 0;
@@ -370,10 +377,26 @@ TFLS_HELPER void sources_of(const TflsOperator* op, const int8_t* x, int32_t fir
   }
 }
 
+/* The inputs of one place of the filter (row ky, column kx). */
+TFLS_INLINE void find_sources(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t count,
+                              int32_t ky, int32_t kx, Sources* sources) {
+  const int32_t down = ky * op->dilation_h, right = kx * op->dilation_w;
+  const int32_t further = (down * op->in_w + right) * op->in_c;
+  int32_t j;
+  if (windows->all_inside) {
+    for (j = 0; j < count; j++) sources->at[j] = x + (windows->at[j] + further);
+    return;
+  }
+  for (j = 0; j < count; j++) {
+    const uint32_t row = (uint32_t)(windows->row[j] + down), column = (uint32_t)(windows->column[j] + right);
+    sources->at[j] = row < op->in_h && column < op->in_w ? x + (windows->at[j] + further) : NULL;
+  }
+}
+
 /* ---- Pairs of pixels in 64-bit accumulators ---- */
 
 #if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) || \
-    TFLS_HAS(TFLS_STRIP_DELTA4)
+    TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8)
 
 TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
@@ -395,20 +418,22 @@ TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const
 }
 
 /* All outputs of up to eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
- * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; or, for
- * 4 bits, as row_delta4 has it. */
-TFLS_INLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+ * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; for 4
+ * bits, as row_delta4 has it; for 0 bits, all weights and nothing else. */
+TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
                                   int bits) {
   const uint8_t* s = op->stream;
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
-    const uint8_t* const end = s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
+    const uint8_t* const end = bits == 0 ? s + op->taps : s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
     const int32_t* x = base;
     /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
     int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
     int32_t acc[kPairPixels];
     int32_t j;
-    for (s += 2; s != end; s += bits == 8 ? 4 : 3) {
+    for (; bits == 0 && s != end; s++, x += unit)
+      for (j = 0; j < 4; j++) lanes[j] += (int64_t)(int8_t)*s * x[j];
+    for (s += bits == 0 ? 0 : 2; s != end; s += bits == 8 ? 4 : 3) {
       int32_t w = (int8_t)s[1];
       x += unit * (bits == 8 ? s[0] : s[0] & 15);
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
@@ -438,6 +463,7 @@ typedef struct {
   int32_t out_c;
   int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
   int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+  int32_t taps;
 } EightPixels;
 
 /* The compiler must take nothing for granted of such a function, not even that it leaves the argument unread. */
@@ -447,16 +473,21 @@ typedef struct {
 #define TFLS_NAKED __attribute__((naked, noipa))
 #endif
 /* One kept weight r2 for eight pixels: four pairs at r1. */
-#define TFLS_MULTIPLY                                                             \
-  "ldrd r3, r12, [r1]\n smlal r4, r5, r3, r2\n smlal r6, r7, r12, r2\n"            \
-  "ldrd r3, r12, [r1, #8]\n smlal r8, r9, r3, r2\n smlal r10, r11, r12, r2\n"
+#define TFLS_PRODUCTS(first, second)                                              \
+  "ldrd r3, r12, " first "\n smlal r4, r5, r3, r2\n smlal r6, r7, r12, r2\n"       \
+  "ldrd r3, r12, " second "\n smlal r8, r9, r3, r2\n smlal r10, r11, r12, r2\n"
+#define TFLS_MULTIPLY TFLS_PRODUCTS("[r1]", "[r1, #8]")
 #define TFLS_STEP8(scale) "ldrsb r2, [r0, #1]\n ldrb r3, [r0], #2\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
 #define TFLS_LOOP8(scale) TFLS_STEP8(scale) TFLS_STEP8(scale)
 #define TFLS_LOOP4(scale)                                                                              \
   "ldrb r3, [r0]\n ldrsb r2, [r0, #1]\n and r3, r3, #15\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY \
   "ldrsb r2, [r0, #2]\n ldrb r3, [r0], #3\n lsr r3, r3, #4\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
-#define TFLS_BYTES8 "add lr, r0, lr, lsl #2\n"
-#define TFLS_BYTES4 "add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
+#define TFLS_STEP_DENSE "ldrsb r2, [r0], #1\n" TFLS_PRODUCTS("[r1], #8", "[r1], #8")
+#define TFLS_LOOP_DENSE TFLS_STEP_DENSE "4:\n" TFLS_STEP_DENSE
+#define TFLS_BYTES8 "ldrh lr, [r0], #2\n add lr, r0, lr, lsl #2\n"
+#define TFLS_BYTES4 "ldrh lr, [r0], #2\n add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
+/* An odd number of weights starts in the middle of the loop. */
+#define TFLS_BYTES_DENSE "ldr r3, [sp, #44]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"
 /* r3 times r2, rounded as high_product does it, to int8. */
 #define TFLS_SCALE \
   "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
@@ -465,11 +496,11 @@ typedef struct {
 #define TFLS_EIGHT_PIXELS(name, bytes, loop)                                                    \
   TFLS_NAKED static void name(const EightPixels* group __attribute__((unused))) {               \
     __asm__ volatile(                                                                           \
-        ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r9}\n push {r1-r9}\n"              \
+        ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
         "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
         "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
         "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"          \
-        "mov r9, r5\n mov r10, r4\n mov r11, r5\n ldrh lr, [r0], #2\n" bytes                    \
+        "mov r9, r5\n mov r10, r4\n mov r11, r5\n" bytes                                         \
         "cmp r0, lr\n beq 3f\n"                                                                 \
         "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
         "3:\n str r0, [sp, #8]\n ldr r3, [sp]\n"                                                \
@@ -486,7 +517,7 @@ typedef struct {
         TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                  \
         TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                           \
         "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"                     \
-        "add sp, #44\n pop {r4-r11, pc}\n");                                                    \
+        "add sp, #48\n pop {r4-r11, pc}\n");                                                    \
   }
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
 TFLS_EIGHT_PIXELS(eight_pixels_pair8, TFLS_BYTES8, TFLS_LOOP8("4"))
@@ -499,6 +530,9 @@ TFLS_EIGHT_PIXELS(eight_pixels_strip8, TFLS_BYTES8, TFLS_LOOP8("2"))
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
 TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
+#endif
+#if TFLS_HAS(TFLS_PAIR_DENSE8)
+TFLS_EIGHT_PIXELS(eight_pixels_dense, TFLS_BYTES_DENSE, TFLS_LOOP_DENSE)
 #endif
 
 static int all_shift_right(const TflsOperator* op) {
@@ -522,14 +556,14 @@ static Pairs pairs_of(const TflsOperator* op) {
   return pairs;
 }
 
-TFLS_INLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
+TFLS_OUTLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
                               int bits) {
 #if defined(TFLS_DSP)
   if (pairs->fast && count == kPairPixels) {
     const TflsOperator* const op = pairs->op;
     const EightPixels group = {op->stream,     base,      out,       op->bias,
                                op->multiplier, op->shift, op->out_c, -op->channel_step,
-                               2 * op->output_zero_point + 1};
+                               2 * op->output_zero_point + 1, op->taps};
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
     if (unit == 4 && bits == 8) eight_pixels_pair8(&group);
 #endif
@@ -541,6 +575,9 @@ TFLS_INLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* o
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
     if (unit == 1 && bits == 4) eight_pixels_strip4(&group);
+#endif
+#if TFLS_HAS(TFLS_PAIR_DENSE8)
+    if (bits == 0) eight_pixels_dense(&group);
 #endif
     return;
   }
@@ -554,23 +591,52 @@ static int32_t group_start(int32_t first, int32_t count) {
 }
 #endif
 
-#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4)
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8)
+/* The inputs of two of the pixels as pairs, from `words` on, four words apart: (row of the filter, column, channel). */
+static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
+                         int32_t* words) {
+  const int32_t channels = op->in_c, across = op->dilation_w, filter_w = op->filter_w;
+  const int32_t zero_point = op->input_zero_point;
+  int32_t ky, kx;
+  for (ky = 0; ky < op->filter_h; ky++) {
+    const int32_t down = ky * op->dilation_h;
+    /* Columns that are inside: none where the row is not. */
+    const uint32_t a_columns = (uint32_t)(windows->row[pixel] + down) < op->in_h ? op->in_w : 0;
+    const uint32_t b_columns = (uint32_t)(windows->row[pixel + 1] + down) < op->in_h ? op->in_w : 0;
+    int32_t a_column = windows->column[pixel], b_column = windows->column[pixel + 1];
+    int32_t a = windows->at[pixel] + down * op->in_w * channels;
+    int32_t b = windows->at[pixel + 1] + down * op->in_w * channels;
+    if (channels == 1) { /* sounds and grey images: looking up a place takes longer than packing it */
+      for (kx = filter_w; kx > 0; kx--, a += across, b += across, a_column += across, b_column += across, words += 4) {
+        const int32_t low = (uint32_t)a_column < a_columns ? x[a] : zero_point;
+        *words = pair_of(low, (uint32_t)b_column < b_columns ? x[b] : zero_point);
+      }
+      continue;
+    }
+    for (kx = filter_w; kx > 0; kx--, a_column += across, b_column += across, words += 4 * channels) {
+      pack_pairs(words, 4, (uint32_t)a_column < a_columns ? x + a : NULL, (uint32_t)b_column < b_columns ? x + b : NULL,
+                 channels, zero_point);
+      a += across * channels;
+      b += across * channels;
+    }
+  }
+}
+
 /* Distances count inputs of the output: (row of the filter, column, channel). */
-TFLS_INLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+TFLS_OUTLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
   const Pairs pairs = pairs_of(op);
-  int32_t start;
+  int32_t start, j;
   for (start = 0; start < pixels; start += kPairPixels) {
     const int32_t first = group_start(start, pixels);
-    int32_t* to = words;
-    int32_t ky, kx, j;
-    for (ky = 0; ky < op->filter_h; ky++) {
-      for (kx = 0; kx < op->filter_w; kx++, to += 4 * op->in_c) {
-        Sources sources;
-        sources_of(op, x, first, kPairPixels, ky, kx, &sources);
-        for (j = 0; j < 4; j++)
-          pack_pairs(to + j, 4, sources.at[2 * j], sources.at[2 * j + 1], op->in_c, op->input_zero_point);
-      }
+    if (is_pointwise(op) && pixels >= kPairPixels) {
+      const int8_t* at = x + first * op->in_c;
+      for (j = 0; j < kPairPixels / 2; j++, at += 2 * op->in_c)
+        pack_pairs(words + j, 4, at, at + op->in_c, op->in_c, op->input_zero_point);
+    } else {
+      Windows windows;
+      find_windows(op, first, kPairPixels, &windows);
+      for (j = 0; j < kPairPixels / 2; j++) pack_windows(op, x, &windows, 2 * j, words + j);
     }
     pair_outputs(&pairs, words, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
   }
@@ -584,6 +650,11 @@ TFLS_OUTLINE void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y
 #if TFLS_HAS(TFLS_PAIR_DELTA4)
 TFLS_OUTLINE void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   all_pairs(op, x, y, (int32_t*)scratch, 4);
+}
+#endif
+#if TFLS_HAS(TFLS_PAIR_DENSE8)
+TFLS_OUTLINE void pair_dense8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  all_pairs(op, x, y, (int32_t*)scratch, 0);
 }
 #endif
 
@@ -621,7 +692,7 @@ static void move_rows(int32_t* to, const int32_t* from, int32_t words) {
   for (; words > 0; words--) *to++ = *from++;
 }
 
-TFLS_INLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+TFLS_OUTLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
   const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
   const Pairs pairs = pairs_of(op);
   int32_t batch, start, row;
@@ -697,10 +768,12 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
     const uint8_t* s = op->stream;
     int8_t* to = (int8_t*)scratch;
     int32_t ky, kx, o;
+    Windows windows;
+    find_windows(op, first, kPixels, &windows);
     for (ky = 0; ky < op->filter_h; ky++) {
       for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
         Sources sources;
-        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        find_sources(op, x, &windows, kPixels, ky, kx, &sources);
         pack_pixels(to, &sources, op->in_c, op->input_zero_point);
       }
     }
@@ -775,10 +848,12 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
     const uint8_t* s = op->stream;
     int8_t* to = (int8_t*)scratch;
     int32_t ky, kx, o;
+    Windows windows;
+    find_windows(op, first, kPixels, &windows);
     for (ky = 0; ky < op->filter_h; ky++) {
       for (kx = 0; kx < op->filter_w; kx++, to += kPixels * channels) {
         Sources sources;
-        sources_of(op, x, first, kPixels, ky, kx, &sources);
+        find_sources(op, x, &windows, kPixels, ky, kx, &sources);
         pack_pixels(to, &sources, channels, op->input_zero_point);
       }
     }
@@ -873,10 +948,12 @@ TFLS_INLINE void copy_channels(int8_t* to, const int8_t* from, int32_t channels,
 /* The inputs of four pixels, one pixel after the other; what lies behind the last pixel repeats it. */
 static void copy_columns(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* columns) {
   int32_t ky, kx, j;
+  Windows windows;
+  find_windows(op, first, kBlockPixels, &windows);
   for (ky = 0; ky < op->filter_h; ky++) {
     for (kx = 0; kx < op->filter_w; kx++, columns += op->in_c) {
       Sources sources;
-      sources_of(op, x, first, kBlockPixels, ky, kx, &sources);
+      find_sources(op, x, &windows, kBlockPixels, ky, kx, &sources);
       for (j = 0; j < kBlockPixels; j++)
         copy_channels(columns + j * op->taps, sources.at[j], op->in_c, op->input_zero_point);
     }
@@ -1023,7 +1100,16 @@ static int32_t sum_blocks(const TflsOperator* op, Reader* reader, int32_t block)
   return sum;
 }
 
-static int is_pair(int kernel) { return kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4; }
+static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
+  int32_t sum = 0, i;
+  if (!has(reader, (uint32_t)op->taps)) return -1;
+  for (i = 0; i < op->taps; i++) sum += magnitude(*reader->at++);
+  return sum;
+}
+
+static int is_pair(int kernel) {
+  return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8;
+}
 
 /* Words of the buffer of strips, less those behind the last place from which a kernel reads four. */
 static int32_t strip_places(const TflsOperator* op) {
@@ -1047,6 +1133,8 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
       return sum_distances(reader, 8, strip_places(op));
     case TFLS_STRIP_DELTA4:
       return sum_distances(reader, 4, strip_places(op));
+    case TFLS_PAIR_DENSE8:
+      return sum_dense(op, reader);
     default:
       return sum_distances(reader, 8, op->taps);
   }
@@ -1120,11 +1208,12 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
-  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_BLOCK16 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PAIR_DENSE8 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
   op->scratch_bytes = 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
     case TFLS_PAIR_DELTA4:
+    case TFLS_PAIR_DENSE8:
       op->scratch_bytes = 4u * kPairPixels / 2 * (uint32_t)op->taps;
       return TFLS_OK;
     case TFLS_STRIP_DELTA8:
@@ -1133,7 +1222,7 @@ static TflsStatus plan(TflsOperator* op) {
       op->scratch_bytes = 4u * (uint32_t)(strip_places(op) + 3);
       return TFLS_OK;
     case TFLS_PIXEL_DELTA8:
-      op->scratch_bytes = kPixels * (uint32_t)op->taps;
+      op->scratch_bytes = TFLS_PIXELS * (uint32_t)op->taps;
       return TFLS_OK;
     case TFLS_PIXEL_BLOCK16:
       op->scratch_bytes = kBlockPixels * (uint32_t)op->taps;
@@ -1255,6 +1344,11 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
 #if TFLS_HAS(TFLS_PIXEL_BLOCK16)
     case TFLS_PIXEL_BLOCK16:
       pixel_block16(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_DENSE8)
+    case TFLS_PAIR_DENSE8:
+      pair_dense8(op, input, output, scratch);
       break;
 #endif
     default:

@@ -36,6 +36,7 @@ extern "C" {
 #define TFLS_PIXEL_DELTA8 9    /* 4 pixels (Helium: 16), copied side by side; distances of 8 bits */
 #define TFLS_DIRECT_DELTA8 10  /* 4 pixels, read in place: filters of 1x1 with a stride of 1 */
 #define TFLS_PIXEL_BLOCK16 11  /* 4 pixels; blocks of 16 inputs */
+#define TFLS_PAIR_DENSE8 12    /* as 5, for layers without zeros: every weight, no distances */
 
 /* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
 #ifndef TFLITE_SPARSE_KERNELS

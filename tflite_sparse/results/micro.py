@@ -24,7 +24,7 @@ class MicroOperator(Part):
         kernel: how its weights are stored and computed on; None: it is dense.
         stored_bytes: of its weights.
         dense_bytes: of the same, dense.
-        instructions: of one inference, by the model of costs.
+        instructions: of one inference, by the model of costs; without decoding.
         dense_instructions: of the same, dense, by CMSIS-NN.
     """
 
@@ -59,9 +59,9 @@ class MicroKernelsReport(Part):
     Attributes:
         cpu: whose costs these are.
         model_error: the share that the model of costs is off by at most, for 19 of 20 layers that it was fitted to.
-        code_bytes: flash of the sparse kernels that the file uses; 0 if it uses none.
+        code_bytes: flash of the sparse kernels that the file uses and of the operator around them; 0 if it uses none.
         code_measured: whether that was measured with a compiler here, or is from a table.
-        instructions: of these operators in one inference.
+        instructions: of these operators in one inference, decoding included.
         dense_instructions: of the same, dense, by CMSIS-NN.
         operators: each of them.
         other: the same weights in the other form.

@@ -50,6 +50,8 @@ def refusal(graph: Graph, tensor_index: int, uses: Sequence[Use]) -> str | None:
     tensor, weights = graph.tensor(tensor_index), graph.constant(tensor_index)
     if weights is None or weights.dtype != np.int8 or not uses or graph.yields(tensor_index) or tensor.isVariable:
         return "it is no int8 constant that operators alone read"
+    if indices(tensor.shapeSignature):
+        return "it has a signature of its shape, which a stream of weights has no place for"
     for use in uses:
         name = graph.operator_name(use.operator)
         if name not in BUILTINS or use.position != WEIGHTS:
@@ -137,9 +139,9 @@ def plan(graph: Graph, operator: Operator, kernel: Kernel, weights: np.ndarray) 
     takes_bias = False
     if options.bias == Bias.THERE:
         index = int(operator.inputs[BIAS])
-        present = graph.tensor(index).quantization
-        is_own = len(graph.uses()[index]) == 1 and not graph.yields(index)
-        takes_bias = is_own and _same_quantisation(present, quantisation(scales.input * scales.filter))
+        bias = graph.tensor(index)
+        is_own = len(graph.uses()[index]) == 1 and not graph.yields(index) and not indices(bias.shapeSignature)
+        takes_bias = is_own and _same_quantisation(bias.quantization, quantisation(scales.input * scales.filter))
     return Plan(options, parameters, takes_bias)
 
 
@@ -259,7 +261,7 @@ def _quantisation_bytes(tensor: Tensor) -> int:
 
 
 def _same_quantisation(first: QuantizationParameters | None, second: QuantizationParameters) -> bool:
-    if first is None or any(each is not None for each in (first.min, first.max)):
+    if first is None or any(each is not None for each in (first.min, first.max, first.details)):
         return False
     scales = [np.asarray(each.scale if each.scale is not None else [], np.float32) for each in (first, second)]
     points = [indices(each.zeroPoint) for each in (first, second)]

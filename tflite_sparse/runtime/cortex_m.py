@@ -21,7 +21,8 @@ from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
 SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 """Where the C files lie."""
 
-_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
+_COMPILER, _CXX_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-g++", "qemu-system-arm"
+_WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
 _SECONDS = 120
 _CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
@@ -92,22 +93,25 @@ def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
 
 
 def code_bytes(cpu: str, kernels: int) -> int:
-    """Bytes of flash that the kernels take, compiled with ``-O2``.
+    """Bytes of flash that kernels and the operator around them take, compiled with ``-O2``.
 
     Args:
         cpu: a name of :data:`CPUS`.
         kernels: which of them: a bit for each number of :class:`tflite_sparse.codecs.streams.kernels.Kernel`.
 
     Raises:
-        ExecutionError: the compiler is not installed, or failed.
+        ExecutionError: the compilers are not installed, or failed.
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder, target = Path(name), CPUS[cpu]
-        source = str(SOURCES / "tflite_sparse_kernels.c")
-        flags = [*_flags(target), f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
-        _call([_COMPILER, *flags, "-O2", "-c", source, "-o", "kernels.o"], folder)
-        sizes = _call(["arm-none-eabi-size", "kernels.o"], folder).splitlines()[1].split()
-        return int(sizes[0]) + int(sizes[1])
+        flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
+        kernel_flags = ["-std=c99", f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
+        _call([_COMPILER, *kernel_flags, *flags, str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder)
+        adapter_flags = ["-std=c++11", "-fno-exceptions", "-fno-rtti", f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
+        adapter = str(SOURCES / "tflite_sparse_ops.cc")
+        _call([_CXX_COMPILER, *adapter_flags, *flags, adapter, "-o", "operator.o"], folder)
+        lines = _call(["arm-none-eabi-size", "kernels.o", "operator.o"], folder).splitlines()[1:]
+        return sum(int(size) for line in lines for size in line.split()[:2])
 
 
 @functools.cache
@@ -116,7 +120,7 @@ def _program(cpu: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         _call(
             [
-                *(_COMPILER, *_flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
+                *(_COMPILER, "-std=c99", *_WARNINGS, *_cpu_flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
                 f"-DTICKS_NUMERATOR={target.ticks[0]}u",
                 f"-DTICKS_DENOMINATOR={target.ticks[1]}u",
                 f"-DCASE_BYTES={_CASE_BYTES}u",
@@ -131,8 +135,8 @@ def _program(cpu: str) -> bytes:
         return (Path(name) / "program.elf").read_bytes()
 
 
-def _flags(cpu: Cpu) -> list[str]:
-    return ["-std=c99", "-Wall", "-Wextra", "-Werror", "-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
+def _cpu_flags(cpu: Cpu) -> list[str]:
+    return ["-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
 
 
 def _emulator(cpu: Cpu) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tflite_sparse.base import child, extras
 from tflite_sparse.base.progress import Step, ignore_steps
-from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, MOST_PIXELS_AT_ONCE, PIXELS_AT_ONCE
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import (
@@ -137,7 +137,13 @@ def inputs(path: Path) -> tuple[InputDetails, ...]:
     return tuple(_details(str(path), graph, index) for index in indices(graph.subgraph.inputs))
 
 
-def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int = _SECONDS) -> int:
+def arena(
+    path: Path,
+    *,
+    alternate_memory_bytes: int = 0,
+    pixels_at_once: int = MOST_PIXELS_AT_ONCE,
+    seconds_per_run: int = _SECONDS,
+) -> int:
     """Return the bytes of the smallest arena in which a file loads and runs once, found by trial; a multiple of 16.
 
     The runtime's own figure (``arena_used_bytes``) leaves out memory that only loading needs: for FULLY_CONNECTED with
@@ -147,6 +153,8 @@ def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int =
     Args:
         path: the ``.tflite`` file.
         alternate_memory_bytes: as :func:`run`; not counted in the result.
+        pixels_at_once: for which sparse kernels ask memory, on the CPU that runs the file; without it, an arena for
+            any CPU.
         seconds_per_run: time limit of one run.
 
     Raises:
@@ -154,7 +162,7 @@ def arena(path: Path, *, alternate_memory_bytes: int = 0, seconds_per_run: int =
         ExecutionError: as :func:`run`; also if :data:`MAX_ARENA_BYTES` are not enough.
     """
     arguments = {"alternate_memory_bytes": alternate_memory_bytes, "seconds": seconds_per_run}
-    found: int = _in_child("arena_here", path, ignore_steps, **arguments)
+    found: int = _in_child("arena_here", path, ignore_steps, pixels_at_once, **arguments)
     return found
 
 
@@ -273,12 +281,12 @@ class _Session:
         signal.alarm(0)
 
 
-def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any:
+def _in_child(function: str, path: Path, on_step: Step, pixels_at_once: int = PIXELS_AT_ONCE, **arguments: Any) -> Any:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
         log = Path(folder) / "log.txt"
         log.touch()
         try:
-            arguments["operators"] = _operators(path)
+            arguments["operators"] = _operators(path, pixels_at_once)
             return child.call(f"{__name__}:{function}", on_step=on_step, path=str(path), log=str(log), **arguments)
         except child.ChildDiedError as death:
             raise ExecutionError(f"{NAME} {death.how} on {path}. {_logged(log)}".rstrip()) from death
@@ -286,9 +294,9 @@ def _in_child(function: str, path: Path, on_step: Step, **arguments: Any) -> Any
             raise _refused(path, _logged(log) or one_line(error)) from error
 
 
-def _operators(path: Path) -> bytes | None:
+def _operators(path: Path, pixels_at_once: int) -> bytes | None:
     """The library of the operators that the runtime lacks for a file; None where it has all of them."""
-    return micro_operators.library() if CUSTOM_CODE in custom_operators(serde.read(path)) else None
+    return micro_operators.library(pixels_at_once) if CUSTOM_CODE in custom_operators(serde.read(path)) else None
 
 
 def _refused(path: Path, words: str) -> ExecutionError:

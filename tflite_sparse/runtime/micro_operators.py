@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -15,8 +16,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tflite_sparse.codecs.streams.kernels import PIXELS_AT_ONCE
 from tflite_sparse.errors import ExecutionError
 
+LAID_OUT_FOR = "0.dev20261023182759"
+"""The version of the package whose layout ``micro_kernels/wheel/`` declares; another one may have moved its fields."""
+
+_PACKAGE = "tflite-micro"
 _REGISTERER = "TfliteSparseRegisterer"
 _loaded: list[str] = []  # of this process
 
@@ -35,8 +41,11 @@ def is_available() -> bool:
 
 
 @functools.cache
-def library() -> bytes:
+def library(pixels_at_once: int = PIXELS_AT_ONCE) -> bytes:
     """The shared library, compiled once in a process.
+
+    Args:
+        pixels_at_once: for which ``PIXEL_DELTA8`` asks memory, as it does on the CPU whose arena is measured.
 
     Raises:
         ExecutionError: no compilers are installed, or they failed.
@@ -48,9 +57,8 @@ def library() -> bytes:
             "apt-get install gcc g++."
         )
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        _call(
-            [found[0], "-std=c99", *_FLAGS, "-c", str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder
-        )
+        flags = ["-std=c99", *_FLAGS, f"-DTFLS_PIXELS={pixels_at_once}"]
+        _call([found[0], *flags, "-c", str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder)
         adapter = [str(SOURCES / "tflite_sparse_ops.cc"), str(SOURCES / "wheel" / "register.cc"), "kernels.o"]
         includes = [f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
         _call([found[1], "-std=c++11", *_FLAGS, "-shared", *includes, *adapter, "-o", "operator.so"], folder)
@@ -62,7 +70,16 @@ def load(content: bytes) -> None:
 
     Args:
         content: what :func:`library` returned.
+
+    Raises:
+        ExecutionError: the package is of another version than the library is made for.
     """
+    version = importlib.metadata.version(_PACKAGE)
+    if version != LAID_OUT_FOR:
+        raise ExecutionError(
+            f"{_PACKAGE} {version} is installed; operators with sparse weights run here in {LAID_OUT_FOR} only: "
+            f"pip install {_PACKAGE}=={LAID_OUT_FOR}."
+        )
     from tflite_micro.python.tflite_micro import _runtime
 
     ctypes.CDLL(_runtime.__file__, mode=ctypes.RTLD_GLOBAL | _ALREADY_LOADED)  # the library looks its functions up

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
 from tflite_sparse.flatbuffer.types import Model, Operator
-from tflite_sparse.rewrites import sparse_operator, sparse_plan
+from tflite_sparse.rewrites import decode_op, sparse_operator, sparse_plan
 from tflite_sparse.targets.micro_costs import Costs
 
 
@@ -24,9 +24,9 @@ class OperatorCost:
         name: of its weights.
         operator: what it is dense.
         kernel: that computes it; None: it is dense.
-        stored_bytes: of its weights.
+        stored_bytes: of its weights; behind DECODE, of both vectors that they are decoded from.
         dense_bytes: of the same, dense.
-        instructions: of one inference.
+        instructions: of one inference, without decoding.
         dense_instructions: of the same, dense.
     """
 
@@ -39,13 +39,32 @@ class OperatorCost:
     dense_instructions: int
 
 
-def of(model: Model, costs: Costs) -> list[OperatorCost]:
-    """The operators of a parsed model that kernels could compute, in execution order.
+@dataclass(frozen=True, slots=True)
+class FileCosts:
+    """What a file costs.
+
+    Attributes:
+        operators: those that kernels could compute, in execution order.
+        decoded_values: constants that DECODE rebuilds at every inference, for whatever operator, in values.
+    """
+
+    operators: tuple[OperatorCost, ...]
+    decoded_values: int
+
+
+def of(model: Model, costs: Costs) -> FileCosts:
+    """The costs of a parsed model.
 
     Raises:
-        FlatbufferError: an operator with sparse weights is damaged.
+        FlatbufferError: an operator with sparse weights, or a constant behind DECODE, is damaged.
     """
-    return [cost for graph in graphs(model) for cost in _of_graph(graph, costs)]
+    operators: list[OperatorCost] = []
+    decoded_values = 0
+    for graph in graphs(model):
+        decoded = decode_op.results(graph)
+        operators += _of_graph(graph, decoded, costs)
+        decoded_values += sum(each.values.size for each in decoded.values())
+    return FileCosts(tuple(operators), decoded_values)
 
 
 def pixels_of(graph: Graph, operator: Operator, outputs: int, *, is_matrix: bool) -> Pixels:
@@ -57,7 +76,7 @@ def pixels_of(graph: Graph, operator: Operator, outputs: int, *, is_matrix: bool
     return Pixels(batches, height, width)
 
 
-def _of_graph(graph: Graph, costs: Costs) -> Iterator[OperatorCost]:
+def _of_graph(graph: Graph, decoded: Mapping[int, decode_op.Result], costs: Costs) -> Iterator[OperatorCost]:
     sparse = {id(each.operator): each for each in sparse_operator.operators(graph)}
     for operator in graph.operators:
         found = sparse.get(id(operator))
@@ -66,9 +85,11 @@ def _of_graph(graph: Graph, costs: Costs) -> Iterator[OperatorCost]:
             yield _sparse(graph, found, costs)
         elif name in sparse_plan.BUILTINS:
             index = int(operator.inputs[sparse_plan.WEIGHTS])
-            values = graph.constant(index)
+            values = decoded[index].values if index in decoded else graph.constant(index)
             if values is not None and values.dtype == np.int8:
-                yield _dense(graph, operator, name, index, values.nbytes, costs)
+                vectors = decoded[index].vectors if index in decoded else (values,)
+                stored = sum(vector.nbytes for vector in vectors)
+                yield _dense(graph, operator, name, stored, values.nbytes, costs)
 
 
 def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -> OperatorCost:
@@ -88,9 +109,12 @@ def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -
     )
 
 
-def _dense(graph: Graph, operator: Operator, name: str, index: int, nbytes: int, costs: Costs) -> OperatorCost:
+def _dense(
+    graph: Graph, operator: Operator, name: str, stored_bytes: int, dense_bytes: int, costs: Costs
+) -> OperatorCost:
     shape: Filter = sparse_plan.filter_of(graph, operator)
     is_matrix = name == "FULLY_CONNECTED"
     pixels = pixels_of(graph, operator, shape.outputs, is_matrix=is_matrix)
     instructions = costs.of_dense(shape, pixels, is_matrix=is_matrix)
-    return OperatorCost(text(graph.tensor(index).name), name, None, nbytes, nbytes, instructions, instructions)
+    weights = text(graph.tensor(int(operator.inputs[sparse_plan.WEIGHTS])).name)
+    return OperatorCost(weights, name, None, stored_bytes, dense_bytes, instructions, instructions)

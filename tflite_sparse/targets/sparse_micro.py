@@ -2,6 +2,7 @@
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
 more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
+Bytes are those of weights and parameters: where the latter save enough, weights without zeros change as well.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class SparseMicro:
         return sizes if self._aim == "size" else sizes[::-1]
 
     def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
-        overhead = max(0, sparse_plan.overhead_bytes(graph, uses, values))  # what it saves is not the weights' own
+        overhead = sparse_plan.overhead_bytes(graph, uses, values)
         shape = sparse_plan.filter_of(graph, uses[0].operator)
         pixels = [
             operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))

@@ -22,6 +22,9 @@ MAX_WEIGHTS = 2**26
 MAX_PAIRS = 65535
 """Pairs of weights that the count of an output holds, in streams of distances."""
 
+PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4, 16
+"""Pixels that ``PIXEL_DELTA8`` computes together: in plain C, and on the CPU with most of them (Helium)."""
+
 _STRIP_PIXELS = 8
 
 
@@ -39,6 +42,7 @@ class Kernel(enum.IntEnum):
     PIXEL_DELTA8 = 9
     DIRECT_DELTA8 = 10
     PIXEL_BLOCK16 = 11
+    PAIR_DENSE8 = 12
 
     @property
     def words(self) -> str:
@@ -46,7 +50,9 @@ class Kernel(enum.IntEnum):
         return _WORDS[self]
 
 
-PAIR_KERNELS = frozenset({Kernel.PAIR_DELTA8, Kernel.PAIR_DELTA4, Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4})
+PAIR_KERNELS = frozenset(
+    {Kernel.PAIR_DELTA8, Kernel.PAIR_DELTA4, Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4, Kernel.PAIR_DENSE8}
+)
 STRIP_KERNELS = frozenset({Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4})
 POINTWISE_KERNELS = frozenset(
     {Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16, Kernel.DIRECT_DELTA8}
@@ -74,6 +80,7 @@ _WORDS = {
     Kernel.PIXEL_DELTA8: "distances of 8 bits, several pixels copied side by side",
     Kernel.DIRECT_DELTA8: "distances of 8 bits, four pixels read in place",
     Kernel.PIXEL_BLOCK16: "blocks of 16, four pixels",
+    Kernel.PAIR_DENSE8: "every weight, two pixels an accumulator",
 }
 
 

@@ -51,7 +51,7 @@ def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
         return distances.nbytes(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     if kernel in BLOCKS:
         return blocks.nbytes(matrix, BLOCKS[kernel])
-    return indexed.nbytes(matrix)
+    return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.nbytes(matrix)
 
 
 def entries(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
@@ -59,7 +59,9 @@ def entries(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         return distances.entries(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
-    return blocks.entries(matrix, BLOCKS[kernel]) if kernel in BLOCKS else indexed.entries(matrix)
+    if kernel in BLOCKS:
+        return blocks.entries(matrix, BLOCKS[kernel])
+    return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.entries(matrix)
 
 
 def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
@@ -81,6 +83,8 @@ def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
         stream = distances.encode(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     elif kernel in BLOCKS:
         stream = blocks.encode(matrix, BLOCKS[kernel])
+    elif kernel == Kernel.PAIR_DENSE8:
+        stream = matrix.tobytes()
     else:
         stream = indexed.encode(matrix)
     return np.frombuffer(stream, np.uint8)
@@ -100,9 +104,18 @@ def decode(kernel: Kernel, shape: Filter, stream: np.ndarray) -> np.ndarray:
         )
     elif kernel in BLOCKS:
         matrix = blocks.decode(stream, shape.outputs, shape.taps, BLOCKS[kernel])
+    elif kernel == Kernel.PAIR_DENSE8:
+        matrix = _whole(stream, shape)
     else:
         matrix = indexed.decode(stream, shape.outputs, shape.taps)
     return matrix.reshape(shape.shape)
+
+
+def _whole(stream: np.ndarray, shape: Filter) -> np.ndarray:
+    """The weights of a stream that holds every one of them and nothing else, int8 (outputs, taps)."""
+    if stream.size != shape.outputs * shape.taps:
+        raise ValueError(f"the stream has {stream.size:,} bytes for {shape.outputs * shape.taps:,} weights")
+    return stream.view(np.int8).reshape(shape.outputs, shape.taps)
 
 
 def _matrix(weights: np.ndarray) -> np.ndarray:

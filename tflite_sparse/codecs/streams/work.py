@@ -94,4 +94,5 @@ def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: in
         copied = (0, 0) if shape.is_pointwise else (shape.taps, shape.height * shape.width)
         return -(-pixels.count // _BLOCK_PIXELS), *copied
     at_once = _PAIR_PIXELS if kernel in PAIR_KERNELS else pixels_at_once
-    return -(-pixels.count // at_once), shape.taps, shape.height * shape.width
+    looked_up = 0 if kernel in PAIR_KERNELS and shape.is_pointwise else shape.height * shape.width
+    return -(-pixels.count // at_once), shape.taps, looked_up

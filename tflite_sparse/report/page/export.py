@@ -17,6 +17,7 @@ from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.baseline import Baseline
@@ -79,6 +80,7 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         latencies=_latencies(report),
         curves=_curves(report),
         runtimes=_runtimes(report),
+        instructions=_instructions(report),
         ports=None if report.contract is None else contract_words.ports(report.contract),
         snippets=[] if report.contract is None else _snippets(report.contract),
         settings=html.pairs("setting", report.settings if fitted is None else fitted.settings),
@@ -87,6 +89,11 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         hashes=None if report.provenance is None else inside.hashes(report.provenance),
         seconds=html.pairs("stage", {name: f"{value:.1f}" for name, value in report.seconds.items()}),
     )
+
+
+def _instructions(report: Report) -> dict[str, object] | None:
+    found = target_tables.instructions(report)
+    return None if found is None else {"table": found, "caption": target_tables.instructions_about(report)}
 
 
 def _snippets(contract: Contract) -> list[tuple[str, str]]:

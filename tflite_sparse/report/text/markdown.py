@@ -5,6 +5,7 @@ from __future__ import annotations
 from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
+from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.export import Report
@@ -25,12 +26,18 @@ def render(report: Report) -> str:
         "## Weights",
         table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
+        *_instructions(report),
         *_layers(report),
         *([] if report.contract is None else _contract(report.contract)),
         *_measured(report),
         f"Made by {report.tool}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _instructions(report: Report) -> list[str]:
+    found = target_tables.instructions(report)
+    return [] if found is None else ["## Instructions", table(found), target_tables.instructions_about(report)]
 
 
 def _layers(report: Report) -> list[str]:

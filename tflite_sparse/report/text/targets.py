@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tflite_sparse.report.text.names import shortened, shown
+from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroKernelsReport, MicroReport
@@ -23,6 +25,46 @@ def micro(report: MicroReport) -> list[str]:
     return lines
 
 
+def instructions(report: Report | EncodingReport) -> Table | None:
+    """Return a row for each operator that sparse kernels could compute: its instructions, and dense; None: no figures.
+
+    Instructions that DECODE takes have a row of their own, for it rebuilds the weights of several operators.
+    """
+    found = None if report.micro is None else report.micro.on_cpu
+    if found is None or not found.operators:
+        return None
+    layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
+    rows = [
+        _instructions_row(
+            (layers.get(each.name) or shortened(each.name), each.operator, each.kernel or "dense"),
+            each.instructions,
+            each.dense_instructions,
+        )
+        for each in found.operators
+    ]
+    decoding = found.instructions - sum(each.instructions for each in found.operators)
+    if decoding > 0:
+        rows.append(_instructions_row(("all compressed weights", "DECODE", ""), decoding, 0))
+    rows.append(_instructions_row(("in all", "", ""), found.instructions, found.dense_instructions))
+    headings = ("weight", "operator", "kernel", "instructions", "dense instructions", "fewer")
+    text = frozenset({"weight", "operator", "kernel"})
+    return Table(headings, tuple(rows), text, text, ("operator", "kernel"))
+
+
+def _instructions_row(words: tuple[str, str, str], now: int, dense: int) -> tuple[str, ...]:
+    return (*words, f"{now:,}", f"{dense:,}", f"{dense / now:.2f}x" if now and dense else "")
+
+
+def instructions_about(report: Report | EncodingReport) -> str:
+    """Return what the figures of :func:`instructions` are."""
+    found = None if report.micro is None else report.micro.on_cpu
+    assert found is not None  # the table has figures
+    return (
+        f"Instructions of an inference on {found.cpu}, by a model fitted to an emulator that is off by up to "
+        f"{found.model_error:.0%}; dense: CMSIS-NN. Other operators are not counted."
+    )
+
+
 def _computed(report: MicroReport) -> list[str]:
     code = "" if report.on_cpu is None else f"; the sparse kernels take {report.on_cpu.code_bytes:,}"
     lines = [f"Flash: {report.flash_saved_bytes:,} bytes less than the dense file{code}."]
@@ -31,7 +73,17 @@ def _computed(report: MicroReport) -> list[str]:
             f"Arena: {report.arena_dense_bytes:,} bytes dense, {report.arena_decoded_bytes:,} now (measured here, with "
             "64-bit pointers; dense with reference kernels)."
         )
-    return [*lines, report.statement]
+    lines.append(report.statement)
+    if report.on_cpu is not None:
+        lines += _saves_nothing(report.flash_saved_bytes, report.on_cpu.code_bytes, "the code of the kernels takes")
+    return lines
+
+
+def _saves_nothing(saved: int, code_bytes: int, taker: str) -> list[str]:
+    """Return a warning where the code that a file needs takes more flash than the file saves."""
+    if not 0 < saved < code_bytes:
+        return []
+    return [f"This file alone saves no flash: {taker} more than the file saves."]
 
 
 def _decoded(report: MicroReport) -> list[str]:
@@ -49,9 +101,7 @@ def _decoded(report: MicroReport) -> list[str]:
         f"Decoded: {report.decoded_bytes_per_invoke:,} bytes at every invoke, the largest weight "
         f"{report.largest_decoded_bytes:,}. {report.statement}"
     )
-    if 0 < report.flash_saved_bytes < report.decoder_flash_bytes:
-        lines.append("This file alone saves no flash: the decoder takes more than the file saves.")
-    return lines
+    return [*lines, *_saves_nothing(report.flash_saved_bytes, report.decoder_flash_bytes, "the decoder takes")]
 
 
 def _on_cpu(report: MicroKernelsReport) -> list[str]:

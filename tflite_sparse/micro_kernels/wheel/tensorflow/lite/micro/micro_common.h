@@ -1,5 +1,6 @@
 // Own declarations of what tflite_sparse_ops.cc takes from TensorFlow Lite Micro, laid out as the Python package
-// tflite-micro of the pinned version has it (x86-64), whose functions are called. Not for firmware.
+// tflite-micro of the pinned version has it (x86-64), whose functions are called. Not for firmware: there they tell only
+// how large the code becomes.
 #ifndef TFLITE_SPARSE_WHEEL_MICRO_COMMON_H_
 #define TFLITE_SPARSE_WHEEL_MICRO_COMMON_H_
 
@@ -64,7 +65,6 @@ struct PythonResolver {
     return kTfLiteOk;
   }
 };
-static_assert(sizeof(TFLMRegistration) == 56, "the package has registrations of 56 bytes");
 
 }  // namespace micro
 }  // namespace tflite
