@@ -11,14 +11,17 @@ from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
+    SHARED_KERNELS,
     STRIP_KERNELS,
     Filter,
     Kernel,
+    runs_of,
     strip_width,
 )
 
 _PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
+_SYMBOL_TABLE_BYTES = 4 * 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
 def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int) -> np.ndarray:
     """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
 
+    Of ``STRIP_SHARED``, each column of the filter counts as an output.
+
     Args:
         kernel: the kernel.
         shape: of the filter.
@@ -51,18 +56,20 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
     """
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
     stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
-    return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+    runs = runs_of(kernel, shape)[0] if kernel in SHARED_KERNELS else 1
+    return np.array([stored * groups, shape.outputs * runs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
 
 
 def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
     """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
+    table = _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
     if kernel in STRIP_KERNELS:
-        return 4 * shape.height * shape.channels * strip_width(shape.width)
+        return table + 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:
-        return 4 * _PAIR_PIXELS // 2 * shape.taps
+        return table + 4 * _PAIR_PIXELS // 2 * shape.taps
     if kernel == Kernel.PIXEL_BLOCK16:
         return _BLOCK_PIXELS * shape.taps
-    return 0 if kernel in POINTWISE_KERNELS else pixels_at_once * shape.taps
+    return table if kernel in POINTWISE_KERNELS else table + pixels_at_once * shape.taps
 
 
 def suits(kernel: Kernel, pixels: Pixels) -> bool:
