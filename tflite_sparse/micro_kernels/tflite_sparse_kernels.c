@@ -39,9 +39,9 @@ enum {
   kDirectPixels = 4,
   kBlockPixels = 4,
   kSymbols = 256,     /* of a stream of shared values; a table of them is 1 kB of scratch memory */
-  kLeastBridges = 4,  /* symbols that bridge a distance, at least */
   kMostValues = 64,   /* shared by a tensor */
-  kMostRuns = 9,      /* columns of a filter; so that the longest distance in bytes fits in 16 bits */
+  kLongestBridge = 1023,
+  kMostRuns = 9,      /* columns of a filter; so that the longest bridge in bytes fits in 16 bits */
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
   kFlagOneScale = 1,
   kFlagValid = 2,
@@ -144,13 +144,24 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
 
 /* ---- Shared values: a symbol of one byte is a value and a distance ---- */
 
-/* Stream: a count of values, the values (ascending, none of them 0), then the outputs. With reach =
- * (256 - kLeastBridges) / values, symbol values * (d - 1) + v, d up to reach, is value number v at d places behind the
- * symbol before it. The symbols behind these are bridges of reach, 2 * reach, ... places, with the weight 0. Per
- * output and run of places, a count of symbols (below 128 in one byte, else 128 + its upper half and then its lower
- * one), and the symbols. The place before a run is -1. */
+/* Stream: a count of values, the values, the reach of each, then the outputs. Symbols are numbered value by value: a
+ * value at 1, 2, ... places behind the symbol before it, up to its reach. The symbols behind these are bridges of 1, 2,
+ * ... times the least reach, with the weight 0. Per output and run of places, a count of symbols (below 128 in one
+ * byte, else 128 + its upper half and then its lower one), and the symbols. The place before a run is -1. */
 
-TFLS_INLINE uint32_t reach_of(uint32_t values) { return (kSymbols - kLeastBridges) / values; }
+/* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
+TFLS_INLINE uint32_t least_reach(const uint8_t* stream, uint32_t* sum) {
+  const uint8_t* const reaches = stream + 1 + stream[0];
+  uint32_t least = reaches[0], v;
+  *sum = 0;
+  for (v = 0; v < stream[0]; v++) {
+    *sum += reaches[v];
+    if (reaches[v] < least) least = reaches[v];
+  }
+  return least;
+}
+
+TFLS_INLINE const uint8_t* first_output(const uint8_t* stream) { return stream + 1 + 2 * stream[0]; }
 
 TFLS_INLINE uint32_t symbols_at(const uint8_t** s) {
   const uint32_t first = *(*s)++;
@@ -162,16 +173,16 @@ TFLS_INLINE uint32_t symbols_at(const uint8_t** s) {
 /* What a symbol means: the distance in bytes in the upper half, the weight, signed, in the lower one. `unit`: bytes
  * that a distance of 1 spans. */
 static void read_symbols(const TflsOperator* op, uint32_t unit, uint32_t* steps) {
-  const uint8_t* const values = op->stream + 1;
-  const uint32_t count = op->stream[0], reach = reach_of(count);
-  const uint32_t* const end = steps + kSymbols;
-  uint32_t distance, v;
-  for (distance = 1; distance <= reach; distance++)
-    for (v = 0; v < count; v++) *steps++ = (distance * unit) << 16 | (uint16_t)(int8_t)values[v];
-  for (distance = reach; steps != end; distance += reach) *steps++ = (distance * unit) << 16;
+  const uint8_t *value = op->stream + 1, *reach = value + op->stream[0], *const end = reach;
+  uint32_t first_bridge, i;
+  const uint32_t least = unit * least_reach(op->stream, &first_bridge);
+  uint32_t bridge = least;
+  for (; value != end; value++, reach++) {
+    uint32_t step = (uint16_t)(int8_t)*value;
+    for (i = *reach; i > 0; i--) *steps++ = step += unit << 16;
+  }
+  for (i = first_bridge; i < kSymbols; i++, bridge += least) *steps++ = bridge << 16;
 }
-
-TFLS_INLINE const uint8_t* first_output(const TflsOperator* op) { return op->stream + 1 + op->stream[0]; }
 
 TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
 #endif
@@ -186,18 +197,26 @@ TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t sym
 }
 
 TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, const uint32_t* steps) {
-  const uint8_t* s = first_output(op);
+  const uint8_t* s = first_output(op->stream);
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
     int32_t acc = op->bias[o];
     uint32_t n = symbols_at(&s), at = (uint32_t)-1;
-    for (; n >= 4; n -= 4, s += 4) {
-      acc = plus_symbol(acc, steps, s[0], x, &at);
-      acc = plus_symbol(acc, steps, s[1], x, &at);
-      acc = plus_symbol(acc, steps, s[2], x, &at);
-      acc = plus_symbol(acc, steps, s[3], x, &at);
+    const uint8_t* const end = s + n;
+    switch (n & 7) { /* eight at a time; what is left over starts in the middle */
+      case 0:
+        while (s != end) {
+          acc = plus_symbol(acc, steps, *s++, x, &at);
+          /* fall through */
+          case 7: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 6: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 5: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 4: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 3: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 2: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 1: acc = plus_symbol(acc, steps, *s++, x, &at);
+        }
     }
-    for (; n > 0; n--) acc = plus_symbol(acc, steps, *s++, x, &at);
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
@@ -624,7 +643,7 @@ typedef struct {
 
 #define TFLS_STEP_SHARED \
   "ldrb r2, [r0], #1\n ldr r2, [lr, r2, lsl #2]\n add r1, r1, r2, lsr #16\n sxth r2, r2\n" TFLS_MULTIPLY
-/* Four symbols at a time; the remainder of a run starts in the middle. The end of a run is kept in memory. */
+/* Eight symbols at a time; the remainder of a run starts in the middle. The end of a run is kept in memory. */
 #define TFLS_EIGHT_SHARED(name, start, next)                                                    \
   TFLS_NAKED static void name(const EightShared* group __attribute__((unused))) {               \
     __asm__ volatile(                                                                           \
@@ -632,11 +651,13 @@ typedef struct {
         "push {r3-r5}\n ldmia r0, {r1-r10}\n push {r1-r10}\n movs r3, #0\n sub sp, #8\n str r3, [sp]\n" \
         "2:\n ldr r0, [sp, #8]\n ldr lr, [sp, #48]\n ldr r2, [sp, #52]\n" TFLS_LANES start      \
         "ldrb r3, [r0], #1\n cmp r3, #128\n bhs 6f\n"                                           \
-        "7:\n adds r12, r0, r3\n str r12, [sp, #60]\n cmp r3, #0\n beq 3f\n and r3, r3, #3\n"   \
-        "tbb [pc, r3]\n8:\n .byte (10f - 8b) / 2, (13f - 8b) / 2, (12f - 8b) / 2, (11f - 8b) / 2\n" \
+        "7:\n adds r12, r0, r3\n str r12, [sp, #60]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
+        "tbb [pc, r3]\n8:\n .byte (10f - 8b) / 2, (17f - 8b) / 2, (16f - 8b) / 2, (15f - 8b) / 2\n" \
+        ".byte (14f - 8b) / 2, (13f - 8b) / 2, (12f - 8b) / 2, (11f - 8b) / 2\n"                \
         "6:\n sub r3, r3, #128\n ldrb r12, [r0], #1\n add r3, r12, r3, lsl #8\n b 7b\n"         \
         "10:\n" TFLS_STEP_SHARED "11:\n" TFLS_STEP_SHARED "12:\n" TFLS_STEP_SHARED               \
-        "13:\n" TFLS_STEP_SHARED "ldr r3, [sp, #60]\n cmp r0, r3\n bne 10b\n"                  \
+        "13:\n" TFLS_STEP_SHARED "14:\n" TFLS_STEP_SHARED "15:\n" TFLS_STEP_SHARED               \
+        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #60]\n cmp r0, r3\n bne 10b\n"                  \
         "3:\n" next "str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                     \
         "add sp, #64\n pop {r4-r11, pc}\n");                                                    \
   }
@@ -691,7 +712,7 @@ static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t uni
 /* As any_pair_outputs. */
 TFLS_OUTLINE void any_shared_outputs(const Pairs* pairs, int8_t* out, int32_t count) {
   const TflsOperator* const op = pairs->op;
-  const uint8_t* s = first_output(op);
+  const uint8_t* s = first_output(op->stream);
   int32_t o, run, j;
   for (o = 0; o < op->out_c; o++) {
     int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
@@ -714,7 +735,7 @@ TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count)
 #if defined(TFLS_DSP)
   if (pairs->fast && count == kPairPixels) {
     const TflsOperator* const op = pairs->op;
-    const EightShared group = {{first_output(op), NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
+    const EightShared group = {{first_output(op->stream), NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
                                 -op->channel_step, 2 * op->output_zero_point + 1, op->taps},
                                pairs->steps, pairs->starts, pairs->starts + pairs->runs};
 #if TFLS_HAS(TFLS_PAIR_SHARED)
@@ -1063,7 +1084,7 @@ TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* 
   read_symbols(op, kPixels, (uint32_t*)scratch);
   for (start = 0; start < pixels; start += kPixels) {
     const int32_t first = sixteen_from(start, pixels);
-    const uint8_t* s = first_output(op);
+    const uint8_t* s = first_output(op->stream);
     int32_t o;
     copy_pixels(op, x, first, columns);
     for (o = 0; o < out_c; o++) {
@@ -1171,7 +1192,7 @@ TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* 
   read_symbols(op, kPixels, (uint32_t*)scratch);
   for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
     const int32_t left = smaller(pixels - first, kPixels);
-    const uint8_t* s = first_output(op);
+    const uint8_t* s = first_output(op->stream);
     int32_t o;
     copy_pixels(op, x, first, columns);
     for (o = 0; o < op->out_c; o++) {
@@ -1421,8 +1442,9 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
 
 /* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
 static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
-  const uint8_t* const values = op->stream + 1;
-  const uint32_t count = op->stream[0], reach = reach_of(count);
+  const uint8_t *const values = op->stream + 1, *const reaches = values + op->stream[0];
+  uint32_t first_bridge;
+  const uint32_t least = least_reach(op->stream, &first_bridge);
   const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
   int32_t sum = 0, run;
   for (run = 0; run < runs; run++) {
@@ -1432,12 +1454,13 @@ static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
     n = symbols_at(&reader->at);
     if (!has(reader, n)) return -1;
     for (; n > 0; n--) {
-      const uint32_t symbol = *reader->at++, bridge = symbol - count * reach;
-      if (symbol < count * reach) {
-        place += (int32_t)(symbol / count) + 1;
-        sum += magnitude(values[symbol % count]);
+      uint32_t symbol = *reader->at++, v = 0;
+      if (symbol < first_bridge) {
+        for (; symbol >= reaches[v]; v++) symbol -= reaches[v];
+        place += (int32_t)symbol + 1;
+        sum += magnitude(values[v]);
       } else {
-        place += (int32_t)((bridge + 1) * reach);
+        place += (int32_t)((symbol - first_bridge + 1) * least);
       }
       if (place >= places) return -1;
     }
@@ -1447,14 +1470,14 @@ static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
 
 static int has_shared_values(int kernel) { return kernel >= TFLS_ROW_SHARED && kernel <= TFLS_PIXEL_SHARED; }
 
-/* Step over the values; 0 if they are damaged. */
+/* Step over the values and their reaches; 0 if they are damaged. */
 static int read_values(Reader* reader) {
-  int32_t count;
-  if (!has(reader, 1)) return 0;
-  count = *reader->at++;
-  if (count == 0 || count > kMostValues || !has(reader, (uint32_t)count)) return 0;
-  reader->at += count;
-  return 1;
+  const uint8_t* const stream = reader->at;
+  uint32_t least, first_bridge;
+  if (!has(reader, 1) || stream[0] == 0 || stream[0] > kMostValues || !has(reader, 1 + 2u * stream[0])) return 0;
+  least = least_reach(stream, &first_bridge);
+  reader->at = first_output(stream);
+  return least > 0 && first_bridge < kSymbols && (kSymbols - first_bridge) * least <= kLongestBridge;
 }
 
 static int is_pair(int kernel) {

@@ -162,7 +162,7 @@ def place_count(kernel: Kernel, shape: Filter) -> int:
 def runs_of(kernel: Kernel, shape: Filter) -> tuple[int, int]:
     """Runs of places that an output has in a stream of shared values, and places of each.
 
-    A run of ``STRIP_SHARED`` is a column of the filter, in the order (row, channel); other kernels have one of all taps.
+    A run of ``STRIP_SHARED`` is a column of the filter, in the order (row, channel); others have one of all taps.
     """
     runs = shape.width if kernel in STRIP_KERNELS else 1
     return runs, shape.taps // runs

@@ -56,8 +56,8 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
     """
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
     stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
-    runs = runs_of(kernel, shape)[0] if kernel in SHARED_KERNELS else 1
-    return np.array([stored * groups, shape.outputs * runs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+    runs = shape.outputs * (runs_of(kernel, shape)[0] if kernel in SHARED_KERNELS else 1)
+    return np.array([stored * groups, runs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
 
 
 def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
