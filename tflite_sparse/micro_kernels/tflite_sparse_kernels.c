@@ -26,6 +26,14 @@
 #define TFLS_LIKELY(condition) (condition)
 #endif
 
+/* Kernels that share code. */
+#define TFLS_HAS_SHARED_PAIRS (TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED))
+#define TFLS_HAS_SHARED (TFLS_HAS_SHARED_PAIRS || TFLS_HAS(TFLS_ROW_SHARED) || TFLS_HAS(TFLS_PIXEL_SHARED))
+#define TFLS_HAS_STRIPS (TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_STRIP_SHARED))
+#define TFLS_HAS_OTHER_PAIRS                                                                          \
+  (TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) ||         \
+   TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8))
+
 enum {
   kSegment = 256,     /* inputs that an index of 8 bits reaches */
   kLaneBits = 23,     /* where the second pixel of a pair starts */
@@ -168,8 +176,7 @@ TFLS_INLINE uint32_t symbols_at(const uint8_t** s) {
   return first < 128 ? first : (first - 128) << 8 | *(*s)++;
 }
 
-#if TFLS_HAS(TFLS_ROW_SHARED) || TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED) || \
-    TFLS_HAS(TFLS_PIXEL_SHARED)
+#if TFLS_HAS_SHARED
 /* What a symbol means: the distance in bytes in the upper half, the weight, signed, in the lower one. `unit`: bytes
  * that a distance of 1 spans. */
 static void read_symbols(const TflsOperator* op, uint32_t unit, uint32_t* steps) {
@@ -483,9 +490,7 @@ TFLS_INLINE void find_sources(const TflsOperator* op, const int8_t* x, const Win
 
 /* ---- Pairs of pixels in 64-bit accumulators ---- */
 
-#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) || \
-    TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8) || TFLS_HAS(TFLS_PAIR_SHARED) || \
-    TFLS_HAS(TFLS_STRIP_SHARED)
+#if TFLS_HAS_OTHER_PAIRS || TFLS_HAS_SHARED_PAIRS
 
 TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
@@ -516,6 +521,7 @@ TFLS_INLINE void emit_lanes(const TflsOperator* op, int32_t o, const int64_t* la
   emit(op, o, acc, count, out);
 }
 
+#if TFLS_HAS_OTHER_PAIRS
 /* All outputs of up to eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
  * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; for 4
  * bits, as row_delta4 has it; for 0 bits, all weights and nothing else. */
@@ -541,6 +547,7 @@ TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, 
     emit_lanes(op, o, lanes, count, out + o);
   }
 }
+#endif
 
 #if defined(TFLS_DSP)
 /* The same for eight pixels and right shifts that leave room for the zero point beside the rounding constant. By hand,
@@ -632,7 +639,7 @@ TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
 TFLS_EIGHT_PIXELS(eight_pixels_dense, TFLS_BYTES_DENSE, TFLS_LOOP_DENSE)
 #endif
 
-#if TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED)
+#if TFLS_HAS_SHARED_PAIRS
 /* The same for shared values. r2 is a symbol, what it means, then its weight; lr the table of symbols. */
 typedef struct {
   EightPixels pixels; /* without base: each run has its own */
@@ -697,7 +704,7 @@ static Pairs pairs_of(const TflsOperator* op, void* scratch) {
   return pairs;
 }
 
-#if TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED)
+#if TFLS_HAS_SHARED_PAIRS
 /* The same with a table of symbols in front of the packed inputs; `unit`: bytes from a place to the next. */
 static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t unit) {
   Pairs pairs = pairs_of(op, scratch);
@@ -754,14 +761,9 @@ TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count)
 }
 #endif
 
-TFLS_OUTLINE void pair_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
+#if TFLS_HAS_OTHER_PAIRS
+TFLS_OUTLINE void weight_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
   const int32_t* const base = pairs->words;
-#if TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED)
-  if (bits == kSharedBits) {
-    shared_outputs(pairs, out, count);
-    return;
-  }
-#endif
 #if defined(TFLS_DSP)
   if (pairs->fast && count == kPairPixels) {
     const TflsOperator* const op = pairs->op;
@@ -787,6 +789,17 @@ TFLS_OUTLINE void pair_outputs(const Pairs* pairs, int8_t* out, int32_t count, i
   }
 #endif
   any_pair_outputs(pairs->op, base, out, count, unit, bits);
+}
+#endif
+
+TFLS_INLINE void pair_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
+  (void)unit;
+#if TFLS_HAS_SHARED_PAIRS
+  if (bits == kSharedBits) shared_outputs(pairs, out, count);
+#endif
+#if TFLS_HAS_OTHER_PAIRS
+  if (bits != kSharedBits) weight_outputs(pairs, out, count, unit, bits);
+#endif
 }
 
 /* The start of a group of pixels: the last one reaches back, so that it is whole as well. */
@@ -877,7 +890,7 @@ TFLS_OUTLINE void pair_shared(const TflsOperator* op, const int8_t* x, int8_t* y
 /* Strips of eight columns. The buffer holds filter_h rows of the input; of each channel, the pairs of neighbouring
  * columns (0, 1), (2, 3), ... and then (1, 2), (3, 4), ...: whatever the column of the filter, the four pairs of its
  * eight pixels lie side by side. Distances count words of this buffer. */
-#if TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_STRIP_SHARED)
+#if TFLS_HAS_STRIPS
 TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
 
 static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
