@@ -15,7 +15,6 @@ from tflite_sparse.codecs.streams.kernels import (
     STRIP_KERNELS,
     Filter,
     Kernel,
-    runs_of,
     strip_width,
 )
 
@@ -45,8 +44,6 @@ NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
 def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int) -> np.ndarray:
     """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
 
-    Of ``STRIP_SHARED``, each column of the filter counts as an output.
-
     Args:
         kernel: the kernel.
         shape: of the filter.
@@ -56,8 +53,7 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
     """
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
     stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
-    runs = shape.outputs * (runs_of(kernel, shape)[0] if kernel in SHARED_KERNELS else 1)
-    return np.array([stored * groups, runs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+    return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
 
 
 def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
@@ -88,11 +84,15 @@ def dense(shape: Filter, pixels: Pixels) -> np.ndarray:
 
 
 def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: int) -> tuple[int, int, int]:
-    """Groups of pixels; of each, values that are packed and places of the filter that are looked up."""
+    """Groups of pixels; of each, values that are packed and places of the filter that are looked up.
+
+    Of ``STRIP_SHARED``, runs of the stream that begin take the place of the latter.
+    """
     if kernel in STRIP_KERNELS:
-        columns = _PAIR_PIXELS + shape.width - 1
+        is_shared = kernel == Kernel.STRIP_SHARED
+        begun = shape.outputs * shape.width if is_shared else _PAIR_PIXELS + shape.width - 1
         groups = pixels.batches * pixels.height * -(-pixels.width // _PAIR_PIXELS)
-        return groups, shape.channels * strip_width(shape.width), columns
+        return groups, shape.channels * strip_width(shape.width), begun
     if kernel == Kernel.DIRECT_DELTA8:
         return -(-pixels.count // _DIRECT_PIXELS), 0, 0
     if kernel in POINTWISE_KERNELS:
