@@ -137,6 +137,7 @@ def test_decoding_is_counted_in_values_not_bytes(dtype):
         ("cortex-m4", Kernel.ROW_INDEX8, Filter(128, 1, 1, 1024), Pixels(1, 1, 1), 82_600),
         ("cortex-m4", Kernel.PAIR_DELTA8, Filter(128, 1, 1, 128), Pixels(1, 8, 8), 305_000),
         ("cortex-m4", Kernel.STRIP_DELTA8, Filter(32, 3, 3, 32), Pixels(1, 16, 16), 641_000),
+        ("cortex-m4", Kernel.PAIR_DENSE8, Filter(64, 10, 4, 1, (2, 2)), Pixels(1, 25, 5), 523_646),
         ("cortex-m0", Kernel.DIRECT_DELTA8, Filter(128, 1, 1, 128), Pixels(1, 8, 8), 1_320_000),
     ],
 )

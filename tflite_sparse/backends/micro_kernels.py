@@ -64,7 +64,8 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
     instructions = _instructions(found)
     used = sorted({each.kernel for each in found.operators if each.kernel is not None})
     code_bytes, measured = _code_bytes(used, cpu, costs)
-    other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs)
+    has_other = kernels == SPARSE or bool(found.operators)  # no kernel computes another operator than these
+    other = _other(dense, others, TFLM if kernels == SPARSE else SPARSE, costs) if has_other else None
     dense_instructions = sum(each.dense_instructions for each in found.operators)
     flash = encoded.stat().st_size + code_bytes + (DECODER_FLASH_BYTES if found.decoded_values else 0)
     return MicroKernelsReport(

@@ -9,6 +9,10 @@
  *     tfls_run(&op, input, output, scratch);                                      // scratch: op.scratch_bytes
  *
  * Results equal those of TensorFlow Lite Micro's own operators to the bit (double rounding, the default there).
+ *
+ * tfls_open checks all that the constants say. Their lengths it is told. The operator for TensorFlow Lite Micro takes
+ * them from the shapes of the tensors, for the runtime gives an operator no other size: a file whose shapes are longer
+ * than its buffers is read past them. `tflite-sparse verify` refuses such a file.
  */
 #ifndef TFLITE_SPARSE_KERNELS_H_
 #define TFLITE_SPARSE_KERNELS_H_

@@ -21,6 +21,9 @@ from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
 SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 """Where the C files lie."""
 
+KERNELS = SOURCES / "tflite_sparse_kernels.c"
+"""The file of the kernels."""
+
 _COMPILER, _CXX_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-g++", "qemu-system-arm"
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
@@ -71,12 +74,13 @@ def has_compiler() -> bool:
     return shutil.which(_COMPILER) is not None
 
 
-def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
+def run(cpu: str, cases: Sequence[KernelCase], kernels: Path = KERNELS) -> list[KernelResult]:
     """Run operators on an emulated CPU.
 
     Args:
         cpu: a name of :data:`CPUS`.
         cases: the operators.
+        kernels: the C file that defines the functions of ``tflite_sparse_kernels.h``.
 
     Raises:
         ExecutionError: compiler or emulator are not installed, or failed.
@@ -87,7 +91,7 @@ def run(cpu: str, cases: Sequence[KernelCase]) -> list[KernelResult]:
         if len(content) > _CASE_BYTES:
             raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
         (folder / "cases.bin").write_bytes(content)
-        (folder / "program.elf").write_bytes(_program(cpu))
+        (folder / "program.elf").write_bytes(_program(cpu, kernels))
         _call([*_emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
         return kernel_cases.results((folder / "results.bin").read_bytes(), cases)
 
@@ -106,7 +110,7 @@ def code_bytes(cpu: str, kernels: int) -> int:
         folder, target = Path(name), CPUS[cpu]
         flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
         kernel_flags = ["-std=c99", f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
-        _call([_COMPILER, *kernel_flags, *flags, str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder)
+        _call([_COMPILER, *kernel_flags, *flags, str(KERNELS), "-o", "kernels.o"], folder)
         adapter_flags = ["-std=c++11", "-fno-exceptions", "-fno-rtti", f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
         adapter = str(SOURCES / "tflite_sparse_ops.cc")
         _call([_CXX_COMPILER, *adapter_flags, *flags, adapter, "-o", "operator.o"], folder)
@@ -115,7 +119,7 @@ def code_bytes(cpu: str, kernels: int) -> int:
 
 
 @functools.cache
-def _program(cpu: str) -> bytes:
+def _program(cpu: str, kernels: Path) -> bytes:
     target = CPUS[cpu]
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         _call(
@@ -126,7 +130,8 @@ def _program(cpu: str) -> bytes:
                 f"-DCASE_BYTES={_CASE_BYTES}u",
                 f"-DOUTPUT_BYTES={_OUTPUT_BYTES}u",
                 f"-DSCRATCH_BYTES={_SCRATCH_BYTES}u",
-                str(SOURCES / "tflite_sparse_kernels.c"),
+                f"-I{SOURCES}",
+                str(kernels),
                 str(SOURCES / "emulator" / "bare_metal.c"),
                 *("-T", str(SOURCES / "emulator" / target.script), "-o", "program.elf"),
             ],

@@ -33,7 +33,7 @@ from tflite_sparse.flatbuffer.graph import (
     type_name,
 )
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.runtime import micro_operators, micro_refusals, over_time
+from tflite_sparse.runtime import micro_operators, micro_refusals, over_time, smallest_arena
 from tflite_sparse.runtime.inputs_and_outputs import InputDetails, Outputs, SeparateOutputs
 from tflite_sparse.runtime.over_time import Feedback
 
@@ -48,7 +48,6 @@ MAX_ARENA_BYTES = 64 * 2**20
 ARENA_ALIGNMENT = 16
 """TFLM aligns allocations in an arena to 16 bytes (micro_arena_constants.h)."""
 
-_SMALLEST_TRIED = 256
 _SECONDS = 60
 _TRIAL_FAILED = 3
 
@@ -240,7 +239,8 @@ def arena_here(
     def trial(arena_bytes: int) -> bool:
         return _succeeds(lambda: once(arena_bytes), seconds)
 
-    return _smallest_arena(trial)
+    guess = smallest_arena.announced(Path(log), session.print_allocations)
+    return smallest_arena.search(trial, guess, ARENA_ALIGNMENT, MAX_ARENA_BYTES)
 
 
 class _Session:
@@ -273,6 +273,10 @@ class _Session:
             self._interpreter.set_input(np.ascontiguousarray(array), position)
         self.invoke()
         return tuple(self._interpreter.get_output(position) for position in range(len(self.outputs)))
+
+    def print_allocations(self) -> None:
+        """Print what was allocated in the arena on standard error."""
+        self._interpreter.print_allocations()
 
     def invoke(self) -> None:
         """Run once."""
@@ -361,20 +365,6 @@ def _details(path: str, graph: Graph, index: int) -> InputDetails:
             f"{path}: {text(tensor.name)!r} is of type {type_name(tensor)}, which cannot be fed or read."
         )
     return InputDetails(text(tensor.name), shape_of(tensor), dtype, *quantisation_of(tensor))
-
-
-def _smallest_arena(succeeds: Callable[[int], bool]) -> int:
-    """Return the smallest arena that succeeds, in steps of 16 bytes, given that :data:`MAX_ARENA_BYTES` does."""
-    short, enough = 0, _SMALLEST_TRIED
-    while enough < MAX_ARENA_BYTES and not succeeds(enough):  # upwards, because too small an arena fails fast
-        short, enough = enough, 2 * enough
-    while enough - short > ARENA_ALIGNMENT:
-        middle = (short + enough) // 2 // ARENA_ALIGNMENT * ARENA_ALIGNMENT
-        if succeeds(middle):
-            enough = middle
-        else:
-            short = middle
-    return enough
 
 
 def _succeeds(action: Callable[[], object], seconds: int) -> bool:

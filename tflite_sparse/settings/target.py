@@ -58,7 +58,9 @@ class TargetSettings(Settings):
         "ours, which read pruned weights in flash; their C files are written into micro/.",
     )
     micro_cpu: MicroCpu = Field(
-        "generic", description="With `micro_kernels` sparse: the CPU that forms are chosen for."
+        "generic",
+        description="With `micro_kernels` sparse: the CPU that forms are chosen for. Take cortex-m3 for a "
+        "Cortex-M33 without the DSP extension.",
     )
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: codec of constants.")
     micro_min_saving: CountFromZero = Field(

@@ -62,7 +62,7 @@ class SparseMicro:
     def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
         self._costs = micro_costs.of(cpu)
         self._aim = aim
-        self._room: dict[int, dict[int, int]] = {}  # by number of the subgraph
+        self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
         """Answer as a target does."""
@@ -131,9 +131,10 @@ class SparseMicro:
         return [kernel for kernel, nbytes in scratch.items() if nbytes <= limit]
 
     def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
-        if graph.number not in self._room:
-            self._room[graph.number] = arena_room.of(graph)
-        return min(self._room[graph.number][id(use.operator)] for use in uses)
+        if self._room is None or self._room[0] is not graph:
+            self._room = graph, arena_room.of(graph)
+        room = self._room[1]
+        return min(room[id(use.operator)] for use in uses)
 
 
 @dataclass(frozen=True, slots=True)

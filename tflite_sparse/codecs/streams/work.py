@@ -100,6 +100,7 @@ def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: in
     if kernel == Kernel.PIXEL_BLOCK16:
         copied = (0, 0) if shape.is_pointwise else (shape.taps, shape.height * shape.width)
         return -(-pixels.count // _BLOCK_PIXELS), *copied
-    at_once = _PAIR_PIXELS if kernel in PAIR_KERNELS else pixels_at_once
-    looked_up = 0 if kernel in PAIR_KERNELS and shape.is_pointwise else shape.height * shape.width
-    return -(-pixels.count // at_once), shape.taps, looked_up
+    if kernel not in PAIR_KERNELS:
+        return -(-pixels.count // pixels_at_once), shape.taps, shape.height * shape.width
+    looked_up = shape.height if shape.channels == 1 else shape.height * shape.width  # of one channel, a row in one go
+    return -(-pixels.count // _PAIR_PIXELS), shape.taps, 0 if shape.is_pointwise else looked_up
