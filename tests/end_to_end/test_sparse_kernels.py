@@ -27,7 +27,8 @@ LARGEST_ARENA_SHARE = 1.02
 class Net:
     """A chain of int8 layers; every weight with room for it is pruned."""
 
-    def __init__(self, shape, seed=0):
+    def __init__(self, shape, seed=0, *, few_values=False):
+        self.few_values = few_values
         self.tiny = tiny_models.Tiny()
         self.rng = np.random.default_rng(seed)
         self.shape = shape
@@ -36,6 +37,7 @@ class Net:
 
     def _layer(self, builtin, values, out, options, kind, axis, *, per_channel=True):
         self.count += 1
+        values = tiny_models.with_few_values(values) if self.few_values else values
         name = f"layer{self.count}"
         weights = self.tiny.weight(values, axis, per_channel, name=f"{name}/weight")
         channels = values.shape[axis]
@@ -129,6 +131,11 @@ def dilated():
     return Net((20, 20, 8)).conv(48, (3, 3), 1, 2).conv(16, (1, 1)).conv(32, (3, 3), 1, 2, same=False).dense(10)
 
 
+def few_values():
+    net = Net((16, 16, 3), few_values=True).conv(64, (3, 3)).conv(64, (3, 3)).conv(64, (1, 1))
+    return net.conv(64, (3, 3), 2).dense(128).dense(10)
+
+
 def per_tensor():
     net = Net((12, 12, 16)).conv(32, (3, 3), per_channel=False).conv(32, (1, 1), per_channel=False)
     return net.dense(10, per_channel=False)
@@ -144,6 +151,7 @@ NETS = {
     "stride 2": lambda: Net((20, 20, 8)).conv(32, (3, 3), 2).conv(32, (1, 1), 2).dense(10),
     "dilation 2": dilated,
     "per tensor": per_tensor,
+    "few values": few_values,
 }
 
 
@@ -182,6 +190,17 @@ def test_whole_models_bit_for_bit_within_their_arena(name, source):
     assert report.micro.arena_decoded_bytes <= LARGEST_ARENA_SHARE * report.micro.arena_dense_bytes
 
 
+def test_few_values_are_a_byte_each(source):
+    """At 87.5 % zeros, where places and distances of 8 bits take a quarter of the dense weights."""
+    out, report = encoded(source("few values"), "--micro-cpu", "cortex-m4")
+    kernels = [each.kernel for each in report.micro.on_cpu.operators]
+    assert sum("shared values" in (kernel or "") for kernel in kernels) >= 4
+    shown = json.loads(run_cli("inspect", out, "--json", "--quiet").stdout)
+    shared = [each for each in shown["constants"] if "shared values" in (each["layout"] or "")]
+    assert len(shared) >= 4
+    assert all(each["stored_bytes"] < 0.19 * each["dense_bytes"] for each in shared)
+
+
 def test_decode_gives_the_dense_file_back(source):
     given = source("residual")
     out, _ = encoded(given)
@@ -213,7 +232,7 @@ def test_verify_and_inspect_know_the_operators(source):
     weights = constants["layer2/weight"]
     assert (weights["operator"], weights["dtype"], weights["shape"]) == ("TFLITE_SPARSE", "int8", [32, 3, 3, 16])
     assert weights["sparsity"] == pytest.approx(0.875)
-    assert re.search("CONV_2D, distances of . bits", weights["layout"])
+    assert re.search("CONV_2D, (distances of . bits|shared values)", weights["layout"])
     assert weights["stored_bytes"] < weights["dense_bytes"] / 3
 
 

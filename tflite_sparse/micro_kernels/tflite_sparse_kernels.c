@@ -1003,7 +1003,7 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
 }
 
 /* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
-TFLS_OUTLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
+TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
   int32_t ky, kx;
   Windows windows;
   find_windows(op, first, kPixels, &windows);
@@ -1143,7 +1143,7 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
 }
 
 /* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
-TFLS_OUTLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
+TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
   int32_t ky, kx;
   Windows windows;
   find_windows(op, first, kPixels, &windows);
