@@ -70,7 +70,7 @@ _SHARED = {
     _TALL: (Kernel.PAIR_SHARED, 1.15, 3.5),
     _SQUARE: (Kernel.STRIP_SHARED, 1.15, 3.5),
 }
-"""For each layer: the kernel of shared values, its most instructions beside those of 8 bits, its least ratio to dense."""
+"""For each layer: the kernel, its most instructions beside those of 8 bits, its least ratio to dense."""
 _OF_BLOCKS = {
     _MATRIX: (Kernel.ROW_BLOCK16, 6.0),
     _WIDE: (Kernel.PIXEL_BLOCK16, 1.8),
