@@ -24,6 +24,7 @@ _ORDER = (
         "micro_min_saving",
         "c_array",
         "accelerator_config",
+        "keep_channels",
     ),
     "shared_values",
     *("verification_samples", "seed", "input_shapes", "unverified"),

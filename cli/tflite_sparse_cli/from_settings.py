@@ -85,7 +85,8 @@ def _option(name: str, field: FieldInfo, names: Mapping[str, str]) -> click.Opti
     attributes = _value(kind, field.get_default(), flag)
     if flag.metavar is not None:
         attributes["metavar"] = flag.metavar
-    return click.Option([names[name], name], help=words, **attributes)
+    spellings = [names[name], name] if flag.letter is None else [f"-{flag.letter}", names[name], name]
+    return click.Option(spellings, help=words, **attributes)
 
 
 def _value(kind: _Kind, default: Any, flag: Flag) -> dict[str, Any]:

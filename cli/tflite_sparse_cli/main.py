@@ -32,6 +32,13 @@ _COMMANDS = {
 }
 """Summary of each command, which is the function of this name in the module of this name."""
 
+_ON_FILES = frozenset({"encode", "decode", "inspect", "verify", "bench", "report"})
+_OF_SHORT_RUNS = {
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy starts a thread a core when it is imported; nothing here multiplies matrices
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # else it reads the metadata of every installed package to find some
+}
+"""Variables for commands on files, whose run is mostly start; what the user has set stays."""
+
 _INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
 
 
@@ -58,6 +65,9 @@ class _Program(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name in _ON_FILES and "numpy" not in sys.modules:
+            for name, value in _OF_SHORT_RUNS.items():
+                os.environ.setdefault(name, value)
         command: click.Command = getattr(importlib.import_module(f"tflite_sparse_cli.{cmd_name}"), cmd_name)
         return command
 
@@ -113,7 +123,7 @@ class _Program(click.Group):
 
 
 class _Ending:
-    """Ends the process without the destructors of TensorFlow, which take over a second after all work is done.
+    """Ends the process without destructors, which take over a second of TensorFlow and a tenth of a short run.
 
     Attributes:
         status: exit status; None: the interpreter ends the process.
@@ -124,7 +134,7 @@ class _Ending:
 
     def now(self) -> None:
         """End the process after writing buffered output; on failure, leave it to the interpreter to report."""
-        if self.status is None or "tensorflow" not in sys.modules:
+        if self.status is None:
             return
         try:
             sys.stdout.flush()

@@ -34,6 +34,7 @@ _ORDER = (
         "output",
         "sparsity",
         "block",
+        "channel_multiple",
         "scope",
         "schedule",
         "initial_sparsity",
@@ -70,6 +71,7 @@ def prune(
 
     Exit code: 0 done, 2 bad usage or input, or the training failed, and no model written.
     """
+    from tflite_sparse.report.text import channels as channel_tables
     from tflite_sparse.report.text import prune as pruning_tables
     from tflite_sparse.report.text import sensitivity
 
@@ -90,4 +92,6 @@ def prune(
         print_lines(pruning_tables.scan_sentences(report))
     else:
         print_table(pruning_tables.kernels(report), f"Kernels of {output}")
+        if report.channels:
+            print_table(channel_tables.table(report.channels), f"Channels of {output}")
         print_lines(pruning_tables.sentences(report))

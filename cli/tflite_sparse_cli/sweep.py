@@ -16,7 +16,7 @@ from tflite_sparse_cli.tables import print_lines, print_table
 
 _DATA = data_option("Labelled data, as for export.", required=True)
 _ORDER = (
-    *("data", "sparsity", "width", "block", "seeds", "grid", "scope"),
+    *("data", "pixels", "sparsity", "width", "block", "seeds", "grid", "scope"),
     *("target", "recurrent", "dense_scales"),
     *("epochs", "batch_size", "learning_rate", "calibration_samples", "metric"),
     *("seed", "jobs", "ray_address", "resume", "out"),

@@ -329,6 +329,28 @@ def test_an_error_in_on_step_ends_the_child(error, extra):
     wait_until_gone(seen[0])
 
 
+def test_a_group_is_stopped_from_another_thread_and_starts_no_more(extra):
+    group, seen = child.Group(), []
+
+    def on_step(pid, _):
+        seen.append(pid)
+        threading.Thread(target=group.stop).start()
+
+    for _ in range(2):  # a child of a stopped group is killed at once, if it has begun or not
+        with pytest.raises(ChildDiedError, match="was killed"):
+            child.call(extra("wait"), on_step=on_step, group=group)
+    for pid in seen:
+        wait_until_gone(pid)
+    assert child.call(extra("echo"), group=child.Group(), one=1) == {"one": 1}  # another group goes on
+
+
+def test_a_child_may_have_variables_of_its_own(extra, monkeypatch):
+    monkeypatch.setenv("OF_THE_CALLER", "1")
+    found = child.call(extra("surroundings"), environment={"OF_THE_CHILD": "2"})[0]
+    assert (found["OF_THE_CALLER"], found["OF_THE_CHILD"]) == ("1", "2")
+    assert "OF_THE_CHILD" not in os.environ
+
+
 @pytest.mark.parametrize("forks_possible", [True, False])
 def test_child_ends_with_its_parent(forks_possible, tmp_path, module_folder):
     """A killed parent cannot clean up; the child must notice by itself."""

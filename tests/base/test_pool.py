@@ -2,9 +2,12 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from tflite_sparse.base import pool
 from tflite_sparse.errors import SettingsError
@@ -32,8 +35,12 @@ def fails(number):
     raise ValueError(f"no {number}")
 
 
+# Processes of this machine in place of those of a Ray cluster.
+LOKY = SimpleNamespace(workers=2, smallest_pool=2, lost=(BrokenProcessPool,), options={"backend": "loky"})
+
+
 def test_every_job_comes_back_from_another_process():
-    found = dict(pool.run(square, range(5), pool.Local(2, 5)))
+    found = dict(pool.on_ray(square, range(5), LOKY))
     assert {place: value for place, (value, _) in found.items()} == {i: i * i for i in range(5)}
     assert os.getpid() not in {pid for _, pid in found.values()}
 
@@ -41,16 +48,59 @@ def test_every_job_comes_back_from_another_process():
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
     jobs = [tmp_path / f"{number}" for number in range(3)]
     jobs[1].touch()  # this job succeeds, between two that kill their worker
-    assert dict(pool.run(dies_once, jobs, pool.Local(2, 3))) == dict.fromkeys(range(3), "done")
+    assert dict(pool.on_ray(dies_once, jobs, LOKY)) == dict.fromkeys(range(3), "done")
 
 
 def test_a_job_that_always_kills_its_worker_is_given_up_and_the_others_are_done():
-    assert dict(pool.run(dies_at_two, range(4), pool.Local(2, 4))) == {0: 0, 1: 1, 2: None, 3: 3}
+    assert dict(pool.on_ray(dies_at_two, range(4), LOKY)) == {0: 0, 1: 1, 2: None, 3: 3}
 
 
 def test_an_error_of_the_function_is_raised():
     with pytest.raises(ValueError, match="no 0"):
-        list(pool.run(fails, [0], pool.Local(1, 1)))
+        list(pool.on_ray(fails, [0], LOKY))
+
+
+def test_threads_yield_results_as_they_come():
+    second = threading.Event()
+
+    def wait_for_the_second(number):
+        if number == 0:
+            assert second.wait(20)
+        if number == 1:
+            second.set()
+        return number * number, threading.current_thread()
+
+    found = list(pool.in_threads(wait_for_the_second, range(3), 2, second.set))
+    assert sorted((place, value) for place, (value, _) in found) == [(0, 0), (1, 1), (2, 4)]
+    assert found[0][0] == 1
+    assert threading.current_thread() not in {thread for _, (_, thread) in found}
+
+
+def test_an_error_in_a_thread_stops_what_runs_and_drops_what_waits():
+    begun, stopped = [], threading.Event()
+
+    def fails_at_one(number):
+        begun.append(number)
+        if number == 1:
+            raise ValueError("no 1")
+        assert stopped.wait(20)
+
+    with pytest.raises(ValueError, match="no 1"):
+        list(pool.in_threads(fails_at_one, range(9), 2, stopped.set))
+    assert sorted(begun)[:2] == [0, 1]
+    assert len(begun) <= 3  # the thread of the failed one may take another before it hears
+
+
+def test_a_caller_that_stops_stops_what_runs():
+    stopped = threading.Event()
+
+    def wait(number):
+        assert number == 0 or stopped.wait(20)
+
+    results = pool.in_threads(wait, range(2), 2, stopped.set)
+    next(results)
+    results.close()
+    assert stopped.is_set()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Base(Settings):
-    out_dir: Path = Field(Path("out"), description="Folder.")
+    out_dir: Annotated[Path, Flag(letter="o")] = Field(Path("out"), description="Folder.")
 
 
 class Made(Base):
@@ -60,7 +60,7 @@ def test_help():
         "Usage: made [OPTIONS]\n\nOptions:\n"
         "  --other                     Other.\n"
         "  --alias WORD                Who.\n"
-        "  --out-dir PATH              Folder.  [default: out]\n"
+        "  -o, --out-dir PATH          Folder.  [default: out]\n"
         "  --fast                      Faster than --out-dir.\n"
         "  --kind [a|b]                Which.  [default: a]\n"
         "  --count INTEGER             How many.  [default: 2; 1<=x<=7]\n"
@@ -77,7 +77,7 @@ def test_values():
     _, seen = run()
     assert Made(**{name: value for name, value in seen.items() if name != "other"}) == Made()
     given = ("--fast", "--kind", "b", "--count", "9", "--share", "0.5", "--alias", "x", "--parts", "2, 3", "--other")
-    _, seen = run(*given, "--size", "1kB", "--input-shape", "a=1,8", "--input-shape", "b=2", "--out-dir", "d")
+    _, seen = run(*given, "--size", "1kB", "--input-shape", "a=1,8", "--input-shape", "b=2", "-o", "d")
     assert seen == {
         "other": True,
         "name": "x",

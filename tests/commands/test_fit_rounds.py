@@ -17,6 +17,7 @@ from tflite_sparse.fitting.costs import Sizes
 from tflite_sparse.pruning.structure import UNSTRUCTURED
 from tflite_sparse.settings import FitSettings
 from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.stages.baseline import Found
 
 REST = 500  # bytes of a file without its kernels
 
@@ -40,7 +41,8 @@ def candidate(name, *options):
 
 
 def dense(*candidates, **changes):
-    values = {"source": SimpleNamespace(name="net"), "path": Path("dense.keras"), "samples": None, "costs": None}
+    values = {"source": SimpleNamespace(name="net"), "path": Path("dense.keras"), "unpruned": Found()}
+    values |= {"samples": None, "costs": None}
     return Dense(**values | changes, candidates=list(candidates))
 
 
@@ -235,7 +237,7 @@ def failures(written, drop, **settings):
     models = models.model_copy(update={"sparse_int8": models.sparse.model_copy(update={"file_bytes": written})})
     exported = exported.model_copy(update={"accuracy": accuracy, "models": models})
     run = SimpleNamespace(done=[], warnings=[])
-    return fit._report(model, carried, run, exported, sizes).gates.failures
+    return fit._completed(exported, carried, run).gates.failures
 
 
 def test_the_budget_is_judged_by_the_byte():

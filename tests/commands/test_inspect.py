@@ -10,11 +10,14 @@ from helpers import odd_models, tiny_models
 from helpers.foreign_models import block_sparse, densified, find, read_natively, store_sparse
 from helpers.tiny_models import conv2d, depthwise_conv2d, fully_connected, gather
 from helpers.tools import run_cli
+from tflite_sparse.backends import litert as litert_backend
 from tflite_sparse.commands import encode as encode_command
 from tflite_sparse.commands.inspect import inspect
 from tflite_sparse.commands.verify import verify
-from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.errors import FlatbufferError, InputShapeError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.report.text import files as file_tables
+from tflite_sparse.runtime import litert
 
 MODELS = {
     "conv": conv2d(),
@@ -289,3 +292,44 @@ def test_a_target_that_does_not_load_the_file_is_an_exit_code(file, sparse, targ
     assert result.code == code
     if target == "micro" and sparse:
         assert "not for it: it would compute garbage" in result.stdout
+
+
+def test_code_is_for_the_first_target_or_the_one_asked_for(file):
+    path = file(conv2d())
+    found = inspect(path)
+    assert found.target == "litert"
+    assert "CompiledModel" in found.contract.snippets["c++"]
+    assert file_tables.other_targets(found) == ["micro"]
+    micro = inspect(path, target="micro")
+    assert micro.target == "micro"
+    assert "MicroInterpreter" in micro.contract.snippets["c++"]
+    printed = run_cli("inspect", path, "--quiet", "--target", "micro", "--snippet", "c++")
+    assert printed.stdout == micro.contract.snippets["c++"]
+
+
+def test_code_needs_no_more_than_the_first_runtime(file, monkeypatch):
+    """What the others say stands on stderr."""
+    monkeypatch.setattr(
+        litert, "refusal", lambda path, kernels, shapes: None if kernels == "default" else "it lacks something"
+    )
+    path = file(conv2d())
+    result = run_cli("inspect", path, "--snippet", "python")
+    assert result.stdout == inspect(path).contract.snippets["python"]
+    assert "LiteRT CompiledModel (CPU): does not load it: it lacks something." in result.stderr
+    assert "default (XNNPACK): " not in result.stderr
+    monkeypatch.setattr(litert, "refusal", lambda path, kernels, shapes: "no")
+    assert inspect(path).target == "micro"
+    assert inspect(path, target="litert").contract.snippets == {}
+
+
+def test_code_for_open_sizes_that_no_runtime_was_tried_with(file, monkeypatch):
+    def unknown(*_):
+        raise InputShapeError("no size of x runs.", "Give one.")
+
+    monkeypatch.setattr(litert_backend, "needed", unknown)
+    path = file(conv2d())
+    assert inspect(path).target == "litert"
+    result = run_cli("inspect", path, "--snippet", "python")
+    assert result.code == 0
+    assert result.stdout.startswith("# model.tflite in Python")
+    assert "LiteRT CompiledModel (CPU): not tried: no size of x runs. Give one.\n" in result.stderr

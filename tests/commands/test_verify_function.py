@@ -30,7 +30,7 @@ def test_settings_reach_the_comparison_in_litert(asked):
     assert (str(file), str(against)) == ("file", "dense")
     assert runtimes == LiteRTRuntimes(threads=3, input_shapes={"x": (1, 4)})
     assert samples == MadeUp(5, 7)
-    assert rest == {"tolerance": Tolerance(steps=2.0), "progress": "progress"}
+    assert rest == {"tolerance": Tolerance(steps=2.0), "cut": None, "progress": "progress"}
 
 
 def test_settings_reach_the_comparison_in_micro(asked, monkeypatch):

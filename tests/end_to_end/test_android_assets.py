@@ -16,7 +16,7 @@ from tflite_sparse.stages import android_assets
 from tflite_sparse.stages.deliver import SPARSE
 
 MODELS = ("dense-float32.tflite", "dense-int8.tflite", "model.tflite")
-OPTIONS = {"sparsity": 0.75, "int8": True, "max_accuracy_drop": 1.0}
+OPTIONS = {"sparsity": 0.75, "int8": True, "finetune_epochs": 0, "max_accuracy_drop": 1.0}
 
 
 @pytest.fixture(scope="module")

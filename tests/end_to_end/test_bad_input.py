@@ -57,6 +57,7 @@ def test_broken_savedmodel(tmp_path, out):
     check_refused(export(out, tmp_path), out, "cannot be loaded as a SavedModel")
 
 
+@pytest.mark.slow
 def test_truncated_keras_archive(model_files, tmp_path, out):
     path = tmp_path / "cut.keras"
     path.write_bytes(model_files["keras3.keras"].read_bytes()[:-500])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tools import run_cli
+from helpers.tools import heed_sigint, run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.stages.deliver import ALL_FILES
 
@@ -62,7 +62,8 @@ def test_full_disk_changes_nothing(files_before_full, model_files, tmp_path, mon
         return copy(source, target, **more)
 
     monkeypatch.setattr(shutil, "copyfile", copy_until_full)
-    run = run_cli(*options(model_files, tmp_path, "--int8", "--data", "digits", "--max-accuracy-drop", 1))
+    judged = ("--int8", "--data", "digits", "--finetune-epochs", 0, "--max-accuracy-drop", 1)
+    run = run_cli(*options(model_files, tmp_path, *judged))
     if files_before_full < 3:
         assert run.code == 2
         assert "No space left on device" in run.stderr
@@ -111,9 +112,17 @@ def test_interrupted(number, code, words, model_files, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
-    command += ["--int8", "--data", "digits"]
+    command += [
+        "--int8",
+        "--data",
+        "digits",
+        "--finetune-epochs",
+        "0",
+    ]  # Ctrl-C while training goes on with what is there
     environment = {**os.environ, "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=heed_sigint
+    ) as process:
         assert any(line.startswith("done mask") for line in process.stderr)
         time.sleep(0.3)  # to calibrate and convert, verify and score takes longer
         process.send_signal(number)

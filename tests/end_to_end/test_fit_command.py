@@ -112,6 +112,59 @@ def test_the_model_holds_what_was_planned(run):
         assert kernel["sparsity"] == pytest.approx(kernel["planned"] or 0.0, abs=0.01)
 
 
+@pytest.fixture(scope="module")
+def split(digits):
+    """Without a test part of their own."""
+    return {"x": digits.x_train[:300], "y": digits.y_train[:300]}
+
+
+def test_the_verdict_of_the_fit_is_in_every_file(model, split, tmp_path):
+    """And so is the warning that the test part was split off."""
+    report = tflite_sparse.fit(model, split, budget="9.5kB", max_accuracy_drop=0.0, out=tmp_path, **FAST)
+    (failure,) = report.gates.failures  # masks without training cost accuracy
+    assert failure.startswith("accuracy: top1 dropped by ")
+    (warning,) = report.warnings
+    assert "60 samples were split off. The model may have been trained on them" in warning
+    exported = json.loads((tmp_path / "report.json").read_text())
+    assert exported["gates"]["failures"] == [failure]
+    assert exported["warnings"] == [warning]
+    markdown = (tmp_path / "report.md").read_text()
+    assert markdown.startswith(f"# {model} on data: FAILED\n")
+    page = (tmp_path / "report.html").read_text()
+    for text in (markdown, page):
+        assert warning in text
+    assert page.count(warning) == 1
+
+
+def test_a_model_that_was_pruned_before_is_compared_with_the_baseline(model, model3, split, keras3, tmp_path):
+    pruned = keras3.models.clone_model(model3)
+    pruned.set_weights(model3.get_weights())
+    for layer in pruned.layers:
+        if layer.weights and layer.weights[0].shape[0] > 8:
+            kernel = layer.weights[0].numpy()
+            layer.weights[0].assign(np.where(np.abs(kernel) > np.quantile(np.abs(kernel), 0.6), kernel, 0))
+    before = tmp_path / "pruned.keras"
+    pruned.save(before)
+    with pytest.raises(SettingsError, match="`baseline` is what a given `model` was made of"):
+        tflite_sparse.fit(None, split, budget=BUDGET, baseline=model, out=tmp_path / "out")
+    unknown, known = (
+        tflite_sparse.fit(
+            before, split, budget=BUDGET, max_accuracy_drop=1.0, baseline=baseline, out=tmp_path / name, **FAST
+        )
+        for name, baseline in (("unknown", None), ("known", model))
+    )
+    assert not unknown.baseline.is_unpruned
+    assert unknown.gates.unjudged[0].endswith("Name it with --baseline FILE.")
+    assert known.baseline.is_unpruned
+    assert (known.baseline.origin, known.baseline.model) == ("option", str(model))
+    assert known.gates.unjudged == []
+    dense = {
+        name: json.loads((tmp_path / name / "report.json").read_text())["models"]["dense_float32"]["sparsity"]
+        for name in ("unknown", "known")
+    }
+    assert dense["known"] < 0.01 < dense["unknown"]
+
+
 def check_predictions(report):
     """Masks on the model, then converted and encoded, against masks applied to the converted dense file."""
     assert abs(report.prediction_error) < 0.01
@@ -185,6 +238,7 @@ def test_a_budget_that_cannot_be_met_names_the_floor(model, digits_npz, tmp_path
     check_predictions(report)
 
 
+@pytest.mark.slow
 def test_a_file_for_microcontrollers(model, digits, tmp_path):
     report = tflite_sparse.fit(model, digits, budget=11_000, target="micro", out=tmp_path, epochs=0, metric="top5")
     assert report.metric == "top5"
@@ -214,6 +268,7 @@ def test_a_file_that_came_out_too_large_is_pruned_further(model, digits, tmp_pat
     assert [failure for failure in report.gates.failures if failure.startswith("budget: the file has ")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
@@ -235,6 +290,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
     assert not (tmp_path / "unfinished").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_fits_stays_as_it_is(model, model3, digits, tmp_path):
     report = tflite_sparse.fit(model3, digits, budget="1MB", out=tmp_path, blocks=("1x1",))
     assert [kernel.planned for kernel in report.kernels] == [None, None]

@@ -59,8 +59,8 @@ def names(folder):
     ids=["weight", "outputs"],
 )
 def test_a_sparse_file_that_is_not_the_dense_one_is_not_delivered(change, weights_exact, words, folder, monkeypatch):
-    code, report = export(folder, "--int8")
-    assert (code, report["gates"]["failures"]) == (0, [])
+    code, report = export(folder, "--int8", "--android-assets", folder / "earlier")
+    assert (code, report["gates"]["failures"], report["warnings"]) == (0, [], [])
     assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, SPARSE, *REPORTS}
 
     monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change))
@@ -75,6 +75,15 @@ def test_a_sparse_file_that_is_not_the_dense_one_is_not_delivered(change, weight
     assert exact == (weights_exact, False)
     assert names(folder / "out") == {DENSE_FLOAT32, DENSE_INT8, *REPORTS}  # the file of the earlier run is gone too
     assert not (folder / "assets").exists()
+    assert not any("earlier export" in warning for warning in report["warnings"])
+
+    known_conversion.install(monkeypatch)
+    before = {path.name: path.read_bytes() for path in (folder / "earlier").iterdir()}
+    code, report = export(folder, "--int8", "--android-assets", folder / "earlier")
+    assert code == 1
+    kept = f"{folder / 'earlier'} still holds the files of an earlier export; this one gave the app none."
+    assert kept in report["warnings"]
+    assert {path.name: path.read_bytes() for path in (folder / "earlier").iterdir()} == before
 
 
 def test_a_micro_file_that_is_not_the_dense_one_is_not_delivered(folder, monkeypatch):

@@ -394,6 +394,7 @@ def accuracy(path: Path, data):
     return float(np.mean(outputs.real(0).argmax(axis=-1) == data.y_test))
 
 
+@pytest.mark.slow
 def test_export(keras_file, digits, tmp_path):
     plain = {DENSE_FLOAT32, DENSE_INT8, SPARSE, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML}
     report = export(keras_file, tmp_path, "--target", "micro", "--c-array")

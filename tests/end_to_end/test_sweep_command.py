@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from helpers.tools import run_cli
+from helpers.tools import heed_sigint, run_cli
 from tflite_sparse.base.progress import Silent
 from tflite_sparse.commands.sweep import command as sweep_command
 from tflite_sparse.errors import DataError, InputError, SettingsError
@@ -169,7 +169,7 @@ def test_an_interrupted_sweep_leaves_its_points_and_nothing_else(work, tmp_path)
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it would be ignored
+        preexec_fn=heed_sigint,
     ) as running:
         said = iter(running.stderr.readline, "")
         next(line for line in said if line.startswith("1 of 4: "))

@@ -179,6 +179,7 @@ def test_weights_that_unpack_to_far_too_much(model_files, tmp_path, out):
     check_refused(path, out, "which no trained model does")
 
 
+@pytest.mark.slow
 def test_what_lies_in_the_current_folder_is_not_imported(model_files, tmp_path):
     """Neither the program nor its children import modules from the current folder."""
     for name in ("ml_dtypes.py", "random.py", "numpy.py"):
@@ -187,6 +188,7 @@ def test_what_lies_in_the_current_folder_is_not_imported(model_files, tmp_path):
     assert run.code == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_prints_of_user_code_stay_off_standard_output(model_files, tmp_path):
     source = tmp_path / "it's a source ü.py"
     source.write_text("import numpy as np\nprint('at import')\ndef make():\n    print('in make')\n"

@@ -430,12 +430,12 @@ def test_a_file_may_be_replaced_while_its_model_is_in_use(tmp_path):
 
 def test_reading_maps_the_constants(tmp_path):
     path = tmp_path / "model.tflite"
-    serde.write(tiny_models.gather(40_000, 1000), path)
+    serde.write(tiny_models.gather(10_000, 1000), path)
     tracemalloc.start()
     model = serde.read(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert model.buffers[1].data.size == 40_000_000
+    assert model.buffers[1].data.size == 10_000_000
     assert peak < 1_000_000
 
 
@@ -484,16 +484,14 @@ def test_models_over_a_gigabyte(tmp_path):
 
 
 @pytest.mark.slow
-def test_models_at_the_size_limit():
+def test_a_model_beyond_the_size_limit_is_refused():
     tiny = tiny_models.Tiny()
-    tiny.constant("half", np.zeros((1 << 10, 1 << 20), np.int8))
-    tiny.constant("twin", tiny.model.buffers[1].data.view(np.int8).reshape(1 << 10, 1 << 20))
-    assert len(serde.serialize(tiny.finished([], [0, 1]))) < (1 << 30) + 10_000  # equal constants are written once
-    other = np.zeros((1 << 10, 1 << 20), np.int8)
-    other[0, 0] = 1
-    tiny.constant("other", other)
+    for number in range(2):
+        half = np.zeros((1 << 10, 1 << 20), np.int8)
+        half[0, 0] = number  # equal ones would be written once
+        tiny.constant(f"half{number}", half)
     with pytest.raises(FlatbufferError, match="2 GiB"):
-        serde.serialize(tiny.finished([], [0, 1, 2]))
+        serde.serialize(tiny.finished([], [0, 1]))
 
 
 def test_write_into_a_missing_folder_is_an_output_error(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -38,3 +39,8 @@ def run_program(*arguments: object, cwd: Path, **environment: str) -> Run:
         [program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def heed_sigint() -> None:
+    """Restore SIGINT in a child (``preexec_fn``), which ignores it where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

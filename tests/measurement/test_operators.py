@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from helpers import tiny_models
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import operators
 from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.targets import litert
+from tflite_sparse.targets.sparse_micro import SparseMicro
 
 CASES = {
     "conv": (tiny_models.conv2d, "CONV_2D", lambda out, kernel: math.prod(out) * math.prod(kernel[1:])),
@@ -55,6 +57,17 @@ def test_a_sparse_file_computes_as_much_and_takes_fewer_bytes():
         assert (one.multiply_adds, one.multiply_adds_kept) == (other.multiply_adds, other.multiply_adds_kept)
         assert one.weight == other.weight
     assert 0 < sum(each.stored_bytes for each in after) < sum(each.stored_bytes for each in before)
+
+
+@pytest.mark.parametrize("make", [tiny_models.fully_connected, tiny_models.conv2d])
+def test_an_operator_with_sparse_weights_counts_as_the_dense_one(make):
+    dense, sparse = written(make()), written(make())
+    assert any(choice.form for choice in encode_model(sparse, SparseMicro("generic")))
+    (before,), (after,) = operators.of_model(dense), operators.of_model(written(sparse))
+    assert after.name == CUSTOM_CODE
+    assert 0 < after.multiply_adds_kept < after.multiply_adds
+    assert (after.multiply_adds, after.multiply_adds_kept) == (before.multiply_adds, before.multiply_adds_kept)
+    assert (after.weight, after.shape) == (before.weight, before.shape)
 
 
 def test_operators_of_other_kinds_have_no_count():

@@ -309,3 +309,18 @@ def test_kernels_have_names_of_their_own(keras):
     model = keras.Model(x, layers.LSTM(32)(y))
     names = [kernel.name for kernel in keras_model.from_memory(model).kernels()]
     assert len(set(names)) == len(names), sorted(name for name in names if names.count(name) > 1)
+
+
+@pytest.mark.parametrize("held", [0.0, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.8, 0.9, 1.0])
+def test_zeros_go_first_and_then_the_least_of_the_rest(held, sparsity):
+    """The values differ, but for the zeros, so there is one right mask beyond these."""
+    values = np.random.default_rng(0).permutation(np.arange(1, 2001)).astype(np.float32).reshape(40, 50)
+    values *= np.random.default_rng(1).choice([-1, 1], values.shape)
+    values[np.abs(values) <= held * 2000] = 0
+    mask = masks.magnitude_mask(values, sparsity)
+    assert np.count_nonzero(~mask) == round(sparsity * 2000)
+    if sparsity >= held:
+        np.testing.assert_array_equal(mask, np.abs(values) > sparsity * 2000)
+    else:
+        assert not values[~mask].any()

@@ -67,13 +67,12 @@ def test_weights_in_half_precision(keras):
         assert np.count_nonzero(kernel.read() == 0) == round(0.8 * kernel.size)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mixed", "late"])
-@pytest.mark.parametrize("generation", ["keras2", "keras3"])
-def test_mirrored_on_two_devices(generation, kind):
+@pytest.fixture(scope="module")
+def on_two_devices():
+    """Return what was found, by generation and kind, all in one process: it must be a fresh one."""
     here = Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, str(here / "train_on_two_devices.py"), generation, kind],
+        [sys.executable, str(here / "train_on_two_devices.py")],
         capture_output=True,
         text=True,
         timeout=300,
@@ -81,7 +80,14 @@ def test_mirrored_on_two_devices(generation, kind):
         cwd=here.parents[1],
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout) == {
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mixed", "late"])
+@pytest.mark.parametrize("generation", ["keras2", "keras3"])
+def test_mirrored_on_two_devices(generation, kind, on_two_devices):
+    assert on_two_devices[f"{generation} {kind}"] == {
         "replicas": 2,
         "zeros": [] if kind == "late" else ZEROS,
         "final_zeros": [round(0.8 * size) for size in (2048, 4096)],

@@ -1,6 +1,7 @@
 """Test which rule applies to which kernel, and that every mistake is reported in one or two lines."""
 
 import itertools
+import re
 import zipfile
 from pathlib import Path
 
@@ -237,7 +238,7 @@ RULE = '[[rule]]\nlayers = "dense"\n'
         (RULE + "schedule = { initial_sparsity = 2 }", "rule 1: initial_sparsity = 2"),
         ("schedule = { begin = 3 }\nbegin = 4", r"\[defaults\]: begin is given twice"),
         (RULE + "skip = true\nsparsity = 0.5", "rule 1: skip = true leaves kernels alone: remove sparsity"),
-        (RULE, "rule 1 sets nothing: give it sparsity, block, schedule, skip"),
+        (RULE, "rule 1 sets nothing: give it sparsity, block, channel_multiple, schedule, skip"),
         ("[[rule]]\nsparsity = 0.5", r"rule 1 has neither layers nor types: .* belongs in \[defaults\]"),
         ("[[rule]]\nlayers = '('\nskip = true", "rule 1: layers = '[(]' is no regular expression"),
         (RULE + "skip = true\n[[rule]]\nlayers = 3\nskip = true", "recipe.toml, rule 2: layers = 3"),
@@ -374,13 +375,16 @@ def test_a_model_is_pruned_by_a_recipe(keras, write):
     assert np.all(blocks.all(1) == blocks.any(1))
 
 
-def test_the_example_of_the_document_is_a_recipe(tmp_path):
+def test_the_examples_of_the_document_are_recipes(tmp_path):
     text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
-    example = text.partition("```toml\n")[2].partition("```")[0]
-    (tmp_path / "example.toml").write_text(example, encoding="utf-8")
-    found = recipe_file.read(tmp_path / "example.toml")
-    assert len(found.rules) >= 4
-    mentioned = set(itertools.chain.from_iterable(rule.changes for rule in found.rules)) | set(found.defaults)
+    examples = re.findall(r"```toml\n(version = .*?)```", text, re.DOTALL)
+    assert len(examples) == 3
+    mentioned = set()
+    for number, example in enumerate(examples):
+        (tmp_path / f"{number}.toml").write_text(example, encoding="utf-8")
+        found = recipe_file.read(tmp_path / f"{number}.toml")
+        mentioned |= set(itertools.chain.from_iterable(rule.changes for rule in found.rules)) | set(found.defaults)
+    assert len(recipe_file.read(tmp_path / "0.toml").rules) >= 4
     assert mentioned == set(PruningSettings.model_fields) - {"scope"}
 
 

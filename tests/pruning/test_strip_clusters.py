@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ModelError
-from tflite_sparse.pruning import clusters
+from tflite_sparse.pruning import clusters, masks
+from tflite_sparse.pruning.plan import KernelPlan, Plan
+from tflite_sparse.pruning.schedule import ConstantSchedule
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import keras_model, tensorflow_import
+from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.stages.mask import Masking
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8, 2)).astype(np.float32)
 
@@ -86,3 +92,26 @@ def test_kernels_of_few_values_are_told():
         "2 kernels are clustered, of 64 values or fewer, which the file holds as indices into a table"
     )
     assert clusters.words([], "litert") is None
+
+
+def test_a_clustered_model_is_not_trained_on_its_own_and_that_is_told(model, tmp_path):
+    """A number of epochs would end the clusters, so only the user may ask for it."""
+    notes = []
+
+    class Notes(Silent):
+        def note(self, text):
+            notes.append(text)
+
+    settings = ExportSettings(sparsity=0.5)
+    stripped, _ = strip(opened(model, "live", tmp_path))
+    x, y = np.repeat(X, 4, axis=0), np.arange(24) % 8
+    samples = Dataset("data", x, y, x, y)
+    masking = Masking(settings, "auto", Timed(Notes()))
+    kernels = masks.prunable(stripped)
+    target = Plan(tuple(KernelPlan(kernel, ConstantSchedule(0.5, 0, 1, 1)) for kernel in kernels))
+    assert not masking._trains(stripped, samples, target, is_clustered=True)
+    (note,) = notes
+    assert note.startswith("warning: not trained: the weights are clustered")
+    assert "\n" not in note
+    assert masking._trains(stripped, samples, target, is_clustered=False)
+    assert len(notes) == 1

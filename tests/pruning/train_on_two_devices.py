@@ -3,8 +3,8 @@
 This is a program because logical devices must be set before TensorFlow starts.
 """
 
+import itertools
 import json
-import sys
 
 import numpy as np
 from small_net import build, following, make_data, watched_fit
@@ -34,14 +34,12 @@ class Late:
         return model
 
 
-def main(generation, kind):
+def train(generation, kind):
+    """Return what was found of a model of ``generation``: in mixed precision, or with variables that are made late."""
     tf = tensorflow_import.tensorflow()
-    device = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     keras = getattr(tensorflow_import, generation)()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    if kind == "mixed":
-        keras.mixed_precision.set_global_policy("mixed_float16")
+    keras.mixed_precision.set_global_policy("mixed_float16" if kind == "mixed" else "float32")
     with strategy.scope():
         model = Late(keras) if kind == "late" else build(keras, keras.optimizers.Adam(5e-3), jit_compile=False)
     schedule = PolynomialSchedule(0.2, 0.8, 3, 15, 4)
@@ -55,22 +53,26 @@ def main(generation, kind):
     kernels = [np.asarray(w) for w in model.get_weights() if w.ndim == 2][:2]
     variables = [v if generation == "keras2" else v.value for v in model.trainable_variables]
     copies = [[copy.numpy() for copy in strategy.experimental_local_results(v)] for v in variables]
-    print(
-        json.dumps(
-            {
-                "replicas": strategy.num_replicas_in_sync,
-                "zeros": [int(np.count_nonzero(weights[1] == 0)) for weights in seen] if kind != "late" else [],
-                "final_zeros": [int(np.count_nonzero(values == 0)) for values in kernels],
-                "slots": len(slots),
-                "stray": sum(
-                    int(np.count_nonzero(slot[~mask])) for slot in slots for mask in masks if slot.shape == mask.shape
-                ),
-                "copies_agree": all(len(each) == 2 and np.array_equal(*each) for each in copies),
-                "patched": sorted({"apply", "apply_gradients"} & set(vars(model.optimizer))),
-            }
-        )
-    )
+    return {
+        "replicas": strategy.num_replicas_in_sync,
+        "zeros": [int(np.count_nonzero(weights[1] == 0)) for weights in seen] if kind != "late" else [],
+        "final_zeros": [int(np.count_nonzero(values == 0)) for values in kernels],
+        "slots": len(slots),
+        "stray": sum(
+            int(np.count_nonzero(slot[~mask])) for slot in slots for mask in masks if slot.shape == mask.shape
+        ),
+        "copies_agree": all(len(each) == 2 and np.array_equal(*each) for each in copies),
+        "patched": sorted({"apply", "apply_gradients"} & set(vars(model.optimizer))),
+    }
+
+
+def main():
+    tf = tensorflow_import.tensorflow()
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+    cases = itertools.product(("keras2", "keras3"), ("mixed", "late"))
+    print(json.dumps({f"{generation} {kind}": train(generation, kind) for generation, kind in cases}))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

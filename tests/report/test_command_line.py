@@ -5,6 +5,7 @@ import shlex
 import click
 import pytest
 
+from helpers.example_reports import make
 from tflite_sparse.report.text import command
 from tflite_sparse.settings import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
@@ -32,5 +33,15 @@ def test_the_program_reads_it_back():
     assert FitSettings(**{name: read[name] for name in FitSettings.model_fields if name in read}) == settings
 
 
-def test_a_model_in_memory_has_no_file():
-    assert command.line("export", "digits", None, {}, ExportSettings) == "tflite-sparse export MODEL"
+@pytest.mark.parametrize(
+    ("model", "origin", "words"),
+    [
+        ("saved model", "file", " 'saved model'"),  # a folder
+        ("net.keras", "file", " net.keras"),
+        ("digits", "memory", " MODEL"),
+        ("demo CNN", "training", ""),
+    ],
+)
+def test_the_model_is_named_as_the_command_takes_it(model, origin, words):
+    given = command.model_of(make(model=model, model_from=origin))
+    assert command.line("export", given, None, {}, ExportSettings) == f"tflite-sparse export{words}"

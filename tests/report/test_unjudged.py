@@ -11,6 +11,7 @@ from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown, next_steps
 from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.export import Accuracy, Gates, Paired
+from tflite_sparse.results.wrong import WrongSample
 
 PRUNED = Baseline(model="p99.keras", origin="model", sparsity=0.99, is_unpruned=False, reason="it was pruned before")
 UNJUDGED = Gates.of([], ["accuracy: no baseline"])
@@ -31,6 +32,28 @@ def test_a_pruned_model_is_never_called_dense_float32():
     for text in (markdown.render(report), page.render(report)):
         assert "float32, pruned before: 97.6 % zeros" in text
         assert "dense float32" not in text
+
+
+def test_wrong_samples_name_the_float32_file_as_it_is():
+    wrong = [WrongSample(output="y", sample=17, right="cat", chosen="dog", dense="cow")]
+    accuracy = Accuracy(metric="top1", samples=360, drop=0.0, max_drop=0.01, wrong=wrong)
+    shown = page.render(pruned_before(accuracy=accuracy))
+    assert "float32 as it was given: cow" in shown
+    assert "first those that float32 as it was given gets right" in shown
+    assert "dense float32" not in shown
+    shown = page.render(make(accuracy=accuracy))
+    assert "dense float32: cow" in shown
+    assert "first those that dense float32 gets right" in shown
+
+
+def test_the_cost_of_zeros_that_the_model_came_with_is_unknown():
+    told = Accuracy(metric="top1", samples=360, drop=0.01, max_drop=1, drop_by_pruning=0.0, drop_by_int8=0.01)
+    before = "the zeros that the model came with cost an unknown amount"
+    assert f"Of the change, {before}, int8 0.0100." in tables.verdicts(pruned_before(accuracy=told))
+    more = told.model_copy(update={"drop_by_pruning": 0.02, "drop_by_int8": -0.01})
+    assert f"Of the change, {before}, pruning costs 0.0200, int8 -0.0100." in tables.verdicts(
+        pruned_before(accuracy=more)
+    )
 
 
 def test_a_known_baseline_is_named():
@@ -88,9 +111,17 @@ LOST = Gates.of(["accuracy: top1 dropped"], [])
         ),
         (
             pruned_before(gates=UNJUDGED),
-            "export net.keras --data digits --out somewhere --sparsity 0.875 --int8 --baseline FILE",
+            "export net.keras --data digits --out somewhere --baseline FILE --sparsity 0.875 --int8",
         ),
         (undelivered(), "report out --open"),
+        (
+            make(pruning=make().pruning.model_copy(update={"after": 0.0}), model="net", model_from="memory"),
+            "prune MODEL --data digits --sparsity 0.875 -o pruned.keras",
+        ),
+        (
+            make(pruning=make().pruning.model_copy(update={"after": 0.0}), model="demo CNN", model_from="training"),
+            "bench out/dense-int8.tflite out/model.tflite",
+        ),
     ],
 )
 def test_the_last_lines_name_the_page_and_the_next_command(report, command):

@@ -1,6 +1,7 @@
 """Test that commands on .tflite files do not import TensorFlow, which takes seconds and may be missing."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -71,3 +72,16 @@ def test_the_probe_would_see_tensorflow(tmp_path):
         [sys.executable, "-c", "import keras" + PROGRAM, "--help"], capture_output=True, text=True, cwd=tmp_path
     )
     assert heavy(json.loads(done.stdout.splitlines()[-1])) == {"keras"}
+
+
+def test_commands_on_files_start_without_a_thread_a_core(tmp_path):
+    """NumPy's OpenBLAS starts threads at its import, unless the user says how many; HTTP and TLS are for downloads."""
+    command = PROGRAM + "import os; print(json.dumps([len(os.listdir('/proc/self/task')), sorted(sys.modules)]))"
+    for given, expected in (({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, min(2, os.cpu_count()))):
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")} | given
+        arguments = [sys.executable, "-c", command, "encode", "--help"]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+        threads, modules = json.loads(done.stdout.splitlines()[-1])
+        assert "numpy" in modules
+        assert threads == expected
+        assert not {"urllib.request", "http.client", "ssl"} & set(modules)

@@ -152,6 +152,18 @@ def test_configurations_at_the_limit_of_their_size(tmp_path, monkeypatch):
             model_files._member(archive, "config.json")
 
 
+def test_metadata_of_a_savedmodel_at_the_limit_of_their_size(tmp_path, monkeypatch):
+    messages = tensorflow_import.keras2().protobuf.saved_metadata_pb2
+    path = tmp_path / "keras_metadata.pb"
+    path.write_bytes(messages.SavedMetadata(nodes=[messages.SavedObject(metadata='{"name": "a"}')]).SerializeToString())
+    size = path.stat().st_size
+    monkeypatch.setattr(model_files, "_MAX_CONFIG_BYTES", size)
+    assert model_files.read_keras_metadata(path) == [{"name": "a"}]
+    monkeypatch.setattr(model_files, "_MAX_CONFIG_BYTES", size - 1)
+    with pytest.raises(ModelError, match=r"keras_metadata\.pb is larger than"):
+        model_files.read_keras_metadata(path)
+
+
 def linked_to_a_file(file, elsewhere):
     file["layers/extra"] = h5py.ExternalLink(str(elsewhere), "/secret")
 

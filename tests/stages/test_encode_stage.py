@@ -22,6 +22,7 @@ from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.settings import ExportSettings
+from tflite_sparse.sources.source_model import Layer
 from tflite_sparse.stages.encode import Encoding
 
 
@@ -29,11 +30,11 @@ from tflite_sparse.stages.encode import Encoding
 def make(tmp_path, in_this_process):
     """Encode a model like an export."""
 
-    def run(model, x=None, **settings):
+    def run(model, x=None, layers=(), **settings):
         dense, sparse = tmp_path / "dense.tflite", tmp_path / "sparse.tflite"
         dense.write_bytes(tiny_models.to_bytes(model))
         chosen = ExportSettings(**{"int8": True, "verification_samples": 6, **settings})
-        return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None, of_model(serde.read(dense)))
+        return Encoding(chosen, Timed(Silent())).run(dense, sparse, x, None, of_model(serde.read(dense)), layers)
 
     return run
 
@@ -58,6 +59,16 @@ def test_a_weight_of_another_value_is_a_failure(make, interpreters, monkeypatch)
     made = make(layer())
     assert made.failures[0] == "verification: weight 'weight' differs"
     assert not made.verification.weights_bit_exact
+
+
+def test_failures_name_the_layers_that_are_known(make, monkeypatch):
+    model = layer()
+    for tensor, name in zip(model.subgraphs[0].tensors, ("x", "weight", "bias", "net/dense/MatMul"), strict=True):
+        tensor.name = name.encode()
+    monkeypatch.setattr(encoder, "encode_file", spoiling(encode_file, change_the_biases(9000)))
+    made = make(model, layers=[Layer("net/flat", "Flatten"), Layer("net/dense", "Dense")])
+    place = "the first tensor to differ is 'net/dense/MatMul' of layer 'net/dense' (Dense), of FULLY_CONNECTED"
+    assert made.failures[1].endswith(place)
 
 
 def test_outputs_of_another_value_are_a_failure_in_every_runtime(make, interpreters, monkeypatch):

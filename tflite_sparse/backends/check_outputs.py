@@ -7,18 +7,19 @@ from pathlib import Path
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning import fastest as tuning
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.settings import WrittenFileSettings
-from tflite_sparse.verification import engine
+from tflite_sparse.settings import ExportSettings, WrittenFileSettings
+from tflite_sparse.sources import arrays
+from tflite_sparse.verification import engine, probes
 from tflite_sparse.verification.engine import Tolerance
 from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Nowhere
-from tflite_sparse.verification.samples import MadeUp
+from tflite_sparse.verification.samples import MadeUp, Real, Samples
 
 
 def of_encoded(
@@ -68,6 +69,20 @@ def of_decoded(
         return _in_litert(dense, source, settings, share_of_range, timed)
     except ExecutionError as error:
         return _weights_only(dense, source, settings, error, timed)
+
+
+def samples_for(dense: Path, x: arrays.Arrays | None, settings: ExportSettings) -> Samples:
+    """Return what the files of an export are compared on: test samples, or random ones without any.
+
+    Args:
+        dense: one of the files.
+        x: test samples of its inputs.
+        settings: of the export.
+    """
+    count, seed = settings.verification_samples, settings.seed
+    if x is None:
+        return MadeUp(count - probes.BOUNDARIES, seed)
+    return Real(arrays.ordered(x, signature.names_of(dense).inputs), count, seed)
 
 
 def _in_litert(

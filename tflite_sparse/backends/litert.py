@@ -8,7 +8,7 @@ from pathlib import Path
 from tflite_sparse.backends import check_outputs, class_names
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made
 from tflite_sparse.errors import ExecutionError, InputShapeError
-from tflite_sparse.flatbuffer import serde, signature
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder, encoder, fastest, planner
 from tflite_sparse.report.snippets import litert as litert_code
 from tflite_sparse.results.contract import Contract, Language
@@ -17,14 +17,12 @@ from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shapes, needed
 from tflite_sparse.settings import TargetSettings
-from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.targets import litert as target
-from tflite_sparse.verification import engine, probes
+from tflite_sparse.verification import engine
 from tflite_sparse.verification.engine import Tolerance
 from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Runtimes
-from tflite_sparse.verification.samples import MadeUp, Real
 
 
 class LiteRT(Backend):
@@ -107,15 +105,13 @@ def compare_with_dense(job: ExportJob, share_of_range: float) -> VerificationRep
         job: the export's.
         share_of_range: by how much outputs may differ.
     """
-    count, seed = job.settings.verification_samples, job.settings.seed
-    ordered = None if job.x is None else arrays.ordered(job.x, signature.names_of(job.source).inputs)
-    made_up = MadeUp(count - probes.BOUNDARIES, seed)
+    samples = check_outputs.samples_for(job.source, job.x, job.settings)
     try:
         return engine.verify(
             job.file,
             job.source,
             LiteRTRuntimes(litert.ALL_KERNELS, at_once=litert.BATCH, across=False),
-            made_up if ordered is None else Real(ordered, count, seed),
+            samples,
             tolerance=Tolerance(share_of_range=share_of_range),
             progress=job.progress,
         )

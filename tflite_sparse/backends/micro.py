@@ -73,6 +73,14 @@ class TensorFlowLiteMicro(Backend):
         in_micro.check_available()
         return MicroRuntimes()
 
+    def removal_runtimes(self, input_shapes: Shapes | None) -> Runtimes:
+        """See the protocol."""
+        return MicroRuntimes(check_shapes=False) if runtime.is_available() else super().removal_runtimes(input_shapes)
+
+    def arena_bytes(self, file: Path) -> int | None:
+        """See the protocol."""
+        return runtime.arena(file) if runtime.is_available() else None
+
     def inspect(self, file: InspectedFile) -> Inspected:
         """See the protocol."""
         return micro_inspection.inspect(file)

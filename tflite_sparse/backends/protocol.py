@@ -24,6 +24,7 @@ from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Runtimes
 
 Run = Callable[..., litert.Outputs]
@@ -203,6 +204,23 @@ class Backend(Protocol):
         """
         del threads, input_shapes
         raise ExecutionError("outputs cannot be compared: nothing here runs the files of this target.")
+
+    def removal_runtimes(self, input_shapes: Shapes | None) -> Runtimes:
+        """The runtimes in which a dense file is compared with itself without its dead channels.
+
+        Args:
+            input_shapes: of inputs with open sizes, by name.
+        """
+        return LiteRTRuntimes(input_shapes=input_shapes, default_must_run=False, across=False)
+
+    def arena_bytes(self, file: Path) -> int | None:
+        """The memory that the runtime plans for the activations of a dense file; None where it is not known here.
+
+        Raises:
+            ExecutionError: the runtime refuses the file.
+        """
+        del file
+        return None
 
     def inspect(self, file: InspectedFile) -> Inspected | None:
         """Load a file in the target's runtimes; None where nothing here has one."""

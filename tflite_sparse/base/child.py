@@ -20,10 +20,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, BinaryIO, Literal
 
 from tflite_sparse.base import child_job, fork_server
@@ -33,9 +34,10 @@ from tflite_sparse.errors import TfliteSparseError
 Needs = Literal["runtimes", "tensorflow", "fresh"]
 """Imports of a child: the runtimes; those and TensorFlow; or none, in an interpreter of its own."""
 
+_RUNTIMES = ("ai_edge_litert.interpreter", "ai_edge_litert.compiled_model", "tflite_sparse.runtime.litert")
 _MODULES: dict[Needs, tuple[str, ...]] = {
-    "runtimes": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert"),
-    "tensorflow": ("ai_edge_litert.interpreter", "tflite_sparse.runtime.litert", "tensorflow"),
+    "runtimes": _RUNTIMES,
+    "tensorflow": (*_RUNTIMES, "tensorflow"),
 }
 _KILLED = "was killed"
 _LOG_TAIL_CHARACTERS = 2000
@@ -85,6 +87,35 @@ class Spent:
     cpu_seconds: float
 
 
+class Group:
+    """Children that may be stopped together, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kills: set[Callable[[], None]] = set()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Kill the children of the group; later ones do not start."""
+        with self._lock:
+            self._is_stopped = True
+            for kill in self._kills:
+                kill()
+
+    @contextlib.contextmanager
+    def holding(self, kill: Callable[[], None]) -> Iterator[None]:
+        """A child is running inside of the block, and ``kill`` ends it."""
+        with self._lock:
+            self._kills.add(kill)
+            if self._is_stopped:
+                kill()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._kills.discard(kill)
+
+
 _spent: ContextVar[list[Spent] | None] = ContextVar("_spent", default=None)
 
 
@@ -127,10 +158,25 @@ def fork_here(needs: Needs) -> None:
     fork_server.ensure(_MODULES[needs], fork_server.fork_here)
 
 
-def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runtimes", **arguments: Any) -> Any:
+def call(
+    function: str,
+    /,
+    *,
+    on_step: Step = ignore_steps,
+    needs: Needs = "runtimes",
+    environment: Mapping[str, str] = MappingProxyType({}),
+    group: Group | None = None,
+    **arguments: Any,
+) -> Any:
     """Call ``function`` ("package.module:name") of this package in a child and return what it returns.
 
-    The function receives ``arguments`` and a callback ``on_step`` that forwards to the caller's ``on_step``.
+    Args:
+        function: receives ``arguments`` and a callback ``on_step`` that forwards to the caller's ``on_step``.
+        on_step: receives the child's steps.
+        needs: imports of the child.
+        environment: variables of the child that differ from those of the caller.
+        group: may stop the child.
+        **arguments: of the function.
 
     Raises:
         ChildDiedError: it crashed or was killed.
@@ -138,8 +184,8 @@ def call(function: str, /, *, on_step: Step = ignore_steps, needs: Needs = "runt
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
-        child_job.write(child_job.Job(function, arguments), folder)
-        status = _run(folder, on_step, needs)
+        child_job.write(child_job.Job(function, arguments, {**os.environ, **environment}), folder)
+        status = _run(folder, on_step, needs, group or Group())
         log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
         outcome = child_job.read_outcome(folder)
     if outcome is None:
@@ -160,7 +206,7 @@ def _start_server(modules: Sequence[str]) -> fork_server.Client | None:
     return fork_server.start_beside(modules)
 
 
-def _run(folder: Path, on_step: Step, needs: Needs) -> int:
+def _run(folder: Path, on_step: Step, needs: Needs, group: Group) -> int:
     """Run the job in ``folder`` and return the exit status, negative for a signal."""
     with (folder / child_job.LOG).open("wb") as log:
         for _ in range(_TRIES if needs != "fresh" else 0):
@@ -168,25 +214,25 @@ def _run(folder: Path, on_step: Step, needs: Needs) -> int:
             if server is None:
                 break
             try:
-                return _in_fork(server, folder, log, on_step)
+                return _in_fork(server, folder, log, on_step, group)
             except fork_server.ServerGoneError:
                 fork_server.forget(server)
-        return _in_fresh_interpreter(folder, log, on_step)
+        return _in_fresh_interpreter(folder, log, on_step, group)
 
 
-def _in_fork(server: fork_server.Client, folder: Path, log: BinaryIO, on_step: Step) -> int:
+def _in_fork(server: fork_server.Client, folder: Path, log: BinaryIO, on_step: Step, group: Group) -> int:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as steps:
         try:
             child = server.start(folder, writer, log.fileno())
         finally:
             os.close(writer)
-        with contextlib.closing(child):
+        with contextlib.closing(child), group.holding(child.kill):
             _pass_on(steps, on_step)
             return child.wait()
 
 
-def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step) -> int:
+def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step, group: Group) -> int:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
     process = subprocess.Popen(
         [sys.executable, "-c", _START, str(folder)],
@@ -195,7 +241,7 @@ def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step) -> int:
         stderr=log,
         env=environment,
     )
-    with process:
+    with process, group.holding(process.kill):
         try:
             assert process.stdout is not None
             _pass_on(process.stdout, on_step)

@@ -8,7 +8,6 @@ import json
 import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from tflite_sparse.errors import MissingPackageError
 
@@ -52,6 +51,8 @@ def install_command(extra: str) -> str:
         return _from_place(Path(__file__).resolve().parents[2], extra)
     if record is None:
         return f"pip install '{DISTRIBUTION}[{extra}]'"
+    from urllib.request import url2pathname  # brings HTTP, TLS and e-mail with it; every command imports this module
+
     origin = json.loads(record)
     url = urlsplit(origin["url"])
     if url.scheme == "file":

@@ -115,11 +115,17 @@ class Running:
         status = self._channel.recv(_LARGEST_MESSAGE)
         return int(status) if status else -signal.SIGKILL  # the server was killed, and the child with it
 
+    def kill(self) -> None:
+        """Kill the child if it is running; any thread may call it while another one waits."""
+        with contextlib.suppress(OSError):  # the server may have closed its end
+            self._channel.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Kill the child if it is running, and wait until it has ended."""
-        with contextlib.suppress(OSError), self._channel:  # the server may have closed its end
-            self._channel.shutdown(socket.SHUT_WR)
-            self._channel.recv(_LARGEST_MESSAGE)
+        with self._channel:
+            self.kill()
+            with contextlib.suppress(OSError):
+                self._channel.recv(_LARGEST_MESSAGE)
 
 
 def may_fork_here() -> bool:

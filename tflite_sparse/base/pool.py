@@ -1,11 +1,9 @@
-"""Run many jobs at once, on this machine or on a Ray cluster, and yield results as they come.
-
-Both use joblib. Jobs lost with a worker are run again.
-"""
+"""Run many jobs at once and yield results as they come: in threads of this process, or on a Ray cluster by joblib."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,18 +46,11 @@ def free_bytes() -> int:
 
 
 class Local:
-    """The processes of this machine; without a number of workers as many as :func:`room` allows."""
-
-    is_here = True
+    """Threads of this process that wait for children: the given number, or as many as :func:`room` allows."""
 
     def __init__(self, workers: int | None, jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> None:
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
         self.workers = workers or room(jobs, bytes_per_worker)
         self.threads = max(1, _cores() // self.workers)
-        self.smallest_pool = _SMALLEST_POOL
-        self.lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
-        self.options: dict[str, object] = {"backend": "loky"}
 
 
 class Ray:
@@ -68,8 +59,6 @@ class Ray:
     Raises:
         SettingsError: Ray is not installed, or no cluster answers at ``address``.
     """
-
-    is_here = False
 
     def __init__(self, address: str, workers: int | None, jobs: int) -> None:
         import joblib
@@ -102,10 +91,36 @@ class Ray:
         self.options: dict[str, object] = {"backend": _RAY, "ray_remote_args": _RAY_ACTORS}
 
 
-def run(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: Local | Ray
-) -> Iterator[tuple[int, Result | None]]:
-    """Call ``function`` for each of ``jobs`` in processes of ``workers``.
+def in_threads(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, stop: Callable[[], None]
+) -> Iterator[tuple[int, Result]]:
+    """Call ``function`` for each of ``jobs`` in threads, which wait for a child process each.
+
+    Args:
+        function: is called in a thread.
+        jobs: its arguments.
+        workers: number of threads.
+        stop: ends running calls; called when their results are not wanted any more.
+
+    Yields:
+        Index and result of each job in the order of completion.
+
+    Raises:
+        Exception: any that ``function`` raised; the other jobs are dropped.
+    """
+    with ThreadPoolExecutor(workers) as executor:
+        running = {executor.submit(function, job): place for place, job in enumerate(jobs)}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
+
+
+def on_ray(function: Callable[[Job], Result], jobs: Sequence[Job], workers: Ray) -> Iterator[tuple[int, Result | None]]:
+    """Call ``function`` for each of ``jobs`` in processes of a cluster.
 
     When a worker dies, all jobs running then are lost and run again. If none of them returns, the first runs alone.
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+_LARGEST_UINT8, _LARGEST_UINT16 = int(np.iinfo(np.uint8).max), int(np.iinfo(np.uint16).max)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -124,11 +126,16 @@ class Layout:
 
 def narrowest_index_dtype(largest: int) -> np.dtype[np.uint8] | np.dtype[np.uint16] | np.dtype[np.int32]:
     """Return the narrowest vector type of the format that holds ``largest`` (schema.fbs: uint8, uint16 or int32)."""
-    if largest <= np.iinfo(np.uint8).max:
+    if largest <= _LARGEST_UINT8:
         return np.dtype(np.uint8)
-    if largest <= np.iinfo(np.uint16).max:
+    if largest <= _LARGEST_UINT16:
         return np.dtype(np.uint16)
     return np.dtype(np.int32)
+
+
+def index_bytes(largest: int) -> int:
+    """Return the bytes of an entry of :func:`narrowest_index_dtype`."""
+    return narrowest_index_dtype(largest).itemsize
 
 
 def nonzero_mask(array: np.ndarray) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from tflite_sparse.codecs.layout import Layout, narrowest_index_dtype, nonzero_mask
+from tflite_sparse.codecs.layout import Layout, index_bytes, nonzero_mask
 
 MOST_AXES = 5
 """Most axes longer than 1: the number of layouts grows with the factorial."""
@@ -25,11 +25,32 @@ class Cost:
     layout: Layout
     nbytes: int
 
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The levels of a layout of a grid of blocks, not yet checked as a :class:`Layout`: thousands are compared."""
+
+    nbytes: int
+    order: tuple[int, ...]
+    compressed: tuple[bool, ...]
+    block: tuple[int, ...]
+
     @property
-    def _rank(self) -> tuple[int, int, int, tuple[int, ...]]:
+    def rank(self) -> tuple[int, int, int, tuple[int, ...]]:
         """Sort key: fewest bytes, then fewest blocks, fewest compressed levels, axis order."""
-        layout = self.layout
-        return self.nbytes, len(layout.block_map), sum(layout.compressed), layout.traversal_order
+        return self.nbytes, sum(size > 1 for size in self.block), sum(self.compressed), self.order
+
+    def cost(self, shape: tuple[int, ...]) -> Cost:
+        """Return these levels as a layout of a tensor of ``shape``."""
+        split = tuple(axis for axis, size in enumerate(self.block) if size > 1)
+        layout = Layout(
+            shape,
+            (*self.order, *range(len(shape), len(shape) + len(split))),
+            (*self.compressed, *[False] * len(split)),
+            split,
+            tuple(self.block[axis] for axis in split),
+        )
+        return Cost(layout, self.nbytes)
 
 
 def cheapest(array: np.ndarray) -> Cost | None:
@@ -38,18 +59,18 @@ def cheapest(array: np.ndarray) -> Cost | None:
     Blocks have 2, 4, 8 or 16 values along one axis or two, where that divides the shape. The simplest of equals is
     taken. None if no axis is longer than 1, or more than :data:`MOST_AXES` are.
     """
-    mask = nonzero_mask(array)
-    best = min(_costs(mask, array.dtype.itemsize), key=lambda cost: cost._rank, default=None)
+    mask, itemsize = nonzero_mask(array), array.dtype.itemsize
+    whole = (1,) * mask.ndim
+    best = min(_levels(mask, itemsize, whole), key=lambda levels: levels.rank, default=None)
     if best is None:
         return None
     for block, grid in _block_grids(mask):
-        values = math.prod(block) * array.dtype.itemsize
+        values = math.prod(block) * itemsize
         # Every nonempty block is stored whole in any order; this bound alone rules out most block shapes.
         if int(np.count_nonzero(grid)) * values >= best.nbytes:
             continue
-        offers = (_in_blocks(cost, array.shape, block) for cost in _costs(grid, values))
-        best = min((best, *offers), key=lambda cost: cost._rank)
-    return best
+        best = min((best, *_levels(grid, values, block, best.nbytes)), key=lambda levels: levels.rank)
+    return best.cost(array.shape)
 
 
 def costs(array: np.ndarray) -> Iterator[Cost]:
@@ -62,38 +83,51 @@ def costs(array: np.ndarray) -> Iterator[Cost]:
         array: the tensor, any shape with one to :data:`MOST_AXES` axes longer than 1 (else there are no costs). Axes
             of size 1 stay dense and outermost.
     """
-    return _costs(nonzero_mask(array), array.dtype.itemsize)
+    mask = nonzero_mask(array)
+    return (levels.cost(array.shape) for levels in _levels(mask, array.dtype.itemsize, (1,) * mask.ndim))
 
 
-def _costs(mask: np.ndarray, leaf_bytes: int) -> Iterator[Cost]:
-    shape = mask.shape
-    unit = tuple(axis for axis, size in enumerate(shape) if size == 1)
-    axes = tuple(axis for axis, size in enumerate(shape) if size != 1)
+def _levels(mask: np.ndarray, leaf_bytes: int, block: tuple[int, ...], most: float = math.inf) -> Iterator[_Levels]:
+    """Yield the levels of every layout of a grid of blocks that takes at most ``most`` bytes.
+
+    Args:
+        mask: whether a block holds anything to store; the shape of the grid.
+        leaf_bytes: of a block.
+        block: the shape of a block.
+        most: limit on the bytes.
+    """
+    unit = tuple(axis for axis, size in enumerate(mask.shape) if size == 1)
+    axes = tuple(axis for axis, size in enumerate(mask.shape) if size != 1)
     if not 1 <= len(axes) <= MOST_AXES:
         return
-    sizes = tuple(shape[axis] for axis in axes)
+    sizes = tuple(mask.shape[axis] for axis in axes)
     occupied = _projections(mask.reshape(sizes))
+    most_of_levels = most - occupied[frozenset(range(len(axes)))] * leaf_bytes  # leaves are stored in any layout
     for order in itertools.permutations(range(len(axes))):
-        for compressed in itertools.product((False, True), repeat=len(axes)):
-            if not any(compressed):
-                continue
-            layout = Layout(shape, (*unit, *(axes[i] for i in order)), (False,) * len(unit) + compressed)
-            yield Cost(layout, _nbytes(order, compressed, sizes, occupied, leaf_bytes))
+        found = _choices_of_levels(order, sizes, occupied, most_of_levels)
+        for nodes, level_bytes, compressed in found:
+            nbytes = level_bytes + nodes * leaf_bytes
+            if any(compressed) and nbytes <= most:
+                yield _Levels(nbytes, (*unit, *(axes[i] for i in order)), (False,) * len(unit) + compressed, block)
 
 
-def _nbytes(
-    order: tuple[int, ...], compressed: tuple[bool, ...], sizes: tuple[int, ...], occupied: _OCCUPANCY, leaf_bytes: int
-) -> int:
-    nodes, total = 1, 0
-    for depth, axis in enumerate(order):
-        if compressed[depth]:
-            children = occupied[frozenset(order[: depth + 1])]
-            total += (nodes + 1) * narrowest_index_dtype(children).itemsize
-            total += children * narrowest_index_dtype(sizes[axis] - 1).itemsize
-            nodes = children
-        else:
-            nodes *= sizes[axis]
-    return total + nodes * leaf_bytes
+def _choices_of_levels(
+    order: tuple[int, ...], sizes: tuple[int, ...], occupied: _OCCUPANCY, most: float
+) -> list[tuple[int, int, tuple[bool, ...]]]:
+    """Return leaves, bytes of segments and indices, and flags of each choice of compressed levels within ``most``."""
+    found: list[tuple[int, int, tuple[bool, ...]]] = [(1, 0, ())]
+    for depth, axis in enumerate(order, 1):
+        size, cells = sizes[axis], occupied[frozenset(order[:depth])]
+        segment = index_bytes(cells)
+        indices = cells * index_bytes(size - 1)
+        longer = []
+        for nodes, nbytes, compressed in found:
+            longer.append((nodes * size, nbytes, (*compressed, False)))
+            in_csr = nbytes + (nodes + 1) * segment + indices
+            if in_csr <= most:
+                longer.append((cells, in_csr, (*compressed, True)))
+        found = longer
+    return found
 
 
 def _projections(mask: np.ndarray) -> _OCCUPANCY:
@@ -144,18 +178,3 @@ def _halved(mask: np.ndarray, axis: int) -> np.ndarray:
 
 def _block_shape(rank: int, sizes: dict[int, int]) -> tuple[int, ...]:
     return tuple(sizes.get(axis, 1) for axis in range(rank))
-
-
-def _in_blocks(cost: Cost, shape: tuple[int, ...], block: tuple[int, ...]) -> Cost:
-    """Return the cost of a layout of the block grid as the cost of the tensor's layout in these blocks."""
-    split = tuple(axis for axis, size in enumerate(block) if size > 1)
-    grid = cost.layout
-    inner = range(len(shape), len(shape) + len(split))
-    layout = Layout(
-        shape,
-        (*grid.traversal_order, *inner),
-        (*grid.compressed, *[False] * len(split)),
-        split,
-        tuple(block[axis] for axis in split),
-    )
-    return replace(cost, layout=layout)

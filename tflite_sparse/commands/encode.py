@@ -12,13 +12,14 @@ from typing_extensions import Unpack
 
 from tflite_sparse import target_registry
 from tflite_sparse.backends import check_outputs as output_check
+from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.protocol import FileJob
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import child, cpu_clock
 from tflite_sparse.base.atomic_files import make_folder, replacing
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.errors import OutputError, VerificationError
+from tflite_sparse.errors import ExecutionError, OutputError, VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import contract
 from tflite_sparse.planning import decoder, sharing
@@ -27,6 +28,7 @@ from tflite_sparse.results.files import DecodingReport, EncodingReport
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.settings import AnyPath, DecodeOptions, DecodeSettings, EncodeOptions, EncodeSettings
 from tflite_sparse.settings.keywords import takes
+from tflite_sparse.verification.samples import MadeUp
 
 
 @takes(EncodeSettings, EncodeOptions)
@@ -75,9 +77,15 @@ def encode(
             weights = folder / "shared.tflite"
             with timed.stage("share values"):
                 shared = sharing.in_report(checked.shared_values, sharing.write(source, weights, checked.shared_values))
-        job = FileJob(weights, temporary, destination, extra_files, folder, promised, checked, timed)
-        made = backend(checked.target).encode(job)
-        verified = made.verification
+        samples = MadeUp(checked.verification_samples, checked.seed)
+        trimmed = Trimming(checked, samples, checked.input_shapes, folder, timed).run(weights)
+        job = FileJob(trimmed.file, temporary, destination, extra_files, folder, promised, checked, timed)
+        try:
+            made = backend(checked.target).encode(job)
+        except ExecutionError as error:
+            raise error.renamed(trimmed.file, weights) from error
+        against = made.verification.against.replace(str(trimmed.file), str(weights))
+        verified = made.verification.model_copy(update={"against": against})
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
         archive_bytes = _check_archive(source, temporary, destination)
@@ -92,6 +100,7 @@ def encode(
             tensors=[tensor_of(choice) for choice in made.choices],
             shared_values=shared,
             verification=verified.model_copy(update={"file": str(destination)}),
+            channels=trimmed.channels,
             **as_field(made.part),
             contract=promised.model_copy(update={"snippets": dict(made.snippets)}),
             seconds=timed.seconds,

@@ -55,6 +55,31 @@ from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unj
 from tflite_sparse.stages.share_values import Sharing
 
 
+@dataclass(frozen=True)
+class AlreadyPruned:
+    """A model that another command pruned, for :func:`export_pruned`.
+
+    Attributes:
+        dense: what it was made of.
+        origin: of ``dense``.
+        unpruned: what is known of the model before any pruning: another one than ``dense`` if that was pruned too.
+        source: the pruned model.
+        converted: its dense int8 file.
+        words: what was done to it, for the report.
+        epochs: how many it was trained for since.
+        curve: of that training; None where nothing was trained.
+    """
+
+    dense: SourceModel
+    origin: report_model.ModelFrom
+    unpruned: baselines.Found
+    source: SourceModel
+    converted: Path
+    words: str
+    epochs: int
+    curve: Curve | None
+
+
 @takes(ExportSettings, ExportOptions)
 def export(
     model: object = None,
@@ -93,33 +118,25 @@ def export(
 
 
 def export_pruned(
-    dense: SourceModel,
-    pruned: SourceModel,
-    converted: Path,
+    pruned: AlreadyPruned,
     samples: Dataset,
-    words: str,
+    completed: Callable[[report_model.Report], report_model.Report],
     *,
-    epochs: int = 0,
-    curve: Curve | None = None,
     progress: Progress | None = None,
     **settings: Unpack[ExportOptions],
 ) -> report_model.Report:
-    """As :func:`export`, of a model that was pruned before, beside the dense one that it was made of.
+    """As :func:`export`, of a model that was pruned before, beside the one that it was made of.
 
     Args:
-        dense: the baseline that size and accuracy are compared with.
-        pruned: what is written sparse.
-        converted: the dense int8 file of ``pruned``.
-        samples: fitted to both models.
-        words: what was done to ``pruned``, for the report.
-        epochs: how many it was trained for since.
-        curve: of that training.
+        pruned: what is written sparse, and what it was made of.
+        samples: fitted to the models.
+        completed: returns the report with what the other command found, its gates above all; that is what is written.
         progress: receives stages and notes.
         **settings: as for :func:`export`; those of pruning and of files to open do not matter.
     """
     with cpu_clock.started() as spent:
         run = _export(ExportSettings(**settings), progress, spent)
-        return run.of_pruned(dense, pruned, converted, samples, words, epochs, curve)
+        return run.of_pruned(pruned, samples, completed)
 
 
 def _export(settings: ExportSettings, progress: Progress | None, spent: Callable[[], Cpu]) -> _Export:
@@ -156,29 +173,24 @@ class _Export:
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or load.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
-            return self._finish(pruned, dense, work, pixels)
+            return self._finish(pruned, load.origin_of(model), dense, work, pixels)
 
     def of_pruned(
-        self,
-        dense: SourceModel,
-        pruned: SourceModel,
-        converted: Path,
-        samples: Dataset,
-        words: str,
-        epochs: int,
-        curve: Curve | None,
+        self, given: AlreadyPruned, samples: Dataset, completed: Callable[[report_model.Report], report_model.Report]
     ) -> report_model.Report:
         self._check_folders()
+        dense, source = given.dense, given.source
         with self._work() as work:
             converter = Converter(self.settings, samples, self.progress).in_form_of(dense)
-            failures = converter.baseline(dense, work / DENSE_FLOAT32)
+            failures = converter.baseline(given.unpruned.source or dense, work / DENSE_FLOAT32)
             before = masks.sparsity_of(masks.prunable(dense)).share
-            about = described(pruned, masks.prunable(pruned), 0, before, epochs, words)
-            shutil.copyfile(converted, work / DENSE_INT8)
-            baseline = baselines.Found().described(dense, 0, before)
-            done = Pruned(pruned, converter, about, failures, trained=True, baseline=baseline, curve=curve)
+            about = described(source, masks.prunable(source), 0, before, given.epochs, given.words)
+            shutil.copyfile(given.converted, work / DENSE_INT8)
+            baseline = given.unpruned.described(dense, 0, before)
+            done = Pruned(source, converter, about, failures, trained=True, baseline=baseline, curve=given.curve)
             compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
-            return self._finish(done, work / DENSE_INT8, work, None if compared is None else compared.check)
+            pixels = None if compared is None else compared.check
+            return self._finish(done, given.origin, work / DENSE_INT8, work, pixels, completed)
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
@@ -197,7 +209,15 @@ class _Export:
             except ExecutionError as error:
                 raise ExecutionError(without(folder, str(error))) from error
 
-    def _finish(self, pruned: Pruned, dense: Path, work: Path, pixels: PixelCheck | None) -> report_model.Report:
+    def _finish(
+        self,
+        pruned: Pruned,
+        origin: report_model.ModelFrom,
+        dense: Path,
+        work: Path,
+        pixels: PixelCheck | None,
+        completed: Callable[[report_model.Report], report_model.Report] | None = None,
+    ) -> report_model.Report:
         """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
@@ -208,7 +228,9 @@ class _Export:
             shared = sharing.run(dense, paths[DENSE_FLOAT32], converter, pruned.source)
         try:
             probes, promised = converter.probes(pruned.source), _contract(dense, converter)
-            made = Encoding(settings, self.progress).run(dense, paths[SPARSE], probes, samples, promised)
+            made = Encoding(settings, self.progress).run(
+                dense, paths[SPARSE], probes, samples, promised, pruned.source.layers()
+            )
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
@@ -222,13 +244,16 @@ class _Export:
         failures = [
             *pruned.failures,
             *made.failures,
-            *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter)),
+            *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter), pruned.baseline),
         ]
         failures = [without(str(work), failure) for failure in failures]
+        if made.failures:
+            self._tell_of_earlier_assets()
 
         report = report_model.Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             model=pruned.source.name,
+            model_from=origin,
             data=None if samples is None else samples.name,
             settings=settings.model_dump(mode="json"),
             models=evaluated.models,
@@ -244,6 +269,7 @@ class _Export:
             alternatives=found,
             layers=layers,
             layer_tensors=inside.tensors,
+            channels=made.channels,
             **as_field(made.part),
             measured=measured,
             training=pruned.curve,
@@ -256,12 +282,20 @@ class _Export:
             cpu=self.spent(),
             provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
         )
+        if completed is not None:
+            report = completed(report)
         written = {name: paths[name] for name in delivery.delivered(report.models)}
         is_verified = SPARSE in written
         page = pages.of_export(report, file_contents.of_file(paths[SPARSE]) if is_verified else FileContents())
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
         delivery.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
         return report
+
+    def _tell_of_earlier_assets(self) -> None:
+        """Warn that an app's folder, which belongs to the app, keeps what an earlier export put there."""
+        folder = self.settings.android_assets
+        if folder is not None and any((folder / name).exists() for name in android.FILES):
+            self.progress.warn(f"{folder} still holds the files of an earlier export; this one gave the app none.")
 
     def _android_assets(self, paths: Mapping[str, Path], samples: Dataset | None) -> dict[Path, bytes | Path]:
         folder = self.settings.android_assets
@@ -278,7 +312,7 @@ def _of_layers(error: OperatorRefusedError, source: SourceModel) -> str:
     found = [layer for tensors in error.tensors if (layer := layer_of(tensors, known)) is not None]
     if not found:
         return ""
-    return f" In the model: {', '.join(dict.fromkeys(f'layer {each.name!r} ({each.owner})' for each in found))}."
+    return f" In the model: {', '.join(dict.fromkeys(each.in_words for each in found))}."
 
 
 def _contract(file: Path, converter: Converter) -> Contract:

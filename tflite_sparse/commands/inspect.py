@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import Unpack
 
+from tflite_sparse.backends import dead_channels
 from tflite_sparse.backends.protocol import Inspected, InspectedFile
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
@@ -35,8 +36,10 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.measurement import contract
 from tflite_sparse.planning.decoder import decode_model
 from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.dead_channels import DeadChannels
 from tflite_sparse.results.inspection import DENSE, Constant, Estimate, Inspection, Order, Totals
 from tflite_sparse.rewrites import decode_op, sparse_operator
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
@@ -57,7 +60,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         FlatbufferError: it cannot be read or is damaged.
         SettingsError: a setting is unknown, or a shape does not fit.
     """
-    input_shapes = InspectSettings(**settings).input_shapes
+    checked = InspectSettings(**settings)
     path, progress = Path(file), chosen(progress)
     model = serde.read(path)
     file_bytes = path.stat().st_size
@@ -66,7 +69,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
     with progress.stage("read constants"):
         constants = sorted(_constants(model, file_bytes), key=lambda constant: -constant.stored_bytes)
     operators = Counter(graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
-    about = InspectedFile(path, model, file_bytes - archive_bytes, input_shapes)
+    about = InspectedFile(path, model, file_bytes - archive_bytes, checked.input_shapes)
     with progress.stage("load in each runtime"):
         loaded = {name: answer for name in TARGETS if (answer := backend(name).inspect(about)) is not None}
     with progress.stage("estimate sizes"):
@@ -75,8 +78,11 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             encoded_bytes = backend(name).encoded_bytes(about, answer)
             if encoded_bytes is not None:
                 estimates[name] = encoded_bytes
+    with progress.stage("look for dead channels"):
+        dead = _dead_channels(path)
     with progress.stage("write snippets"):
-        promised = _contract(about, loaded)
+        target = _target_of_code(loaded, checked.target)
+        promised = _contract(about, target)
     return Inspection(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         path=str(path),
@@ -92,17 +98,35 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
             Estimate(target=name, file_bytes=model_bytes + archive_bytes) for name, model_bytes in estimates.items()
         ],
         orders=[Order(**asdict(order)) for order in differing_orders(model)],
+        dead_channels=dead,
         contract=promised,
+        target=target,
     )
 
 
-def _contract(file: InspectedFile, loaded: Mapping[str, Inspected]) -> Contract:
-    """Inputs and outputs, with code for the first target whose runtimes load the file."""
+def _target_of_code(loaded: Mapping[str, Inspected], asked: str | None) -> str | None:
+    """The target that code is written for: the first one, or the one asked for, whose runtime does not refuse the file.
+
+    The first runtime of a target decides: code for it is right whatever the others say, or if they could not be tried.
+    """
+    names = loaded if asked is None else [asked]
+    return next((name for name in names if name in loaded and loaded[name].answers[0].loads is not False), None)
+
+
+def _contract(file: InspectedFile, target: str | None) -> Contract:
+    """Inputs and outputs, with code for the target."""
     found = contract.of_model(file.model)
-    target = next((name for name, each in loaded.items() if all(answer.loads for answer in each.answers)), None)
     if target is None:
         return found
     return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
+
+
+def _dead_channels(path: Path) -> DeadChannels | None:
+    model, before = serde.read(path), serde.read(path)
+    decode_model(model)
+    decode_model(before)
+    cut = removal.remove(model)
+    return dead_channels.described(before, model, cut) if cut.slices else None
 
 
 def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:

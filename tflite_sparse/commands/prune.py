@@ -21,6 +21,7 @@ from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import ModelError, OutputError
 from tflite_sparse.pruning import (
     allocation,
+    channel_plan,
     checkpoint,
     left_dense,
     masks,
@@ -29,7 +30,7 @@ from tflite_sparse.pruning import (
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.checkpoint import Checkpoint
-from tflite_sparse.pruning.plan import Planner, Span
+from tflite_sparse.pruning.plan import Plan, Planner, Span
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results.baseline import BaselineFile
@@ -42,6 +43,7 @@ from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.keras_types import KerasModel
+from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.stages import baseline
 from tflite_sparse.stages.load import split_words
 
@@ -96,19 +98,18 @@ class _Prune:
         if saved is not None:
             checkpoint.check_settings(saved, self._identity(), checkpoint.path_beside(self.output))
         planner = planner_of(self.settings)
-        span = self._span(samples)
-        kernels = source.kernels()
-        planned = planner(kernels, span)  # what does not fit is told before the work
+        planned = self._planned(source, samples, planner)  # what does not fit is told before the work
         by_rules = self.settings.recipe is not None
         self.left_dense = left_dense.while_training(
-            kernels, [each.kernel for each in planned.kernels], by_rules=by_rules
+            source.kernels(), planned.masked, by_rules=by_rules, reasons=planned.left
         )
-        if self.left_dense.is_loud:
-            self.progress.note(f"warning: {left_dense_words.sentence(self.left_dense)}")
+        if self.left_dense.is_loud or planned.left:
+            warning = "warning: " if self.left_dense.is_loud else ""
+            self.progress.note(f"{warning}{left_dense_words.sentence(self.left_dense)}")
         if self.settings.allocate:
             planner = self._allocated(source, samples, planner)
         scorer, before = self._scored(source, samples)
-        started = masks.sparsity_of([each.kernel for each in planner(source.kernels(), span).kernels]).share
+        started = masks.sparsity_of(planned.pruned).share
         unpruned = baseline.named_by_prune(  # before the training: the file may change meanwhile
             path, self.output, started, scorer.metric, before.mean, samples.test_samples, samples.name
         )
@@ -118,6 +119,11 @@ class _Prune:
         report = self._report(path, source, samples, pruning, applied, scores, started, unpruned)
         self._deliver(source, report)
         return report
+
+    def _planned(self, source: KerasSource, samples: Dataset, planner: Planner) -> Plan:
+        found = kernels_and_variables(source.model)
+        plan = planner([kernel for _, kernel in found], self._span(samples))
+        return channel_plan.bound(plan, source.model, found)
 
     def _allocated(self, source: KerasSource, samples: Dataset, planner: Planner) -> Planner:
         """The same kernels, the sparsity over all of them spread so that the least is lost."""
@@ -210,8 +216,9 @@ class _Prune:
             settings=self.settings.model_dump(mode="json"),
             masks_applied=applied,
             kernels=kernels_of(plan),
+            channels=channel_plan.results(plan, pruning.kept_channels),
             sparsity_before=started,
-            sparsity=masks.sparsity_of([each.kernel for each in plan.kernels]).share,
+            sparsity=masks.sparsity_of(plan.pruned).share,
             metric=scores.scorer.metric,
             samples=samples.test_samples,
             before=scores.before.mean,
@@ -252,7 +259,13 @@ class _Prune:
                 raise OutputError(f"cannot write {self.output}: {error.strerror or error}.") from error
             drawing = Path(folder) / "schedule.svg"
             curve = report.curve
-            plots.schedule(np.array(curve.steps), np.array(curve.sparsity), np.array(curve.learning_rate), drawing)
+            plots.schedule(
+                np.array(curve.steps),
+                np.array(curve.sparsity),
+                np.array(curve.learning_rate),
+                drawing,
+                channels=report.channels,
+            )
             write_bytes(report_path(self.output), (report.model_dump_json(indent=2) + "\n").encode())
             publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from tflite_sparse.pruning import masks
 from tflite_sparse.pruning.plan import Plan
+from tflite_sparse.pruning.schedule import Schedule
+from tflite_sparse.pruning.structure import CHANNEL
 from tflite_sparse.results.prune import OutputScores, PrunedKernel
 from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.settings.kinds import Scope
+from tflite_sparse.sources.source_model import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,22 @@ class Scores:
 
 
 def kernels_of(plan: Plan) -> list[PrunedKernel]:
-    """One entry for each kernel of a plan, with its sparsity now."""
-    return [
-        PrunedKernel(
-            name=each.kernel.name,
-            type=each.kernel.owner,
-            shape=each.kernel.shape,
-            block=str(each.structure),
-            asked=each.schedule.final if plan.scope == "layer" else None,
-            sparsity=masks.sparsity_of([each.kernel]).share,
-        )
-        for each in plan.kernels
-    ]
+    """One entry for each kernel of a bound plan, with its sparsity now; first those of which weights are pruned."""
+    found = {
+        each.kernel.name: _entry(each.kernel, str(each.structure), each.schedule, plan.scope) for each in plan.kernels
+    }
+    for each in plan.groups:
+        for kernel in each.kernels:
+            found.setdefault(kernel.name, _entry(kernel, CHANNEL, each.schedule, plan.scope))
+    return list(found.values())
+
+
+def _entry(kernel: Kernel, block: str, schedule: Schedule, scope: Scope) -> PrunedKernel:
+    return PrunedKernel(
+        name=kernel.name,
+        type=kernel.owner,
+        shape=kernel.shape,
+        block=block,
+        asked=schedule.final if scope == "layer" else None,
+        sparsity=masks.sparsity_of([kernel]).share,
+    )

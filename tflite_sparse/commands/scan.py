@@ -13,7 +13,7 @@ from tflite_sparse.base.atomic_files import publish, temporary_name_beside, writ
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.prunable import load, planner_of
-from tflite_sparse.pruning import sensitivity, training
+from tflite_sparse.pruning import allocation, sensitivity, training
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text.sensitivity import Scan
@@ -59,6 +59,7 @@ def scan(
         temporary_name_beside(written).unlink()  # find out before the work whether the result can be written
     source, samples, _ = load(Path(model), data, checked, timed)
     plan = planner_of(checked)(source.kernels(), training.span_of(checked, samples.train_samples))
+    allocation.refuse_channels(plan)
     shapes = {each.kernel: each.structure for each in plan.kernels}
     found = scan_kernels(source, samples, shapes, sensitivity.SPARSITIES, checked.seed, timed)
     if written is not None:

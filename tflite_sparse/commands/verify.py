@@ -9,7 +9,12 @@ from typing_extensions import Unpack
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning import decoder
 from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.rewrites.dead_channels import removal
+from tflite_sparse.rewrites.dead_channels.cut import Cut
 from tflite_sparse.settings import AnyPath, VerifyOptions, VerifySettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.verification import engine
@@ -26,6 +31,9 @@ def verify(
     In LiteRT that is every signature in the default interpreter, its built-in and reference kernels and CompiledModel;
     in TensorFlow Lite Micro the first graph, with each memory for decoded weights. Where outputs differ, the first
     tensor that does is looked for. ``against`` is also compared with itself in one runtime beside another.
+
+    A ``file`` without the dead channels of ``against`` holds parts of its weights. These are compared at their places,
+    and what ``against`` computes in the channels that are gone must be the constants that they were taken for.
 
     Args:
         file: the file in question.
@@ -50,5 +58,18 @@ def verify(
         backend(checked.target).runtimes(checked.threads, checked.input_shapes),
         MadeUp(checked.samples, checked.seed),
         tolerance=Tolerance(steps=checked.tolerance),
+        cut=_cut(Path(file), Path(against)),
         progress=chosen(progress),
     )
+
+
+def _cut(file: Path, against: Path) -> Cut | None:
+    """What ``file`` does not have of ``against``, if it has the shapes of that file without its dead channels."""
+    try:
+        smaller, whole = serde.read(file), serde.read(against)
+    except FlatbufferError:
+        return None  # the comparison reads them again and says what is wrong
+    decoder.decode_model(smaller)
+    decoder.decode_model(whole)
+    cut = removal.remove(whole)
+    return cut if removal.is_without(smaller, cut) else None

@@ -27,11 +27,11 @@ def under_budget(candidates: Sequence[Candidate], capacity: int) -> Choice | Non
 
     The sum of the rises is minimised (:func:`tflite_sparse.fitting.knapsack.solve` has the programme). A kernel masked
     alone and without later training says little about extreme sparsities. Its bytes therefore stay within ``1 /
-    BYTES_RATIO`` and ``BYTES_RATIO`` times those that it has when all kernels are pruned alike to fit the capacity,
-    unless nothing fits then.
+    BYTES_RATIO`` and ``BYTES_RATIO`` times those that it has when all kernels are pruned alike to fit the capacity. If
+    any choice fits, that one does.
     """
     near = [_near(each, option) for each, option in zip(candidates, _uniform(candidates, capacity), strict=True)]
-    return _solve(candidates, near, capacity) or _solve(candidates, [each.options for each in candidates], capacity)
+    return _solve(candidates, near, capacity)
 
 
 def _solve(candidates: Sequence[Candidate], options: Sequence[Sequence[Option]], capacity: int) -> Choice | None:

@@ -10,7 +10,8 @@ import numpy as np
 from tflite_sparse.codecs.constants import dense_values, stored_bytes
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, text
 from tflite_sparse.flatbuffer.types import Model, Operator
-from tflite_sparse.rewrites import decode_op
+from tflite_sparse.rewrites import decode_op, sparse_operator
+from tflite_sparse.rewrites.sparse_operator import SparseOperator
 
 _REBUILDS_WEIGHTS = frozenset({"DENSIFY", decode_op.CUSTOM_CODE})
 
@@ -20,7 +21,7 @@ class OperatorCost:
     """The cost of one operator.
 
     Attributes:
-        name: its kind in the schema.
+        name: its kind in the schema, or of a custom one its code.
         output: name of its first output.
         weight: name of the constant that is its second input; empty if it has none.
         shape: of that output; open sizes are 1.
@@ -49,6 +50,7 @@ def of_model(model: Model) -> list[OperatorCost]:
 
 def _of_graph(graph: Graph) -> list[OperatorCost]:
     producers, decoded = graph.producers(), decode_op.results(graph)
+    computed = {id(each.operator): each for each in sparse_operator.operators(graph)}
     seen: set[int] = set()
     found = []
     for operator in graph.operators:
@@ -58,8 +60,12 @@ def _of_graph(graph: Graph) -> list[OperatorCost]:
         sources = [_sources(graph, index, producers) for index in indices(operator.inputs) if index >= 0]
         new = {index for each in sources for index in each} - seen
         seen |= new
-        count = _multiply_adds(graph, name, operator)
-        values = None if count is None else _weight(graph, indices(operator.inputs)[1], producers, decoded)
+        sparse = computed.get(id(operator))
+        count = _multiply_adds(graph, name, operator) if sparse is None else _of_sparse(graph, sparse)
+        if sparse is not None:
+            values: np.ndarray | None = sparse.weights
+        else:
+            values = None if count is None else _weight(graph, indices(operator.inputs)[1], producers, decoded)
         share = 1.0 if values is None or not values.size else np.count_nonzero(values) / values.size
         outputs = indices(operator.outputs)
         first = graph.tensor(outputs[0]) if outputs else None
@@ -112,6 +118,12 @@ def _multiply_adds(graph: Graph, name: str, operator: Operator) -> int | None:
         return None
     kernel = shape_of(graph.tensor(inputs[1]))
     return math.prod(shape_of(graph.tensor(outputs[0]))) * math.prod(kernel[_SUMMED_AXES[name]])
+
+
+def _of_sparse(graph: Graph, operator: SparseOperator) -> int:
+    """Return the multiply-adds of one run of the dense operator that was replaced."""
+    (output,) = indices(operator.operator.outputs)
+    return math.prod(shape_of(graph.tensor(output))) * math.prod(operator.weights.shape[1:])
 
 
 _SUMMED_AXES = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}

@@ -151,8 +151,9 @@ def check(plan: Plan) -> None:
     """Check, before a scan, that sparsities can be allocated to the kernels of ``plan``.
 
     Raises:
-        SettingsError: it ranks all kernels together, or prunes one to N:M, which has a sparsity of its own.
+        SettingsError: it ranks all kernels together, prunes one to N:M, which has a sparsity of its own, or channels.
     """
+    refuse_channels(plan)
     if plan.scope == "global":
         raise SettingsError("scope = 'global' ranks all kernels together: leave it out to allocate sparsities.")
     for each in plan.kernels:
@@ -161,6 +162,18 @@ def check(plan: Plan) -> None:
                 f"{each.kernel.name}: {each.structure} makes exactly {each.structure.sparsity:g} zeros: "
                 "give it another block to allocate sparsities."
             )
+
+
+def refuse_channels(plan: Plan) -> None:
+    """Refuse a plan that prunes channels: a scan masks one kernel at a time, and channels are of several layers.
+
+    Raises:
+        SettingsError: it does.
+    """
+    if plan.channels:
+        raise SettingsError(
+            "block = 'channel' masks several layers at once: a scan of single kernels takes no channels."
+        )
 
 
 def _with_final(each: KernelPlan, sparsities: Mapping[str, float]) -> KernelPlan:

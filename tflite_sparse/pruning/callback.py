@@ -4,56 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from typing_extensions import Unpack
 
 from tflite_sparse.errors import ModelError, SettingsError
-from tflite_sparse.pruning import masks, stopped_gradients
+from tflite_sparse.pruning import channel_plan, masks, stopped_gradients
+from tflite_sparse.pruning.channel_groups import ChannelGroup
 from tflite_sparse.pruning.hooks import Hooks, Logs
 from tflite_sparse.pruning.learning_rate import advice
-from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, of_settings
+from tflite_sparse.pruning.plan import Plan, Planner, Span, of_settings
+from tflite_sparse.pruning.planned_masks import PlannedMasks
 from tflite_sparse.settings import PruningOptions, PruningSettings, ScheduleOptions
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import kernels, tensorflow_import
 from tflite_sparse.sources.keras_types import KerasModel, Variable
+from tflite_sparse.sources.source_model import Kernel
 
 
 @dataclass(frozen=True, eq=False)
 class _Masked:
-    """One kernel in training.
+    """One weight in training: the variable, and its mask as a variable that the training step reads."""
 
-    Attributes:
-        variable: the weight.
-        plan: how it is pruned.
-        mask: the mask as a variable that the training step reads.
-        origin: the weights that are not zero at the start; the others stay zero, also within a block that is kept.
-        held: the share of weights in units (blocks) that are zero at the start; the sparsity never falls below it.
-    """
-
+    weight: Kernel
     variable: Variable
-    plan: KernelPlan
     mask: Variable
-    origin: np.ndarray
-    held: float
 
     def read(self) -> np.ndarray:
         """Return the mask, bool."""
         return np.asarray(self.mask.numpy())
-
-    def values(self) -> np.ndarray:
-        """Return the weights.
-
-        Raises:
-            ModelError: one is NaN or infinite, so that they have no order.
-        """
-        return masks.finite(self.plan.kernel)
-
-    def keep_origin(self, mask: np.ndarray) -> np.ndarray:
-        """Return ``mask`` without the weights that were zero from the start."""
-        return mask & self.origin if self.plan.structure.block == (1, 1) else mask
 
 
 class MagnitudePruning(Hooks):
@@ -69,7 +50,7 @@ class MagnitudePruning(Hooks):
     TensorBoard, CSVLogger and other callbacks log the sparsity if they come later in the list.
 
     Args:
-        sparsity: share of zeros that every pruned kernel gets, in [0, 1).
+        sparsity: share of zeros that every pruned kernel gets, in [0, 1); with ``block="channel"`` share of channels.
         planner: what becomes of which kernel, instead of ``sparsity`` and ``settings``.
         warn: told what the learning rate says against the schedule, before training starts (of a model that its first
             step builds: after that).
@@ -93,7 +74,8 @@ class MagnitudePruning(Hooks):
         self._planner = planner or of_settings(PruningSettings(sparsity=sparsity, **settings))
         self._warn = warn
         self._plan = Plan(())
-        self._masked: list[_Masked] = []
+        self._planned: PlannedMasks | None = None
+        self._masked: dict[str, _Masked] = {}
         self._restored: dict[str, np.ndarray] = {}
         self._undo: Callable[[], None] | None = None
         self._is_prepared = False
@@ -102,8 +84,13 @@ class MagnitudePruning(Hooks):
 
     @property
     def plan(self) -> Plan:
-        """The kernels that are pruned; empty before ``fit``."""
+        """The kernels and groups of channels that are pruned; empty before ``fit``."""
         return self._plan
+
+    @property
+    def kept_channels(self) -> dict[ChannelGroup, np.ndarray]:
+        """The channels of each group that are kept, bool; empty before ``fit``."""
+        return {} if self._planned is None else self._planned.kept()
 
     @property
     def step(self) -> int:
@@ -111,8 +98,8 @@ class MagnitudePruning(Hooks):
         return self._step
 
     def masks(self) -> dict[str, np.ndarray]:
-        """Return the present masks, bool, by kernel name, in the shape of the kernel."""
-        return {each.plan.kernel.name: each.read() for each in self._masked}
+        """Return the present masks, bool: of each weight in its shape, and of each group of channels; by name."""
+        return {} if self._planned is None else self._planned.masks()
 
     def restore(self, step: int, found: Mapping[str, np.ndarray]) -> None:
         """Resume from a checkpoint, before ``fit``: ``found`` is the result of :meth:`masks` after ``step`` steps."""
@@ -127,7 +114,7 @@ class MagnitudePruning(Hooks):
     def on_train_begin(self, logs: Logs = None) -> None:
         """Prepare the optimizer, and warn if the learning rate does not suit the schedule."""
         del logs
-        self._masked = []
+        self._masked, self._planned = {}, None
         self._undo = stopped_gradients.patch(self.model.optimizer, self._masks_by_variable)
         self._is_prepared = self.model.built
         if self._is_prepared:
@@ -147,10 +134,10 @@ class MagnitudePruning(Hooks):
             self._is_prepared = True
             self._prepare()
             self.model.make_train_function(force=True)
-        due = [each for each in self._masked if any(map(each.plan.schedule.updates_at, passed))]
-        if due:
+        if self._planned is not None:
             with self._releasing_on_error():
-                self._update(due)
+                for name in self._planned.update(self._step, passed):
+                    self._apply(self._masked[name], self._planned.mask(name))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Check that the loss is finite and that masked weights are zero; log the share of zeros as ``sparsity``."""
@@ -161,18 +148,17 @@ class MagnitudePruning(Hooks):
                     f"{self.model.name}: the loss is {loss:g} after epoch {epoch + 1}: training diverged. Use a lower "
                     "learning rate, and check the range of the data."
                 )
-            kept = weights = 0
-            for each in self._masked:
-                values = each.values()
-                kept, weights = kept + int(np.count_nonzero(values)), weights + values.size
+            for each in self._masked.values():
+                values = masks.finite(each.weight)
                 if np.any(values[~each.read()]):
                     optimizer = type(self.model.optimizer).__name__
                     raise ModelError(
-                        f"{each.plan.kernel.name}: masked weights do not stay zero: {optimizer} or a constraint moves "
+                        f"{each.weight.name}: masked weights do not stay zero: {optimizer} or a constraint moves "
                         "weights whose gradient is zero. Use Adam, SGD or another that works weight by weight."
                     )
-            if logs is not None and weights:
-                logs["sparsity"] = 1 - kept / weights
+            now = masks.sparsity_of(self._plan.pruned)
+            if logs is not None and now.weights:
+                logs["sparsity"] = now.share
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Restore the optimizer."""
@@ -195,55 +181,30 @@ class MagnitudePruning(Hooks):
             stack.pop_all()
 
     def _masks_by_variable(self) -> dict[int, Variable]:
-        return {id(each.variable): each.mask for each in self._masked}
+        return {id(each.variable): each.mask for each in self._masked.values()}
 
     def _prepare(self) -> None:
         found = kernels.kernels_and_variables(self.model)
         variables = {kernel.name: variable for variable, kernel in found}
         with self._releasing_on_error():
             span = self._span()
-            self._plan = self._planner([kernel for _, kernel in found], span)
+            self._plan = channel_plan.bound(self._planner([kernel for _, kernel in found], span), self.model, found)
             for sentence in advice(self.model.optimizer, self._plan, span, self._step):
                 self._warn(sentence)
+            variables |= {part.name: part.variable for each in self._plan.groups for part in each.group.masked}
+            self._planned = planned = PlannedMasks(self._plan, self._restored)
+            tf = tensorflow_import.tensorflow()
             with strategy_scope(self.model):
-                self._masked = [self._start(variables[plan.kernel.name], plan) for plan in self._plan.kernels]
-        for each in self._masked:
+                for name, weight in planned.weights.items():
+                    mask = tf.Variable(planned.mask(name), trainable=False, dtype=tf.bool)
+                    self._masked[name] = _Masked(weight, variables[name], mask)
+        for each in self._masked.values():
             self._apply(each, each.read())
 
-    def _start(self, variable: Variable, plan: KernelPlan) -> _Masked:
-        values = masks.finite(plan.kernel)
-        origin = masks.trained_mask(values)
-        units = masks.unit_scores(origin, plan.structure, plan.kernel.axes)
-        held = float(units.sizes[units.scores == 0].sum() / values.size)
-        mask = self._restored.get(plan.kernel.name, origin)
-        tf = tensorflow_import.tensorflow()
-        return _Masked(variable, plan, tf.Variable(mask, trainable=False, dtype=tf.bool), origin, held)
-
-    def _update(self, due: Sequence[_Masked]) -> None:
-        for each, mask in zip(due, self._new_masks(due), strict=True):
-            each.mask.assign(mask)
-            self._apply(each, mask)
-
     def _apply(self, masked: _Masked, mask: np.ndarray) -> None:
-        masks.apply_mask(masked.plan.kernel, mask)
+        masked.mask.assign(mask)
+        masks.apply_mask(masked.weight, mask)
         stopped_gradients.clear_momenta(self.model.optimizer, masked.variable, mask)
-
-    def _new_masks(self, due: Sequence[_Masked]) -> list[np.ndarray]:
-        if self._plan.scope == "global":
-            held = sum(each.held * each.plan.kernel.size for each in due) / sum(each.plan.kernel.size for each in due)
-            kernels = [(each.values(), each.plan.structure, each.plan.kernel.axes) for each in due]
-            found = masks.global_masks(kernels, max(due[0].plan.schedule.sparsity_at(self._step), held))
-        else:
-            found = [
-                masks.magnitude_mask(
-                    each.values(),
-                    max(each.plan.schedule.sparsity_at(self._step), each.held),
-                    each.plan.structure,
-                    each.plan.kernel.axes,
-                )
-                for each in due
-            ]
-        return [each.keep_origin(mask) for each, mask in zip(due, found, strict=True)]
 
     def _span(self) -> Span:
         epochs, steps = self.params.get("epochs"), self.params.get("steps")

@@ -57,8 +57,7 @@ def advice(optimizer: Optimizer, plan: Plan, span: Span, done: int = 0) -> list[
     else:
         return []
     step = last if low is None else min(low, last)
-    begin = max((each.schedule.begin for each in plan.kernels), default=0)
-    cure = f"Try --end {step} (end={step})." if step > begin else "Train longer, or begin earlier."
+    cure = f"Try --end {step} (end={step})." if step > plan.begin else "Train longer, or begin earlier."
     comma = ", " if reason.startswith("but") else " "
     return [f"masks change until step {plan.end}{comma}{reason}: what is pruned then is not compensated. {cure}"]
 

@@ -71,10 +71,15 @@ def first_convolution(kernels: Sequence[Kernel]) -> Kernel | None:
 
 def why_left_dense(kernel: Kernel) -> str | None:
     """Return why a kernel is not prunable; None if it is."""
+    small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
+    return why_never_pruned(kernel) or small
+
+
+def why_never_pruned(kernel: Kernel) -> str | None:
+    """Return why kernels of this kind stay dense, whatever their size; None if they do not."""
     leaf = kernel.name.rpartition("/")[2].split(" ")[0]
     by_owner = next((reason for word, reason in _OWNERS_LEFT_ALONE.items() if word in kernel.owner), None)
-    small = f"fewer than {LEAST_PRUNABLE_SIZE:,} weights" if kernel.size < LEAST_PRUNABLE_SIZE else None
-    return _WEIGHTS_LEFT_ALONE.get(leaf) or by_owner or small
+    return _WEIGHTS_LEFT_ALONE.get(leaf) or by_owner
 
 
 def magnitude_mask(
@@ -168,7 +173,7 @@ def _smallest(units: Units, zeros: int) -> np.ndarray:
         return np.zeros(0, np.int64)
     if units.sizes.min() == units.sizes.max():
         count = min(round(zeros / int(units.sizes[0])), allowed)
-        return np.argpartition(units.scores, count - 1)[:count] if count else np.zeros(0, np.int64)
+        return _least(units.scores, count)
     order = np.argsort(units.scores, kind="stable")[:allowed]
     reached = np.cumsum(units.sizes[order])
     count = int(np.searchsorted(reached, zeros))
@@ -176,6 +181,15 @@ def _smallest(units: Units, zeros: int) -> np.ndarray:
     if count < allowed and int(reached[count]) - zeros <= zeros - before:
         count += 1
     return order[:count]
+
+
+def _least(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return indices of the ``count`` least scores, none of them negative."""
+    zeros = np.flatnonzero(scores == 0)
+    if count <= zeros.size:
+        return zeros[:count]
+    rest = np.flatnonzero(scores)  # partitioning alike values, as those of pruned weights are, takes many times as long
+    return np.concatenate([zeros, rest[np.argpartition(scores[rest], count - zeros.size - 1)[: count - zeros.size]]])
 
 
 def _maskable_in_groups(magnitudes: np.ndarray, kept_of: tuple[int, int], axis: int) -> np.ndarray:

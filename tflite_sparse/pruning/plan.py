@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import masks, structure
+from tflite_sparse.pruning.channel_groups import ChannelGroup
 from tflite_sparse.pruning.schedule import ConstantSchedule, Frozen, PolynomialSchedule, Schedule
-from tflite_sparse.pruning.structure import Structure
+from tflite_sparse.pruning.structure import CHANNEL, Structure
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel
 
@@ -36,30 +37,92 @@ class KernelPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """All kernels that are pruned.
+class ChannelPlan:
+    """One kernel whose output channels are pruned, the schedule of their share, the multiple that is kept."""
 
-    ``scope`` tells whether a sparsity applies to each kernel (``"layer"``) or to all together (``"global"``). With
-    ``"global"`` all schedules are the same.
+    kernel: Kernel
+    schedule: Schedule
+    multiple: int
+
+
+@dataclass(frozen=True, eq=False)
+class GroupPlan:
+    """One group of channels, the schedule of the masked share, and the multiple that kept numbers are rounded up to."""
+
+    group: ChannelGroup
+    schedule: Schedule
+    multiple: int = 1
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The filter kernels."""
+        return tuple(part.kernel for part in self.group.filters)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that is pruned.
+
+    Attributes:
+        kernels: those of which weights are pruned; where channels are too, of what remains.
+        scope: whether a sparsity applies to each kernel and group (``"layer"``) or to all kernels together and to all
+            groups together (``"global"``). With ``"global"`` all schedules are the same.
+        channels: kernels whose channels are to be pruned; ``channel_plan.bound`` makes groups of them.
+        groups: groups of channels of one model.
+        left: why no channels of a kernel are pruned that the plan named, by kernel name.
     """
 
     kernels: tuple[KernelPlan, ...]
     scope: Literal["layer", "global"] = "layer"
+    channels: tuple[ChannelPlan, ...] = ()
+    groups: tuple[GroupPlan, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
         """The step after which no mask changes."""
-        return max((each.schedule.end for each in self.kernels), default=0)
+        return max((each.end for each in self._schedules()), default=0)
+
+    @property
+    def begin(self) -> int:
+        """The latest step at which first masks are made."""
+        return max((each.begin for each in self._schedules()), default=0)
+
+    @property
+    def pruned(self) -> tuple[Kernel, ...]:
+        """The kernels that are pruned, in weights or in channels, each once."""
+        found = {each.kernel.name: each.kernel for each in self.kernels}
+        for group in self.groups:
+            found |= {kernel.name: kernel for kernel in group.kernels}
+        return tuple(found.values())
+
+    @property
+    def masked(self) -> tuple[Kernel, ...]:
+        """The weights that may become zero, each once: also biases, normalisation and depthwise kernels of groups."""
+        found = {kernel.name: kernel for kernel in self.pruned}
+        for each in self.groups:
+            found |= {part.name: part.kernel for part in each.group.masked}
+        return tuple(found.values())
 
     @property
     def weights(self) -> int:
         """Number of weights of all kernels."""
-        return sum(each.kernel.size for each in self.kernels)
+        return sum(kernel.size for kernel in self.pruned)
 
     def sparsity_at(self, step: int) -> float:
-        """Return the share of zeros that the schedules demand over all kernels."""
-        zeros = sum(each.schedule.sparsity_at(step) * each.kernel.size for each in self.kernels)
+        """Return the share of zeros that the schedules demand over all kernels, before numbers are rounded."""
+        kept: dict[str, float] = {}
+        for each in self.groups:
+            kept |= dict.fromkeys((kernel.name for kernel in each.kernels), 1 - each.schedule.sparsity_at(step))
+        of_weights = {each.kernel.name: each.schedule.sparsity_at(step) for each in self.kernels}
+        zeros = 0.0
+        for kernel in self.pruned:
+            share = of_weights.get(kernel.name, 0.0)
+            zeros += (1 - kept[kernel.name] * (1 - share) if kernel.name in kept else share) * kernel.size
         return zeros / self.weights if self.weights else 0.0
+
+    def _schedules(self) -> list[Schedule]:
+        return [*(each.schedule for each in self.kernels), *(each.schedule for each in self.groups)]
 
 
 Planner = Callable[[Sequence[Kernel], Span], Plan]
@@ -74,6 +137,9 @@ def of_settings(settings: PruningSettings) -> Planner:
     """
 
     def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
+        if settings.block == CHANNEL:
+            named = (kernel for kernel in kernels if masks.why_never_pruned(kernel) is None)
+            return Plan((), settings.scope, tuple(plan_channels(kernel, settings, span) for kernel in named))
         chosen = masks.prunable_while_training(kernels)
         if not chosen:
             raise SettingsError("nothing to prune: no kernel has 2,048 weights or more of a kind that is pruned.")
@@ -93,6 +159,15 @@ def plan_kernel(kernel: Kernel, settings: PruningSettings, span: Span) -> Kernel
     if not structure.fits(shape, outputs, inputs):
         raise SettingsError(f"block = {shape}: {kernel.name} has only {outputs} outputs and {inputs} inputs.")
     return KernelPlan(kernel, schedule_of(settings, shape, span), shape)
+
+
+def plan_channels(kernel: Kernel, settings: PruningSettings, span: Span) -> ChannelPlan:
+    """Plan the channels of one kernel by the settings.
+
+    Raises:
+        SettingsError: the steps are out of order.
+    """
+    return ChannelPlan(kernel, schedule_of(settings, structure.UNSTRUCTURED, span), settings.channel_multiple)
 
 
 def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Schedule:
@@ -117,24 +192,6 @@ def schedule_of(settings: PruningSettings, shape: Structure, span: Span) -> Sche
     if settings.schedule == "constant":
         return ConstantSchedule(final, begin, end, frequency)
     return PolynomialSchedule(settings.initial_sparsity, final, begin, end, frequency)
-
-
-def mask_at_once(plan: Plan) -> None:
-    """Mask the kernels as at the end of the plan; zeros stay zero.
-
-    Raises:
-        ModelError: a kernel holds NaN or infinity.
-    """
-    found = [(masks.finite(each.kernel), each.structure, each.kernel.axes) for each in plan.kernels]
-    if plan.scope == "global":
-        chosen = masks.global_masks(found, plan.sparsity_at(plan.end))
-    else:
-        finals = [each.schedule.final for each in plan.kernels]
-        chosen = [
-            masks.magnitude_mask(values, final, shape, axes)
-            for (values, shape, axes), final in zip(found, finals, strict=True)
-        ]
-    masks.apply_masks([each.kernel for each in plan.kernels], chosen)
 
 
 def frozen(kernels: Sequence[Kernel], span: Span) -> Plan:

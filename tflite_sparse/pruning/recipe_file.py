@@ -27,7 +27,7 @@ _SCHEDULE_FIELDS = {"kind": "schedule"} | {
     name: name for name in ("begin", "end", "frequency", "initial_sparsity")
 }  # keys of a schedule table and their names in the settings
 _FILE_KEYS = ("version", "target", "defaults", "rule")
-_RULE_KEYS = ("layers", "types", "sparsity", "block", "schedule", "skip", "precision")
+_RULE_KEYS = ("layers", "types", "sparsity", "block", "channel_multiple", "schedule", "skip", "precision")
 
 
 class _Defaults(PruningSettings):
@@ -162,7 +162,8 @@ def _checked(table: dict[str, object], place: str, keys: Sequence[str], form: Ca
         flat |= renamed
     try:
         checked = form(**flat)
-        structure.parse(checked.block)
+        if checked.block != structure.CHANNEL:
+            structure.parse(checked.block)
     except SettingsError as error:
         in_toml = re.sub(r"`([\w.]+)=([^`]*)`", r"\1 = \2", str(error)).rstrip(".")
         raise SettingsError(f"{place}: {in_toml}.") from error

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import masks, structure
-from tflite_sparse.pruning.plan import KernelPlan, Plan, Planner, Span, plan_kernel
+from tflite_sparse.pruning.plan import ChannelPlan, KernelPlan, Plan, Planner, Span, plan_channels, plan_kernel
 from tflite_sparse.pruning.recipe import Recipe, Rule, given, names_of
 from tflite_sparse.settings import PruningSettings
 from tflite_sparse.sources.source_model import Kernel, Layer
+
+_Planned = TypeVar("_Planned", KernelPlan, ChannelPlan)
 
 _NO_KERNELS = ("Normalization", "PReLU", "unread")  # slopes and scales that a rule for all layers would match
 
@@ -19,7 +23,8 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
     """Return a planner for a recipe.
 
     Fields that are set in ``settings`` (``model_fields_set``, and not None) take precedence over the recipe's defaults,
-    its rules over both. Rules apply in order; the later one wins, field by field.
+    its rules over both. Rules apply in order; the later one wins, field by field. A rule with ``block = "channel"``
+    prunes channels in the place of weights; later rules without a ``block`` of channels prune weights of what remains.
 
     Raises:
         SettingsError: when called: a rule matches or changes nothing, a block is larger than a kernel, the steps are
@@ -30,18 +35,25 @@ def planner(recipe: Recipe, settings: PruningSettings) -> Planner:
 
     def plan(kernels: Sequence[Kernel], span: Span) -> Plan:
         scope = PruningSettings(**defaults).scope
-        usual = {kernel.name for kernel in masks.prunable_while_training(kernels)}
         candidates = [kernel for kernel in kernels if not _is_no_kernel(kernel)]
-        included = {
+        usual = _Usual(
+            frozenset(kernel.name for kernel in masks.prunable_while_training(kernels)),
+            frozenset(kernel.name for kernel in kernels if masks.why_never_pruned(kernel) is None),
+        )
+        included = frozenset(
             each.name for rule in recipe.rules if rule.skip is False for each in filter(rule.matches, candidates)
-        }
+        )
         for rule in recipe.rules:
-            _check(rule, candidates, usual | included, scope)
-        planned = [_plan(kernel, recipe, defaults, span, kernel.name in usual) for kernel in candidates]
-        found = tuple(each for each in planned if each is not None)
-        if not found:
+            pruned = usual.channels if _is_of_channels(rule.changes) else usual.weights
+            _check(rule, candidates, pruned | included, scope)
+        asked = [_asked(kernel, recipe, defaults, usual) for kernel in candidates]
+        weights = tuple(each.planned(plan_kernel, each.weights, span) for each in asked if each.weights is not None)
+        channels = tuple(
+            each.planned(plan_channels, each.channels, span) for each in asked if each.channels is not None
+        )
+        if not weights and not channels:
             raise SettingsError(f"{recipe.name}: nothing to prune; its rules skip every kernel.")
-        return Plan(found, scope)
+        return Plan(weights, scope, channels)
 
     return plan
 
@@ -70,33 +82,77 @@ def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]
     return result
 
 
-def _plan(
-    kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], span: Span, included: bool
-) -> KernelPlan | None:
-    values, applied = dict(defaults), []
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """Names of the kernels that are pruned by default: those of which weights are, and those of which channels are."""
+
+    weights: frozenset[str]
+    channels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a recipe asks of one kernel: settings for its weights and for its channels; None: they are not pruned."""
+
+    kernel: Kernel
+    places: tuple[str, ...]
+    weights: Mapping[str, object] | None
+    channels: Mapping[str, object] | None
+
+    def planned(
+        self, plan: Callable[[Kernel, PruningSettings, Span], _Planned], values: Mapping[str, object], span: Span
+    ) -> _Planned:
+        """Return the plan for ``values``, one of the two.
+
+        Raises:
+            SettingsError: the values do not fit; names the rules.
+        """
+        try:
+            return plan(self.kernel, PruningSettings(**values), span)
+        except SettingsError as error:
+            about = "" if self.kernel.name in str(error) else f" (for {self.kernel.name})"
+            raise SettingsError(f"{', '.join(self.places)}: {str(error).rstrip('.')}{about}.") from error
+
+
+def _asked(kernel: Kernel, recipe: Recipe, defaults: Mapping[str, object], usual: _Usual) -> _Asked:
+    weights: dict[str, object] | None = dict(defaults)
+    channels: dict[str, object] | None = None
+    if _is_of_channels(defaults):
+        weights, channels = None, weights
+    skips: bool | None = None
+    places = [recipe.name]
     for rule in recipe.rules:
         if not rule.matches(kernel) or not (rule.required or _fits(rule, kernel)):
             continue
         if rule.skip is not None:
-            included = not rule.skip
+            skips = rule.skip
         if not rule.changes:
             continue
-        applied.append(rule.place)
+        places.append(rule.place.removeprefix(f"{recipe.name}, "))
+        if _is_of_channels(rule.changes):
+            weights, channels = None, {**(channels or weights or {}), **rule.changes}
+            continue
+        if weights is None:
+            weights = _for_what_remains(defaults)
         # The sparsity of N:M replaces one from before; a sparsity in the same rule must agree with it.
         if _makes_sparsity(rule.changes):
-            values.pop("sparsity", None)
-        values.update(rule.changes)
-    if not included:
-        return None
-    try:
-        return plan_kernel(kernel, PruningSettings(**values), span)
-    except SettingsError as error:
-        where = ", ".join([recipe.name, *(place.removeprefix(f"{recipe.name}, ") for place in applied)])
-        about = "" if kernel.name in str(error) else f" (for {kernel.name})"
-        raise SettingsError(f"{where}: {str(error).rstrip('.')}{about}.") from error
+            weights.pop("sparsity", None)
+        weights.update(rule.changes)
+
+    def chosen(values: Mapping[str, object] | None, names: frozenset[str]) -> Mapping[str, object] | None:
+        is_pruned = kernel.name in names if skips is None else not skips
+        return values if is_pruned else None
+
+    return _Asked(kernel, tuple(places), chosen(weights, usual.weights), chosen(channels, usual.channels))
 
 
-def _check(rule: Rule, kernels: Sequence[Kernel], pruned: set[str], scope: str) -> None:
+def _for_what_remains(defaults: Mapping[str, object]) -> dict[str, object]:
+    """Return what rules for the weights that remain begin with: defaults that are of channels do not count."""
+    of_channels = ("block", "sparsity") if _is_of_channels(defaults) else ()
+    return {name: value for name, value in defaults.items() if name not in of_channels}
+
+
+def _check(rule: Rule, kernels: Sequence[Kernel], pruned: frozenset[str], scope: str) -> None:
     """Refuse a rule that does nothing, or that sets a field which a global ranking ignores."""
     if not rule.required or not rule.prunes:
         return
@@ -130,13 +186,23 @@ def _is_no_kernel(kernel: Kernel) -> bool:
     return leaf == "bias" or any(word in kernel.owner for word in _NO_KERNELS)
 
 
+def _is_of_channels(changes: Mapping[str, object]) -> bool:
+    return changes.get("block") == structure.CHANNEL
+
+
 def _fits(rule: Rule, kernel: Kernel) -> bool:
+    if _is_of_channels(rule.changes):
+        return True
     shape = structure.parse(str(rule.changes.get("block", "1x1")))
     return structure.fits(shape, *(kernel.shape[axis] for axis in kernel.axes))
 
 
 def _makes_sparsity(changes: Mapping[str, object]) -> bool:
-    return "block" in changes and structure.parse(str(changes["block"])).sparsity is not None
+    return (
+        "block" in changes
+        and not _is_of_channels(changes)
+        and structure.parse(str(changes["block"])).sparsity is not None
+    )
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:

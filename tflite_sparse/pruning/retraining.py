@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +15,8 @@ from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning import repeatable
 from tflite_sparse.pruning.callback import AfterEachStep, MagnitudePruning
 from tflite_sparse.pruning.hooks import Hooks, Logs
-from tflite_sparse.pruning.plan import KernelPlan, Plan, Span
-from tflite_sparse.pruning.schedule import Frozen, PolynomialSchedule
+from tflite_sparse.pruning.plan import Plan, Span
+from tflite_sparse.pruning.schedule import Frozen, PolynomialSchedule, Schedule
 from tflite_sparse.pruning.training import BATCH_SIZE, labels_of, loss_for, naming_model_and_data
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.sources import tensorflow_import
@@ -30,8 +29,10 @@ from tflite_sparse.sources.source_model import Kernel
 _RATE = 1e-3
 _RAMP_SHARE = 0.4  # of the steps: the masks are final after two of five epochs, and the rest recovers
 _UPDATES = 60
-# The first step traces the training step and is counted apart.
+_WARM_UP = 2  # steps: the first traces the training step, the second still fills caches and memory pools
 _LEAST_TIMED, _MOST_TIMED, _ENOUGH_SECONDS = 2, 20, 2.0
+_SLOW = 0.9  # quantile of the measured steps that an estimate counts on
+_BESIDE_STEPS = 1.25  # factor for the scores and checks after each epoch
 
 
 @dataclass(frozen=True)
@@ -77,39 +78,45 @@ def method_of(source: KerasSource, data: Dataset) -> Method:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Measured times of a training, in seconds: until its first step is done, and of each step after that."""
+    """Times of a training, in seconds: until its warm-up is done, of a slow step after that, and of new masks."""
 
     start: float
     step: float
+    masks: float = 0.0
 
     def seconds(self, steps: int) -> float:
-        """Return the time of so many steps, with a start each for training and scoring."""
-        return 2 * self.start + steps * self.step
+        """Return a bound of the time of so many steps, with a start each for training and scoring."""
+        ramp = _ramp(steps)
+        return 2 * self.start + steps * self.step + ramp / _steps_between_masks(ramp) * self.masks
 
 
-def pace_of(source: KerasSource, data: Dataset, method: Method) -> Pace:
-    """Measure a few training steps of :data:`BATCH_SIZE` samples; the weights stay as they were.
+def pace_of(source: KerasSource, data: Dataset, target: Plan, method: Method) -> Pace:
+    """Measure a few training steps of :data:`BATCH_SIZE` samples, each followed by new masks; the weights stay.
 
     Raises:
         ModelError: Keras cannot train the model.
     """
     model, before = source.model, source.model.get_weights()
+    steps = _MOST_TIMED + _WARM_UP
     timer = _Timer(time.perf_counter())
-    model.compile(optimizer=method.optimizer(_MOST_TIMED + 1), loss=method.loss)
-    chosen = take_labelled(data, (_MOST_TIMED + 1) * BATCH_SIZE)
+    pruning = _pruning_to(target, steps)
+    model.compile(optimizer=method.optimizer(steps), loss=method.loss)
+    chosen = take_labelled(data, steps * BATCH_SIZE)
     try:
         with naming_model_and_data(source, data), contextlib.suppress(_EnoughError):
             model.fit(
                 source.fed(chosen.x_train),
                 source.labelled(labels_of(chosen)),
                 batch_size=BATCH_SIZE,
-                epochs=math.ceil((_LEAST_TIMED + 1) * BATCH_SIZE / chosen.train_samples),
+                epochs=math.ceil((_LEAST_TIMED + _WARM_UP) / repeatable.steps(chosen.train_samples, BATCH_SIZE)),
                 verbose=0,
-                callbacks=[timer],
+                callbacks=[timer.of_steps, pruning, timer.of_masks],
             )
     finally:
+        pruning.release()
         model.set_weights(before)
-    return Pace(timer.start, statistics.mean(timer.seconds))
+    step, new_masks = (float(np.quantile(each, _SLOW)) for each in (timer.steps, timer.masks))
+    return Pace(timer.start, _BESIDE_STEPS * step, new_masks)
 
 
 def take_labelled(data: Dataset, most: int) -> Dataset:
@@ -162,19 +169,9 @@ def retrain(
     keras, model = source.keras, source.model
     steps_per_epoch = repeatable.steps(data.train_samples, BATCH_SIZE)
     steps = epochs * steps_per_epoch
-    names = {each.kernel.name: each for each in target.kernels}
-    ramp = max(round(steps * _RAMP_SHARE), 1)
-
-    def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
-        del span
-        return Plan(
-            tuple(_rising(kernel, names[kernel.name], ramp) for kernel in kernels if kernel.name in names),
-            target.scope,
-        )
-
+    ramp = _ramp(steps)
     keras.utils.set_random_seed(seed)
-    # The rate falls from its peak while masks rise; advice about schedules of one's own does not apply.
-    pruning = MagnitudePruning(planner=planner, warn=lambda _: None)
+    pruning = _pruning_to(target, ramp)
     model.compile(optimizer=method.optimizer(steps), loss=method.loss)
     done = 0
 
@@ -192,7 +189,12 @@ def retrain(
                 batch_size=BATCH_SIZE,
                 epochs=epochs,
                 verbose=0,
-                callbacks=[pruning, AfterEachStep(count), _StopWhen(lambda: done >= ramp and is_enough())],
+                callbacks=[
+                    pruning,
+                    repeatable.SeedEachEpoch(seed),
+                    AfterEachStep(count),
+                    _StopWhen(lambda: done >= ramp and is_enough()),
+                ],
             )
     except KeyboardInterrupt:
         was_interrupted = True
@@ -202,12 +204,40 @@ def retrain(
     return Done(done / steps_per_epoch, was_interrupted, curve)
 
 
-def _rising(kernel: Kernel, planned: KernelPlan, ramp: int) -> KernelPlan:
-    """Return a plan whose sparsity rises from 0 to that of ``planned`` over ``ramp`` steps. Zeros stay."""
-    if planned.schedule.final == 0:
-        return KernelPlan(kernel, Frozen())
-    schedule = PolynomialSchedule(0.0, planned.schedule.final, 0, ramp, max(ramp // _UPDATES, 1))
-    return KernelPlan(kernel, schedule, planned.structure)
+def _ramp(steps: int) -> int:
+    """Return the number of steps over which masks rise."""
+    return max(round(steps * _RAMP_SHARE), 1)
+
+
+def _steps_between_masks(ramp: int) -> int:
+    return max(ramp // _UPDATES, 1)
+
+
+def _pruning_to(target: Plan, ramp: int) -> MagnitudePruning:
+    """Return a callback whose masks rise to those of a plan over ``ramp`` steps."""
+    names = {each.kernel.name: each for each in target.kernels}
+
+    def planner(kernels: Sequence[Kernel], span: Span) -> Plan:
+        del span
+        return Plan(
+            tuple(
+                replace(names[kernel.name], kernel=kernel, schedule=_rising(names[kernel.name].schedule, ramp))
+                for kernel in kernels
+                if kernel.name in names
+            ),
+            target.scope,
+            groups=tuple(replace(each, schedule=_rising(each.schedule, ramp)) for each in target.groups),
+        )
+
+    # The rate falls from its peak while masks rise; advice about schedules of one's own does not apply.
+    return MagnitudePruning(planner=planner, warn=lambda _: None)
+
+
+def _rising(planned: Schedule, ramp: int) -> Schedule:
+    """Return a schedule that rises from 0 to the end of ``planned`` over ``ramp`` steps. Zeros stay."""
+    if planned.final == 0:
+        return Frozen()
+    return PolynomialSchedule(0.0, planned.final, 0, ramp, _steps_between_masks(ramp))
 
 
 def _suits(loss: object, source: KerasSource, data: Dataset) -> bool:
@@ -238,28 +268,57 @@ class _EnoughError(Exception):
     """Ends a training that only measures."""
 
 
-class _Timer(Hooks):
-    """Records the seconds of each training step but the first, which traces; ends the training after enough of them."""
+class _Timer:
+    """Times each training step and the new masks after it, apart from the warm-up; ends the training after enough.
+
+    Attributes:
+        start: seconds until the end of the warm-up.
+        steps: seconds of each step after that.
+        masks: seconds of the masks after each of them.
+        of_steps: the callback to put before the one that prunes.
+        of_masks: the callback to put after it.
+    """
 
     def __init__(self, now: float) -> None:
-        super().__init__()
         self.start = 0.0
-        self.seconds: list[float] = []
+        self.steps: list[float] = []
+        self.masks: list[float] = []
+        self.of_steps = _AfterBatch(self._end_step)
+        self.of_masks = _AfterBatch(self._end_masks)
+        self._first = self._last = now
+        self._warm_up = _WARM_UP
+
+    def _end_step(self) -> None:
+        now = time.perf_counter()
+        if not self._warm_up:
+            self.steps.append(now - self._last)
         self._last = now
+
+    def _end_masks(self) -> None:
+        now = time.perf_counter()
+        if self._warm_up:
+            self._warm_up -= 1
+            self.start = now - self._first
+        else:
+            self.masks.append(now - self._last)
+        self._last = now
+        if len(self.masks) >= _MOST_TIMED or (
+            len(self.masks) >= _LEAST_TIMED and sum(self.steps) + sum(self.masks) > _ENOUGH_SECONDS
+        ):
+            raise _EnoughError
+
+
+class _AfterBatch(Hooks):
+    """Calls ``action`` at the end of each training step."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._action = action
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """See the class."""
         del batch, logs
-        now = time.perf_counter()
-        if self.start:
-            self.seconds.append(now - self._last)
-        else:
-            self.start = now - self._last
-        self._last = now
-        if len(self.seconds) >= _MOST_TIMED or (
-            len(self.seconds) >= _LEAST_TIMED and sum(self.seconds) > _ENOUGH_SECONDS
-        ):
-            raise _EnoughError
+        self._action()
 
 
 class _StopWhen(Hooks):

@@ -43,6 +43,9 @@ class Structure:
 
 UNSTRUCTURED = Structure()
 
+CHANNEL = "channel"
+"""The word for masks of whole channels, which are no structure of one kernel: see ``channel_groups``."""
+
 _FORM = re.compile(r"(\d{1,4})([x:])(\d{1,4})")
 
 

@@ -9,8 +9,10 @@ from typing import Literal
 
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.channels import MaskedChannels
 from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.dead_channels import Channels
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
@@ -24,6 +26,9 @@ from tflite_sparse.results.target_part import TargetPart
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 from tflite_sparse.results.wrong import WrongSample
+
+ModelFrom = Literal["file", "memory", "training"]
+"""Where a model comes from: a file or folder, the caller's memory, or a training by the run itself."""
 
 
 class Interval(Part):
@@ -161,7 +166,8 @@ class Accuracy(Part):
 class Pruning(Part):
     """The changes to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
-    If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros.
+    If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros. ``channels`` lists groups
+    of channels that are masked.
     """
 
     prunable_kernels: int
@@ -172,6 +178,7 @@ class Pruning(Part):
     epochs: int
     words: str
     left_dense: LeftDense | None = None
+    channels: tuple[MaskedChannels, ...] = ()
 
 
 class Tensor(Part):
@@ -288,18 +295,22 @@ class Gates(Part):
 class Report(Part):
     """The report of one export.
 
-    ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions. ``measured`` is set if
-    measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
+    ``model_from`` tells what ``model`` is: the path of a file or folder, the name of a model in memory, or that of one
+    that the run trained. ``baseline`` tells what the dense float32 file holds; None in reports of earlier versions.
+    ``measured`` is set if measuring is on; ``training`` if the report of ``prune`` is beside the model. ``layers``
     compares tensors of the dense int8 file with float32, in execution order, if ``layer_errors`` is on or the accuracy
     gate failed: those of ``layer_tensors`` inputs and activations that have a counterpart. ``io_order`` is set if there
     are several inputs or outputs. ``contract`` has the inputs and outputs of the file for the target, with code that
-    runs it; ``pixels`` is set if the data are images with labels. ``warnings`` apply to the result even if all gates
-    passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process until the report was made.
+    runs it; ``pixels`` is set if the data are images with labels. ``channels`` is set if the dense file has dead
+    channels and they were not to stay: the dense files have them, the sparse file may not. ``warnings`` apply to the
+    result even if all gates passed. ``seconds`` is the wall time of each stage, ``cpu`` the CPU time of each process
+    until the report was made.
     """
 
     version: Literal[1] = 1
     tool: str
     model: str
+    model_from: ModelFrom = "file"
     data: str | None
     settings: dict[str, object]
     models: Models
@@ -315,6 +326,7 @@ class Report(Part):
     alternatives: list[Alternative] = []
     layers: list[LayerError] = []
     layer_tensors: int = 0
+    channels: Channels | None = None
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None

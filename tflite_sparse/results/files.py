@@ -6,6 +6,7 @@ from typing import Literal
 
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.dead_channels import Channels
 from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
@@ -28,6 +29,7 @@ class EncodingReport(Part):
         shared_values: what sharing values did to the weights; None: nothing was asked for.
         verification: the comparison of the new file, read back from disk, with the source, or with the source after
             sharing values.
+        channels: the dead channels of the source, and whether they went; None: there are none, or they were to stay.
         micro: costs of the file, for the target micro.
         ethos_u: the same for the target ethos-u.
         target_part: the same for other targets.
@@ -47,6 +49,7 @@ class EncodingReport(Part):
     tensors: list[Tensor]
     shared_values: SharedValues | None = None
     verification: VerificationReport
+    channels: Channels | None = None
     micro: MicroReport | None = None
     ethos_u: EthosUReport | None = None
     target_part: TargetPart | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.dead_channels import DeadChannels
 from tflite_sparse.results.part import Part
 
 
@@ -94,7 +95,9 @@ class Inspection(Part):
     """The result of ``inspect``; ``constants`` by falling ``stored_bytes``, ``operators`` counts by name.
 
     ``archive_bytes`` of ``file_bytes`` are an archive of associated files after the model, which all estimates include.
-    ``contract`` has the inputs and outputs, with code for the first target whose runtimes load the file.
+    ``dead_channels`` are those that an encoding would try to remove and the estimates leave in; None: there are none.
+    ``contract`` has the inputs and outputs, with code for ``target``: the one that was asked for, else the first whose
+    first runtime does not refuse the file; None: there is none.
     """
 
     version: Literal[1] = 1
@@ -108,7 +111,9 @@ class Inspection(Part):
     runtimes: list[RuntimeAnswer]
     estimates: list[Estimate]
     orders: list[Order] = []
+    dead_channels: DeadChannels | None = None
     contract: Contract
+    target: str | None = None
 
     def is_for(self, target: str) -> bool:
         """Return whether every runtime of a target loads the file; False if none was tried."""

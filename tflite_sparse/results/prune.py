@@ -8,12 +8,17 @@ from typing import Literal
 import pydantic
 
 from tflite_sparse.results.baseline import BaselineFile
+from tflite_sparse.results.channels import MaskedChannels
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.part import Part
 
 
 class PrunedKernel(Part):
-    """One kernel: demanded (None: its zeros were only kept) and reached sparsity."""
+    """One kernel: demanded (None: its zeros were only kept) and reached sparsity.
+
+    With the block ``channel`` the share of channels was demanded. Where channels and single weights are pruned, the
+    demand is the share of zeros in what remains.
+    """
 
     name: str
     type: str
@@ -50,6 +55,7 @@ class PruneReport(Part):
         settings: of the run.
         masks_applied: number of masks of pruning wrappers that were applied first.
         kernels: the pruned ones.
+        channels: the groups of channels that were pruned, or were zero before.
         sparsity_before: share of zeros over them before training.
         sparsity: the same at the end.
         metric: of ``before`` and ``after``, on the test samples.
@@ -72,6 +78,7 @@ class PruneReport(Part):
     settings: dict[str, object]
     masks_applied: int
     kernels: list[PrunedKernel]
+    channels: tuple[MaskedChannels, ...] = ()
     sparsity_before: float
     sparsity: float
     metric: str

@@ -25,6 +25,20 @@ class WeightsCheck(Part):
     different: list[str]
 
 
+class ConstantsCheck(Part):
+    """The channels that were removed because they are constant, held against what the reference computes there.
+
+    Attributes:
+        compared: number of channels.
+        runtimes: names of the runtimes.
+        wrong: a sentence for each tensor and runtime with another value.
+    """
+
+    compared: int
+    runtimes: list[str]
+    wrong: list[str] = []
+
+
 class OutputDifference(Part):
     """An output that differs between the files.
 
@@ -70,6 +84,7 @@ class RuntimeCheck(Part):
         outputs_bit_exact: None if nothing was compared.
         outputs_vary: whether any output depends on the sample; None if nothing was compared. If none does, their
             equality means little, and the intermediate tensors of both files were compared as well, on one sample.
+        distinct_outputs: number of different outputs of the reference over all samples; None if nothing was compared.
         within_tolerance: whether no difference exceeds the tolerance; None if nothing was compared.
         differences: one entry for each output that differs.
         first_difference: where they begin.
@@ -82,6 +97,7 @@ class RuntimeCheck(Part):
     signature: str | None
     outputs_bit_exact: bool | None
     outputs_vary: bool | None = None
+    distinct_outputs: int | None = None
     within_tolerance: bool | None
     differences: list[OutputDifference] = []
     first_difference: FirstDifference | None = None
@@ -134,6 +150,7 @@ class VerificationReport(Part):
         input_shapes: shapes of the reference's inputs with open sizes, by name.
         not_compared: why outputs were compared in no runtime, if so.
         across: the reference in one runtime compared with another.
+        constants: of the channels that the file does not have; None if it has all of them.
         passed: whether every weight is equal, no runtime that accepts the reference refuses the file, and every output
             compared in a runtime with ``gate`` is within the tolerance; for TensorFlow Lite Micro also whether rounding
             explains its difference from LiteRT.
@@ -150,6 +167,7 @@ class VerificationReport(Part):
     weights: WeightsCheck
     runtimes: list[RuntimeCheck]
     across: list[AcrossRuntimes] = []
+    constants: ConstantsCheck | None = None
     passed: bool
     failures: list[str]
     input_shapes: dict[str, tuple[int, ...]] = {}

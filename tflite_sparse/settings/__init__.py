@@ -60,6 +60,8 @@ from tflite_sparse.settings.prune import (
     ScheduleOptions,
 )
 from tflite_sparse.settings.shared import (
+    ChannelOptions,
+    ChannelSettings,
     ConversionOptions,
     ConversionSettings,
     InputShapeOptions,
@@ -97,6 +99,8 @@ __all__ = [
     "BenchSettings",
     "Bytes",
     "Calibration",
+    "ChannelOptions",
+    "ChannelSettings",
     "ConversionOptions",
     "ConversionSettings",
     "DecodeOptions",

@@ -22,12 +22,14 @@ class Flag:
         metavar: placeholder of the value, such as ``FILE.py:FUNCTION``. None: derived from the type.
         default: words for a default that is known only at run time, such as ``"a tenth of the steps"``.
         hidden: whether only Python has the setting.
+        letter: a short form of the option, without its dash.
     """
 
     name: str | None = None
     metavar: str | None = None
     default: str | None = None
     hidden: bool = False
+    letter: str | None = None
 
 
 class Settings(pydantic.BaseModel):

@@ -24,6 +24,8 @@ from tflite_sparse.settings.kinds import (
     Sparsity,
 )
 from tflite_sparse.settings.shared import (
+    BaselineOptions,
+    BaselineSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -41,6 +43,7 @@ from tflite_sparse.settings.target import TargetOptions, TargetSettings
 
 
 class ExportOptions(
+    BaselineOptions,
     ConversionOptions,
     OutOptions,
     PixelOptions,
@@ -57,7 +60,6 @@ class ExportOptions(
     io: Activations | None
     activations: Activations
     calibration: Calibration
-    baseline: AnyPath | None
     recipe: AnyPath | None
     fixed_batch: bool
     finetune_epochs: int | Literal["auto"]
@@ -73,6 +75,7 @@ class ExportOptions(
 
 
 class ExportSettings(
+    BaselineSettings,
     SharedValuesSettings,
     OutSettings,
     PixelSettings,
@@ -100,13 +103,6 @@ class ExportSettings(
         description="How ranges of int8 activations are chosen. min-max: from the least to the greatest value. "
         "percentile: without the outermost 0.01 % of values. mse: least mean squared error. percentile and mse take "
         "twice as long to calibrate.",
-    )
-    baseline: Annotated[
-        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
-    ] = Field(
-        None,
-        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
-        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
     recipe: Path | None = Field(
         None,

@@ -64,9 +64,15 @@ class DecodeSettings(WrittenFileSettings):
 class InspectOptions(InputShapeOptions, total=False):
     """Keywords of :func:`tflite_sparse.inspect`."""
 
+    target: RunnableTarget | None
+
 
 class InspectSettings(InputShapeSettings):
     """Settings of :func:`tflite_sparse.inspect`."""
+
+    target: Annotated[RunnableTarget | None, Flag(default="the first one that loads the file")] = Field(
+        None, description="The runtime that code is written for."
+    )
 
 
 class VerifyOptions(InputShapeOptions, total=False):

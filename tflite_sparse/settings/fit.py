@@ -21,6 +21,10 @@ from tflite_sparse.settings.kinds import (
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
+    BaselineOptions,
+    BaselineSettings,
+    ChannelOptions,
+    ChannelSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -38,7 +42,15 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
 class FitOptions(
-    ConversionOptions, OutOptions, PixelOptions, ScoreOptions, SourceOptions, TrainingOptions, total=False
+    BaselineOptions,
+    ChannelOptions,
+    ConversionOptions,
+    OutOptions,
+    PixelOptions,
+    ScoreOptions,
+    SourceOptions,
+    TrainingOptions,
+    total=False,
 ):
     """Keywords of :func:`tflite_sparse.fit`."""
 
@@ -55,7 +67,16 @@ class FitOptions(
     resume: bool
 
 
-class FitSettings(PixelSettings, SourceSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class FitSettings(
+    BaselineSettings,
+    PixelSettings,
+    SourceSettings,
+    OutSettings,
+    ScoreSettings,
+    ConversionSettings,
+    TrainingSettings,
+    ChannelSettings,
+):
     """Settings of :func:`tflite_sparse.fit`."""
 
     budget: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(

@@ -24,6 +24,7 @@ class ScheduleOptions(TypedDict, total=False):
     """Keywords of :class:`PruningSettings` except the sparsity."""
 
     block: str
+    channel_multiple: int
     schedule: Schedule
     initial_sparsity: float
     begin: int | None
@@ -42,12 +43,17 @@ class PruningSettings(Settings):
     """Settings of pruning during training."""
 
     sparsity: Sparsity | None = Field(
-        None, description="Share of zeros in every pruned kernel, from 0 to below 1. A `block` of N:M fixes it."
+        None,
+        description="Share of zeros in every pruned kernel, from 0 to below 1; with `block` channel, share of its "
+        "channels. A `block` of N:M fixes it.",
     )
     block: str = Field(
         "1x1",
         description="Block of weights that become zero together, outputs x inputs as in the .tflite file (1x4, 1x16), "
-        "or N:M along inputs (2:4).",
+        "or N:M along inputs (2:4). channel: whole output channels, with bias, normalisation and depthwise kernels.",
+    )
+    channel_multiple: Count = Field(
+        8, description="With `block` channel: kept channels of a layer are rounded up to a multiple of this number."
     )
     schedule: Schedule = Field(
         "polynomial",

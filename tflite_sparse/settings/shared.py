@@ -24,6 +24,22 @@ from tflite_sparse.settings.kinds import (
 )
 
 
+class ChannelOptions(TypedDict, total=False):
+    """Keywords of :class:`ChannelSettings`."""
+
+    keep_channels: bool
+
+
+class ChannelSettings(Settings):
+    """Settings of channels that no output depends on."""
+
+    keep_channels: bool = Field(
+        False,
+        description="Keep dead channels, which are constant or which nothing reads. Without it they leave the file, "
+        "where it becomes smaller and its outputs stay equal bit for bit (float32: up to the order of sums).",
+    )
+
+
 class ConversionOptions(TypedDict, total=False):
     """Keywords of :class:`ConversionSettings`."""
 
@@ -115,13 +131,36 @@ class PixelOptions(TypedDict, total=False):
     pixels: Pixels | None
 
 
+PixelRange = Annotated[
+    Pixels | None,
+    Field(
+        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
+        "hold 0..255."
+    ),
+]
+
+
 class PixelSettings(Settings):
     """Settings of image inputs."""
 
-    pixels: Annotated[Pixels | None, Flag(default="that of the data, if no other one fits `model` better")] = Field(
+    pixels: Annotated[PixelRange, Flag(default="that of the data, if no other one fits `model` better")] = None
+
+
+class BaselineOptions(TypedDict, total=False):
+    """Keywords of :class:`BaselineSettings`."""
+
+    baseline: AnyPath | None
+
+
+class BaselineSettings(Settings):
+    """Settings of the model that a file is compared with."""
+
+    baseline: Annotated[
+        Path | None, Flag(metavar="FILE", default="the one in the report of prune beside `model`, else `model` itself")
+    ] = Field(
         None,
-        description="Range of pixels that `model` takes. Images are scaled to it; folders of images and uint8 arrays "
-        "hold 0..255.",
+        description="The model before pruning, a file or folder as `model`. Size and accuracy are compared with it. "
+        "The accuracy gate of a pruned model without a baseline is not judged.",
     )
 
 
@@ -134,7 +173,7 @@ class OutOptions(TypedDict, total=False):
 class OutSettings(Settings):
     """Settings of the output folder."""
 
-    out: Path = Field(
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_OUT,
         description="Output folder. Only files of this command are replaced in it.",
     )

@@ -18,6 +18,9 @@ from tflite_sparse.settings.shared import (
     OutOptions,
     OutSettings,
     PeakLearningRate,
+    PixelOptions,
+    PixelRange,
+    PixelSettings,
     ScoreOptions,
     ScoreSettings,
     TrainingOptions,
@@ -28,7 +31,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET
 _Width = Annotated[float, Field(gt=0)]
 
 
-class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions, total=False):
+class SweepOptions(ConversionOptions, OutOptions, PixelOptions, ScoreOptions, TrainingOptions, total=False):
     """Keywords of :func:`tflite_sparse.sweep`."""
 
     sparsity: Sequence[float]
@@ -45,7 +48,7 @@ class SweepOptions(ConversionOptions, OutOptions, ScoreOptions, TrainingOptions,
     resume: bool
 
 
-class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
+class SweepSettings(PixelSettings, OutSettings, ScoreSettings, ConversionSettings, TrainingSettings):
     """Settings of :func:`tflite_sparse.sweep`."""
 
     sparsity: Annotated[tuple[Sparsity, ...], Field(min_length=1), Flag(metavar="NUMBERS")] = Field(
@@ -57,7 +60,8 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     block: Annotated[tuple[str, ...], Field(min_length=1), Flag(metavar="BLOCKS")] = Field(
         ("1x1",),
-        description="Blocks of weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16.",
+        description="Blocks of weights that become zero together, outputs x inputs as in the .tflite file: 1x1,1x16. "
+        "channel: whole channels; `sparsity` is then their share.",
     )
     seeds: Count = Field(3, description="Training runs of each point, with different seeds.")
     grid: Grid = Field(
@@ -71,6 +75,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
     )
     target: FittedTarget = Field(DEFAULT_TARGET, description="The runtime of the files.")
     epochs: Count = Field(10, description="Epochs of training of every point.")
+    pixels: Annotated[PixelRange, Flag(default="that of the data")] = None  # no model is trained yet that it could fit
     batch_size: BatchSize = 128
     learning_rate: PeakLearningRate = 2e-3
     seed: Annotated[int, Field(ge=0, lt=2**30)] = Field(
@@ -84,7 +89,7 @@ class SweepSettings(OutSettings, ScoreSettings, ConversionSettings, TrainingSett
         description="Run on this Ray cluster and not on this machine alone. Needs the extra ray.",
     )
     resume: bool = Field(False, description="Skip the finished points in `out`. Failed ones run again.")
-    out: Path = Field(
+    out: Annotated[Path, Flag(letter="o")] = Field(
         DEFAULT_SWEEP_OUT,
         description="Folder for sweep.json, sweep.md, sweep.svg, report.html and the points.",
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pydantic
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from tflite_sparse import target_registry
 from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.settings.base import Settings
 from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.settings.shared import ChannelOptions, ChannelSettings
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 
@@ -26,7 +26,7 @@ def check_target(settings: Settings, target: str) -> None:
             raise ValueError(f"`{name}` applies to the target {target_registry.listed(homes)}, not to {target}")
 
 
-class TargetOptions(TypedDict, total=False):
+class TargetOptions(ChannelOptions, total=False):
     """Keywords of :class:`TargetSettings`."""
 
     target: Target
@@ -39,7 +39,7 @@ class TargetOptions(TypedDict, total=False):
     accelerator_config: str
 
 
-class TargetSettings(Settings):
+class TargetSettings(ChannelSettings):
     """The target of a file, and the settings that apply to it."""
 
     target: Target = Field(

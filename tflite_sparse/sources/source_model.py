@@ -16,7 +16,7 @@ from tflite_sparse.sources.arrays import Arrays
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A weight of rank 2 or more.
+    """A weight, of rank 2 or more unless it belongs to a group of channels.
 
     Attributes:
         name: its path in the model: ``"sequential/dense/kernel"``.
@@ -52,6 +52,11 @@ class Layer:
 
     name: str
     owner: str
+
+    @property
+    def in_words(self) -> str:
+        """The layer in a sentence: ``layer 'net/dense' (Dense)``."""
+        return f"layer {self.name!r} ({self.owner})"
 
 
 @dataclass(frozen=True, slots=True)

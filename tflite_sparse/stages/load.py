@@ -12,6 +12,7 @@ import numpy as np
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, SettingsError
 from tflite_sparse.results.contract import PixelCheck
+from tflite_sparse.results.export import ModelFrom
 from tflite_sparse.results.prune import Curve, report_beside
 from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
@@ -106,6 +107,13 @@ def split_words(samples: Dataset) -> str:
         f"{samples.name} has no test part: {samples.test_samples:,} samples were split off. The model may have been "
         "trained on them; its accuracy is then no held-out one. Give x_train, y_train, x_test, y_test."
     )
+
+
+def origin_of(model: object) -> ModelFrom:
+    """Return where the model of a run comes from."""
+    if model is None:
+        return "training"
+    return "file" if isinstance(model, str | os.PathLike) else "memory"
 
 
 def check_needs(settings: ExportSettings, samples: Dataset | None) -> None:

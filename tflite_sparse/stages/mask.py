@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, ModelError, SettingsError
-from tflite_sparse.pruning import clusters, left_dense, masks, plan, recipe_file, recipe_planner, training
+from tflite_sparse.pruning import (
+    channel_plan,
+    clusters,
+    left_dense,
+    masks,
+    plan,
+    planned_masks,
+    recipe_file,
+    recipe_planner,
+    repeatable,
+    training,
+)
 from tflite_sparse.pruning import curve as training_curve
 from tflite_sparse.pruning.recipe import Recipe
 from tflite_sparse.pruning.schedule import ConstantSchedule
 from tflite_sparse.pruning.strip import strip
+from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results import export as report_model
 from tflite_sparse.results.baseline import Baseline
@@ -24,6 +36,7 @@ from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings, PruningSettings
 from tflite_sparse.sources import data_spec, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
+from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 from tflite_sparse.stages.baseline import Found
@@ -101,7 +114,7 @@ class Masking:
             stripped, can_train = self._to_train(stripped, samples, rules)
             float_layers = {} if rules is None else recipe_planner.float_layers(rules, stripped.layers())
             target = _planned(rules, settings, stripped)
-            kernels = [each.kernel for each in target.kernels]
+            kernels = target.pruned
             before = masks.sparsity_of(kernels).share
             clustered = clusters.clustered(stripped.kernels())
             about_clusters = clusters.words(clustered, settings.target)
@@ -116,7 +129,7 @@ class Masking:
             trained = Training(settings, self.metric, self.progress).run(stripped, samples, target)
             check_finite(stripped)
         with self.progress.stage("mask"):
-            plan.mask_at_once(target)  # of a finished training, these are its masks
+            kept = planned_masks.mask_at_once(target)  # of a finished training, these are its masks
             after = masks.sparsity_of(kernels).share
         words = _masking_words(before, after, applied, trained)
         if not kernels:
@@ -131,7 +144,10 @@ class Masking:
         self.progress.note(words)
         by_rules = rules is not None and rules.prunes
         epochs = 0 if trained is None else math.ceil(trained.epochs)
-        done = described(stripped, kernels, applied, before, epochs, words, by_rules=by_rules)
+        done = described(stripped, kernels, applied, before, epochs, words, by_rules=by_rules, reasons=target.left)
+        if kept:
+            done = done.model_copy(update={"channels": channel_plan.results(target, kept)})
+            self.progress.note(channel_words.sentence(done.channels).rstrip("."))
         if done.left_dense is not None and done.left_dense.is_loud:
             self.progress.note(f"warning: {left_dense_words.sentence(done.left_dense)}")
         return Pruned(
@@ -159,7 +175,8 @@ class Masking:
         if not is_needed or not isinstance(source, keras_model.KerasSource):
             return source, not is_auto
         try:
-            return source.copied(), True
+            with repeatable.seedable_layers(source.keras):
+                return source.copied(), True
         except ModelError as error:
             if not is_auto:
                 raise
@@ -177,7 +194,10 @@ class Masking:
         trainable = isinstance(source, keras_model.KerasSource)
         labelled = samples is not None and samples.y_train is not None
         if epochs == "auto":
-            return trainable and labelled and not is_clustered and asks_for_more(target)
+            is_wanted = trainable and labelled and asks_for_more(target)
+            if is_wanted and is_clustered:
+                self.progress.warn(f"not trained: {clusters.NOT_TRAINED}")
+            return is_wanted and not is_clustered
         if epochs and not trainable:
             raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
         if epochs and samples is None:
@@ -210,10 +230,15 @@ def described(
     words: str,
     *,
     by_rules: bool = False,
+    reasons: Mapping[str, str] | None = None,
 ) -> report_model.Pruning:
-    """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones."""
-    now = masks.sparsity_of(kernels)
-    dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules) if now.zeros else None
+    """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones.
+
+    ``reasons`` say why a kernel is left dense, by name, where the plan does.
+    """
+    now, dense = masks.sparsity_of(kernels), None
+    if now.zeros:
+        dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules, reasons=reasons or {})
     return report_model.Pruning(
         prunable_kernels=len(kernels),
         prunable_weights=now.weights,
@@ -240,7 +265,20 @@ def _check_quantisation(source: SourceModel, settings: ExportSettings) -> None:
 
 
 def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel) -> plan.Plan:
-    """Return the kernels and the sparsity of each in the end, by the recipe if it has rules for that."""
+    """Return kernels, channels and the sparsity of each in the end, by the recipe if it has rules for that.
+
+    Raises:
+        ModelError: channels are to be pruned, and the model is one whose layers are not known.
+    """
+    target = _planned_kernels(rules, settings, source)
+    if isinstance(source, keras_model.KerasSource):
+        return channel_plan.bound(target, source.model, kernels_and_variables(source.model))
+    if target.channels:
+        raise ModelError(f"{source.name} is a SavedModel without its Keras model: block = 'channel' needs that.")
+    return target
+
+
+def _planned_kernels(rules: Recipe | None, settings: ExportSettings, source: SourceModel) -> plan.Plan:
     if rules is not None and rules.prunes:
         given = {} if settings.sparsity is None else {"sparsity": settings.sparsity}
         # Schedules of the recipe may name any step: those of the training that may follow are its own.
@@ -254,7 +292,7 @@ def _planned(rules: Recipe | None, settings: ExportSettings, source: SourceModel
 
 def _masking_words(before: float, after: float, applied: int, trained: Trained | None) -> str:
     parts = [f"{applied} pruning masks applied"] if applied else []
-    epochs = "" if trained is None else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
+    epochs = "" if trained is None or not trained.epochs else f"{trained.epochs:.2g} epoch{'s' * (trained.epochs != 1)}"
     if after > before:
         change = f"from {before:.3f} to {after:.3f}"
         masked = f"masked {change} without fine-tuning"

@@ -270,6 +270,7 @@ def gate_failures(
     found: Sequence[Alternative],
     layers: Sequence[LayerError],
     open_to: Remedies,
+    baseline: Baseline | None = None,
 ) -> list[str]:
     """Why the run is no success, by accuracy and size.
 
@@ -279,6 +280,7 @@ def gate_failures(
         found: the other int8 files that were measured.
         layers: the worst ones of the int8 file, if they were compared.
         open_to: what is left to be done about the drop.
+        baseline: what accuracy is compared with.
     """
     models, accuracy = evaluated.models, evaluated.accuracy
     failures = []
@@ -286,7 +288,7 @@ def gate_failures(
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.passes:
-        shares = words.shares(accuracy)
+        shares = words.shares(accuracy, baseline)
         sentences = [
             f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop {settings.max_accuracy_drop:g}"
             + (f": {shares}." if shares else "."),
@@ -313,7 +315,7 @@ def unjudged(accuracy: report_model.Accuracy | None, baseline: Baseline) -> list
     """Return the gates that cannot be judged: that of accuracy, where the model before pruning is unknown."""
     if accuracy is None or baseline.is_unpruned or not accuracy_words.is_gated(accuracy):
         return []
-    return [f"{baseline_words.not_judged(baseline)} Name it with --baseline FILE."]
+    return [baseline_words.not_judged(baseline)]
 
 
 def without(folder: str, message: str) -> str:

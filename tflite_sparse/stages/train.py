@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import DataError, ModelError
 from tflite_sparse.pruning import masks, repeatable, retraining, sensitivity
 from tflite_sparse.pruning.plan import Plan
+from tflite_sparse.pruning.planned_masks import PlannedMasks
 from tflite_sparse.pruning.retraining import Method, Pace
 from tflite_sparse.pruning.training import BATCH_SIZE
 from tflite_sparse.results.prune import Curve
@@ -90,7 +91,7 @@ class Training:
         known = Dataset(samples.name, x, y, x_held, y_held)
         method = retraining.method_of(source, known)
         with self.progress.stage("measure a training step"):
-            pace = retraining.pace_of(source, known, method)
+            pace = retraining.pace_of(source, known, target, method)
         steps = repeatable.steps(known.train_samples, BATCH_SIZE)
         epochs = next((count for count in range(MOST_EPOCHS, 0, -1) if pace.seconds(count * steps) <= MOST_SECONDS), 0)
         if epochs == 0:
@@ -186,7 +187,13 @@ class _Watch:
 
 
 def asks_for_more(target: Plan) -> bool:
-    """Return whether a plan makes zeros that its kernels do not hold yet."""
+    """Return whether a plan makes zeros that its kernels and channels do not hold yet."""
+    channels = PlannedMasks(replace(target, kernels=()), {})
+    held = channels.kept()
+    channels.finish()
+    if any(kept.sum() < held[group].sum() for group, kept in channels.kept().items()):
+        return True
+    target = replace(target, groups=())
     if target.scope == "global":
         now = masks.sparsity_of([each.kernel for each in target.kernels])
         return round(target.sparsity_at(target.end) * now.weights) > now.zeros

@@ -17,8 +17,9 @@ from tflite_sparse.results.verification import (
     RuntimeCheck,
     VerificationReport,
 )
+from tflite_sparse.rewrites.dead_channels.cut import Cut
 from tflite_sparse.runtime.litert import SeparateOutputs
-from tflite_sparse.verification import across, in_report, localise, outputs, sentences
+from tflite_sparse.verification import across, in_report, localise, outputs, predicted, sentences
 from tflite_sparse.verification.localise import Localiser
 from tflite_sparse.verification.outputs import OutputDifference
 from tflite_sparse.verification.probes import Sample
@@ -27,7 +28,6 @@ from tflite_sparse.verification.samples import Samples
 from tflite_sparse.verification.weights import compare_weights
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
-_REFERENCE = "the dense file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ def verify(
     samples: Samples,
     *,
     tolerance: Tolerance = EXACT,
+    cut: Cut | None = None,
     progress: Progress | None = None,
 ) -> VerificationReport:
     """Compare the weights of two files bit for bit, then their outputs in every form and signature.
@@ -80,6 +81,8 @@ def verify(
         runtimes: run the files.
         samples: inputs of both files.
         tolerance: allowed difference of outputs.
+        cut: what ``file`` does not have of ``against``; the channels that went as constants are held against what
+            ``against`` computes there. None: it has all.
         progress: receives stages and notes.
 
     Returns:
@@ -98,12 +101,15 @@ def verify(
             folder.mkdir()
         subject, reference = runtimes.open(file, folders[0]), runtimes.open(against, folders[1])
         with progress.stage("compare weights") as on_step:
-            weights = in_report.weights(compare_weights(subject.model, reference.model, on_step=on_step))
+            slices = () if cut is None else cut.slices
+            compared = compare_weights(subject.model, reference.model, slices=slices, on_step=on_step)
+            weights = in_report.weights(compared)
         if runtimes.unavailable is not None:
             progress.note(f"outputs were not compared: {runtimes.unavailable}")
         checks: list[RuntimeCheck] = []
         beside: list[AcrossRuntimes] = []
         count, shapes = 0, dict[str, tuple[int, ...]]()
+        constants = predicted.Check(reference.plain, () if cut is None else cut.predicted, folders[2])
         for signature in runtimes.signatures(reference):
             drawn = samples.draw(runtimes, reference, signature, progress)
             count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
@@ -113,11 +119,10 @@ def verify(
             graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, reused)
             checks += map(graph.check, forms)
             beside += filter(None, map(graph.across, pairs))
-    failures = [
-        *sentences.of_weights(weights),
-        *(sentence for check in checks for sentence in sentences.of_check(check, count)),
-        *(sentences.of_across(each, _REFERENCE) for each in beside if each.gate and each.explained is False),
-    ]
+            if cut is not None:
+                with progress.stage("compare constants"):
+                    constants.run(forms, drawn.samples, signature)
+    failures = [*sentences.failures(weights, checks, beside, count), *constants.wrong]
     return VerificationReport(
         tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
         file=str(file),
@@ -128,6 +133,7 @@ def verify(
         weights=weights,
         runtimes=checks,
         across=beside,
+        constants=None if cut is None else constants.in_report(),
         passed=not failures,
         failures=failures,
         input_shapes=shapes,
@@ -240,6 +246,7 @@ class _InGraph:
             update={
                 "outputs_bit_exact": not differing,
                 "outputs_vary": varies,
+                "distinct_outputs": outputs.distinct(expected),
                 "within_tolerance": within,
                 "differences": [in_report.difference(each) for each in differing],
                 "first_difference": first,

@@ -64,6 +64,11 @@ def vary(outputs: SeparateOutputs) -> bool:
     return any(not same_bits(a, b) for row in outputs.rows[1:] for a, b in zip(row, outputs.rows[0], strict=True))
 
 
+def distinct(outputs: SeparateOutputs) -> int:
+    """Return the number of different outputs over all samples."""
+    return len({tuple((array.shape, array.tobytes()) for array in row) for row in outputs.rows})
+
+
 def ranges(outputs: SeparateOutputs) -> list[float]:
     """Return the :func:`range_of` of each output over all samples."""
     columns = zip(*outputs.rows, strict=True)

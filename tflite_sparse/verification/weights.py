@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tflite_sparse.errors import VerificationError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
 from tflite_sparse.flatbuffer.types import Model, Tensor
+from tflite_sparse.rewrites.dead_channels.cut import Slice
 from tflite_sparse.verification.counterparts import partners
 from tflite_sparse.verification.outputs import as_bytes
 
@@ -60,7 +62,9 @@ def weights_of(model: Model) -> dict[WeightKey, np.ndarray]:
     return found
 
 
-def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps) -> WeightComparison:
+def compare_weights(
+    found: Model, wanted: Model, *, slices: Sequence[Slice] = (), on_step: Step = ignore_steps
+) -> WeightComparison:
     """Compare every weight of the parsed model ``wanted`` bit for bit with its counterpart in ``found``.
 
     Counterparts have as many values of the same type, in the same order; their shapes may differ.
@@ -70,11 +74,15 @@ def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps
     Args:
         found: the model to check.
         wanted: the reference.
+        slices: the constants of which ``found`` has a part, with that part; biases that are not weights among them.
         on_step: receives (weights compared, all weights).
 
     Raises:
         FlatbufferError: a sparse tensor is inconsistent.
     """
+    parts: dict[WeightKey, list[Slice]] = defaultdict(list)
+    for part in slices:
+        parts[part.graph, part.tensor].append(part)
     encoded, plain = list(graphs(found)), list(graphs(wanted))
     total = sum(_size(graph, index) for graph in plain for index in _weight_indices(graph))
     tensors = done = 0
@@ -88,7 +96,11 @@ def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps
         for index in indices:
             name = text(graph.tensor(index).name)
             expected = _bits(graph, index)
-            if index in known:
+            cuts = parts.get((number, index))
+            if cuts:
+                if other is None or not all(_is_part(other, cut, graph) for cut in cuts):
+                    different.append(name)
+            elif index in known:
                 assert other is not None
                 if not np.array_equal(_bits(other, known[index]), expected):
                     different.append(name)
@@ -97,6 +109,10 @@ def compare_weights(found: Model, wanted: Model, *, on_step: Step = ignore_steps
             done += _size(graph, index)
             on_step(done, total)
         tensors += len(indices)
+        vectors = [each for key, cuts in parts.items() if key[0] == number for each in cuts if len(each.kept) == 1]
+        for cut in vectors:
+            if not cut.has_folded and (other is None or not _is_part(other, cut, graph)):
+                different.append(text(graph.tensor(cut.tensor).name))
     return WeightComparison(tensors, total, tuple(missing), tuple(different))
 
 
@@ -143,6 +159,17 @@ def _bits(graph: Graph, index: int) -> np.ndarray:
     """Return a constant's values as bytes; for types of partial bytes, such as int4, the whole buffer."""
     values = dense_values(graph, index)
     return as_bytes(graph.model.buffers[graph.tensor(index).buffer].data if values is None else values)
+
+
+def _is_part(found: Graph, cut: Slice, former: Graph) -> bool:
+    """Return whether a constant is the part of a former one, bit for bit, at its places."""
+    if cut.found >= len(found.subgraph.tensors):
+        return False
+    one, two = dense_values(found, cut.found), dense_values(former, cut.tensor)
+    if one is None or two is None or len(cut.kept) != two.ndim:
+        return False
+    part = cut.of(two)
+    return one.dtype == part.dtype and one.size == part.size and np.array_equal(as_bytes(one), as_bytes(part))
 
 
 def _holds(graph: Graph, indices: Sequence[int], tensor: Tensor, bits: np.ndarray) -> bool:

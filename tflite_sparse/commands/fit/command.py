@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -38,11 +38,13 @@ from tflite_sparse.sources import demo, keras_model, tensorflow_import, weights_
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
+from tflite_sparse.stages import baseline as baselines
 from tflite_sparse.stages import deliver as delivery
 from tflite_sparse.stages import pixels as pixel_stage
+from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
-from tflite_sparse.stages.load import check_paths
+from tflite_sparse.stages.load import check_path, check_paths, origin_of, split_words
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -95,6 +97,7 @@ class _Fit:
         settings = self.settings
         self._check_out(model)
         check_paths(model, data)
+        check_path(settings.baseline)
         metric = user_metric.named(settings.metric)  # one that cannot be loaded is told before the work
         blocks = [_block(words) for words in settings.blocks]
         tensorflow_import.start(self.progress)
@@ -107,8 +110,13 @@ class _Fit:
                 )
             source, _ = prunable.trainable(given)
             samples = prunable.samples_for(source, DEMO_DATA if data is None else data, settings.seed, settings.pixels)
+            unpruned = Found()
             if not is_new:
                 pixel_stage.checked(source, samples, settings.pixels, self.progress)
+                if samples.is_split:
+                    self.progress.warn(split_words(samples))
+                unpruned = baselines.find(model, source, ExportSettings(**export_settings(settings)), self.progress)
+            samples = replace(samples, is_split=False)  # told above; what is trained here does not know the test part
             training.compile_for(source, samples, "sgd")  # labels that do not fit are told before anything is written
         work = Workspace.open(settings.out, resume=settings.resume)
         about = settings.model_dump(mode="json", exclude={"resume", "out"})
@@ -116,20 +124,27 @@ class _Fit:
         converter = Converter(ExportSettings(**export_settings(settings)), samples, self.progress).in_form_of(source)
         rounds = Rounds(settings, work, self.progress, metric, converter)
         path = self._dense(source, samples, work, is_new=is_new)
-        dense = self._known(opened(path, source.name, settings.custom_objects), path, samples, blocks, rounds)
+        opened_source = opened(path, source.name, settings.custom_objects)
+        dense = self._known(opened_source, path, unpruned, samples, blocks, rounds)
         floor = dense.sizes(choosing.lightest(dense.candidates))
         if settings.budget is not None and floor.file_bytes > settings.budget:
             work.undo()
             raise BudgetError(_floor_words(dense, floor, settings.budget))
         carried = rounds.within_gate(dense) if settings.gate else rounds.under_budget(dense)
-        exported = pipeline.export_pruned(
-            dense.source,
-            carried.source,
-            carried.converted,
-            samples,
-            self._words(carried, rounds),
+        pruned = pipeline.AlreadyPruned(
+            dense=dense.source,
+            origin=origin_of(model),
+            unpruned=unpruned,
+            source=carried.source,
+            converted=carried.converted,
+            words=self._words(carried, rounds),
             epochs=carried.epochs,
             curve=carried.curve,
+        )
+        exported = pipeline.export_pruned(
+            pruned,
+            samples,
+            lambda found: self._completed(found, carried, rounds),
             progress=self.progress,
             **export_settings(settings),
         )
@@ -156,6 +171,8 @@ class _Fit:
             if isinstance(model, str | os.PathLike):
                 return keras_model.open_model(Path(model), settings.custom_objects), False
             return keras_model.from_memory(model), False
+        if settings.baseline is not None:
+            raise SettingsError("`baseline` is what a given `model` was made of, and none was given: leave it out.")
         keras = tensorflow_import.keras3()
         if settings.builder is None:
             return KerasSource(demo.build(keras, settings.seed), keras, "demo CNN"), True
@@ -177,7 +194,13 @@ class _Fit:
         return path
 
     def _known(
-        self, source: KerasSource, path: Path, samples: Dataset, blocks: Sequence[Structure], rounds: Rounds
+        self,
+        source: KerasSource,
+        path: Path,
+        unpruned: Found,
+        samples: Dataset,
+        blocks: Sequence[Structure],
+        rounds: Rounds,
     ) -> Dense:
         """Convert the model, find its kernels in the file, scan and price them."""
         converted = rounds.work.path("dense.tflite")
@@ -188,13 +211,13 @@ class _Fit:
         kernels = [kernel for kernel in usual if kernel.name in constants]
         if len(kernels) < len(usual):
             lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)
-            rounds.warnings.append(f"not recognised in the file, and left as they are: {lost}")
-            self.progress.note(f"warning: {rounds.warnings[-1]}")
+            self.progress.warn(f"not recognised in the file, and left as they are: {lost}")
         scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
         costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
         with self.progress.stage("price") as on_step:
             done = {block: scan for block, scan in scans.items() if scan is not None}
-            return Dense(source, path, samples, costs, candidates.candidates(kernels, done, costs, on_step=on_step))
+            found = candidates.candidates(kernels, done, costs, on_step=on_step)
+            return Dense(source, path, unpruned, samples, costs, found)
 
     def _scan(
         self, source: KerasSource, samples: Dataset, kernels: Sequence[Kernel], block: Structure, work: Workspace
@@ -223,11 +246,9 @@ class _Fit:
         count = len(rounds.done)
         return f"fitted to {aim} in {count} round{'s' * (count > 1)}, the last of {carried.epochs} epochs"
 
-    def _report(
-        self, dense: Dense, carried: Carried, rounds: Rounds, exported: report_model.Report, floor: Sizes
-    ) -> FitReport:
-        settings, models = self.settings, exported.models
-        written = carried.sizes.file_bytes if models.sparse is None else models.sparse.file_bytes
+    def _completed(self, exported: report_model.Report, carried: Carried, rounds: Rounds) -> report_model.Report:
+        """The report of the export with the gates and the warnings of the whole run."""
+        settings, written = self.settings, _written(exported, carried)
         failures = list(exported.gates.failures)
         if settings.budget is not None and written > settings.budget:
             failures.append(
@@ -243,6 +264,15 @@ class _Fit:
         baseline, unjudged = exported.baseline, []
         if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
             unjudged.append(baseline_words.not_judged(baseline))
+        warnings = dict.fromkeys([*self.progress.warnings, *rounds.warnings, *exported.warnings])
+        return exported.model_copy(
+            update={"gates": report_model.Gates.of(failures, unjudged), "warnings": list(warnings)}
+        )
+
+    def _report(
+        self, dense: Dense, carried: Carried, rounds: Rounds, exported: report_model.Report, floor: Sizes
+    ) -> FitReport:
+        models, written = exported.models, _written(exported, carried)
         untouched = dense.sizes(dense.untouched)
         holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
         kernels = [
@@ -265,9 +295,9 @@ class _Fit:
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             model=dense.source.name,
             data=dense.samples.name,
-            settings=settings.model_dump(mode="json"),
-            mode="gate" if settings.gate else "budget",
-            budget_bytes=settings.budget,
+            settings=self.settings.model_dump(mode="json"),
+            mode="gate" if self.settings.gate else "budget",
+            budget_bytes=self.settings.budget,
             floor_bytes=floor.file_bytes,
             untouched_bytes=untouched.file_bytes,
             rest_bytes=untouched.rest_bytes,
@@ -284,9 +314,9 @@ class _Fit:
             dense_interval=models.dense_float32.interval,
             interval=None if models.sparse is None else models.sparse.interval,
             compared=None if exported.accuracy is None else _without_samples(exported.accuracy),
-            baseline=baseline,
-            gates=report_model.Gates.of(failures, unjudged),
-            warnings=rounds.warnings,
+            baseline=exported.baseline,
+            gates=exported.gates,
+            warnings=exported.warnings,
             seconds=self.progress.seconds,
         )
 
@@ -296,6 +326,12 @@ class _Fit:
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
         pages.rebuild_report(out)
+
+
+def _written(exported: report_model.Report, carried: Carried) -> int:
+    """The bytes of the file for the target, as it is or would be delivered."""
+    sparse = exported.models.sparse
+    return carried.sizes.file_bytes if sparse is None else sparse.file_bytes
 
 
 def _without_samples(accuracy: report_model.Accuracy) -> report_model.Accuracy:

@@ -31,6 +31,7 @@ from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.stages import load
+from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
 
@@ -48,6 +49,7 @@ class Dense:
     Attributes:
         source: the model.
         path: where it lies.
+        unpruned: what is known of the model before any pruning, which accuracy is compared with.
         samples: fitted to it.
         costs: of its kernels in the file.
         candidates: the kernels that are pruned.
@@ -55,6 +57,7 @@ class Dense:
 
     source: KerasSource
     path: Path
+    unpruned: Found
     samples: Dataset
     costs: Costs
     candidates: list[Candidate]
@@ -142,7 +145,7 @@ class Rounds:
         """
         held = held_out(dense.samples, self.settings.seed)
         baseline = self.work.path("dense-float32.tflite")
-        replace(self.converter, samples=held).float32(dense.source, baseline)
+        replace(self.converter, samples=held).float32(dense.unpruned.source or dense.source, baseline)
         way = choosing.way_back(dense.candidates)
         low, high = 0, len(way) - 1
         within: list[Carried] = []
@@ -281,9 +284,12 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
         "target": settings.target,
+        "keep_channels": settings.keep_channels,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
         "pixels": settings.pixels,
+        "baseline": settings.baseline,
+        "custom_objects": settings.custom_objects,
         "max_accuracy_drop": ANY_DROP,  # the gate is fit's own: other options are the way out
         "seed": settings.seed,
         "out": settings.out,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
-import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pydantic
 from typing_extensions import Unpack
@@ -18,7 +20,7 @@ from tflite_sparse.base import child, extras
 from tflite_sparse.base import pool as parallel
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress, Step, Timed, ignore_steps
 from tflite_sparse.commands.sweep import point_progress
 from tflite_sparse.commands.sweep.point import Facts, Job, Place
 from tflite_sparse.errors import OutputError, SettingsError, TfliteSparseError, one_line
@@ -82,8 +84,10 @@ def places(settings: SweepSettings) -> list[Place]:
         SettingsError: a block is none.
     """
     for block in settings.block:
-        if structure.parse(block).kept_of is not None:
-            raise SettingsError(f"`block={block!r}`: a sweep sets the sparsity; it takes outputs x inputs, as 1x16.")
+        if block != structure.CHANNEL and structure.parse(block).kept_of is not None:
+            raise SettingsError(
+                f"`block={block!r}`: a sweep sets the sparsity; it takes outputs x inputs, as 1x16, or channel."
+            )
     largest = max(settings.width)
     found = []
     for width, sparsity, block in itertools.product(
@@ -183,20 +187,15 @@ class _Sweep:
         if not missing:
             return found
         self.progress.note(f"{len(missing)} points, {workers.workers} at once; threads for each: {workers.threads}")
-        with self.progress.stage("sweep") as on_step, point_progress.scratch() as scratch:
-            jobs = [
-                Job(
-                    place, self.settings, self.builder, self.data, workers.threads, scratch if workers.is_here else None
-                )
-                for place in missing
-            ]
+        with self.progress.stage("sweep") as on_step:
+            jobs = [Job(place, self.settings, self.builder, self.data, workers.threads) for place in missing]
 
             def tell(share: float) -> None:
                 on_step(round(_PARTS * min(len(found) + share, len(missing))), _PARTS * len(missing))
 
             try:
-                with point_progress.watched(scratch, tell):
-                    for number, outcome in parallel.run(_run, jobs, workers):
+                with contextlib.closing(_outcomes(jobs, workers, tell)) as outcomes:
+                    for number, outcome in outcomes:
                         point, content = outcome or (_lost(missing[number]), None)
                         if content is not None:
                             write_bytes(folder / f"{point.name}.tflite", content)
@@ -245,18 +244,50 @@ def _lost(place: Place) -> Point:
     return Point(**dataclasses.asdict(place), name=place.name, error=_LOST, seconds=0.0)
 
 
-def _run(job: Job) -> tuple[Point, bytes | None]:
+_Outcome = tuple[Point, bytes | None]
+
+
+def _outcomes(
+    jobs: Sequence[Job], workers: parallel.Local | parallel.Ray, tell: Callable[[float], None]
+) -> Generator[tuple[int, _Outcome | None], None, None]:
+    """Yield number and outcome of each job as it comes; ``tell`` receives the shares of points that are at work here.
+
+    When the caller stops, points that are at work here end, and what they have left in temporary folders goes.
+    """
+    if isinstance(workers, parallel.Ray):
+        yield from parallel.on_ray(_run, jobs, workers)
+        return
+    shares, group = point_progress.Shares(tell), child.Group()
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-", ignore_cleanup_errors=True) as scratch:
+
+        def run(job: Job) -> _Outcome:
+            with shares.of(job.place.name) as on_step:
+                return _run(job, on_step=on_step, group=group, environment={"TMPDIR": scratch})
+
+        yield from parallel.in_threads(run, jobs, workers.workers, group.stop)
+
+
+def _run(
+    job: Job,
+    *,
+    on_step: Step = ignore_steps,
+    group: child.Group | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> _Outcome:
     """One point in a process of its own; whatever goes wrong in it is told in the point."""
-    _limit_threads(job.threads)
     place, started = job.place, time.monotonic()
     measured: Measured | None = None
     content: bytes | None = None
     error: str | None = None
     try:
-        with point_progress.of_point(job.scratch, place.name) as on_step:
-            measured, content = child.call(
-                "tflite_sparse.commands.sweep.point:run", needs="tensorflow", job=job, on_step=on_step
-            )
+        measured, content = child.call(
+            "tflite_sparse.commands.sweep.point:run",
+            needs="tensorflow",
+            on_step=on_step,
+            group=group,
+            environment={**_limit_of_threads(job.threads), **environment},
+            job=job,
+        )
     except child.ChildDiedError as died:
         memory = "; memory may have run out: try fewer --jobs" if died.was_killed else ""
         error = f"the process of the point {died.how}{memory}"
@@ -272,10 +303,9 @@ def _run(job: Job) -> tuple[Point, bytes | None]:
     return point, content
 
 
-def _limit_threads(count: int) -> None:
-    """For TensorFlow in the processes that train, convert and run; they read them when it is imported and begins."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = str(count)
+def _limit_of_threads(count: int) -> dict[str, str]:
+    """Environment of processes that train, convert and run; TensorFlow reads it when it begins."""
+    return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(count))
 
 
 def _read(path: Path) -> PointFile:

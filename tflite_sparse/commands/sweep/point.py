@@ -22,6 +22,7 @@ from tflite_sparse.results.sweep import Measured
 from tflite_sparse.scoring import user_metric
 from tflite_sparse.settings import ANY_DROP, PruneSettings, SweepSettings
 from tflite_sparse.sources import arrays, data_spec, dataset, keras_model, scalable, tensorflow_import, user_code
+from tflite_sparse.sources import pixels as pixel_ranges
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
@@ -55,8 +56,7 @@ class Job:
     """All that a point is made of: its place, the settings of the sweep, where model and data come from.
 
     ``builder`` is ``path/to/module.py:function``, or None for the built-in network; ``data`` is a specification or
-    arrays; ``threads`` is how many one operator may take; ``scratch`` is a folder for what is temporary, on the machine
-    where the sweep was started, or None on others.
+    arrays; ``threads`` is how many one operator may take.
     """
 
     place: Place
@@ -64,7 +64,6 @@ class Job:
     builder: str | None
     data: object
     threads: int
-    scratch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +214,7 @@ def _sources(
         samples = dataset.of_any(data, seed=settings.seed, image_shape=shape, signature=signature)
     if not samples.has_labels:
         raise DataError(f"{samples.name} has no labels: sweep needs some (y). `data` takes {data_spec.FORMS}.")
-    return source, samples.fitted_to(shape, source.inputs()[0].dtype)
+    return source, pixel_ranges.as_told(samples.fitted_to(shape, source.inputs()[0].dtype), settings.pixels)
 
 
 def _shape_and_classes(samples: Dataset) -> tuple[tuple[int, int, int], int]:

@@ -15,6 +15,7 @@ from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import command
 from tflite_sparse.report.text import contract as contract_words
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import targets as target_tables
@@ -50,6 +51,8 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         found: in the sparse file, see :func:`tflite_sparse.measurement.file_contents.of_file`.
         fitted: report of a ``fit``; its gates are then shown instead of the export's.
     """
+    compared = baseline_words.in_sentence("dense_float32", report.baseline)
+    in_the_box = (*tables.gates(report.gates), *tables.warnings(report))
     layers = {each.name: name for name, each in zip(shown(report.tensors), report.tensors, strict=True)}
     return html.render(
         "export.html.j2",
@@ -60,9 +63,9 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         state=_state(report.gates if fitted is None else fitted.gates),
         verdict=_verdict(report, fitted),
         fitted=None if fitted is None else fit_page.of(fitted),
-        warnings=[*_warnings(report), *([] if fitted is None else fitted.warnings)],
+        warnings=list(dict.fromkeys([*_warnings(report), *([] if fitted is None else fitted.warnings)])),
         figures=_figures(report),
-        verdicts=[line for line in tables.verdicts(report) if line not in tables.gates(report.gates)],
+        verdicts=[line for line in tables.verdicts(report) if line not in in_the_box],
         sizes=_sizes(report),
         scores=_scores(report),
         more_scores=_more_scores(report.accuracy, report.baseline),
@@ -70,9 +73,12 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
         layers=_layers(report),
+        channels=None if report.channels is None else channel_words.table(report.channels.dead),
+        channels_stay=report.channels is not None and not report.channels.removed,
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),
-        wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong),
+        wrong=[] if report.accuracy is None else inside.wrong(report.accuracy.wrong, compared),
+        compared=compared,
         operators=inside.operators(found, layers),
         masks=[inside.mask(picture, layers) for picture in found.masks],
         histograms=[inside.histogram(each, layers) for each in found.histograms],
@@ -103,8 +109,8 @@ def _snippets(contract: Contract) -> list[tuple[str, str]]:
 
 def _command(report: Report, fitted: FitReport | None) -> str:
     if fitted is None:
-        return command.line("export", report.model, report.data, report.settings, ExportSettings)
-    return command.line("fit", report.model, report.data, fitted.settings, FitSettings)
+        return command.line("export", command.model_of(report), report.data, report.settings, ExportSettings)
+    return command.line("fit", command.model_of(report), report.data, fitted.settings, FitSettings)
 
 
 def _state(gates: Gates) -> str:
@@ -146,7 +152,7 @@ def _warnings(report: Report) -> list[str]:
         ]
     if report.ethos_u is not None:
         found += report.ethos_u.warnings
-    return found
+    return [*found, *report.warnings]
 
 
 def _is_loss(paired: Paired, accuracy: Accuracy) -> bool:

@@ -97,14 +97,19 @@ def operators(inside: FileContents, layers: Mapping[str, str]) -> Operators | No
     return Operators(rows, words + (f" {left_out:,} further operators are not shown." if left_out else ""))
 
 
-def wrong(samples: Sequence[WrongSample]) -> list[dict[str, object]]:
-    """Return what the template shows of samples that the sparse file gets wrong."""
+def wrong(samples: Sequence[WrongSample], compared: str) -> list[dict[str, object]]:
+    """Return what the template shows of samples that the sparse file gets wrong.
+
+    Args:
+        samples: these samples.
+        compared: name of the float32 file.
+    """
     several = len({each.output for each in samples}) > 1
     return [
         {
             "uri": None if each.png is None else html.data_uri(base64.b64decode(each.png)),
             "words": f"Sample {each.sample}: {each.right}, taken for {each.chosen}",
-            "more": f"{f'{each.output}; ' if several else ''}dense float32: {each.dense}",
+            "more": f"{f'{each.output}; ' if several else ''}{compared}: {each.dense}",
         }
         for each in samples
     ]

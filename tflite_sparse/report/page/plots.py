@@ -16,12 +16,15 @@ from tflite_sparse.errors import OutputError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.sensitivity import Scan
 from tflite_sparse.report.text.sweep_comparison import BETWEEN, by_configuration, family
+from tflite_sparse.results.channels import MaskedChannels
 from tflite_sparse.results.sweep import SweepReport
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SIZE = (8.0, 4.5)  # inches
+_BAR = 0.3  # inches, of one group of channels
 _MOST_IN_LEGEND = 12
 _COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat, each time with another style
 _LEAST_DENSITY = 2.0**-12  # density at which an empty kernel is drawn
@@ -53,21 +56,34 @@ def sensitivity(scan: Scan, path: Path) -> None:
     _save(figure, path)
 
 
-def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: Path) -> None:
-    """Draw sparsity and learning rate over training steps, each with its own axis.
+def schedule(
+    steps: np.ndarray,
+    sparsity: np.ndarray,
+    rates: np.ndarray,
+    path: Path,
+    *,
+    channels: Sequence[MaskedChannels] = (),
+) -> None:
+    """Draw sparsity and learning rate over training steps, each with its own axis, and what is kept of channels.
 
     Args:
         steps: ``(n,)``.
         sparsity: ``(n,)``, in [0, 1].
         rates: ``(n,)``.
         path: of the file.
+        channels: groups; a bar below shows how many of each are kept.
 
     Raises:
         OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
     """
     figure = _figure()
-    left = figure.add_subplot()
+    bars = _BAR * len(channels)
+    figure.set_size_inches(_SIZE[0], _SIZE[1] + bars)
+    panels = figure.subplots(2, 1, height_ratios=[_SIZE[1], bars]) if channels else [figure.add_subplot()]
+    left = panels[0]
     right = left.twinx()
+    if channels:
+        _kept_channels(panels[1], channels)
     left.plot(steps, sparsity, color="C0", drawstyle="steps-post")
     left.set_xlabel("training step")
     left.set_ylabel("sparsity", color="C0")
@@ -76,6 +92,16 @@ def schedule(steps: np.ndarray, sparsity: np.ndarray, rates: np.ndarray, path: P
     right.set_ylabel("learning rate", color="C1")
     right.set_ylim(bottom=0)
     _save(figure, path)
+
+
+def _kept_channels(axes: Axes, channels: Sequence[MaskedChannels]) -> None:
+    names = [f"{shortened(group.kernels[0])}: {group.kept} of {group.channels}" for group in channels]
+    places = range(len(channels))
+    axes.barh(places, [group.channels for group in channels], color="0.85")
+    axes.barh(places, [group.kept for group in channels], color="C0")
+    axes.set_yticks(places, names, fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlabel("channels kept")
 
 
 def frontier(report: SweepReport, path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.baseline import Baseline
 from tflite_sparse.results.export import Accuracy, Interval
 
 _SMALL_SHARE = 0.1  # share of a drop that is not worth a cure of its own
@@ -51,11 +52,19 @@ def matters(part: float | None, accuracy: Accuracy) -> bool:
     return part is None or part > _SMALL_SHARE * accuracy.drop
 
 
-def shares(accuracy: Accuracy) -> str:
-    """Return ``pruning costs 0.1250 [0.101, 0.149], int8 0.0030 [-0.002, 0.008]``; empty if that is not known."""
+def shares(accuracy: Accuracy, baseline: Baseline | None = None) -> str:
+    """Return ``pruning costs 0.1250 [0.101, 0.149], int8 0.0030 [-0.002, 0.008]``; empty if that is not known.
+
+    Args:
+        accuracy: with the parts.
+        baseline: what the accuracy is compared with; if that was pruned before, the cost of its zeros is unknown.
+    """
     if accuracy.drop_by_pruning is None:
         return ""
     by_pruning = f"pruning costs {_share(accuracy.drop_by_pruning, accuracy.interval_by_pruning)}"
+    if baseline is not None and not baseline.is_unpruned:
+        before = "the zeros that the model came with cost an unknown amount"
+        by_pruning = f"{before}, {by_pruning}" if accuracy.drop_by_pruning else before
     if accuracy.drop_by_int8 is None:
         return by_pruning
     line = f"{by_pruning}, int8 {_share(accuracy.drop_by_int8, accuracy.interval_by_int8)}"

@@ -36,8 +36,11 @@ def in_sentence(key: str, baseline: Baseline | None) -> str:
 
 
 def not_judged(baseline: Baseline) -> str:
-    """Describe why the accuracy gate cannot be judged against this baseline."""
-    return f"accuracy: no baseline: accuracy against the unpruned model is unknown ({baseline.reason})."
+    """Describe why the accuracy gate cannot be judged against this baseline, and what to do."""
+    return (
+        f"accuracy: no baseline: accuracy against the unpruned model is unknown ({baseline.reason}). "
+        "Name it with --baseline FILE."
+    )
 
 
 def lines(baseline: Baseline | None) -> list[str]:

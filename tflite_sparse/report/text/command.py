@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from pathlib import PurePath
 
+from tflite_sparse.results.export import Report
 from tflite_sparse.settings import Flag, Settings
 
+_IN_MEMORY = "MODEL"
 
-def line(name: str, model: str, data: str | None, settings: Mapping[str, object], kind: type[Settings]) -> str:
+
+def model_of(report: Report) -> str | None:
+    """Return the model of an export or a fit as a command takes it; None: it was trained by the run itself."""
+    return {"training": None, "memory": _IN_MEMORY}.get(report.model_from, report.model)
+
+
+def line(name: str, model: str | None, data: str | None, settings: Mapping[str, object], kind: type[Settings]) -> str:
     """Return a command as a shell takes it, without options at their defaults.
 
     Args:
         name: of the command.
-        model: its name in the report; one that is no file was in memory and is written ``MODEL``.
+        model: see :func:`model_of`.
         data: its name in the report; None: no data.
         settings: of the run, as the report has them.
         kind: the class of these settings.
     """
-    words = ["tflite-sparse", name, model if PurePath(model).suffix or "/" in model else "MODEL"]
+    words = ["tflite-sparse", name]
+    if model is not None:
+        words.append(model)
     if data is not None:
         words += ["--data", data]
     for field, about in kind.model_fields.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
@@ -39,21 +41,30 @@ def lines(contract: Contract) -> list[str]:
     return found
 
 
-def pointer(contract: Contract, file: str) -> list[str]:
-    """Return where the code for a file is, as a sentence.
+def pointer(contract: Contract, file: str, others: Sequence[str] = ()) -> list[str]:
+    """Return where the code for a file is, as sentences.
 
     Args:
         contract: of the file.
         file: as the command line takes it.
+        others: further targets that there is code for.
     """
     if not contract.snippets:
         return []
     names = "|".join(contract.snippets)
-    return [f"Code that calls it: tflite-sparse inspect {file} --snippet {names}."]
+    return [
+        f"Code that calls it: tflite-sparse inspect {file} --snippet {names}.",
+        *(f"Code for {each}: the same with --target {each}." for each in others),
+    ]
 
 
 def code(contract: Contract, language: Language, file: str) -> str:
     """Return the code in a language.
+
+    Args:
+        contract: of the file.
+        language: the language.
+        file: as the command line takes it.
 
     Raises:
         ExecutionError: there is none.

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives, io_order, left_dense, next_steps, ratio, shared_values, time_step
+from tflite_sparse.report.text import (
+    alternatives,
+    channels,
+    io_order,
+    left_dense,
+    next_steps,
+    ratio,
+    shared_values,
+    time_step,
+)
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import contract as contract_words
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import layers as layer_errors
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
@@ -90,6 +100,7 @@ def verdicts(report: Report) -> list[str]:
     first = next_steps.nothing_smaller(report)
     lines = [] if first is None else [first]
     lines.append(f"Pruning: {report.pruning.words}; {_kernels(report)}.")
+    lines += [channels.sentence(report.pruning.channels)] if report.pruning.channels else []
     lines += left_dense.lines(report.pruning.left_dense)
     lines += shared_values.lines(report.shared_values, report.settings.get("target"))
     if report.float_layers:
@@ -103,10 +114,11 @@ def verdicts(report: Report) -> list[str]:
         lines.append(line + ".")
     if report.accuracy is not None:
         lines += accuracy_words.sentences(report.models, report.accuracy, report.baseline)
-        shares = alternatives.shares(report.accuracy)
+        shares = alternatives.shares(report.accuracy, report.baseline)
         lines += [f"Of the change, {shares}."] if shares else []
     else:
         lines.append("Accuracy: not measured; there were no data.")
+    lines += channel_words.lines(report.channels)
     if report.verification is not None:
         lines.append(verification(report.verification))
     lines += time_step.lines(report.time_step)
@@ -119,9 +131,14 @@ def verdicts(report: Report) -> list[str]:
         lines.append(f"Layers: {layers_compared(report)}; int8 loses most at {layer_errors.blame(report.layers)}.")
     lines += target_tables.of(report)
     lines += [alternatives.line(each) for each in report.alternatives]
-    lines += [f"Warning: {sentence}" for sentence in report.warnings]
+    lines += warnings(report)
     lines += gates(report.gates)
     return lines
+
+
+def warnings(report: Report) -> list[str]:
+    """Return a line for each warning."""
+    return [f"Warning: {sentence}" for sentence in report.warnings]
 
 
 def gates(found: Gates) -> list[str]:
@@ -161,5 +178,5 @@ def verification(found: Verification) -> str:
         line += f"; not compared in {', '.join(absent)}, where the dense file does not run either"
     if missing:
         line += f"; outputs not compared in {', '.join(missing)}: {NOT_INSTALLED} here"
-    line += "".join(f"; {sentences.of_across(each, 'the dense file')}" for each in found.across)
+    line += "".join(f"; {sentences.of_across(each, sentences.REFERENCE)}" for each in found.across)
     return line + "."

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import get_args
 
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import ratio, shared_values
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import verification as verification_tables
@@ -12,7 +15,8 @@ from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.baseline import FEW_ZEROS
 from tflite_sparse.results.files import DecodingReport, EncodingReport
-from tflite_sparse.results.inspection import DENSE, Inspection
+from tflite_sparse.results.inspection import DENSE, Inspection, RuntimeAnswer
+from tflite_sparse.settings import RunnableTarget
 from tflite_sparse.target_registry import TARGETS
 
 
@@ -55,15 +59,34 @@ def summary(inspection: Inspection) -> list[str]:
             f"{order.of.capitalize()} of signature {order.signature!r} are {listed}; by index they are {numbered}. "
             "Take them by name."
         )
-    for (loads, why), answers in itertools.groupby(inspection.runtimes, lambda each: (each.loads, each.reason)):
-        names = [answer.name for answer in answers]
-        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
-        reason = f": {why.rstrip('.')}" if why else ""
-        together = [", ".join(names)] if loads is None else names  # one sentence for all runtimes that were not tried
-        lines += [f"{name}: {verdict}{reason}." for name in together]
+    lines += _answers(inspection.runtimes)
+    lines += channel_words.of_inspected(inspection.dead_channels)
     for estimate in inspection.estimates:
         name = "Decoded" if estimate.target == DENSE else f"Encoded for {estimate.target}"
         lines.append(f"{name}: {estimate.file_bytes:,} bytes{_change(inspection.file_bytes, estimate.file_bytes)}.")
+    return lines
+
+
+def without_proof(inspection: Inspection) -> list[str]:
+    """Return sentences on the runtimes of the code's target that do not load the file, or were not tried."""
+    return _answers([each for each in inspection.runtimes if each.target == inspection.target and not each.loads])
+
+
+def other_targets(inspection: Inspection) -> list[str]:
+    """Return the targets that load the file and have code too, beside the one whose code the inspection has."""
+    runnable = [name for name in get_args(RunnableTarget) if name != inspection.target]
+    return [name for name in runnable if inspection.is_for(name)]
+
+
+def _answers(runtimes: Sequence[RuntimeAnswer]) -> list[str]:
+    """Return a sentence for each runtime, one for all that were not tried for the same reason."""
+    lines = []
+    for (loads, why), answers in itertools.groupby(runtimes, lambda each: (each.loads, each.reason)):
+        names = [answer.name for answer in answers]
+        verdict = {True: "loads it", False: "does not load it", None: "not tried"}[loads]
+        reason = f": {why.rstrip('.')}" if why else ""
+        together = [", ".join(names)] if loads is None else names
+        lines += [f"{name}: {verdict}{reason}." for name in together]
     return lines
 
 
@@ -74,6 +97,7 @@ def encoding(report: EncodingReport) -> list[str]:
         f"Size: {report.source_bytes:,} to {report.file_bytes:,} bytes{change}.",
         *_archive(report.archive_bytes),
         *shared_values.lines(report.shared_values, report.settings.get("target")),
+        *channel_words.lines(report.channels),
         *_without_zeros(report),
         *verification_tables.verdicts(report.verification, brief=True),
         *target_tables.of(report),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from tflite_sparse.report.text import contract as contract_words
+from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract
+from tflite_sparse.results.dead_channels import Channels
 from tflite_sparse.results.export import Report
 
 
@@ -27,6 +29,7 @@ def render(report: Report) -> str:
         table(tables.tensors(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_instructions(report),
+        *_channels(report.channels),
         *_layers(report),
         *([] if report.contract is None else _contract(report.contract)),
         *_measured(report),
@@ -38,6 +41,13 @@ def render(report: Report) -> str:
 def _instructions(report: Report) -> list[str]:
     found = target_tables.instructions(report)
     return [] if found is None else ["## Instructions", table(found), target_tables.instructions_about(report)]
+
+
+def _channels(found: Channels | None) -> list[str]:
+    if found is None:
+        return []
+    title = "## Dead channels" if found.removed else "## Dead channels, which stay"
+    return [title, table(channel_words.table(found.dead))]
 
 
 def _layers(report: Report) -> list[str]:

@@ -38,14 +38,13 @@ def lines(report: Report, out: Path) -> list[str]:
 
 
 def _command(report: Report, out: Path) -> str:
-    is_demo = report.baseline is not None and report.baseline.origin == "trained"  # no file to prune
-    if not is_demo and (not _has_zeros(report) or _lost_by_pruning(report)):
+    if report.model_from != "training" and (not _has_zeros(report) or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
         return _of_program("report", out, "--open")
     if report.gates.unjudged:
         return command.line(
-            "export", report.model, report.data, {**report.settings, "baseline": "FILE"}, ExportSettings
+            "export", command.model_of(report), report.data, {**report.settings, "baseline": "FILE"}, ExportSettings
         )
     dense = report.models.dense_int8 or report.models.dense_float32
     sparse = report.models.sparse
@@ -59,10 +58,12 @@ def _prune(report: Report) -> str:
     return _of_program("prune", _source(report), "--data", data, "--sparsity", sparsity, "-o", "pruned.keras")
 
 
-def _source(report: Report) -> str:
+def _source(report: Report) -> str | None:
     """Return the model to prune: the one before pruning, where it is known."""
     baseline = report.baseline
-    return report.model if baseline is None or baseline.origin not in ("option", "prune") else baseline.model
+    return (
+        command.model_of(report) if baseline is None or baseline.origin not in ("option", "prune") else baseline.model
+    )
 
 
 def _lost_by_pruning(report: Report) -> bool:

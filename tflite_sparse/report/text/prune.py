@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_sparse.report.text import left_dense
+from tflite_sparse.report.text import channels, left_dense
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.sensitivity import Scan
 from tflite_sparse.report.text.table import Table
@@ -35,6 +35,7 @@ def sentences(report: PruneReport) -> list[str]:
         f"Test samples: {report.metric} {report.before:.4f} before, {report.after:.4f} after, on "
         f"{report.samples} samples.",
         *(f"{each.name}: {each.metric} {each.before:.4f}, {each.after:.4f}." for each in report.outputs),
+        *([channels.sentence(report.channels)] if report.channels else []),
         *left_dense.lines(report.left_dense),
         *(f"Warning: {sentence}" for sentence in report.warnings),
         f"Written: {report.output}.",

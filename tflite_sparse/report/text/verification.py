@@ -44,6 +44,12 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
         note = None if check.first_difference is None else check.first_difference.note
         if note is not None and not brief:
             lines.append(_sentence(f"Intermediate tensors in {check.where} tell nothing: {note}"))
+    if report.constants is not None:
+        constants = report.constants
+        lines.append(
+            f"Channels: {report.against} has dead channels that {report.file} has not; {constants.compared:,} of their "
+            f"constants were compared in {len(constants.runtimes)} runtimes."
+        )
     if report.input_shapes:
         shapes = "; ".join(
             f"{shortened(name)} ({', '.join(map(str, shape))})" for name, shape in report.input_shapes.items()

@@ -1,0 +1,65 @@
+"""Test what reports say of dead channels."""
+
+import pytest
+
+from helpers import example_reports
+from tflite_sparse.report.page import export as page
+from tflite_sparse.report.text import dead_channels as words
+from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import markdown
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels
+
+
+def layer(name, outputs, inputs=(3, 3)):
+    both = {key: BeforeAfter(before=a, after=b) for key, (a, b) in (("outputs", outputs), ("inputs", inputs))}
+    return CutLayer(name=f"net/{name}/Conv2D", layer=name, operator="CONV_2D", **both)
+
+
+DEAD = DeadChannels(
+    layers=[layer("stem", (16, 9)), layer("head", (10, 10), (16, 9))],
+    multiply_adds=BeforeAfter(before=1000, after=400),
+    dense_bytes=BeforeAfter(before=5000, after=3000),
+    is_exact=True,
+)
+GONE = Channels(dead=DEAD, removed=True, file_bytes=BeforeAfter(before=4000, after=2000))
+KEPT = Channels(dead=DEAD, removed=False, reason="outputs are not equal bit for bit in a runtime.")
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence", "heading"),
+    [
+        (
+            GONE,
+            "Dead channels: 7 of 26 in 2 operators left the file; multiply-adds 1,000 to 400 (40%), bytes of the file "
+            "4,000 to 2,000 (50%).",
+            "## Dead channels\n",
+        ),
+        (
+            KEPT,
+            "Dead channels: 7 of 26 in 2 operators stay, because outputs are not equal bit for bit in a runtime.",
+            "## Dead channels, which stay\n",
+        ),
+    ],
+)
+def test_every_report_tells_of_them(found, sentence, heading):
+    report = example_reports.make(channels=found)
+    assert sentence in tables.verdicts(report)
+    text, html = markdown.render(report), page.render(report)
+    assert f"- {sentence}" in text
+    assert heading in text
+    assert "| stem | CONV_2D | 3 to 3 | 16 to 9 |" in text
+    assert sentence in html
+    assert "16 to 9" in html
+    assert ("They stay in the file" in html) != found.removed
+
+
+def test_without_any_nothing_is_said():
+    report = example_reports.make()
+    assert not any("channels" in line for line in words.lines(report.channels))
+    assert "Dead channels" not in markdown.render(report)
+    assert "Dead channels" not in page.render(report)
+
+
+def test_the_share_of_nothing_is_all_of_it():
+    assert BeforeAfter(before=0, after=0).share == 1
+    assert BeforeAfter(before=8, after=2).share == 0.25

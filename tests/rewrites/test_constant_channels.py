@@ -1,0 +1,101 @@
+"""Test the value that a constant channel is predicted to have, and the groups of channels that are tied."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.channel_models import KINDS
+from helpers.tiny_models import Tiny, quantization
+from tflite_sparse.rewrites.dead_channels.channels import components
+from tflite_sparse.rewrites.dead_channels.numbers import Numbers, common_rounding, mean_of_constant
+
+INT8 = schema.TensorType.INT8
+
+
+def numbers(kind, scale=0.5, zero=0):
+    dtype = "float32" if kind == "float16" else kind
+    tiny = Tiny()
+    index = tiny.tensor("x", (4,), dtype, None if dtype == "float32" else quantization(scale, zero))
+    return Numbers.of(tiny.graph.tensors[index])
+
+
+def rounded_in_fixed_point(steps, multiplier):
+    """What a built-in kernel yields that rounds before the right shift and after it (gemmlowp)."""
+    shift = max(int(np.floor(-np.log2(multiplier))), 0)
+    before = np.floor(np.asarray(steps) * 2.0**shift + 0.5)
+    return np.floor(before / 2.0**shift + 0.5)
+
+
+@given(st.floats(-100, 100), st.sampled_from((0.003, 0.02, 0.11, 0.3, 0.7, 1.4)))
+def test_a_rounding_that_is_told_is_that_of_every_kernel(steps, multiplier):
+    found = common_rounding(np.float64(steps), multiplier)
+    if not np.isnan(found):
+        near = (steps - 5e-4, steps, steps + 5e-4)
+        assert {float(found)} == {float(rounded_in_fixed_point(each, multiplier)) for each in near}
+
+
+def test_near_a_tie_nothing_is_told():
+    steps = np.array([1.4985, 1.4995, 1.5, 1.5005, 1.5015, -2.5])
+    np.testing.assert_array_equal(common_rounding(steps), [1, np.nan, np.nan, np.nan, 2, np.nan])
+    # With a right shift of 3 bits a tie is 1/16 wide on either side, with 10 hardly wider than without one.
+    np.testing.assert_array_equal(common_rounding(np.array([1.43, 1.45, 1.57]), 0.1), [1, np.nan, 2])
+    np.testing.assert_array_equal(common_rounding(np.array([1.45, 1.55]), 0.001), [1, 2])
+
+
+def test_int8_activations_saturate():
+    found = numbers("int8", 0.1, -28)
+    real = np.array([-50.0, -1.0, 0.3, 3.0, 50.0, np.nan])
+    np.testing.assert_array_equal(found.stored(real), [-128, -38, -25, 2, 127, np.nan])
+    relu = found.stored(real, activation=schema.ActivationFunctionType.RELU)
+    np.testing.assert_array_equal(relu, [-28, -28, -25, 2, 127, np.nan])
+    relu6 = found.stored(real, activation=schema.ActivationFunctionType.RELU6)
+    np.testing.assert_array_equal(relu6, [-28, -28, -25, 2, 32, np.nan])
+    assert np.isnan(found.stored(real, activation=schema.ActivationFunctionType.TANH)).all()
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"int8"}))
+def test_of_other_types_only_0_is_known(kind):
+    """float32 kernels sum in other orders, int16 ones reduce the multiplier to 16 bits."""
+    np.testing.assert_array_equal(numbers(kind).stored(np.array([0.0, 1.0, np.nan])), [0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("source_zero", "result_zero", "stored", "known"),
+    [
+        (-29, -20, -40, False),  # -34.67 as a whole is -35; -53 + 39 - 20 = -34 in a kernel that rounds the share
+        (-50, -7, -61, False),
+        (-30, -20, -42, True),  # the share is the integer -40: all kernels yield -36
+    ],
+)
+def test_a_mean_is_told_where_all_formulas_agree(source_zero, result_zero, stored, known):
+    source, result = Numbers(INT8, 0.02, source_zero), Numbers(INT8, 0.015, result_zero)
+    found = mean_of_constant(source, result, np.array([float(stored)]), 64)
+    assert np.isnan(found[0]) != known
+    if known:
+        assert found[0] == -36
+
+
+def test_the_ties_of_a_mean_are_those_of_its_sum():
+    """-139.547 times 1: the built-in kernel rounds it to -139 by its multiplier of 1.09 / 9, found in a MobileNet."""
+    source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
+    assert np.isnan(mean_of_constant(source, result, np.array([-128.0]), 9)).all()
+
+
+def test_tensors_without_one_scale_are_not_known():
+    tiny = Tiny()
+    for name, quantized in (("none", None), ("two", quantization([0.1, 0.2])), ("zero", quantization(0.0))):
+        index = tiny.tensor(name, (4,), "int8", quantized)
+        assert Numbers.of(tiny.graph.tensors[index]) is None
+    assert Numbers.of(tiny.graph.tensors[tiny.tensor("text", (4,), "uint8", quantization(0.1))]) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40))
+def test_groups_are_what_ties_connect(pairs):
+    labels = components(30, [(np.array([a]), np.array([b])) for a, b in pairs])
+    groups = {channel: {channel} for channel in range(30)}
+    for a, b in pairs:
+        joined = groups[a] | groups[b]
+        groups |= dict.fromkeys(joined, joined)
+    assert labels.tolist() == [min(groups[channel]) for channel in range(30)]

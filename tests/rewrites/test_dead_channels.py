@@ -1,0 +1,282 @@
+"""Test that dead channels leave a model without a change of its outputs: networks, the rules, random networks."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from helpers import micro_process, tiny_models
+from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, shape_of, text
+from tflite_sparse.rewrites.dead_channels import removal
+
+RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")
+INT8_NETWORKS = sorted(set(NETWORKS) - {"open_batch"})  # whose shapes are fixed, as TensorFlow Lite Micro needs them
+
+
+def cut(model):
+    """The bytes of a model, those of the model without dead channels, and what was removed."""
+    content = tiny_models.to_bytes(model)
+    parsed = serde.parse(content)
+    found = removal.remove(parsed)
+    return content, bytes(serde.serialize(parsed)), found
+
+
+@functools.cache
+def made(name, kind):
+    net, result = NETWORKS[name](kind)
+    return net, *cut(net.finished(result))
+
+
+def outputs(content, samples, resolver):
+    return [tiny_models.run_here(content, sample, resolver)[0] for sample in samples]
+
+
+def kept(found, operator, place=0):
+    """Output channels before and after, of one operator that lost channels; None if it lost none."""
+    layers = [layer for layer in found.layers if layer.operator == operator and layer.outputs[0] != layer.outputs[1]]
+    return layers[place].outputs if place < len(layers) else None
+
+
+def assert_same(net, content, smaller, *, exact=True):
+    for resolver in RESOLVERS:
+        expected, got = (outputs(each, net.samples(), resolver) for each in (content, smaller))
+        assert len({each.tobytes() for each in expected}) > 2
+        for one, two in zip(got, expected, strict=True):
+            if exact:
+                np.testing.assert_array_equal(one, two, err_msg=resolver)
+            else:
+                np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "int8"])
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_outputs_stay_equal(name, kind):
+    net, content, smaller, found = made(name, kind)
+    assert any(before > after for layer in found.layers for before, after in [layer.outputs])
+    assert len(smaller) < len(content)
+    assert found.is_exact == (kind == "int8")
+    assert_same(net, content, smaller, exact=found.is_exact)
+
+
+@pytest.mark.parametrize("name", ["joined", "plain", "separable"])
+def test_int16_activations_lose_channels_of_zero(name):
+    net, content, smaller, found = made(name, "int16")
+    assert kept(found, "CONV_2D") is not None
+    expected, got = (outputs(each, net.samples(), "AUTO") for each in (content, smaller))
+    assert len({each.tobytes() for each in expected}) > 2
+    np.testing.assert_array_equal(got, expected)
+
+
+@micro_process.needed
+def test_outputs_in_tensorflow_lite_micro_stay_equal():
+    jobs = [made(name, "int8") for name in INT8_NETWORKS]
+    one, two = (
+        micro_process.run([(files[which], [[x] for x in files[0].samples()]) for files in jobs]) for which in (1, 2)
+    )
+    assert micro_process.same(two, one)
+    assert all(len({row[0].tobytes() for row in rows}) > 2 for rows in one)
+
+
+def test_what_only_dead_channels_read_goes_as_well():
+    net = Network("float32")
+    x = net.conv(net.source, 16, 1)
+    x = net.conv(net.conv(x, 8, 1), 6, 1, unread=range(3, 8))
+    filters = net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[1]]
+    values = net.tiny.model.buffers[filters.buffer].data.view(np.float32).reshape(8, 16)
+    values[:3, 5:] = 0  # the channels from 5 on are read by filters alone that nobody reads
+    content, smaller, found = cut(net.finished(x))
+    assert [kept(found, "CONV_2D", place) for place in range(2)] == [(16, 5), (8, 3)]
+    assert_same(net, content, smaller, exact=False)
+
+
+def test_constants_do_not_go_in_front_of_padding():
+    """Where a window reaches over the edge it reads the zero point, not the constant."""
+    counts = {}
+    for name, same, width in (("padded", True, 3), ("valid", False, 3), ("point", True, 1)):
+        net = Network()
+        x = net.conv(net.source, 16, 1, dead=range(6))  # constants other than the zero point
+        content, smaller, found = cut(net.finished(net.conv(x, 6, width, same=same)))
+        counts[name] = kept(found, "CONV_2D")
+        if found.slices:
+            assert_same(net, content, smaller)
+    assert counts["padded"] is None
+    assert counts["valid"][1] < 16
+    assert counts["point"][1] < 16
+
+
+def test_a_missing_bias_is_added_where_constants_are_folded():
+    net = Network()
+    x = net.flat(net.conv(net.source, 16, 1, dead=range(6), relu=True))
+    content, smaller, found = cut(net.finished(net.dense(x, 6, bias=False)))
+    operator = next(graphs(serde.parse(smaller))).operators[-1]
+    assert operator.inputs[2] >= 0
+    assert kept(found, "CONV_2D")[1] < 16
+    assert_same(net, content, smaller)
+
+
+def test_a_bias_that_operators_share_is_cut_for_one_of_them():
+    net = Network()
+    x, y = net.conv(net.source, 16, 1, dead=range(6)), net.conv(net.source, 16, 1)
+    operators = net.tiny.graph.operators
+    operators[1].inputs[2] = operators[0].inputs[2]
+    content, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
+    shared = [part for part in found.slices if part.tensor != part.found]
+    assert [text(next(graphs(serde.parse(smaller))).tensor(part.found).name) for part in shared] == [
+        text(net.tiny.graph.tensors[operators[1].inputs[2]].name)
+    ]
+    assert_same(net, content, smaller)
+
+
+@pytest.mark.parametrize(("outputs_before", "wanted"), [(20, None), (24, (24, 16))])
+@pytest.mark.parametrize("operator", ["DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"])
+def test_channels_that_are_rounded_by_their_place_keep_their_multiple(operator, outputs_before, wanted):
+    net = Network()
+    x = net.conv(net.source, outputs_before, 1, dead=range(11), relu=True)
+    if operator == "TRANSPOSE_CONV":
+        x = net.transposed(x, outputs_before, dead=range(11))
+    else:
+        x = net.depthwise(x, dead=range(11))
+    content, smaller, found = cut(net.finished(net.conv(x, 6, 1)))
+    assert kept(found, operator) == wanted
+    assert_same(net, content, smaller)
+
+
+@pytest.mark.parametrize(("keep", "wanted"), [(False, (32, 18)), (True, None)])
+def test_a_mean_that_keeps_its_axes_keeps_a_multiple_of_16(keep, wanted):
+    """18 channels are left, which the built-in kernel would round in two ways; without the axes it has one way."""
+    net = Network()
+    x = net.mean(net.conv(net.source, 32, 1), keep=keep)
+    unread = range(14)
+    y = net.conv(x, 6, 1, unread=unread) if keep else net.dense(x, 6, unread=unread)
+    _, _, found = cut(net.finished(y))
+    assert kept(found, "CONV_2D") == wanted
+
+
+def test_what_is_not_known_keeps_its_channels():
+    """SOFTMAX sums over channels, outputs and inputs of the graph are the caller's."""
+    net = Network("float32")
+    x = net.conv(net.source, 16, 1, dead=range(6))
+    y = net.unary(CODE.SOFTMAX, x, OPTIONS.SoftmaxOptions, net.options("SoftmaxOptionsT", beta=1.0), 1)
+    content, smaller, found = cut(net.finished(net.conv(y, 6, 1), net.conv(net.source, 16, 1, dead=range(6))))
+    assert not found.slices
+    assert smaller == bytes(serde.serialize(serde.parse(content)))
+
+
+def test_weights_that_are_not_finite_keep_their_channels():
+    net = Network("float32")
+    x = net.conv(net.source, 16, 1, dead=range(6))
+    y = net.conv(x, 6, 1)
+    buffer = net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[1]].buffer
+    net.tiny.model.buffers[buffer].data.view(np.float32)[3] = np.inf
+    assert not cut(net.finished(y))[2].slices
+
+
+def test_one_channel_stays():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(16), relu=True)
+    y = net.conv(net.source, 6, 1)
+    _, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
+    assert kept(found, "CONV_2D") == (16, 1)
+    assert all(min(shape_of(tensor), default=1) > 0 for tensor in next(graphs(serde.parse(smaller))).subgraph.tensors)
+
+
+def test_constants_of_an_open_batch_follow():
+    """Flatten with an open batch is SHAPE, STRIDED_SLICE, PACK and RESHAPE: the file takes another batch afterwards."""
+    net, content, smaller, _ = made("open_batch", "int8")
+    batch = np.concatenate(net.samples())
+    one, two = (tiny_models.run_here(each, batch)[0] for each in (content, smaller))
+    assert one.shape == (len(batch), 6)
+    np.testing.assert_array_equal(two, one)
+
+
+def test_slices_are_where_they_are_said_to_be():
+    net, content, smaller, found = made("residual", "int8")
+    del net
+    one, two = (next(graphs(serde.parse(each))) for each in (content, smaller))
+    assert {len(part.kept) for part in found.slices} == {1, 4}
+    for part in found.slices:
+        if not part.has_folded:
+            np.testing.assert_array_equal(two.constant(part.found), part.of(one.constant(part.tensor)))
+
+
+def test_parts_of_a_split_stay_equally_long():
+    """Only channel 3 of both parts is dead, channel 0 of one part alone."""
+    net = Network()
+    one, two = net.split(net.conv(net.source, 16, 1, dead=(0, 3, 11), relu=True))
+    content, smaller, found = cut(net.finished(net.conv(one, 6, 1), net.conv(two, 6, 1)))
+    assert kept(found, "CONV_2D") == (16, 14)
+    assert_same(net, content, smaller)
+
+
+def test_a_shape_that_says_otherwise_keeps_its_channels():
+    net = Network()
+    x = net.flat(net.conv(net.source, 16, 1, dead=range(6), relu=True))
+    size = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+    net.tiny.model.buffers[size.buffer].data = np.array([6, 96], np.int32).view(np.uint8)
+    assert not cut(net.finished(net.dense(x, 6)))[2].slices
+
+
+STEPS = ("add", "concat", "conv", "depthwise", "gate", "pad", "pool", "relu", "split", "transposed")
+
+
+@st.composite
+def networks(draw):
+    """Networks of up to five operators with dead and unread channels anywhere."""
+    kind = draw(st.sampled_from(("float32", "int8", "int8")))
+    net = Network(kind, seed=draw(st.integers(0, 1000)))
+
+    def some(count):
+        return sorted(draw(st.sets(st.integers(0, count - 1), max_size=count - 1)))
+
+    def conv(x, width=None, outputs=None):
+        outputs = draw(st.sampled_from((8, 13, 16, 24))) if outputs is None else outputs
+        width = draw(st.sampled_from((1, 3))) if width is None else width
+        relu, unread = draw(st.booleans()), some(net.shape[x][-1])
+        return net.conv(x, outputs, width, dead=some(outputs), unread=unread, relu=relu)
+
+    x = conv(net.source)
+    for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=4)):
+        count = net.shape[x][-1]
+        if step == "add":
+            x = net.binary(x, conv(x, outputs=count), draw(st.sampled_from(("ADD", "MUL", "SUB"))))
+        elif step == "concat":
+            x = net.concatenated(x, conv(x))
+        elif step == "conv":
+            x = conv(x)
+        elif step == "depthwise":
+            many = draw(st.sampled_from((1, 2)))
+            x = net.depthwise(x, multiplier=many, dead=some(count * many), relu=draw(st.booleans()))
+        elif step == "gate":
+            x = net.binary(x, net.logistic(conv(net.mean(x, keep=True), 1, count)), "MUL")
+        elif step == "pad":
+            x = net.pad(x)
+        elif step == "pool" and min(net.shape[x][1:3]) > 1:
+            x = net.pool(x, draw(st.sampled_from((CODE.AVERAGE_POOL_2D, CODE.MAX_POOL_2D))))
+        elif step == "relu":
+            x = net.unary(CODE.RELU, x)
+        elif step == "split" and count % 2 == 0:
+            x = net.binary(*net.split(x))
+        elif step == "transposed" and net.shape[x][1] < 13:
+            x = net.transposed(x, 16, dead=some(16), unread=some(count))
+    if draw(st.booleans()):
+        return net, net.dense(net.mean(x), 5, bias=draw(st.booleans()))
+    return net, net.dense(net.flat(x), 5, bias=draw(st.booleans()))
+
+
+@hypothesis_settings(max_examples=60)
+@given(networks())
+def test_random_networks(made_up):
+    net, result = made_up
+    content, smaller, found = cut(net.finished(result))
+    samples = net.samples(4)
+    for resolver in RESOLVERS:
+        expected, got = (outputs(each, samples, resolver) for each in (content, smaller))
+        if found.is_exact:
+            np.testing.assert_array_equal(got, expected, err_msg=resolver)
+        else:
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)

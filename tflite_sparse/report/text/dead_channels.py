@@ -1,0 +1,68 @@
+"""Describe the dead channels of a file: what went, what it saves, and how it was checked."""
+
+from __future__ import annotations
+
+from tflite_sparse.report.text.names import shown
+from tflite_sparse.report.text.table import Table
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, DeadChannels
+from tflite_sparse.results.verification import VerificationReport
+
+
+def lines(found: Channels | None) -> list[str]:
+    """Return sentences for a report; none without dead channels."""
+    if found is None:
+        return []
+    if not found.removed:
+        return [f"Dead channels: {_count(found.dead)} stay, because {found.reason.rstrip('.')}."]
+    changes = [_change("multiply-adds", found.dead.multiply_adds)]
+    if found.file_bytes is not None:
+        changes.append(_change("bytes of the file", found.file_bytes))
+    if found.arena_bytes is not None:
+        changes.append(_change("bytes of the arena, dense", found.arena_bytes))
+    said = [f"Dead channels: {_count(found.dead)} left the file; {', '.join(changes)}."]
+    return said + ([] if found.verification is None else [_checked(found.dead, found.verification)])
+
+
+def of_inspected(found: DeadChannels | None) -> list[str]:
+    """Return sentences for a file that was not changed; none without dead channels."""
+    if found is None:
+        return []
+    saved = f"{_change('multiply-adds', found.multiply_adds)}, {_change('bytes of the dense file', found.dense_bytes)}"
+    return [f"Dead channels: {_count(found)} could go; {saved}. tflite-sparse encode removes them if its checks pass."]
+
+
+def table(found: DeadChannels) -> Table:
+    """Return a row for each operator that reads or yields dead channels."""
+    rows = tuple(
+        (name, layer.operator, *(f"{each.before:,} to {each.after:,}" for each in (layer.inputs, layer.outputs)))
+        for name, layer in zip(shown(found.layers), found.layers, strict=True)
+    )
+    text = frozenset({"layer", "operator"})
+    return Table(("layer", "operator", "inputs", "outputs"), rows, text, text, ("operator",))
+
+
+def _count(found: DeadChannels) -> str:
+    everything = sum(layer.outputs.before for layer in found.layers)
+    return f"{found.channels:,} of {everything:,} in {len(found.layers)} operators"
+
+
+def _change(name: str, found: BeforeAfter) -> str:
+    return f"{name} {found.before:,} to {found.after:,} ({found.share:.0%})"
+
+
+def _checked(dead: DeadChannels, found: VerificationReport) -> str:
+    """Say how the dense file without the channels was compared with the whole one."""
+    compared = [check for check in found.runtimes if check.outputs_bit_exact is not None]
+    fewest = min((check.distinct_outputs or 0 for check in compared), default=0)
+    equal = [check.name for check in compared if check.outputs_bit_exact]
+    words = "Kept weights equal those of the dense file bit for bit at their places"
+    if equal:
+        words += f"; outputs are equal bit for bit in {', '.join(equal)}"
+    apart = [check.name for check in compared if not check.outputs_bit_exact]
+    if apart and not dead.is_exact:
+        largest = max(each.largest_difference or 0.0 for check in compared for each in check.differences)
+        words += f"; in {', '.join(apart)}, which sums in another order, they differ by up to {largest:.1g}"
+    words += f" ({found.samples} samples, {fewest} or more distinct outputs)"
+    if found.constants is not None and found.constants.compared:
+        words += f"; {found.constants.compared:,} constants are what {len(found.constants.runtimes)} runtimes compute"
+    return words + "."

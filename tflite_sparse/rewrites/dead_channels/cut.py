@@ -1,0 +1,86 @@
+"""Where the constants of a smaller model lie in those of the model that it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """A constant of the smaller model.
+
+    Attributes:
+        graph: number of its graph, which is the same in both models.
+        tensor: its tensor in the former model.
+        found: its tensor in the smaller model: another one where several operators read the former one.
+        kept: for each axis of the former constant the indices that are kept, ascending, int64; None: all.
+        has_folded: whether constants were added: a bias, whose values are others.
+    """
+
+    graph: int
+    tensor: int
+    found: int
+    kept: tuple[np.ndarray | None, ...]
+    has_folded: bool = False
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Return the kept part of the former constant's values."""
+        for axis, kept in enumerate(self.kept):
+            if kept is not None:
+                values = np.take(values, kept, axis)
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """The constant channels of an activation of the former model, before anything was removed.
+
+    Attributes:
+        graph: number of its graph.
+        tensor: the activation.
+        channels: those that are constant and go, int64, ascending.
+        values: what every kernel must compute there, in the numbers of the tensor.
+    """
+
+    graph: int
+    tensor: int
+    channels: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An operator with a kernel that lost channels.
+
+    Attributes:
+        graph: number of its graph.
+        kernel: name of the kernel's tensor.
+        operator: its kind in the schema.
+        outputs: output channels before and after.
+        inputs: channels of its source before and after.
+    """
+
+    graph: int
+    kernel: str
+    operator: str
+    outputs: tuple[int, int]
+    inputs: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was removed of a model.
+
+    Attributes:
+        slices: the constants that are smaller.
+        predicted: the constant channels that went, to hold against a runtime.
+        layers: what went, by operator in execution order.
+        is_exact: whether outputs stay equal to the bit: float32 kernels may sum in another order.
+    """
+
+    slices: tuple[Slice, ...] = ()
+    predicted: tuple[Predicted, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    is_exact: bool = True

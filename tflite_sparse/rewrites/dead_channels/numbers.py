@@ -1,0 +1,132 @@
+"""The numbers of an activation, and the value that all kernels give a constant: int8, int16 and float32.
+
+Kernels round in different ways: XNNPACK in float32, the built-in kernels in fixed point, once or twice. A value that is
+near a tie has no common answer and counts as not known. What was found by counter-examples:
+
+* Built-in kernels round a product before they shift it right, so that a tie is half a unit of that shift wide.
+* int16 kernels reduce the multiplier to 16 bits: only 0 is known.
+* float32 kernels sum in different orders: only 0 is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer.graph import quantisation_of
+from tflite_sparse.flatbuffer.types import Tensor
+
+MARGIN = 1e-3
+"""Distance from a tie, in steps of the output: more than fixed-point and float32 multipliers are apart."""
+
+_ACTIVATIONS = {
+    schema.ActivationFunctionType.NONE: (-np.inf, np.inf),
+    schema.ActivationFunctionType.RELU: (0.0, np.inf),
+    schema.ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
+    schema.ActivationFunctionType.RELU6: (0.0, 6.0),
+}
+_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.INT8, schema.TensorType.INT16)
+_LEAST, _GREATEST = -128, 127
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the values of an activation stand for: real value = scale * (stored value - zero).
+
+    Attributes:
+        kind: the schema's type: float32 (with scale 1 and zero 0), int8 or int16.
+        scale: of the tensor.
+        zero: the stored value that stands for 0.
+    """
+
+    kind: int
+    scale: float
+    zero: int
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Numbers | None:
+        """Return those of a tensor; None for a type, or a quantisation, that is not known here."""
+        if tensor.type not in _TYPES:
+            return None
+        if tensor.type == schema.TensorType.FLOAT32:
+            return cls(tensor.type, 1.0, 0)
+        scale, zero = quantisation_of(tensor)
+        usable = scale > 0 and np.isfinite(scale) and (tensor.type == schema.TensorType.INT8 or zero == 0)
+        return cls(tensor.type, scale, zero) if usable else None
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the values are float32."""
+        return bool(self.kind == schema.TensorType.FLOAT32)
+
+    @property
+    def folds(self) -> bool:
+        """Whether a constant other than 0 can move into a bias without a change of any sum: int8 only."""
+        return bool(self.kind == schema.TensorType.INT8)
+
+    def real(self, stored: np.ndarray) -> np.ndarray:
+        """Return the real values, float64; NaN stays NaN."""
+        return np.asarray((stored - self.zero) * self.scale)
+
+    def stored(self, real: np.ndarray, multiplier: np.ndarray | float = 1.0, activation: int = 0) -> np.ndarray:
+        """Return the stored values that every kernel yields, float64; NaN where that is not known.
+
+        Args:
+            real: exact real values before the activation; NaN: not known.
+            multiplier: that the kernel requantises its sum with, positive, for the width of ties.
+            activation: fused activation function, the schema's number.
+        """
+        if activation not in _ACTIVATIONS:
+            return np.full(np.shape(real), np.nan)
+        if not self.folds:
+            return np.where(real == 0, 0.0, np.nan)
+        low, high = (self._bound(bound) for bound in _ACTIVATIONS[activation])
+        steps = np.asarray(real) / self.scale + self.zero
+        inside = np.clip(common_rounding(steps, multiplier), low, high)
+        return np.where(steps < low - 1, low, np.where(steps > high + 1, high, inside))
+
+    def _bound(self, real: float) -> float:
+        """Return the stored value of an activation's bound; NaN near a tie."""
+        if np.isinf(real):
+            return _LEAST if real < 0 else _GREATEST
+        return float(np.clip(common_rounding(np.float64(real / self.scale + self.zero)), _LEAST, _GREATEST))
+
+
+def common_rounding(steps: np.ndarray | np.float64, multiplier: np.ndarray | float = 1.0) -> np.ndarray:
+    """Round to the nearest integer; NaN where kernels may disagree.
+
+    Args:
+        steps: exact values.
+        multiplier: that the kernel requantises with: with a right shift of ``s = floor(-log2(multiplier))`` bits it
+            may round twice, which is off by up to half a unit before the shift.
+    """
+    shift = np.floor(-np.log2(np.maximum(np.abs(multiplier), np.finfo(np.float64).tiny)))
+    width = MARGIN + np.where(shift >= 1, 2.0 ** -(np.maximum(shift, 1) + 1), 0.0)
+    from_tie = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
+    return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
+
+
+def mean_of_constant(source: Numbers, result: Numbers, stored: np.ndarray, count: int) -> np.ndarray:
+    """Return the stored mean of equal values, where the formulas of all kernels agree; else NaN.
+
+    Built-in kernels make the zero point's share an integer of its own instead of rounding the sum as a whole: some cut
+    it off, some round it. They multiply the sum of all values, by a smaller multiplier with wider ties.
+
+    Args:
+        source: numbers of the values.
+        result: numbers of the mean.
+        stored: the value of each channel; NaN: not known.
+        count: how many values each mean is of.
+    """
+    if not source.folds or not result.folds:
+        return result.stored(source.real(stored))
+    multiplier = source.scale / result.scale
+    of_sum = multiplier / count
+    whole = result.stored(source.real(stored), of_sum)
+    share = source.zero * multiplier
+    for integer in (np.trunc(share), common_rounding(np.float64(share))):
+        apart = result.stored((stored * multiplier - integer) * result.scale, of_sum)
+        whole = np.where(whole == apart, whole, np.nan)
+    return whole

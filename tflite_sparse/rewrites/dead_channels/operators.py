@@ -1,0 +1,321 @@
+"""The table of operators: what each does to the channels of its activations.
+
+An entry notes which channels of inputs and outputs go together, and which outputs are constant if inputs are. An
+operator that is not in the table, or in a form that its entry does not know, keeps every channel that it touches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.flatbuffer.graph import indices
+from tflite_sparse.flatbuffer.types import Operator
+from tflite_sparse.rewrites.dead_channels import products, sizes
+from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Operand
+from tflite_sparse.rewrites.dead_channels.numbers import mean_of_constant
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """How an operator is analysed.
+
+    Attributes:
+        analyse: notes what it does to channels; returns False for a form that it does not know.
+        inputs: number of leading inputs that must be there.
+        options: the class of the options that it reads; a file may leave them out.
+    """
+
+    analyse: Callable[[Analysis, Operator], bool]
+    inputs: int
+    options: type | None = None
+
+    def takes(self, operator: Operator) -> bool:
+        """Return whether an operator has all that is read of it."""
+        leading = indices(operator.inputs)[: self.inputs]
+        is_whole = len(leading) == self.inputs and min(leading, default=0) >= 0 and len(operator.outputs) > 0
+        return is_whole and (self.options is None or isinstance(operator.builtinOptions, self.options))
+
+
+_MEANS_AT_A_TIME = 16
+"""Channels that the built-in int8 kernel of a MEAN which keeps its axes computes together."""
+
+_BY_VALUE = (
+    "LOGISTIC",
+    "TANH",
+    "HARD_SWISH",
+    "LEAKY_RELU",
+    "ELU",
+    "GELU",
+    "ABS",
+    "NEG",
+    "DEQUANTIZE",
+    "RESIZE_BILINEAR",
+)
+_RELU = {
+    "RELU": schema.ActivationFunctionType.RELU,
+    "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
+    "RELU6": schema.ActivationFunctionType.RELU6,
+    "QUANTIZE": schema.ActivationFunctionType.NONE,
+}
+
+
+def analyse(found: Analysis) -> None:
+    """Fill in an analysis, operator by operator in execution order."""
+    for operator in found.graph.operators:
+        if int(next(iter(indices(operator.outputs)), -1)) in found.constants.rebuilt:
+            continue
+        entry = _ENTRIES.get(found.graph.operator_name(operator))
+        edits = len(found.edits)
+        if entry is None or not entry.takes(operator) or not entry.analyse(found, operator):
+            del found.edits[edits:]
+            for index in (*indices(operator.inputs), *indices(operator.outputs)):
+                found.block(index)
+                if index in found.channels and index in indices(operator.outputs):
+                    found.learn(index, np.full(found.channels.sizes[index], np.nan))
+
+
+def _same(found: Analysis, source: int, result: int) -> bool:
+    """Tie the channels of two activations one to one; return whether both have the same number of them."""
+    if source not in found.channels or result not in found.channels:
+        return False
+    if found.channels.sizes[source] != found.channels.sizes[result]:
+        return False
+    found.tie(found.channels.of_tensor(source), found.channels.of_tensor(result))
+    return True
+
+
+def _elementwise(found: Analysis, operator: Operator) -> bool:
+    """What maps each value alone, by a function whose constants are not computed here."""
+    return _same(found, int(operator.inputs[0]), int(operator.outputs[0]))
+
+
+def _rescaled(found: Analysis, operator: Operator) -> bool:
+    """ReLUs, and QUANTIZE from int8 to int8: their constants are known."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    if not _same(found, source, result):
+        return False
+    numbers = found.numbers_of(source, result)
+    if numbers is None or numbers[0].kind != numbers[1].kind:
+        return numbers is not None
+    real, multiplier = numbers[0].real(found.known(source)), numbers[0].scale / numbers[1].scale
+    activation = _RELU[found.graph.operator_name(operator)]
+    found.learn(result, numbers[1].stored(real, multiplier, activation))
+    return True
+
+
+def _kept(found: Analysis, operator: Operator) -> bool:
+    """Pooling and resizing: of equal values the same value, where both tensors have the same scale."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    if not _same(found, source, result):
+        return False
+    activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    if found.numbers.get(source) == found.numbers.get(result) and activation == 0:
+        found.learn(result, found.known(source))
+    return True
+
+
+def _pad(found: Analysis, operator: Operator) -> bool:
+    """PAD with zeros around the other axes: a constant stays one if it is 0."""
+    source, paddings = int(operator.inputs[0]), found.integers(int(operator.inputs[1]))
+    if paddings is None or paddings.size != 2 * found.rank(source) or paddings.reshape(-1, 2)[-1].any():
+        return False
+    numbers = found.numbers_of(source)
+    if numbers is None or not _same(found, source, int(operator.outputs[0])):
+        return False
+    values = found.known(source)
+    found.learn(int(operator.outputs[0]), np.where(values == numbers[0].zero, values, np.nan))
+    return True
+
+
+def _over_axes(found: Analysis, operator: Operator) -> bool:
+    """MEAN and REDUCE_MAX over axes other than the last one."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    axes, rank = found.integers(int(operator.inputs[1])), found.rank(source)
+    if axes is None or not rank or np.any(axes % rank == rank - 1):
+        return False
+    numbers = found.numbers_of(source, result)
+    if numbers is None or numbers[0].kind != numbers[1].kind or not _same(found, source, result):
+        return False
+    if found.graph.operator_name(operator) == "MEAN":
+        if not numbers[0].is_float and found.rank(result) == rank:
+            found.multiples[result] = _MEANS_AT_A_TIME
+        sizes_of_source = [found.shape(source)[axis] for axis in set((axes % rank).reshape(-1).tolist())]
+        if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
+            count = math.prod(sizes_of_source)
+            found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source), count))
+    elif numbers[0] == numbers[1]:
+        found.learn(result, found.known(source))
+    return True
+
+
+def _transpose(found: Analysis, operator: Operator) -> bool:
+    """TRANSPOSE that leaves the last axis where it is."""
+    source, result, order = int(operator.inputs[0]), int(operator.outputs[0]), found.integers(int(operator.inputs[1]))
+    if order is None or not order.size or order.flat[-1] != order.size - 1 or not _same(found, source, result):
+        return False
+    found.learn(result, found.known(source))
+    return True
+
+
+def _arithmetic(found: Analysis, operator: Operator) -> bool:
+    """ADD, SUB and MUL, of two activations or with a constant; gates have a size of 1 on the other axes."""
+    result, name = int(operator.outputs[0]), found.graph.operator_name(operator)
+    numbers = found.numbers_of(result)
+    if numbers is None:
+        return False
+    operands = []
+    for position in range(2):
+        real = _operand(found, operator, position, result)
+        if real is None:
+            return False
+        operands.append(real)
+    one, two = operands
+    if name == "MUL":
+        with np.errstate(invalid="ignore"):
+            real = np.where((one == 0) | (two == 0), 0.0, one * two)
+    else:
+        real = one + two if name == "ADD" else one - two
+    multiplier = 1.0
+    if name == "MUL":
+        for position in range(2):
+            multiplier *= _scale(found, int(operator.inputs[position]))
+        multiplier /= numbers[0].scale
+    activation = operator.builtinOptions.fusedActivationFunction
+    found.learn(result, numbers[0].stored(real, multiplier, activation))
+    return True
+
+
+def _operand(found: Analysis, operator: Operator, position: int, result: int) -> np.ndarray | None:
+    """Return the real values of an operand by channel of the result, NaN where they vary; None if it is not known."""
+    index, channels = int(operator.inputs[position]), found.channels.sizes[result]
+    if index in found.channels:
+        numbers = found.numbers_of(index)
+        if numbers is None or not _same(found, index, result):
+            return None
+        return numbers[0].real(found.known(index))
+    read = found.constants.operand(operator, position)
+    if read is None:
+        return None
+    constant, values = read
+    if values.size == 1:
+        return np.full(channels, np.nan)
+    if values.shape[-1:] != (channels,):
+        return None
+    found.edits.append(Operand(operator, constant, result))
+    return np.full(channels, np.nan)
+
+
+def _scale(found: Analysis, tensor: int) -> float:
+    numbers = found.numbers.get(tensor)
+    return 1.0 if numbers is None else numbers.scale
+
+
+def _concatenation(found: Analysis, operator: Operator) -> bool:
+    """CONCATENATION on any axis of activations with the scale of the result."""
+    result, sources = int(operator.outputs[0]), indices(operator.inputs)
+    rank = found.rank(result)
+    numbers = found.numbers_of(result, *sources)
+    if numbers is None or not rank or operator.builtinOptions.fusedActivationFunction:
+        return False
+    equal = all(each == numbers[0] for each in numbers)
+    channels = found.channels
+    if operator.builtinOptions.axis % rank == rank - 1:
+        if sum(channels.sizes[source] for source in sources) != channels.sizes[result]:
+            return False
+        found.tie(np.concatenate([channels.of_tensor(source) for source in sources]), channels.of_tensor(result))
+        values = np.concatenate([found.known(source) for source in sources])
+    else:
+        if not all(_same(found, source, result) for source in sources):
+            return False
+        each = np.stack([found.known(source) for source in sources])
+        values = np.where((each == each[0]).all(axis=0), each[0], np.nan)
+    found.learn(result, values if equal else np.full(channels.sizes[result], np.nan))
+    return True
+
+
+def _split(found: Analysis, operator: Operator) -> bool:
+    """SPLIT on any axis. On the last one the parts stay equally long: their channels go together."""
+    axis, source, results = found.integers(int(operator.inputs[0])), int(operator.inputs[1]), indices(operator.outputs)
+    rank = found.rank(source)
+    if axis is None or axis.size != 1 or not rank or found.numbers_of(source, *results) is None:
+        return False
+    channels = found.channels
+    if int(axis.flat[0]) % rank != rank - 1:
+        if not all(_same(found, source, result) for result in results):
+            return False
+        for result in results:
+            if found.numbers[source] == found.numbers[result]:
+                found.learn(result, found.known(source))
+        return True
+    length = channels.sizes[results[0]]
+    if any(channels.sizes[result] != length for result in results) or length * len(results) != channels.sizes[source]:
+        return False
+    parts = channels.of_tensor(source).reshape(len(results), length)
+    for result, part in zip(results, parts, strict=True):
+        found.tie(part, channels.of_tensor(result))
+        found.tie(part, parts[0])
+        if found.numbers[source] == found.numbers[result]:
+            found.learn(result, found.value[part])
+    return True
+
+
+def _reshape(found: Analysis, operator: Operator) -> bool:
+    """RESHAPE and its kin: feature i of the longer last axis is channel i modulo the shorter one."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    numbers = found.numbers_of(source, result)
+    if numbers is None or numbers[0] != numbers[1]:
+        return False
+    before, after = found.channels.sizes[source], found.channels.sizes[result]
+    short, long = sorted((before, after))
+    if not short or long % short:
+        return False
+    if found.graph.operator_name(operator) == "RESHAPE" and len(operator.inputs) > 1:
+        size = sizes.of_channels(found, operator, 1, result)
+        if size is None:
+            return False
+        found.edits.append(size)
+    channel = np.arange(long) % short
+    if after >= before:
+        found.tie(found.channels.of_tensor(source)[channel], found.channels.of_tensor(result))
+        found.learn(result, found.known(source)[channel])
+    else:
+        found.tie(found.channels.of_tensor(source), found.channels.of_tensor(result)[channel])
+        values = found.known(source).reshape(-1, short)
+        found.learn(result, np.where((values == values[0]).all(axis=0), values[0], np.nan))
+    return True
+
+
+def _packed_sizes(found: Analysis, operator: Operator) -> bool:
+    """PACK and STRIDED_SLICE of sizes, which are integers without channels."""
+    touched = [*indices(operator.inputs), *indices(operator.outputs)]
+    return all(index not in found.channels or found.numbers[index] is None for index in touched)
+
+
+_ENTRIES: dict[str, _Entry] = {
+    "CONV_2D": _Entry(products.convolution, 2, schema.Conv2DOptionsT),
+    "DEPTHWISE_CONV_2D": _Entry(products.depthwise, 2, schema.DepthwiseConv2DOptionsT),
+    "FULLY_CONNECTED": _Entry(products.fully_connected, 2, schema.FullyConnectedOptionsT),
+    "TRANSPOSE_CONV": _Entry(products.transposed_convolution, 3, schema.TransposeConvOptionsT),
+    "ADD": _Entry(_arithmetic, 2, schema.AddOptionsT),
+    "SUB": _Entry(_arithmetic, 2, schema.SubOptionsT),
+    "MUL": _Entry(_arithmetic, 2, schema.MulOptionsT),
+    "CONCATENATION": _Entry(_concatenation, 1, schema.ConcatenationOptionsT),
+    "MAX_POOL_2D": _Entry(_kept, 1, schema.Pool2DOptionsT),
+    "AVERAGE_POOL_2D": _Entry(_kept, 1, schema.Pool2DOptionsT),
+    "RESIZE_NEAREST_NEIGHBOR": _Entry(_kept, 1),
+    "MEAN": _Entry(_over_axes, 2),
+    "REDUCE_MAX": _Entry(_over_axes, 2),
+    "PAD": _Entry(_pad, 2),
+    "TRANSPOSE": _Entry(_transpose, 2),
+    "SPLIT": _Entry(_split, 2),
+    "SHAPE": _Entry(sizes.leaves_channels_alone, 1),
+    **dict.fromkeys(_RELU, _Entry(_rescaled, 1)),
+    **dict.fromkeys(_BY_VALUE, _Entry(_elementwise, 1)),
+    **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), _Entry(_reshape, 1)),
+    **dict.fromkeys(("PACK", "STRIDED_SLICE"), _Entry(_packed_sizes, 1)),
+}

@@ -1,0 +1,90 @@
+"""Remove dead channels: those whose value is a constant that can move into a bias, and those that nobody reads.
+
+Needs: a dense model. Operators that the table of :mod:`~tflite_sparse.rewrites.dead_channels.operators` does not have
+keep every channel that they touch. Graphs that only operators call, such as the body of a loop, are left: nothing can
+run them alone and so check what is worked out here.
+Leaves: an ordinary dense model whose tensors keep their indices. There is no undo: what was removed is nowhere in it.
+Exact for int8. With float32 activations, which are taken to be finite, only channels of 0 go, and kernels that sum in
+another order for another number of channels may round differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tflite_sparse.flatbuffer.graph import (
+    Graph,
+    drop_unread_buffers,
+    drop_unread_last_tensors,
+    drop_unread_operator_codes,
+    graphs,
+    shape_of,
+)
+from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.rewrites.dead_channels import decision, operators
+from tflite_sparse.rewrites.dead_channels.analysis import Analysis
+from tflite_sparse.rewrites.dead_channels.channels import Channels
+from tflite_sparse.rewrites.dead_channels.cut import Cut
+from tflite_sparse.rewrites.dead_channels.edit import Editing
+
+
+def remove(model: Model) -> Cut:
+    """Remove the dead channels of a parsed dense model in place; a cut without slices says that there are none.
+
+    Raises:
+        FlatbufferError: a constant does not have the size of its shape.
+    """
+    runnable = {0, *(int(definition.subgraphIndex) for definition in model.signatureDefs or ())}
+    cuts = [cut for graph in graphs(model) if graph.number in runnable and (cut := _of_graph(graph)) is not None]
+    if not cuts:
+        return Cut()
+    drop_unread_operator_codes(model)
+    drop_unread_last_tensors(model)
+    drop_unread_buffers(model)
+    return Cut(
+        slices=tuple(each for cut in cuts for each in cut.slices),
+        predicted=tuple(each for cut in cuts for each in cut.predicted),
+        layers=tuple(each for cut in cuts for each in cut.layers),
+        is_exact=all(cut.is_exact for cut in cuts),
+    )
+
+
+def is_without(model: Model, cut: Cut) -> bool:
+    """Return whether a dense model has the shapes that a cut leaves, so that it may be what was left.
+
+    Args:
+        model: the model in question, dense.
+        cut: of the model that it is compared with.
+    """
+    known = list(graphs(model))
+    for part in cut.slices:
+        tensors = known[part.graph].subgraph.tensors if part.graph < len(known) else []
+        shape = shape_of(tensors[part.found]) if part.found < len(tensors) else ()
+        if len(shape) != len(part.kept):
+            return False
+        if any(kept is not None and len(kept) != size for kept, size in zip(part.kept, shape, strict=True)):
+            return False
+    return bool(cut.slices)
+
+
+def _of_graph(graph: Graph) -> Cut | None:
+    channels = Channels.of(graph)
+    if channels is None or not channels.total:
+        return None
+    found = Analysis(graph, channels)
+    operators.analyse(found)
+    gone = decision.gone(found)
+    if not gone.any():
+        return None
+    editing = Editing(found, gone)
+    predicted = tuple(editing.predicted())
+    editing.apply()
+    return Cut(tuple(editing.slices), predicted, tuple(editing.layers), is_exact=not any(_in_float(found, gone)))
+
+
+def _in_float(found: Analysis, gone: np.ndarray) -> Iterator[bool]:
+    """Yield for each activation whether it is float32 and loses channels."""
+    for tensor, numbers in found.numbers.items():
+        yield numbers is not None and numbers.is_float and bool(gone[found.channels.of_tensor(tensor)].any())
