@@ -20,15 +20,19 @@ class ExtraFile:
         option: the setting that asks for it. None: it is always written.
         value: of that setting which asks for it. None: any that is true.
         has_stem: whether its name begins with that stem; else ``ending`` is all of its name.
+        named_by: the setting that its name begins with in place of that stem.
     """
 
     ending: str
     option: str | None = None
     value: str | None = None
     has_stem: bool = True
+    named_by: str | None = None
 
-    def name(self, stem: str) -> str:
+    def name(self, stem: str, settings: Mapping[str, object]) -> str:
         """Its name beside a ``.tflite`` file of this stem."""
+        if self.named_by is not None:
+            stem = str(settings.get(self.named_by, stem))
         return (stem if self.has_stem else "") + self.ending
 
     def is_asked_for(self, settings: Mapping[str, object]) -> bool:
@@ -61,6 +65,9 @@ class Traits:
         takes_android_assets: its files can be bundled with an Android app.
         tries_alternatives: other int8 files are tried, in LiteRT, where the accuracy gate fails.
         leaves_weights_dense: nothing is stored sparse in its file, whatever zeros there are.
+        computes_in_flash: its kernels are always those that read pruned weights as they lie in flash.
+        counts_instructions: ``bench`` counts instructions of its files, by operator.
+        writes_folder: ``encode`` is given a folder, in which it writes a ``.tflite`` file and those beside it.
         compares_int8_baseline: its report compares the file with the int8 file of the model before pruning.
     """
 
@@ -81,6 +88,9 @@ class Traits:
     takes_android_assets: bool = False
     tries_alternatives: bool = False
     leaves_weights_dense: bool = False
+    computes_in_flash: bool = False
+    counts_instructions: bool = False
+    writes_folder: bool = False
     compares_int8_baseline: bool = False
 
 
@@ -89,6 +99,19 @@ MICRO_SOURCES = ("tflite_sparse_kernels.h", "tflite_sparse_kernels.c", "tflite_s
 """Files of the sparse kernels, as they lie in ``micro_kernels/``."""
 MICRO_MADE = ("model_data.h", "model_data.cc", "app.cc")
 """Files beside them that are made for a model: it as an array, and the lines of an app."""
+C_KERNELS = (
+    *("tflite_sparse_kernels.c", "tflite_sparse_kernels.h", "tfls_conv.c", "tfls_data.c", "tfls_depthwise.c"),
+    *(
+        "tfls_dot.h",
+        "tfls_elementwise.c",
+        "tfls_fixed_point.h",
+        "tfls_fully_connected.c",
+        "tfls_helium.h",
+        "tfls_operators.h",
+    ),
+    *("tfls_paired.h", "tfls_pool.c", "tfls_quantize.c", "tfls_softmax.c", "tfls_table.c", "tfls_transpose_conv.c"),
+)
+"""Files of the kernels of generated C; a model gets those that it needs."""
 
 TARGETS: dict[str, Traits] = {
     "litert": Traits(
@@ -125,6 +148,23 @@ TARGETS: dict[str, Traits] = {
         stores_tables=True,
         has_preset=True,
     ),
+    "c": Traits(
+        module="tflite_sparse.backends.standalone_c",
+        runtime="C99",
+        help="the whole int8 model as C99 for microcontrollers, without an interpreter",
+        options=frozenset({"optimize", "micro_cpu", "name"}),
+        extra_files=(
+            ExtraFile(".h", named_by="name"),
+            ExtraFile(".c", named_by="name"),
+            ExtraFile("CMakeLists.txt", has_stem=False),
+            *(ExtraFile(name, has_stem=False) for name in C_KERNELS),
+        ),
+        needs_int8=True,
+        runs_here=True,
+        computes_in_flash=True,
+        counts_instructions=True,
+        writes_folder=True,
+    ),
     "ethos-u": Traits(
         module="tflite_sparse.backends.ethos_u",
         runtime="Arm Ethos-U",
@@ -156,10 +196,14 @@ if TYPE_CHECKING:
     Target: TypeAlias = str
     FittedTarget: TypeAlias = str
     RunnableTarget: TypeAlias = str
+    BenchedTarget: TypeAlias = str
 else:  # the choices of settings and of the command line
     Target = Literal[tuple(TARGETS)]
     FittedTarget = Literal[names_where(lambda traits: traits.can_be_fitted)]
     RunnableTarget = Literal[names_where(lambda traits: traits.runs_here)]
+    BenchedTarget = Literal[
+        names_where(lambda traits: traits.runs_here and (traits.loaded_by_litert or traits.counts_instructions))
+    ]
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -182,9 +226,9 @@ def extra_files(target: str, stem: str, settings: Mapping[str, object]) -> tuple
         settings: by their names, as a report holds them.
     """
     extras = TARGETS[target].extra_files if target in TARGETS else ()
-    return tuple(each.name(stem) for each in extras if each.is_asked_for(settings))
+    return tuple(each.name(stem, settings) for each in extras if each.is_asked_for(settings))
 
 
 def possible_extra_files(stem: str) -> tuple[str, ...]:
     """The names of all files that any target may write beside a ``.tflite`` file."""
-    return tuple(dict.fromkeys(each.name(stem) for traits in TARGETS.values() for each in traits.extra_files))
+    return tuple(dict.fromkeys(each.name(stem, {}) for traits in TARGETS.values() for each in traits.extra_files))

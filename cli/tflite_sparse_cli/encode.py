@@ -23,6 +23,7 @@ _ORDER = (
         "micro_codec",
         "micro_min_saving",
         "c_array",
+        "name",
         "accelerator_config",
         "keep_channels",
     ),
@@ -53,13 +54,13 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    print_table(tables.tensors(report), f"Weights of {destination}")
+    print_table(tables.tensors(report), f"Weights of {report.destination}")
     show_instructions(report)
     print_lines(file_tables.encoding(report))
     if report.contract is not None:
-        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {destination}")
+        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {report.destination}")
         print_lines(
-            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, str(destination))]
+            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, report.destination)]
         )
     if timings:
         show_timings(report)

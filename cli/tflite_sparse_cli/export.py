@@ -23,7 +23,7 @@ _ORDER = (
     *("sparsity", "int8", "data", "pixels", "io", "activations", "calibration", "dense_scales"),
     *("baseline", "recipe", "recurrent", "fixed_batch"),
     *("target", "optimize", "micro_kernels", "micro_cpu"),
-    *("micro_codec", "micro_min_saving", "c_array", "accelerator_config", "keep_channels"),
+    *("micro_codec", "micro_min_saving", "c_array", "name", "accelerator_config", "keep_channels"),
     *("finetune_epochs", "calibration_samples", "bias_correction", "shared_values"),
     *("metric", "measure", "max_accuracy_drop", "alternatives", "layer_errors"),
     *("custom_objects", "builder", "signature", "seed", "out", "android_assets"),

@@ -48,7 +48,7 @@ def output_file() -> click.Option:
         metavar="OUT.tflite",
         type=click.Path(path_type=Path),
         required=True,
-        help="The file to write, all or nothing; may be IN.tflite itself.",
+        help="The file to write, all or nothing; may be IN.tflite itself. For the target c also a folder.",
     )
 
 

@@ -34,7 +34,9 @@ def test_extra_files_are_those_that_the_settings_ask_for():
     assert target_registry.extra_files("ethos-u", "net", {}) == ("net_vela.tflite",)
     assert target_registry.extra_files("unknown", "net", {"c_array": True}) == ()
     found = set(target_registry.possible_extra_files("net"))
-    assert {name for name in found if "/" not in name} == {"net.h", "net.cc", "app.cc", "net_vela.tflite"}
+    of_c = {"net.c", "CMakeLists.txt", *target_registry.C_KERNELS}
+    assert {name for name in found if "/" not in name} == {"net.h", "net.cc", "app.cc", "net_vela.tflite", *of_c}
+    assert set(target_registry.extra_files("c", "model", {"name": "net"})) == {"net.h", *of_c}
     of_kernels = target_registry.extra_files("micro", "net", {"micro_kernels": "sparse"})
     assert set(of_kernels) == {name for name in found if name.startswith("micro/")}
     assert "micro/tflite_sparse_kernels.c" in of_kernels

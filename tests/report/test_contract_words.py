@@ -4,7 +4,7 @@ import pytest
 
 from helpers.example_reports import make
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.report.text import contract as words
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown
 from tflite_sparse.results.contract import Contract, PixelCheck, PixelScore, Port, Range
@@ -25,7 +25,7 @@ CONTRACT = Contract(
 
 
 def test_the_table_has_a_row_for_each():
-    assert words.ports(CONTRACT).rows == (
+    assert contract_words.ports(CONTRACT).rows == (
         ("input 0", "image", "?x28x28x1", "int8", "0.5", "-128", "0 to 127.5", "pixels, 0..255 (0 to 100 in the data)"),
         ("input 1", "n", "scalar", "int32", "", "", "", "whole numbers"),
         ("output 0", "scores", "?x2", "int8", "0.25", "3", "-32 to 31", "numbers"),
@@ -33,7 +33,7 @@ def test_the_table_has_a_row_for_each():
 
 
 def test_sentences_say_how_to_quantise():
-    assert words.lines(CONTRACT) == [
+    assert contract_words.lines(CONTRACT) == [
         "Input image: feed pixels, 0..255 (0 to 100 in the data that the file was made with), as int8: "
         "round(x / 0.5) - 128, clipped; it holds 0 to 127.5.",
         "Input n: feed whole numbers, as int32.",
@@ -44,20 +44,20 @@ def test_sentences_say_how_to_quantise():
 
 def test_many_classes_are_not_all_listed():
     many = CONTRACT.model_copy(update={"labels": [f"c{number}" for number in range(25)]})
-    assert words.lines(many)[-1].endswith("19 c19 and 5 more.")
+    assert contract_words.lines(many)[-1].endswith("19 c19 and 5 more.")
 
 
 def test_the_code_of_a_language():
-    assert words.code(CONTRACT, "python", "m.tflite") == "import numpy\n"
-    assert words.pointer(CONTRACT, "m.tflite") == [
+    assert contract_words.code(CONTRACT, "python", "m.tflite") == "import numpy\n"
+    assert contract_words.pointer(CONTRACT, "m.tflite") == [
         "Code that calls it: tflite-sparse inspect m.tflite --snippet python|c++."
     ]
     with pytest.raises(ExecutionError, match=r"^m\.tflite: there is no Kotlin code, .* There is Python, C\+\+\.$"):
-        words.code(CONTRACT, "kotlin", "m.tflite")
+        contract_words.code(CONTRACT, "kotlin", "m.tflite")
     without = CONTRACT.model_copy(update={"snippets": {}})
-    assert words.pointer(without, "m.tflite") == []
+    assert contract_words.pointer(without, "m.tflite") == []
     with pytest.raises(ExecutionError, match="no runtime here loads it"):
-        words.code(without, "kotlin", "m.tflite")
+        contract_words.code(without, "kotlin", "m.tflite")
 
 
 def check(fed="0..255", alike=(), told=False):
@@ -75,7 +75,7 @@ def check(fed="0..255", alike=(), told=False):
     ],
 )
 def test_what_accuracy_does_not_tell_is_a_warning(found, warns):
-    text = words.pixels(found)
+    text = contract_words.pixels(found)
     assert text.startswith(
         f"Pixels: fed as {found.fed}; top1 of the float model on 100 samples: 0.900 in 0..255, 0.500 in 0..1."
     )

@@ -24,6 +24,7 @@ ROOMS = [
     "rewrites",
     "scoring",
     "targets",
+    "standalone_c",
     "verification",
     "measurement",
     "planning",
@@ -34,7 +35,7 @@ ROOMS = [
     "commands",
 ]
 KNOW_TARGETS = {"target_registry", "backends"}
-WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets", "planning", "runtime"}
+WITHOUT_TENSORFLOW = {"flatbuffer", "codecs", "rewrites", "targets", "standalone_c", "planning", "runtime"}
 
 
 def imported(path):

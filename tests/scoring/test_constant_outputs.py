@@ -29,11 +29,11 @@ SAME = np.tile(np.float32([2.0, 3.0]), (50, 1))
     ],
 )  # fmt: skip
 def test_what_all_answers_have_in_common(outputs, labels, metric, words):
-    assert scorer.scorer({"y": outputs}, labels, metric).alike == words
+    assert scorer.make_scorer({"y": outputs}, labels, metric).alike == words
 
 
 def test_one_output_that_varies_is_enough():
     labels = {"a": np.arange(50) % 3, "b": np.arange(50) % 3}
-    assert scorer.scorer({"a": ONE_CLASS, "b": CLASSES}, labels).alike is None
-    both = scorer.scorer({"a": ONE_CLASS, "b": ONE_CLASS}, labels).alike
+    assert scorer.make_scorer({"a": ONE_CLASS, "b": CLASSES}, labels).alike is None
+    both = scorer.make_scorer({"a": ONE_CLASS, "b": ONE_CLASS}, labels).alike
     assert both.count("chooses class 1") == 2

@@ -82,7 +82,7 @@ def test_the_gate_of_errors_has_no_unit():
     drops = []
     for unit in (1, 1000):
         for metric in ("mse", "psnr", "auto"):
-            found = scorer.scorer({"y": unit * best}, unit * labels, metric)
+            found = scorer.make_scorer({"y": unit * best}, unit * labels, metric)
             drops.append(found.scored({"y": unit * worse}).drop_from(found.scored({"y": unit * best})))
     assert drops == pytest.approx([0.08 / labels.var()] * 6)
 
@@ -90,7 +90,7 @@ def test_the_gate_of_errors_has_no_unit():
 def test_samples_lost_of_exactly_the_gate_are_within_it():
     """0.97 - 0.96 exceeds 0.01 in binary fractions, as do most such differences."""
     labels = np.zeros(1000, np.int64)
-    found = scorer.scorer({"y": np.eye(2)[labels]}, labels)
+    found = scorer.make_scorer({"y": np.eye(2)[labels]}, labels)
 
     def right(count):
         return found.scored({"y": np.eye(2)[(np.arange(1000) >= count).astype(int)]})
@@ -107,16 +107,16 @@ def test_samples_lost_of_exactly_the_gate_are_within_it():
 def test_top5_comes_along_where_there_are_many_classes():
     generator = np.random.default_rng(0)
     for classes, expected in ((20, []), (21, ["y"])):
-        found = scorer.scorer({"y": generator.normal(size=(9, classes))}, generator.integers(0, classes, 9))
+        found = scorer.make_scorer({"y": generator.normal(size=(9, classes))}, generator.integers(0, classes, 9))
         assert list(found.top5) == expected
 
 
 def test_confusion_counts_what_is_taken_for_what():
     outputs = np.eye(3)[[0, 1, 1, 2, 2]]
-    scored = scorer.scorer({"y": outputs}, np.array([0, 1, 0, 2, 1])).scored({"y": outputs})
+    scored = scorer.make_scorer({"y": outputs}, np.array([0, 1, 0, 2, 1])).scored({"y": outputs})
     assert scored.confusion["y"].tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
     many = np.eye(101)
-    assert not scorer.scorer({"y": many}, np.arange(101)).scored({"y": many}).confusion
+    assert not scorer.make_scorer({"y": many}, np.arange(101)).scored({"y": many}).confusion
 
 
 def written(tmp_path, body):

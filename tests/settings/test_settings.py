@@ -80,7 +80,7 @@ def test_takes_the_ends_of_a_range(values):
         (
             EncodeSettings,
             {"target": "ethos-u", "optimize": "latency"},
-            "`optimize` applies to the target litert or micro",
+            "`optimize` applies to the target litert, micro or c",
         ),
         (EncodeSettings, {"target": "micro", "optimize": "latency"}, "`optimize` applies to `micro_kernels` sparse"),
         (

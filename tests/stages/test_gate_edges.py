@@ -46,7 +46,7 @@ def test_a_sample_of_a_hundred_is_a_drop_of_one_hundredth(outputs):
     worse[0] = [0, 1]
     for right in range(1, 101):
         labels = (np.arange(100) >= right).astype(int)
-        chosen = scorer.scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
+        chosen = scorer.make_scorer(dict.fromkeys(names, best), dict.fromkeys(names, labels))
         before, after = (chosen.scored(dict.fromkeys(names, each)) for each in (best, worse))
         assert after.drop_from(before) == 0.01
         assert before.drop_from(after) == -0.01

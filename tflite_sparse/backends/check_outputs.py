@@ -9,8 +9,7 @@ from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, indices
-from tflite_sparse.planning import decoder
-from tflite_sparse.planning import fastest as tuning
+from tflite_sparse.planning import decoder, fastest
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
 from tflite_sparse.settings import ExportSettings, WrittenFileSettings
@@ -62,7 +61,7 @@ def of_decoded(
     Raises:
         ExecutionError: as :func:`of_encoded`.
     """
-    share_of_range = tuning.ALLOWED_SHARE_OF_RANGE if former.native else 0.0
+    share_of_range = fastest.ALLOWED_SHARE_OF_RANGE if former.native else 0.0
     try:
         if former.is_for_micro:
             return _in_micro(dense, source, settings, timed)

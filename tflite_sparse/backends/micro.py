@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_sparse.backends import in_micro, micro_app, micro_inspection, micro_kernels
-from tflite_sparse.backends import micro_cpp as micro_code
+from tflite_sparse.backends import in_micro, micro_app, micro_cpp, micro_inspection, micro_kernels
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
@@ -169,7 +168,7 @@ def _run_decoded(path: Path, *arguments: Any, **options: Any) -> litert.Outputs:
 
 def _check_operators(dense: Path, source: Path) -> None:
     model = serde.read(dense)
-    missing = micro_refusals.missing(model, micro_code.unsupported(model))
+    missing = micro_refusals.missing(model, micro_cpp.unsupported(model))
     if missing:
         raise OperatorRefusedError(
             f"{source}: {runtime.NAME} does not have {'; nor '.join(map(str, missing))}.",

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import planner
 from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.inspection import RuntimeAnswer
+from tflite_sparse.results.instructions import CountedFile
 from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
@@ -221,6 +223,16 @@ class Backend(Protocol):
         """
         del file
         return None
+
+    def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
+        """The instructions of one inference of a file by operator; for targets that count them.
+
+        Raises:
+            FlatbufferError: the file cannot be read.
+            ExecutionError: it is not for the target, or cannot be run.
+        """
+        del cpu
+        raise ExecutionError(f"{path}: instructions are not counted for this target.")
 
     def inspect(self, file: InspectedFile) -> Inspected | None:
         """Load a file in the target's runtimes; None where nothing here has one."""

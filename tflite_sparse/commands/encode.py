@@ -46,7 +46,7 @@ def encode(
 
     Args:
         source: the file to read, dense or sparse already.
-        destination: the file to write, all or nothing; may be ``source``.
+        destination: the file to write, all or nothing; may be ``source``. For targets that write folders also a folder.
         progress: receives stages and notes.
         **settings: see below.
 
@@ -59,6 +59,8 @@ def encode(
     """
     source, destination = Path(source), Path(destination)
     checked = EncodeSettings(**settings)
+    if checked.traits.writes_folder and destination.suffix != ".tflite":
+        destination = destination / f"{checked.name}.tflite"
     extra_files = target_registry.extra_files(checked.target, destination.stem, dict(checked))
     if destination.name in extra_files:
         raise OutputError(
@@ -71,7 +73,8 @@ def encode(
     source_bytes = _size(source)
     promised = contract.of_model(serde.read(source))
     child.prepare()
-    with cpu_clock.started() as spent, replacing(destination) as temporary, _folder() as folder:
+    wanted = destination.parent if checked.traits.writes_folder else None
+    with cpu_clock.started() as spent, _made(wanted), replacing(destination) as temporary, _folder() as folder:
         weights, shared = source, None
         if checked.shared_values is not None:
             weights = folder / "shared.tflite"
@@ -108,6 +111,18 @@ def encode(
         )
         _publish({destination.parent / name: content for name, content in made.files.items()})
     return report
+
+
+@contextlib.contextmanager
+def _made(folder: Path | None) -> Iterator[None]:
+    """Make a folder; remove what stays empty of it."""
+    made = [] if folder is None else make_folder(folder)
+    try:
+        yield
+    finally:
+        for each in made:
+            if not any(each.iterdir()):
+                each.rmdir()
 
 
 def _publish(files: Mapping[Path, bytes | Path]) -> None:

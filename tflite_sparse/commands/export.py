@@ -25,9 +25,9 @@ from tflite_sparse.measurement import contract, file_contents, layer_errors
 from tflite_sparse.measurement.file_contents import FileContents
 from tflite_sparse.planning.in_report import tensor_of
 from tflite_sparse.pruning import masks
-from tflite_sparse.results import export as report_model
 from tflite_sparse.results.contract import Contract, PixelCheck
 from tflite_sparse.results.cpu import Cpu
+from tflite_sparse.results.export import Gates, ModelFrom, Models, Ratios, Report
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.target_part import as_field
@@ -45,8 +45,7 @@ from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
 from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import baseline as baselines
-from tflite_sparse.stages import deliver as delivery
-from tflite_sparse.stages import load, provenance
+from tflite_sparse.stages import deliver, load, provenance
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.encode import Encoding
@@ -71,7 +70,7 @@ class AlreadyPruned:
     """
 
     dense: SourceModel
-    origin: report_model.ModelFrom
+    origin: ModelFrom
     unpruned: baselines.Found
     source: SourceModel
     converted: Path
@@ -87,7 +86,7 @@ def export(
     *,
     progress: Progress | None = None,
     **settings: Unpack[ExportOptions],
-) -> report_model.Report:
+) -> Report:
     """Write a model as dense float32, dense int8 and sparse ``.tflite`` files and report what the sparse one cost.
 
     Args:
@@ -120,11 +119,11 @@ def export(
 def export_pruned(
     pruned: AlreadyPruned,
     samples: Dataset,
-    completed: Callable[[report_model.Report], report_model.Report],
+    completed: Callable[[Report], Report],
     *,
     progress: Progress | None = None,
     **settings: Unpack[ExportOptions],
-) -> report_model.Report:
+) -> Report:
     """As :func:`export`, of a model that was pruned before, beside the one that it was made of.
 
     Args:
@@ -150,10 +149,10 @@ class _Export:
     progress: Timed
     spent: Callable[[], Cpu]
 
-    def run(self, model: object, data: object) -> report_model.Report:
+    def run(self, model: object, data: object) -> Report:
         settings = self.settings
         self._check_folders()
-        delivery.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
+        deliver.check_no_result_of((FIT_JSON, SWEEP_JSON), settings.out)
         rules = rules_of(settings)
         load.check_paths(model, data)
         load.check_path(settings.baseline)
@@ -175,9 +174,7 @@ class _Export:
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
             return self._finish(pruned, load.origin_of(model), dense, work, pixels)
 
-    def of_pruned(
-        self, given: AlreadyPruned, samples: Dataset, completed: Callable[[report_model.Report], report_model.Report]
-    ) -> report_model.Report:
+    def of_pruned(self, given: AlreadyPruned, samples: Dataset, completed: Callable[[Report], Report]) -> Report:
         self._check_folders()
         dense, source = given.dense, given.source
         with self._work() as work:
@@ -194,11 +191,11 @@ class _Export:
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
-        delivery.check_folder(self.settings.out)
+        deliver.check_folder(self.settings.out)
         names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
         backend(self.settings.target).check_folder(self.settings.out, names)
         if self.settings.android_assets is not None:
-            delivery.check_folder(self.settings.android_assets, "android_assets", android.FILES)
+            deliver.check_folder(self.settings.android_assets, "android_assets", android.FILES)
 
     @contextmanager
     def _work(self) -> Iterator[Path]:
@@ -212,12 +209,12 @@ class _Export:
     def _finish(
         self,
         pruned: Pruned,
-        origin: report_model.ModelFrom,
+        origin: ModelFrom,
         dense: Path,
         work: Path,
         pixels: PixelCheck | None,
-        completed: Callable[[report_model.Report], report_model.Report] | None = None,
-    ) -> report_model.Report:
+        completed: Callable[[Report], Report] | None = None,
+    ) -> Report:
         """Encode ``dense``, check, evaluate and deliver it; the baseline's dense float32 file lies in ``work``."""
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
@@ -235,7 +232,7 @@ class _Export:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
         evaluated = measuring.files(paths, converter, delivered=not made.failures)
-        measured = measuring.latency([paths[name] for name in delivery.delivered(evaluated.models)])
+        measured = measuring.latency([paths[name] for name in deliver.delivered(evaluated.models)])
         evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work, shared)
         inside = measuring.layers(pruned, converter, evaluated, paths)
@@ -250,7 +247,7 @@ class _Export:
         if made.failures:
             self._tell_of_earlier_assets()
 
-        report = report_model.Report(
+        report = Report(
             tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
             model=pruned.source.name,
             model_from=origin,
@@ -264,7 +261,7 @@ class _Export:
             tensors=[tensor_of(choice, layer_names) for choice in made.choices],
             verification=made.verification,
             baseline=pruned.baseline,
-            gates=report_model.Gates.of(failures, unjudged(evaluated.accuracy, pruned.baseline)),
+            gates=Gates.of(failures, unjudged(evaluated.accuracy, pruned.baseline)),
             float_layers=[name for names in converter.float_layers.values() for name in names],
             alternatives=found,
             layers=layers,
@@ -280,15 +277,15 @@ class _Export:
             pixels=pixels,
             seconds=self.progress.seconds,
             cpu=self.spent(),
-            provenance=provenance.of_files(paths[name] for name in delivery.delivered(evaluated.models)),
+            provenance=provenance.of_files(paths[name] for name in deliver.delivered(evaluated.models)),
         )
         if completed is not None:
             report = completed(report)
-        written = {name: paths[name] for name in delivery.delivered(report.models)}
+        written = {name: paths[name] for name in deliver.delivered(report.models)}
         is_verified = SPARSE in written
         page = pages.of_export(report, file_contents.of_file(paths[SPARSE]) if is_verified else FileContents())
         elsewhere = self._android_assets(paths, samples) if is_verified else {}
-        delivery.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
+        deliver.deliver(written | (dict(made.files) if is_verified else {}) | page, settings.out, elsewhere)
         return report
 
     def _tell_of_earlier_assets(self) -> None:
@@ -353,11 +350,11 @@ def _io_order(source: SourceModel, file: Path) -> IoOrder | None:
     return None if order.is_plain else order
 
 
-def _ratios(models: report_model.Models) -> report_model.Ratios | None:
+def _ratios(models: Models) -> Ratios | None:
     sparse = models.sparse
     if sparse is None:
         return None
-    return report_model.Ratios(
+    return Ratios(
         vs_dense_float32=models.dense_float32.file_bytes / sparse.file_bytes,
         vs_dense_int8=models.dense_int8.file_bytes / sparse.file_bytes if models.dense_int8 else None,
     )

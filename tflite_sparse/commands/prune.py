@@ -36,8 +36,8 @@ from tflite_sparse.report.text import left_dense as left_dense_words
 from tflite_sparse.results.baseline import BaselineFile
 from tflite_sparse.results.left_dense import LeftDense
 from tflite_sparse.results.prune import PruneReport, report_path
-from tflite_sparse.scoring import keras_score as masked_score
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring import keras_score
+from tflite_sparse.scoring.scorer import Scored, Scorer, make_scorer
 from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.dataset import Dataset
@@ -190,10 +190,10 @@ class _Prune:
             self.warnings.append(sentence)
             self.progress.note(f"warning: {sentence}")
 
-    def _scored(self, source: KerasSource, samples: Dataset) -> tuple[scoring.Scorer, scoring.Scored]:
+    def _scored(self, source: KerasSource, samples: Dataset) -> tuple[Scorer, Scored]:
         with self.progress.stage("evaluate"):
-            outputs = masked_score.predicted(source, samples.x_test)
-            scorer = scoring.scorer(outputs, samples.y_test)
+            outputs = keras_score.predicted(source, samples.x_test)
+            scorer = make_scorer(outputs, samples.y_test)
             return scorer, scorer.scored(outputs)
 
     def _report(

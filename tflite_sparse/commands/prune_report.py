@@ -9,7 +9,7 @@ from tflite_sparse.pruning.plan import Plan
 from tflite_sparse.pruning.schedule import Schedule
 from tflite_sparse.pruning.structure import CHANNEL
 from tflite_sparse.results.prune import OutputScores, PrunedKernel
-from tflite_sparse.scoring import scorer as scoring
+from tflite_sparse.scoring.scorer import Scored, Scorer
 from tflite_sparse.settings.kinds import Scope
 from tflite_sparse.sources.source_model import Kernel
 
@@ -18,9 +18,9 @@ from tflite_sparse.sources.source_model import Kernel
 class Scores:
     """On the test samples, before the training and after it."""
 
-    scorer: scoring.Scorer
-    before: scoring.Scored
-    after: scoring.Scored
+    scorer: Scorer
+    before: Scored
+    after: Scored
 
     def of_several_outputs(self) -> list[OutputScores]:
         """One entry for each; none where there is one output only."""

@@ -17,7 +17,7 @@ from tflite_sparse.pruning import allocation, sensitivity, training
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text.sensitivity import Scan
-from tflite_sparse.scoring import keras_score as masked_score
+from tflite_sparse.scoring import keras_score
 from tflite_sparse.settings import AnyPath, PruneOptions, PruneSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources.arrays import count as count_samples
@@ -102,6 +102,6 @@ def scan_kernels(
     progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
     with progress.stage(stage) as on_step:
         training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-        evaluate = masked_score.evaluator(source, x, y)
+        evaluate = keras_score.evaluator(source, x, y)
         shapes = list(kernels.values())
         return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)

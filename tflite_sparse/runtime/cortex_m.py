@@ -24,7 +24,8 @@ SOURCES = Path(__file__).resolve().parent.parent / "micro_kernels"
 KERNELS = SOURCES / "tflite_sparse_kernels.c"
 """The file of the kernels."""
 
-_COMPILER, _CXX_COMPILER, _EMULATOR = "arm-none-eabi-gcc", "arm-none-eabi-g++", "qemu-system-arm"
+COMPILER = "arm-none-eabi-gcc"
+_CXX_COMPILER, _EMULATOR = "arm-none-eabi-g++", "qemu-system-arm"
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
 _SECONDS = 120
@@ -49,6 +50,11 @@ class Cpu:
     ticks: tuple[int, int]
     flags: tuple[str, ...] = ()
 
+    @property
+    def tick_flags(self) -> tuple[str, str]:
+        """The flags of the compiler from which ``board.h`` knows the ticks."""
+        return f"-DTICKS_NUMERATOR={self.ticks[0]}u", f"-DTICKS_DENOMINATOR={self.ticks[1]}u"
+
 
 _MPS2, _MPS3 = (5, 8), (125, 256)
 CPUS = {
@@ -66,12 +72,12 @@ CPUS = {
 
 def is_available() -> bool:
     """Whether compiler and emulator are installed."""
-    return shutil.which(_COMPILER) is not None and shutil.which(_EMULATOR) is not None
+    return shutil.which(COMPILER) is not None and shutil.which(_EMULATOR) is not None
 
 
 def has_compiler() -> bool:
     """Whether the compiler is installed."""
-    return shutil.which(_COMPILER) is not None
+    return shutil.which(COMPILER) is not None
 
 
 def run(cpu: str, cases: Sequence[KernelCase], kernels: Path = KERNELS) -> list[KernelResult]:
@@ -92,7 +98,7 @@ def run(cpu: str, cases: Sequence[KernelCase], kernels: Path = KERNELS) -> list[
             raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
         (folder / "cases.bin").write_bytes(content)
         (folder / "program.elf").write_bytes(_program(cpu, kernels))
-        _call([*_emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
+        call([*emulator(CPUS[cpu]), "-kernel", "program.elf"], folder)
         return kernel_cases.results((folder / "results.bin").read_bytes(), cases)
 
 
@@ -108,13 +114,13 @@ def code_bytes(cpu: str, kernels: int) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder, target = Path(name), CPUS[cpu]
-        flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
+        shared_flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
         kernel_flags = ["-std=c99", f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
-        _call([_COMPILER, *kernel_flags, *flags, str(KERNELS), "-o", "kernels.o"], folder)
+        call([COMPILER, *kernel_flags, *shared_flags, str(KERNELS), "-o", "kernels.o"], folder)
         adapter_flags = ["-std=c++11", "-fno-exceptions", "-fno-rtti", f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
         adapter = str(SOURCES / "tflite_sparse_ops.cc")
-        _call([_CXX_COMPILER, *adapter_flags, *flags, adapter, "-o", "operator.o"], folder)
-        lines = _call(["arm-none-eabi-size", "kernels.o", "operator.o"], folder).splitlines()[1:]
+        call([_CXX_COMPILER, *adapter_flags, *shared_flags, adapter, "-o", "operator.o"], folder)
+        lines = call(["arm-none-eabi-size", "kernels.o", "operator.o"], folder).splitlines()[1:]
         return sum(int(size) for line in lines for size in line.split()[:2])
 
 
@@ -122,11 +128,10 @@ def code_bytes(cpu: str, kernels: int) -> int:
 def _program(cpu: str, kernels: Path) -> bytes:
     target = CPUS[cpu]
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        _call(
+        call(
             [
-                *(_COMPILER, "-std=c99", *_WARNINGS, *_cpu_flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
-                f"-DTICKS_NUMERATOR={target.ticks[0]}u",
-                f"-DTICKS_DENOMINATOR={target.ticks[1]}u",
+                *(COMPILER, *flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
+                *target.tick_flags,
                 f"-DCASE_BYTES={_CASE_BYTES}u",
                 f"-DOUTPUT_BYTES={_OUTPUT_BYTES}u",
                 f"-DSCRATCH_BYTES={_SCRATCH_BYTES}u",
@@ -140,18 +145,29 @@ def _program(cpu: str, kernels: Path) -> bytes:
         return (Path(name) / "program.elf").read_bytes()
 
 
+def flags(cpu: Cpu) -> list[str]:
+    """What the C compiler is told of a CPU, and of what C may be."""
+    return ["-std=c99", *_WARNINGS, *_cpu_flags(cpu)]
+
+
 def _cpu_flags(cpu: Cpu) -> list[str]:
     return ["-mthumb", f"-mcpu={cpu.name}", *cpu.flags]
 
 
-def _emulator(cpu: Cpu) -> list[str]:
+def emulator(cpu: Cpu) -> list[str]:
+    """The command of the emulator of a CPU, without the program."""
     return [
         *(_EMULATOR, "-M", cpu.machine, "-nographic", "-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native", "-icount", "shift=6"),
     ]
 
 
-def _call(command: Sequence[str], folder: Path) -> str:
+def call(command: Sequence[str], folder: Path) -> str:
+    """What a tool prints.
+
+    Raises:
+        ExecutionError: it is not installed, failed, or took too long.
+    """
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL

@@ -39,7 +39,7 @@ def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
     Raises:
         DataError: the labels do not fit the outputs.
     """
-    chosen = scorer.scorer(predicted(source, x), y)
+    chosen = scorer.make_scorer(predicted(source, x), y)
     losses = tensorflow_import.tensorflow().nest.flatten(source.model.loss)  # in the order of the outputs
 
     def evaluate() -> Score:

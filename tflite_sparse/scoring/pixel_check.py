@@ -59,7 +59,7 @@ def compare(source: SourceModel, samples: Dataset, *, told: bool) -> Found | Non
     known = {name: each for name, each in scored.items() if each is not None}
     check = PixelCheck(
         fed=fed,
-        metric=scorer.scorer(outputs[fed], wanted).metric,
+        metric=scorer.make_scorer(outputs[fed], wanted).metric,
         samples=len(chosen),
         scores=[PixelScore(pixels=name, score=each.mean) for name, each in known.items()],
         alike=[name for name in known if name != fed and not _is_better(known[fed], known[name])],
@@ -88,7 +88,7 @@ def _outputs(source: SourceModel, x: np.ndarray, dtype: np.dtype) -> dict[str, n
 def _scored(outputs: Mapping[str, np.ndarray], labels: arrays.Arrays) -> Scored | None:
     if any(not np.isfinite(each).all() for each in outputs.values()):
         return None
-    return scorer.scorer(outputs, labels).scored(outputs)
+    return scorer.make_scorer(outputs, labels).scored(outputs)
 
 
 def _is_share(scored: Scored) -> bool:

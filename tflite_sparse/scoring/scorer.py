@@ -108,7 +108,7 @@ class Scorer:
         return {name: metric.evidence(outputs[name], self.references[name]) for name, metric in metrics.items()}
 
 
-def scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None, wanted: Name | UserMetric = "auto") -> Scorer:
+def make_scorer(outputs: Mapping[str, np.ndarray], labels: Arrays | None, wanted: Name | UserMetric = "auto") -> Scorer:
     """Return a scorer that suits the dense float32 model's outputs and the labels, if there are any.
 
     Args:

@@ -7,8 +7,9 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.settings.base import Flag
-from tflite_sparse.settings.kinds import Count, CountFromZero, Kernels, RunnableTarget, Seed, SharedCount
+from tflite_sparse.settings.kinds import BenchedTarget, Count, CountFromZero, Kernels, RunnableTarget, Seed, SharedCount
 from tflite_sparse.settings.shared import InputShapeOptions, InputShapeSettings
 from tflite_sparse.settings.target import TargetOptions, TargetSettings, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET
@@ -113,6 +114,8 @@ class VerifySettings(InputShapeSettings):
 class BenchOptions(InputShapeOptions, total=False):
     """Keywords of :func:`tflite_sparse.bench`."""
 
+    target: BenchedTarget
+    micro_cpu: MicroCpu
     threads: int
     rounds: int
     kernels: Kernels
@@ -121,9 +124,20 @@ class BenchOptions(InputShapeOptions, total=False):
 class BenchSettings(InputShapeSettings):
     """Settings of :func:`tflite_sparse.bench`."""
 
+    target: BenchedTarget = Field(
+        DEFAULT_TARGET,
+        description="What is measured: times in LiteRT on this machine, or, for c, instructions of the generated C by "
+        "operator, in an emulator of `micro_cpu` where it is installed.",
+    )
+    micro_cpu: MicroCpu = Field("generic", description="For the target c: the CPU; generic stands for a Cortex-M3.")
     threads: Count = Field(1, description="Threads of the interpreters.")
     rounds: Count = Field(50, description="Turns of each file, of about 10 ms each.")
     kernels: Kernels = Field(
         "default",
         description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",
     )
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> BenchSettings:
+        check_target(self, self.target)
+        return self

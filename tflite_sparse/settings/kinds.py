@@ -11,6 +11,7 @@ import pydantic
 from pydantic import Field
 
 from tflite_sparse.codecs.names import MicroCodec as MicroCodec
+from tflite_sparse.target_registry import BenchedTarget as BenchedTarget
 from tflite_sparse.target_registry import FittedTarget as FittedTarget
 from tflite_sparse.target_registry import RunnableTarget as RunnableTarget
 from tflite_sparse.target_registry import Target as Target
@@ -56,6 +57,15 @@ def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("it takes auto or a whole number greater than or equal to 0")
     return found
 
+
+def _no_name_of_a_kernel(name: str) -> str:
+    if name.startswith("tfl"):
+        raise ValueError("names that begin with tfl are those of the kernels")
+    return name
+
+
+CName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$"), pydantic.AfterValidator(_no_name_of_a_kernel)]
+"""A C identifier in lower case that no kernel has."""
 
 EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
 """A number of epochs, or ``"auto"``: as many as accuracy needs."""

@@ -9,7 +9,7 @@ from tflite_sparse import target_registry
 from tflite_sparse.codecs.names import AUTO, MicroCodec
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.settings.base import Settings
-from tflite_sparse.settings.kinds import CountFromZero, Optimize, Target
+from tflite_sparse.settings.kinds import CName, CountFromZero, Optimize, Target
 from tflite_sparse.settings.shared import ChannelOptions, ChannelSettings
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
@@ -36,6 +36,7 @@ class TargetOptions(ChannelOptions, total=False):
     micro_codec: MicroCodec
     micro_min_saving: int
     c_array: bool
+    name: CName
     accelerator_config: str
 
 
@@ -59,8 +60,8 @@ class TargetSettings(ChannelSettings):
     )
     micro_cpu: MicroCpu = Field(
         "generic",
-        description="With `micro_kernels` sparse: the CPU that forms are chosen for. Take cortex-m3 for a "
-        "Cortex-M33 without the DSP extension.",
+        description="With `micro_kernels` sparse, and for the target c: the CPU that forms are chosen for. Take "
+        "cortex-m3 for a Cortex-M33 without the DSP extension.",
     )
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: codec of constants.")
     micro_min_saving: CountFromZero = Field(
@@ -70,6 +71,9 @@ class TargetSettings(ChannelSettings):
         False,
         description="For the target micro: also write the file as a C array, OUT.h and OUT.cc, and app.cc, which runs "
         "it.",
+    )
+    name: CName = Field(
+        "model", description="For the target c: what names of functions and files begin with: model_run, model.h."
     )
     accelerator_config: str = Field(
         "ethos-u55-128", description="For the target ethos-u: the accelerator that Vela compiles for."
@@ -86,8 +90,9 @@ class TargetSettings(ChannelSettings):
             TFLM: ("micro_codec", "micro_min_saving"),
             SPARSE: ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
         }
+        chosen = SPARSE if self.traits.computes_in_flash else self.micro_kernels
         for kernels, names in of_kernels.items():
-            for name in names if kernels != self.micro_kernels else ():
+            for name in names if kernels != chosen else ():
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"`{name}` applies to `micro_kernels` {kernels}, not to {self.micro_kernels}")
         return self

@@ -28,8 +28,8 @@ from tflite_sparse.pruning.schedule import ConstantSchedule
 from tflite_sparse.pruning.strip import strip
 from tflite_sparse.report.text import channels as channel_words
 from tflite_sparse.report.text import left_dense as left_dense_words
-from tflite_sparse.results import export as report_model
 from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.export import Pruning
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
@@ -55,7 +55,7 @@ class Pruned:
 
     source: SourceModel
     converter: Converter
-    pruning: report_model.Pruning
+    pruning: Pruning
     failures: list[str]
     trained: bool
     baseline: Baseline
@@ -231,7 +231,7 @@ def described(
     *,
     by_rules: bool = False,
     reasons: Mapping[str, str] | None = None,
-) -> report_model.Pruning:
+) -> Pruning:
     """What the report says of the prunable ``kernels`` of a model, which are masked now, and of its other ones.
 
     ``reasons`` say why a kernel is left dense, by name, where the plan does.
@@ -239,7 +239,7 @@ def described(
     now, dense = masks.sparsity_of(kernels), None
     if now.zeros:
         dense = left_dense.of_masked(source.kernels(), kernels, by_rules=by_rules, reasons=reasons or {})
-    return report_model.Pruning(
+    return Pruning(
         prunable_kernels=len(kernels),
         prunable_weights=now.weights,
         masks_applied=applied,

@@ -14,20 +14,19 @@ from tflite_sparse.measurement import latency as latency_of
 from tflite_sparse.measurement import size
 from tflite_sparse.measurement.layer_errors import LayerErrors
 from tflite_sparse.report.text import accuracy as accuracy_words
-from tflite_sparse.report.text import alternatives as words
+from tflite_sparse.report.text import alternatives as alternatives_words
 from tflite_sparse.report.text import baseline as baseline_words
 from tflite_sparse.report.text import layers as layer_report
 from tflite_sparse.report.text.alternatives import Remedies
-from tflite_sparse.results import export as report_model
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.export import Accuracy, Interval, ModelFile, Models
 from tflite_sparse.results.latency import BenchReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.runtime import litert
-from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring.metrics import Name
-from tflite_sparse.scoring.scorer import Scored
+from tflite_sparse.scoring.scorer import DECIMALS, Scored, Scorer
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.keras_model import KerasSource
@@ -51,13 +50,13 @@ class Evaluated:
     None as well if it is not delivered or yields NaN.
     """
 
-    models: report_model.Models
-    accuracy: report_model.Accuracy | None
-    scorer: scoring.Scorer | None
+    models: Models
+    accuracy: Accuracy | None
+    scorer: Scorer | None
     best: Scored | None
     reached: Scored | None = None
 
-    def with_shares(self, **shares: float | report_model.Interval | None) -> Evaluated:
+    def with_shares(self, **shares: float | Interval | None) -> Evaluated:
         """The same with the parts of the drop, by the names of fields of ``Accuracy``."""
         assert self.accuracy is not None  # there is a drop
         return replace(self, accuracy=self.accuracy.model_copy(update=shares))
@@ -90,7 +89,7 @@ class Measuring:
             names[DENSE_INT8] = "dense_int8"
         if delivered:
             names[SPARSE] = "sparse_int8" if self.settings.int8 else "sparse_float32"
-        scorer: scoring.Scorer | None = None
+        scorer: Scorer | None = None
         scores: dict[str, Scored | None] = dict.fromkeys(names.values())
         if samples is not None:
             runs = {SPARSE: backend(self.settings.target).runner(self.progress)}
@@ -99,9 +98,7 @@ class Measuring:
                 paths[baseline], [(paths[name], runs.get(name, litert.run)) for name in others]
             )
             scores = dict(zip(names.values(), each, strict=True))
-        models = report_model.Models(
-            **{entry: self._model_file(paths[name], scores[entry]) for name, entry in names.items()}
-        )
+        models = Models(**{entry: self._model_file(paths[name], scores[entry]) for name, entry in names.items()})
         accuracy = None
         if samples is not None and scorer is not None:
             accuracy = score.summary(scorer, scores, names.get(SPARSE, ""), samples, self.settings)
@@ -111,9 +108,9 @@ class Measuring:
         assert converter.samples is not None  # what is scored
         return Evaluation(converter.samples, self.metric, self.progress, converter.time_step)
 
-    def _model_file(self, path: Path, scored: Scored | None) -> report_model.ModelFile:
+    def _model_file(self, path: Path, scored: Scored | None) -> ModelFile:
         measured = size.measure(path)
-        return report_model.ModelFile(
+        return ModelFile(
             path=path.name,
             file_bytes=measured.file_bytes,
             gzip_bytes=measured.gzip_bytes,
@@ -161,12 +158,12 @@ class Measuring:
             self.progress.warn(f"the loss is not attributed to pruning and int8: {without(str(folder), str(error))}")
             return evaluated
         steps.append(("sharing" if (folder / UNSHARED).exists() else "int8", reached))
-        shares: dict[str, float | report_model.Interval | None] = {"drop_by_pruning": 0.0}
+        shares: dict[str, float | Interval | None] = {"drop_by_pruning": 0.0}
         former, lost = best, 0.0
         for part, scored in steps:
             if scored is None:  # NaN or infinity
                 return evaluated
-            drop = round(scored.drop_from(best) - lost, scoring.DECIMALS)
+            drop = round(scored.drop_from(best) - lost, DECIMALS)
             shares |= {f"drop_by_{part}": drop, f"interval_by_{part}": score.drop_interval(former, scored, seed)}
             former, lost = scored, lost + drop
         return evaluated.with_shares(**shares)
@@ -288,15 +285,17 @@ def gate_failures(
     if models.dense_float32.accuracy is not None and sparse is not None and sparse.accuracy is None:
         failures.append("accuracy: the sparse file yields NaN or infinity on test samples")
     if accuracy is not None and not accuracy.passes:
-        shares = words.shares(accuracy, baseline)
+        shares = alternatives_words.shares(accuracy, baseline)
         sentences = [
             f"accuracy: {accuracy_words.drop(accuracy)}, more than --max-accuracy-drop {settings.max_accuracy_drop:g}"
             + (f": {shares}." if shares else "."),
-            "" if words.passes(found, settings.max_accuracy_drop) else words.cures(accuracy, open_to),
-            words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
+            ""
+            if alternatives_words.passes(found, settings.max_accuracy_drop)
+            else alternatives_words.cures(accuracy, open_to),
+            alternatives_words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
             accuracy_words.chance(accuracy),
             f"int8 loses most at {layer_report.blame(layers)}."
-            if layers and words.matters(accuracy.drop_by_int8, accuracy)
+            if layers and alternatives_words.matters(accuracy.drop_by_int8, accuracy)
             else "",
         ]
         failures.append(" ".join(filter(None, sentences)))
@@ -311,7 +310,7 @@ def gate_failures(
     return failures
 
 
-def unjudged(accuracy: report_model.Accuracy | None, baseline: Baseline) -> list[str]:
+def unjudged(accuracy: Accuracy | None, baseline: Baseline) -> list[str]:
     """Return the gates that cannot be judged: that of accuracy, where the model before pruning is unknown."""
     if accuracy is None or baseline.is_unpruned or not accuracy_words.is_gated(accuracy):
         return []

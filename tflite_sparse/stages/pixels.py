@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tflite_sparse.base.progress import Timed
-from tflite_sparse.report.text import contract as words
+from tflite_sparse.report.text import contract as contract_words
 from tflite_sparse.results.contract import PixelCheck
 from tflite_sparse.scoring import pixel_check
 from tflite_sparse.settings.kinds import Pixels
@@ -33,7 +33,7 @@ def checked(source: SourceModel, samples: Dataset, told: Pixels | None, progress
         return None
     if found.fits is not None and told is None:
         raise pixel_check.refuse(found.check, found.fits, samples.name)
-    sentence = words.pixels(found.check)
+    sentence = contract_words.pixels(found.check)
     if found.fits is None:
         progress.note(sentence)
     else:

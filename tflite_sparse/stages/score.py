@@ -14,13 +14,12 @@ from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.errors import ModelError
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.measurement import layer_errors as layer_comparison
-from tflite_sparse.results import export as report_model
+from tflite_sparse.results.export import Accuracy, Confusion, Interval, OutputAccuracy, Paired
 from tflite_sparse.runtime import litert
-from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring import uncertainty
 from tflite_sparse.scoring.evidence import Evidence
 from tflite_sparse.scoring.metrics import Metric, Name
-from tflite_sparse.scoring.scorer import Scored
+from tflite_sparse.scoring.scorer import Scored, Scorer, make_scorer
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays
@@ -50,7 +49,7 @@ class Evaluation:
     progress: Timed
     time_step: TimeStep | None = None
 
-    def scores(self, baseline: Path, others: Sequence[tuple[Path, Run]]) -> tuple[scoring.Scorer, list[Scored | None]]:
+    def scores(self, baseline: Path, others: Sequence[tuple[Path, Run]]) -> tuple[Scorer, list[Scored | None]]:
         """How outputs are scored, and for each file, the dense float32 one first, its scores; None if one is NaN.
 
         Args:
@@ -72,13 +71,13 @@ class Evaluation:
             broken = _samples_with_nan(outputs)
             if broken:
                 raise ModelError(f"the dense float32 model yields NaN or infinity on {broken} of {count} test samples.")
-            scorer = scoring.scorer(outputs, self.samples.y_test, self.metric)
+            scorer = make_scorer(outputs, self.samples.y_test, self.metric)
             found: list[Scored | None] = [scorer.scored(outputs)]
             for number, (path, run) in enumerate(others, start=1):
                 found.append(_score(scorer, _named_like(outputs, self._outputs(path, run, part(number)))))
         return scorer, found
 
-    def score(self, path: Path, scorer: scoring.Scorer) -> Scored | None:
+    def score(self, path: Path, scorer: Scorer) -> Scored | None:
         """The scores of one more file for LiteRT; None if an output is NaN.
 
         Raises:
@@ -110,23 +109,23 @@ def layer_errors(x: arrays.Arrays, reference: Path, dense_int8: Path, progress: 
         return layer_comparison.measure(reference, dense_int8, chosen, on_step=on_step)
 
 
-def interval(scored: Scored, seed: int) -> report_model.Interval | None:
+def interval(scored: Scored, seed: int) -> Interval | None:
     """The interval of the mean score of a file."""
     return _in_report(uncertainty.interval(list(scored.evidence.values()), seed))
 
 
-def drop_interval(best: Scored, scored: Scored, seed: int) -> report_model.Interval | None:
+def drop_interval(best: Scored, scored: Scored, seed: int) -> Interval | None:
     """The interval of the drop of a file against another one, ``best``, on the same samples."""
     return _in_report(uncertainty.drop(list(best.evidence.values()), list(scored.evidence.values()), seed))
 
 
 def summary(
-    scorer: scoring.Scorer,
+    scorer: Scorer,
     files: Mapping[str, Scored | None],
     sparse: str,
     samples: Dataset,
     settings: ExportSettings,
-) -> report_model.Accuracy | None:
+) -> Accuracy | None:
     """What the report says of the scores.
 
     Args:
@@ -148,7 +147,7 @@ def summary(
     if int8 is not None:
         pairs["dense_int8"] = int8
     metrics = list(scorer.metrics.values())
-    return report_model.Accuracy(
+    return Accuracy(
         metric=scorer.metric,
         samples=samples.test_samples,
         drop=reached.drop_from(best),
@@ -162,7 +161,7 @@ def summary(
         also=_each_output(scorer.top5, best.top5, None if int8 is None else int8.top5, reached.top5),
         paired=[_paired(reached, other, key, settings.seed) for key, other in pairs.items()],
         confusion=[
-            report_model.Confusion(output=name, labels=_class_names(samples, len(counts)), counts=counts.tolist())
+            Confusion(output=name, labels=_class_names(samples, len(counts)), counts=counts.tolist())
             for name, counts in reached.confusion.items()
         ],
         wrong=wrong_samples.chosen(best, reached, samples),
@@ -174,9 +173,9 @@ def _each_output(
     float32: Mapping[str, Evidence],
     int8: Mapping[str, Evidence] | None,
     sparse: Mapping[str, Evidence],
-) -> list[report_model.OutputAccuracy]:
+) -> list[OutputAccuracy]:
     return [
-        report_model.OutputAccuracy(
+        OutputAccuracy(
             name=name,
             metric=metric.name,
             dense_float32=float32[name].score(),
@@ -187,9 +186,9 @@ def _each_output(
     ]
 
 
-def _paired(scored: Scored, other: Scored, against: _Baseline, seed: int) -> report_model.Paired:
+def _paired(scored: Scored, other: Scored, against: _Baseline, seed: int) -> Paired:
     mine, theirs = list(scored.evidence.values()), list(other.evidence.values())
-    found = report_model.Paired(
+    found = Paired(
         against=against,
         difference=scored.mean - other.mean,
         interval=_in_report(uncertainty.difference(mine, theirs, seed)),
@@ -200,8 +199,8 @@ def _paired(scored: Scored, other: Scored, against: _Baseline, seed: int) -> rep
     return found.model_copy(update={"lost": test.lost, "gained": test.gained, "p_value": test.p_value})
 
 
-def _in_report(found: uncertainty.Interval | None) -> report_model.Interval | None:
-    return None if found is None else report_model.Interval(low=found.low, high=found.high, method=found.method)
+def _in_report(found: uncertainty.Interval | None) -> Interval | None:
+    return None if found is None else Interval(low=found.low, high=found.high, method=found.method)
 
 
 def _class_names(samples: Dataset, classes: int) -> list[str]:
@@ -215,7 +214,7 @@ def _named_like(names: Collection[str], outputs: dict[str, np.ndarray]) -> dict[
     return outputs
 
 
-def _score(scorer: scoring.Scorer, outputs: Mapping[str, np.ndarray]) -> Scored | None:
+def _score(scorer: Scorer, outputs: Mapping[str, np.ndarray]) -> Scored | None:
     return None if _samples_with_nan(outputs) else scorer.scored(outputs)
 
 

@@ -19,8 +19,8 @@ from tflite_sparse.pruning.retraining import Method, Pace
 from tflite_sparse.pruning.training import BATCH_SIZE
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.scoring import keras_score
-from tflite_sparse.scoring import scorer as scoring
 from tflite_sparse.scoring.metrics import Name
+from tflite_sparse.scoring.scorer import Scored, Scorer, make_scorer
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEFAULT_DROP, ExportSettings
 from tflite_sparse.sources.dataset import Dataset
@@ -164,8 +164,8 @@ class _Watch:
 
     source: KerasSource
     held: Dataset
-    scorer: scoring.Scorer
-    reference: scoring.Scored
+    scorer: Scorer
+    reference: Scored
     allowed: float
     drops: list[float]
     best: list[np.ndarray] | None = None
@@ -174,7 +174,7 @@ class _Watch:
     def of(cls, source: KerasSource, held: Dataset, metric: Name | UserMetric, allowed: float) -> _Watch:
         """Score the model as it is."""
         outputs = keras_score.predicted(source, held.x_test)
-        scorer = scoring.scorer(outputs, held.y_test, metric)
+        scorer = make_scorer(outputs, held.y_test, metric)
         return cls(source, held, scorer, scorer.scored(outputs), allowed, [])
 
     def __call__(self) -> bool:

@@ -14,21 +14,20 @@ from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.commands import export as pipeline
 from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as pages
+from tflite_sparse.commands.export import AlreadyPruned, export_pruned
 from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
-from tflite_sparse.fitting import candidates, choosing, plan_file
-from tflite_sparse.fitting import kernels_in_file as pairing
+from tflite_sparse.fitting import candidates, choosing, kernels_in_file, plan_file
 from tflite_sparse.fitting.costs import Costs, Sizes
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.text import baseline as baseline_words
-from tflite_sparse.results import export as report_model
+from tflite_sparse.results.export import Accuracy, Gates, Report
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
@@ -39,7 +38,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel
 from tflite_sparse.stages import baseline as baselines
-from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import deliver
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
@@ -131,7 +130,7 @@ class _Fit:
             work.undo()
             raise BudgetError(_floor_words(dense, floor, settings.budget))
         carried = rounds.within_gate(dense) if settings.gate else rounds.under_budget(dense)
-        pruned = pipeline.AlreadyPruned(
+        pruned = AlreadyPruned(
             dense=dense.source,
             origin=origin_of(model),
             unpruned=unpruned,
@@ -141,7 +140,7 @@ class _Fit:
             epochs=carried.epochs,
             curve=carried.curve,
         )
-        exported = pipeline.export_pruned(
+        exported = export_pruned(
             pruned,
             samples,
             lambda found: self._completed(found, carried, rounds),
@@ -156,8 +155,8 @@ class _Fit:
     def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
-        delivery.check_folder(out)
-        delivery.check_no_result_of((SWEEP_JSON,), out)
+        deliver.check_folder(out)
+        deliver.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
             raise OutputError(f"{model} would be replaced by what is made of it: choose another `out`.")
@@ -206,7 +205,7 @@ class _Fit:
         converted = rounds.work.path("dense.tflite")
         if not converted.exists():
             rounds.convert(source, samples, converted)
-        constants = pairing.find(source.kernels(), serde.read(converted))
+        constants = kernels_in_file.find(source.kernels(), serde.read(converted))
         usual = masks.prunable_while_training(source.kernels())
         kernels = [kernel for kernel in usual if kernel.name in constants]
         if len(kernels) < len(usual):
@@ -246,7 +245,7 @@ class _Fit:
         count = len(rounds.done)
         return f"fitted to {aim} in {count} round{'s' * (count > 1)}, the last of {carried.epochs} epochs"
 
-    def _completed(self, exported: report_model.Report, carried: Carried, rounds: Rounds) -> report_model.Report:
+    def _completed(self, exported: Report, carried: Carried, rounds: Rounds) -> Report:
         """The report of the export with the gates and the warnings of the whole run."""
         settings, written = self.settings, _written(exported, carried)
         failures = list(exported.gates.failures)
@@ -265,13 +264,9 @@ class _Fit:
         if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
             unjudged.append(baseline_words.not_judged(baseline))
         warnings = dict.fromkeys([*self.progress.warnings, *rounds.warnings, *exported.warnings])
-        return exported.model_copy(
-            update={"gates": report_model.Gates.of(failures, unjudged), "warnings": list(warnings)}
-        )
+        return exported.model_copy(update={"gates": Gates.of(failures, unjudged), "warnings": list(warnings)})
 
-    def _report(
-        self, dense: Dense, carried: Carried, rounds: Rounds, exported: report_model.Report, floor: Sizes
-    ) -> FitReport:
+    def _report(self, dense: Dense, carried: Carried, rounds: Rounds, exported: Report, floor: Sizes) -> FitReport:
         models, written = exported.models, _written(exported, carried)
         untouched = dense.sizes(dense.untouched)
         holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
@@ -328,13 +323,13 @@ class _Fit:
         pages.rebuild_report(out)
 
 
-def _written(exported: report_model.Report, carried: Carried) -> int:
+def _written(exported: Report, carried: Carried) -> int:
     """The bytes of the file for the target, as it is or would be delivered."""
     sparse = exported.models.sparse
     return carried.sizes.file_bytes if sparse is None else sparse.file_bytes
 
 
-def _without_samples(accuracy: report_model.Accuracy) -> report_model.Accuracy:
+def _without_samples(accuracy: Accuracy) -> Accuracy:
     """The comparison alone; the report of the export has the rest."""
     return accuracy.model_copy(update={"confusion": [], "wrong": []})
 

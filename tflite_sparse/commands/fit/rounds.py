@@ -12,8 +12,7 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune
-from tflite_sparse.fitting import choosing, plan_file
-from tflite_sparse.fitting import kernels_in_file as pairing
+from tflite_sparse.fitting import choosing, kernels_in_file, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
 from tflite_sparse.fitting.costs import Costs, Sizes, sizes_of
 from tflite_sparse.fitting.workspace import Workspace
@@ -196,7 +195,7 @@ class Rounds:
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
             self.finish(file, converted, dense.samples)
-        constants = pairing.find(source.kernels(), serde.read(converted))
+        constants = kernels_in_file.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
         return Carried(choice, predicted, source, path, converted, file, sizes, epochs, load.curve_of(path))
 

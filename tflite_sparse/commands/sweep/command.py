@@ -16,8 +16,7 @@ from types import MappingProxyType
 import pydantic
 from typing_extensions import Unpack
 
-from tflite_sparse.base import child, extras
-from tflite_sparse.base import pool as parallel
+from tflite_sparse.base import child, extras, pool
 from tflite_sparse.base.atomic_files import make_folder, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Step, Timed, ignore_steps
@@ -33,9 +32,9 @@ from tflite_sparse.results.sweep import Measured, Point, PointFile, SweepReport
 from tflite_sparse.settings import SweepOptions, SweepSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import data_spec
-from tflite_sparse.stages import deliver as delivery
+from tflite_sparse.stages import deliver
 
-REPORT_JSON, REPORT_MARKDOWN, PLOT = delivery.SWEEP_JSON, "sweep.md", "sweep.svg"
+REPORT_JSON, REPORT_MARKDOWN, PLOT = deliver.SWEEP_JSON, "sweep.md", "sweep.svg"
 BUILT_IN = "built-in"
 
 _PARTS = 1000  # of a point, in which progress is told
@@ -115,8 +114,8 @@ class _Sweep:
         if self.data is None:
             raise SettingsError("a sweep needs labelled data: give `data`.")
         data_spec.check(self.data)
-        delivery.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, delivery.REPORT_HTML, PLOT))
-        delivery.check_no_result_of((delivery.FIT_JSON, delivery.REPORT_JSON), settings.out)
+        deliver.check_folder(settings.out, "out", (REPORT_JSON, REPORT_MARKDOWN, deliver.REPORT_HTML, PLOT))
+        deliver.check_no_result_of((deliver.FIT_JSON, deliver.REPORT_JSON), settings.out)
         with self.progress.stage("check"):
             facts: Facts = child.call(
                 "tflite_sparse.commands.sweep.point:check",
@@ -131,7 +130,7 @@ class _Sweep:
         missing = [place for place in grid if place.name not in done]
         workers = _workers(settings, len(missing), facts.bytes_per_point)
         self._warn(grid)
-        make_folder(settings.out / delivery.SWEEP_POINTS)
+        make_folder(settings.out / deliver.SWEEP_POINTS)
         done |= self._train(missing, shared, workers)
         report = self._report(facts, [done[place.name] for place in grid])
         self._write(report)
@@ -150,7 +149,7 @@ class _Sweep:
 
     def _done(self, shared: dict[str, object]) -> dict[str, Point]:
         """The points on the disk that were measured; with ``resume`` there may be some."""
-        folder = self.settings.out / delivery.SWEEP_POINTS
+        folder = self.settings.out / deliver.SWEEP_POINTS
         files = sorted(folder.glob("*.json"))
         if files and not self.settings.resume:
             raise OutputError(
@@ -180,9 +179,9 @@ class _Sweep:
             self.progress.note(f"warning: there will be no {family} models to compare: put {cure} among `sparsity`")
 
     def _train(
-        self, missing: Sequence[Place], shared: dict[str, object], workers: parallel.Local | parallel.Ray
+        self, missing: Sequence[Place], shared: dict[str, object], workers: pool.Local | pool.Ray
     ) -> dict[str, Point]:
-        folder = self.settings.out / delivery.SWEEP_POINTS
+        folder = self.settings.out / deliver.SWEEP_POINTS
         found: dict[str, Point] = {}
         if not missing:
             return found
@@ -230,14 +229,14 @@ class _Sweep:
             if report.measured:
                 plots.frontier(report, out / PLOT)
             write_bytes(out / REPORT_MARKDOWN, sweep_tables.markdown(report, PLOT).encode())
-            write_bytes(out / delivery.REPORT_HTML, sweep_page.render(report).encode())
+            write_bytes(out / deliver.REPORT_HTML, sweep_page.render(report).encode())
             write_bytes(out / REPORT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
 
 
-def _workers(settings: SweepSettings, jobs: int, bytes_per_point: int) -> parallel.Local | parallel.Ray:
+def _workers(settings: SweepSettings, jobs: int, bytes_per_point: int) -> pool.Local | pool.Ray:
     if settings.ray_address is None or jobs == 0:
-        return parallel.Local(settings.jobs, jobs, bytes_per_point)
-    return parallel.Ray(settings.ray_address, settings.jobs, jobs)
+        return pool.Local(settings.jobs, jobs, bytes_per_point)
+    return pool.Ray(settings.ray_address, settings.jobs, jobs)
 
 
 def _lost(place: Place) -> Point:
@@ -248,14 +247,14 @@ _Outcome = tuple[Point, bytes | None]
 
 
 def _outcomes(
-    jobs: Sequence[Job], workers: parallel.Local | parallel.Ray, tell: Callable[[float], None]
+    jobs: Sequence[Job], workers: pool.Local | pool.Ray, tell: Callable[[float], None]
 ) -> Generator[tuple[int, _Outcome | None], None, None]:
     """Yield number and outcome of each job as it comes; ``tell`` receives the shares of points that are at work here.
 
     When the caller stops, points that are at work here end, and what they have left in temporary folders goes.
     """
-    if isinstance(workers, parallel.Ray):
-        yield from parallel.on_ray(_run, jobs, workers)
+    if isinstance(workers, pool.Ray):
+        yield from pool.on_ray(_run, jobs, workers)
         return
     shares, group = point_progress.Shares(tell), child.Group()
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-", ignore_cleanup_errors=True) as scratch:
@@ -264,7 +263,7 @@ def _outcomes(
             with shares.of(job.place.name) as on_step:
                 return _run(job, on_step=on_step, group=group, environment={"TMPDIR": scratch})
 
-        yield from parallel.in_threads(run, jobs, workers.workers, group.stop)
+        yield from pool.in_threads(run, jobs, workers.workers, group.stop)
 
 
 def _run(

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tflite_sparse.base.progress import Step
-from tflite_sparse.commands import export as pipeline
+from tflite_sparse.commands.export import export
 from tflite_sparse.errors import DataError, ModelError, VerificationError
 from tflite_sparse.pruning import repeatable, training
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.plan import of_settings
-from tflite_sparse.results import export as report_model
+from tflite_sparse.results.export import Report
 from tflite_sparse.results.sweep import Measured
 from tflite_sparse.scoring import user_metric
 from tflite_sparse.settings import ANY_DROP, PruneSettings, SweepSettings
@@ -120,7 +120,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
     source, samples = _sources(place.width, place.seed, settings, job.builder, job.data)
     _train(source, samples, place, settings, on_step)
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        report = pipeline.export(
+        report = export(
             source.model,
             samples,
             int8=True,
@@ -159,7 +159,7 @@ def _train(source: KerasSource, samples: Dataset, place: Place, settings: SweepS
     training.train_repeatably(source, samples, training_settings, pruning, on_step=on_step, after_epoch=stop_at_nan)
 
 
-def _measured(report: report_model.Report, content: bytes) -> Measured:
+def _measured(report: Report, content: bytes) -> Measured:
     models, accuracy = report.models, report.accuracy
     assert models.sparse is not None  # no gate failed
     assert models.sparse.accuracy is not None

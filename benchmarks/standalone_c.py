@@ -1,0 +1,235 @@
+"""Generated C on emulated Cortex-M CPUs: flash, RAM and instructions, dense beside sparse.
+
+PYTHONPATH=tests python benchmarks/standalone_c.py [--results FILE] [--inputs N]
+
+The demo network is that of firmware_demo; DS-CNN (MLPerf Tiny) and MobileNet v1 0.25/96 have random weights, of which
+87.5 % of the larger layers are zeros. Instructions are counted in qemu-system-arm, which knows no cycles. The same
+generator makes the dense form.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+import results
+import tflite_sparse
+from helpers import tiny_models
+from helpers.int8_nets import Net
+from tflite_sparse.backends import c_instructions, c_report, in_c
+from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.encoder import encode_file
+from tflite_sparse.runtime import cortex_m_model, micro
+from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c.header import Naming
+from tflite_sparse.targets.sparse_micro import SparseMicro
+
+_HEADING = "Generated C"
+_CPUS: tuple[MicroCpu, ...] = ("cortex-m0", "cortex-m4", "cortex-m55")
+_DEMO = Path(__file__).resolve().parents[1] / "firmware_demo" / "digits.tflite"
+_AT_ONCE = 500
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One model in one form on one CPU; ``instructions`` is 0 where it does not fit on the emulated board."""
+
+    footprint: cortex_m_model.Footprint
+    constant_bytes: int
+    arena_bytes: int
+    instructions: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    model: str
+    cpu: str
+    dense: Form
+    sparse: Form
+    weights: int
+    micro_arena: int
+
+    @property
+    def ratio(self) -> float:
+        return self.dense.instructions / self.sparse.instructions
+
+
+def _ds_cnn() -> Net:
+    net = Net((49, 10, 1)).conv(64, (10, 4), 2, density=1.0)
+    for _ in range(4):
+        net.depthwise().conv(64, (1, 1))
+    return net.average_pool().dense(12, density=1.0)
+
+
+def _mobilenet() -> Net:
+    net = Net((96, 96, 3)).conv(8, (3, 3), 2, density=1.0)
+    blocks = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1))
+    for outputs, stride in blocks:
+        net.depthwise(stride).conv(outputs, (1, 1))
+    return net.average_pool().dense(2, density=1.0)
+
+
+def _demo(path: Path) -> None:
+    tflite_sparse.decode(_DEMO, path)
+
+
+def _written(build: Callable[[], Net]) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(tiny_models.to_bytes(build().finished())) and None
+
+
+_DEMO_NAME = "demo CNN"
+_MODELS: dict[str, Callable[[Path], None]] = {
+    _DEMO_NAME: _demo,
+    "DS-CNN": _written(_ds_cnn),
+    "MobileNet v1 0.25/96": _written(_mobilenet),
+}
+
+
+@click.command()
+@results.results_option("standalone_c")
+@click.option("--inputs", default=10_000, show_default=True, help="Random inputs of each model on the host.")
+def main(path: Path, inputs: int) -> None:
+    """Measure, compare with the targets, and write the section."""
+    rows, verdicts = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for model, write in _MODELS.items():
+            dense = folder / "dense.tflite"
+            write(dense)
+            arena = micro.arena(dense)
+            for cpu in _CPUS:
+                sparse = folder / f"{cpu}.tflite"
+                encode_file(dense, sparse, SparseMicro(cpu, "latency"))
+                weights = _weights(dense)
+                rows.append(Row(model, cpu, _form(dense, cpu), _form(sparse, cpu), weights, arena))
+                click.echo(" | ".join(_cells(rows[-1])))
+            verdicts.append(_equal(model, dense, folder / "cortex-m4.tflite", inputs))
+            if model == _DEMO_NAME:
+                verdicts.append(_smallest(dense, folder / "smallest.tflite"))
+    verdicts += _verdicts({(row.model, row.cpu): row for row in rows})
+    section = _section(rows, verdicts)
+    click.echo(section)
+    results.write_section(path, _HEADING, section)
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(1)
+
+
+def _sources(path: Path, cpu: MicroCpu) -> files.Sources:
+    return files.generate(serde.read(path), Naming("model", "tflite-sparse", path.name), cpu)
+
+
+def _form(path: Path, cpu: MicroCpu) -> Form:
+    started = time.perf_counter()
+    sources = _sources(path, cpu)
+    seconds = time.perf_counter() - started
+    footprint = c_report.footprint(sources, cpu)
+    if footprint is None:
+        raise click.ClickException("arm-none-eabi-gcc is not installed, or does not know the CPU")
+    counted = c_instructions.count(path, cpu)
+    return Form(footprint, sources.program.constant_bytes, sources.arena.nbytes, counted.instructions, seconds)
+
+
+def _weights(path: Path) -> int:
+    """Bytes of the dense int8 weights."""
+    model = serde.read(path)
+    graph = files.reader.Graph(model, model.subgraphs[0])
+    constants = (graph.constant(index) for index in range(len(graph.subgraph.tensors)) if graph.is_constant(index))
+    return sum(values.nbytes for values in constants if values is not None and values.dtype == np.int8)
+
+
+def _equal(model: str, dense: Path, sparse: Path, count: int) -> results.Verdict:
+    """Whether outputs of random inputs on the host equal those of TensorFlow Lite Micro on the dense file."""
+    rng = np.random.default_rng(0)
+    sources = _sources(sparse, "cortex-m4")
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        program = in_c.compiled(sources, Path(folder))
+        for start in range(0, count, _AT_ONCE):
+            samples = [c_instructions.sample(sources, rng) for _ in range(min(_AT_ONCE, count - start))]
+            found, wanted = program.run(samples), micro.run_separately(dense, samples).rows
+            wrong += sum(bool(np.any(a[0] != b[0])) for a, b in zip(found, wanted, strict=True))
+    return results.Verdict(f"{model}: outputs of {count:,} random inputs differ", f"{wrong}", wrong == 0)
+
+
+def _smallest(dense: Path, sparse: Path) -> results.Verdict:
+    """Flash of the smallest form, which is the default."""
+    encode_file(dense, sparse, SparseMicro("cortex-m4", "size"))
+    form = _form(sparse, "cortex-m4")
+    share = form.footprint.flash_bytes / _weights(dense)
+    words = f"{_DEMO_NAME}, cortex-m4, the smallest form: flash at most 32 % of dense weights"
+    return results.Verdict(words, f"{share:.1%}, in {form.instructions:,} instructions", share <= 0.32)
+
+
+def _verdicts(rows: dict[tuple[str, str], Row]) -> list[results.Verdict]:
+    demo = rows[_DEMO_NAME, "cortex-m4"]
+    found = [
+        _at_least(_DEMO_NAME, demo, 3),
+        _at_least("DS-CNN", rows["DS-CNN", "cortex-m4"], 2),
+        _at_least("MobileNet v1 0.25/96", rows["MobileNet v1 0.25/96", "cortex-m4"], 2),
+    ]
+    ram = demo.sparse.arena_bytes
+    found.append(
+        results.Verdict(f"demo CNN: arena at most {demo.micro_arena:,} bytes", f"{ram:,}", ram <= demo.micro_arena)
+    )
+    seconds = max(row.sparse.seconds for row in rows.values())
+    found.append(results.Verdict(f"generated in less than {_SECONDS:g} s", f"{seconds:.1f} s", seconds < _SECONDS))
+    return found
+
+
+def _at_least(model: str, row: Row, least: float) -> results.Verdict:
+    words = f"{model}, {row.cpu}: at least {least:g} times fewer instructions than dense"
+    return results.Verdict(words, f"{row.ratio:.2f}", row.ratio >= least)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        *(row.model, row.cpu, f"{row.weights:,}"),
+        *(f"{each.footprint.flash_bytes:,}" for each in (row.dense, row.sparse)),
+        f"{row.sparse.footprint.code_bytes:,}",
+        *(f"{each.arena_bytes:,}" for each in (row.dense, row.sparse)),
+        *(f"{row.micro_arena:,}", f"{row.sparse.footprint.stack_bytes:,}"),
+        *(f"{each.instructions:,}" for each in (row.dense, row.sparse)),
+        f"{row.ratio:.2f}",
+    )
+
+
+_COLUMNS = (
+    *("model", "CPU", "int8 weights", "flash dense", "flash sparse", "of it code", "arena dense", "arena sparse"),
+    *("TFLM's arena, dense", "stack", "instructions dense", "instructions sparse", "ratio"),
+)
+
+
+def _section(rows: list[Row], verdicts: list[results.Verdict]) -> str:
+    lines = [
+        f"## {_HEADING}",
+        "",
+        f"`PYTHONPATH=tests python benchmarks/standalone_c.py`, {datetime.date.today()}, {results.machine()}; "
+        f"{results.versions(('tflite-sparse', 'tflite-micro', 'ai-edge-litert'))}. GCC 12.2 at -O2, "
+        "qemu-system-arm 7.2. Instructions are not cycles. Sizes are bytes; flash is code and constants, linked. "
+        "The sparse form is made for latency. Weights of DS-CNN and MobileNet are random.",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{' --- |' * 2}{' ---: |' * (len(_COLUMNS) - 2)}",
+        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+        "",
+        "| target | found | |",
+        "| --- | ---: | --- |",
+        *(f"| {each.target} | {each.result} | {'reached' if each.passed else 'missed'} |" for each in verdicts),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

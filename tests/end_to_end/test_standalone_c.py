@@ -1,0 +1,131 @@
+"""``--target c``: encode, verify and bench a small network; what a firmware project does with the files."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from helpers import generated_c, tiny_models
+from helpers.int8_nets import residual
+from helpers.tools import run_cli
+from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.runtime import cortex_m, host_c, micro
+
+pytestmark = generated_c.needed
+
+RE_ENTRANT = """
+#include "net.h"
+#include <stdio.h>
+#include <string.h>
+
+static uint8_t arenas[2][NET_ARENA_BYTES] __attribute__((aligned(NET_ARENA_ALIGNMENT)));
+
+int main(void) {
+  int8_t one[NET_INPUT_0_COUNT], two[NET_INPUT_0_COUNT];
+  if (fread(one, 1, sizeof one, stdin) != sizeof one || fread(two, 1, sizeof two, stdin) != sizeof two) return 1;
+  memcpy(net_input_in(arenas[0], 0), one, sizeof one);
+  memcpy(net_input_in(arenas[1], 0), two, sizeof two);
+  if (net_run_in(arenas[0]) != 0 || net_run_in(arenas[1]) != 0) return 2;
+  if (net_run_in(arenas[0] + 1) == 0 || net_run_in(NULL) == 0 || net_input_in(arenas[0], 1) != NULL) return 3;
+  fwrite(net_output_in(arenas[0], 0), 1, NET_OUTPUT_0_COUNT, stdout);
+  fwrite(net_output_in(arenas[1], 0), 1, NET_OUTPUT_0_COUNT, stdout);
+  return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A residual network as it comes from ``encode``, with what it printed."""
+    folder = tmp_path_factory.mktemp("c")
+    dense = folder / "dense.tflite"
+    dense.write_bytes(tiny_models.to_bytes(residual().finished()))
+    out = folder / "build"
+    options = ("--target", "c", "--micro-cpu", "cortex-m4", "--name", "net", "--json")
+    report = EncodingReport.model_validate_json(run_cli("encode", dense, *options, "-o", f"{out}/").stdout)
+    return dense, out, report
+
+
+def test_the_files_and_the_report(made):
+    dense, out, report = made
+    assert report.verification.passed
+    assert [check.name for check in report.verification.runtimes] == [host_c.NAME]
+    made_files = {"net.tflite", "net.h", "net.c", "CMakeLists.txt", "tflite_sparse_kernels.c"}
+    assert made_files <= set(map(_name, out.iterdir()))
+    assert not (out / "tfls_pool.c").exists()
+    numbers = report.target_part.numbers
+    assert numbers["arena_bytes"] <= numbers["micro_arena_bytes"]
+    if cortex_m.has_compiler():
+        assert numbers["constant_bytes"] < numbers["flash_bytes"] == numbers["constant_bytes"] + numbers["code_bytes"]
+        assert 0 < numbers["stack_bytes"] < 2000
+    assert numbers["constant_bytes"] < 0.4 * dense.stat().st_size
+    assert "0xFFFFu" not in (out / "tflite_sparse_kernels.h").read_text()
+
+
+def test_verify_compares_in_c(made):
+    dense, out, _ = made
+    found = json.loads(run_cli("verify", out / "net.tflite", "--against", dense, "--target", "c", "--json").stdout)
+    assert [(each["name"], each["outputs_bit_exact"]) for each in found["runtimes"]] == [(host_c.NAME, True)]
+    assert found["passed"]
+
+
+def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
+    dense, out, _ = made
+    monkeypatch.setattr(host_c, "compiler", lambda: None)
+    verified = run_cli("verify", out / "net.tflite", "--against", dense, "--target", "c")
+    assert verified.code == 2
+    assert "no C compiler" in verified.stderr
+    encoded = run_cli("encode", dense, "--target", "c", "-o", tmp_path / "new", "--json")
+    found = json.loads(encoded.stdout)["verification"]
+    assert "no C compiler" in found["not_compared"]
+    assert found["runtimes"] == []
+
+
+@pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
+def test_bench_counts_operators(made):
+    dense, out, _ = made
+    options = ("--target", "c", "--micro-cpu", "cortex-m4", "--json")
+    found = json.loads(run_cli("bench", dense, out / "net.tflite", *options).stdout)
+    first, second = found["files"]
+    assert second["counted"]
+    assert second["instructions"] == sum(each["instructions"] for each in second["operators"])
+    assert second["ratio"] == pytest.approx(second["instructions"] / first["instructions"])
+    assert second["ratio"] < 0.8
+    assert [each["operator"] for each in first["operators"]] == [each["operator"] for each in second["operators"]]
+
+
+def test_what_the_user_wrote_stays(made, tmp_path):
+    dense, _, _ = made
+    (tmp_path / "CMakeLists.txt").write_text("project(mine)\n")
+    refused = run_cli("encode", dense, "--target", "c", "-o", tmp_path)
+    assert refused.code == 2
+    assert "CMakeLists.txt is not by tflite-sparse" in refused.stderr
+    assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
+
+
+def test_two_arenas_at_once(made, tmp_path):
+    dense, out, _ = made
+    rng = np.random.default_rng(3)
+    inputs = [[rng.integers(-128, 128, (1, 16, 16, 3)).astype(np.int8)] for _ in range(2)]
+    (tmp_path / "main.c").write_text(RE_ENTRANT)
+    sources = [*map(str, out.glob("*.c")), str(tmp_path / "main.c")]
+    flags = ["-std=c99", *generated_c.SANITIZED, "-DNET_ARENA_EXTERNAL", f"-I{out}"]
+    subprocess.run([host_c.compiler(), *flags, *sources, "-o", tmp_path / "two"], check=True)
+    fed = b"".join(array.tobytes() for sample in inputs for array in sample)
+    found = subprocess.run([tmp_path / "two"], input=fed, capture_output=True, check=True).stdout
+    expected = micro.run_separately(dense, inputs).rows
+    assert found == b"".join(row[0].tobytes() for row in expected)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")
+def test_cpp_compiles_it_without_a_warning(made, tmp_path):
+    _, out, _ = made
+    for path in sorted(out.glob("*.c")):
+        command = ["g++", "-std=c++17", "-x", "c++", *generated_c.STRICT, f"-I{out}", "-c", path, "-o", tmp_path / "o"]
+        subprocess.run(command, check=True)
+
+
+def _name(path):
+    return path.name

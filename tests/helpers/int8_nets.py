@@ -1,0 +1,106 @@
+"""Chains of int8 layers with random weights, pruned where there is room for it."""
+
+from __future__ import annotations
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import tiny_models
+
+
+class Net:
+    """A chain of int8 layers; every weight with room for it is pruned."""
+
+    def __init__(self, shape, seed=0, *, few_values=False):
+        self.few_values = few_values
+        self.tiny = tiny_models.Tiny()
+        self.rng = np.random.default_rng(seed)
+        self.shape = shape
+        self.start = self.end = self.tiny.activation("x", (1, *shape), "int8")
+        self.count = 0
+
+    def _layer(self, builtin, values, out, options, kind, axis, *, per_channel=True):
+        self.count += 1
+        values = tiny_models.with_few_values(values) if self.few_values else values
+        name = f"layer{self.count}"
+        weights = self.tiny.weight(values, axis, per_channel, name=f"{name}/weight")
+        channels = values.shape[axis]
+        bias = self.tiny.bias(channels, values, axis, per_channel, name=f"{name}/bias")
+        kept = np.count_nonzero(values) / channels
+        point = -128 if options.fusedActivationFunction else 5
+        end = self.tiny.activation(
+            f"{name}/out", (1, *out), "int8", tiny_models.INPUT_SCALE, tiny_models.INPUT_ZERO_POINT
+        )
+        scale = tiny_models.INPUT_SCALE * tiny_models.WEIGHT_SCALE * 73 * 40 * np.sqrt(max(kept, 1)) / 40
+        self.tiny.graph.tensors[end].quantization = tiny_models.quantization(scale, point)
+        source = self.tiny.graph.tensors[self.end].quantization.scale[0]
+        scales = source * self.tiny.graph.tensors[weights].quantization.scale
+        self.tiny.graph.tensors[bias].quantization = tiny_models.quantization(scales.astype(np.float32))
+        self.tiny.operator(builtin, 3, [self.end, weights, bias], [end], kind, options)
+        self.end, self.shape = end, out
+        return self
+
+    def conv(self, outputs, size, stride=1, dilation=1, *, same=True, density=0.125, relu=True, per_channel=True):
+        height, width, channels = self.shape
+        values = tiny_models.sparse_weights((outputs, *size, channels), density=density, seed=self.count)
+        options = tiny_models.conv_options(same, stride, dilation)
+        options.fusedActivationFunction = int(relu)
+        sides = zip((height, width), size, strict=True)
+        out = [-(-n // stride) if same else (n - (k - 1) * dilation - 1) // stride + 1 for n, k in sides]
+        kind = schema.BuiltinOptions.Conv2DOptions
+        return self._layer(
+            schema.BuiltinOperator.CONV_2D, values, (*out, outputs), options, kind, 0, per_channel=per_channel
+        )
+
+    def depthwise(self, stride=1):
+        height, width, channels = self.shape
+        values = tiny_models.sparse_weights((1, 3, 3, channels), density=1.0, seed=self.count)
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding, options.depthMultiplier = schema.Padding.SAME, 1
+        options.strideH = options.strideW = stride
+        options.dilationHFactor = options.dilationWFactor = 1
+        options.fusedActivationFunction = 1
+        out = (-(-height // stride), -(-width // stride), channels)
+        kind = schema.BuiltinOptions.DepthwiseConv2DOptions
+        return self._layer(schema.BuiltinOperator.DEPTHWISE_CONV_2D, values, out, options, kind, 3)
+
+    def dense(self, outputs, *, per_channel=True, density=0.125):
+        inputs = int(np.prod(self.shape))
+        values = tiny_models.sparse_weights((outputs, inputs), density=density, seed=self.count)
+        options = schema.FullyConnectedOptionsT()
+        kind = schema.BuiltinOptions.FullyConnectedOptions
+        return self._layer(
+            schema.BuiltinOperator.FULLY_CONNECTED, values, (outputs,), options, kind, 0, per_channel=per_channel
+        )
+
+    def average_pool(self):
+        """The mean over the whole image, as a window of its size."""
+        height, width, channels = self.shape
+        quantized = self.tiny.graph.tensors[self.end].quantization
+        end = self.tiny.tensor(f"pool{self.count}", (1, 1, 1, channels), "int8", quantized)
+        options = schema.Pool2DOptionsT()
+        options.padding, options.strideH, options.strideW = schema.Padding.VALID, 1, 1
+        options.filterHeight, options.filterWidth = height, width
+        kind = schema.BuiltinOptions.Pool2DOptions
+        self.tiny.operator(schema.BuiltinOperator.AVERAGE_POOL_2D, 2, [self.end], [end], kind, options)
+        self.end, self.shape = end, (1, 1, channels)
+        return self
+
+    def plus(self, other):
+        """The sum with an earlier end of the same shape."""
+        end = self.tiny.activation("sum", (1, *self.shape), "int8")
+        self.tiny.graph.tensors[end].quantization = tiny_models.quantization(0.1, -3)
+        options = schema.AddOptionsT()
+        self.tiny.operator(schema.BuiltinOperator.ADD, 2, [self.end, other], [end], 11, options)
+        self.end = end
+        return self
+
+    def finished(self):
+        return self.tiny.finished([self.start], [self.end])
+
+
+def residual():
+    net = Net((16, 16, 3)).conv(16, (3, 3), density=1.0)
+    start = net.end
+    net.conv(16, (3, 3)).conv(16, (3, 3), relu=False).plus(start)
+    return net.conv(32, (3, 3), 2).conv(32, (3, 3)).dense(10)

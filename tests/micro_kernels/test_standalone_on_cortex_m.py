@@ -1,0 +1,183 @@
+"""C operators on emulated Cortex-M CPUs: outputs of TensorFlow Lite Micro, and instructions that do not grow."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import micro_process, tiny_models
+from helpers.int8_models import Activation, Constant, Operator, side_by_side
+from helpers.standalone_operators import by_micro
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.runtime import cortex_m, cortex_m_model
+from tflite_sparse.runtime.host_c import PortBytes
+from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c.header import Naming
+
+pytestmark = [
+    pytest.mark.skipif(not cortex_m.is_available(), reason="compiler or emulator is not installed"),
+    micro_process.needed,
+]
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+NONE, RELU6 = schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU6
+INPUT_SCALE = 1 / 16
+
+
+def weighted(name, shape, axis, image, *, strides=(1, 1), dilations=(1, 1), padding=SAME, activation=NONE, **more):
+    """An operator with random weights ``shape``; ``more``: points (of input, output), spread, bias, batches, scales,
+    largest weight, depth multiplier."""
+    rng = np.random.default_rng(math.prod(shape) + math.prod(image))
+    outputs, points = shape[axis], more.get("points", (3, -5))
+    largest = more.get("largest", 127)
+    values = rng.integers(-largest, largest + 1, shape).astype(np.int8)
+    scales = rng.uniform(0.5, 2.0, more.get("scales", outputs)).astype(np.float32) / 64
+    bias = rng.integers(-1, 2, outputs) * more.get("bias", 3000)
+    constants = [
+        Constant(values=values, scale=scales, axis=axis),
+        Constant(values=bias.astype(np.int32), scale=np.float32(INPUT_SCALE) * scales),
+    ]
+    scale = float(scales.max()) / 16 * 75 * 75 * math.sqrt(math.prod(shape) / outputs) / 60 * more.get("spread", 1.0)
+    ends = {"zero_point": points[1], "scale": scale}
+    if name == "FULLY_CONNECTED":
+        x = Activation(shape=image, scale=INPUT_SCALE, zero_point=points[0])
+        y = Activation(shape=(image[0], outputs), **ends)
+        return Operator(name, [x, *constants], [y], 5, {"fusedActivationFunction": activation})
+    sides = shape[1:3]
+    reach = [(side - 1) * dilation + 1 for side, dilation in zip(sides, dilations, strict=True)]
+    out = [
+        -(-size // stride) if padding == SAME else (size - far) // stride + 1
+        for size, stride, far in zip(image, strides, reach, strict=True)
+    ]
+    channels = shape[3] // more.get("multiplier", 1)
+    x = Activation(shape=(more.get("batches", 1), *image, channels), scale=INPUT_SCALE, zero_point=points[0])
+    y = Activation(shape=(more.get("batches", 1), *out, outputs), **ends)
+    options = {"padding": padding, "strideH": strides[0], "strideW": strides[1], "fusedActivationFunction": activation}
+    options |= {"dilationHFactor": dilations[0], "dilationWFactor": dilations[1]}
+    if name == "DEPTHWISE_CONV_2D":
+        options["depthMultiplier"] = more.get("multiplier", 1)
+    return Operator(name, [x, *constants], [y], 3, options)
+
+
+conv = functools.partial(weighted, "CONV_2D")
+depthwise = functools.partial(weighted, "DEPTHWISE_CONV_2D")
+matrix = functools.partial(weighted, "FULLY_CONNECTED")
+
+
+def unary(name, shape, y=None, version=1, **options):
+    x = Activation(shape=shape, scale=0.1, zero_point=7)
+    return Operator(name, [x], [y or Activation(shape=shape, scale=0.07, zero_point=-9)], version, options)
+
+
+def binary(name, first, second, scale):
+    inputs = [Activation(shape=first, scale=0.1, zero_point=7), Activation(shape=second, scale=0.031, zero_point=-20)]
+    shape = np.broadcast_shapes(first, second)
+    return Operator(name, inputs, [Activation(shape=shape, scale=scale, zero_point=2)], 2)
+
+
+def pooled(name):
+    x = Activation(shape=(1, 7, 6, 5), scale=0.1, zero_point=7)
+    options = {"padding": SAME, "strideH": 2, "strideW": 2, "filterHeight": 3, "filterWidth": 3}
+    y = Activation(shape=(1, 4, 3, 5), scale=0.1, zero_point=7)
+    return Operator(name, [x], [y], 2, {**options, "fusedActivationFunction": NONE})
+
+
+def mean():
+    axes = Constant(values=np.array([1, 2], np.int32))
+    x, y = (Activation(shape=shape, scale=0.1, zero_point=7) for shape in ((1, 7, 6, 5), (1, 5)))
+    return Operator("MEAN", [x, axes], [y], 2, {"keepDims": False})
+
+
+OPERATORS = [
+    # four pixels of paired weights: rounded inputs, padding, a last group that reaches back, odd outputs
+    conv((5, 3, 3, 8), 0, (6, 7)),
+    conv((4, 3, 3, 3), 0, (7, 5), strides=(2, 2), points=(-128, 127)),
+    conv((3, 5, 2, 4), 0, (8, 6), strides=(1, 2), dilations=(1, 2), padding=VALID, batches=2),
+    conv((6, 1, 1, 10), 0, (3, 3), activation=RELU6, points=(0, -100)),
+    conv((7, 1, 1, 12), 0, (1, 3), scales=1),  # fewer pixels
+    conv((2, 1, 1, 1100), 0, (2, 2)),  # more inputs than one product takes
+    conv((3, 3, 3, 4), 0, (4, 4), bias=2**30),  # wide sums
+    conv((3, 1, 1, 4), 0, (4, 4), spread=1e-3),  # shifts to the left, all saturated
+    conv((8, 1, 1, 2), 0, (4, 4), largest=1, spread=4e-3, bias=0),  # the same, and most are not saturated
+    conv((9, 1, 1, 33), 0, (2, 3)),
+    depthwise((1, 3, 3, 6), 3, (7, 4)),
+    depthwise((1, 3, 3, 5), 3, (4, 9), activation=RELU6, points=(127, -128)),
+    depthwise((1, 3, 3, 4), 3, (9, 8), strides=(2, 2), points=(-128, 3)),
+    depthwise((1, 3, 3, 4), 3, (6, 5), strides=(1, 2), padding=VALID, batches=2),
+    depthwise((1, 3, 3, 3), 3, (1, 2)),
+    depthwise((1, 3, 3, 3), 3, (2, 1), scales=1),
+    depthwise((1, 3, 3, 4), 3, (5, 5), spread=4e-3, largest=1, bias=0),
+    depthwise((1, 3, 3, 4), 3, (5, 5), bias=2**30),
+    depthwise((1, 5, 2, 6), 3, (6, 7), dilations=(1, 2), multiplier=2),
+    matrix((19, 37), 0, (2, 37)),
+    matrix((8, 1030), 0, (1, 1030), activation=RELU6),
+    matrix((5, 16), 0, (1, 16), scales=1),
+    matrix((9, 12), 0, (3, 12), bias=2**30),
+    binary("ADD", (2, 3, 4), (2, 3, 4), 0.2),
+    binary("SUB", (2, 3, 4), (4,), 0.2),
+    binary("MUL", (2, 3, 4), (2, 1, 1), 0.02),
+    unary("SOFTMAX", (3, 10), Activation(shape=(3, 10), scale=1 / 256, zero_point=-128), 2, beta=1.0),
+    unary("LOGISTIC", (1, 64), Activation(shape=(1, 64), scale=1 / 256, zero_point=-128)),
+    unary("QUANTIZE", (1, 64)),
+    pooled("AVERAGE_POOL_2D"),
+    pooled("MAX_POOL_2D"),
+    mean(),
+]
+LAYERS = {
+    "1x1 128 to 128, 8x8": conv((128, 1, 1, 128), 0, (8, 8)),
+    "1x1 64 to 64, 25x5": conv((64, 1, 1, 64), 0, (25, 5)),
+    "3x3 32 to 32, 16x16": conv((32, 3, 3, 32), 0, (16, 16)),
+    "3x3 depthwise of 64, 25x5": depthwise((1, 3, 3, 64), 3, (25, 5)),
+    "FULLY_CONNECTED 1024 to 128": matrix((128, 1024), 0, (1, 1024)),
+}
+INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 311_259, 142_591]}
+CMSIS_NN_ON_M4 = (1_837_696, 1_047_040, 4_538_241, 582_818, 252_211)  # benchmarks/micro_dense_counts.json
+ALLOWED = 0.03
+MOST_OF_CMSIS_NN = 1.15 * 0.55
+
+
+def run(cpu, operators, made_for=None):
+    """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes)."""
+    model = side_by_side(operators)
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-128, 128, x.shape).astype(np.int8) for each in operators for x in each.activations]
+    sources = files.generate(
+        serde.parse(tiny_models.to_bytes(model)), Naming("model", "tests", "model.tflite"), made_for or cpu
+    )
+    ports = [
+        [PortBytes(sources.program.values[number].shape, np.dtype(np.int8)) for number in numbers]
+        for numbers in (sources.program.inputs, sources.program.outputs)
+    ]
+    counted = cortex_m_model.run(cpu, sources.files, "model", tuple(ports), len(operators), [inputs])
+    return counted, by_micro(model, inputs)
+
+
+OTHER_LAYOUTS = [("cortex-m4", "generic"), ("cortex-m55", "cortex-m4")]
+
+
+@pytest.mark.parametrize(("cpu", "made_for"), [*((cpu, cpu) for cpu in sorted(cortex_m.CPUS)), *OTHER_LAYOUTS])
+def test_outputs_are_those_of_tensorflow_lite_micro(cpu, made_for):
+    counted, expected = run(cpu, OPERATORS, made_for)
+    (found,) = counted.rows
+    different = [
+        (each.name, place)
+        for place, (each, ours, theirs) in enumerate(zip(OPERATORS, found, expected, strict=True))
+        if not np.array_equal(ours, theirs)
+    ]
+    assert not different
+
+
+@pytest.mark.parametrize("cpu", sorted(INSTRUCTIONS))
+def test_instructions(cpu):
+    """A regression fails; so does an improvement until it is written down here."""
+    counted, expected = run(cpu, list(LAYERS.values()))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(counted.rows[0], expected, strict=True))
+    wanted = dict(zip(LAYERS, INSTRUCTIONS[cpu], strict=True))
+    found = dict(zip(LAYERS, counted.instructions, strict=True))
+    assert not {name: count for name, count in found.items() if abs(count / wanted[name] - 1) > ALLOWED}
+
+
+def test_dense_layers_take_half_of_what_cmsis_nn_takes():
+    shares = [ours / theirs for ours, theirs in zip(INSTRUCTIONS["cortex-m4"], CMSIS_NN_ON_M4, strict=True)]
+    assert max(shares) <= MOST_OF_CMSIS_NN

@@ -1,0 +1,153 @@
+"""Generated C as a runtime that files are compared in: compiled here, and run beside TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tflite_sparse.backends import in_micro
+from tflite_sparse.backends.in_micro import MicroRuntime, MicroRuntimes
+from tflite_sparse.base.progress import Progress
+from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.errors import ExecutionError, OperatorRefusedError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import indices
+from tflite_sparse.runtime import host_c
+from tflite_sparse.runtime.host_c import HostProgram, PortBytes, Ports
+from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
+from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c.files import Sources
+from tflite_sparse.standalone_c.header import Naming
+from tflite_sparse.standalone_c.program import CType
+from tflite_sparse.verification.observation import Kept, by_index
+from tflite_sparse.verification.probes import Sample
+from tflite_sparse.verification.runtimes import Beside, Form, Subject
+
+_DTYPES: Mapping[CType, np.dtype] = {
+    "int8_t": np.dtype(np.int8),
+    "float": np.dtype(np.float32),
+    "int32_t": np.dtype(np.int32),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CRuntime:
+    """The C that a file becomes, compiled with the compiler of this machine.
+
+    Attributes:
+        cpu: that it is generated for.
+    """
+
+    cpu: MicroCpu = "generic"
+
+    @property
+    def name(self) -> str:
+        """See :class:`tflite_sparse.verification.runtimes.Runtime`."""
+        return host_c.NAME
+
+    def run(self, path: Path, samples: Sequence[Sample], signature: str | None = None) -> SeparateOutputs:
+        """See :class:`tflite_sparse.verification.runtimes.Runtime`; it runs the first graph."""
+        assert signature is None
+        sources = generated(path, Naming("model", "tflite-sparse", path.name), self.cpu)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+            rows = compiled(sources, Path(name)).run(samples)
+        outputs = tuple(indices(serde.read(path).subgraphs[0].outputs))
+        names = tuple(sources.program.values[number].name for number in sources.program.outputs)
+        return SeparateOutputs(names, outputs, tuple(rows))
+
+    def tensors(self, kept: Kept, sample: Sample) -> Mapping[int, np.ndarray]:
+        """See :class:`tflite_sparse.verification.runtimes.Runtime`."""
+        return by_index(self.run(kept.copy, [sample], kept.signature))
+
+
+@dataclass(frozen=True, slots=True)
+class CRuntimes:
+    """Generated C beside TensorFlow Lite Micro on the dense file.
+
+    Attributes:
+        cpu: that it is generated for.
+        micro: the reference.
+    """
+
+    cpu: MicroCpu = "generic"
+    micro: MicroRuntimes = MicroRuntimes()  # noqa: RUF009 - it is frozen
+
+    @property
+    def unavailable(self) -> str | None:
+        """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
+        return host_c.MISSING if host_c.compiler() is None else self.micro.unavailable
+
+    @property
+    def beside(self) -> Sequence[Beside]:
+        """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
+        return self.micro.beside
+
+    def open(self, path: Path, folder: Path) -> Subject:
+        """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
+        return self.micro.open(path, folder)
+
+    def signatures(self, reference: Subject) -> Sequence[str | None]:
+        """The first graph, where compiler and reference are installed."""
+        del reference
+        return () if self.unavailable else (None,)
+
+    def inputs(
+        self, reference: Subject, signature: str | None, *, find_sizes: bool, progress: Progress
+    ) -> Sequence[InputDetails]:
+        """See :class:`tflite_sparse.verification.runtimes.Runtimes`; no size is open."""
+        return self.micro.inputs(reference, signature, find_sizes=find_sizes, progress=progress)
+
+    def forms(self, file: Subject) -> Sequence[Form]:
+        """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
+        del file
+        return [Form(CRuntime(self.cpu), MicroRuntime(), required=True)]
+
+
+def generated(path: Path, naming: Naming, cpu: MicroCpu) -> Sources:
+    """A file in C; see :func:`tflite_sparse.standalone_c.files.generate`. Errors name the file."""
+    try:
+        return files.generate(serde.read(path), naming, cpu)
+    except OperatorRefusedError as error:
+        raise OperatorRefusedError(f"{path}: {error}.", error.tensors) from error
+    except ExecutionError as error:
+        raise ExecutionError(f"{path}: {error}") from error
+
+
+def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostProgram:
+    """Compile a model in C for this machine.
+
+    Args:
+        sources: the model.
+        folder: an empty one, which gets the sources and the program.
+        flags: further flags of the compiler.
+
+    Raises:
+        ExecutionError: there is no compiler, or it failed.
+    """
+    host_c.write(sources.files, folder)
+    return host_c.compiled(folder, sources.c_files, sources.naming.prefix, ports_of(sources), flags)
+
+
+def ports_of(sources: Sources) -> Ports:
+    """The inputs and outputs of a model in C."""
+    values = sources.program.values
+    inputs, outputs = (
+        tuple(PortBytes(values[number].shape, _DTYPES[values[number].ctype]) for number in numbers)
+        for numbers in (sources.program.inputs, sources.program.outputs)
+    )
+    return inputs, outputs
+
+
+def check_available() -> None:
+    """Refuse to go on where outputs cannot be compared.
+
+    Raises:
+        ExecutionError: no C compiler or no reference is installed.
+    """
+    if host_c.compiler() is None:
+        raise ExecutionError(f"{host_c.MISSING}.")
+    in_micro.check_available()

@@ -1,0 +1,113 @@
+/* Sums of products of int8 vectors, for CONV_2D and FULLY_CONNECTED. */
+#ifndef TFLS_DOT_H_
+#define TFLS_DOT_H_
+
+#include "tfls_fixed_point.h"
+#include "tfls_helium.h"
+
+#if defined(__ARM_ARCH) && __ARM_ARCH == 6 && !defined(TFLS_PORTABLE)
+#define TFLS_FEW_REGISTERS 1
+
+/* sums: x and w0, x and w1; all count up to their ends, one index for three addresses. */
+static void tfls_dot_one_by_two(const int8_t* x, const int8_t* w0, const int8_t* w1, int32_t count, int32_t* sums) {
+  int32_t a = 0, b = 0, i;
+  x += count;
+  w0 += count;
+  w1 += count;
+  for (i = -count; i < 0; i++) {
+    a += x[i] * w0[i];
+    b += x[i] * w1[i];
+  }
+  sums[0] = a;
+  sums[1] = b;
+}
+#endif
+
+/* sums: x0 and w0, x0 and w1, x1 and w0, x1 and w1. */
+TFLS_INLINE void tfls_dot_two_by_two(const int8_t* x0, const int8_t* x1, const int8_t* w0, const int8_t* w1,
+                                     int32_t count, int32_t* sums) {
+#if defined(TFLS_FEW_REGISTERS)
+  tfls_dot_one_by_two(x0, w0, w1, count, sums);
+  tfls_dot_one_by_two(x1, w0, w1, count, sums + 2);
+#else
+  int32_t a = 0, b = 0, c = 0, d = 0;
+#define TFLS_STEP(i)                                              \
+  {                                                              \
+    const int32_t u = x0[i], v = x1[i], s = w0[i], t = w1[i];    \
+    a += u * s;                                                  \
+    b += u * t;                                                  \
+    c += v * s;                                                  \
+    d += v * t;                                                  \
+  }
+  for (; count >= 4; count -= 4, x0 += 4, x1 += 4, w0 += 4, w1 += 4) {
+    TFLS_STEP(0)
+    TFLS_STEP(1)
+    TFLS_STEP(2)
+    TFLS_STEP(3)
+  }
+  for (; count > 0; count--, x0++, x1++, w0++, w1++) TFLS_STEP(0)
+#undef TFLS_STEP
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
+#endif
+}
+
+/* sums: x and each of four rows of count weights. */
+TFLS_INLINE void tfls_dot_one_by_four(const int8_t* x, const int8_t* weights, int32_t count, int32_t* sums) {
+#if defined(TFLS_FEW_REGISTERS)
+  tfls_dot_one_by_two(x, weights, weights + count, count, sums);
+  tfls_dot_one_by_two(x, weights + 2 * count, weights + 3 * count, count, sums + 2);
+#else
+  const int8_t *w0 = weights, *w1 = w0 + count, *w2 = w1 + count, *w3 = w2 + count;
+  int32_t a = 0, b = 0, c = 0, d = 0;
+#if defined(TFLS_MVE)
+  for (; count >= 16; count -= 16, x += 16, w0 += 16, w1 += 16, w2 += 16, w3 += 16) {
+    const int8x16_t v = vldrbq_s8(x);
+    a = vmladavaq_s8(a, v, vldrbq_s8(w0));
+    b = vmladavaq_s8(b, v, vldrbq_s8(w1));
+    c = vmladavaq_s8(c, v, vldrbq_s8(w2));
+    d = vmladavaq_s8(d, v, vldrbq_s8(w3));
+  }
+  if (count > 0) {
+    const mve_pred16_t some = vctp8q((uint32_t)count);
+    const int8x16_t v = vldrbq_z_s8(x, some);
+    a = vmladavaq_s8(a, v, vldrbq_z_s8(w0, some));
+    b = vmladavaq_s8(b, v, vldrbq_z_s8(w1, some));
+    c = vmladavaq_s8(c, v, vldrbq_z_s8(w2, some));
+    d = vmladavaq_s8(d, v, vldrbq_z_s8(w3, some));
+  }
+#else
+#define TFLS_STEP(i)     \
+  {                     \
+    const int32_t v = x[i]; \
+    a += v * w0[i];     \
+    b += v * w1[i];     \
+    c += v * w2[i];     \
+    d += v * w3[i];     \
+  }
+  for (; count >= 4; count -= 4, x += 4, w0 += 4, w1 += 4, w2 += 4, w3 += 4) {
+    TFLS_STEP(0)
+    TFLS_STEP(1)
+    TFLS_STEP(2)
+    TFLS_STEP(3)
+  }
+  for (; count > 0; count--, x++, w0++, w1++, w2++, w3++) TFLS_STEP(0)
+#undef TFLS_STEP
+#endif
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
+#endif
+}
+
+/* The sum of x and one row of weights. */
+TFLS_INLINE int32_t tfls_dot(const int8_t* x, const int8_t* w, int32_t count) {
+  int32_t sum = 0;
+  for (; count > 0; count--) sum += *x++ * *w++;
+  return sum;
+}
+
+#endif /* TFLS_DOT_H_ */

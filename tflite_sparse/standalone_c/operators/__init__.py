@@ -1,0 +1,1 @@
+"""How each operator is read: a function from its node to a step."""

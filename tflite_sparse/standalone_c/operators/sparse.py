@@ -1,0 +1,90 @@
+"""FULLY_CONNECTED and CONV_2D with sparse weights: the kernels of ``tflite_sparse_kernels.c``, opened ahead.
+
+The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks; the stream was decoded and checked
+when the model was read, so nothing is left to check on the microcontroller.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tflite_sparse.codecs.streams import work
+from tflite_sparse.codecs.streams.stream import absolute_sums
+from tflite_sparse.rewrites.sparse_operator import SparseOperator
+from tflite_sparse.standalone_c.node import Node
+from tflite_sparse.standalone_c.operators.windows import Window, windows
+from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table
+
+SOURCE = "tflite_sparse_kernels"
+_WIDE_SUM = 1 << 30
+
+
+def step(node: Node, found: SparseOperator) -> Step:
+    """The step of an operator.
+
+    Args:
+        node: the operator.
+        found: the same, decoded.
+    """
+    options, shape = found.options, found.options.shape
+    scratch = work.scratch_bytes(options.kernel, shape, node.core.pixels_at_once)
+    source, result = node.int8_value(0), node.int8_output()
+    across = [Window(0, 1), Window(0, 1)]
+    sizes_in, sizes_out = (source.count // shape.channels, 1, 1), (result.count // shape.outputs, 1, 1)
+    if options.operator == "CONV_2D":
+        if len(source.shape) != 4 or len(result.shape) != 4:
+            raise node.refused("it reads or yields no images")
+        sizes_in, sizes_out = source.shape[:3], result.shape[:3]
+        sides = zip(sizes_in[1:], (shape.height, shape.width), shape.strides, shape.dilations, strict=True)
+        across = [windows(*side, valid=options.valid) for side in sides]
+    expected = (sizes_in[0], *(each.count for each in across))
+    if (
+        source.count != np.prod(sizes_in) * shape.channels
+        or result.count != np.prod(expected) * shape.outputs
+        or tuple(sizes_out) != expected
+    ):
+        raise node.refused("its shapes do not fit its filter")
+    parameters = found.parameters
+    stored = node.graph.constant(found.tensors[0])
+    assert stored is not None  # it was decoded
+    largest = np.abs(parameters.bias.astype(np.int64)) + 128 * absolute_sums(found.weights)
+    largest = largest * 2.0 ** np.maximum(parameters.shifts.astype(np.int64), 0)
+    pairs: list[tuple[str, Field]] = [
+        ("stream", Table("stream", stored)),
+        ("bias", Table("bias", parameters.bias)),
+        ("multiplier", Table("multiplier", parameters.multipliers)),
+        ("shift", Table("shift", parameters.shifts)),
+        ("batches", sizes_in[0]),
+        ("in_c", shape.channels),
+        ("out_c", shape.outputs),
+        *zip(("in_h", "in_w", "out_h", "out_w"), (*sizes_in[1:], *sizes_out[1:]), strict=True),
+        *zip(("filter_h", "filter_w"), (shape.height, shape.width), strict=True),
+        *zip(("stride_h", "stride_w", "dilation_h", "dilation_w"), (*shape.strides, *shape.dilations), strict=True),
+        *zip(("pad_h", "pad_w"), (each.pad for each in across), strict=True),
+        ("taps", shape.taps),
+        ("scratch_bytes", scratch),
+        ("kernel", int(options.kernel)),
+        ("channel_step", int(not options.one_scale)),
+        ("wide", int(bool(np.any(largest >= _WIDE_SUM)))),
+        ("input_zero_point", options.input_zero_point),
+        ("output_zero_point", options.output_zero_point),
+        *zip(("output_min", "output_max"), options.output_range, strict=True),
+    ]
+    call = Call(
+        "tfls_run",
+        Struct("TflsOperator", tuple(pairs)),
+        (Operand(node.number(0)), Operand(node.output_number())),
+        takes_scratch=True,
+    )
+    return Step(
+        operator=options.operator,
+        layer=node.layer,
+        inputs=(node.number(0),),
+        outputs=(node.output_number(),),
+        calls=(call,),
+        source=SOURCE,
+        header=f"{SOURCE}.h",
+        scratch_bytes=scratch,
+        form=f"sparse: {options.kernel.words}",
+        kernel=int(options.kernel),
+    )

@@ -1,0 +1,240 @@
+"""CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV with dense int8 weights.
+
+Sources: ``PopulateConvolutionQuantizationParams`` in ``kernels/kernel_util.cc``, ``CalculateOpDataFullyConnected`` in
+``micro/kernels/fully_connected_common.cc``, ``micro/kernels/transpose_conv.cc``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tflite_sparse.codecs import dense_weights
+from tflite_sparse.codecs.dense_weights import is_wide
+from tflite_sparse.codecs.streams.parameters import Parameters
+from tflite_sparse.standalone_c.node import Node
+from tflite_sparse.standalone_c.operators import requantise
+from tflite_sparse.standalone_c.operators.windows import Window, windows
+from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table, Value
+
+_INPUT, _WEIGHTS, _BIAS = 0, 1, 2
+_LARGEST_SIDE = 2**16 - 1
+_LAYOUTS = ("TFLS_PLAIN", "TFLS_PAIRED")
+
+
+def conv_2d(node: Node) -> Step:
+    """CONV_2D."""
+    source, result, weights = node.int8_value(_INPUT), node.int8_output(), _weights(node, 4)
+    outputs, height, width, channels = weights.shape
+    if channels != source.shape[-1]:
+        raise node.refused("it is a convolution in groups")
+    parameters = _parameters(node, source, weights, 0)
+    sizes = _sizes(node, source, result, (height, width), outputs)
+    paired, taps = _is_paired(node, weights), height * width * channels
+    scratch = 0 if height == width == 1 else 2 * taps
+    if paired:
+        scratch = 8 * taps if channels % 4 == 0 else 9 * (-(-taps // 4) * 4)
+    arranged = dense_weights.paired_convolution(weights) if paired else weights
+    fields: tuple[tuple[str, Field], ...] = (
+        ("weights", Table("weights", arranged, aligned=paired)),
+        *requantise.fields(parameters),
+        ("in_c", channels),
+        ("out_c", outputs),
+        *sizes,
+        *_ends(node, source),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, weights))),
+        ("layout", _LAYOUTS[paired]),
+    )
+    return _step(node, "tfls_conv_2d", "TflsConv2D", fields, "tfls_conv", scratch=scratch, layout=int(paired))
+
+
+def fully_connected(node: Node) -> Step:
+    """FULLY_CONNECTED."""
+    source, result, weights = node.int8_value(_INPUT), node.int8_output(), _weights(node, 2)
+    outputs, inputs = weights.shape
+    rows = source.count // inputs
+    if rows * inputs != source.count or rows * outputs != result.count:
+        raise node.refused("its shapes do not fit its weights")
+    if node.options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        raise node.refused("its weights are shuffled")
+    parameters = _parameters(node, source, weights, 0, is_matrix=True)
+    paired = _is_paired(node, weights)
+    arranged = dense_weights.paired_matrix(weights) if paired else weights
+    low, high = node.clamp(int(node.options.fusedActivationFunction))
+    fields: tuple[tuple[str, Field], ...] = (
+        ("weights", Table("weights", arranged, aligned=paired)),
+        *requantise.fields(parameters),
+        ("rows", rows),
+        ("inputs", inputs),
+        ("outputs", outputs),
+        ("output_zero_point", result.zero_point),
+        ("min", low),
+        ("max", high),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, weights))),
+        ("layout", _LAYOUTS[paired]),
+    )
+    return _step(node, "tfls_fully_connected", "TflsFullyConnected", fields, "tfls_fully_connected", layout=int(paired))
+
+
+def depthwise_conv_2d(node: Node) -> Step:
+    """DEPTHWISE_CONV_2D."""
+    source, result, weights = node.int8_value(_INPUT), node.int8_output(), _weights(node, 4)
+    _, height, width, outputs = weights.shape
+    channels = source.shape[-1] if source.shape else 0
+    if weights.shape[0] != 1 or not channels or outputs % channels:
+        raise node.refused("its weights do not fit its input")
+    parameters = _parameters(node, source, np.moveaxis(weights, 3, 0), 3)
+    fields: tuple[tuple[str, Field], ...] = (
+        ("weights", Table("weights", weights)),
+        *requantise.fields(parameters),
+        ("in_c", channels),
+        ("depth_multiplier", outputs // channels),
+        *_sizes(node, source, result, (height, width), outputs),
+        *_ends(node, source),
+        ("channel_step", requantise.channel_step(parameters)),
+        ("wide", int(is_wide(parameters, np.moveaxis(weights, 3, 0)))),
+    )
+    return _step(node, "tfls_depthwise_conv_2d", "TflsDepthwiseConv2D", fields, "tfls_depthwise")
+
+
+def transpose_conv(node: Node) -> Step:
+    """TRANSPOSE_CONV: its inputs are a shape, the weights, the data and perhaps a bias."""
+    data, bias_place = 2, 3
+    source, result, weights = node.int8_value(data), node.int8_output(), _weights(node, 4)
+    outputs, height, width, channels = weights.shape
+    if len(source.shape) != 4 or len(result.shape) != 4 or source.shape[3] != channels or result.shape[3] != outputs:
+        raise node.refused("its shapes do not fit its weights")
+    options = node.options
+    valid = options.padding == schema.Padding.VALID
+    strides = (int(options.strideH), int(options.strideW))
+    across = [
+        windows(size, side, stride, 1, valid=valid)
+        for size, side, stride in zip(result.shape[1:3], (height, width), strides, strict=True)
+    ]
+    if (
+        min(strides) < 1
+        or [each.count for each in across] != [*source.shape[1:3]]
+        or source.shape[0] != result.shape[0]
+    ):
+        raise node.refused("its output does not have the size that its strides make")
+    multipliers, shifts = requantise.of(node, source, node.filter_scales(_WEIGHTS, outputs, 0))
+    bias = node.bias(bias_place, outputs)
+    parameters = Parameters(np.zeros(outputs, np.int32) if bias is None else bias, multipliers, shifts)
+    low, high = node.clamp(int(getattr(options, "fusedActivationFunction", 0)))
+    fields: tuple[tuple[str, Field], ...] = (
+        ("weights", Table("weights", weights)),
+        *requantise.fields(parameters),
+        ("in_c", channels),
+        ("out_c", outputs),
+        *_images(node, source, result),
+        *_windows(node, (height, width), strides, None, across),
+        ("input_zero_point", source.zero_point),
+        ("output_zero_point", result.zero_point),
+        ("min", low),
+        ("max", high),
+        ("channel_step", requantise.channel_step(parameters)),
+    )
+    return _step(node, "tfls_transpose_conv", "TflsTransposeConv", fields, "tfls_transpose_conv", data=data)
+
+
+def _weights(node: Node, rank: int) -> np.ndarray:
+    weights = node.constant(_WEIGHTS)
+    if weights.dtype != np.int8 or weights.ndim != rank or not weights.size:
+        raise node.refused(f"its weights are no int8 constant of rank {rank}")
+    return weights
+
+
+def _is_paired(node: Node, weights: np.ndarray) -> bool:
+    return node.core.pairs_weights and dense_weights.can_be_paired(weights)
+
+
+def _parameters(node: Node, source: Value, weights: np.ndarray, axis: int, *, is_matrix: bool = False) -> Parameters:
+    """Of weights (outputs, ...) whose scales lie along ``axis`` of the stored ones."""
+    scales = node.filter_scales(_WEIGHTS, weights.shape[0], axis)
+    multipliers, shifts = requantise.of(node, source, scales, in_float=is_matrix and scales.size == 1)
+    bias = node.bias(_BIAS, weights.shape[0])
+    return Parameters(requantise.folded_bias(bias, weights, source.zero_point), multipliers, shifts)
+
+
+def _sizes(
+    node: Node, source: Value, result: Value, sides: tuple[int, int], outputs: int
+) -> tuple[tuple[str, Field], ...]:
+    """The sizes of images, filter, strides, dilations and padding."""
+    options: Any = node.options
+    strides = (int(options.strideH), int(options.strideW))
+    dilations = (int(options.dilationHFactor), int(options.dilationWFactor))
+    images = _images(node, source, result)
+    if min(*strides, *dilations) < 1:
+        raise node.refused("a stride or dilation is less than 1")
+    across = [
+        windows(*each, valid=options.padding == schema.Padding.VALID)
+        for each in zip(source.shape[1:3], sides, strides, dilations, strict=True)
+    ]
+    if result.shape != (source.shape[0], *(each.count for each in across), outputs):
+        raise node.refused("its output does not have the size that its filter makes")
+    return (*images, *_windows(node, sides, strides, dilations, across))
+
+
+def _images(node: Node, source: Value, result: Value) -> tuple[tuple[str, Field], ...]:
+    if len(source.shape) != 4 or len(result.shape) != 4:
+        raise node.refused("it reads or yields no images")
+    numbers = (*source.shape[:3], *result.shape[1:3])
+    if max(numbers) > _LARGEST_SIDE:
+        raise node.refused(f"a side of its images is more than {_LARGEST_SIDE:,}")
+    return tuple(zip(("batches", "in_h", "in_w", "out_h", "out_w"), numbers, strict=True))
+
+
+def _windows(
+    node: Node,
+    sides: tuple[int, int],
+    strides: tuple[int, int],
+    dilations: tuple[int, int] | None,
+    across: list[Window],
+) -> tuple[tuple[str, Field], ...]:
+    pads = [each.pad for each in across]
+    if max(*sides, *strides, *(dilations or ()), *pads) > _LARGEST_SIDE:
+        raise node.refused(f"a size of its filter is more than {_LARGEST_SIDE:,}")
+    dilated = () if dilations is None else zip(("dilation_h", "dilation_w"), dilations, strict=True)
+    return (
+        *zip(("filter_h", "filter_w"), sides, strict=True),
+        *zip(("stride_h", "stride_w"), strides, strict=True),
+        *dilated,
+        *zip(("pad_h", "pad_w"), pads, strict=True),
+    )
+
+
+def _ends(node: Node, source: Value) -> tuple[tuple[str, Field], ...]:
+    low, high = node.clamp(int(node.options.fusedActivationFunction))
+    points = (source.zero_point, node.int8_output().zero_point)
+    return tuple(zip(("input_zero_point", "output_zero_point", "min", "max"), (*points, low, high), strict=True))
+
+
+def _step(
+    node: Node,
+    function: str,
+    struct: str,
+    fields: tuple[tuple[str, Field], ...],
+    source: str,
+    *,
+    scratch: int | None = None,
+    data: int = _INPUT,
+    layout: int | None = None,
+) -> Step:
+    """The step of an operator with weights; ``scratch`` None: its function takes none."""
+    number, result = node.number(data), node.output_number()
+    operands = (Operand(number), Operand(result))
+    return Step(
+        operator=node.name,
+        layer=node.layer,
+        inputs=(number,),
+        outputs=(result,),
+        calls=(Call(function, Struct(struct, fields), operands, takes_scratch=scratch is not None),),
+        source=source,
+        scratch_bytes=scratch or 0,
+        form="dense",
+        layout=layout,
+    )

@@ -1,0 +1,117 @@
+"""Read the first graph of a parsed model into a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import signature
+from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
+from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.rewrites import sparse_operator
+from tflite_sparse.standalone_c import shape_arithmetic
+from tflite_sparse.standalone_c.core import Core
+from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
+from tflite_sparse.standalone_c.operators import sparse
+from tflite_sparse.standalone_c.operators.table import BUILDERS
+from tflite_sparse.standalone_c.program import Program, Step, Value
+
+MAX_STEPS = 10_000
+"""Far more than any model for a microcontroller has."""
+
+
+def read(model: Model, core: Core) -> Program:
+    """The first graph of a model as a program.
+
+    Args:
+        model: dense, or with weights for the sparse kernels.
+        core: the CPU that it is for.
+
+    Raises:
+        FlatbufferError: an operator with sparse weights, or a constant, is damaged.
+        OperatorRefusedError: an operator is not supported, which the message names.
+        ExecutionError: an input or output is not supported.
+    """
+    graph = Graph(model, model.subgraphs[0])
+    if len(graph.operators) > MAX_STEPS:
+        raise ExecutionError(f"the model has {len(graph.operators):,} operators; at most {MAX_STEPS:,} are supported.")
+    _refuse_variables(graph)
+    shapes = shape_arithmetic.tensors(graph)
+    numbers, values = _values(graph, shapes)
+    inputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.inputs))
+    decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
+    known = set(inputs)
+    steps: list[Step] = []
+    for operator in graph.operators:
+        if shapes.issuperset(indices(operator.outputs)):
+            continue
+        node = Node(graph, operator, numbers, values, core)
+        found = decoded.get(id(operator))
+        step = _dense(node) if found is None else sparse.step(node, found)
+        unknown = set(step.inputs) - known
+        if unknown or known & set(step.outputs):
+            raise node.refused("it reads what no operator before it yields, or yields a tensor twice")
+        known |= set(step.outputs)
+        steps.append(step)
+    outputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.outputs))
+    if set(outputs) - known or len(set(inputs)) < len(inputs):
+        raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it.")
+    names = signature.names_in(model)
+    in_groups = any(step.kernel == Kernel.PIXEL_DELTA8 for step in steps)
+    return Program(
+        tuple(values),
+        tuple(steps),
+        inputs,
+        outputs,
+        names.inputs,
+        names.outputs,
+        fits_helium=core.fits_helium or not in_groups,
+    )
+
+
+def _dense(node: Node) -> Step:
+    builder: Callable[[Node], Step] | None = BUILDERS.get(node.name)
+    if builder is None:
+        raise node.refused(f"--target c does not have {node.name}")
+    return builder(node)
+
+
+def _values(graph: Graph, shapes: frozenset[int]) -> tuple[dict[int, int], list[Value]]:
+    """The tensors that are neither constants nor shapes, and of a type that C functions take."""
+    numbers: dict[int, int] = {}
+    values: list[Value] = []
+    for index in _computed(graph):
+        value = value_of(graph.tensor(index))
+        if value is not None and index not in shapes:
+            numbers[index] = len(values)
+            values.append(value)
+    return numbers, values
+
+
+def _computed(graph: Graph) -> Iterator[int]:
+    found = [*indices(graph.subgraph.inputs)]
+    for operator in graph.operators:
+        found += indices(operator.outputs)
+    return iter(dict.fromkeys(index for index in found if index >= 0))
+
+
+def _port(graph: Graph, numbers: Mapping[int, int], index: int) -> int:
+    tensor = graph.tensor(index)
+    if index not in numbers:
+        known = ", ".join(sorted(name.removesuffix("_t") for name in CTYPES.values()))
+        raise ExecutionError(
+            f"input or output {text(tensor.name)!r} is {type_name(tensor)} without a scale, or a constant; {known} "
+            "are supported: --target micro takes it."
+        )
+    if is_dynamic(tensor) and any(size < 0 for size in indices(tensor.shapeSignature)[1:]):
+        raise ExecutionError(f"input or output {text(tensor.name)!r} has open sizes beside the batch.")
+    return numbers[index]
+
+
+def _refuse_variables(graph: Graph) -> None:
+    for tensor in graph.subgraph.tensors:
+        if tensor.isVariable:
+            raise ExecutionError(
+                f"tensor {text(tensor.name)!r} keeps its value between runs: --target micro takes such a model."
+            )
