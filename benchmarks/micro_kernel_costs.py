@@ -17,12 +17,14 @@ import numpy as np
 from scipy.optimize import nnls
 
 from micro_layers import FULLY_CONNECTED, LayerShape
+from tflite_sparse.codecs.clustering import nearest_integers
 from tflite_sparse.codecs.streams import options, parameters, stream, work
 from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     MOST_PIXELS_AT_ONCE,
     PAIR_KERNELS,
     PIXELS_AT_ONCE,
+    SHARED_KERNELS,
     Filter,
     Kernel,
 )
@@ -37,6 +39,7 @@ WITH_HELIUM = ("cortex-m55",)
 WITHOUT_DSP = ("cortex-m0", "cortex-m3")
 ZEROS = (0.5, 0.75, 0.875, 0.95)
 MOST_OUTPUTS = 200_000
+SHARED = 16
 
 
 def main() -> None:
@@ -139,7 +142,15 @@ def random_weights(rng: np.random.Generator, shape: Filter, zeros: float, kernel
         block = 1
     kept = np.repeat(rng.random((shape.outputs, shape.taps // block)) >= zeros, block, axis=1).reshape(shape.shape)
     weights = np.clip(np.rint(rng.laplace(size=shape.shape) * 12), -127, 127)
-    return np.where(kept, np.where(weights == 0, 1, weights), 0).astype(np.int8)
+    weights = np.where(kept, np.where(weights == 0, 1, weights), 0).astype(np.int8)
+    return with_shared_values(weights) if kernel in SHARED_KERNELS else weights
+
+
+def with_shared_values(weights: np.ndarray) -> np.ndarray:
+    values, places, counts = np.unique(weights[weights != 0], return_inverse=True, return_counts=True)
+    shared = weights.copy()
+    shared[weights != 0] = nearest_integers(values, counts, SHARED)[places]
+    return shared
 
 
 def case_of(

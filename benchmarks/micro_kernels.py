@@ -64,6 +64,13 @@ _COUNTS = {
     _TALL: (Kernel.PAIR_DELTA8, 258_000),
     _SQUARE: (Kernel.STRIP_DELTA8, 665_000),
 }
+_SHARED = {
+    _MATRIX: (Kernel.ROW_SHARED, 1.3, 2.3),
+    _WIDE: (Kernel.PAIR_SHARED, 1.15, 3.5),
+    _TALL: (Kernel.PAIR_SHARED, 1.15, 3.5),
+    _SQUARE: (Kernel.STRIP_SHARED, 1.15, 3.5),
+}
+"""For each layer: the kernel, its most instructions beside those of 8 bits, its least ratio to dense."""
 _OF_BLOCKS = {
     _MATRIX: (Kernel.ROW_BLOCK16, 6.0),
     _WIDE: (Kernel.PIXEL_BLOCK16, 1.8),
@@ -111,6 +118,12 @@ def main(path: Path) -> None:
         rows.append(_row("cortex-m4", layer, kernel, dense["cortex-m4"][layer]))
         words = f"cortex-m4, {_WORDS[layer]}: at most {limit:,} instructions"
         verdicts.append(results.Verdict(words, f"{rows[-1].instructions:,}", rows[-1].instructions <= limit))
+    eight_bits = {layer: row.instructions for layer, row in zip(_COUNTS, rows, strict=True)}
+    for layer, (kernel, most, least) in _SHARED.items():
+        rows.append(_row("cortex-m4", layer, kernel, dense["cortex-m4"][layer]))
+        what, beside = f"cortex-m4, {_WORDS[layer]}, shared values", rows[-1].instructions / eight_bits[layer]
+        words = f"{what}: at most {most:g} times the instructions of 8 bits"
+        verdicts += [results.Verdict(words, f"{beside:.3f}", beside <= most), _at_least(what, rows[-1].ratio, least)]
     for cpu, wanted in _RATIOS.items():
         for layer, (kernel, least) in wanted.items():
             rows.append(_row(cpu, layer, kernel, dense[cpu][layer]))

@@ -46,6 +46,11 @@ def dilated():
     return Net((20, 20, 8)).conv(48, (3, 3), 1, 2).conv(16, (1, 1)).conv(32, (3, 3), 1, 2, same=False).dense(10)
 
 
+def few_values():
+    net = Net((16, 16, 3), few_values=True).conv(64, (3, 3)).conv(64, (3, 3)).conv(64, (1, 1))
+    return net.conv(64, (3, 3), 2).dense(128).dense(10)
+
+
 def per_tensor():
     net = Net((12, 12, 16)).conv(32, (3, 3), per_channel=False).conv(32, (1, 1), per_channel=False)
     return net.dense(10, per_channel=False)
@@ -61,6 +66,7 @@ NETS = {
     "stride 2": lambda: Net((20, 20, 8)).conv(32, (3, 3), 2).conv(32, (1, 1), 2).dense(10),
     "dilation 2": dilated,
     "per tensor": per_tensor,
+    "few values": few_values,
 }
 
 
@@ -99,6 +105,17 @@ def test_whole_models_bit_for_bit_within_their_arena(name, source):
     assert report.micro.arena_decoded_bytes <= LARGEST_ARENA_SHARE * report.micro.arena_dense_bytes
 
 
+def test_few_values_are_a_byte_each(source):
+    """At 87.5 % zeros, where places and distances of 8 bits take a quarter of the dense weights."""
+    out, report = encoded(source("few values"), "--micro-cpu", "cortex-m4")
+    kernels = [each.kernel for each in report.micro.on_cpu.operators]
+    assert sum("shared values" in (kernel or "") for kernel in kernels) >= 4
+    shown = json.loads(run_cli("inspect", out, "--json", "--quiet").stdout)
+    shared = [each for each in shown["constants"] if "shared values" in (each["layout"] or "")]
+    assert len(shared) >= 4
+    assert all(each["stored_bytes"] < 0.2 * each["dense_bytes"] for each in shared)
+
+
 def test_decode_gives_the_dense_file_back(source):
     given = source("residual")
     out, _ = encoded(given)
@@ -130,7 +147,7 @@ def test_verify_and_inspect_know_the_operators(source):
     weights = constants["layer2/weight"]
     assert (weights["operator"], weights["dtype"], weights["shape"]) == ("TFLITE_SPARSE", "int8", [32, 3, 3, 16])
     assert weights["sparsity"] == pytest.approx(0.875)
-    assert re.search("CONV_2D, distances of . bits", weights["layout"])
+    assert re.search("CONV_2D, (distances of . bits|shared values)", weights["layout"])
     assert weights["stored_bytes"] < weights["dense_bytes"] / 3
 
 

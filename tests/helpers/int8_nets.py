@@ -11,7 +11,8 @@ from helpers import tiny_models
 class Net:
     """A chain of int8 layers; every weight with room for it is pruned."""
 
-    def __init__(self, shape, seed=0):
+    def __init__(self, shape, seed=0, *, few_values=False):
+        self.few_values = few_values
         self.tiny = tiny_models.Tiny()
         self.rng = np.random.default_rng(seed)
         self.shape = shape
@@ -20,6 +21,7 @@ class Net:
 
     def _layer(self, builtin, values, out, options, kind, axis, *, per_channel=True):
         self.count += 1
+        values = tiny_models.with_few_values(values) if self.few_values else values
         name = f"layer{self.count}"
         weights = self.tiny.weight(values, axis, per_channel, name=f"{name}/weight")
         channels = values.shape[axis]

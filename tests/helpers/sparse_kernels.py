@@ -42,6 +42,7 @@ class Layer:
     output_range: tuple[int, int] = (-128, 127)
     zero_points: tuple[int, int] = (3, -5)
     largest_weight: int = 127
+    shared_values: int | None = None  # different weights other than zero
     bias_range: int = 5000
     scale: float = 1.0
     seed: int = 0
@@ -101,6 +102,9 @@ def made(layer, kernel=None):
     block = 1 if shape.taps % block else block
     kept = np.repeat(rng.random((shape.outputs, shape.taps // block)) >= layer.zeros, block, axis=1)
     weights = rng.integers(-layer.largest_weight, layer.largest_weight + 1, shape.shape)
+    if layer.shared_values is not None:
+        few = np.rint(np.linspace(-layer.largest_weight, layer.largest_weight, layer.shared_values))
+        weights = np.where(few == 0, 1, few)[rng.integers(0, layer.shared_values, shape.shape)]
     weights = np.where(kept.reshape(shape.shape), weights, 0).astype(np.int8)
     bias = rng.integers(-layer.bias_range, layer.bias_range + 1, shape.outputs).astype(np.int32)
     spread = layer.largest_weight * 80 * np.sqrt(max(1.0, (1 - layer.zeros) * shape.taps))

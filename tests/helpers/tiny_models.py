@@ -56,6 +56,12 @@ def sparse_weights(shape, dtype="int8", density=0.125, seed=0):
     return values.astype(dtype).reshape(shape)
 
 
+def with_few_values(weights, count=16):
+    """int8 weights with the same zeros, whose kept weights take ``count`` values."""
+    values = np.r_[-count // 2 : 0, 1 : count // 2 + 1].astype(np.int8)
+    return np.where(weights == 0, 0, values[np.abs(weights.astype(int)) % count]).astype(np.int8)
+
+
 def quantization(scale, zero_point=0, axis=0):
     result = schema.QuantizationParametersT()
     result.scale = np.atleast_1d(np.asarray(scale, np.float32))

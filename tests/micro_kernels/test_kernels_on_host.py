@@ -29,6 +29,7 @@ def layers(**fixed):
         "one_scale": st.booleans(),
         "batches": st.integers(1, 3),
         "largest_weight": st.sampled_from([1, 40, 127]),
+        "shared_values": st.sampled_from([None, 1, 15, 16, 64]),
         "scale": st.sampled_from([1e-6, 0.01, 1.0, 3.0, 4e4]),
         "seed": st.integers(0, 2**20),
     }
@@ -91,7 +92,7 @@ def test_matrices(layer):
 
 
 def test_every_kernel_is_reached():
-    assert set(made(Layer(outputs=2, channels=32, input_size=(3, 9))).kernels()) == set(Kernel)
+    assert set(made(Layer(outputs=2, channels=32, input_size=(3, 9), shared_values=16)).kernels()) == set(Kernel)
 
 
 @pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
@@ -142,8 +143,8 @@ def test_damaged_constants_read_nothing_outside(part):
     """Whatever the bytes are: refused, or computed within the memory that they own."""
     rng = np.random.default_rng(0)
     layers_here = [
-        Layer(outputs=5, channels=32, input_size=(2, 9), zeros=0.5),
-        Layer(outputs=3, channels=3, filter_size=(3, 3), input_size=(5, 9), zeros=0.5),
+        Layer(outputs=5, channels=32, input_size=(2, 9), zeros=0.5, shared_values=16),
+        Layer(outputs=3, channels=3, filter_size=(3, 3), input_size=(5, 9), zeros=0.5, shared_values=5),
         Layer(outputs=4, channels=300, is_matrix=True, batches=2),
     ]
     ones = [made(layer) for layer in layers_here]

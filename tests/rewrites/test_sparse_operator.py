@@ -56,6 +56,7 @@ MODELS = {
     "conv without bias": conv_without_bias,
     "1x1": lambda: conv((16, 1, 1, 24)),
     "1x3": lambda: conv((16, 1, 3, 8)),
+    "few values": lambda: conv(weights=tiny_models.with_few_values(tiny_models.sparse_weights((16, 3, 3, 8)))),
 }
 
 

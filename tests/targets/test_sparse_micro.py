@@ -5,7 +5,7 @@ import pytest
 
 from helpers import tiny_models
 from tflite_sparse.codecs.streams import stream, work
-from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SHARED_KERNELS, Filter, Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
@@ -48,6 +48,33 @@ def test_size_takes_the_smallest_and_latency_the_fastest():
     assert (small.kernel, fast.kernel) == (Kernel.ROW_DELTA4, Kernel.ROW_INDEX8)
     assert small.best.nbytes < fast.best.nbytes
     assert small.instructions > fast.instructions
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "generic"])
+@pytest.mark.parametrize("make", [tiny_models.fully_connected, tiny_models.conv2d])
+def test_few_values_take_a_byte_each_whoever_made_them(make, cpu):
+    shape = (256, 1024) if make is tiny_models.fully_connected else (256, 1, 3, 16)
+    weights = tiny_models.sparse_weights(shape)
+    image = {} if make is tiny_models.fully_connected else {"image": (16, 16)}
+    many, shared = (
+        form(make(shape, weights=each, **image), cpu) for each in (weights, tiny_models.with_few_values(weights))
+    )
+    assert (many.kernel in SHARED_KERNELS, shared.kernel in SHARED_KERNELS) == (False, True)
+    assert shared.best.nbytes - shared.best.overhead_bytes < 0.72 * (many.best.nbytes - many.best.overhead_bytes)
+    assert shared.best.nbytes - shared.best.overhead_bytes < 1.2 * np.count_nonzero(weights) + shape[0]
+
+
+def test_the_fastest_form_of_few_values_has_eight_bits():
+    weights = tiny_models.with_few_values(tiny_models.sparse_weights((256, 1024)))
+    model = tiny_models.fully_connected(weights.shape, weights=weights)
+    assert form(model, aim="latency").kernel == Kernel.ROW_INDEX8
+
+
+def test_the_table_of_symbols_counts_as_memory():
+    shape = Filter(8, 3, 3, 84)
+    for kernel, other in ((Kernel.PAIR_SHARED, Kernel.PAIR_DELTA8), (Kernel.PIXEL_SHARED, Kernel.PIXEL_DELTA8)):
+        assert work.scratch_bytes(kernel, shape, 4) - work.scratch_bytes(other, shape, 4) == 1024
+    assert work.scratch_bytes(Kernel.ROW_SHARED, Filter(8, 1, 1, 84), 4) == 1024
 
 
 def test_pairs_are_for_cpus_that_multiply_to_64_bits():

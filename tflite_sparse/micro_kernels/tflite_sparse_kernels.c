@@ -26,6 +26,14 @@
 #define TFLS_LIKELY(condition) (condition)
 #endif
 
+/* Kernels that share code. */
+#define TFLS_HAS_SHARED_PAIRS (TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED))
+#define TFLS_HAS_SHARED (TFLS_HAS_SHARED_PAIRS || TFLS_HAS(TFLS_ROW_SHARED) || TFLS_HAS(TFLS_PIXEL_SHARED))
+#define TFLS_HAS_STRIPS (TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_STRIP_SHARED))
+#define TFLS_HAS_OTHER_PAIRS                                                                          \
+  (TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) ||         \
+   TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8))
+
 enum {
   kSegment = 256,     /* inputs that an index of 8 bits reaches */
   kLaneBits = 23,     /* where the second pixel of a pair starts */
@@ -38,6 +46,10 @@ enum {
 #endif
   kDirectPixels = 4,
   kBlockPixels = 4,
+  kSymbols = 256,     /* of a stream of shared values; a table of them is 1 kB of scratch memory */
+  kMostValues = 64,   /* shared by a tensor */
+  kLongestBridge = 1023,
+  kMostRuns = 9,      /* columns of a filter; so that the longest bridge in bytes fits in 16 bits */
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
   kFlagOneScale = 1,
   kFlagValid = 2,
@@ -138,7 +150,90 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
   for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
 }
 
+/* ---- Shared values: a symbol of one byte is a value and a distance ---- */
+
+/* Stream: a count of values, the values, the reach of each, then the outputs. Symbols are numbered value by value: a
+ * value at 1, 2, ... places behind the symbol before it, up to its reach. The symbols behind these are bridges of 1, 2,
+ * ... times the least reach, with the weight 0. Per output and run of places, a count of symbols (below 128 in one
+ * byte, else 128 + its upper half and then its lower one), and the symbols. The place before a run is -1. */
+
+/* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
+TFLS_INLINE uint32_t least_reach(const uint8_t* stream, uint32_t* sum) {
+  const uint8_t* const reaches = stream + 1 + stream[0];
+  uint32_t least = reaches[0], v;
+  *sum = 0;
+  for (v = 0; v < stream[0]; v++) {
+    *sum += reaches[v];
+    if (reaches[v] < least) least = reaches[v];
+  }
+  return least;
+}
+
+TFLS_INLINE const uint8_t* first_output(const uint8_t* stream) { return stream + 1 + 2 * stream[0]; }
+
+TFLS_INLINE uint32_t symbols_at(const uint8_t** s) {
+  const uint32_t first = *(*s)++;
+  return first < 128 ? first : (first - 128) << 8 | *(*s)++;
+}
+
+#if TFLS_HAS_SHARED
+/* What a symbol means: the distance in bytes in the upper half, the weight, signed, in the lower one. `unit`: bytes
+ * that a distance of 1 spans. */
+static void read_symbols(const TflsOperator* op, uint32_t unit, uint32_t* steps) {
+  const uint8_t *value = op->stream + 1, *reach = value + op->stream[0], *const end = reach;
+  uint32_t first_bridge, i;
+  const uint32_t least = unit * least_reach(op->stream, &first_bridge);
+  uint32_t bridge = least;
+  for (; value != end; value++, reach++) {
+    uint32_t step = (uint16_t)(int8_t)*value;
+    for (i = *reach; i > 0; i--) *steps++ = step += unit << 16;
+  }
+  for (i = first_bridge; i < kSymbols; i++, bridge += least) *steps++ = bridge << 16;
+}
+
+TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
+#endif
+
 /* ---- Kernels of rows ---- */
+
+#if TFLS_HAS(TFLS_ROW_SHARED)
+TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t symbol, const int8_t* x, uint32_t* at) {
+  const uint32_t step = steps[symbol];
+  *at += step >> 16;
+  return acc + weight_of(step) * x[*at];
+}
+
+TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, const uint32_t* steps) {
+  const uint8_t* s = first_output(op->stream);
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    uint32_t n = symbols_at(&s), at = (uint32_t)-1;
+    const uint8_t* const end = s + n;
+    switch (n & 7) { /* eight at a time; what is left over starts in the middle */
+      case 0:
+        while (s != end) {
+          acc = plus_symbol(acc, steps, *s++, x, &at);
+          /* fall through */
+          case 7: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 6: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 5: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 4: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 3: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 2: acc = plus_symbol(acc, steps, *s++, x, &at); /* fall through */
+          case 1: acc = plus_symbol(acc, steps, *s++, x, &at);
+        }
+    }
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+
+TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, uint32_t* steps) {
+  int32_t rows = op->batches * op->out_h * op->out_w;
+  read_symbols(op, 1, steps);
+  for (; rows > 0; rows--, x += op->taps, y += op->out_c) row_shared(op, x, y, steps);
+}
+#endif
 
 #if defined(TFLS_DSP)
 TFLS_INLINE uint32_t word_at(const uint8_t* p) { /* at any address */
@@ -395,8 +490,7 @@ TFLS_INLINE void find_sources(const TflsOperator* op, const int8_t* x, const Win
 
 /* ---- Pairs of pixels in 64-bit accumulators ---- */
 
-#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) || \
-    TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8)
+#if TFLS_HAS_OTHER_PAIRS || TFLS_HAS_SHARED_PAIRS
 
 TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
@@ -417,6 +511,17 @@ TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const
   for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
 }
 
+/* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
+TFLS_INLINE void emit_lanes(const TflsOperator* op, int32_t o, const int64_t* lanes, int32_t count, int8_t* out) {
+  int32_t acc[kPairPixels], j;
+  for (j = 0; j < kPairPixels / 2; j++) {
+    acc[2 * j] = op->bias[o] + ((int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane);
+    acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
+  }
+  emit(op, o, acc, count, out);
+}
+
+#if TFLS_HAS_OTHER_PAIRS
 /* All outputs of up to eight pixels, whose pairs lie at `base`; `unit`: words that a distance of 1 spans; `bits`: of a
  * distance. Stream, per output: a count of pairs of weights, then the pairs: distance, weight, distance, weight; for 4
  * bits, as row_delta4 has it; for 0 bits, all weights and nothing else. */
@@ -427,9 +532,7 @@ TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, 
   for (o = 0; o < op->out_c; o++) {
     const uint8_t* const end = bits == 0 ? s + op->taps : s + 2 + u16_at(s) * (bits == 8 ? 4u : 3u);
     const int32_t* x = base;
-    /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
     int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
-    int32_t acc[kPairPixels];
     int32_t j;
     for (; bits == 0 && s != end; s++, x += unit)
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)(int8_t)*s * x[j];
@@ -441,13 +544,10 @@ TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, 
       w = (int8_t)s[bits == 8 ? 3 : 2];
       for (j = 0; j < 4; j++) lanes[j] += (int64_t)w * x[j];
     }
-    for (j = 0; j < kPairPixels / 2; j++) {
-      acc[2 * j] = op->bias[o] + ((int32_t)(lanes[j] & ((1 << kLaneBits) - 1)) - kHalfLane);
-      acc[2 * j + 1] = op->bias[o] + (int32_t)(lanes[j] >> kLaneBits);
-    }
-    emit(op, o, acc, count, out + o);
+    emit_lanes(op, o, lanes, count, out + o);
   }
 }
+#endif
 
 #if defined(TFLS_DSP)
 /* The same for eight pixels and right shifts that leave room for the zero point beside the rounding constant. By hand,
@@ -493,30 +593,34 @@ typedef struct {
   "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
 #define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
 #define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
+/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. */
+#define TFLS_EIGHT_OUTPUTS                                                                      \
+  "ldr r3, [sp]\n ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
+  "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"               \
+  "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n"  \
+  "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"               \
+  TFLS_LOW("r4") "strb r3, [r0]\n"                                                            \
+  TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                             \
+  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                       \
+  TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                                 \
+  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                       \
+  TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                                 \
+  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                      \
+  TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                               \
+  "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"
+#define TFLS_LANES                                                                              \
+  "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"            \
+  "mov r9, r5\n mov r10, r4\n mov r11, r5\n"
 #define TFLS_EIGHT_PIXELS(name, bytes, loop)                                                    \
   TFLS_NAKED static void name(const EightPixels* group __attribute__((unused))) {               \
     __asm__ volatile(                                                                           \
         ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
         "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
         "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
-        "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"          \
-        "mov r9, r5\n mov r10, r4\n mov r11, r5\n" bytes                                         \
+        TFLS_LANES bytes                                                                        \
         "cmp r0, lr\n beq 3f\n"                                                                 \
         "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
-        "3:\n str r0, [sp, #8]\n ldr r3, [sp]\n"                                                \
-        "ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
-        "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"             \
-        "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n" \
-        "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"             \
-        TFLS_LOW("r4") "strb r3, [r0]\n"                                                        \
-        TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                         \
-        TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                   \
-        TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                             \
-        TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                   \
-        TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                             \
-        TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                  \
-        TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                           \
-        "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"                     \
+        "3:\n str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                            \
         "add sp, #48\n pop {r4-r11, pc}\n");                                                    \
   }
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
@@ -535,6 +639,44 @@ TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
 TFLS_EIGHT_PIXELS(eight_pixels_dense, TFLS_BYTES_DENSE, TFLS_LOOP_DENSE)
 #endif
 
+#if TFLS_HAS_SHARED_PAIRS
+/* The same for shared values. r2 is a symbol, what it means, then its weight; lr the table of symbols. */
+typedef struct {
+  EightPixels pixels; /* without base: each run has its own */
+  const uint32_t* steps;
+  const uintptr_t* starts; /* of the runs */
+  const uintptr_t* starts_end;
+} EightShared;
+
+#define TFLS_STEP_SHARED \
+  "ldrb r2, [r0], #1\n ldr r2, [lr, r2, lsl #2]\n add r1, r1, r2, lsr #16\n sxth r2, r2\n" TFLS_MULTIPLY
+/* Eight symbols at a time; the remainder of a run starts in the middle. The end of a run is kept in memory. */
+#define TFLS_EIGHT_SHARED(name, start, next)                                                    \
+  TFLS_NAKED static void name(const EightShared* group __attribute__((unused))) {               \
+    __asm__ volatile(                                                                           \
+        ".syntax unified\n push {r4-r11, lr}\n add r2, r0, #40\n ldmia r2, {r3-r5}\n sub sp, #4\n" \
+        "push {r3-r5}\n ldmia r0, {r1-r10}\n push {r1-r10}\n movs r3, #0\n sub sp, #8\n str r3, [sp]\n" \
+        "2:\n ldr r0, [sp, #8]\n ldr lr, [sp, #48]\n ldr r2, [sp, #52]\n" TFLS_LANES start      \
+        "ldrb r3, [r0], #1\n cmp r3, #128\n bhs 6f\n"                                           \
+        "7:\n adds r12, r0, r3\n str r12, [sp, #60]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
+        "tbb [pc, r3]\n8:\n .byte (10f - 8b) / 2, (17f - 8b) / 2, (16f - 8b) / 2, (15f - 8b) / 2\n" \
+        ".byte (14f - 8b) / 2, (13f - 8b) / 2, (12f - 8b) / 2, (11f - 8b) / 2\n"                \
+        "6:\n sub r3, r3, #128\n ldrb r12, [r0], #1\n add r3, r12, r3, lsl #8\n b 7b\n"         \
+        "10:\n" TFLS_STEP_SHARED "11:\n" TFLS_STEP_SHARED "12:\n" TFLS_STEP_SHARED               \
+        "13:\n" TFLS_STEP_SHARED "14:\n" TFLS_STEP_SHARED "15:\n" TFLS_STEP_SHARED               \
+        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #60]\n cmp r0, r3\n bne 10b\n"                  \
+        "3:\n" next "str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                     \
+        "add sp, #64\n pop {r4-r11, pc}\n");                                                    \
+  }
+#if TFLS_HAS(TFLS_PAIR_SHARED)
+TFLS_EIGHT_SHARED(eight_pixels_one_run, "ldr r1, [r2]\n", "")
+#endif
+#if TFLS_HAS(TFLS_STRIP_SHARED)
+TFLS_EIGHT_SHARED(eight_pixels_runs, "5:\n ldr r1, [r2], #4\n str r2, [sp, #4]\n",
+                  "ldr r2, [sp, #4]\n ldr r3, [sp, #56]\n cmp r2, r3\n bne 5b\n")
+#endif
+#endif
+
 static int all_shift_right(const TflsOperator* op) {
   int32_t i = op->channel_step ? op->out_c : 1;
   for (i--; i >= 0; i--)
@@ -543,21 +685,85 @@ static int all_shift_right(const TflsOperator* op) {
 }
 #endif
 
+enum { kSharedBits = 1 }; /* in place of the bits of a distance: symbols of shared values */
+
 typedef struct {
   const TflsOperator* op;
   int fast; /* whether the code for eight pixels takes the operator */
+  int32_t* words; /* for the packed inputs */
+  const uint32_t* steps; /* what symbols mean */
+  uintptr_t starts[kMostRuns]; /* the address one place before each run */
+  int32_t runs;
 } Pairs;
 
-static Pairs pairs_of(const TflsOperator* op) {
-  Pairs pairs = {op, 0};
+static Pairs pairs_of(const TflsOperator* op, void* scratch) {
+  Pairs pairs = {op, 0, (int32_t*)scratch, NULL, {0}, 0};
 #if defined(TFLS_DSP)
   pairs.fast = !op->wide && all_shift_right(op);
 #endif
   return pairs;
 }
 
-TFLS_OUTLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* out, int32_t count, int32_t unit,
-                              int bits) {
+#if TFLS_HAS_SHARED_PAIRS
+/* The same with a table of symbols in front of the packed inputs; `unit`: bytes from a place to the next. */
+static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t unit) {
+  Pairs pairs = pairs_of(op, scratch);
+  read_symbols(op, unit, (uint32_t*)scratch);
+  pairs.steps = (const uint32_t*)scratch;
+  pairs.words += kSymbols;
+  pairs.runs = 1;
+  pairs.starts[0] = (uintptr_t)pairs.words - unit;
+  return pairs;
+}
+
+/* As any_pair_outputs. */
+TFLS_OUTLINE void any_shared_outputs(const Pairs* pairs, int8_t* out, int32_t count) {
+  const TflsOperator* const op = pairs->op;
+  const uint8_t* s = first_output(op->stream);
+  int32_t o, run, j;
+  for (o = 0; o < op->out_c; o++) {
+    int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
+    for (run = 0; run < pairs->runs; run++) {
+      uintptr_t at = pairs->starts[run];
+      uint32_t n = symbols_at(&s);
+      for (; n > 0; n--) {
+        const uint32_t step = pairs->steps[*s++];
+        const int32_t* x;
+        at += step >> 16;
+        x = (const int32_t*)at;
+        for (j = 0; j < kPairPixels / 2; j++) lanes[j] += (int64_t)weight_of(step) * x[j];
+      }
+    }
+    emit_lanes(op, o, lanes, count, out + o);
+  }
+}
+
+TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count) {
+#if defined(TFLS_DSP)
+  if (pairs->fast && count == kPairPixels) {
+    const TflsOperator* const op = pairs->op;
+    const EightShared group = {{first_output(op->stream), NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
+                                -op->channel_step, 2 * op->output_zero_point + 1, op->taps},
+                               pairs->steps, pairs->starts, pairs->starts + pairs->runs};
+#if TFLS_HAS(TFLS_PAIR_SHARED)
+    if (pairs->runs == 1) {
+      eight_pixels_one_run(&group);
+      return;
+    }
+#endif
+#if TFLS_HAS(TFLS_STRIP_SHARED)
+    eight_pixels_runs(&group);
+    return;
+#endif
+  }
+#endif
+  any_shared_outputs(pairs, out, count);
+}
+#endif
+
+#if TFLS_HAS_OTHER_PAIRS
+TFLS_OUTLINE void weight_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
+  const int32_t* const base = pairs->words;
 #if defined(TFLS_DSP)
   if (pairs->fast && count == kPairPixels) {
     const TflsOperator* const op = pairs->op;
@@ -584,6 +790,17 @@ TFLS_OUTLINE void pair_outputs(const Pairs* pairs, const int32_t* base, int8_t* 
 #endif
   any_pair_outputs(pairs->op, base, out, count, unit, bits);
 }
+#endif
+
+TFLS_INLINE void pair_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
+  (void)unit;
+#if TFLS_HAS_SHARED_PAIRS
+  if (bits == kSharedBits) shared_outputs(pairs, out, count);
+#endif
+#if TFLS_HAS_OTHER_PAIRS
+  if (bits != kSharedBits) weight_outputs(pairs, out, count, unit, bits);
+#endif
+}
 
 /* The start of a group of pixels: the last one reaches back, so that it is whole as well. */
 static int32_t group_start(int32_t first, int32_t count) {
@@ -591,7 +808,8 @@ static int32_t group_start(int32_t first, int32_t count) {
 }
 #endif
 
-#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8)
+#if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8) || \
+    TFLS_HAS(TFLS_PAIR_SHARED)
 /* The inputs of two of the pixels as pairs, from `words` on, four words apart: (row of the filter, column, channel). */
 static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
                          int32_t* words) {
@@ -623,9 +841,10 @@ static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows*
 }
 
 /* Distances count inputs of the output: (row of the filter, column, channel). */
-TFLS_OUTLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
+  const TflsOperator* const op = pairs->op;
   const int32_t pixels = op->batches * op->out_h * op->out_w;
-  const Pairs pairs = pairs_of(op);
+  int32_t* const words = pairs->words;
   int32_t start, j;
   for (start = 0; start < pixels; start += kPairPixels) {
     const int32_t first = group_start(start, pixels);
@@ -638,30 +857,40 @@ TFLS_OUTLINE void all_pairs(const TflsOperator* op, const int8_t* x, int8_t* y, 
       find_windows(op, first, kPairPixels, &windows);
       for (j = 0; j < kPairPixels / 2; j++) pack_windows(op, x, &windows, 2 * j, words + j);
     }
-    pair_outputs(&pairs, words, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
+    pair_outputs(pairs, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
   }
 }
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
 TFLS_OUTLINE void pair_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  all_pairs(op, x, y, (int32_t*)scratch, 8);
+  const Pairs pairs = pairs_of(op, scratch);
+  all_pairs(&pairs, x, y, 8);
 }
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA4)
 TFLS_OUTLINE void pair_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  all_pairs(op, x, y, (int32_t*)scratch, 4);
+  const Pairs pairs = pairs_of(op, scratch);
+  all_pairs(&pairs, x, y, 4);
 }
 #endif
 #if TFLS_HAS(TFLS_PAIR_DENSE8)
 TFLS_OUTLINE void pair_dense8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  all_pairs(op, x, y, (int32_t*)scratch, 0);
+  const Pairs pairs = pairs_of(op, scratch);
+  all_pairs(&pairs, x, y, 0);
+}
+#endif
+
+#if TFLS_HAS(TFLS_PAIR_SHARED)
+TFLS_OUTLINE void pair_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const Pairs pairs = shared_pairs_of(op, scratch, 4 * sizeof(int32_t));
+  all_pairs(&pairs, x, y, kSharedBits);
 }
 #endif
 
 /* Strips of eight columns. The buffer holds filter_h rows of the input; of each channel, the pairs of neighbouring
  * columns (0, 1), (2, 3), ... and then (1, 2), (3, 4), ...: whatever the column of the filter, the four pairs of its
  * eight pixels lie side by side. Distances count words of this buffer. */
-#if TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4)
+#if TFLS_HAS_STRIPS
 TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
 
 static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
@@ -692,9 +921,10 @@ static void move_rows(int32_t* to, const int32_t* from, int32_t words) {
   for (; words > 0; words--) *to++ = *from++;
 }
 
-TFLS_OUTLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int32_t* words, int bits) {
+TFLS_OUTLINE void strips(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
+  const TflsOperator* const op = pairs->op;
+  int32_t* const words = pairs->words;
   const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
-  const Pairs pairs = pairs_of(op);
   int32_t batch, start, row;
   for (batch = 0; batch < op->batches; batch++) {
     for (start = 0; start < op->out_w; start += kPairPixels) {
@@ -704,7 +934,7 @@ TFLS_OUTLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int
       for (row = 0; row < op->out_h; row++) {
         move_rows(words, words + row_words, kept);
         pack_strip_row(op, x, row + op->filter_h - 1 - op->pad_h, column - op->pad_w, words + kept);
-        pair_outputs(&pairs, words, y + (row * op->out_w + column) * op->out_c, count, 1, bits);
+        pair_outputs(pairs, y + (row * op->out_w + column) * op->out_c, count, 1, bits);
       }
     }
     x += op->in_h * op->in_w * op->in_c;
@@ -714,12 +944,27 @@ TFLS_OUTLINE void strips(const TflsOperator* op, const int8_t* x, int8_t* y, int
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA8)
 TFLS_OUTLINE void strip_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  strips(op, x, y, (int32_t*)scratch, 8);
+  const Pairs pairs = pairs_of(op, scratch);
+  strips(&pairs, x, y, 8);
 }
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
 TFLS_OUTLINE void strip_delta4(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  strips(op, x, y, (int32_t*)scratch, 4);
+  const Pairs pairs = pairs_of(op, scratch);
+  strips(&pairs, x, y, 4);
+}
+#endif
+
+#if TFLS_HAS(TFLS_STRIP_SHARED)
+/* A run is a column of the filter: its places, (row, channel), lie as far apart as channels do. */
+TFLS_OUTLINE void strip_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t half = half_strip(op->filter_w);
+  Pairs pairs = shared_pairs_of(op, scratch, 2 * (uint32_t)half * sizeof(int32_t));
+  int32_t column;
+  for (column = 1; column < op->filter_w; column++)
+    pairs.starts[column] = pairs.starts[0] + (uint32_t)((column & 1) * half + (column >> 1)) * sizeof(int32_t);
+  pairs.runs = op->filter_w;
+  strips(&pairs, x, y, kSharedBits);
 }
 #endif
 
@@ -735,7 +980,7 @@ TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_
 }
 #endif
 
-#if TFLS_HAS(TFLS_PIXEL_DELTA8) && defined(TFLS_MVE)
+#if (TFLS_HAS(TFLS_PIXEL_DELTA8) || TFLS_HAS(TFLS_PIXEL_SHARED)) && defined(TFLS_MVE)
 /* The sixteen pixels of each input lie side by side. */
 static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
   const uint8x16_t apart = vmulq_n_u8(vidupq_n_u8(0, 1), kPixels);
@@ -757,29 +1002,63 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
   }
 }
 
-TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
+/* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
+TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
+  int32_t ky, kx;
+  Windows windows;
+  find_windows(op, first, kPixels, &windows);
+  for (ky = 0; ky < op->filter_h; ky++) {
+    for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
+      Sources sources;
+      find_sources(op, x, &windows, kPixels, ky, kx, &sources);
+      pack_pixels(to, &sources, op->in_c, op->input_zero_point);
+    }
+  }
+}
+
+typedef struct {
+  int32x4_t a, b, c, d;
+} SixteenSums;
+
+/* One output of up to sixteen pixels. */
+TFLS_INLINE void emit_sixteen(const TflsOperator* op, int32_t o, SixteenSums sums, int32_t left, int8_t* out) {
+  const int32_t channel = o * op->channel_step, multiplier = op->multiplier[channel], shift = op->shift[channel];
+  const int32_t up = shift > 0 ? shift : 0, down = up - shift, out_c = op->out_c;
   const uint32x4_t apart = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)out_c);
   const int32x4_t zero_point = vdupq_n_s32(op->output_zero_point);
+  const int32x4_t a = requantised_four(sums.a, multiplier, up, down, zero_point);
+  const int32x4_t b = requantised_four(sums.b, multiplier, up, down, zero_point);
+  const int32x4_t c = requantised_four(sums.c, multiplier, up, down, zero_point);
+  const int32x4_t d = requantised_four(sums.d, multiplier, up, down, zero_point);
+  if (left >= kPixels) {
+    vstrbq_scatter_offset_s32(out, apart, a);
+    vstrbq_scatter_offset_s32(out + 4 * out_c, apart, b);
+    vstrbq_scatter_offset_s32(out + 8 * out_c, apart, c);
+    vstrbq_scatter_offset_s32(out + 12 * out_c, apart, d);
+  } else {
+    vstrbq_scatter_offset_p_s32(out, apart, a, vctp32q((uint32_t)left));
+    if (left > 4) vstrbq_scatter_offset_p_s32(out + 4 * out_c, apart, b, vctp32q((uint32_t)left - 4));
+    if (left > 8) vstrbq_scatter_offset_p_s32(out + 8 * out_c, apart, c, vctp32q((uint32_t)left - 8));
+    if (left > 12) vstrbq_scatter_offset_p_s32(out + 12 * out_c, apart, d, vctp32q((uint32_t)left - 12));
+  }
+}
+
+/* The first of a group of sixteen pixels: the last group reaches back, so that it is whole as well. */
+TFLS_INLINE int32_t sixteen_from(int32_t start, int32_t pixels) {
+  return pixels >= kPixels && start > pixels - kPixels ? pixels - kPixels : start;
+}
+#endif
+
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && defined(TFLS_MVE)
+TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
   int32_t start;
   for (start = 0; start < pixels; start += kPixels) {
-    const int32_t first = pixels >= kPixels && start > pixels - kPixels ? pixels - kPixels : start;
-    const int32_t left = pixels - first;
+    const int32_t first = sixteen_from(start, pixels), left = pixels - first;
     const uint8_t* s = op->stream;
-    int8_t* to = (int8_t*)scratch;
-    int32_t ky, kx, o;
-    Windows windows;
-    find_windows(op, first, kPixels, &windows);
-    for (ky = 0; ky < op->filter_h; ky++) {
-      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
-        Sources sources;
-        find_sources(op, x, &windows, kPixels, ky, kx, &sources);
-        pack_pixels(to, &sources, op->in_c, op->input_zero_point);
-      }
-    }
+    int32_t o;
+    copy_pixels(op, x, first, (int8_t*)scratch);
     for (o = 0; o < out_c; o++) {
-      const int32_t channel = o * op->channel_step, multiplier = op->multiplier[channel], shift = op->shift[channel];
-      const int32_t up = shift > 0 ? shift : 0, down = up - shift;
       const int8_t* p = (const int8_t*)scratch;
       int8_t* out = y + first * out_c + o;
       int32x4_t a = vdupq_n_s32(op->bias[o]), b = a, c = a, d = a;
@@ -800,28 +1079,51 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
             : [n] "r"(n)
             : "lr", "memory");
       }
-      a = requantised_four(a, multiplier, up, down, zero_point);
-      b = requantised_four(b, multiplier, up, down, zero_point);
-      c = requantised_four(c, multiplier, up, down, zero_point);
-      d = requantised_four(d, multiplier, up, down, zero_point);
-      if (left >= kPixels) {
-        vstrbq_scatter_offset_s32(out, apart, a);
-        vstrbq_scatter_offset_s32(out + 4 * out_c, apart, b);
-        vstrbq_scatter_offset_s32(out + 8 * out_c, apart, c);
-        vstrbq_scatter_offset_s32(out + 12 * out_c, apart, d);
-      } else {
-        vstrbq_scatter_offset_p_s32(out, apart, a, vctp32q((uint32_t)left));
-        if (left > 4) vstrbq_scatter_offset_p_s32(out + 4 * out_c, apart, b, vctp32q((uint32_t)left - 4));
-        if (left > 8) vstrbq_scatter_offset_p_s32(out + 8 * out_c, apart, c, vctp32q((uint32_t)left - 8));
-        if (left > 12) vstrbq_scatter_offset_p_s32(out + 12 * out_c, apart, d, vctp32q((uint32_t)left - 12));
+      {
+        const SixteenSums sums = {a, b, c, d};
+        emit_sixteen(op, o, sums, left, out);
       }
     }
   }
 }
 #endif
 
+#if TFLS_HAS(TFLS_PIXEL_SHARED) && defined(TFLS_MVE)
+TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
+  const uint32_t* const steps = (const uint32_t*)scratch;
+  int8_t* const columns = (int8_t*)scratch + sizeof(uint32_t) * kSymbols;
+  int32_t start;
+  read_symbols(op, kPixels, (uint32_t*)scratch);
+  for (start = 0; start < pixels; start += kPixels) {
+    const int32_t first = sixteen_from(start, pixels);
+    const uint8_t* s = first_output(op->stream);
+    int32_t o;
+    copy_pixels(op, x, first, columns);
+    for (o = 0; o < out_c; o++) {
+      const int32x4_t bias = vdupq_n_s32(op->bias[o]);
+      SixteenSums sums = {bias, bias, bias, bias};
+      int32_t at = -kPixels;
+      uint32_t n = symbols_at(&s);
+      for (; n > 0; n--) {
+        const uint32_t step = steps[*s++];
+        const int32_t w = weight_of(step);
+        const int8_t* p;
+        at += (int32_t)(step >> 16);
+        p = columns + at;
+        sums.a = vmlaq_n_s32(sums.a, vldrbq_s32(p), w);
+        sums.b = vmlaq_n_s32(sums.b, vldrbq_s32(p + 4), w);
+        sums.c = vmlaq_n_s32(sums.c, vldrbq_s32(p + 8), w);
+        sums.d = vmlaq_n_s32(sums.d, vldrbq_s32(p + 12), w);
+      }
+      emit_sixteen(op, o, sums, pixels - first, y + first * out_c + o);
+    }
+  }
+}
+#endif
+
 /* The four pixels of each input lie side by side. Stream as for pairs with 8 bits. */
-#if TFLS_HAS(TFLS_PIXEL_DELTA8) && !defined(TFLS_MVE)
+#if (TFLS_HAS(TFLS_PIXEL_DELTA8) || TFLS_HAS(TFLS_PIXEL_SHARED)) && !defined(TFLS_MVE)
 static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
   const int8_t *a = sources->at[0], *b = sources->at[1], *c = sources->at[2], *d = sources->at[3];
   int32_t i, j;
@@ -840,23 +1142,30 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
   }
 }
 
+/* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
+TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
+  int32_t ky, kx;
+  Windows windows;
+  find_windows(op, first, kPixels, &windows);
+  for (ky = 0; ky < op->filter_h; ky++) {
+    for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
+      Sources sources;
+      find_sources(op, x, &windows, kPixels, ky, kx, &sources);
+      pack_pixels(to, &sources, op->in_c, op->input_zero_point);
+    }
+  }
+}
+#endif
+
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) && !defined(TFLS_MVE)
 TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  const int32_t pixels = op->batches * op->out_h * op->out_w, channels = op->in_c;
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
   int32_t first;
   for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
     const int32_t left = smaller(pixels - first, kPixels);
     const uint8_t* s = op->stream;
-    int8_t* to = (int8_t*)scratch;
-    int32_t ky, kx, o;
-    Windows windows;
-    find_windows(op, first, kPixels, &windows);
-    for (ky = 0; ky < op->filter_h; ky++) {
-      for (kx = 0; kx < op->filter_w; kx++, to += kPixels * channels) {
-        Sources sources;
-        find_sources(op, x, &windows, kPixels, ky, kx, &sources);
-        pack_pixels(to, &sources, channels, op->input_zero_point);
-      }
-    }
+    int32_t o;
+    copy_pixels(op, x, first, (int8_t*)scratch);
     for (o = 0; o < op->out_c; o++) {
       const int8_t* p = (const int8_t*)scratch;
       const int32_t bias = op->bias[o];
@@ -876,6 +1185,43 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
         c += w * p[2];
         d += w * p[3];
         s += 4;
+      }
+      acc[0] = a;
+      acc[1] = b;
+      acc[2] = c;
+      acc[3] = d;
+      emit(op, o, acc, left, y + o);
+    }
+  }
+}
+#endif
+
+#if TFLS_HAS(TFLS_PIXEL_SHARED) && !defined(TFLS_MVE)
+TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const uint32_t* const steps = (const uint32_t*)scratch;
+  int8_t* const columns = (int8_t*)scratch + sizeof(uint32_t) * kSymbols;
+  int32_t first;
+  read_symbols(op, kPixels, (uint32_t*)scratch);
+  for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
+    const int32_t left = smaller(pixels - first, kPixels);
+    const uint8_t* s = first_output(op->stream);
+    int32_t o;
+    copy_pixels(op, x, first, columns);
+    for (o = 0; o < op->out_c; o++) {
+      const int32_t bias = op->bias[o];
+      int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias, at = -kPixels;
+      uint32_t n = symbols_at(&s);
+      for (; n > 0; n--) {
+        const uint32_t step = steps[*s++];
+        const int32_t w = weight_of(step);
+        const int8_t* p;
+        at += (int32_t)(step >> 16);
+        p = columns + at;
+        a += w * p[0];
+        b += w * p[1];
+        c += w * p[2];
+        d += w * p[3];
       }
       acc[0] = a;
       acc[1] = b;
@@ -1107,8 +1453,49 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
   return sum;
 }
 
+/* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
+static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
+  const uint8_t *const values = op->stream + 1, *const reaches = values + op->stream[0];
+  uint32_t first_bridge;
+  const uint32_t least = least_reach(op->stream, &first_bridge);
+  const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
+  int32_t sum = 0, run;
+  for (run = 0; run < runs; run++) {
+    int32_t place = -1;
+    uint32_t n;
+    if (!has(reader, 1) || !has(reader, *reader->at < 128 ? 1 : 2)) return -1;
+    n = symbols_at(&reader->at);
+    if (!has(reader, n)) return -1;
+    for (; n > 0; n--) {
+      uint32_t symbol = *reader->at++, v = 0;
+      if (symbol < first_bridge) {
+        for (; symbol >= reaches[v]; v++) symbol -= reaches[v];
+        place += (int32_t)symbol + 1;
+        sum += magnitude(values[v]);
+      } else {
+        place += (int32_t)((symbol - first_bridge + 1) * least);
+      }
+      if (place >= places) return -1;
+    }
+  }
+  return sum;
+}
+
+static int has_shared_values(int kernel) { return kernel >= TFLS_ROW_SHARED && kernel <= TFLS_PIXEL_SHARED; }
+
+/* Step over the values and their reaches; 0 if they are damaged. */
+static int read_values(Reader* reader) {
+  const uint8_t* const stream = reader->at;
+  uint32_t least, first_bridge;
+  if (!has(reader, 1) || stream[0] == 0 || stream[0] > kMostValues || !has(reader, 1 + 2u * stream[0])) return 0;
+  least = least_reach(stream, &first_bridge);
+  reader->at = first_output(stream);
+  return least > 0 && first_bridge < kSymbols && (kSymbols - first_bridge) * least <= kLongestBridge;
+}
+
 static int is_pair(int kernel) {
-  return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8;
+  return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8 ||
+         kernel == TFLS_PAIR_SHARED || kernel == TFLS_STRIP_SHARED;
 }
 
 /* Words of the buffer of strips, less those behind the last place from which a kernel reads four. */
@@ -1135,6 +1522,11 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
       return sum_distances(reader, 4, strip_places(op));
     case TFLS_PAIR_DENSE8:
       return sum_dense(op, reader);
+    case TFLS_ROW_SHARED:
+    case TFLS_PAIR_SHARED:
+    case TFLS_STRIP_SHARED:
+    case TFLS_PIXEL_SHARED:
+      return sum_symbols(op, reader);
     default:
       return sum_distances(reader, 8, op->taps);
   }
@@ -1144,6 +1536,7 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   Reader reader = {constants->stream, constants->stream + constants->stream_bytes};
   int32_t o;
   op->wide = 0;
+  if (has_shared_values(op->kernel) && !read_values(&reader)) return TFLS_BAD_STREAM;
   for (o = 0; o < op->out_c; o++) {
     const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
     int64_t largest;
@@ -1208,24 +1601,28 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
-  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PAIR_DENSE8 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
-  op->scratch_bytes = 0;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_SHARED || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  op->scratch_bytes = has_shared_values(op->kernel) ? sizeof(uint32_t) * kSymbols : 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
     case TFLS_PAIR_DELTA4:
     case TFLS_PAIR_DENSE8:
-      op->scratch_bytes = 4u * kPairPixels / 2 * (uint32_t)op->taps;
+    case TFLS_PAIR_SHARED:
+      op->scratch_bytes += 4u * kPairPixels / 2 * (uint32_t)op->taps;
       return TFLS_OK;
     case TFLS_STRIP_DELTA8:
     case TFLS_STRIP_DELTA4:
+    case TFLS_STRIP_SHARED:
       if (op->stride_h != 1 || op->stride_w != 1 || op->dilation_h != 1 || op->dilation_w != 1) return TFLS_BAD_KERNEL;
-      op->scratch_bytes = 4u * (uint32_t)(strip_places(op) + 3);
+      if (op->kernel == TFLS_STRIP_SHARED && op->filter_w > kMostRuns) return TFLS_BAD_KERNEL;
+      op->scratch_bytes += 4u * (uint32_t)(strip_places(op) + 3);
       return TFLS_OK;
     case TFLS_PIXEL_DELTA8:
-      op->scratch_bytes = TFLS_PIXELS * (uint32_t)op->taps;
+    case TFLS_PIXEL_SHARED:
+      op->scratch_bytes += TFLS_PIXELS * (uint32_t)op->taps;
       return TFLS_OK;
     case TFLS_PIXEL_BLOCK16:
-      op->scratch_bytes = kBlockPixels * (uint32_t)op->taps;
+      op->scratch_bytes += kBlockPixels * (uint32_t)op->taps;
       return op->taps % block == 0 ? TFLS_OK : TFLS_BAD_KERNEL;
     case TFLS_ROW_BLOCK4:
     case TFLS_ROW_BLOCK16:
@@ -1349,6 +1746,26 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
 #if TFLS_HAS(TFLS_PAIR_DENSE8)
     case TFLS_PAIR_DENSE8:
       pair_dense8(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_SHARED)
+    case TFLS_ROW_SHARED:
+      all_rows_shared(op, input, output, (uint32_t*)scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PAIR_SHARED)
+    case TFLS_PAIR_SHARED:
+      pair_shared(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_STRIP_SHARED)
+    case TFLS_STRIP_SHARED:
+      strip_shared(op, input, output, scratch);
+      break;
+#endif
+#if TFLS_HAS(TFLS_PIXEL_SHARED)
+    case TFLS_PIXEL_SHARED:
+      pixel_shared(op, input, output, scratch);
       break;
 #endif
     default:

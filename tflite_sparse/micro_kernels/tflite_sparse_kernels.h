@@ -41,10 +41,14 @@ extern "C" {
 #define TFLS_DIRECT_DELTA8 10  /* 4 pixels, read in place: filters of 1x1 with a stride of 1 */
 #define TFLS_PIXEL_BLOCK16 11  /* 4 pixels; blocks of 16 inputs */
 #define TFLS_PAIR_DENSE8 12    /* as 5, for layers without zeros: every weight, no distances */
+#define TFLS_ROW_SHARED 13     /* rows; few values: a byte is a value and a distance */
+#define TFLS_PAIR_SHARED 14    /* as 5; the same bytes */
+#define TFLS_STRIP_SHARED 15   /* as 7; the same bytes, column by column of the filter */
+#define TFLS_PIXEL_SHARED 16   /* as 9; the same bytes */
 
 /* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
 #ifndef TFLITE_SPARSE_KERNELS
-#define TFLITE_SPARSE_KERNELS 0xFFFFu
+#define TFLITE_SPARSE_KERNELS 0xFFFFFFFFu
 #endif
 #define TFLS_HAS(kernel) ((TFLITE_SPARSE_KERNELS >> (kernel)) & 1u)
 

@@ -10,6 +10,7 @@ from tflite_sparse.codecs.streams.kernels import (
     DISTANCE_BITS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
+    SHARED_KERNELS,
     STRIP_KERNELS,
     SUM_LIMIT,
     Filter,
@@ -22,9 +23,15 @@ POINTWISE = st.builds(
 CONVOLUTION = st.builds(Filter, st.integers(1, 5), st.integers(1, 4), st.integers(1, 5), st.integers(1, 30))
 
 
-def weights_of(shape, zeros, seed=0):
+def weights_of(shape, zeros, seed=0, kernel=None):
+    """Random weights; for kernels of shared values, of a few values that are unequally frequent."""
     rng = np.random.default_rng(seed)
-    return np.where(rng.random(shape.shape) < zeros, 0, rng.integers(-127, 128, shape.shape)).astype(np.int8)
+    if kernel in SHARED_KERNELS:
+        few = rng.choice(np.arange(1, 256, dtype=np.uint8).view(np.int8), rng.choice([1, 2, 15, 16, 64]), replace=False)
+        weights = few[np.minimum(rng.geometric(0.2, shape.shape) - 1, few.size - 1)]
+    else:
+        weights = rng.integers(-127, 128, shape.shape)
+    return np.where(rng.random(shape.shape) < zeros, 0, weights).astype(np.int8)
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,7 +39,7 @@ def weights_of(shape, zeros, seed=0):
     POINTWISE | CONVOLUTION, st.sampled_from(Kernel), st.sampled_from([0.0, 0.5, 0.9, 0.99, 1.0]), st.integers(0, 99)
 )
 def test_weights_come_back_and_their_size_is_known(shape, kernel, zeros, seed):
-    weights = weights_of(shape, zeros, seed)
+    weights = weights_of(shape, zeros, seed, kernel)
     if stream.refusal(kernel, shape, weights) is not None:
         return
     encoded = stream.encode(kernel, shape, weights)
@@ -115,7 +122,7 @@ def test_more_outputs_than_bytes_are_refused_before_anything_is_allocated():
 @pytest.mark.parametrize("kernel", Kernel)
 def test_streams_that_end_early_or_late_are_refused(kernel):
     shape = Filter(3, 1, 1, 32)
-    encoded = stream.encode(kernel, shape, weights_of(shape, 0.5))
+    encoded = stream.encode(kernel, shape, weights_of(shape, 0.5, kernel=kernel))
     for damaged in (encoded[:-1], encoded[:1], encoded[:0], np.append(encoded, np.uint8(0))):
         with pytest.raises(ValueError, match="stream"):
             stream.decode(kernel, shape, damaged)
@@ -127,7 +134,7 @@ def test_damaged_streams_are_refused_or_are_weights(kernel, seed):
     """Nothing but ValueError; what is taken has a stream of its own that stands for the same."""
     rng = np.random.default_rng(seed)
     shape = Filter(3, 1, 1, 32) if kernel in POINTWISE_KERNELS else Filter(3, 2, 2, 4)
-    damaged = stream.encode(kernel, shape, weights_of(shape, 0.6, seed)).copy()
+    damaged = stream.encode(kernel, shape, weights_of(shape, 0.6, seed, kernel)).copy()
     for _ in range(rng.integers(1, 5)):
         damaged[rng.integers(damaged.size)] = rng.integers(256)
     try:

@@ -64,7 +64,7 @@ def test_bytes_are_little_endian_and_versioned():
     [
         (0, 2, "version 2"),
         (1, 0, "number 0"),
-        (1, 13, "number 13"),
+        (1, 17, "number 17"),
         (2, 8, "must be zero"),
         (3, 1, "must be zero"),
         (33, 1, "must be zero"),

@@ -22,6 +22,9 @@ MAX_WEIGHTS = 2**26
 MAX_PAIRS = 65535
 """Pairs of weights that the count of an output holds, in streams of distances."""
 
+MAX_SHARED_WIDTH = 9
+"""Columns of a filter, for ``STRIP_SHARED``: distances in bytes fit in 16 bits."""
+
 PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4, 16
 """Pixels that ``PIXEL_DELTA8`` computes together: in plain C, and on the CPU with most of them (Helium)."""
 
@@ -43,6 +46,10 @@ class Kernel(enum.IntEnum):
     DIRECT_DELTA8 = 10
     PIXEL_BLOCK16 = 11
     PAIR_DENSE8 = 12
+    ROW_SHARED = 13
+    PAIR_SHARED = 14
+    STRIP_SHARED = 15
+    PIXEL_SHARED = 16
 
     @property
     def words(self) -> str:
@@ -50,12 +57,14 @@ class Kernel(enum.IntEnum):
         return _WORDS[self]
 
 
-PAIR_KERNELS = frozenset(
-    {Kernel.PAIR_DELTA8, Kernel.PAIR_DELTA4, Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4, Kernel.PAIR_DENSE8}
-)
-STRIP_KERNELS = frozenset({Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4})
+SHARED_KERNELS = frozenset({Kernel.ROW_SHARED, Kernel.PAIR_SHARED, Kernel.STRIP_SHARED, Kernel.PIXEL_SHARED})
+STRIP_KERNELS = frozenset({Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4, Kernel.STRIP_SHARED})
+PAIR_KERNELS = STRIP_KERNELS | {Kernel.PAIR_DELTA8, Kernel.PAIR_DELTA4, Kernel.PAIR_DENSE8, Kernel.PAIR_SHARED}
 POINTWISE_KERNELS = frozenset(
-    {Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16, Kernel.DIRECT_DELTA8}
+    {
+        *(Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16, Kernel.ROW_SHARED),
+        Kernel.DIRECT_DELTA8,
+    }
 )
 BLOCKS = {Kernel.ROW_BLOCK4: 4, Kernel.ROW_BLOCK16: 16, Kernel.PIXEL_BLOCK16: 16}
 DISTANCE_BITS = {
@@ -81,6 +90,10 @@ _WORDS = {
     Kernel.DIRECT_DELTA8: "distances of 8 bits, four pixels read in place",
     Kernel.PIXEL_BLOCK16: "blocks of 16, four pixels",
     Kernel.PAIR_DENSE8: "every weight, two pixels an accumulator",
+    Kernel.ROW_SHARED: "shared values, a byte each, row by row",
+    Kernel.PAIR_SHARED: "shared values, a byte each, two pixels an accumulator",
+    Kernel.STRIP_SHARED: "shared values, a byte each, strips of eight columns",
+    Kernel.PIXEL_SHARED: "shared values, a byte each, several pixels copied side by side",
 }
 
 
@@ -144,3 +157,12 @@ def place_count(kernel: Kernel, shape: Filter) -> int:
     if kernel not in STRIP_KERNELS:
         return shape.taps
     return shape.height * shape.channels * strip_width(shape.width) - 3  # it reads four words from each
+
+
+def runs_of(kernel: Kernel, shape: Filter) -> tuple[int, int]:
+    """Runs of places that an output has in a stream of shared values, and places of each.
+
+    A run of ``STRIP_SHARED`` is a column of the filter, in the order (row, channel); others have one of all taps.
+    """
+    runs = shape.width if kernel in STRIP_KERNELS else 1
+    return runs, shape.taps // runs

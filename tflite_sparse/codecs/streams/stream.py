@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from tflite_sparse.codecs.streams import blocks, distances, indexed
+from tflite_sparse.codecs.streams import blocks, distances, indexed, shared
 from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     DISTANCE_BITS,
+    MAX_SHARED_WIDTH,
     MAX_TAPS,
     MAX_WEIGHTS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
+    SHARED_KERNELS,
     STRIP_KERNELS,
     SUM_LIMIT,
     Filter,
     Kernel,
     place_count,
     places_of,
+    runs_of,
 )
 
 
@@ -39,6 +42,10 @@ def refusal(kernel: Kernel, shape: Filter, weights: np.ndarray) -> str | None:
         return f"blocks of {block} do not divide {shape.taps} inputs"
     if kernel in PAIR_KERNELS and int(absolute_sums(weights).max()) >= SUM_LIMIT:
         return f"the absolute weights of an output sum to {SUM_LIMIT:,} or more"
+    if kernel == Kernel.STRIP_SHARED and shape.width > MAX_SHARED_WIDTH:
+        return f"it takes filters of up to {MAX_SHARED_WIDTH} columns"
+    if kernel in SHARED_KERNELS:
+        return shared.refusal(_runs(kernel, shape, weights))
     if kernel in DISTANCE_BITS:
         return distances.refusal(_matrix(weights), places_of(kernel, shape), DISTANCE_BITS[kernel])
     return None
@@ -49,6 +56,8 @@ def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         return distances.nbytes(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
+    if kernel in SHARED_KERNELS:
+        return shared.nbytes(_runs(kernel, shape, weights))
     if kernel in BLOCKS:
         return blocks.nbytes(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.nbytes(matrix)
@@ -59,6 +68,8 @@ def entries(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         return distances.entries(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
+    if kernel in SHARED_KERNELS:
+        return shared.entries(_runs(kernel, shape, weights))
     if kernel in BLOCKS:
         return blocks.entries(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.entries(matrix)
@@ -81,6 +92,8 @@ def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         stream = distances.encode(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
+    elif kernel in SHARED_KERNELS:
+        stream = shared.encode(_runs(kernel, shape, weights))
     elif kernel in BLOCKS:
         stream = blocks.encode(matrix, BLOCKS[kernel])
     elif kernel == Kernel.PAIR_DENSE8:
@@ -102,6 +115,10 @@ def decode(kernel: Kernel, shape: Filter, stream: np.ndarray) -> np.ndarray:
         matrix = distances.decode(
             stream, shape.outputs, places_of(kernel, shape), place_count(kernel, shape), DISTANCE_BITS[kernel]
         )
+    elif kernel in SHARED_KERNELS:
+        runs, places = runs_of(kernel, shape)
+        found = shared.decode(stream, shape.outputs * runs, places)
+        matrix = found.reshape(shape.outputs, runs, shape.height, -1).transpose(0, 2, 1, 3)
     elif kernel in BLOCKS:
         matrix = blocks.decode(stream, shape.outputs, shape.taps, BLOCKS[kernel])
     elif kernel == Kernel.PAIR_DENSE8:
@@ -116,6 +133,13 @@ def _whole(stream: np.ndarray, shape: Filter) -> np.ndarray:
     if stream.size != shape.outputs * shape.taps:
         raise ValueError(f"the stream has {stream.size:,} bytes for {shape.outputs * shape.taps:,} weights")
     return stream.view(np.int8).reshape(shape.outputs, shape.taps)
+
+
+def _runs(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
+    """int8 (runs of all outputs, places)."""
+    runs, places = runs_of(kernel, shape)
+    split = weights.reshape(shape.outputs, shape.height, runs, -1).transpose(0, 2, 1, 3)
+    return split.reshape(shape.outputs * runs, places)
 
 
 def _matrix(weights: np.ndarray) -> np.ndarray:

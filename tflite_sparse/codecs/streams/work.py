@@ -11,6 +11,7 @@ from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
+    SHARED_KERNELS,
     STRIP_KERNELS,
     Filter,
     Kernel,
@@ -19,6 +20,7 @@ from tflite_sparse.codecs.streams.kernels import (
 
 _PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
+_SYMBOL_TABLE_BYTES = 4 * 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,14 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
 
 def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
     """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
+    table = _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
     if kernel in STRIP_KERNELS:
-        return 4 * shape.height * shape.channels * strip_width(shape.width)
+        return table + 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:
-        return 4 * _PAIR_PIXELS // 2 * shape.taps
+        return table + 4 * _PAIR_PIXELS // 2 * shape.taps
     if kernel == Kernel.PIXEL_BLOCK16:
         return _BLOCK_PIXELS * shape.taps
-    return 0 if kernel in POINTWISE_KERNELS else pixels_at_once * shape.taps
+    return table if kernel in POINTWISE_KERNELS else table + pixels_at_once * shape.taps
 
 
 def suits(kernel: Kernel, pixels: Pixels) -> bool:
@@ -81,11 +84,15 @@ def dense(shape: Filter, pixels: Pixels) -> np.ndarray:
 
 
 def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: int) -> tuple[int, int, int]:
-    """Groups of pixels; of each, values that are packed and places of the filter that are looked up."""
+    """Groups of pixels; of each, values that are packed and places of the filter that are looked up.
+
+    Of ``STRIP_SHARED``, runs of the stream that begin take the place of the latter.
+    """
     if kernel in STRIP_KERNELS:
-        columns = _PAIR_PIXELS + shape.width - 1
+        is_shared = kernel == Kernel.STRIP_SHARED
+        begun = shape.outputs * shape.width if is_shared else _PAIR_PIXELS + shape.width - 1
         groups = pixels.batches * pixels.height * -(-pixels.width // _PAIR_PIXELS)
-        return groups, shape.channels * strip_width(shape.width), columns
+        return groups, shape.channels * strip_width(shape.width), begun
     if kernel == Kernel.DIRECT_DELTA8:
         return -(-pixels.count // _DIRECT_PIXELS), 0, 0
     if kernel in POINTWISE_KERNELS:

@@ -1,0 +1,110 @@
+"""Streams of shared values: bytes by hand, how far values reach, limits, damage."""
+
+import numpy as np
+import pytest
+
+from tflite_sparse.codecs.streams import shared, stream
+from tflite_sparse.codecs.streams.kernels import MAX_SHARED_WIDTH, SHARED_KERNELS, Filter, Kernel
+
+
+def row(places, weights, size):
+    matrix = np.zeros((1, size), np.int8)
+    matrix[0, places] = weights
+    return matrix
+
+
+def test_one_value_by_hand():
+    """It reaches 252 places; 300 and 301 are behind one bridge of 252, a gap of 1,700 behind two."""
+    matrix = row([0, 252, 553, 2253], 7, 2300)
+    found = list(shared.encode(matrix))
+    assert found[:3] == [1, 7, 252]
+    assert found[3:] == [7, 0, 251, 252, 301 - 252 - 1, 255, 252 + 1, 1700 - 4 * 252 - 2 * 252 - 1]
+    assert shared.entries(matrix) == 7
+    assert np.array_equal(shared.decode(np.array(found, np.uint8), 1, 2300), matrix)
+
+
+def test_two_equally_frequent_values_by_hand():
+    matrix = row([1, 2, 3, 4], [-3, 5, -3, 5], 6)
+    values, *symbols = np.split(np.frombuffer(shared.encode(matrix), np.uint8), [5, 6])
+    assert values[:3].view(np.int8).tolist() == [2, -3, 5]
+    reach = int(values[3])
+    assert np.concatenate(symbols).tolist() == [4, 1, reach, 0, reach]
+
+
+def test_frequent_values_reach_further():
+    rng = np.random.default_rng(0)
+    values = np.array([-40, -8, -2, 2, 8, 40], np.int8)
+    weights = rng.choice(values, (64, 512), p=[0.02, 0.08, 0.4, 0.4, 0.08, 0.02])
+    matrix = np.where(rng.random(weights.shape) < 0.97, 0, weights).astype(np.int8)
+    reaches = np.frombuffer(shared.encode(matrix), np.uint8)[7:13]
+    assert min(reaches[2:4]) > max(reaches[1], reaches[4]) > max(reaches[0], reaches[5])
+    assert 224 <= reaches.sum() <= 252
+
+
+def test_about_a_byte_a_weight():
+    """Sixteen values, seven of eight weights zero: 8.9 bits; in one run, with the table of values."""
+    rng = np.random.default_rng(0)
+    weights = np.rint(rng.normal(size=(96, 1024)) * 3).clip(-8, 7)
+    weights = np.where(weights >= 0, weights + 1, weights)
+    matrix = np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
+    bits = 8 * shared.nbytes(matrix) / np.count_nonzero(matrix)
+    assert 8.5 < bits < 9.1
+
+
+def test_a_count_of_two_bytes_from_128_symbols_on():
+    for count, head in ((127, [127]), (128, [128, 128]), (300, [129, 44])):
+        matrix = np.full((1, count), 3, np.int8)
+        found = shared.encode(matrix)
+        assert list(found[3 : 3 + len(head)]) == head
+        assert np.array_equal(shared.decode(np.frombuffer(found, np.uint8), 1, count), matrix)
+
+
+def test_runs_of_strips_are_columns():
+    shape = Filter(1, 2, 3, 2)
+    weights = np.zeros(shape.shape, np.int8)
+    weights[0, 0, 2, 1] = weights[0, 1, 2, 0] = 9
+    found = stream.encode(Kernel.STRIP_SHARED, shape, weights)
+    assert found[3:].tolist() == [0, 0, 2, 1, 0]  # two empty columns; then the places 1 and 2 of the third
+
+
+@pytest.mark.parametrize("kernel", sorted(SHARED_KERNELS))
+def test_more_than_64_values_are_refused(kernel):
+    shape = Filter(1, 1, 1, 80)
+    weights = (np.arange(80) % 64 + 1).astype(np.int8).reshape(shape.shape)
+    assert stream.refusal(kernel, shape, weights) is None
+    weights[0, 0, 0, 79] = 65
+    assert "65 values" in stream.refusal(kernel, shape, weights)
+    with pytest.raises(ValueError, match="65 values"):
+        stream.encode(kernel, shape, weights)
+
+
+def test_more_symbols_than_a_count_holds_are_refused():
+    assert shared.refusal(np.ones((1, 32767), np.int8)) is None
+    assert "32,768 symbols" in shared.refusal(np.ones((1, 32768), np.int8))
+
+
+def test_wide_filters_have_no_strips():
+    for width, refused in ((MAX_SHARED_WIDTH, False), (MAX_SHARED_WIDTH + 1, True)):
+        shape = Filter(1, 1, width, 2)
+        assert (stream.refusal(Kernel.STRIP_SHARED, shape, np.ones(shape.shape, np.int8)) is not None) is refused
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        ([0], "0 values"),
+        ([65, *[1] * 200], "65 values"),
+        ([2, 1, 2, 100], "2 values in 4 bytes"),
+        ([1, 1, 0, 0], "reaches"),
+        ([2, 1, 2, 128, 128, 0], "reaches"),
+        ([1, 1, 20, 0], "reaches"),  # 236 bridges of 20 and more places
+        ([1, 1, 252, 1, 8], "leads out of its 8 places"),
+        ([1, 1, 252, 1, 252], "leads out of its 8 places"),
+        ([1, 1, 252, 2, 0], "ends inside run 0"),
+        ([1, 1, 252, 129], "ends before run 0"),
+        ([1, 1, 252, 1, 0, 0], "behind its last output"),
+    ],
+)
+def test_damage_is_refused(damaged, words):
+    with pytest.raises(ValueError, match=words):
+        shared.decode(np.array(damaged, np.uint8), 1, 8)
