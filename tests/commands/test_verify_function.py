@@ -57,7 +57,7 @@ def test_a_setting_of_another_target_is_named(setting, asked):
 
 
 def test_an_unknown_target(asked):
-    with pytest.raises(SettingsError, match="`target='ethos-u'`: input should be 'litert' or 'micro'"):
+    with pytest.raises(SettingsError, match="`target='ethos-u'`: input should be 'litert', 'micro' or 'c'"):
         tflite_sparse.verify("file", "dense", target="ethos-u")
 
 
