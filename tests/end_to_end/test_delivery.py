@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers.tools import heed_sigint, run_cli
+from tflite_sparse import target_registry
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.stages.deliver import ALL_FILES
 
@@ -26,8 +27,10 @@ def contents(folder):
 
 
 def test_only_own_files_are_replaced(model_files, tmp_path):
-    others = {"notes.txt", "other.tflite", "model.h", "model.cc", "app.cc", "model_vela.tflite"}
-    own = {name for name in ALL_FILES if "/" not in name}
+    of_targets = {name for name in target_registry.possible_extra_files("model") if "/" not in name}
+    assert {"model.h", "model.c", "app.cc", "model_vela.tflite"} <= of_targets
+    others = {"notes.txt", "other.tflite", *of_targets}
+    own = {name for name in ALL_FILES if "/" not in name} - of_targets
     for name in (*others, *own):
         (tmp_path / name).write_text("old")
     run = run_cli(*options(model_files, tmp_path))

@@ -64,5 +64,5 @@ def _checked(dead: DeadChannels, found: VerificationReport) -> str:
         words += f"; in {', '.join(apart)}, which sums in another order, they differ by up to {largest:.1g}"
     words += f" ({found.samples} samples, {fewest} or more distinct outputs)"
     if found.constants is not None and found.constants.compared:
-        words += f"; {found.constants.compared:,} constants are what {len(found.constants.runtimes)} runtimes compute"
+        words += f"; {found.constants.compared:,} predicted constants hold in {', '.join(found.constants.runtimes)}"
     return words + "."
