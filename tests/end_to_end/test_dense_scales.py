@@ -40,7 +40,14 @@ def test_a_sparse_file_with_one_scale_is_smaller_and_loses_little(dense_net, dig
     model = dense_net(units=512, epochs=4)
     several, one = (
         tflite_sparse.export(
-            model, digits, sparsity=0.8, finetune_epochs=0, int8=True, dense_scales=each, out=tmp_path / each
+            model,
+            digits,
+            sparsity=0.8,
+            finetune_epochs=0,
+            int8=True,
+            dense_scales=each,
+            keep_channels=True,
+            out=tmp_path / each,
         )
         for each in ("per-channel", "per-tensor")
     )

@@ -42,7 +42,7 @@ def test_wrappers_come_off_with_their_masks(form, model_files, tmp_path):
     report = run.report
     assert report["pruning"]["words"] == "4 pruning masks applied; kept at sparsity 0.800"
     assert report["pruning"]["after"] == pytest.approx(0.8, abs=0.001)
-    assert report["models"]["sparse_int8"]["sparsity"] > 0.79
+    assert report["models"]["dense_int8"]["sparsity"] > 0.79
     _check_files(out, report)
 
 

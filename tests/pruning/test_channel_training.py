@@ -274,3 +274,23 @@ def test_a_model_without_channels_to_mask_is_refused(keras):
     model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
     with pytest.raises(SettingsError, match=r"no channels that can be masked \(channels reach an output"):
         once(model, of_settings(PruningSettings(sparsity=0.5, block="channel")))
+
+
+def test_channels_that_were_zero_before_count_as_zeros_of_what_reads_them(keras):
+    """Without a rule on channels, ``sparsity`` is a share of the whole kernel, whatever channels are dead in it."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 16)),
+            layers.Conv2D(16, 3, name="first"),
+            layers.Conv2D(16, 3, name="second"),
+            layers.Flatten(),
+            layers.Dense(4),
+        ]
+    )
+    filters, bias = model.get_layer("first").get_weights()
+    filters[..., :6], bias[:6], bias[6:] = 0, 0, 1
+    model.get_layer("first").set_weights([filters, bias])
+    once(model, of_settings(PruningSettings(sparsity=0.5)))
+    assert np.mean(model.get_layer("second").get_weights()[0] == 0) == pytest.approx(0.5, abs=1e-3)
+    np.testing.assert_array_equal(model.get_layer("first").get_weights()[1], bias)

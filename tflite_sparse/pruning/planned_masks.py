@@ -39,7 +39,8 @@ class PlannedMasks:
     def __init__(self, plan: Plan, found: Mapping[str, np.ndarray]) -> None:
         self._plan = plan
         self._kept = {each.group: found.get(each.group.name, _kept_at_start(each)) for each in plan.groups}
-        self._remaining = Remaining(self._kept)
+        self._channels = Remaining(self._kept)
+        self._remaining = self._without_demanded()
         self._started = {kernel.name: _Start(masks.trained_mask(masks.finite(kernel))) for kernel in plan.pruned}
         for each in plan.kernels:
             self._started[each.kernel.name] = self._with_held(each)
@@ -49,7 +50,7 @@ class PlannedMasks:
 
     def mask(self, name: str) -> np.ndarray:
         """Return the present mask of a weight, bool, of its shape."""
-        by_channel = self._remaining.mask(name, self.weights[name].shape)
+        by_channel = self._channels.mask(name, self.weights[name].shape)
         return by_channel & self._own[name] if name in self._own else by_channel
 
     def kept(self) -> dict[ChannelGroup, np.ndarray]:
@@ -84,7 +85,7 @@ class PlannedMasks:
     def _choose(self, step: int, groups: Sequence[GroupPlan], kernels: Sequence[KernelPlan]) -> list[str]:
         if groups:
             self._kept |= self._chosen_channels(step, groups)
-            self._remaining = Remaining(self._kept)
+            self._channels, self._remaining = Remaining(self._kept), self._without_demanded()
         if kernels:
             self._own |= self._chosen_weights(step, kernels)
         changed = [part.name for each in groups for part in each.group.masked]
@@ -129,6 +130,13 @@ class PlannedMasks:
             whole = self._remaining.spread(name, mask, each.kernel.shape)
             chosen[name] = whole & self._started[name].origin if each.structure.block == (1, 1) else whole
         return chosen
+
+    def _without_demanded(self) -> Remaining:
+        """What the sparsity of weights is a share of: all but channels that the plan masks.
+
+        Channels that were zero before stay so and count as zeros, for the plan did not ask for them.
+        """
+        return Remaining({each.group: self._kept[each.group] for each in self._plan.groups if each.schedule.final})
 
     def _held(self, each: KernelPlan) -> float:
         return self._started[each.kernel.name].held
