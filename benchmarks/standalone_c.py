@@ -134,8 +134,8 @@ def _form(path: Path, cpu: MicroCpu) -> Form:
     sources = _sources(path, cpu)
     seconds = time.perf_counter() - started
     footprint = c_report.footprint(sources, cpu)
-    if footprint is None:
-        raise click.ClickException("arm-none-eabi-gcc is not installed, or does not know the CPU")
+    if isinstance(footprint, str):
+        raise click.ClickException(footprint)
     counted = c_instructions.count(path, cpu)
     return Form(footprint, sources.program.constant_bytes, sources.arena.nbytes, counted.instructions, seconds)
 

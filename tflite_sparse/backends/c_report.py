@@ -34,8 +34,8 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
     ]
     code_cpu = micro_costs.code_cpu(cpu)
     found = footprint(sources, code_cpu)
-    if found is None:
-        sentences.append(f"Code and stack were not measured: {cortex_m.COMPILER} is not installed.")
+    if isinstance(found, str):
+        sentences.append(f"Code and stack were not measured: {found}.")
     else:
         numbers |= {"code_bytes": found.code_bytes, "flash_bytes": found.flash_bytes, "stack_bytes": found.stack_bytes}
         sentences.append(
@@ -59,14 +59,14 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
     return TargetPart(numbers=numbers, sentences=sentences)
 
 
-def footprint(sources: Sources, cpu: str) -> Footprint | None:
-    """What the files take on a CPU, linked; None where no compiler for it is installed, or it does not know the CPU."""
+def footprint(sources: Sources, cpu: str) -> Footprint | str:
+    """What the files take on a CPU, linked; where that cannot be measured, the reason."""
     if not cortex_m.has_compiler():
-        return None
+        return f"{cortex_m.COMPILER} is not installed"
     try:
         return cortex_m_model.footprint(cpu, sources.files, sources.naming.prefix, sources.program.constant_bytes)
-    except ExecutionError:  # a compiler that does not know the CPU; the report says that nothing was measured
-        return None
+    except ExecutionError as error:  # such as a compiler that does not know the CPU
+        return str(error).splitlines()[0].rstrip(".")
 
 
 def _micro_arena(dense: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from tflite_sparse.verification.samples import Samples
 
 IN_ANOTHER_ORDER = Tolerance(share_of_range=1e-5)
 """Allowed for float32, whose kernels sum in another order for another number of channels."""
+
+
+_WITHOUT, _WITH = "the file without dead channels", "the dense file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +146,16 @@ class Trimming:
             one, two = Path(name) / "without.tflite", Path(name) / "with.tflite"
             before_classes.write(trimmed, one)
             before_classes.write(whole, two)
-            found = engine.verify(
-                one, two, runtimes, self.samples, tolerance=tolerance, cut=cut, progress=self.progress
-            )
-        return found.model_copy(update={"file": "the file without dead channels", "against": "the dense file"})
+            try:
+                found = engine.verify(
+                    one, two, runtimes, self.samples, tolerance=tolerance, cut=cut, progress=self.progress
+                )
+            except ExecutionError as error:
+                raise error.renamed(one, _WITHOUT).renamed(two, _WITH) from error
+            content = found.model_dump_json()
+            for path, words in ((one, _WITHOUT), (two, _WITH)):
+                content = content.replace(json.dumps(str(path))[1:-1], words)
+        return VerificationReport.model_validate_json(content).model_copy(update={"file": _WITHOUT, "against": _WITH})
 
 
 def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], str] | None = None) -> DeadChannels:

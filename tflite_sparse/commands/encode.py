@@ -83,11 +83,12 @@ def encode(
         samples = MadeUp(checked.verification_samples, checked.seed)
         trimmed = Trimming(checked, samples, checked.input_shapes, folder, timed).run(weights)
         job = FileJob(trimmed.file, temporary, destination, extra_files, folder, promised, checked, timed)
+        told = str(source) if shared is None else f"{source} with shared values"
         try:
             made = backend(checked.target).encode(job)
         except ExecutionError as error:
-            raise error.renamed(trimmed.file, weights) from error
-        against = made.verification.against.replace(str(trimmed.file), str(weights))
+            raise error.renamed(trimmed.file, told).renamed(weights, told) from error
+        against = made.verification.against.replace(str(trimmed.file), told).replace(str(weights), told)
         verified = made.verification.model_copy(update={"against": against})
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)

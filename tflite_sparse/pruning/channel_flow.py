@@ -262,7 +262,7 @@ def _reshaped(flow: Flow, call: Call, inputs: Sequence[Channels]) -> Channels | 
     """Flatten, or reshape so that whole rows of channels follow each other: feature i is channel i mod C."""
     del flow
     read, width = inputs[0], _width(call.outputs[0])
-    if not read.labels.size or width % read.labels.size:
+    if not read.labels.size or not width or width % read.labels.size:
         return None
     return Channels(np.tile(read.labels, width // read.labels.size), read.is_zero)
 

@@ -165,7 +165,6 @@ def mask_at_once(plan: Plan) -> dict[ChannelGroup, np.ndarray]:
 
 def _kept_at_start(each: GroupPlan) -> np.ndarray:
     """Return the channels that are not zero when masks begin; all if every filter is zero, as of an initialiser."""
-    if not each.schedule.final:
-        return ~channel_masks.dead(each.group)
-    kept = channel_masks.scores(each.group) > 0
+    demanded = each.schedule.final
+    kept = channel_masks.scores(each.group) > 0 if demanded else ~channel_masks.dead(each.group)
     return kept if kept.any() else np.ones_like(kept)

@@ -1,7 +1,7 @@
 """Let the kept weights of a tensor share a few integers.
 
-Needs: a constant int8 weight of CONV_2D or FULLY_CONNECTED with zero points of 0, at least 2,048 values, and a third or
-more of them 0.
+Needs: a constant int8 weight of CONV_2D or FULLY_CONNECTED with positive scales and zero points of 0, at least 2,048
+values, and a third or more of them 0.
 Leaves: the tensor with at most so many values other than 0. Zeros, scales and shape are unchanged, so the file is an
 ordinary dense one; there is no way back to the former weights.
 
@@ -97,7 +97,10 @@ def _takes(graph: Graph, index: int, uses: list[Use]) -> bool:
     ):
         return False
     values = graph.constant(index)
-    if values is None or values.dtype != np.int8 or values.size < LEAST_WEIGHTS or not scales_of(tensor).size:
+    scales = scales_of(tensor)
+    if values is None or values.dtype != np.int8 or values.size < LEAST_WEIGHTS or not scales.size:
+        return False
+    if not (np.isfinite(scales).all() and (scales > 0).all()):
         return False
     zeros = values.size - np.count_nonzero(values)
     return not zero_points_of(tensor).any() and bool(zeros >= _LEAST_SPARSITY * values.size)
@@ -106,7 +109,7 @@ def _takes(graph: Graph, index: int, uses: list[Use]) -> bool:
 def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:
     """The square of each scale, the largest being 1, in a shape that broadcasts over the values."""
     scales = scales_of(tensor).astype(np.float64)
-    squared = (scales / scales.max()) ** 2 if scales.max() > 0 else np.ones_like(scales)
+    squared: np.ndarray = (scales / scales.max()) ** 2
     if squared.size == 1:
         return squared.reshape(())
     assert tensor.quantization is not None

@@ -35,6 +35,9 @@ class Counted:
     instructions: list[int]
 
 
+_APP = "tfl_app.c"  # no model has a name that begins so
+
+
 def footprint(cpu: str, files: Mapping[str, bytes], prefix: str, constant_bytes: int) -> Footprint:
     """Link a model and measure it, compiled with ``-O2``; what nothing calls is left out.
 
@@ -54,8 +57,8 @@ def footprint(cpu: str, files: Mapping[str, bytes], prefix: str, constant_bytes:
             f'#include "{prefix}.h"\nint app(void);\nint app(void) {{\n  volatile char x = *(char*){prefix}_input(0);\n'
         )
         app += f"  return x + {prefix}_run() + *(const char*){prefix}_output(0);\n}}\n"
-        (folder / "app.c").write_text(app, encoding="utf-8")
-        c_files = [*(name for name in files if name.endswith(".c")), "app.c"]
+        (folder / _APP).write_text(app, encoding="utf-8")
+        c_files = [*(name for name in files if name.endswith(".c")), _APP]
         cortex_m.call([COMPILER, *cortex_m.flags(target), *_OPTIMISED, stack_usage.FLAG, "-c", *c_files], folder)
         objects = [each.replace(".c", ".o") for each in c_files]
         linked = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,-e,app", "-o", "model.elf"]

@@ -23,8 +23,6 @@ from tflite_sparse.settings.shared import (
     BUILDER,
     BaselineOptions,
     BaselineSettings,
-    ChannelOptions,
-    ChannelSettings,
     ConversionOptions,
     ConversionSettings,
     OutOptions,
@@ -43,7 +41,6 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 class FitOptions(
     BaselineOptions,
-    ChannelOptions,
     ConversionOptions,
     OutOptions,
     PixelOptions,
@@ -75,7 +72,6 @@ class FitSettings(
     ScoreSettings,
     ConversionSettings,
     TrainingSettings,
-    ChannelSettings,
 ):
     """Settings of :func:`tflite_sparse.fit`."""
 

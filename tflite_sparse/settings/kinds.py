@@ -58,9 +58,17 @@ def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
     return found
 
 
+_C_HEADERS = frozenset(
+    {"assert", "ctype", "errno", "features", "float", "inttypes", "limits", "locale", "math", "new", "setjmp", "signal"}
+    | {"stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "strings", "time", "wchar", "wctype"}
+)
+
+
 def _no_name_of_a_kernel(name: str) -> str:
     if name.startswith("tfl"):
         raise ValueError("names that begin with tfl are those of the kernels")
+    if name in _C_HEADERS:
+        raise ValueError(f"{name}.h is a header of C itself, which the new one would hide")
     return name
 
 

@@ -115,6 +115,8 @@ class Trials:
                 ):
                     continue
                 converter = replace(converter, float_layers=recipe_planner.float_layers(rules, layers))
+            if settings.shared_values is not None and way.changes.get("activations") == "float32":
+                continue  # values are shared in files of integers
             if not way.changes.items() <= taken.items():
                 ways.append((way, converter))
         return ways
@@ -124,7 +126,7 @@ class Trials:
         try:
             converter.int8(self.source, dense, f"try {way.option}")
             settings = self.converter.settings
-            if self.shared_values is not None and way.changes.get("activations") != "float32":
+            if self.shared_values is not None:
                 sharing.write(dense, dense, self.shared_values)
             encoder.encode_file(dense, sparse, backend(settings.target).planned(settings))
             reached = self.evaluation.score(sparse, self.scorer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -70,11 +69,6 @@ def _wrapped(items: str) -> str:
         start = end
     lines.append(items[start:].strip())
     return "".join(f"    {line}\n" for line in lines)
-
-
-def paragraph(words: str) -> str:
-    """The lines of a comment of several lines, without its ends."""
-    return "".join(f" * {line}\n" for line in textwrap.wrap(words, WIDTH - 3, break_long_words=False))
 
 
 def shape(sizes: Sequence[int]) -> str:

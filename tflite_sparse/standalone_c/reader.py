@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from tflite_sparse.codecs.streams.kernels import Kernel
-from tflite_sparse.errors import ExecutionError
+from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
 from tflite_sparse.flatbuffer.types import Model
@@ -16,6 +16,9 @@ from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
 from tflite_sparse.standalone_c.operators import sparse
 from tflite_sparse.standalone_c.operators.table import BUILDERS
 from tflite_sparse.standalone_c.program import Program, Step, Value
+
+_IN_GROUPS = (Kernel.PIXEL_DELTA8, Kernel.PIXEL_SHARED)
+"""Kernels that compute more pixels together where there is Helium."""
 
 MAX_STEPS = 10_000
 """Far more than any model for a microcontroller has."""
@@ -58,7 +61,7 @@ def read(model: Model, core: Core) -> Program:
     if set(outputs) - known or len(set(inputs)) < len(inputs):
         raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it.")
     names = signature.names_in(model)
-    in_groups = any(step.kernel == Kernel.PIXEL_DELTA8 for step in steps)
+    in_groups = any(step.kernel in _IN_GROUPS for step in steps)
     return Program(
         tuple(values),
         tuple(steps),
@@ -74,7 +77,11 @@ def _dense(node: Node) -> Step:
     builder: Callable[[Node], Step] | None = BUILDERS.get(node.name)
     if builder is None:
         raise node.refused(f"--target c does not have {node.name}")
-    return builder(node)
+    try:
+        return builder(node)
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        # Options of another operator, ranks that do not fit, scales without a finite ratio: no converter writes them.
+        raise node.refused(f"it is damaged ({type(error).__name__}: {one_line(error)})") from error
 
 
 def _values(graph: Graph, shapes: frozenset[int]) -> tuple[dict[int, int], list[Value]]:

@@ -283,7 +283,7 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
         "target": settings.target,
-        "keep_channels": settings.keep_channels,
+        "keep_channels": True,  # sizes are planned with all of them
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
         "pixels": settings.pixels,

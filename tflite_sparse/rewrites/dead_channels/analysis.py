@@ -117,7 +117,8 @@ class Analysis:
         self.value, self.blocked = np.full(total, np.nan), np.zeros(total, np.bool_)
         for index in self.channels.first:
             open_channels = signature_of(graph.tensor(index))[-1] < 0
-            if self.numbers[index] is None or graph.tensor(index).isVariable or open_channels:
+            is_unused = index not in self.producers and index not in self.constants.uses
+            if self.numbers[index] is None or graph.tensor(index).isVariable or open_channels or is_unused:
                 self.block(index)
         for index in (*indices(graph.subgraph.inputs), *indices(graph.subgraph.outputs)):
             self.block(index)

@@ -177,11 +177,11 @@ def _cut_scales(tensor: Tensor, kept: tuple[np.ndarray | None, ...]) -> Quantiza
         return None
     result = copy.copy(former)
     axis = int(former.quantizedDimension or 0)
-    chosen = kept[axis] if axis < len(kept) else None
+    chosen = kept[axis] if 0 <= axis < len(kept) else None
     if chosen is not None:
         for name in ("min", "max", "scale", "zeroPoint"):
             values = getattr(former, name)
-            if values is not None and len(values) > 1:
+            if values is not None and len(values) == len(chosen):
                 setattr(result, name, np.asarray(values)[chosen])
     return result
 

@@ -274,7 +274,9 @@ def _reshape(found: Analysis, operator: Operator) -> bool:
     short, long = sorted((before, after))
     if not short or long % short:
         return False
-    if found.graph.operator_name(operator) == "RESHAPE" and len(operator.inputs) > 1:
+    if found.graph.operator_name(operator) == "RESHAPE":
+        if len(operator.inputs) < 2:  # its shape stands in its options, which are not edited
+            return False
         size = sizes.of_channels(found, operator, 1, result)
         if size is None:
             return False

@@ -151,6 +151,8 @@ def _reaches_over_the_edge(found: Analysis, operator: Operator) -> bool:
     options: ConvolutionOptions = operator.builtinOptions
     if options.padding == schema.Padding.VALID:
         return False
+    if any(found.rank(int(operator.inputs[position])) != 4 for position in range(2)):  # a damaged file
+        return True
     source, kernel = found.shape(int(operator.inputs[0])), found.shape(int(operator.inputs[1]))
     strides, dilations = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
     for size, width, stride, dilation in zip(source[1:3], kernel[1:3], strides, dilations, strict=True):

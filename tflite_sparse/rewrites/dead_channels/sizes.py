@@ -27,6 +27,8 @@ def of_channels(found: Analysis, operator: Operator, position: int, result: int)
     pack = found.producers.get(shape)
     if pack is None or found.graph.operator_name(pack) != "PACK" or len(found.constants.uses[shape]) != 1:
         return None
+    if not len(pack.inputs):
+        return None
     last = found.integers(int(pack.inputs[-1]))
     if last is None or last.size != 1 or int(last.flat[0]) != channels:
         return None

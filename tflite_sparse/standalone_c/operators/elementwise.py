@@ -80,6 +80,8 @@ def _sum(node: Node, function: str) -> Step:
     twice = 2 * max(first.scale, second.scale)
     factors = (first.scale / twice, second.scale / twice, twice / ((1 << _LEFT_SHIFT) * result.scale))
     pairs = [requantise.pair(node, factor) for factor in factors]
+    if pairs[2][1] > 0:  # AddPrepare demands a factor below 1
+        raise node.refused("the scale of its output is too small beside those of its inputs")
     low, high = node.clamp(int(node.options.fusedActivationFunction))
     names = ("input1", "input2", "output")
     fields: Fields = (

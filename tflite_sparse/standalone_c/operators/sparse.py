@@ -1,7 +1,7 @@
 """FULLY_CONNECTED and CONV_2D with sparse weights: the kernels of ``tflite_sparse_kernels.c``, opened ahead.
 
 The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks; the stream was decoded and checked
-when the model was read, so nothing is left to check on the microcontroller.
+when the model was read, and :func:`_check_parameters` does the rest, so nothing is left for the microcontroller.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflite_sparse.codecs.streams import work
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SUM_LIMIT
 from tflite_sparse.codecs.streams.stream import absolute_sums
 from tflite_sparse.rewrites.sparse_operator import SparseOperator
 from tflite_sparse.standalone_c.node import Node
@@ -17,6 +18,26 @@ from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struc
 
 SOURCE = "tflite_sparse_kernels"
 _WIDE_SUM = 1 << 30
+
+
+_MOST_SHIFT, _LEAST_SHIFT = 30, -31
+_INT32 = 1 << 31
+
+
+def _check_parameters(node: Node, found: SparseOperator) -> None:
+    """Refuse what ``tfls_open`` refuses on a microcontroller: shifts, multipliers and sums out of their bounds.
+
+    Raises:
+        OperatorRefusedError: they are.
+    """
+    parameters, sums = found.parameters, absolute_sums(found.weights)
+    shifts, multipliers = parameters.shifts.astype(np.int64), parameters.multipliers.astype(np.int64)
+    if shifts.max(initial=0) > _MOST_SHIFT or shifts.min(initial=0) < _LEAST_SHIFT or multipliers.min(initial=0) < 0:
+        raise node.refused("its parameters are damaged: a shift or a multiplier is out of range")
+    if (np.abs(parameters.bias.astype(np.int64)) + 128 * sums).max(initial=0) >= _INT32:
+        raise node.refused("its parameters are damaged: a sum does not fit in 32 bits")
+    if found.options.kernel in PAIR_KERNELS and sums.max(initial=0) >= SUM_LIMIT:
+        raise node.refused("its weights are damaged: a sum does not fit in the accumulators of its kernel")
 
 
 def step(node: Node, found: SparseOperator) -> Step:
@@ -45,6 +66,7 @@ def step(node: Node, found: SparseOperator) -> Step:
     ):
         raise node.refused("its shapes do not fit its filter")
     parameters = found.parameters
+    _check_parameters(node, found)
     stored = node.graph.constant(found.tensors[0])
     assert stored is not None  # it was decoded
     largest = np.abs(parameters.bias.astype(np.int64)) + 128 * absolute_sums(found.weights)
