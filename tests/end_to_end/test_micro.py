@@ -89,7 +89,7 @@ MODELS = {
 def test_the_report_is_true(name, source):
     make, decodes = MODELS[name]
     given = source(make())
-    file, report = encode(given)
+    file, report = encode(given, "--keep-channels")
     dense = decode(given)
     found = report.micro
     assert decode(file, "back.tflite").read_bytes() == dense.read_bytes()

@@ -84,6 +84,7 @@ TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
         (OPERATOR + "outputs", ints(2**31 - 1), "outputs of graph 0, operator 0 must lie"),
         (OPERATOR + "outputs", None, "lacks one of its 2 inputs or its output"),
         (OPERATOR + "outputs", ints(1), "'weight' is a result, and a constant or another result"),
+        (OPERATOR + "inputs", ints(3, 1, 2), "'y0' is read before an operator yields it"),
         (OPERATOR + "outputs", ints(3, 3), "'y0' is a result, and a constant or another result"),
         (OPERATOR + "intermediates", ints(4), "intermediates of graph 0, operator 0"),
         ("subgraphs.0.inputs", ints(4), "inputs of graph 0 must lie among 4 tensors, one is 4"),

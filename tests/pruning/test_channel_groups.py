@@ -280,3 +280,12 @@ def test_a_model_with_its_own_call_has_no_groups(keras):
     found = find(model)
     assert not found.groups
     assert set(found.left.values()) == {"the model has its own call method, so its channels cannot be followed"}
+
+
+def test_channels_that_reach_an_output_of_open_length_are_left(keras):
+    layers = keras.layers
+    groups, left = described(
+        functional(keras, lambda _, x: layers.Flatten()(layers.Conv1D(8, 1, name="conv")(x)), (None, 3))
+    )
+    assert groups == []
+    assert list(left) == ["conv/kernel"]

@@ -294,3 +294,15 @@ def test_channels_that_were_zero_before_count_as_zeros_of_what_reads_them(keras)
     once(model, of_settings(PruningSettings(sparsity=0.5)))
     assert np.mean(model.get_layer("second").get_weights()[0] == 0) == pytest.approx(0.5, abs=1e-3)
     np.testing.assert_array_equal(model.get_layer("first").get_weights()[1], bias)
+
+
+def test_a_layer_that_begins_with_zeros_is_trained(keras, data):
+    """Its weights are an initialiser's; without a rule on channels nothing holds them at zero."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(16, 3, padding="same", name="zeros", kernel_initializer="zeros")(inputs)
+    x = keras.layers.Concatenate()([x, keras.layers.Conv2D(16, 3, padding="same", name="usual")(inputs)])
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    settings = PruningSettings(sparsity=0.5, begin=2, end=8, frequency=2)
+    fit(model, data, MagnitudePruning(planner=of_settings(settings), warn=lambda _: None))
+    assert np.count_nonzero(model.get_layer("zeros").get_weights()[0])

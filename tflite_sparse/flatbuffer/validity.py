@@ -287,13 +287,8 @@ def _check_bias(inputs: np.ndarray, tensors: list[Tensor], channels: int, name: 
 
 def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
     """Check that every tensor has one source, its buffer or one operator, and that no operator reads a later result."""
-    results = {index for operator in graph.operators for index in indices(operator.outputs)}
     yielded: set[int] = set()
     for operator in graph.operators:
-        for index in indices(operator.inputs):
-            if index in results and index not in yielded:
-                name = text(graph.tensors[index].name)
-                raise DamageError(f"graph {number}, tensor {index} {name!r} is read before an operator yields it")
         for index in indices(operator.outputs):
             if index in yielded or _length(buffers[graph.tensors[index].buffer].data):
                 name = text(graph.tensors[index].name)
@@ -301,6 +296,13 @@ def _check_results(graph: SubGraph, buffers: list[Buffer], number: int) -> None:
                     f"graph {number}, tensor {index} {name!r} is a result, and a constant or another result too"
                 )
             yielded.add(index)
+    known: set[int] = set()
+    for operator in graph.operators:
+        early = next((index for index in indices(operator.inputs) if index in yielded and index not in known), None)
+        if early is not None:
+            name = text(graph.tensors[early].name)
+            raise DamageError(f"graph {number}, tensor {early} {name!r} is read before an operator yields it")
+        known.update(indices(operator.outputs))
 
 
 def _check_entries(model: Model) -> None:
