@@ -73,9 +73,12 @@ def without_proof(inspection: Inspection) -> list[str]:
 
 
 def other_targets(inspection: Inspection) -> list[str]:
-    """Return the targets that load the file and have code too, beside the one whose code the inspection has."""
-    runnable = [name for name in get_args(RunnableTarget) if name != inspection.target]
-    return [name for name in runnable if inspection.is_for(name)]
+    """Return the targets that load the file and have code too, beside the one whose code the inspection has.
+
+    A target that writes a folder writes the code that calls its files with them.
+    """
+    others = [name for name in get_args(RunnableTarget) if name != inspection.target]
+    return [name for name in others if inspection.is_for(name) and not TARGETS[name].writes_folder]
 
 
 def _answers(runtimes: Sequence[RuntimeAnswer]) -> list[str]:
