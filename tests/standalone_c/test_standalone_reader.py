@@ -7,8 +7,9 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import generated_c, odd_models, tiny_models
 from helpers.int8_graphs import Int8Graph
 from tflite_sparse.codecs.streams.kernels import Kernel
-from tflite_sparse.errors import ExecutionError, OperatorRefusedError
-from tflite_sparse.standalone_c import files
+from tflite_sparse.errors import ExecutionError, FlatbufferError, OperatorRefusedError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.standalone_c import core, files, reader
 from tflite_sparse.target_registry import C_KERNELS, extra_files
 
 
@@ -93,9 +94,13 @@ def test_a_graph_out_of_order_is_refused():
     assert graph.grow("RELU")
     assert graph.grow("TANH")
     model = graph.finished()
-    model.subgraphs[0].operators.reverse()
-    with pytest.raises(OperatorRefusedError, match="no operator before it yields"):
+    parsed = serde.parse(tiny_models.to_bytes(model))
+    for found in (model, parsed):
+        found.subgraphs[0].operators.reverse()
+    with pytest.raises(FlatbufferError, match="is read before an operator yields it"):
         generated_c.generated(model)
+    with pytest.raises(OperatorRefusedError, match="no operator before it yields"):
+        reader.read(parsed, core.of("generic"))
 
 
 def test_equal_constants_are_written_once():
