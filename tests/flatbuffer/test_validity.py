@@ -450,10 +450,10 @@ def test_the_vectors_of_decode_lose_their_quantisation_and_nothing_else_does():
     read = accepted(model).subgraphs[0].tensors
     assert [tensor.quantization is None for tensor in read] == [False, True, True]
     decode = model.subgraphs[0].operators[0]
-    decode.inputs = ints(0, -1)
+    decode.inputs = ints(1, -1)
     tensors[2].quantization = tensors[1].quantization = tiny_models.quantization(0.75)
     read = accepted(model).subgraphs[0].tensors
-    assert [tensor.quantization is None for tensor in read] == [True, False, False]
+    assert [tensor.quantization is None for tensor in read] == [False, True, False]
     decode.inputs = ints(1, 3)
     refused(model, "inputs of graph 0, operator 0 must lie among 3 tensors, one is 3")
 
