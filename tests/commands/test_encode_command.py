@@ -413,3 +413,14 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path):
     path.chmod(0o600)
     encode_command.encode(path, path)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_the_user_in_the_folder_stays(tmp_path):
+    """The command chose its name; only a folder that holds the C files of an earlier run has one of ours."""
+    given, theirs = tmp_path / "given.tflite", tmp_path / "out" / "model.tflite"
+    given.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    with pytest.raises(OutputError, match="would be replaced: move it, set `name`"):
+        tflite_sparse.encode(given, theirs.parent, target="c")
+    assert theirs.read_text() == "mine"

@@ -59,9 +59,15 @@ def encode(
     """
     source, destination = Path(source), Path(destination)
     checked = EncodeSettings(**settings)
-    if checked.traits.writes_folder and destination.suffix != ".tflite":
+    in_folder = checked.traits.writes_folder and destination.suffix != ".tflite"
+    if in_folder:
         destination = destination / f"{checked.name}.tflite"
     extra_files = target_registry.extra_files(checked.target, destination.stem, dict(checked))
+    if in_folder and destination.exists() and not any((destination.parent / name).exists() for name in extra_files):
+        raise OutputError(
+            f"{destination} lies there without the other files of this command and would be replaced: move it, set "
+            "`name`, or give the path of a .tflite file."
+        )
     if destination.name in extra_files:
         raise OutputError(
             f"cannot write {destination}: {checked.target} writes another file of this name. Call it *.tflite."

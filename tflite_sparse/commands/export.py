@@ -191,8 +191,8 @@ class _Export:
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
-        deliver.check_folder(self.settings.out)
         names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        deliver.check_folder(self.settings.out, names=(*deliver.ALL_FILES, *names))
         backend(self.settings.target).check_folder(self.settings.out, names)
         if self.settings.android_assets is not None:
             deliver.check_folder(self.settings.android_assets, "android_assets", android.FILES)
