@@ -89,10 +89,8 @@ def _kernels(program: Program) -> Iterator[tuple[str, bytes]]:
     steps = [step for step in program.steps if not step.is_view]
     wanted = [*dict.fromkeys(step.header for step in steps), *dict.fromkeys(f"{step.source}.c" for step in steps)]
     seen: set[str] = set()
-    masks = {
-        f"{SPARSE_KERNELS}.h": sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel}),
-        _OPERATORS: sum(1 << layout for layout in {step.layout for step in steps if step.layout is not None}),
-    }
+    used = program.masks
+    masks = {f"{SPARSE_KERNELS}.h": used.get("TFLITE_SPARSE_KERNELS", 0), _OPERATORS: used.get("TFLS_LAYOUTS", 0)}
     while wanted:
         name = wanted.pop(0)
         if name in seen:

@@ -185,3 +185,13 @@ class Program:
         """Of all arrays of all steps; equal ones are written once."""
         tables = (table for step in self.steps for call in step.calls for table in call.tables())
         return sum({table.key: table.values.nbytes for table in tables}.values())
+
+    @property
+    def masks(self) -> dict[str, int]:
+        """What of the kernels the model uses: a bit for each, by the macro that leaves out the others."""
+        steps = [step for step in self.steps if not step.is_view]
+        found = {
+            "TFLITE_SPARSE_KERNELS": sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel}),
+            "TFLS_LAYOUTS": sum(1 << each for each in {step.layout for step in steps if step.layout is not None}),
+        }
+        return {macro: mask for macro, mask in found.items() if mask}

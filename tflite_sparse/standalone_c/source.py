@@ -9,6 +9,9 @@ from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Table, TableKey
 
+_EVERY = {"TFLITE_SPARSE_KERNELS": "0xFFFFFFFFu", "TFLS_LAYOUTS": "3u"}
+"""The values of the macros that leave out nothing."""
+
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:
     """The whole text of the source file."""
@@ -25,6 +28,12 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
         f"\n/* Runs after each operator, for a profiler; {macro}_STEPS of them. */\n"
         f"#ifndef {macro}_AFTER_STEP\n#define {macro}_AFTER_STEP(step) ((void)0)\n#endif\n\n"
     )
+    for name, mask in program.masks.items():  # headers of another model in the same folder leave out other kernels
+        yield (
+            f"#if ({name} & {mask:#x}u) != {mask:#x}u\n"
+            f'#error "these headers were written for another model: define {name}={_EVERY[name]} for all files"\n'
+            "#endif\n\n"
+        )
     if not program.fits_helium:
         yield (
             "#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)\n"
