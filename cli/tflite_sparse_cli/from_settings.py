@@ -60,7 +60,8 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> _Kind:
     if get_origin(annotation) in (Union, types.UnionType):
         inner, *others = (each for each in get_args(annotation) if each is not type(None))
         words = tuple(word for each in others for word in get_args(each))
-        return replace(_kind(inner, metadata), words=words)
+        found = _kind(inner, metadata)
+        return replace(found, words=(*found.words, *words))
     return _Kind(annotation, tuple(metadata))
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tflite_sparse import settings
 from tflite_sparse.settings import Bytes, Flag, InputShapes, Settings
+from tflite_sparse.settings.kinds import EpochsOrAuto
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.main import cli
 
@@ -41,6 +42,7 @@ class Made(Base):
     parts: tuple[float, ...] = Field((0.5, 1.0), description="Parts.")
     size: Bytes = Field(1000, description="Bytes.")
     input_shapes: Annotated[InputShapes, Flag("input-shape")] = Field(default_factory=dict, description="Shapes.")
+    some: EpochsOrAuto | None = Field(None, description="Some or auto.")
     secret: Annotated[int, Flag(hidden=True)] = Field(0, description="Of Python only.")
 
 
@@ -69,6 +71,7 @@ def test_help():
         "  --parts VALUES              Parts.  [default: 0.5,1]\n"
         "  --size TEXT                 Bytes.  [default: 1000]\n"
         "  --input-shape NAME=1,16000  Shapes.\n"
+        "  --some INTEGER|auto         Some or auto.\n"
         "  --help                      Show this message and exit.\n"
     )
 
@@ -77,7 +80,9 @@ def test_values():
     _, seen = run()
     assert Made(**{name: value for name, value in seen.items() if name != "other"}) == Made()
     given = ("--fast", "--kind", "b", "--count", "9", "--share", "0.5", "--alias", "x", "--parts", "2, 3", "--other")
-    _, seen = run(*given, "--size", "1kB", "--input-shape", "a=1,8", "--input-shape", "b=2", "-o", "d")
+    _, seen = run(
+        *given, "--size", "1kB", "--input-shape", "a=1,8", "--input-shape", "b=2", "-o", "d", "--some", "auto"
+    )
     assert seen == {
         "other": True,
         "name": "x",
@@ -89,6 +94,7 @@ def test_values():
         "parts": (2.0, 3.0),
         "size": "1kB",
         "input_shapes": {"a": (1, 8), "b": (2,)},
+        "some": "auto",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -47,15 +48,19 @@ AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""
 
 
-def _epochs(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
+def _whole_or_auto(least: int, most: float, words: str) -> pydantic.WrapValidator:
     """Check with one error message; pydantic would give one for each part of the union."""
-    try:
-        found = check(value)
-    except pydantic.ValidationError:
-        found = -1
-    if isinstance(found, int) and found < 0:
-        raise ValueError("it takes auto or a whole number greater than or equal to 0")
-    return found
+
+    def checked(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
+        try:
+            found = check(value)
+        except pydantic.ValidationError:
+            found = least - 1
+        if isinstance(found, int) and not least <= found <= most:
+            raise ValueError(f"it takes auto or a whole number {words}")
+        return found
+
+    return pydantic.WrapValidator(checked)
 
 
 _C_HEADERS = frozenset(
@@ -75,26 +80,17 @@ def _no_name_of_a_kernel(name: str) -> str:
 CName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$"), pydantic.AfterValidator(_no_name_of_a_kernel)]
 """A C identifier in lower case that no kernel has."""
 
-EpochsOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_epochs)]
+EpochsOrAuto = Annotated[int | Literal["auto"], _whole_or_auto(0, math.inf, "greater than or equal to 0")]
 """A number of epochs, or ``"auto"``: as many as accuracy needs."""
-
-
-def _shared(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
-    """Check with one error message, as :func:`_epochs`."""
-    try:
-        found = check(value)
-    except pydantic.ValidationError:
-        found = 0
-    if isinstance(found, int) and not 2 <= found <= MOST_SHARED_VALUES:
-        raise ValueError(f"it takes auto or a whole number from 2 to {MOST_SHARED_VALUES}")
-    return found
 
 
 MOST_SHARED_VALUES = 127
 SharedCount = Annotated[int, Field(ge=2, le=MOST_SHARED_VALUES)]
 """A number of values that the kept weights of a tensor share."""
 
-ValuesOrAuto = Annotated[int | Literal["auto"], pydantic.WrapValidator(_shared)]
+ValuesOrAuto = Annotated[
+    int | Literal["auto"], _whole_or_auto(2, MOST_SHARED_VALUES, f"from 2 to {MOST_SHARED_VALUES}")
+]
 """A number of values that the kept weights of a tensor share, or ``"auto"``: the fewest that accuracy bears."""
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")

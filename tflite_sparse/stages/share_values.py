@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tflite_sparse.base.progress import Timed
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.conversion.layer_of import LayerNames
 from tflite_sparse.flatbuffer import serde, signature
 from tflite_sparse.flatbuffer.graph import shape_of
@@ -90,14 +90,14 @@ class Sharing:
             ]
             tensors = [key for _, key in sorted(found, key=lambda each: (-each[0], each[1]))]
             steps = len(COUNTS) + min(len(tensors), _MOST_TENSORS)
-            chosen = COUNTS[-1]
+            chosen = None
             for number, count in enumerate(COUNTS, 1):
                 on_step(number, steps)
                 if trial.passes(count):
                     chosen = count
                     break
-            counts = dict.fromkeys(tensors, chosen)
-            if chosen == COUNTS[0] or not tensors:
+            counts = dict.fromkeys(tensors, chosen or COUNTS[-1])
+            if chosen in (None, COUNTS[0]):
                 return counts
             fewer = COUNTS[COUNTS.index(chosen) - 1]
             for number, key in enumerate(tensors[:_MOST_TENSORS], len(COUNTS) + 1):
@@ -117,7 +117,8 @@ class _Trial:
         self._path = unshared.with_name("shared-trial.tflite")
         self._allowed = run.settings.max_accuracy_drop
         samples = _training_part(converter.samples)
-        self._evaluation = Evaluation(samples, run.metric, run.progress, converter.time_step)
+        quiet = Timed(Silent())  # these runs are a part of the stage that chooses
+        self._evaluation = Evaluation(samples, run.metric, quiet, converter.time_step)
         self._scorer, (best,) = self._evaluation.scores(baseline, [])
         assert best is not None
         self._best = best
