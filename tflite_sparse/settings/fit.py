@@ -18,6 +18,7 @@ from tflite_sparse.settings.kinds import (
     Drop,
     FittedTarget,
     Seed,
+    ValuesOrAuto,
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
@@ -59,6 +60,7 @@ class FitOptions(
     epochs: int
     train_epochs: int
     rounds: int
+    shared_values: int | Literal["auto"] | None
     io: Literal["int8", "float32"] | None
     seed: int
     resume: bool
@@ -102,6 +104,11 @@ class FitSettings(
     rounds: Count = Field(
         4,
         description="Largest number of rounds. A further round prunes more where the file is still too large.",
+    )
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training; the plan "
+        "counts their bytes. auto: 8, 16, 32 or all of them for each kernel, by bytes and loss, as its zeros.",
     )
     io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
         None, description="Type of inputs and outputs of the file."
