@@ -114,9 +114,7 @@ def trained(kind: str, sparsity: float, seed: int, data: Dataset, root: Path) ->
         keras = tensorflow_import.keras3()
         keras.utils.set_random_seed(seed)
         model = _net(keras, kind)
-        model.compile(
-            keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
-        )
+        model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         steps = EPOCHS * -(-TRAINING_SAMPLES // BATCH)
         masks = MagnitudePruning(sparsity, begin=steps // 10, end=int(0.65 * steps), frequency=50)
         callbacks = [masks] if sparsity else []

@@ -61,7 +61,7 @@ def shared(values: np.ndarray, count: int, outputs: int) -> np.ndarray:
 
     Args:
         values: of a kernel.
-        count: of the values other than 0, in steps of the scale; zeros stay.
+        count: of the values other than 0, in steps of the scale; what is 0 or rounds to it is 0.
         outputs: the axis of the output channels.
 
     Returns:
@@ -71,7 +71,6 @@ def shared(values: np.ndarray, count: int, outputs: int) -> np.ndarray:
     largest = np.abs(values).max(others, keepdims=True)
     scales = np.where(largest > 0, largest, 1) / _LEVELS
     steps = np.rint(values / scales).astype(np.int64)
-    steps = np.where(steps == 0, np.sign(values).astype(np.int64), steps)
     importance = np.broadcast_to(scales.astype(np.float64) ** 2, values.shape)
     return (clustering.share(steps, importance, count) * scales).astype(values.dtype)
 
