@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import recipe_file
+from tflite_sparse.settings import FitSettings
 from tflite_sparse.verification.weights import weights_of
 
 BUDGET = 7_500
@@ -16,12 +18,18 @@ FAST = {"epochs": 0, "blocks": ("1x1",), "target": "micro", "max_accuracy_drop":
 
 @pytest.fixture(scope="module")
 def fitted(model3, digits, tmp_path_factory):
-    """Report and folder by the setting."""
+    """Report and folder by the setting; decoded into RAM, and computed on in flash."""
     found = {}
-    for count in (8, "auto"):
+    for count, kernels in ((8, {}), ("auto", {"micro_kernels": "sparse", "micro_cpu": "cortex-m4"})):
         out = tmp_path_factory.mktemp(f"fit-{count}")
-        found[count] = tflite_sparse.fit(model3, digits, budget=BUDGET, shared_values=count, out=out, **FAST), out
+        report = tflite_sparse.fit(model3, digits, budget=BUDGET, shared_values=count, out=out, **kernels, **FAST)
+        found[count] = report, out
     return found
+
+
+def by_size(folder):
+    """The weights of the dense file by their number."""
+    return {values.size: values for values in weights_of(serde.read(folder / "dense-int8.tflite")).values()}
 
 
 @pytest.mark.parametrize("count", [8, "auto"])
@@ -30,8 +38,7 @@ def test_the_file_is_as_large_as_planned_and_has_the_values_of_the_plan(fitted, 
     assert report.gates.passed, report.gates.failures
     assert (out / "model.tflite").stat().st_size == report.file_bytes <= BUDGET
     assert abs(report.prediction_error) < 0.02
-    weights = weights_of(serde.read(out / "dense-int8.tflite")).values()
-    kept = {each.size: len(np.unique(each[each != 0])) for each in weights}
+    kept = {size: len(np.unique(values[values != 0])) for size, values in by_size(out).items()}
     planned = {int(np.prod(kernel.shape)): kernel.values for kernel in report.kernels}
     assert planned
     for size, values in planned.items():
@@ -47,15 +54,36 @@ def test_the_number_is_that_of_the_setting_or_of_the_plan(fitted):
     assert {kernel.values for kernel in fitted["auto"][0].kernels} <= {None, 8, 16, 32}
 
 
-def test_the_recipe_of_the_plan_makes_the_same_file(fitted, digits, tmp_path):
+def test_the_sparse_kernels_lie_beside_the_file(fitted):
+    _, out = fitted["auto"]
+    layouts = {tensor["layout"] for tensor in json.loads((out / "report.json").read_text())["tensors"]}
+    assert any(layout.startswith("shared values") for layout in layouts), layouts
+    assert (out / "micro" / "tflite_sparse_kernels.c").exists()
+    assert not (fitted[8][1] / "micro").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"shared_values": 1}, "it takes auto or a whole number from 2 to 127"),
+        ({"micro_kernels": "sparse"}, "`micro_kernels` applies to the target micro, not to litert"),
+        ({"target": "micro", "micro_cpu": "cortex-m4"}, "`micro_cpu` applies to `micro_kernels` sparse, not to tflm"),
+    ],
+)
+def test_refusals_of_fit(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        FitSettings(budget="9kB", **settings)
+
+
+def test_the_recipe_of_the_plan_makes_the_same_weights(fitted, digits, tmp_path):
     _, out = fitted["auto"]
     assert recipe_file.read(out / "recipe.toml").shares_values
     report = tflite_sparse.export(
-        out / "fitted.keras", digits, int8=True, target="micro", recipe=out / "recipe.toml", keep_channels=True,
+        out / "fitted.keras", digits, int8=True, recipe=out / "recipe.toml", keep_channels=True,
         max_accuracy_drop=1, finetune_epochs=0, out=tmp_path,
     )  # fmt: skip
     assert report.shared_values.asked == "by kernel"
-    found, wanted = (weights_of(serde.read(folder / "dense-int8.tflite")) for folder in (tmp_path, out))
+    found, wanted = (by_size(folder) for folder in (tmp_path, out))
     assert found.keys() == wanted.keys()
-    for name, values in found.items():
-        np.testing.assert_array_equal(values, wanted[name])
+    for size, values in found.items():
+        np.testing.assert_array_equal(values, wanted[size])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.notebook_progress import chosen
@@ -44,7 +46,7 @@ from tflite_sparse.stages import deliver
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
+from tflite_sparse.stages.deliver import FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.load import check_path, check_paths, origin_of, split_words
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
@@ -158,7 +160,9 @@ class _Fit:
     def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
-        deliver.check_folder(out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        deliver.check_folder(out, names=(*deliver.ALL_FILES, *names))
+        backend(self.settings.target).check_folder(out, names)
         deliver.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):

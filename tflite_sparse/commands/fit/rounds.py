@@ -295,6 +295,8 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "dense_scales": settings.dense_scales,
         "shared_values": settings.shared_values,
         "target": settings.target,
+        "micro_kernels": settings.micro_kernels,
+        "micro_cpu": settings.micro_cpu,
         "keep_channels": True,  # sizes are planned with all of them
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
