@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import tflite_sparse
-from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import recipe_file
-from tflite_sparse.settings import FitSettings
 from tflite_sparse.verification.weights import weights_of
+
+pytestmark = pytest.mark.slow
 
 BUDGET = 7_500
 FAST = {"epochs": 0, "blocks": ("1x1",), "target": "micro", "max_accuracy_drop": 1.0}  # these are not about training
@@ -60,19 +60,6 @@ def test_the_sparse_kernels_lie_beside_the_file(fitted):
     assert any(layout.startswith("shared values") for layout in layouts), layouts
     assert (out / "micro" / "tflite_sparse_kernels.c").exists()
     assert not (fitted[8][1] / "micro").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"shared_values": 1}, "it takes auto or a whole number from 2 to 127"),
-        ({"micro_kernels": "sparse"}, "`micro_kernels` applies to the target micro, not to litert"),
-        ({"target": "micro", "micro_cpu": "cortex-m4"}, "`micro_cpu` applies to `micro_kernels` sparse, not to tflm"),
-    ],
-)
-def test_refusals_of_fit(settings, words):
-    with pytest.raises(SettingsError, match=words):
-        FitSettings(budget="9kB", **settings)
 
 
 def test_the_recipe_of_the_plan_makes_the_same_weights(fitted, digits, tmp_path):
