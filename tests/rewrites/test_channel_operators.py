@@ -1,0 +1,388 @@
+"""Test which channels each kind of operator lets go, in each of its forms, and what in a file keeps them all."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import tiny_models
+from helpers.channel_models import CODE, OPTIONS, Network
+from helpers.tiny_models import quantization
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, shape_of
+from tflite_sparse.rewrites.dead_channels import removal
+
+MANY, SOME = 16, range(6)  # channels of the first convolution, and those that are dead or unread
+
+
+def gone(model):
+    """The smaller model, and how many outputs its first operator, a convolution, has lost."""
+    parsed = serde.parse(tiny_models.to_bytes(model))
+    graph = next(graphs(parsed))
+    first = next(operator for operator in graph.operators if graph.operator_name(operator) == "CONV_2D")
+    before = shape_of(graph.tensor(int(first.inputs[1])))[0]
+    removal.remove(parsed)
+    return parsed, before - shape_of(graph.tensor(int(first.inputs[1])))[0]
+
+
+def reading(net, x, unread=()):
+    """What reads all channels of an activation but these."""
+    return net.conv(x, 6, 1, unread=unread) if len(net.shape[x]) == 4 else net.dense(x, 6, unread=unread)
+
+
+def assert_same(net, model, smaller):
+    for sample in net.samples(3):
+        one, two = (
+            tiny_models.run_here(bytes(content), sample, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")[0]
+            for content in (tiny_models.to_bytes(model), serde.serialize(smaller))
+        )
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+
+
+def plain(name, options=None, **fields):
+    """An operator of one activation."""
+
+    def add(net, x):
+        if options is None:
+            return net.unary(getattr(CODE, name), x, version=1)
+        made = net.options(f"{options}T", **fields)
+        return net.unary(getattr(CODE, name), x, getattr(OPTIONS, options), made, 1)
+
+    return add
+
+
+def pooled(name, activation=0, scale=None):
+    def add(net, x):
+        y = net.pool(x, getattr(CODE, name))
+        net.tiny.graph.operators[-1].builtinOptions.fusedActivationFunction = activation
+        if scale is not None:
+            net.tiny.graph.tensors[y].quantization = quantization(scale, 3)
+        return y
+
+    return add
+
+
+def reduced(name, axes, shape, keep=False):
+    def add(net, x):
+        y = net.like(x, shape)
+        options = net.options("ReducerOptionsT", keepDims=keep)
+        axis = net.constant(np.array(axes, np.int32))
+        net.append(getattr(CODE, name), [x, axis], [y], OPTIONS.ReducerOptions, options, 2)
+        return y
+
+    return add
+
+
+def moved(order):
+    def add(net, x):
+        y = net.like(x, tuple(net.shape[x][axis] for axis in order))
+        permutation = net.constant(np.array(order, np.int32))
+        net.append(CODE.TRANSPOSE, [x, permutation], [y], OPTIONS.TransposeOptions, schema.TransposeOptionsT())
+        return y
+
+    return add
+
+
+def padded(last):
+    def add(net, x):
+        y = net.pad(x)
+        if last:
+            paddings = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+            values = np.array([[0, 0], [1, 1], [1, 1], [0, 1]], np.int32)
+            net.tiny.model.buffers[paddings.buffer].data = values.view(np.uint8)
+            net.shape[y] = (*net.shape[y][:-1], MANY + 1)
+            net.tiny.graph.tensors[y].shape = np.array(net.shape[y], np.int32)
+        return y
+
+    return add
+
+
+def in_halves(net, x):
+    """SPLIT of the rows, and the sum of the halves."""
+    batch, height, width, channels = net.shape[x]
+    parts = [net.like(x, (batch, height // 2, width, channels)) for _ in range(2)]
+    axis = net.constant(np.array(1, np.int32))
+    net.append(CODE.SPLIT, [axis, x], parts, OPTIONS.SplitOptions, net.options("SplitOptionsT", numSplits=2), 2)
+    return net.binary(*parts)
+
+
+def stacked(scale=None):
+    """CONCATENATION of two rows of images, the second of another scale if one is given."""
+
+    def add(net, x):
+        other = net.unary(CODE.RELU, x)
+        if scale is not None:
+            net.tiny.graph.tensors[other].quantization = quantization(scale, 3)
+        batch, height, width, channels = net.shape[x]
+        y = net.like(x, (batch, 2 * height, width, channels))
+        options = net.options("ConcatenationOptionsT", axis=1)
+        net.append(CODE.CONCATENATION, [x, other], [y], OPTIONS.ConcatenationOptions, options, 2)
+        return y
+
+    return add
+
+
+def with_constant(name, shape, first=False):
+    def add(net, x):
+        values = np.linspace(0.5, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+        operands = [x, net.constant(values)]
+        y = net.result(net.shape[x], 0.03)
+        options = net.options(f"{name.title()}OptionsT")
+        kind = getattr(OPTIONS, f"{name.title()}Options")
+        net.append(getattr(CODE, name), operands[::-1] if first else operands, [y], kind, options, 2)
+        return y
+
+    return add
+
+
+def with_itself(name):
+    return lambda net, x: net.binary(x, x, name)
+
+
+def squeezed(net, x):
+    x = net.mean(x, keep=True)
+    y = net.like(x, (1, MANY))
+    options = net.options("SqueezeOptionsT", squeezeDims=np.array([1, 2], np.int32))
+    net.append(CODE.SQUEEZE, [x], [y], OPTIONS.SqueezeOptions, options)
+    return y
+
+
+def expanded(net, x):
+    x = net.mean(x)
+    for shape in ((1, 1, MANY), (1, 1, 1, MANY)):
+        y = net.like(x, shape)
+        axis = net.constant(np.array(1, np.int32))
+        net.append(CODE.EXPAND_DIMS, [x, axis], [y], OPTIONS.ExpandDimsOptions, schema.ExpandDimsOptionsT())
+        x = y
+    return x
+
+
+def reshaped(*shape, wanted=None):
+    def add(net, x):
+        y = net.like(x, shape)
+        size = net.constant(np.array(shape if wanted is None else wanted, np.int32))
+        net.append(CODE.RESHAPE, [x, size], [y], OPTIONS.ReshapeOptions, schema.ReshapeOptionsT())
+        return y
+
+    return add
+
+
+def resized(name):
+    def add(net, x):
+        batch, height, width, channels = net.shape[x]
+        y = net.like(x, (batch, 2 * height, 2 * width, channels))
+        size = net.constant(np.array([2 * height, 2 * width], np.int32))
+        words = "".join(part.title() for part in name.split("_"))
+        net.append(
+            getattr(CODE, name), [x, size], [y], getattr(OPTIONS, f"{words}Options"), net.options(f"{words}OptionsT"), 3
+        )
+        return y
+
+    return add
+
+
+BOTH, UNREAD, NEITHER = (True, True), (False, True), (False, False)  # whether dead ones go, whether unread ones do
+FORMS = {
+    "RELU": (plain("RELU"), BOTH),
+    "RELU6": (plain("RELU6"), BOTH),
+    "RELU_N1_TO_1": (plain("RELU_N1_TO_1"), BOTH),
+    "LOGISTIC": (plain("LOGISTIC"), UNREAD),
+    "TANH": (plain("TANH"), UNREAD),
+    "ELU": (plain("ELU"), UNREAD),
+    "HARD_SWISH": (plain("HARD_SWISH", "HardSwishOptions"), UNREAD),
+    "LEAKY_RELU": (plain("LEAKY_RELU", "LeakyReluOptions", alpha=0.5), UNREAD),
+    "GELU": (plain("GELU", "GeluOptions"), UNREAD),
+    "ABS": (plain("ABS", "AbsOptions"), UNREAD),
+    "NEG": (plain("NEG", "NegOptions"), UNREAD),
+    "SOFTMAX": (plain("SOFTMAX", "SoftmaxOptions", beta=1.0), NEITHER),
+    "MAX_POOL_2D": (pooled("MAX_POOL_2D"), BOTH),
+    "AVERAGE_POOL_2D": (pooled("AVERAGE_POOL_2D"), BOTH),
+    "pooled, then a ReLU": (pooled("MAX_POOL_2D", schema.ActivationFunctionType.RELU), UNREAD),
+    "MEAN": (reduced("MEAN", [1, 2], (1, MANY)), BOTH),
+    "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
+    "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
+    "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
+    "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
+    "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
+    "PAD": (padded(last=False), BOTH),
+    "PAD of channels": (padded(last=True), NEITHER),
+    "TRANSPOSE": (moved((0, 2, 1, 3)), BOTH),
+    "TRANSPOSE of channels": (moved((0, 3, 1, 2)), NEITHER),
+    "SPLIT of rows": (in_halves, BOTH),
+    "CONCATENATION of rows": (stacked(), BOTH),
+    "ADD": (with_itself("ADD"), BOTH),
+    "SUB": (with_itself("SUB"), BOTH),
+    "MUL": (with_itself("MUL"), BOTH),
+    "ADD of a constant": (with_constant("ADD", (MANY,)), UNREAD),
+    "ADD of a constant in front": (with_constant("ADD", (1, 1, MANY), first=True), UNREAD),
+    "SUB of one number": (with_constant("SUB", (1,)), UNREAD),
+    "MUL by a constant": (with_constant("MUL", (1, 1, 1, MANY)), BOTH),  # 0 times anything
+    "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
+    "SQUEEZE": (squeezed, BOTH),
+    "EXPAND_DIMS": (expanded, BOTH),
+    "RESHAPE": (reshaped(1, 4, 9, MANY), BOTH),
+    "RESHAPE to a size that is inferred": (reshaped(1, 4, 9, MANY, wanted=(1, 4, 9, -1)), BOTH),
+    "RESHAPE that divides nothing": (reshaped(1, 8, 3, 24), NEITHER),
+    "RESIZE_NEAREST_NEIGHBOR": (resized("RESIZE_NEAREST_NEIGHBOR"), BOTH),
+    "RESIZE_BILINEAR": (resized("RESIZE_BILINEAR"), UNREAD),
+}
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["dead", "unread"])
+@pytest.mark.parametrize("name", FORMS)
+def test_channels_pass_an_operator(name, which):
+    form, go = FORMS[name]
+    net = Network("float32")
+    x = form(net, net.conv(net.source, MANY, 1, dead=SOME if which == 0 else ()))
+    y = reading(net, x, SOME if which == 1 else ())
+    model = net.finished(y)
+    smaller, count = gone(model)
+    assert count == (len(SOME) if go[which] else 0)
+    if count:
+        assert_same(net, model, smaller)
+
+
+def test_features_of_a_reshape_go_only_together():
+    """(1, 6, 6, 16) as (1, 6, 12, 8): channels i and i + 8 become one."""
+    for dead, expected in (((0, 1, 8, 9), 4), ((0, 1, 2, 3), 0)):
+        net = Network("float32")
+        x = reshaped(1, 6, 12, 8)(net, net.conv(net.source, MANY, 1, dead=dead))
+        model = net.finished(reading(net, x))
+        smaller, count = gone(model)
+        assert count == expected
+        assert_same(net, model, smaller)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"), [(pooled("MAX_POOL_2D"), 6), (pooled("MAX_POOL_2D", scale=0.7), 0), (stacked(scale=0.7), 0)]
+)
+def test_constants_pass_only_where_the_scale_stays(form, expected):
+    net = Network()
+    x = form(net, net.conv(net.source, MANY, 1, dead=SOME, relu=True))
+    assert gone(net.finished(reading(net, x)))[1] == expected
+
+
+# What keeps all channels
+
+
+def two_layers(kind="int8"):
+    """Two convolutions: channels between them are dead."""
+    net = Network(kind)
+    x = net.conv(net.source, MANY, 1, dead=SOME, relu=True)
+    return net.finished(net.conv(x, 6, 1))
+
+
+def layer(model, number):
+    """(operator, its kernel, its bias)."""
+    graph = model.subgraphs[0]
+    operator = [each for each in graph.operators if model.operatorCodes[each.opcodeIndex].builtinCode == CODE.CONV_2D][
+        number
+    ]
+    return operator, *(graph.tensors[index] for index in operator.inputs[1:3])
+
+
+def without_options(model):
+    layer(model, 1)[0].builtinOptions = None
+    layer(model, 1)[0].builtinOptionsType = 0
+
+
+def without_kernel(model):
+    layer(model, 1)[0].inputs = layer(model, 1)[0].inputs[:1]
+
+
+def another_zero_point(model):
+    layer(model, 0)[1].quantization.zeroPoint[-1] = 1
+
+
+def another_axis(model):
+    layer(model, 0)[1].quantization.quantizedDimension = 3
+
+
+def fewer_scales(model):
+    quantized = layer(model, 0)[1].quantization
+    quantized.scale, quantized.zeroPoint = quantized.scale[:2], quantized.zeroPoint[:2]
+
+
+def no_scales(model):
+    layer(model, 0)[1].quantization = None
+
+
+def bias_of_another_shape(model):
+    layer(model, 0)[2].shape = np.array([1, MANY], np.int32)
+
+
+def bias_of_another_type(model):
+    layer(model, 0)[2].type = schema.TensorType.FLOAT32
+
+
+def bias_that_varies(model):
+    layer(model, 0)[2].buffer = 0
+
+
+def kernel_that_varies(model):
+    layer(model, 0)[1].buffer = 0
+
+
+def activation_without_scale(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].quantization = None
+
+
+def a_variable(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].isVariable = True
+
+
+def open_channels(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].shapeSignature = np.array([1, 6, 6, -1], np.int32)
+
+
+def an_output(model):
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, layer(model, 0)[0].outputs[0]], np.int32)
+
+
+def groups(model):
+    layer(model, 1)[1].shape = np.array([12, 1, 1, 8], np.int32)
+
+
+def another_type(model):
+    model.subgraphs[0].tensors[layer(model, 1)[0].outputs[0]].type = schema.TensorType.INT16
+    model.subgraphs[0].tensors[layer(model, 1)[0].outputs[0]].quantization.zeroPoint[:] = 0
+
+
+SPOILED = (
+    without_options,
+    without_kernel,
+    another_zero_point,
+    another_axis,
+    fewer_scales,
+    no_scales,
+    bias_of_another_shape,
+    bias_of_another_type,
+    bias_that_varies,
+    kernel_that_varies,
+    activation_without_scale,
+    a_variable,
+    open_channels,
+    an_output,
+    groups,
+    another_type,
+)
+
+
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
+def test_what_is_not_known_of_a_convolution_keeps_all_channels(spoil):
+    model = two_layers()
+    assert gone(model)[1] == len(SOME)
+    spoil(model)
+    assert not removal.remove(model).slices
+
+
+def test_a_shared_float16_kernel_keeps_all_channels():
+    """Two operators read what one DEQUANTIZE makes."""
+    net = Network("float16")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    assert gone(net.finished(net.conv(x, 6, 1)))[1] == len(SOME)
+    net = Network("float16")
+    x, y = (net.conv(net.source, MANY, 1, dead=SOME) for _ in range(2))
+    first, second = (operator for operator in net.tiny.graph.operators if len(operator.inputs) == 3)
+    second.inputs[1] = first.inputs[1]
+    assert gone(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))[1] == 0
