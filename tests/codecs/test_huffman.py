@@ -80,7 +80,6 @@ def test_codewords_are_at_most_fifteen_bits():
     encoded = huffman.encode(array)
     assert same_bits(huffman.decode(encoded, array.shape, array.dtype), array)
     counts = np.unique(array, return_counts=True)[1]
-    assert huffman_code.best(array.view(np.uint8)).lengths.max() == 15
     assert encoded.encoded.size < 1.001 * bits_of_a_huffman_code(counts) / 8 + 8
 
 

@@ -87,3 +87,10 @@ def test_no_limit_of_codewords_is_cheaper(counts):
 
     assert code.nbytes * 512 + look_ups == min(map(cost, range(max((len(counts) - 1).bit_length(), 1), 16)))
     assert code.nbytes == 16 + -(-int(np.array(counts) @ code.lengths) // 32) * 4 + 4 + 2 * entries
+
+
+def test_no_codeword_is_longer_than_fifteen_bits():
+    """One value is half of all, and the 20,000 others would take 16 bits each."""
+    bits = np.concatenate([np.zeros(20_000), np.arange(1, 20_001)]).astype(np.uint16)
+    assert huffman_code.best(bits).lengths.max() == 15
+    assert huffman_code.best_lengths(np.r_[20_000, np.ones(20_000, int)], 16).max() == 16
