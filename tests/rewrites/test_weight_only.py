@@ -59,11 +59,13 @@ def test_a_weight_that_others_read_stays():
 
 
 def test_channels_of_zeros_have_a_scale():
-    values = np.zeros((2, 4), np.float32)
+    values = np.zeros((3, 4), np.float32)
     values[1] = [1, -2, 0, 0.5]
+    values[2] = [0.25, 0, -0.125, 0]
     rounded, scales = weight_only.quantised(values, 0)
-    np.testing.assert_array_equal(rounded, [[0, 0, 0, 0], [64, -127, 0, 32]])
-    np.testing.assert_allclose(scales, [1, 2 / 127])
+    np.testing.assert_array_equal(rounded, [[0, 0, 0, 0], [64, -127, 0, 32], [127, 0, -64, 0]])
+    np.testing.assert_allclose(scales, [1, 2 / 127, 0.25 / 127])
+    assert (rounded.dtype, scales.dtype) == (np.int8, np.float32)
 
 
 def as_output(model):
@@ -109,6 +111,8 @@ def test_one_dequantize_stands_before_all_readers():
     first, *readers = graph.operators
     assert tiny_models.operator_names(model) == ["DEQUANTIZE", "CONV_2D", "CONV_2D"]
     assert model.operatorCodes[first.opcodeIndex].version == 5
+    assert first.builtinOptionsType == schema.BuiltinOptions.DequantizeOptions
+    assert isinstance(first.builtinOptions, schema.DequantizeOptionsT)
     rebuilt = int(first.outputs[0])
     assert [int(index) for index in first.inputs] == [1]
     assert [int(reader.inputs[1]) for reader in readers] == [rebuilt] * 2
