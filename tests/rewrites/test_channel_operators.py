@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
-from helpers.channel_models import CODE, OPTIONS, Network
+from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
 from helpers.tiny_models import quantization
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of
@@ -200,6 +200,7 @@ FORMS = {
     "MEAN": (reduced("MEAN", [1, 2], (1, MANY)), BOTH),
     "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
     "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
+    "MEAN of one position": (lambda net, x: reduced("MEAN", [1], (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
     "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
     "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
     "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
@@ -386,3 +387,209 @@ def test_a_shared_float16_kernel_keeps_all_channels():
     first, second = (operator for operator in net.tiny.graph.operators if len(operator.inputs) == 3)
     second.inputs[1] = first.inputs[1]
     assert gone(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))[1] == 0
+
+
+def operator(model, name):
+    """The first operator of a kind."""
+    code = getattr(CODE, name)
+    return next(
+        each for each in model.subgraphs[0].operators if model.operatorCodes[each.opcodeIndex].builtinCode == code
+    )
+
+
+def constant_input(name, position, values):
+    """Other values of a constant that an operator reads."""
+
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).inputs[position]]
+        values_of_32_bits = np.array(values, np.int32)
+        tensor.shape = np.array(values_of_32_bits.shape, np.int32)
+        model.buffers[tensor.buffer].data = values_of_32_bits.reshape(-1).view(np.uint8)
+
+    return spoil
+
+
+def varying_input(name, position):
+    """No constant."""
+
+    def spoil(model):
+        model.subgraphs[0].tensors[operator(model, name).inputs[position]].buffer = 0
+
+    return spoil
+
+
+def option(name, **fields):
+    def spoil(model):
+        for field, value in fields.items():
+            setattr(operator(model, name).builtinOptions, field, value)
+
+    return spoil
+
+
+def inputs(name, change):
+    def spoil(model):
+        found = operator(model, name)
+        found.inputs = np.array(change(found.inputs.tolist()), np.int32)
+
+    return spoil
+
+
+def result_without_scale(name, place=0):
+    def spoil(model):
+        model.subgraphs[0].tensors[operator(model, name).outputs[place]].quantization = None
+
+    return spoil
+
+
+def shape_as_output(model):
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, operator(model, "SHAPE").outputs[0]], np.int32)
+
+
+def slice_without_options(model):
+    operator(model, "STRIDED_SLICE").builtinOptions = None
+
+
+def packed_twice(model):
+    packed = operator(model, "PACK").outputs[0]
+    dense = operator(model, "FULLY_CONNECTED")
+    dense.inputs = np.array([*dense.inputs, packed], np.int32)
+
+
+def packed_by_another(model):
+    code = model.operatorCodes[operator(model, "PACK").opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = CODE.CONCATENATION
+
+
+def shape_read_by_another(model):
+    model.operatorCodes[operator(model, "STRIDED_SLICE").opcodeIndex].builtinCode = CODE.SLICE
+
+
+OPEN_BATCH = {
+    "begin mask": option("STRIDED_SLICE", beginMask=1),
+    "end mask": option("STRIDED_SLICE", endMask=1),
+    "ellipsis": option("STRIDED_SLICE", ellipsisMask=1),
+    "new axis": option("STRIDED_SLICE", newAxisMask=1),
+    "no options": slice_without_options,
+    "the last size": lambda model: [constant_input("STRIDED_SLICE", *each)(model) for each in ((1, [3]), (2, [4]))],
+    "to the last size": constant_input("STRIDED_SLICE", 2, [4]),
+    "from the end": constant_input("STRIDED_SLICE", 1, [-4]),
+    "nothing": constant_input("STRIDED_SLICE", 2, [0]),
+    "backwards": constant_input("STRIDED_SLICE", 3, [-1]),
+    "two limits": constant_input("STRIDED_SLICE", 1, [0, 0]),
+    "an open begin": varying_input("STRIDED_SLICE", 1),
+    "an open end": varying_input("STRIDED_SLICE", 2),
+    "an open step": varying_input("STRIDED_SLICE", 3),
+    "no step": inputs("STRIDED_SLICE", lambda found: found[:3]),
+    "sizes as limits": inputs("STRIDED_SLICE", lambda found: [found[1], found[0], *found[2:]]),
+    "sizes that are an output": shape_as_output,
+    "sizes that another reads": shape_read_by_another,
+    "features that vary": varying_input("PACK", 1),
+    "other features": constant_input("PACK", 1, 143),
+    "several features": constant_input("PACK", 1, [144, 144]),
+    "nothing packed": inputs("PACK", lambda found: []),
+    "packed for two": packed_twice,
+    "packed by another": packed_by_another,
+}
+
+
+@pytest.mark.parametrize("name", OPEN_BATCH)
+def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
+    net, result = NETWORKS["open_batch"]("int8")
+    model = net.finished(result)
+    assert gone(model)[1] > 0
+    OPEN_BATCH[name](model)
+    assert not removal.remove(model).slices
+
+
+def test_sizes_before_the_last_one_may_be_read_in_any_steps():
+    net, result = NETWORKS["open_batch"]("int8")
+    model = net.finished(result)
+    for position, value in ((1, 1), (2, 3), (3, 2)):
+        constant_input("STRIDED_SLICE", position, [value])(model)
+    assert removal.remove(model).slices
+
+
+def network(form, kind="int8"):
+    net = Network(kind)
+    return net.finished(reading(net, form(net, net.conv(net.source, MANY, 1, dead=SOME, relu=True))))
+
+
+def shorter_part(model):
+    """Parts of 10 and 6 channels."""
+    for result, size in zip(operator(model, "SPLIT").outputs, (10, 6), strict=True):
+        model.subgraphs[0].tensors[result].shape = np.array([1, 6, 6, size], np.int32)
+
+
+def split_in_two(net, x):
+    one, two = net.split(x)
+    return net.binary(one, two)
+
+
+def joined(net, x):
+    return net.concatenated(x, net.conv(net.source, MANY, 1))
+
+
+def longer_result(name, channels):
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
+        tensor.shape = np.array([*tensor.shape[:-1], channels], np.int32)
+
+    return spoil
+
+
+def without_scales(name):
+    """Neither what it reads nor what it yields is known."""
+
+    def spoil(model):
+        for index in (operator(model, name).inputs[0], operator(model, name).outputs[0]):
+            model.subgraphs[0].tensors[index].quantization = None
+
+    return spoil
+
+
+UNKNOWN_FORMS = {
+    "SPLIT on an open axis": (split_in_two, varying_input("SPLIT", 0)),
+    "SPLIT on two axes": (split_in_two, constant_input("SPLIT", 0, [3, 3])),
+    "SPLIT in unequal parts": (split_in_two, shorter_part),
+    "SPLIT with an unknown part": (split_in_two, result_without_scale("SPLIT", 1)),
+    "SPLIT of rows with an unknown part": (in_halves, result_without_scale("SPLIT", 1)),
+    "CONCATENATION to another size": (joined, longer_result("CONCATENATION", 2 * MANY + 1)),
+    "CONCATENATION with an activation": (joined, option("CONCATENATION", fusedActivationFunction=1)),
+    "CONCATENATION of the unknown": (joined, result_without_scale("CONCATENATION")),
+    "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
+    "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
+    "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
+    "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),
+    "PAD of open size": (padded(last=False), varying_input("PAD", 1)),
+    "PAD of other axes": (padded(last=False), constant_input("PAD", 1, [[0, 0], [1, 1], [0, 0]])),
+    "PAD to another size": (padded(last=False), longer_result("PAD", MANY + 1)),
+    "PAD of the unknown": (padded(last=False), without_scales("PAD")),
+    "TRANSPOSE in an open order": (moved((0, 2, 1, 3)), varying_input("TRANSPOSE", 1)),
+    "TRANSPOSE to another size": (moved((0, 2, 1, 3)), longer_result("TRANSPOSE", MANY + 1)),
+    "RELU to another size": (plain("RELU"), longer_result("RELU", MANY + 1)),
+    "RELU of the unknown": (plain("RELU"), without_scales("RELU")),
+    "pooled to another size": (pooled("MAX_POOL_2D"), longer_result("MAX_POOL_2D", MANY + 1)),
+    "RESHAPE to an open size": (reshaped(1, 4, 9, MANY), varying_input("RESHAPE", 1)),
+    "RESHAPE to another size": (reshaped(1, 4, 9, MANY), constant_input("RESHAPE", 1, [1, 4, 9, MANY + 1])),
+    "RESHAPE to no size": (reshaped(1, 4, 9, MANY), constant_input("RESHAPE", 1, [])),
+    "RESHAPE by its options": (reshaped(1, 4, 9, MANY), inputs("RESHAPE", lambda found: found[:1])),
+    "RESHAPE to another scale": (
+        reshaped(1, 4, 9, MANY),
+        lambda model: setattr(
+            model.subgraphs[0].tensors[operator(model, "RESHAPE").outputs[0]], "quantization", quantization(0.7, 3)
+        ),
+    ),
+    "ADD of the unknown": (with_itself("ADD"), result_without_scale("ADD")),
+    "ADD to another size": (with_itself("ADD"), longer_result("ADD", MANY + 1)),
+    "an input left out": (with_itself("ADD"), inputs("ADD", lambda found: found[:1])),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_FORMS)
+def test_a_form_that_is_not_known_keeps_all_channels(name):
+    form, spoil = UNKNOWN_FORMS[name]
+    model = network(form)
+    assert gone(model)[1] > 0 or form in (split_in_two, in_halves, joined)
+    spoil(model)
+    assert not removal.remove(model).slices
