@@ -507,6 +507,12 @@ def test_overhead_is_what_the_edit_adds_at_most(case):
     assert predicted - 96 <= real <= predicted + operator_code
 
 
+def test_each_further_reader_costs_an_operator_and_a_copy_of_the_tensor():
+    graph = next(graphs(parsed(tiny_models.conv2d())))
+    costs = [decode_op.overhead_bytes(graph.tensor(1), readers) for readers in range(1, 6)]
+    assert all(64 <= cost < 100 for cost in np.diff(costs))
+
+
 _UPSTREAM = """
 import pickle, sys, warnings
 warnings.simplefilter("ignore")
