@@ -217,6 +217,7 @@ FORMS = {
     "ADD of a constant in front": (with_constant("ADD", (1, 1, MANY), first=True), UNREAD),
     "SUB of one number": (with_constant("SUB", (1,)), UNREAD),
     "MUL by a constant": (with_constant("MUL", (1, 1, 1, MANY)), BOTH),  # 0 times anything
+    "MUL of a constant": (with_constant("MUL", (MANY,), first=True), BOTH),
     "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
     "SQUEEZE": (squeezed, BOTH),
     "EXPAND_DIMS": (expanded, BOTH),
@@ -260,6 +261,20 @@ def test_constants_pass_only_where_the_scale_stays(form, expected):
     net = Network()
     x = form(net, net.conv(net.source, MANY, 1, dead=SOME, relu=True))
     assert gone(net.finished(reading(net, x)))[1] == expected
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6)])
+def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
+    """0.22 squared is 24.39 steps: the multiplier of 0.2 makes a tie 0.126 wide. 0.24 squared is 29.03 steps."""
+    net = Network()
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.tiny.graph.tensors[x].quantization = quantization(0.02)
+    bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]]
+    values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
+    net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
+    y = net.binary(x, x, "MUL")
+    net.tiny.graph.tensors[y].quantization = quantization(0.0004 / 0.2016)
+    assert gone(net.finished(reading(net, y)))[1] == expected
 
 
 # What keeps all channels
