@@ -143,6 +143,7 @@ def test_sizes_of_a_reshape_follow(shape, options, left):
     assert cut.slices
     found = next(operator for operator in after.operators if after.operator_name(operator) == "RESHAPE")
     assert after.constant(int(found.inputs[1])).tolist() == left[0]
+    assert after.tensor(int(found.inputs[1])).name == size.name.encode()
     assert (indices(found.builtinOptions.newShape) or None) == left[1]
     assert shape_of(after.tensor(int(found.outputs[0]))) == (1, 360)
 
