@@ -7,7 +7,7 @@ from tflite_sparse.report.page import export as page
 from tflite_sparse.report.text import dead_channels as words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown
-from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
 
 
 def layer(name, outputs, inputs=(3, 3)):
@@ -51,6 +51,12 @@ def test_every_report_tells_of_them(found, sentence, heading):
     assert sentence in html
     assert "16 to 9" in html
     assert ("They stay in the file" in html) != found.removed
+
+
+def test_what_is_left_is_named():
+    left = LeftChannels(tensor="net/mean", channels=1200, reason="it is another constant in a runtime.")
+    sentence = "1,200 dead channels of 'net/mean' stay, because it is another constant in a runtime."
+    assert words.lines(GONE.model_copy(update={"left": [left]}))[-1] == sentence
 
 
 def test_without_any_nothing_is_said():

@@ -157,6 +157,34 @@ def test_a_mean_that_keeps_its_axes_keeps_a_multiple_of_16(keep, wanted):
     assert kept(found, "CONV_2D") == wanted
 
 
+def test_channels_that_must_stay_count_as_not_known():
+    """Of six constants two stay: what they add is no part of any bias."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    content = tiny_models.to_bytes(net.finished(net.conv(x, 6, 1)))
+    model = serde.parse(content)
+    found = removal.remove(model, {(0, x): np.array([1, 4])})
+    (part,) = (each for each in found.activations if each.tensor == x)
+    assert part.kept[-1].tolist() == [1, 4, *range(6, 16)]
+    assert [each.channels.tolist() for each in found.predicted] == [[0, 2, 3, 5]]
+    assert_same(net, content, bytes(serde.serialize(model)))
+
+
+def test_a_file_may_be_without_some_of_the_channels():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    content = tiny_models.to_bytes(net.finished(net.conv(x, 6, 1)))
+    whole, all_gone, some_gone, other = (serde.parse(content) for _ in range(4))
+    cut, fewer = removal.remove(all_gone), removal.remove(some_gone, {(0, x): np.array([1, 4])})
+    assert removal.is_without(all_gone, cut)
+    assert not removal.is_without(some_gone, cut)
+    assert all(removal.may_be_without_some(model, whole, cut) for model in (whole, some_gone, all_gone))
+    assert not removal.may_be_without_some(all_gone, whole, fewer)
+    removal.remove(other)
+    other.subgraphs[0].tensors[cut.slices[0].tensor].shape = np.array([1, 2], np.int32)
+    assert not removal.may_be_without_some(other, whole, cut)
+
+
 def test_what_is_not_known_keeps_its_channels():
     """SOFTMAX sums over channels, outputs and inputs of the graph are the caller's."""
     net = Network("float32")

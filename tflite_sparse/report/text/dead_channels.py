@@ -20,7 +20,11 @@ def lines(found: Channels | None) -> list[str]:
     if found.arena_bytes is not None:
         changes.append(_change("bytes of the arena, dense", found.arena_bytes))
     said = [f"Dead channels: {_count(found.dead)} left the file; {', '.join(changes)}."]
-    return said + ([] if found.verification is None else [_checked(found.dead, found.verification)])
+    said += [] if found.verification is None else [_checked(found.dead, found.verification)]
+    return said + [
+        f"{each.channels:,} dead channels of {each.tensor!r} stay, because {each.reason.rstrip('.')}."
+        for each in found.left
+    ]
 
 
 def of_inspected(found: DeadChannels | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +89,7 @@ class Analysis:
     Attributes:
         graph: the graph.
         channels: their numbers.
+        staying: channels that must stay and whose value counts as not known, int64, by activation.
         constants: finds kernels.
         producers: the operator that yields each tensor.
         value: the stored value of each channel if it is constant, float64; NaN if it is not or is not known.
@@ -100,6 +102,7 @@ class Analysis:
 
     graph: Graph
     channels: Channels
+    staying: Mapping[int, np.ndarray] = field(default_factory=dict)
     constants: Constants = field(init=False)
     producers: dict[int, Operator] = field(init=False)
     numbers: dict[int, Numbers | None] = field(init=False)
@@ -122,6 +125,9 @@ class Analysis:
                 self.block(index)
         for index in (*indices(graph.subgraph.inputs), *indices(graph.subgraph.outputs)):
             self.block(index)
+        for tensor, channels in self.staying.items():
+            if tensor in self.channels:
+                self.blocked[self.channels.of_tensor(tensor)[channels]] = True
 
     def block(self, tensor: int) -> None:
         """Keep all channels of a tensor, if it has some."""
@@ -134,7 +140,10 @@ class Analysis:
 
     def learn(self, tensor: int, values: np.ndarray) -> None:
         """Note the stored values of a tensor's channels; NaN where they vary or are not known."""
-        self.value[self.channels.of_tensor(tensor)] = values
+        numbers = self.channels.of_tensor(tensor)
+        self.value[numbers] = values
+        if tensor in self.staying:
+            self.value[numbers[self.staying[tensor]]] = np.nan
 
     def tie(self, one: np.ndarray, two: np.ndarray) -> None:
         """Note that each channel of ``one`` goes only together with that of ``two``."""

@@ -34,12 +34,14 @@ class Editing:
         found: the analysis of the graph.
         gone: whether each channel goes.
         slices: of the constants that were cut so far.
+        activations: that were cut so far.
         layers: that lost channels so far.
     """
 
     found: Analysis
     gone: np.ndarray
     slices: list[Slice] = field(default_factory=list)
+    activations: list[Slice] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     _readers: Counter[int] = field(default_factory=Counter)
 
@@ -56,14 +58,16 @@ class Editing:
         for tensor in self.found.channels.first:
             kept = self._kept(tensor)
             if not kept.all():
+                axes = (*[None] * (self.found.rank(tensor) - 1), np.flatnonzero(kept))
+                self.activations.append(Slice(self._graph.number, tensor, tensor, axes))
                 _shorten(self._graph.tensor(tensor), int(kept.sum()))
 
     def predicted(self) -> Iterator[Predicted]:
-        """Yield the constant channels that go."""
+        """Yield the constant channels of the activations that lose some of them."""
         for tensor in self.found.channels.first:
             values = self.found.known(tensor)
-            channels = np.flatnonzero(~self._kept(tensor) & ~np.isnan(values))
-            if channels.size and tensor in self.found.producers:
+            channels = np.flatnonzero(~np.isnan(values))
+            if tensor in self.found.producers and not self._kept(tensor)[channels].all():
                 yield Predicted(self._graph.number, tensor, channels, values[channels])
 
     @property
