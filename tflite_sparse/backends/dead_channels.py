@@ -184,6 +184,7 @@ def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], s
         multiply_adds=BeforeAfter(before=counts[0], after=counts[1]),
         dense_bytes=BeforeAfter(before=sizes[0], after=sizes[1]),
         is_exact=cut.is_exact,
+        merged=sum(bool(part.merged) for part in cut.slices),
     )
 
 

@@ -45,12 +45,14 @@ class DeadChannels(Part):
         dense_bytes: of the file, dense.
         is_exact: whether every runtime that rounds by the rules computes the same bits: files with int8 activations.
             float32 kernels may sum in another order.
+        merged: number of kernels in which weights for channels of one value were added up.
     """
 
     layers: list[CutLayer]
     multiply_adds: BeforeAfter
     dense_bytes: BeforeAfter
     is_exact: bool
+    merged: int = 0
 
     @property
     def channels(self) -> int:

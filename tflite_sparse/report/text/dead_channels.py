@@ -60,6 +60,9 @@ def _checked(dead: DeadChannels, found: VerificationReport) -> str:
     fewest = min((check.distinct_outputs or 0 for check in compared), default=0)
     equal = [check.name for check in compared if check.outputs_bit_exact]
     words = "Kept weights equal those of the dense file bit for bit at their places"
+    if dead.merged:
+        kernels = "one kernel" if dead.merged == 1 else f"{dead.merged} kernels"
+        words += f" (in {kernels} sums of those for channels of one value)"
     if equal:
         words += f"; outputs are equal bit for bit in {', '.join(equal)}"
     apart = [check.name for check in compared if not check.outputs_bit_exact]

@@ -25,6 +25,7 @@ class Product:
         reads: whether an output needs a channel of the source, bool (outputs, channels): a weight is not 0, and the
             channel is no constant that the bias can take.
         folded: by feature, what a constant that the bias takes adds to each weight's factor, int64.
+        alike: sets of channels of the source that have one value, whose weights can be added up; int64.
     """
 
     kernel: Kernel
@@ -32,6 +33,7 @@ class Product:
     result: int
     reads: np.ndarray
     folded: np.ndarray
+    alike: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,8 @@ class Analysis:
         constants: finds kernels.
         producers: the operator that yields each tensor.
         value: the stored value of each channel if it is constant, float64; NaN if it is not or is not known.
+        alike: sets of channels, by activation: those of a set have one value that kernels do not agree on.
+        least: sets of channels, and how many of each must stay, for the sums of weights of those that go.
         blocked: whether a channel must stay, for a reason outside of the table of operators.
         ties: pairs of arrays of channels that can only go together.
         edits: the operators that are edited if channels of their activations go.
@@ -108,6 +112,8 @@ class Analysis:
     numbers: dict[int, Numbers | None] = field(init=False)
     value: np.ndarray = field(init=False)
     blocked: np.ndarray = field(init=False)
+    alike: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    least: list[tuple[np.ndarray, int]] = field(default_factory=list)
     ties: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     multiples: dict[int, int] = field(default_factory=dict)

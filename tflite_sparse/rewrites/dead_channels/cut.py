@@ -11,6 +11,10 @@ Staying = Mapping[tuple[int, int], np.ndarray]
 """Channels that must stay, int64, by graph and activation: what is worked out of them does not hold in a runtime."""
 
 
+LARGEST_WEIGHT = 127
+"""Of int8, on either side of 0."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
     """A constant or an activation of the smaller model.
@@ -21,6 +25,8 @@ class Slice:
         found: its tensor in the smaller model: another one where several operators read the former one.
         kept: for each axis of the former tensor the indices that are kept, ascending, int64; None: all.
         has_folded: whether constants were added: a bias, whose values are others.
+        merged: of features that have one value, those that are kept and those that are not: int8 weights of the second
+            are added to those of the first.
     """
 
     graph: int
@@ -28,9 +34,12 @@ class Slice:
     found: int
     kept: tuple[np.ndarray | None, ...]
     has_folded: bool = False
+    merged: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the kept part of the former tensor's values."""
+        for kept_features, others in self.merged:
+            values = _merged(values, kept_features, others)
         for axis, kept in enumerate(self.kept):
             if kept is not None:
                 values = np.take(values, kept, axis)
@@ -90,3 +99,13 @@ class Cut:
     predicted: tuple[Predicted, ...] = ()
     layers: tuple[Layer, ...] = ()
     is_exact: bool = True
+
+
+def _merged(values: np.ndarray, kept: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return int8 weights with the sums of both sets of features in the first one, as much as fits in each."""
+    left = values[..., kept].sum(axis=-1, dtype=np.int64) + values[..., others].sum(axis=-1, dtype=np.int64)
+    merged = values.copy()
+    for feature in kept:
+        merged[..., feature] = np.clip(left, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+        left = left - merged[..., feature]
+    return merged

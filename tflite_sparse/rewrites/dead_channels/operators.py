@@ -149,7 +149,10 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
         sizes_of_source = [found.shape(source)[axis] for axis in over]
         if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
             count, values = math.prod(sizes_of_source), found.known(source)
-            found.learn(result, mean_of_constant(numbers[0], numbers[1], values, count, is_planar=is_planar))
+            means = mean_of_constant(numbers[0], numbers[1], values, count, is_planar=is_planar)
+            found.learn(result, means)
+            known = np.unique(values[np.isnan(means) & ~np.isnan(values)])
+            found.alike[result] = [np.flatnonzero(values == value) for value in known]
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))
     return True

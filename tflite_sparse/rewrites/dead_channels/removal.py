@@ -1,5 +1,8 @@
 """Remove dead channels: those whose value is a constant that can move into a bias, and those that nobody reads.
 
+Constants that kernels do not agree on cannot move. Where several channels of one activation have the same one, the
+weights that read them are added up in a few of these channels, and the others go.
+
 Needs: a dense model. Operators that the table of :mod:`~tflite_sparse.rewrites.dead_channels.operators` does not have
 keep every channel that they touch. Graphs that only operators call, such as the body of a loop, are left: nothing can
 run them alone and so check what is worked out here.
