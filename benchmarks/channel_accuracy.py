@@ -122,7 +122,7 @@ def _rule(layers: str = ".*", **changes: object) -> Rule:
     return Rule(f"rule for {layers}", re.compile(layers), changes=changes)
 
 
-_NETS = (Net("plain", _plain, (16, 32, 160)), Net("separable", _separable, (32, 64, 128, 128)))
+_NETS = (Net("plain", _plain, (16, 32, 160)), Net("separable", _separable, (16, 32, 64, 64)))
 _HALF = Method("half of the channels pruned", rules=(_rule(block="channel", sparsity=0.5),))
 _SMALL = Method("half as many from scratch", share=0.5)
 _AT_HALF = (_HALF, _SMALL)
