@@ -129,8 +129,8 @@ _AT_HALF = (_HALF, _SMALL)
 _CHANNELS = Method(
     "channels", rules=(_rule(block="channel", sparsity=0.5), _rule("dense", block="channel", sparsity=0.75))
 )
-_ZEROS = Method("unstructured zeros", rules=(_rule(sparsity=0.935),))
-_BOTH = Method("both", rules=(_rule(block="channel", sparsity=0.5), _rule(sparsity=0.74)))
+_ZEROS = Method("unstructured zeros", rules=(_rule(sparsity=0.948),))
+_BOTH = Method("both", rules=(_rule(block="channel", sparsity=0.5), _rule(sparsity=0.76)))
 _AT_ONE_SIZE = (_BOTH, _CHANNELS, _ZEROS)
 
 
