@@ -105,6 +105,9 @@ OPERATORS = [
     depthwise((1, 3, 3, 5), 3, (4, 9), activation=RELU6, points=(127, -128)),
     depthwise((1, 3, 3, 4), 3, (9, 8), strides=(2, 2), points=(-128, 3)),
     depthwise((1, 3, 3, 4), 3, (6, 5), strides=(1, 2), padding=VALID, batches=2),
+    depthwise((1, 3, 3, 2), 3, (5, 8), padding=VALID),
+    depthwise((1, 3, 3, 2), 3, (7, 7), strides=(3, 2), points=(127, 3)),
+    depthwise((1, 3, 3, 2), 3, (3, 2), strides=(2, 1)),
     depthwise((1, 3, 3, 3), 3, (1, 2)),
     depthwise((1, 3, 3, 3), 3, (2, 1), scales=1),
     depthwise((1, 3, 3, 4), 3, (5, 5), spread=4e-3, largest=1, bias=0),
@@ -131,7 +134,7 @@ LAYERS = {
     "3x3 depthwise of 64, 25x5": depthwise((1, 3, 3, 64), 3, (25, 5)),
     "FULLY_CONNECTED 1024 to 128": matrix((128, 1024), 0, (1, 1024)),
 }
-INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 311_259, 142_591]}
+INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 205_466, 142_591]}
 CMSIS_NN_ON_M4 = (1_837_696, 1_047_040, 4_538_241, 582_818, 252_211)  # benchmarks/micro_dense_counts.json
 ALLOWED = 0.03
 MOST_OF_CMSIS_NN = 1.15 * 0.55
