@@ -76,32 +76,37 @@ static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t
  */
 
 #if defined(TFLS_DSP)
-/* Lines of outputs with the same weights; the assembly knows the order. "Halves": row 0 below, row 2 above. */
+/* Lines of outputs of a channel in a row; the assembly knows the order. Places are those of channel 0. */
 typedef struct {
-  int32_t bias, multiplier, rounding;
-  int32_t first;  /* the sum that a line begins with: the bias, and with padding on the left what that adds */
-  int32_t behind; /* what padding on the right adds to the last sum */
   int32_t flags;
   const int8_t* loop_end; /* in the first line, where the input is read when all inner outputs are written */
   int32_t line;           /* bytes of the input from one line to the next */
   int32_t output_gap, input_gap; /* added to both places at the end of a line */
   const int8_t* end;             /* where the line behind the last one would begin */
-  int32_t left, middle, right; /* weights of the columns, as halves */
-  int32_t centre;              /* weights of row 1: left below, middle above */
-  int32_t last_and_shift;      /* weight of row 1, right, above; the shift to the right below */
   const int8_t* input;
   int32_t step; /* bytes from one column to the next, in input and output */
   int32_t row;  /* from one row of the input to the next */
   intptr_t output; /* stride 1: bytes from the column that completes an output to it; stride 2: its address */
 } Lines;
 
+/* What all of these outputs share. "Halves": row 0 below, row 2 above. */
+typedef struct {
+  int32_t bias, multiplier, rounding;
+  int32_t first;  /* the sum that a line begins with: the bias, and with padding on the left what that adds */
+  int32_t behind; /* what padding on the right adds to the last sum */
+  int32_t left, middle, right; /* weights of the columns, as halves */
+  int32_t centre;              /* weights of row 1: left below, middle above */
+  int32_t last_and_shift;      /* weight of row 1, right, above; the shift to the right below */
+} Filter;
+
 enum { kReadsLeft = 1 /* no padding on the left */, kIsOdd = 2 /* inner outputs */, kHasBehind = 4 };
 
-/* Stack: the members up to end. r0, r1: halves of a column and its row 1, r2: a completed sum, r3, lr: sums to come,
- * r4 to r12: the members from left on. */
+/* Stack: the filter up to behind, the lines up to end. r0, r1: halves of a column and its row 1, r2: a completed sum,
+ * r3, lr: sums to come, r4 to r8: the weights, r9 to r12: the places from input on. */
 #define TFLS_BEGIN                                                                      \
-  ".syntax unified\n push {r4-r11, lr}\n ldmia r0!, {r1-r11}\n push {r1-r11}\n"         \
-  "ldmia r0, {r4-r12}\n"
+  ".syntax unified\n push {r4-r11, lr}\n mov r12, r2\n ldmia r0!, {r2-r7}\n"            \
+  "add r3, r3, r12\n add r7, r7, r12\n push {r2-r7}\n ldmia r1!, {r2-r6}\n push {r2-r6}\n" \
+  "ldmia r1, {r4-r8}\n mov r2, r12\n ldmia r0, {r9-r12}\n add r9, r9, r2\n"
 #define TFLS_COLUMN \
   "ldrsb r0, [r9]\n ldrsb r2, [r9, r11, lsl #1]\n ldrsb r1, [r9, r11]\n pkhbt r0, r0, r2, lsl #16\n"
 #define TFLS_LEFT(to) "smlad " to ", r0, r4, " to "\n smlabb " to ", r1, r7, " to "\n"
@@ -127,7 +132,8 @@ enum { kReadsLeft = 1 /* no padding on the left */, kIsOdd = 2 /* inner outputs 
   TFLS_SCALE "strb r0, [r9, r12]\n" TFLS_NEXT
 
 /* Lines of a stride of 1 along them. At least one output is inner: its window ends within the input. */
-TFLS_NAKED static void sliding_lines(const Lines* lines TFLS_UNNAMED) {
+TFLS_NAKED static void sliding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
+                                     int32_t channel TFLS_UNNAMED) {
   __asm__ volatile(
       TFLS_BEGIN TFLS_BEGIN_LINE
       TFLS_COLUMN TFLS_MIDDLE("r3", "r3") "ldr lr, [sp]\n" TFLS_LEFT("lr") TFLS_NEXT "bcs 4f\n"
@@ -137,9 +143,10 @@ TFLS_NAKED static void sliding_lines(const Lines* lines TFLS_UNNAMED) {
 }
 
 /* The same for a stride of 2. */
-TFLS_NAKED static void striding_lines(const Lines* lines TFLS_UNNAMED) {
+TFLS_NAKED static void striding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
+                                      int32_t channel TFLS_UNNAMED) {
   __asm__ volatile(
-      TFLS_BEGIN TFLS_BEGIN_LINE "ldr lr, [sp, #24]\n"
+      TFLS_BEGIN "add r12, r12, r2\n" TFLS_BEGIN_LINE "ldr lr, [sp, #24]\n"
       "1:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT
       TFLS_COLUMN TFLS_RIGHT "ldr r3, [sp]\n" TFLS_LEFT("r3")
       TFLS_SCALE "strb r0, [r12]\n add r12, r12, r10\n" TFLS_NEXT "cmp r9, lr\n bne 1b\n"
@@ -159,72 +166,82 @@ static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pa
   return tfls_smaller(out, (in - 3 + pad) / stride + 1);
 }
 
-/* Columns of a line that are read before the one that completes its first output. */
-static int32_t columns_before(const TflsDepthwiseConv2D* p) { return (p->stride_w == 1 ? 2 : 1) - p->pad_w; }
-
-/* Weights of three rows of the input, and a row of the filter that lies in the padding. */
-static void set_weights(const TflsDepthwiseConv2D* p, Lines* lines, int32_t twice_bias, const int32_t* top,
-                        const int32_t* centre, const int32_t* bottom, const int32_t* outside) {
-  const int32_t zero_point = p->input_zero_point;
-  lines->bias = twice_bias + zero_point * (outside[0] + outside[1] + outside[2]);
-  lines->first = lines->bias + (p->pad_w ? zero_point * (top[0] + centre[0] + bottom[0]) : 0);
-  lines->behind = zero_point * (top[2] + centre[2] + bottom[2]);
-  lines->left = halves(top[0], bottom[0]);
-  lines->middle = halves(top[1], bottom[1]);
-  lines->right = halves(top[2], bottom[2]);
-  lines->centre = halves(centre[0], centre[1]);
-  lines->last_and_shift = halves(lines->last_and_shift, centre[2]);
+/* count lines of outputs, from number first on. Their windows begin at row y of the input and further down. */
+static Lines lines_of(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, int32_t first, int32_t y,
+                      int32_t count) {
+  const int32_t channels = p->in_c, row = p->in_w * channels, line = p->stride_h * row, out_row = p->out_w * channels;
+  const int32_t inner = inner_outputs(p->in_w, p->out_w, p->stride_w, p->pad_w);
+  const int32_t before = (p->stride_w == 1 ? 2 : 1) - p->pad_w; /* columns that are read before the first output */
+  const int32_t read = (before + p->stride_w * inner) * channels;
+  const int8_t* const from = image + y * row;
+  const intptr_t to = (intptr_t)output + first * out_row;
+  const Lines lines = {(p->pad_w ? 0 : kReadsLeft) | (inner % 2 ? kIsOdd : 0) | (inner < p->out_w ? kHasBehind : 0),
+                       from + read,
+                       line,
+                       p->stride_w == 1 ? out_row - line : 0,
+                       line - read,
+                       from + count * line,
+                       from,
+                       channels,
+                       row,
+                       p->stride_w == 1 ? to - (intptr_t)(from + before * channels) : to};
+  return lines;
 }
 
-/* Lines of outputs of a channel; from: the first input of the first window that is not in the padding. */
-static void put_lines(const TflsDepthwiseConv2D* p, Lines* lines, const int8_t* from, int8_t* to, int32_t count) {
-  if (count <= 0) return;
-  lines->input = from;
-  lines->loop_end = from + (lines->line - lines->input_gap);
-  lines->end = from + count * lines->line;
-  if (p->stride_w == 1) {
-    lines->output = (intptr_t)to - (intptr_t)(from + columns_before(p) * lines->step);
-    sliding_lines(lines);
-  } else {
-    lines->output = (intptr_t)to;
-    striding_lines(lines);
-  }
+/* A row of the filter, each weight doubled. */
+typedef struct {
+  int32_t left, middle, right;
+} Row;
+
+TFLS_INLINE Row row_of(const int8_t* weights, int32_t channels) {
+  const Row row = {2 * weights[0], 2 * weights[channels], 2 * weights[2 * channels]};
+  return row;
+}
+
+/* The weights of three rows of the input, and a row of the filter that lies in the padding. */
+TFLS_INLINE void set_rows(Filter* filter, int32_t twice_bias, int32_t zero_point, int is_padded, Row top, Row centre,
+                          Row bottom, Row outside) {
+  filter->bias = twice_bias + zero_point * (outside.left + outside.middle + outside.right);
+  filter->first = filter->bias + (is_padded ? zero_point * (top.left + centre.left + bottom.left) : 0);
+  filter->behind = zero_point * (top.right + centre.right + bottom.right);
+  filter->left = halves(top.left, bottom.left);
+  filter->middle = halves(top.middle, bottom.middle);
+  filter->right = halves(top.right, bottom.right);
+  filter->centre = halves(centre.left, centre.middle);
+  filter->last_and_shift = halves(filter->last_and_shift, centre.right);
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  static const int32_t none[3] = {0, 0, 0};
-  const int32_t channels = p->in_c, row = p->in_w * channels, out_row = p->out_w * channels, pad = p->pad_h;
-  const int32_t inner = inner_outputs(p->in_w, p->out_w, p->stride_w, p->pad_w);
-  const int32_t inner_lines = inner_outputs(p->in_h, p->out_h, p->stride_h, pad);
-  int32_t channel, i;
-  Lines lines;
-  lines.flags = (p->pad_w ? 0 : kReadsLeft) | (inner % 2 ? kIsOdd : 0) | (inner < p->out_w ? kHasBehind : 0);
-  lines.line = p->stride_h * row;
-  lines.input_gap = lines.line - (columns_before(p) + p->stride_w * inner) * channels;
-  lines.output_gap = p->stride_w == 1 ? out_row - lines.line : 0;
-  lines.step = channels;
-  lines.row = row;
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point, pad = p->pad_h, stride = p->stride_h;
+  const int32_t inner = inner_outputs(p->in_h, p->out_h, stride, pad), whole = inner - pad;
+  const Lines above = lines_of(p, image, output, 0, 0, 1);
+  const Lines within = lines_of(p, image, output, pad, pad * (stride - 1), whole);
+  const Lines below = lines_of(p, image, output, inner, p->in_h - 3, 1);
+  void (*const put)(const Lines*, const Filter*, int32_t) = p->stride_w == 1 ? sliding_lines : striding_lines;
+  int32_t channel;
   for (channel = 0; channel < channels; channel++) {
-    const int8_t *const from = image + channel, *const weights = p->weights + channel;
-    const int32_t scale = channel * p->channel_step, shift = p->shift[scale], twice_bias = 2 * p->bias[channel];
-    int8_t* const to = output + channel;
-    int32_t w[9];
-    for (i = 0; i < 9; i++) w[i] = 2 * weights[i * channels];
-    lines.multiplier = p->multiplier[scale];
-    lines.rounding = tfls_raised(2 * p->output_zero_point + 1, -shift - 1);
-    lines.last_and_shift = -shift;
+    const int8_t* const weights = p->weights + channel;
+    const int32_t scale = channel * p->channel_step, shift = p->shift[scale], bias = 2 * p->bias[channel];
+    const Row first = row_of(weights, channels), second = row_of(weights + 3 * channels, channels);
+    const Row third = row_of(weights + 6 * channels, channels), none = {0, 0, 0};
+    Filter filter;
+    filter.multiplier = p->multiplier[scale];
+    filter.rounding = tfls_raised(2 * p->output_zero_point + 1, -shift - 1);
+    filter.last_and_shift = -shift;
     if (pad) {
-      set_weights(p, &lines, twice_bias, w + 3, w + 6, none, w);
-      put_lines(p, &lines, from, to, 1);
+      set_rows(&filter, bias, zero_point, p->pad_w, second, third, none, first);
+      put(&above, &filter, channel);
     }
-    set_weights(p, &lines, twice_bias, w, w + 3, w + 6, none);
-    put_lines(p, &lines, from + pad * (p->stride_h - 1) * row, to + pad * out_row, inner_lines - pad);
-    if (inner_lines < p->out_h) {
-      set_weights(p, &lines, twice_bias, none, w, w + 3, w + 6);
-      put_lines(p, &lines, from + (p->in_h - 3) * row, to + inner_lines * out_row, 1);
+    if (whole > 0) {
+      set_rows(&filter, bias, zero_point, p->pad_w, first, second, third, none);
+      put(&within, &filter, channel);
+    }
+    if (inner < p->out_h) {
+      set_rows(&filter, bias, zero_point, p->pad_w, none, first, second, third);
+      put(&below, &filter, channel);
     }
   }
-  tfls_clamp_all(output, p->out_h * out_row, p->min, p->max);
+  tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
 
 static int is_three_by_three(const TflsDepthwiseConv2D* p) {
