@@ -588,25 +588,29 @@ typedef struct {
 #define TFLS_BYTES4 "ldrh lr, [r0], #2\n add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
 /* An odd number of weights starts in the middle of the loop. */
 #define TFLS_BYTES_DENSE "ldr r3, [sp, #44]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"
-/* r3 times r2, rounded as high_product does it, to int8. */
-#define TFLS_SCALE \
-  "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
-#define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-#define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. */
+/* The output of a doubled sum, in r3. Halves of negative products are rounded away from zero: the sum has their sign,
+ * but where a product is 0, and that stays 0 either way. */
+#define TFLS_SCALE(sum) \
+  "smmlar r3, " sum ", r2, r12\n add r3, r3, " sum ", asr #31\n asr r3, r3, lr\n ssat r3, #8, r3\n"
+#define TFLS_LOW(low) "ubfx " low ", " low ", #0, #23\n add " low ", r1, " low ", lsl #1\n" TFLS_SCALE(low)
+/* Before TFLS_LOW of the same accumulator. */
+#define TFLS_HIGH(low, high) \
+  "lsr r3, " low ", #23\n orr " high ", r3, " high ", lsl #9\n add " high ", r1, " high ", lsl #1\n" TFLS_SCALE(high)
+/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. r0: the first
+ * output, r1: twice the bias, r2: multiplier, r12: rounding constant, lr: shift. */
 #define TFLS_EIGHT_OUTPUTS                                                                      \
-  "ldr r3, [sp]\n ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
-  "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"               \
-  "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n"  \
-  "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"               \
-  TFLS_LOW("r4") "strb r3, [r0]\n"                                                            \
+  "add r3, sp, #16\n ldmia r3, {r0, r1, r2, lr}\n ldr r3, [sp]\n ldr r1, [r1, r3, lsl #2]\n"    \
+  "add r0, r0, r3\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n ldr r12, [sp, #36]\n and r3, r3, r12\n" \
+  "ldr r2, [r2, r3, lsl #2]\n ldrsb lr, [lr, r3]\n ldr r12, [sp, #40]\n mvn r3, lr\n"          \
+  "lsl r12, r12, r3\n rsb lr, lr, #0\n"                                                       \
   TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                             \
-  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                       \
+  TFLS_LOW("r4") "strb r3, [r0]\n add r4, r5, r5, lsl #1\n"                                   \
   TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                                 \
-  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                       \
+  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r6, r5, r5, lsl #2\n"                       \
   TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                                 \
-  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                      \
+  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n rsb r7, r5, r5, lsl #3\n"                       \
   TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                               \
+  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n"                                               \
   "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"
 #define TFLS_LANES                                                                              \
   "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"            \
@@ -616,7 +620,7 @@ typedef struct {
     __asm__ volatile(                                                                           \
         ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
         "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
-        "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
+        "2:\n ldrd r0, r1, [sp, #8]\n"                                                         \
         TFLS_LANES bytes                                                                        \
         "cmp r0, lr\n beq 3f\n"                                                                 \
         "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
