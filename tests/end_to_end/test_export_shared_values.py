@@ -52,6 +52,8 @@ def test_the_loss_has_three_parts(exported):
     assert accuracy.interval_by_sharing.low <= accuracy.drop_by_sharing <= accuracy.interval_by_sharing.high
     usual = exported[None][0]
     assert accuracy.drop_by_pruning + accuracy.drop_by_int8 == pytest.approx(usual.accuracy.drop)
+    runs = {each.task: each.runs for each in usual.cpu.children}
+    assert runs["conversion.tensorflow_side:convert_saved_model"] == 2, "the pruned float32 file takes no third one"
     text = (folder / "report.md").read_text()
     assert "kept weights of 2 tensors take 8 values each" in text
     assert f", shared values {accuracy.drop_by_sharing:.4f} [" in text

@@ -33,7 +33,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.stages import alternatives as other_files
 from tflite_sparse.stages import score
-from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.convert import PRUNED_FLOAT32, Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.mask import Pruned
 from tflite_sparse.stages.score import Evaluation
@@ -234,7 +234,7 @@ class Measuring:
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
-        path = folder / "pruned-float32.tflite"
+        path = folder / PRUNED_FLOAT32
         if not path.exists():
             converter.float32_beside_int8(pruned.source, path)
         return path
