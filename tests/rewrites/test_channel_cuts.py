@@ -195,6 +195,29 @@ def test_of_channels_that_nobody_reads_a_constant_one_is_kept():
 # Graphs
 
 
+def renumbered(model, first):
+    """The same graph, in which this tensor is number 0."""
+    graph = model.subgraphs[0]
+    order = [first, *(index for index in range(len(graph.tensors)) if index != first)]
+    new = {old: number for number, old in enumerate(order)} | {-1: -1}
+    graph.tensors = [graph.tensors[old] for old in order]
+    for each in (graph, *graph.operators):
+        for attribute in ("inputs", "outputs"):
+            setattr(each, attribute, np.array([new[old] for old in getattr(each, attribute).tolist()], np.int32))
+    for entry in (*model.signatureDefs[0].inputs, *model.signatureDefs[0].outputs):
+        entry.tensorIndex = new[entry.tensorIndex]
+    return model
+
+
+@pytest.mark.parametrize("name", ["gates", "open_batch", "padded", "split", "upsampled"])
+def test_numbers_of_tensors_do_not_matter(name):
+    net, result = NETWORKS[name]("int8")
+    model = net.finished(result)
+    found = {removal.remove(renumbered(deepcopy(model), first)).layers for first in range(len(net.tiny.graph.tensors))}
+    assert len(found) == 1
+    assert found != {()}
+
+
 @pytest.mark.parametrize("has_signature", [False, True])
 def test_graphs_that_only_operators_call_are_left(has_signature):
     model = two_layers()
