@@ -113,3 +113,47 @@ def test_groups_are_what_ties_connect(pairs):
         joined = groups[a] | groups[b]
         groups |= dict.fromkeys(joined, joined)
     assert labels.tolist() == [min(groups[channel]) for channel in range(30)]
+
+
+def test_a_value_beyond_a_bound_is_known_and_one_at_it_is_not():
+    """A step and a half beyond is a tie that no kernel sees, half a step beyond is one that some do."""
+    found = numbers("int8", 0.5, 0)
+    steps = np.array([-1.5, -1.0, -0.5, 0.0, 126.5, 127.5, 128.0, 128.5])
+    expected = [0, 0, np.nan, 0, np.nan, np.nan, 127, 127]
+    np.testing.assert_array_equal(found.stored(steps * 0.5, activation=schema.ActivationFunctionType.RELU), expected)
+    lower = found.stored(np.array([-128.5, -129.5]) * 0.5)
+    np.testing.assert_array_equal(lower, [np.nan, -128])
+
+
+def test_a_bound_at_a_tie_is_not_known():
+    """6 is 7.5 steps."""
+    found = numbers("int8", 0.8, 0).stored(np.array([1.6]), activation=schema.ActivationFunctionType.RELU6)
+    assert np.isnan(found).all()
+    lower = numbers("int8", 0.5, 0)
+    np.testing.assert_array_equal(
+        lower.stored(np.array([-3.0, 0.5, 3.0]), activation=schema.ActivationFunctionType.RELU_N1_TO_1), [-2, 1, 2]
+    )
+
+
+def test_ties_are_wide_from_a_right_shift_of_one_bit_on():
+    steps = np.array([1.24, 1.3, 1.7, 1.76])
+    np.testing.assert_array_equal(common_rounding(steps, 0.5), [1, np.nan, np.nan, 2])
+    np.testing.assert_array_equal(common_rounding(steps, 0.6), [1, 1, 2, 2])
+    np.testing.assert_array_equal(common_rounding(steps, 3.0), [1, 1, 2, 2])
+    assert not np.isnan(common_rounding(np.float64(0.0), 0.0))
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_a_mean_of_other_types_is_known_of_0(kind):
+    found = mean_of_constant(numbers(kind, zero=0), numbers(kind, zero=0), np.array([0.0, 3.0, np.nan]), 9)
+    np.testing.assert_array_equal(found, [0, np.nan, np.nan])
+
+
+def test_numbers_are_those_of_the_tensor():
+    assert (numbers("int8", 0.5, -7).scale, numbers("int8", 0.5, -7).zero) == (0.5, -7)
+    assert (numbers("float32").scale, numbers("float32").zero) == (1.0, 0)
+    np.testing.assert_array_equal(numbers("int8", 0.5, -7).real(np.array([-7.0, 1.0, np.nan])), [0, 4, np.nan])
+    assert numbers("int16", 0.5, 0).zero == 0
+    assert numbers("int16", 0.5, 1) is None
+    for scale in (np.inf, np.nan, -0.5):
+        assert numbers("int8", scale) is None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tflite_sparse.base import child
 from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.results.verification import (
@@ -95,7 +96,7 @@ def verify(
         SettingsError: a given shape does not fit an input.
     """
     progress = progress or Silent()
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+    with child.kept(), tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folders = [Path(name) / part for part in ("file", "against", "copies")]
         for folder in folders:
             folder.mkdir()

@@ -165,8 +165,7 @@ class Editing:
         quantization.zeroPoint = np.zeros(len(quantization.scale), np.int64)
         tensor = new_tensor(values.shape, schema.TensorType.INT32, f"{text(weights.name)}_bias", quantization)
         added = graph.add_constant(tensor, values.astype(np.int32))
-        inputs = [*operator.inputs, -1][:3]
-        operator.inputs = np.array([*inputs[:2], added], np.int32)
+        operator.inputs = np.array([*operator.inputs[:2], added], np.int32)
 
 
 def _folded(values: np.ndarray, factors: np.ndarray) -> np.ndarray:
