@@ -6,7 +6,7 @@ from typing import Literal
 
 from tflite_sparse.results.part import Part
 
-Language = Literal["python", "kotlin", "c++"]
+Language = Literal["python", "kotlin", "c++", "c"]
 
 
 class Range(Part):
