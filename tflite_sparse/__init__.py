@@ -105,7 +105,11 @@ def __getattr__(name: str) -> Any:
         return importlib.metadata.version("tflite-sparse")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from tflite_sparse.base import imports
+
+    with imports.uncollected():
+        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class LiteRT(Backend):
         encoded = len(serde.serialize(model))
         return min(encoded, file.model_bytes) if keeps else encoded
 
-    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+    def snippets(self, file: InspectedFile, contract: Contract) -> Mapping[Language, str]:
         """See the protocol."""
         return litert_code.snippets(contract, file.path.name)
 

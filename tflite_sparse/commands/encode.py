@@ -112,7 +112,7 @@ def encode(
             verification=verified.model_copy(update={"file": str(destination)}),
             channels=trimmed.channels,
             **as_field(made.part),
-            contract=promised.model_copy(update={"snippets": dict(made.snippets)}),
+            contract=promised.model_copy(update={"snippets": made.snippets}),
             seconds=timed.seconds,
             cpu=spent(),
         )

@@ -118,7 +118,7 @@ def _contract(file: InspectedFile, target: str | None) -> Contract:
     found = contract.of_model(file.model)
     if target is None:
         return found
-    return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
+    return found.model_copy(update={"snippets": backend(target).snippets(file, found)})
 
 
 def _dead_channels(path: Path) -> DeadChannels | None:
