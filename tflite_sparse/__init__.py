@@ -100,9 +100,9 @@ def __getattr__(name: str) -> Any:
     if name == "pruning":
         return importlib.import_module(f"{__name__}.pruning")
     if name == "__version__":
-        import importlib.metadata
+        from tflite_sparse.version import VERSION
 
-        return importlib.metadata.version("tflite-sparse")
+        return VERSION
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tflite_sparse.base import imports

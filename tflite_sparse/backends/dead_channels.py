@@ -82,10 +82,10 @@ class Trimming:
             if former.count:
                 whole = self.folder / "all-channels.tflite"
                 serde.write(model, whole, serde.archive_of(source))
-            before = serde.read(whole)
             cut = removal.remove(model)
         if not cut.slices:
             return Trimmed(source)
+        before = serde.read(whole)
         trimmed = self.folder / "without-dead-channels.tflite"
         serde.write(model, trimmed, serde.archive_of(source))
         found = Channels(dead=described(before, model, cut, self.layer_of), removed=False)
