@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +47,7 @@ from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.deliver import FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.load import check_path, check_paths, origin_of, split_words
+from tflite_sparse.version import TOOL
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -306,7 +306,7 @@ class _Fit:
             for option in [carried.choice[kernel.name]]
         ]
         return FitReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             model=dense.source.name,
             data=dense.samples.name,
             settings=self.settings.model_dump(mode="json"),
