@@ -60,3 +60,10 @@ def test_weight_pulls_the_centre():
     values = np.array([10, 20])
     assert (clustering.nearest_integers(values, np.array([9.0, 1.0]), 1) == 11).all()
     assert (clustering.nearest_integers(values, np.array([1.0, 9.0]), 1) == 19).all()
+
+
+def test_a_mean_of_0_becomes_1_and_int8_becomes_int64():
+    for count, expected in ((1, [1, 1]), (2, [-5, 5])):
+        found = clustering.nearest_integers(np.array([-5, 5], np.int8), np.ones(2), count)
+        assert found.tolist() == expected
+        assert found.dtype == np.int64
