@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from helpers import generated_c, tiny_models
-from helpers.int8_nets import residual
+from helpers.int8_nets import few_values, residual
 from helpers.tools import run_cli
+from tflite_sparse.codecs.streams.kernels import SHARED_KERNELS
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.runtime import cortex_m, host_c, micro
 
 pytestmark = generated_c.needed
@@ -31,6 +35,20 @@ int main(void) {
   if (net_run_in(arenas[0] + 1) == 0 || net_run_in(NULL) == 0 || net_input_in(arenas[0], 1) != NULL) return 3;
   fwrite(net_output_in(arenas[0], 0), 1, NET_OUTPUT_0_COUNT, stdout);
   fwrite(net_output_in(arenas[1], 0), 1, NET_OUTPUT_0_COUNT, stdout);
+  return 0;
+}
+"""
+
+
+ONE_RUN = """
+#include "net.h"
+#include <stdio.h>
+
+int main(void) {
+  while (fread(net_input(0), 1, NET_INPUT_0_COUNT, stdin) == NET_INPUT_0_COUNT) {
+    if (net_run() != 0) return 1;
+    fwrite(net_output(0), 1, NET_OUTPUT_0_COUNT, stdout);
+  }
   return 0;
 }
 """
@@ -117,6 +135,27 @@ def test_two_arenas_at_once(made, tmp_path):
     found = subprocess.run([tmp_path / "two"], input=fed, capture_output=True, check=True).stdout
     expected = micro.run_separately(dense, inputs).rows
     assert found == b"".join(row[0].tobytes() for row in expected)
+
+
+def test_shared_values_compute_what_the_dense_file_does(tmp_path):
+    """Kernels of few values, some with two tables, as the user compiles them: with warnings and sanitizers."""
+    dense, out = tmp_path / "dense.tflite", tmp_path / "c"
+    dense.write_bytes(tiny_models.to_bytes(few_values().finished()))
+    done = run_cli("encode", dense, "--target", "c", "--micro-cpu", "cortex-m4", "--name", "net", "-o", out)
+    assert done.code == 0, done.stderr
+    found = sparse_operator.operators(next(graphs(serde.read(out / "net.tflite"))))
+    assert sum(each.options.kernel in SHARED_KERNELS for each in found) >= 4
+    assert max(each.tables for each in found) == 2
+    (tmp_path / "main.c").write_text(ONE_RUN)
+    sources = [*map(str, out.glob("*.c")), str(tmp_path / "main.c")]
+    flags = ["-std=c99", *generated_c.SANITIZED, f"-I{out}"]
+    subprocess.run([host_c.compiler(), *flags, *sources, "-o", tmp_path / "run"], check=True)
+    rng = np.random.default_rng(5)
+    inputs = [[rng.integers(-128, 128, (1, 16, 16, 3)).astype(np.int8)] for _ in range(3)]
+    fed = b"".join(sample[0].tobytes() for sample in inputs)
+    outputs = subprocess.run([tmp_path / "run"], input=fed, capture_output=True, check=True).stdout
+    assert outputs == b"".join(row[0].tobytes() for row in micro.run_separately(dense, inputs).rows)
+    assert len(set(outputs)) > 10
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")

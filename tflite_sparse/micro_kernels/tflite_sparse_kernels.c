@@ -231,7 +231,51 @@ TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
 
 /* ---- Kernels of rows ---- */
 
-#if TFLS_HAS(TFLS_ROW_SHARED)
+#if TFLS_HAS(TFLS_ROW_SHARED) && defined(TFLS_MVE)
+typedef struct {
+  int16x8_t weights;
+  uint16x8_t places; /* behind the place in front of the first symbol */
+} EightSymbols;
+
+/* Their meanings are gathered from the table; distances are summed up to places by shifting them through memory, where
+ * `room` has eight zeros and eight halves behind them. */
+TFLS_INLINE EightSymbols eight_symbols(const uint32_t* steps, uint16x8_t symbols, uint16_t* room) {
+  const uint16_t* const halves = (const uint16_t*)(const void*)steps;
+  const uint16x8_t at = vshlq_n_u16(symbols, 2);
+  EightSymbols found;
+  found.weights = vreinterpretq_s16_u16(vldrhq_gather_offset_u16(halves, at));
+  found.places = vldrhq_gather_offset_u16(halves + 1, at);
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 7));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 6));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 4));
+  return found;
+}
+
+TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
+  uint16_t room[16] = {0};
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    uint32_t left = next_run(&symbols);
+    const int8_t* from = x - 1;
+    for (; left >= 8; left -= 8, symbols.at += 8) {
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_u16(symbols.at), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_s16(from, found.places));
+      from += vgetq_lane_u16(found.places, 7);
+    }
+    if (left > 0) {
+      const mve_pred16_t some = vctp16q(left);
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_z_u16(symbols.at, some), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_z_s16(from, found.places, some));
+      symbols.at += left;
+    }
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#elif TFLS_HAS(TFLS_ROW_SHARED)
 TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t symbol, const int8_t* x, uint32_t* at) {
   const uint32_t step = steps[symbol];
   *at += step >> 16;
@@ -263,7 +307,9 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
+#endif
 
+#if TFLS_HAS(TFLS_ROW_SHARED)
 TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   int32_t rows = op->batches * op->out_h * op->out_w;
   uint32_t* unused;
