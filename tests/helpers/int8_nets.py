@@ -24,6 +24,7 @@ class Net:
         if self.few_values:
             values = tiny_models.with_few_values(values)
             values[::3] = np.sign(values[::3]) * (1 + np.abs(values[::3]) // 4)  # channels of another scale
+            values *= 15  # as large as other weights, so that outputs vary
         name = f"layer{self.count}"
         weights = self.tiny.weight(values, axis, per_channel, name=f"{name}/weight")
         channels = values.shape[axis]

@@ -161,6 +161,7 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
  * its lower one), and the symbols. The place before a run is -1. Runs begin with the first table; 255 in front of a
  * count changes to the other one, for this run and those behind it. */
 
+#if TFLS_HAS_SHARED
 TFLS_INLINE uint32_t values_of(const uint8_t* table) { return *table & (kMoreTables - 1u); }
 
 /* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
@@ -178,7 +179,6 @@ TFLS_INLINE uint32_t least_reach(const uint8_t* table, uint32_t* sum) {
 
 TFLS_INLINE const uint8_t* behind(const uint8_t* table) { return table + 1 + 2 * values_of(table); }
 
-#if TFLS_HAS_SHARED
 /* Where a stream is read. */
 typedef struct {
   const uint8_t* at;
@@ -1547,6 +1547,7 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
   return sum;
 }
 
+#if TFLS_HAS_SHARED
 /* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
 static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
   const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
@@ -1611,6 +1612,7 @@ static uint32_t read_tables(Reader* reader) {
   reader->other = read_table_of(reader);
   return reader->other == NULL || (*reader->other & kMoreTables) ? 0 : 2;
 }
+#endif
 
 static int is_pair(int kernel) {
   return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8 ||
@@ -1641,11 +1643,13 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
       return sum_distances(reader, 4, strip_places(op));
     case TFLS_PAIR_DENSE8:
       return sum_dense(op, reader);
+#if TFLS_HAS_SHARED
     case TFLS_ROW_SHARED:
     case TFLS_PAIR_SHARED:
     case TFLS_STRIP_SHARED:
     case TFLS_PIXEL_SHARED:
       return sum_symbols(op, reader);
+#endif
     default:
       return sum_distances(reader, 8, op->taps);
   }
@@ -1655,11 +1659,13 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   Reader reader = {constants->stream, constants->stream + constants->stream_bytes, NULL, NULL};
   int32_t o;
   op->wide = 0;
+#if TFLS_HAS_SHARED
   if (has_shared_values(op->kernel)) {
     const uint32_t tables = read_tables(&reader);
     if (tables == 0) return TFLS_BAD_STREAM;
     op->scratch_bytes += tables * (uint32_t)sizeof(uint32_t) * kSymbols;
   }
+#endif
   for (o = 0; o < op->out_c; o++) {
     const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
     int64_t largest;
