@@ -10,7 +10,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.rewrites import lstm_cell_clip
 from tflite_sparse.runtime import litert
 
-STEPS, WIDTH, UNITS = 4, 128, 128
+STEPS, WIDTH, UNITS = 3, 64, 64
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
