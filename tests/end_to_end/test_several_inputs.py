@@ -167,6 +167,7 @@ def test_arrays_without_names_are_refused(keras3, tmp_path):
         export(two_by_two(keras3), (x, {"kind": y["kind"]}), tmp_path, finetune_epochs=1)
 
 
+@pytest.mark.slow
 def test_one_labelled_output_is_measured_alone(keras3, tmp_path):
     x, y = columns()
     report = export(two_by_two(keras3), (x, {"kind": y["kind"]}), tmp_path)

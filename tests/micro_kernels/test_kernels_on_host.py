@@ -67,6 +67,7 @@ def check(layer, kernel=None):
         assert np.array_equal(result.output, made_one.expected), kernel_here
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(CONVOLUTIONS)
 def test_convolutions(layer):
@@ -79,6 +80,7 @@ def test_convolutions_with_steps_of_one(layer):
     check(layer)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(POINTWISE, st.sampled_from([None, Kernel.ROW_BLOCK16]))
 def test_pointwise(layer, kernel):
@@ -138,6 +140,7 @@ def spoiled(case, part, rng):
     return dataclasses.replace(case, **{part: values})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["options", "stream", "parameters"])
 def test_damaged_constants_read_nothing_outside(part):
     """Whatever the bytes are: refused, or computed within the memory that they own."""
