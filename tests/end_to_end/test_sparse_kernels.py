@@ -86,6 +86,7 @@ def encoded(given, *options, name="sparse.tflite"):
     return out, EncodingReport.model_validate_json(run.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_whole_models_bit_for_bit_within_their_arena(name, source):
     given = source(name)
@@ -101,6 +102,7 @@ def test_whole_models_bit_for_bit_within_their_arena(name, source):
     assert report.micro.arena_decoded_bytes <= LARGEST_ARENA_SHARE * report.micro.arena_dense_bytes
 
 
+@pytest.mark.slow
 def test_few_values_are_a_byte_each(source):
     """At 87.5 % zeros, where places and distances of 8 bits take a quarter of the dense weights."""
     out, report = encoded(source("few values"), "--micro-cpu", "cortex-m4")
@@ -156,6 +158,7 @@ def test_litert_refuses_the_file_with_the_reason(source):
     assert "unresolved custom op: TFLITE_SPARSE" in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_other_form_of_either(source):
     given = source("MLP")
     _, sparse = encoded(given, "--micro-cpu", "cortex-m4")
@@ -198,6 +201,7 @@ def test_an_app_of_the_users_own_stays(source):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_file_with_sparse_kernels_is_encoded_anew(source):
     given = source("MLP")
     out, first = encoded(given, "--micro-cpu", "cortex-m4")

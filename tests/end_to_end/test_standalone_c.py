@@ -114,6 +114,7 @@ def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
     assert found["runtimes"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
 def test_bench_counts_operators(made):
     dense, out, _ = made
@@ -136,6 +137,7 @@ def test_what_the_user_wrote_stays(made, tmp_path):
     assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
 
 
+@pytest.mark.slow
 def test_two_arenas_at_once(made, tmp_path):
     dense, out, _ = made
     rng = np.random.default_rng(3)
