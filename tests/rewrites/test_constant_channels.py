@@ -71,16 +71,30 @@ def test_of_other_types_only_0_is_known(kind):
 )
 def test_a_mean_is_told_where_all_formulas_agree(source_zero, result_zero, stored, known):
     source, result = Numbers(INT8, 0.02, source_zero), Numbers(INT8, 0.015, result_zero)
-    found = mean_of_constant(source, result, np.array([float(stored)]), 64)
+    found = mean_of_constant(source, result, np.array([float(stored)]), 64, is_planar=True)
     assert np.isnan(found[0]) != known
     if known:
         assert found[0] == -36
+    other = mean_of_constant(source, result, np.array([float(stored)]), 64, is_planar=False)
+    assert other == np.round((stored - source_zero) * 4 / 3 + result_zero)
 
 
 def test_the_ties_of_a_mean_are_those_of_its_sum():
     """-139.547 times 1: the built-in kernel rounds it to -139 by its multiplier of 1.09 / 9, found in a MobileNet."""
     source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
-    assert np.isnan(mean_of_constant(source, result, np.array([-128.0]), 9)).all()
+    assert np.isnan(mean_of_constant(source, result, np.array([-128.0]), 9, is_planar=True)).all()
+
+
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_planar):
+    """-24.546 in the reference kernel, which shifts by 3 bits and not by 4, as 1.53 / 25 would: it yields -24."""
+    source, result = Numbers(INT8, 0.037101566791534424, -128), Numbers(INT8, 0.024207180365920067, -46)
+    assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
+
+
+def test_a_mean_of_zeros_is_zero_where_the_zero_point_is_taken_off_the_sum():
+    source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
+    assert mean_of_constant(source, result, np.array([-128.0]), 9, is_planar=False) == -128
 
 
 def test_tensors_without_one_scale_are_not_known():

@@ -110,8 +110,9 @@ def runtime(tmp_path, monkeypatch):
         path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((4, 8))))
 
     class Localiser:
-        def __init__(self, file, reference, folder, signature):
+        def __init__(self, file, reference, folder, signature, slices):
             assert (file, reference) == (found.file, found.reference)
+            assert not slices
             self.signature = signature
 
         def first_difference(self, form, sample):
