@@ -92,3 +92,29 @@ def test_the_optimum_is_reached_and_not_only_come_near_to():
 def test_losses_may_be_of_any_magnitude(unit):
     problem = [[(10 * unit, 1), (0, 6)], [(20 * unit, 1), (4 * unit, 9)]]
     assert knapsack.solve(*split(problem), 10) == [0, 1]
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(ROWS, st.integers(0, 150), st.integers(0, 150))
+def test_nothing_within_two_capacities_loses_less(problem, first, second):
+    losses = [np.array([loss for loss, *_ in options], float) for options in problem]
+    weights = [np.array([rows for _, *rows in options]).T for options in problem]
+    found = knapsack.solve(losses, weights, [first, second])
+    every = itertools.product(*(range(len(options)) for options in problem))
+    within = [
+        total(problem, chosen, 0)
+        for chosen in every
+        if total(problem, chosen, 1) <= first and total(problem, chosen, 2) <= second
+    ]
+    if not within:
+        assert found is None
+    else:
+        assert total(problem, found, 1) <= first
+        assert total(problem, found, 2) <= second
+        assert total(problem, found, 0) == min(within)

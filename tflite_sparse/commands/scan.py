@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -14,6 +14,7 @@ from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.prunable import load, planner_of
 from tflite_sparse.pruning import allocation, sensitivity, training
+from tflite_sparse.pruning.sensitivity import Score
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text.sensitivity import Scan
@@ -95,13 +96,25 @@ def scan_kernels(
         progress: receives stages and notes.
         stage: how it is called.
     """
-    _, _, x, y = sensitivity.held_out(samples, seed=seed)
-    assert y is not None  # samples_for() asks for labels
     masked = list(kernels)
     count = sensitivity.estimated_evaluations(masked, sparsities)
+    _, _, x, _ = sensitivity.held_out(samples, seed=seed)
     progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
     with progress.stage(stage) as on_step:
-        training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-        evaluate = keras_score.evaluator(source, x, y)
+        evaluate = evaluator_on_held_out(source, samples, seed)
         shapes = list(kernels.values())
         return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
+
+
+def evaluator_on_held_out(source: KerasSource, samples: Dataset, seed: int) -> Callable[[], Score]:
+    """Return a function that scores a model on held-out training samples; the model is compiled here.
+
+    Args:
+        source: the model.
+        samples: with labels.
+        seed: of the choice of held-out samples.
+    """
+    _, _, x, y = sensitivity.held_out(samples, seed=seed)
+    assert y is not None  # samples_for() asks for labels
+    training.compile_for(source, samples, "sgd")  # a scan asks for its loss; nothing is trained
+    return keras_score.evaluator(source, x, y)

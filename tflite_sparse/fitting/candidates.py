@@ -12,6 +12,7 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.sources.source_model import Kernel
@@ -27,7 +28,7 @@ class Option:
     """One option of a kernel.
 
     Attributes:
-        sparsity: share of zeros after pruning; None: no change.
+        sparsity: share of zeros after pruning, of what remains without masked channels; None: no change.
         block: the weights that become zero together.
         nbytes: of its constant in the file, with everything that its form adds.
         rise: predicted rise of the loss.
@@ -53,11 +54,13 @@ class Candidate:
         kernel: of the model.
         options: to choose from.
         curves: predicted rise of the loss, for each block.
+        remaining: what is left of it without the channels that are masked.
     """
 
     kernel: Kernel
     options: tuple[Option, ...]
     curves: Mapping[Structure, Curve] = field(default_factory=dict)
+    remaining: Remaining = field(default_factory=lambda: Remaining({}))
 
     @property
     def lightest(self) -> Option:
@@ -68,7 +71,7 @@ class Candidate:
         """Return the mask (bool, of the kernel's shape) of ``option`` for the present weights."""
         if option.sparsity is None:
             return masks.current_masks([self.kernel])[0]
-        return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
+        return self._mask(self.kernel.read(), option.sparsity, option.block)
 
     def from_here(self, now: Option) -> Candidate:
         """Return the candidate with the options that are left after ``now``."""
@@ -86,7 +89,7 @@ class Candidate:
     def priced(self, costs: Costs) -> Candidate:
         """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel."""
         plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
-        held = masks.sparsity_of([self.kernel]).share
+        held = float(np.mean(self.remaining.cut(self.kernel.name, self.kernel.read()) == 0))
         shares = [share for share in SPARSITIES if share > held]
         found = [self._priced(block, shares, costs) for block in self.curves]
         return replace(self, options=(plain, *itertools.chain(*found)))
@@ -97,11 +100,17 @@ class Candidate:
             Option(
                 round(share, 6),
                 block,
-                price(masks.magnitude_mask(values, share, block, self.kernel.axes)),
+                price(self._mask(values, share, block)),
                 float(self.curves[block].at(share)),
             )
             for share in shares
         )
+
+    def _mask(self, values: np.ndarray, share: float, block: Structure) -> np.ndarray:
+        """Return the mask of the kernel's shape in which a share of what remains is zero."""
+        left = self.remaining.cut(self.kernel.name, values)
+        mask = masks.magnitude_mask(left, share, block, self.kernel.axes)
+        return self.remaining.spread(self.kernel.name, mask, values.shape)
 
 
 Choice = Mapping[str, Option]
@@ -115,7 +124,12 @@ def has_room(kernel: Kernel, block: Structure) -> bool:
 
 
 def candidates(
-    kernels: Sequence[Kernel], scans: Mapping[Structure, Scan], costs: Costs, *, on_step: Step = ignore_steps
+    kernels: Sequence[Kernel],
+    scans: Mapping[Structure, Scan],
+    costs: Costs,
+    remaining: Remaining | None = None,
+    *,
+    on_step: Step = ignore_steps,
 ) -> list[Candidate]:
     """Price every option of every kernel.
 
@@ -125,10 +139,11 @@ def candidates(
     Args:
         kernels: to prune, each found in the file of ``costs``.
         scans: one for each block, of the kernels that have room for it.
-        costs: of the target.
+        costs: of the target, in the file without masked channels.
+        remaining: what is left without these; None: nothing is masked.
         on_step: receives (kernels priced, all kernels).
     """
-    found = []
+    found, left = [], Remaining({}) if remaining is None else remaining
     for number, kernel in enumerate(kernels, start=1):
         curves = {
             block: allocation.curve_of(measured, scan.baseline_loss)
@@ -136,6 +151,6 @@ def candidates(
             for measured in scan.kernels
             if measured.name == kernel.name
         }
-        found.append(Candidate(kernel, (), curves).priced(costs))
+        found.append(Candidate(kernel, (), curves, left).priced(costs))
         on_step(number, len(kernels))
     return found

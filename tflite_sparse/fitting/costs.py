@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.flatbuffer.types import Model, Tensor
 from tflite_sparse.planning import encoder, planner
+from tflite_sparse.rewrites.dead_channels import removal
 
 MakeTarget = Callable[[], planner.Target]
 """Makes a target for one model; a target may cache what it computes for it."""
@@ -75,18 +76,36 @@ class Costs:
     def sizes(self, masks: Mapping[str, np.ndarray]) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
 
-        The whole file is encoded, so that shared constants, and what is added once for all of them, count.
+        The whole file is encoded, so that shared constants, and what is added once for all of them, count. Channels
+        that are dead under the masks go, where the file becomes smaller.
         """
+        whole = self._encoded(self._with(masks), self.constants)
+        model = self._with(masks)
+        cut = removal.remove(model)
+        if not cut.slices:
+            return whole
+        found = {(each.graph, each.tensor): each.found for each in cut.slices}
+        constants = {
+            name: replace(constant, tensor=found.get((constant.graph, constant.tensor), constant.tensor))
+            for name, constant in self.constants.items()
+        }
+        return min(whole, self._encoded(model, constants), key=lambda sizes: sizes.file_bytes)
+
+    def _with(self, masks: Mapping[str, np.ndarray]) -> Model:
+        """Return the dense model with masks applied."""
         model = serde.read(self.dense)
         for name, mask in masks.items():
             graph, tensor, values = _at(model, self.constants[name])
             graph.store(tensor, _masked(values, mask, self.constants[name]))
+        return model
+
+    def _encoded(self, model: Model, constants: Mapping[str, Constant]) -> Sizes:
         choices = encoder.encode_model(model, self.target())
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             file = Path(folder) / "model.tflite"
             serde.write(model, file)
             self.finish(file)
-            return sizes_of(file.stat().st_size, choices, self.constants)
+            return sizes_of(file.stat().st_size, choices, constants)
 
 
 def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:
