@@ -52,13 +52,13 @@ class Costs:
         dense: the dense file for the runtime.
         constants: location of each kernel in it.
         target: makes a target.
-        finish: makes the other changes to an encoded file.
+        finish: makes the other changes to an encoded file, given the dense one that it stands for.
     """
 
     dense: Path
     constants: Mapping[str, Constant]
     target: MakeTarget
-    finish: Callable[[Path], None]
+    finish: Callable[[Path, Path], None]
 
     def pricer(self, name: str) -> Callable[[np.ndarray], int]:
         """Return a function from a mask (bool, of the kernel's shape) to the bytes of the kernel ``name``."""
@@ -79,7 +79,7 @@ class Costs:
         The whole file is encoded, so that shared constants, and what is added once for all of them, count. Channels
         that are dead under the masks go, where the file becomes smaller.
         """
-        whole = self._encoded(self._with(masks), self.constants)
+        whole = self._encoded(self._with(masks), self.constants, self.dense)
         model = self._with(masks)
         cut = removal.remove(model)
         if not cut.slices:
@@ -89,7 +89,10 @@ class Costs:
             name: replace(constant, tensor=found.get((constant.graph, constant.tensor), constant.tensor))
             for name, constant in self.constants.items()
         }
-        return min(whole, self._encoded(model, constants), key=lambda sizes: sizes.file_bytes)
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+            dense = Path(folder) / "dense.tflite"
+            serde.write(model, dense)
+            return min(whole, self._encoded(model, constants, dense), key=lambda sizes: sizes.file_bytes)
 
     def _with(self, masks: Mapping[str, np.ndarray]) -> Model:
         """Return the dense model with masks applied."""
@@ -99,12 +102,13 @@ class Costs:
             graph.store(tensor, _masked(values, mask, self.constants[name]))
         return model
 
-    def _encoded(self, model: Model, constants: Mapping[str, Constant]) -> Sizes:
+    def _encoded(self, model: Model, constants: Mapping[str, Constant], dense: Path) -> Sizes:
+        """Return the sizes of the file that a dense model is encoded to, in place; ``dense`` is where it lies."""
         choices = encoder.encode_model(model, self.target())
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             file = Path(folder) / "model.tflite"
             serde.write(model, file)
-            self.finish(file)
+            self.finish(file, dense)
             return sizes_of(file.stat().st_size, choices, constants)
 
 

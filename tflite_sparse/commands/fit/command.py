@@ -218,7 +218,7 @@ class _Fit:
             lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)
             self.progress.warn(f"not recognised in the file, and left as they are: {lost}")
         scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
-        costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
+        costs = Costs(converted, constants, rounds.target, lambda file, dense: rounds.finish(file, dense, samples))
         done = {block: scan for block, scan in scans.items() if scan is not None}
         found: list[candidates.Candidate] = []
         if not self.settings.limits:

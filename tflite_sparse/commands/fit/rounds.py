@@ -189,7 +189,7 @@ class Rounds:
             trimmed = self._without_dead_channels(source, converted, dense.samples, Path(folder))
             with self.progress.stage("encode") as on_step:
                 choices = encoder.encode_file(trimmed, file, self.target(), on_step=on_step)
-                self.finish(file, converted, dense.samples)
+                self.finish(file, trimmed, dense.samples)
         constants = kernels_in_file.find(source.kernels(), serde.read(converted))
         sizes = sizes_of(file.stat().st_size, choices, constants)
         curve = load.curve_of(path)
@@ -265,9 +265,9 @@ class Rounds:
             replace(self.converter, samples=samples).int8(source, temporary)
             publish(temporary, path)
 
-    def finish(self, file: Path, converted: Path, samples: Dataset) -> None:
-        """Write into an encoded file what an export writes there, so that it counts."""
-        backend(self.settings.target).finish(file, converted, samples)
+    def finish(self, file: Path, dense: Path, samples: Dataset) -> None:
+        """Write into the encoded form of a dense file what an export writes there, so that it counts."""
+        backend(self.settings.target).finish(file, dense, samples)
 
     def target(self) -> Target:
         """What the runtime of the file accepts."""

@@ -17,24 +17,29 @@ from tflite_sparse.settings import FitSettings
 
 @dataclass(frozen=True, slots=True)
 class ResourceWords:
-    """The words for a resource: the setting that limits it, and what a number of it is followed by."""
+    """The words for a resource: the setting that limits it, its title, and the unit that follows a number."""
 
     option: str
+    title: str
     unit: str
     decimals: int = 0
 
 
 RESOURCES: Mapping[Resource, ResourceWords] = {
-    "multiply_adds": ResourceWords("max_macs", "multiply-adds"),
-    "arena_bytes": ResourceWords("max_arena", "bytes of arena"),
-    "latency_ms": ResourceWords("max_latency", "ms", decimals=3),
+    "multiply_adds": ResourceWords("max_macs", "Multiply-adds", "multiply-adds"),
+    "arena_bytes": ResourceWords("max_arena", "Arena (bytes)", "bytes of arena"),
+    "latency_ms": ResourceWords("max_latency", "Latency (ms)", "ms", decimals=3),
 }
 
 
 def amount(resource: Resource, value: float) -> str:
     """Return an amount with its unit: ``1,250,000 multiply-adds``."""
-    words = RESOURCES[resource]
-    return f"{value:,.{words.decimals}f} {words.unit}"
+    return f"{number(resource, value)} {RESOURCES[resource].unit}"
+
+
+def number(resource: Resource, value: float) -> str:
+    """Return an amount without its unit."""
+    return f"{value:,.{RESOURCES[resource].decimals}f}"
 
 
 def beyond(resource: Resource, used: float, limit: float, rounds: int) -> str:
@@ -120,9 +125,9 @@ def limits(report: FitReport) -> Table:
     """Return a row for each limit beside the budget."""
     rows = tuple(
         (
-            RESOURCES[each.resource].unit,
+            RESOURCES[each.resource].title,
             *(
-                f"{value:,.{RESOURCES[each.resource].decimals}f}"
+                number(each.resource, value)
                 for value in (each.untouched, each.least, each.limit, each.predicted, each.used)
             ),
         )
@@ -140,23 +145,33 @@ def fixed(report: FitReport) -> Table:
 
 def outcome(report: FitReport) -> tuple[str, ...]:
     """Return sentences on the aim and the result."""
-    beyond_plans = report.rest_bytes + sum(constant.bytes for constant in report.fixed)
     allowed = "" if report.budget_bytes is None else f", of {report.budget_bytes:,} allowed"
     return (
         f"Size: {report.file_bytes:,} bytes{allowed}; {report.predicted_bytes:,} were predicted "
         f"({report.prediction_error:+.2%}), in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}.",
-        f"This model fits into {report.floor_bytes:,} to {report.untouched_bytes:,} bytes; {beyond_plans:,} of them "
-        "are fixed.",
+        *_range(report),
         *_limits(report),
         _accuracy(report),
     )
 
 
+def _range(report: FitReport) -> list[str]:
+    """Return a sentence on what plans can reach, where kernels are pruned by plan."""
+    if not report.kernels:
+        return []
+    channels = ", the smallest of them without the channels that go for the limits" if report.channels else ""
+    beyond_plans = report.rest_bytes + sum(constant.bytes for constant in report.fixed)
+    return [
+        f"This model fits into {report.floor_bytes:,} to {report.untouched_bytes:,} bytes{channels}; {beyond_plans:,} "
+        "of them are fixed."
+    ]
+
+
 def _limits(report: FitReport) -> list[str]:
     """Return a sentence on each limit, and one on the channels that went for them."""
     found = [
-        f"{amount(each.resource, each.used)}, of {amount(each.resource, each.limit)} allowed; "
-        f"{amount(each.resource, each.untouched)} with all channels."
+        f"{RESOURCES[each.resource].title}: {number(each.resource, each.used)}, of "
+        f"{number(each.resource, each.limit)} allowed; {number(each.resource, each.untouched)} with all channels."
         for each in report.limits
     ]
     if report.channels:
