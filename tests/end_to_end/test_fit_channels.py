@@ -13,7 +13,7 @@ from tflite_sparse.measurement import operators
 from tflite_sparse.runtime import micro
 from tflite_sparse.sources import keras_model
 
-BUDGET, MACS, ARENA = 9500, 150_000, 9000
+BUDGET, MACS, ARENA = 9500, 150_000, 4000
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,11 @@ def test_channels_are_zero_in_the_model_and_gone_in_the_file(run):
     assert list(groups) == ["conv1", "conv2", "dense"]
     for each in groups.values():
         values = kernels[each["kernels"][0]]
-        assert np.count_nonzero(values.any(axis=tuple(range(values.ndim - 1)))) == each["kept"] <= each["planned"]
+        filters = np.count_nonzero(values.any(axis=tuple(range(values.ndim - 1))))
+        assert filters <= each["kept"] <= each["planned"]  # single zeros can leave nothing of a filter but its bias
         assert each["planned"] % 8 == 0
+    conv1 = kernels[groups["conv1"]["kernels"][0]]  # of which no single weights are pruned
+    assert np.count_nonzero(conv1.any(axis=(0, 1, 2))) == groups["conv1"]["kept"]
     assert sum(each["kept"] for each in groups.values()) < sum(each["channels"] for each in groups.values())
     assert groups["conv1"]["predicted_rise"] > 0 or groups["conv2"]["predicted_rise"] > 0
 
@@ -90,7 +93,7 @@ def test_a_limit_that_cannot_be_met_names_the_least(model, digits_npz, tmp_path)
         "--max-macs of 1,000 multiply-adds cannot be met: with the fewest channels, 24 of 64 in 3 groups,"
         in done.stderr
     )
-    assert "most multiply-adds are those of small_cnn/conv2" in done.stderr
+    assert "most multiply-adds are those of conv2 " in done.stderr
     assert not out.exists()
 
 

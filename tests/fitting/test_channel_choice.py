@@ -69,6 +69,19 @@ def test_a_limit_on_products_is_kept_and_used(share):
     assert found.loss <= best(GROUPS, files, alike.counts) + 0.01  # of 5.2: a step of one group
 
 
+@pytest.mark.parametrize("share", [0.16, 0.2, 0.28, 0.32])
+def test_a_limit_on_a_largest_sum_is_kept_and_no_group_can_grow(share):
+    """In between few and many channels such a sum is less than linear: what the programme leaves is taken then."""
+    files = Files(arena_bytes=share * 96_000)
+    found = files.within(GROUPS)
+    assert channel_choice.is_within(found.used, files.limits)
+    for each in (each for each in GROUPS if found.counts[each.group.name] < each.counts[-1]):
+        name = each.group.name
+        assert not channel_choice.is_within(
+            files.measure([{**found.counts, name: found.counts[name] + 8}])[0], files.limits
+        )
+
+
 def test_several_limits_hold_at_once():
     files = Files(multiply_adds=40_000, arena_bytes=45_000)
     found = files.within(GROUPS)

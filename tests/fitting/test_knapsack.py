@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tflite_sparse.fitting import knapsack
@@ -102,6 +102,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.integers(0, 150), st.integers(0, 150))
+@example([[(0, 1, 9), (5, 2, 1), (6, 1, 1)], [(0, 1, 1)]], 3, 5)  # the second capacity refuses the first option
 def test_nothing_within_two_capacities_loses_less(problem, first, second):
     losses = [np.array([loss for loss, *_ in options], float) for options in problem]
     weights = [np.array([rows for _, *rows in options]).T for options in problem]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands.fit.dense import MULTIPLE, Dense
 from tflite_sparse.commands.scan import evaluator_on_held_out
+from tflite_sparse.conversion.layer_of import LayerNames
 from tflite_sparse.errors import BudgetError, ExecutionError
 from tflite_sparse.fitting import candidates, channel_choice
 from tflite_sparse.fitting.channel_choice import Chosen, Counts, GroupCandidate, Used
@@ -279,13 +280,17 @@ def _beyond_words(found: ChannelLimits, groups: ChannelGroups) -> str:
     model = found.file.without(found.kept(channel_choice.fewest(found.candidates))).model
     return (
         f"`{resource.option}` of {amount(name, limit)} cannot be met: {reached} {found.whole.source.name} takes "
-        f"{amount(name, least[name])}; {_largest(model)}.\n"
+        f"{amount(name, least[name])}; {_largest(model, LayerNames(found.whole.source.layers(), {}))}.\n"
         f"Give a larger `{resource.option}`, or a model of fewer or narrower layers."
     )
 
 
-def _largest(model: Model) -> str:
-    """Name the operators of most multiply-adds."""
+def _largest(model: Model, layer_of: Callable[[str], str]) -> str:
+    """Name the layers of most multiply-adds; of an operator of no known layer the tensor."""
     counted = sorted(operators.of_model(model), key=lambda each: -(each.multiply_adds or 0))[:_NAMED]
-    named = [f"{shortened(each.weight or each.output)} {each.multiply_adds or 0:,}" for each in counted]
+    named = [
+        f"{layer_of(name) or shortened(name)} {each.multiply_adds or 0:,}"
+        for each in counted
+        for name in [each.weight or each.output]
+    ]
     return f"most multiply-adds are those of {', '.join(named)}"
