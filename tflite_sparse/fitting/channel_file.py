@@ -17,7 +17,7 @@ import numpy as np
 from tflite_sparse.fitting import kernels_in_file
 from tflite_sparse.fitting.kernels_in_file import Constant, Cut
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, indices, shape_of
+from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, indices, shape_of
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.pruning.channel_groups import ChannelGroup
 from tflite_sparse.pruning.channel_masks import Remaining
@@ -81,23 +81,25 @@ class ChannelFile:
         Removal keeps channels that it cannot prove dead, and a few more for kernels that compute several together.
         """
         model, remaining = serde.read(self.dense), Remaining(kept)
+        known = [(graph, graph.uses()) for graph in graphs(model)]
         for kernel in dict.fromkeys(kernel for group in kept for kernel in _multiplied(group)):
-            self._mask(model, kernel.name, remaining.mask(kernel.name, kernel.shape))
-        former, cuts = serde.read(self.dense), {}
-        for each in removal.remove(model).slices:
-            shape = shape_of(former.subgraphs[each.graph].tensors[each.tensor])
-            cuts[each.graph, each.tensor] = each.found, Cut(shape, each)
+            self._mask(known, kernel.name, remaining.mask(kernel.name, kernel.shape))
+        shapes = [[shape_of(tensor) for tensor in graph.subgraph.tensors] for graph, _ in known]
+        cuts = {
+            (each.graph, each.tensor): (each.found, Cut(shapes[each.graph][each.tensor], each))
+            for each in removal.remove(model).slices
+        }
         return Trimmed(model, cuts)
 
-    def _mask(self, model: Model, name: str, mask: np.ndarray) -> None:
+    def _mask(self, known: Sequence[tuple[Graph, Mapping[int, list[Use]]]], name: str, mask: np.ndarray) -> None:
         """Set a weight to zero where it is masked, and what is added to channels of which nothing is left."""
         kernel, constant = self._weights[name]
-        graph = Graph(model, model.subgraphs[constant.graph])
+        graph, uses = known[constant.graph]
         values = graph.constant(constant.tensor)
         assert values is not None  # found as a constant of this file before
         kept = constant.in_file(mask.reshape(kernel.shape), values.shape)
         graph.store(graph.tensor(constant.tensor), np.where(kept, values, np.zeros((), values.dtype)))
-        for operator in (use.operator for use in graph.uses()[constant.tensor]):
+        for operator in (use.operator for use in uses[constant.tensor]):
             operator_name, inputs = graph.operator_name(operator), indices(operator.inputs)
             position = _BIAS_INPUTS.get(operator_name, len(inputs))
             bias = graph.constant(inputs[position]) if position < len(inputs) and inputs[position] >= 0 else None

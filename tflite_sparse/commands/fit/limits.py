@@ -52,6 +52,19 @@ class Meter:
 
     settings: FitSettings
 
+    def used_by(self, models: Sequence[Model], folder: Path) -> list[Used]:
+        """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
+
+        Raises: as :meth:`used`.
+        """
+        limits = self.settings.limits
+        if limits.keys() == {"multiply_adds"}:
+            return [{"multiply_adds": _multiply_adds(model)} for model in models]
+        files = [folder / f"{number}.tflite" for number in range(len(models))]
+        for model, file in zip(models, files, strict=True):
+            serde.write(model, file)
+        return self.used(files)
+
     def used(self, files: Sequence[Path]) -> list[Used]:
         """Return what each file takes; latencies are measured side by side.
 
@@ -65,7 +78,7 @@ class Meter:
                 each["latency_ms"] = float(np.median(times))
         for each, file in zip(found, files, strict=True):
             if "multiply_adds" in limits:
-                each["multiply_adds"] = sum(cost.multiply_adds or 0 for cost in operators.of_model(serde.read(file)))
+                each["multiply_adds"] = _multiply_adds(serde.read(file))
             if "arena_bytes" in limits:
                 each["arena_bytes"] = self._arena(file)
         return [{name: each[name] for name in limits} for each in found]
@@ -77,6 +90,10 @@ class Meter:
             target.runtimes(1, None)  # says what is missing
             raise ExecutionError(f"{file}: the arena cannot be measured here.")
         return arena
+
+
+def _multiply_adds(model: Model) -> int:
+    return sum(each.multiply_adds or 0 for each in operators.of_model(model))
 
 
 class _Kept(pydantic.BaseModel):
@@ -170,11 +187,8 @@ class ChannelLimits:
     def measured(self, choices: Sequence[Counts]) -> list[Used]:
         """Return what the dense files take in which groups keep so many channels."""
         with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
-            files = []
-            for number, counts in enumerate(choices):
-                files.append(Path(folder) / f"{number}.tflite")
-                serde.write(self.file.without(self.kept(counts)).model, files[-1])
-            return self.meter.used(files)
+            models = [self.file.without(self.kept(counts)).model for counts in choices]
+            return self.meter.used_by(models, Path(folder))
 
     def kept(self, counts: Counts) -> dict[ChannelGroup, np.ndarray]:
         """Return the channels, bool, that groups keep, of those that lose some."""
