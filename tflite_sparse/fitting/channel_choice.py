@@ -37,6 +37,7 @@ the square: by 4, as the bytes of single kernels do (:data:`tflite_sparse.fittin
 
 _PREFERENCE = 1e-6  # loss added for a group of which nothing is kept: prefers more channels where nothing is lost
 _STEPS = 6  # choices that the programme is made linear around
+_ENOUGH = 0.01  # share of the loss: with less gained by a step, the search ends
 _TRIES = 4  # answers around one choice, each sought below the one before
 _PARTS = 1e6  # of a limit, in which the programme counts
 _ALIKE = 16  # steps of the share that all groups keep
@@ -143,7 +144,9 @@ def within(candidates: Sequence[GroupCandidate], limits: Used, measure: Measure,
             break
         now = found
         if is_within(now.used, limits) and now.loss < best.loss:
-            best = now
+            gained, best = 1 - now.loss / best.loss, now
+            if gained < _ENOUGH:
+                break
     return _grown(best, candidates, limits, measure)
 
 

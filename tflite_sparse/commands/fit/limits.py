@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,17 +52,20 @@ class Meter:
 
     settings: FitSettings
 
-    def used_by(self, models: Sequence[Model], folder: Path) -> list[Used]:
+    def used_by(self, models: Iterable[Model], folder: Path) -> list[Used]:
         """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
+
+        One model at a time is held in memory.
 
         Raises: as :meth:`used`.
         """
         limits = self.settings.limits
         if limits.keys() == {"multiply_adds"}:
             return [{"multiply_adds": _multiply_adds(model)} for model in models]
-        files = [folder / f"{number}.tflite" for number in range(len(models))]
-        for model, file in zip(models, files, strict=True):
-            serde.write(model, file)
+        files = []
+        for number, model in enumerate(models):
+            files.append(folder / f"{number}.tflite")
+            serde.write(model, files[-1])
         return self.used(files)
 
     def used(self, files: Sequence[Path]) -> list[Used]:
@@ -187,7 +190,7 @@ class ChannelLimits:
     def measured(self, choices: Sequence[Counts]) -> list[Used]:
         """Return what the dense files take in which groups keep so many channels."""
         with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
-            models = [self.file.without(self.kept(counts)).model for counts in choices]
+            models = (self.file.without(self.kept(counts)).model for counts in choices)
             return self.meter.used_by(models, Path(folder))
 
     def kept(self, counts: Counts) -> dict[ChannelGroup, np.ndarray]:
