@@ -47,3 +47,18 @@ def test_weight_pulls_the_centre():
     values = np.array([10, 20])
     assert (clustering.nearest_integers(values, np.array([9.0, 1.0]), 1) == 11).all()
     assert (clustering.nearest_integers(values, np.array([1.0, 9.0]), 1) == 19).all()
+
+
+def test_an_array_shares_values_and_keeps_its_zeros():
+    values = np.array([[0, 10, 12], [-3, 0, 40]], np.int8)
+    found = clustering.share(values, np.array([[1, 1, 3], [1, 1, 1]]), 3)
+    np.testing.assert_array_equal(found, [[0, 12, 12], [-3, 0, 40]])  # 11.5, rounded to even
+    assert clustering.share(values, np.ones((2, 3)), 4).tolist() == values.tolist()
+    assert not clustering.share(np.zeros((2, 2), np.int8), np.ones((2, 2)), 2).any()
+
+
+def test_weights_of_many_magnitudes_have_no_effect_beyond_a_billionth():
+    values, magnitudes = np.arange(1, 100), 10.0 ** np.arange(-99, 0)
+    found = clustering.nearest_integers(values, magnitudes, 12)
+    assert len(np.unique(found)) == 12
+    assert np.abs(found - values).max() < 40

@@ -90,7 +90,7 @@ class Made(Rounds):
         self.asked.append((dense.counts, start.name, epochs))
         used = {"multiply_adds": float(self.takes[len(self.asked) - 1])}
         path = Path(f"round-{len(self.asked)}.keras")
-        return Carried(choice, predicted, None, path, path, path, Sizes(500, {}, {}), epochs, None, dense, used)
+        return Carried(choice, predicted, None, path, path, None, path, Sizes(500, {}, {}), epochs, None, dense, used)
 
 
 def dense(counts):

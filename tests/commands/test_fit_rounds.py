@@ -98,7 +98,7 @@ class Made(Rounds):
         path = Path(f"round-{len(self.asked)}.keras")
         size = self.comes_to[len(self.asked) - 1] if self.comes_to else predicted.file_bytes
         sizes = Sizes(size, predicted.kernels, {})
-        return Carried(choice, predicted, dense.source, path, path, path, sizes, epochs, None, dense)
+        return Carried(choice, predicted, dense.source, path, path, None, path, sizes, epochs, None, dense)
 
 
 def rounds_of(*comes_to, **settings):
@@ -226,7 +226,7 @@ def failures(written, drop, **settings):
         model.untouched,
         sizes,
         SimpleNamespace(kernels=lambda: [each.kernel for each in model.candidates]),
-        *[None] * 3,
+        *[None] * 4,
         sizes,
         3,
         None,

@@ -76,10 +76,10 @@ def binary(name, first, second, scale):
     return Operator(name, inputs, [Activation(shape=shape, scale=scale, zero_point=2)], 2)
 
 
-def pooled(name):
-    x = Activation(shape=(1, 7, 6, 5), scale=0.1, zero_point=7)
-    options = {"padding": SAME, "strideH": 2, "strideW": 2, "filterHeight": 3, "filterWidth": 3}
-    y = Activation(shape=(1, 4, 3, 5), scale=0.1, zero_point=7)
+def pooled(name, image=(7, 6), side=3, channels=5):
+    x = Activation(shape=(1, *image, channels), scale=0.1, zero_point=7)
+    options = {"padding": SAME, "strideH": 2, "strideW": 2, "filterHeight": side, "filterWidth": side}
+    y = Activation(shape=(1, *(-(-size // 2) for size in image), channels), scale=0.1, zero_point=7)
     return Operator(name, [x], [y], 2, {**options, "fusedActivationFunction": NONE})
 
 
@@ -105,6 +105,9 @@ OPERATORS = [
     depthwise((1, 3, 3, 5), 3, (4, 9), activation=RELU6, points=(127, -128)),
     depthwise((1, 3, 3, 4), 3, (9, 8), strides=(2, 2), points=(-128, 3)),
     depthwise((1, 3, 3, 4), 3, (6, 5), strides=(1, 2), padding=VALID, batches=2),
+    depthwise((1, 3, 3, 2), 3, (5, 8), padding=VALID),
+    depthwise((1, 3, 3, 2), 3, (7, 7), strides=(3, 2), points=(127, 3)),
+    depthwise((1, 3, 3, 2), 3, (3, 2), strides=(2, 1)),
     depthwise((1, 3, 3, 3), 3, (1, 2)),
     depthwise((1, 3, 3, 3), 3, (2, 1), scales=1),
     depthwise((1, 3, 3, 4), 3, (5, 5), spread=4e-3, largest=1, bias=0),
@@ -121,7 +124,9 @@ OPERATORS = [
     unary("LOGISTIC", (1, 64), Activation(shape=(1, 64), scale=1 / 256, zero_point=-128)),
     unary("QUANTIZE", (1, 64)),
     pooled("AVERAGE_POOL_2D"),
+    pooled("AVERAGE_POOL_2D", (17, 17), 32, 4),  # sums that do not fit in half-words
     pooled("MAX_POOL_2D"),
+    pooled("MAX_POOL_2D", (5, 6), 2, 21),
     mean(),
 ]
 LAYERS = {
@@ -131,7 +136,7 @@ LAYERS = {
     "3x3 depthwise of 64, 25x5": depthwise((1, 3, 3, 64), 3, (25, 5)),
     "FULLY_CONNECTED 1024 to 128": matrix((128, 1024), 0, (1, 1024)),
 }
-INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 311_259, 142_591]}
+INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 195_128, 142_591]}
 CMSIS_NN_ON_M4 = (1_837_696, 1_047_040, 4_538_241, 582_818, 252_211)  # benchmarks/micro_dense_counts.json
 ALLOWED = 0.03
 MOST_OF_CMSIS_NN = 1.15 * 0.55

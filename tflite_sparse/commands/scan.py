@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -11,8 +12,10 @@ from typing_extensions import Unpack
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress, Step, Timed
 from tflite_sparse.commands.prunable import load, planner_of
+from tflite_sparse.fitting import sharing_scan
+from tflite_sparse.planning.sharing import COUNTS
 from tflite_sparse.pruning import allocation, sensitivity, training
 from tflite_sparse.pruning.sensitivity import Score
 from tflite_sparse.pruning.structure import Structure
@@ -98,23 +101,28 @@ def scan_kernels(
     """
     masked = list(kernels)
     count = sensitivity.estimated_evaluations(masked, sparsities)
-    _, _, x, _ = sensitivity.held_out(samples, seed=seed)
-    progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
-    with progress.stage(stage) as on_step:
-        evaluate = evaluator_on_held_out(source, samples, seed)
+    with evaluating(source, samples, seed, progress, stage, count) as (evaluate, on_step):
         shapes = list(kernels.values())
         return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
 
 
-def evaluator_on_held_out(source: KerasSource, samples: Dataset, seed: int) -> Callable[[], Score]:
-    """Return a function that scores a model on held-out training samples; the model is compiled here.
+def scan_sharing(
+    source: KerasSource, samples: Dataset, kernels: Sequence[Kernel], seed: int, progress: Timed
+) -> dict[str, dict[int, float]]:
+    """Let one kernel at a time share values, see :func:`tflite_sparse.fitting.sharing_scan.scan`; else as above."""
+    count = len(kernels) * (1 + len(COUNTS))
+    with evaluating(source, samples, seed, progress, "scan shared values", count) as (evaluate, on_step):
+        return sharing_scan.scan(kernels, evaluate, on_step=on_step)
 
-    Args:
-        source: the model.
-        samples: with labels.
-        seed: of the choice of held-out samples.
-    """
+
+@contextlib.contextmanager
+def evaluating(
+    source: KerasSource, samples: Dataset, seed: int, progress: Timed, stage: str, count: int
+) -> Iterator[tuple[Callable[[], Score], Step]]:
+    """A stage of so many evaluations on held-out training samples: what evaluates, and what is told the steps."""
     _, _, x, y = sensitivity.held_out(samples, seed=seed)
     assert y is not None  # samples_for() asks for labels
-    training.compile_for(source, samples, "sgd")  # a scan asks for its loss; nothing is trained
-    return keras_score.evaluator(source, x, y)
+    progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
+    with progress.stage(stage) as on_step:
+        training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
+        yield keras_score.evaluator(source, x, y), on_step

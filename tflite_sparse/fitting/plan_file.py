@@ -76,4 +76,6 @@ def text(
             lines += [*begin, f"sparsity = {option.sparsity:g}", f'block = "{option.block}"', "skip = false"]
         elif share is None:
             lines += [*begin, "skip = true"]
+        if option is not None and option.values is not None:
+            lines.append(f"shared_values = {option.values}")
     return "\n".join(lines) + "\n"

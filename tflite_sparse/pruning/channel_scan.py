@@ -27,6 +27,11 @@ def counts_of(group: ChannelGroup, multiple: int) -> list[int]:
     return list(dict.fromkeys(count for count in counts if count < alive))
 
 
+def estimated_evaluations(groups: Sequence[ChannelGroup], multiple: int) -> int:
+    """Return how often :func:`scan` evaluates the model: once unmasked, and once for each group and number."""
+    return 1 + sum(len(counts_of(group, multiple)) for group in groups)
+
+
 def scan(
     source: SourceModel,
     groups: Sequence[ChannelGroup],
@@ -54,7 +59,7 @@ def scan(
         ModelError: the loss of the model, unmasked or with a group masked, or a weight is NaN or infinite.
     """
     counts = [counts_of(group, multiple) for group in groups]
-    total = 1 + sum(map(len, counts))
+    total = estimated_evaluations(groups, multiple)
     baseline = sensitivity.finite(evaluate(), f"{source.name} as it is")
     on_step(1, total)
     found: list[KernelScan] = []

@@ -36,6 +36,7 @@ class Dense:
         candidates: the kernels that are pruned.
         kernels: the same, before their options are priced.
         scans: of these kernels, for each block.
+        shared: predicted rise of the loss for each number of values that the kept weights of a kernel may share.
         groups: of channels that may be masked.
         counts: how many channels of these groups are kept.
     """
@@ -48,6 +49,7 @@ class Dense:
     candidates: list[Candidate]
     kernels: Sequence[Kernel] = ()
     scans: Mapping[Structure, Scan] = field(default_factory=dict)
+    shared: Mapping[str, Mapping[int | None, float]] = field(default_factory=dict)
     groups: tuple[ChannelGroup, ...] = ()
     counts: Counts = field(default_factory=dict)
 
@@ -63,7 +65,10 @@ class Dense:
 
     def sizes(self, choice: Choice) -> Sizes:
         """The file that is predicted for a plan."""
-        return self.costs.sizes({each.kernel.name: each.mask(choice[each.kernel.name]) for each in self.candidates})
+        return self.costs.sizes(
+            {each.kernel.name: each.mask(choice[each.kernel.name]) for each in self.candidates},
+            {name: option.values for name, option in choice.items()},
+        )
 
     def beside_candidates(self, sizes: Sizes) -> int:
         """The bytes of a file that no plan changes."""

@@ -14,13 +14,12 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands.fit.dense import MULTIPLE, Dense
-from tflite_sparse.commands.scan import evaluator_on_held_out
+from tflite_sparse.commands.scan import evaluating
 from tflite_sparse.conversion.layer_of import LayerNames
 from tflite_sparse.errors import BudgetError, ExecutionError
 from tflite_sparse.fitting import candidates, channel_choice
 from tflite_sparse.fitting.channel_choice import Chosen, Counts, GroupCandidate, Used
 from tflite_sparse.fitting.channel_file import ChannelFile
-from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
@@ -244,9 +243,11 @@ class ChannelLimits:
         path = self.work.path(f"channels-{self.made}.tflite")
         serde.write(trimmed.model, path)
         constants = {name: trimmed.constant(each) for name, each in whole.costs.constants.items()}
-        costs = Costs(path, constants, whole.costs.target, whole.costs.finish)
+        costs = replace(whole.costs, dense=path, constants=constants)
         with self.progress.stage("price") as on_step:
-            priced = candidates.candidates(whole.kernels, whole.scans, costs, Remaining(kept), on_step=on_step)
+            priced = candidates.candidates(
+                whole.kernels, whole.scans, costs, whole.shared, Remaining(kept), on_step=on_step
+            )
         groups = tuple(each.group for each in self.candidates)
         return replace(whole, costs=costs, candidates=priced, groups=groups, counts=chosen.counts)
 
@@ -278,8 +279,8 @@ def _candidates(
 
 
 def _scan(source: KerasSource, samples: Dataset, groups: Sequence[ChannelGroup], seed: int, progress: Timed) -> Scan:
-    with progress.stage("scan channels") as on_step:
-        evaluate = evaluator_on_held_out(source, samples, seed)
+    count = channel_scan.estimated_evaluations(groups, MULTIPLE)
+    with evaluating(source, samples, seed, progress, "scan channels", count) as (evaluate, on_step):
         return channel_scan.scan(source, groups, evaluate, MULTIPLE, on_step=on_step)
 
 

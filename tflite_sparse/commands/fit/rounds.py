@@ -14,6 +14,7 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune
+from tflite_sparse.commands.fit import sharing
 from tflite_sparse.commands.fit.dense import Dense
 from tflite_sparse.commands.fit.limits import ChannelLimits
 from tflite_sparse.fitting import channel_choice, choosing, kernels_in_file, plan_file
@@ -47,6 +48,7 @@ from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.stages import load
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
+from tflite_sparse.stages.share_values import SharedFile
 
 _UPDATES = 60  # of the masks in a training
 _PRUNING_END = 0.4  # of its steps
@@ -65,6 +67,7 @@ class Carried:
         source: the pruned model.
         path: where that lies.
         converted: its dense int8 file.
+        shared: what sharing values did to it; None: nothing was asked for.
         file: the same, encoded.
         sizes: of it.
         epochs: of training.
@@ -78,6 +81,7 @@ class Carried:
     source: KerasSource
     path: Path
     converted: Path
+    shared: SharedFile | None
     file: Path
     sizes: Sizes
     epochs: int
@@ -185,16 +189,20 @@ class Rounds:
                 self._mask(choice, dense, start, path)
         source = opened(path, dense.source.name, self.settings.custom_objects)
         self.convert(source, samples, converted)
+        shared = sharing.share(
+            choice, source, converted, replace(self.converter, samples=samples), self.settings, self.metric
+        )
         with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
             trimmed = self._without_dead_channels(source, converted, dense.samples, Path(folder))
             with self.progress.stage("encode") as on_step:
                 choices = encoder.encode_file(trimmed, file, self.target(), on_step=on_step)
                 self.finish(file, trimmed, dense.samples)
-        constants = kernels_in_file.find(source.kernels(), serde.read(converted))
+        unshared = converted if shared is None else shared.unshared
+        constants = kernels_in_file.find(source.kernels(), serde.read(unshared))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        curve = load.curve_of(path)
         used = {} if self.limits is None else self.limits.meter.used([file])[0]
-        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, curve, dense, used)
+        curve = load.curve_of(path)
+        return Carried(choice, predicted, source, path, converted, shared, file, sizes, epochs, curve, dense, used)
 
     def _without_dead_channels(self, source: KerasSource, converted: Path, samples: Dataset, folder: Path) -> Path:
         """The dense file that an export stores: without dead channels, where it would take them out."""
@@ -292,7 +300,10 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "io": settings.io,
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
+        "shared_values": settings.shared_values,
         "target": settings.target,
+        "micro_kernels": settings.micro_kernels,
+        "micro_cpu": settings.micro_cpu,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
         "pixels": settings.pixels,

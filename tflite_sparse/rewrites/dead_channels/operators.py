@@ -42,7 +42,7 @@ class _Entry:
 
 
 _MEANS_AT_A_TIME = 16
-"""Channels that the built-in int8 kernel of a MEAN which keeps its axes computes together."""
+"""Channels that the built-in int8 kernel for the mean of a plane that keeps its axes computes together."""
 
 _BY_VALUE = (
     "LOGISTIC",
@@ -142,12 +142,17 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     if numbers is None or numbers[0].kind != numbers[1].kind or not _same(found, source, result):
         return False
     if found.graph.operator_name(operator) == "MEAN":
-        if not numbers[0].is_float and found.rank(result) == rank:
+        over = sorted(set((axes % rank).reshape(-1).tolist()))
+        is_planar = found.rank(result) == rank == 4 and over == [1, 2]
+        if not numbers[0].is_float and is_planar:
             found.multiples[result] = _MEANS_AT_A_TIME
-        sizes_of_source = [found.shape(source)[axis] for axis in set((axes % rank).reshape(-1).tolist())]
+        sizes_of_source = [found.shape(source)[axis] for axis in over]
         if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
-            count = math.prod(sizes_of_source)
-            found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source), count))
+            count, values = math.prod(sizes_of_source), found.known(source)
+            means = mean_of_constant(numbers[0], numbers[1], values, count, is_planar=is_planar)
+            found.learn(result, means)
+            known = np.unique(values[np.isnan(means) & ~np.isnan(values)])
+            found.alike[result] = [np.flatnonzero(values == value) for value in known]
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))
     return True
