@@ -50,6 +50,7 @@ from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
 from tflite_sparse.stages.share_values import SharedFile
 
+_AT_ONCE = Span(steps=1, steps_per_epoch=1)  # without training
 _UPDATES = 60  # of the masks in a training
 _PRUNING_END = 0.4  # of its steps
 _LATER_ROUNDS = 4  # divides the epochs: little is left to prune
@@ -239,10 +240,11 @@ class Rounds:
         source = opened(start, str(start), self.settings.custom_objects)
         found = kernels_and_variables(source.model)
         recipe = destination.with_suffix(".toml")
-        write_bytes(recipe, plan_file.text(choice, dense.source.kernels(), None, dense.channels).encode())
+        text = plan_file.text(choice, dense.source.kernels(), schedule_of(_AT_ONCE.steps), dense.channels)
+        write_bytes(recipe, text.encode())
         if dense.channels.shares or any(option.sparsity is not None for option in choice.values()):
             planner = recipe_planner.planner(recipe_file.read(recipe), PruningSettings())
-            plan = planner([kernel for _, kernel in found], Span(1, 1))
+            plan = planner([kernel for _, kernel in found], _AT_ONCE)
             planned_masks.mask_at_once(channel_plan.bound(plan, source.model, found))
         save(source, destination)
 
