@@ -17,19 +17,22 @@ from tflite_sparse.settings import FitSettings
 
 @dataclass(frozen=True, slots=True)
 class ResourceWords:
-    """The words for a resource: the setting that limits it, its title, and the unit that follows a number."""
+    """The words for a resource: the setting that limits it, its title, the unit that follows a number, its kind."""
 
     option: str
     title: str
     unit: str
-    decimals: int = 0
+    is_whole: bool = True
 
 
 RESOURCES: Mapping[Resource, ResourceWords] = {
     "multiply_adds": ResourceWords("max_macs", "Multiply-adds", "multiply-adds"),
     "arena_bytes": ResourceWords("max_arena", "Arena (bytes)", "bytes of arena"),
-    "latency_ms": ResourceWords("max_latency", "Latency (ms)", "ms", decimals=3),
+    "latency_ms": ResourceWords("max_latency", "Latency (ms)", "ms", is_whole=False),
 }
+
+
+_MOST_WITH_DIGITS = 1000  # larger numbers have four digits in front of the point
 
 
 def amount(resource: Resource, value: float) -> str:
@@ -39,7 +42,9 @@ def amount(resource: Resource, value: float) -> str:
 
 def number(resource: Resource, value: float) -> str:
     """Return an amount without its unit."""
-    return f"{value:,.{RESOURCES[resource].decimals}f}"
+    if RESOURCES[resource].is_whole or value >= _MOST_WITH_DIGITS:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def beyond(resource: Resource, used: float, limit: float, rounds: int) -> str:
