@@ -47,7 +47,7 @@ class Limits(ChannelLimits):
 
 def limits_of(tmp_path, **settings):
     work = Workspace.open(tmp_path, resume=True)
-    meter = Meter(FitSettings(**({"max_macs": MACS} | settings)))
+    meter = Meter(FitSettings(**({"max_macs": MACS} | settings)), Path("dense.tflite"))
     nothing = {"multiply_adds": 0.0}
     return Limits(None, None, candidates(), nothing, nothing, meter, work, Timed(Silent()))
 
@@ -166,19 +166,29 @@ def file(tmp_path):
 
 
 def test_multiply_adds_and_latency_are_those_of_the_file(file):
-    one, two = Meter(FitSettings(max_macs=1, max_latency=1.0)).used([file, file])
+    meter = Meter.of(FitSettings(max_macs=1, max_latency=1.0), file)
+    one, two = meter.used([file, file])
     assert list(one) == ["multiply_adds", "latency_ms"]
     assert one["multiply_adds"] == two["multiply_adds"] == 64 * 20
-    assert 0 < one["latency_ms"] < 1000
+    assert 0 < meter.whole_ms < 1000
+    assert meter.whole_ms / 3 < one["latency_ms"] < 3 * meter.whole_ms
+
+
+def test_a_machine_that_is_slower_for_a_while_changes_no_latency(file, monkeypatch):
+    """The file with all channels takes 2 ms, and another one half of that, also where both take ten times as long."""
+    times = iter([np.array([[2.0, 2.0, 9.0]]), np.array([[20.0, 2.0, 2.0], [10.0, 1.0, 1.5]])])
+    monkeypatch.setattr(fit_limits.latency, "interleaved", lambda files, rounds: next(times))
+    meter = Meter.of(FitSettings(max_latency=1.0), file)
+    assert meter.used([file]) == [{"latency_ms": 1.0}]
 
 
 def test_only_what_is_limited_is_measured(file, monkeypatch):
     monkeypatch.setattr(fit_limits.latency, "interleaved", None)  # would raise
-    assert Meter(FitSettings(max_macs=1)).used([file]) == [{"multiply_adds": 1280}]
+    assert Meter.of(FitSettings(max_macs=1), file).used([file]) == [{"multiply_adds": 1280}]
 
 
 def test_an_arena_needs_the_runtime(file, monkeypatch):
-    meter = Meter(FitSettings(max_arena=1, target="micro"))
+    meter = Meter.of(FitSettings(max_arena=1, target="micro"), file)
     (found,) = meter.used([file])
     assert 100 < found["arena_bytes"] < 10_000
     monkeypatch.setattr("tflite_sparse.runtime.micro.is_available", lambda: False)

@@ -36,7 +36,7 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.kernels import kernels_and_variables
 
-_ROUNDS = 15  # of a latency, of which the median counts
+_ROUNDS, _ROUNDS_OF_WHOLE = 15, 50  # of a latency, of which the median counts
 _NAMED = 3  # operators in an error
 _SCAN = "scan-channel.json"
 
@@ -45,11 +45,29 @@ _SCAN = "scan-channel.json"
 class Meter:
     """Measures what files take of the resources that are limited.
 
+    Other work on the machine slows runs down for a while. So the time of a file is that of the file with all channels,
+    measured once, times the ratio of both in a process where they take turns.
+
     Attributes:
         settings: of the run.
+        whole: the dense file with all channels.
+        whole_ms: median time of one run of it; 0: time is not limited.
     """
 
     settings: FitSettings
+    whole: Path
+    whole_ms: float = 0.0
+
+    @classmethod
+    def of(cls, settings: FitSettings, whole: Path) -> Meter:
+        """Measure the file with all channels.
+
+        Raises:
+            ExecutionError: the runtime refuses it.
+        """
+        if "latency_ms" not in settings.limits:
+            return cls(settings, whole)
+        return cls(settings, whole, float(np.median(latency.interleaved([whole], rounds=_ROUNDS_OF_WHOLE))))
 
     def used_by(self, models: Iterable[Model], folder: Path) -> list[Used]:
         """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
@@ -68,7 +86,7 @@ class Meter:
         return self.used(files)
 
     def used(self, files: Sequence[Path]) -> list[Used]:
-        """Return what each file takes; latencies are measured side by side.
+        """Return what each file takes.
 
         Raises:
             ExecutionError: the runtime refuses a file, or is not installed.
@@ -76,8 +94,9 @@ class Meter:
         found: list[dict[Resource, float]] = [{} for _ in files]
         limits = self.settings.limits
         if "latency_ms" in limits:
-            for each, times in zip(found, latency.interleaved(files, rounds=_ROUNDS), strict=True):
-                each["latency_ms"] = float(np.median(times))
+            of_whole, *timings = latency.interleaved([self.whole, *files], rounds=_ROUNDS)
+            for each, times in zip(found, timings, strict=True):
+                each["latency_ms"] = self.whole_ms * latency.median_ratio(times, of_whole)
         for each, file in zip(found, files, strict=True):
             if "multiply_adds" in limits:
                 each["multiply_adds"] = _multiply_adds(serde.read(file))
@@ -141,8 +160,8 @@ class ChannelLimits:
         source, dense = whole.source, whole.costs.dense
         groups = channel_groups.find(source.model, kernels_and_variables(source.model))
         file = ChannelFile.of(dense, source.kernels(), groups.groups)
-        meter = Meter(settings)
         with progress.stage("measure"):
+            meter = Meter.of(settings, dense)
             (untouched,) = meter.used([dense])
         chosen = (
             []
