@@ -522,7 +522,7 @@ enum { kMostPixels = kPixels > kPairPixels ? kPixels : kPairPixels };
 typedef struct {
   int32_t at[kMostPixels]; /* its first channel, counted from the start of the input */
   int32_t row[kMostPixels], column[kMostPixels];
-  int all_inside; /* all filters, as a whole */
+  uint32_t outside; /* a bit for each pixel: its filter is not inside as a whole */
 } Windows;
 
 typedef struct {
@@ -537,13 +537,13 @@ TFLS_HELPER void find_windows(const TflsOperator* op, int32_t first, int32_t cou
   const int32_t last_column = op->in_w - (op->filter_w - 1) * op->dilation_w;
   int32_t j, row = first / op->out_w, column = first % op->out_w, batch = row / op->out_h;
   row %= op->out_h;
-  windows->all_inside = 1;
+  windows->outside = 0;
   for (j = 0; j < count; j++) {
     const int32_t y = row * op->stride_h - op->pad_h, x = column * op->stride_w - op->pad_w;
     windows->at[j] = ((batch * op->in_h + y) * op->in_w + x) * op->in_c;
     windows->row[j] = y;
     windows->column[j] = x;
-    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->all_inside = 0;
+    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->outside |= 1u << j;
     if (first + j + 1 >= pixels) continue;
     if (++column == op->out_w) {
       column = 0;
@@ -561,7 +561,7 @@ TFLS_INLINE void find_sources(const TflsOperator* op, const int8_t* x, const Win
   const int32_t down = ky * op->dilation_h, right = kx * op->dilation_w;
   const int32_t further = (down * op->in_w + right) * op->in_c;
   int32_t j;
-  if (windows->all_inside) {
+  if (!windows->outside) {
     for (j = 0; j < count; j++) sources->at[j] = x + (windows->at[j] + further);
     return;
   }
@@ -579,19 +579,25 @@ TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
 }
 
-/* The channels of two pixels as pairs, `step` words apart. */
-TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t channels,
-                            int32_t zero_point) {
-  int32_t i = channels;
-  if (a != NULL && b != NULL) {
-    for (; i >= 4; i -= 4, a += 4, b += 4, words += 4 * step) {
-      words[0] = pair_of(a[0], b[0]);
-      words[step] = pair_of(a[1], b[1]);
-      words[2 * step] = pair_of(a[2], b[2]);
-      words[3 * step] = pair_of(a[3], b[3]);
-    }
+/* Inputs of two pixels as pairs, `step` words apart. */
+TFLS_INLINE void pack_inside(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t count) {
+  for (; count >= 4; count -= 4, a += 4, b += 4, words += 4 * step) {
+    words[0] = pair_of(a[0], b[0]);
+    words[step] = pair_of(a[1], b[1]);
+    words[2 * step] = pair_of(a[2], b[2]);
+    words[3 * step] = pair_of(a[3], b[3]);
   }
-  for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
+  for (; count > 0; count--, words += step) *words = pair_of(*a++, *b++);
+}
+
+/* The same of pixels that may be outside: NULL. */
+TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t count,
+                            int32_t zero_point) {
+  if (a != NULL && b != NULL) {
+    pack_inside(words, step, a, b, count);
+    return;
+  }
+  for (; count > 0; count--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
 }
 
 /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
@@ -671,25 +677,29 @@ typedef struct {
 #define TFLS_BYTES4 "ldrh lr, [r0], #2\n add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
 /* An odd number of weights starts in the middle of the loop. */
 #define TFLS_BYTES_DENSE "ldr r3, [sp, #44]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"
-/* r3 times r2, rounded as high_product does it, to int8. */
-#define TFLS_SCALE \
-  "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
-#define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-#define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. */
+/* The output of a doubled sum, in r3. Halves of negative products are rounded away from zero: the sum has their sign,
+ * but where a product is 0, and that stays 0 either way. */
+#define TFLS_SCALE(sum) \
+  "smmlar r3, " sum ", r2, r12\n add r3, r3, " sum ", asr #31\n asr r3, r3, lr\n ssat r3, #8, r3\n"
+#define TFLS_LOW(low) "ubfx " low ", " low ", #0, #23\n add " low ", r1, " low ", lsl #1\n" TFLS_SCALE(low)
+/* Before TFLS_LOW of the same accumulator. */
+#define TFLS_HIGH(low, high) \
+  "lsr r3, " low ", #23\n orr " high ", r3, " high ", lsl #9\n add " high ", r1, " high ", lsl #1\n" TFLS_SCALE(high)
+/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. r0: the first
+ * output, r1: twice the bias, r2: multiplier, r12: rounding constant, lr: shift. */
 #define TFLS_EIGHT_OUTPUTS                                                                      \
-  "ldr r3, [sp]\n ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
-  "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"               \
-  "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n"  \
-  "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"               \
-  TFLS_LOW("r4") "strb r3, [r0]\n"                                                            \
+  "add r3, sp, #16\n ldmia r3, {r0, r1, r2, lr}\n ldr r3, [sp]\n ldr r1, [r1, r3, lsl #2]\n"    \
+  "add r0, r0, r3\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n ldr r12, [sp, #36]\n and r3, r3, r12\n" \
+  "ldr r2, [r2, r3, lsl #2]\n ldrsb lr, [lr, r3]\n ldr r12, [sp, #40]\n mvn r3, lr\n"          \
+  "lsl r12, r12, r3\n rsb lr, lr, #0\n"                                                       \
   TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                             \
-  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                       \
+  TFLS_LOW("r4") "strb r3, [r0]\n add r4, r5, r5, lsl #1\n"                                   \
   TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                                 \
-  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                       \
+  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r6, r5, r5, lsl #2\n"                       \
   TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                                 \
-  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                      \
+  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n rsb r7, r5, r5, lsl #3\n"                       \
   TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                               \
+  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n"                                               \
   "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"
 #define TFLS_LANES                                                                              \
   "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"            \
@@ -699,7 +709,7 @@ typedef struct {
     __asm__ volatile(                                                                           \
         ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
         "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
-        "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
+        "2:\n ldrd r0, r1, [sp, #8]\n"                                                         \
         TFLS_LANES bytes                                                                        \
         "cmp r0, lr\n beq 3f\n"                                                                 \
         "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
@@ -904,8 +914,8 @@ static int32_t group_start(int32_t first, int32_t count) {
 #if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8) || \
     TFLS_HAS(TFLS_PAIR_SHARED)
 /* The inputs of two of the pixels as pairs, from `words` on, four words apart: (row of the filter, column, channel). */
-static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
-                         int32_t* words) {
+TFLS_OUTLINE void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
+                              int32_t* words) {
   const int32_t channels = op->in_c, across = op->dilation_w, filter_w = op->filter_w;
   const int32_t zero_point = op->input_zero_point;
   int32_t ky, kx;
@@ -933,6 +943,13 @@ static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows*
   }
 }
 
+/* The same of windows that are inside, from a and b on; no dilation across. */
+TFLS_OUTLINE void pack_inner_windows(const TflsOperator* op, const int8_t* a, const int8_t* b, int32_t* words) {
+  const int32_t row = op->filter_w * op->in_c, step = op->dilation_h * op->in_w * op->in_c;
+  int32_t ky;
+  for (ky = op->filter_h; ky > 0; ky--, a += step, b += step, words += 4 * row) pack_inside(words, 4, a, b, row);
+}
+
 /* Distances count inputs of the output: (row of the filter, column, channel). */
 TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
   const TflsOperator* const op = pairs->op;
@@ -948,7 +965,13 @@ TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int 
     } else {
       Windows windows;
       find_windows(op, first, kPairPixels, &windows);
-      for (j = 0; j < kPairPixels / 2; j++) pack_windows(op, x, &windows, 2 * j, words + j);
+      for (j = 0; j < kPairPixels / 2; j++) {
+        if ((windows.outside >> 2 * j & 3) == 0 && op->dilation_w == 1) {
+          pack_inner_windows(op, x + windows.at[2 * j], x + windows.at[2 * j + 1], words + j);
+        } else {
+          pack_windows(op, x, &windows, 2 * j, words + j);
+        }
+      }
     }
     pair_outputs(pairs, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
   }
