@@ -118,7 +118,7 @@ def test_two_tables_of_shared_values(layer):
 
 
 def test_damaged_tables_are_refused():
-    """One output of eight places: the first stream is whole, the others are not."""
+    """One output: the first stream is whole, the others are not; the last one has as many symbols as 255 would say."""
     streams = [
         [129, 1, 252, 1, 2, 252, 255, 1, 3],
         [0],
@@ -126,16 +126,21 @@ def test_damaged_tables_are_refused():
         [129, 1, 252],
         [129, 1, 252, 0, 0],
         [129, 1, 252, 1, 2, 0, 0],
-        [129, 1, 252, 129, 2, 252, 1, 3, 252, 0],
+        [129, 1, 252, 129, 2, 252, 1, 3],
         [129, 1, 252, 1, 2, 252, 255],
         [129, 1, 252, 1, 2, 252, 255, 255, 0],
         [129, 1, 252, 1, 2, 252, 255, 128],
         [1, 1, 252, 255, 0],
         [1, 1, 252, 255, 1, 0],
         [129, 1, 252, 1, 2, 20, 0],
+        [129, 1, 252, 1, 2, 252, 255, 255, 0, *[0] * 127 * 256],
     ]
-    case = made(Layer(outputs=1, channels=8, shared_values=1)).case(Kernel.ROW_SHARED)
-    cases = [dataclasses.replace(case, stream=np.array(each, np.uint8)) for each in streams]
+    small, large = (
+        made(Layer(outputs=1, channels=channels, shared_values=1)).case(Kernel.ROW_SHARED) for channels in (8, 40_000)
+    )
+    wholes = [*[small] * (len(streams) - 1), large]
+    pairs = zip(wholes, streams, strict=True)
+    cases = [dataclasses.replace(whole, stream=np.array(each, np.uint8)) for whole, each in pairs]
     assert [each.status for each in run_with_sanitizers(cases)] == ["ok", *["stream"] * (len(streams) - 1)]
 
 
