@@ -17,8 +17,9 @@ from tflite_sparse_cli.tables import print_lines, print_table
 
 _DATA = data_option(f"Labelled data, as for export.  [default: {DEMO_DATA}]")
 _ORDER = (
-    *("budget", "gate", "max_accuracy_drop", "data", "pixels", "baseline", "builder", "target", "blocks"),
-    *("epochs", "train_epochs", "batch_size", "learning_rate", "rounds"),
+    *("budget", "gate", "max_accuracy_drop", "data", "pixels", "baseline", "builder", "target"),
+    *("micro_kernels", "micro_cpu", "blocks"),
+    *("epochs", "train_epochs", "batch_size", "learning_rate", "rounds", "shared_values"),
     *("io", "recurrent", "dense_scales", "calibration_samples", "metric"),
     *("resume", "custom_objects", "seed", "out"),
 )

@@ -13,7 +13,7 @@ from tflite_sparse.report.text import export as tables
 from tflite_sparse.results.export import Report
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.observation import graph_of
-from tflite_sparse_cli.tables import show
+from tflite_sparse_cli.export_tables import show
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,7 @@ def test_table_and_sentence(exported, report, capsys):
     assert f"{worst.snr_db:.1f}" in shown
 
 
+@pytest.mark.slow
 def test_layers_are_compared_with_float32_of_the_pruned_weights(model3, digits, tmp_path):
     """The gate fails; pruning costs all of it here, and no int8 layer is blamed."""
     report = tflite_sparse.export(

@@ -1,5 +1,6 @@
 """Test that predicted bytes are those of the file written for the masked weights."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,10 @@ from helpers import tiny_models
 from tflite_sparse.fitting import costs
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.fitting.kernels_in_file import Constant
+from tflite_sparse.planning import sharing
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert as litert_target
+from tflite_sparse.targets.micro import Micro
 
 WEIGHTS = tiny_models.sparse_weights((64, 600), density=1.0)
 MASK = np.random.default_rng(1).random((600, 64)) < 0.05  # in the model's order: (inputs, outputs)
@@ -53,6 +56,26 @@ def test_bytes_are_those_of_the_file_with_masked_weights(made, tmp_path, mask):
     assert found.kernels == {"k": weight}
     assert found.others == {}
     assert found.rest_bytes == size - weight
+
+
+def test_shared_values_count_in_price_and_file(tmp_path, made):
+    """Of kernels and of other weights: the file that is written with them has as many bytes."""
+    in_micro = dataclasses.replace(made, target=Micro, shared_values=4)
+    assert in_micro.can_share("k")
+    masked, shared, file = (tmp_path / f"{name}.tflite" for name in ("masked", "shared", "file"))
+    masked.write_bytes(model_of(np.where(MASK.T, WEIGHTS, 0).astype(np.int8)))
+    for count in (4, 16):
+        sharing.write(masked, shared, count)
+        (choice,) = encode_file(shared, file, Micro())
+        assert in_micro.pricer("k")(MASK, count) == choice.encoded_bytes
+        assert in_micro.sizes({"k": MASK}, {"k": count}).file_bytes == file.stat().st_size
+    every = in_micro.pricer("k")(MASK)
+    assert in_micro.pricer("k")(MASK, 4) < in_micro.pricer("k")(MASK, 16) < every
+    assert in_micro.sizes({"k": MASK}, {"k": None}).kernels == {"k": every}
+    of_others = dataclasses.replace(in_micro, dense=masked, constants={})
+    sharing.write(masked, shared, 4)
+    encode_file(shared, file, Micro())
+    assert of_others.sizes({}).file_bytes == file.stat().st_size
 
 
 def test_axes_of_one_entry_are_left_aside(made):

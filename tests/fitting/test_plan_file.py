@@ -25,8 +25,8 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
     choice = {
         "dense/kernel": Option(0.9, Structure((1, 16)), 1, 0.0),
         "encoder/dense/kernel": Option(0.5, UNSTRUCTURED, 1, 0.0),
-        "odd+name.1/kernel": Option(0.8123, UNSTRUCTURED, 1, 0.0),
-        "kept/kernel": Option(None, UNSTRUCTURED, 1, 0.0),
+        "odd+name.1/kernel": Option(0.8123, UNSTRUCTURED, 1, 0.0, 16),
+        "kept/kernel": Option(None, UNSTRUCTURED, 1, 0.0, 8),
     }
     path = tmp_path / "recipe.toml"
     text = plan_file.text(choice, kernels, {"begin": 0, "end": 70, "frequency": 7})
@@ -38,4 +38,6 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
         "encoder/dense/kernel": (0.5, "1x1"),
         "odd+name.1/kernel": (0.8123, "1x1"),
     }
+    found = recipe_planner.shared_values(recipe_file.read(path), kernels)
+    assert found == {"odd+name.1/kernel": 16, "kept/kernel": 8}
     assert {(each.schedule.begin, each.schedule.end, each.schedule.frequency) for each in plan.kernels} == {(0, 70, 7)}

@@ -58,6 +58,14 @@ def test_each_kernel_has_a_row():
     assert by_name["dense/kernel"]["stored B"] == "990"
     assert by_name["last/kernel"]["block"] == "as it was"
     assert by_name["last/kernel"]["stored B"] == "unknown"
+    assert "values" not in table.headings
+
+
+def test_shared_values_have_a_column():
+    table = fit_tables.kernels(report(kernels=[kernel("dense/kernel", values=16), kernel("last/kernel")]))
+    place = table.headings.index("values")
+    assert [row[place] for row in table.rows] == ["16", "all"]
+    assert {len(row) for row in table.rows} == {len(table.headings)}
 
 
 def test_the_sentences_tell_size_limits_and_accuracy():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from tflite_sparse.target_registry import C_KERNELS
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
+from tflite_sparse.version import TOOL
 
 
 class StandaloneC(Backend):
@@ -130,7 +130,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
 
 
 def _naming(prefix: str, source: str, contract: Contract) -> Naming:
-    tool = f"tflite-sparse {importlib.metadata.version('tflite-sparse')}"
+    tool = TOOL
     return Naming(prefix, tool, source, tuple(contract.labels))
 
 

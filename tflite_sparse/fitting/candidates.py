@@ -14,6 +14,7 @@ from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import Scan
+from tflite_sparse.rewrites import shared_values
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
@@ -31,15 +32,20 @@ class Option:
         block: the weights that become zero together.
         nbytes: of its constant in the file, with everything that its form adds.
         rise: predicted rise of the loss.
+        values: that the kept weights share; None: they keep theirs.
     """
 
     sparsity: float | None
     block: Structure
     nbytes: int
     rise: float
+    values: int | None = None
 
     def is_within_reach_of(self, other: Option) -> bool:
-        """Return whether a kernel pruned to ``other`` can still reach this option: zeros stay, and blocks of them."""
+        """Return whether a kernel pruned to ``other`` can still reach this option: zeros stay, and blocks of them.
+
+        Values are shared after the training, so any number of them can be reached.
+        """
         if other.sparsity is None:
             return True
         return self.sparsity is not None and self.block == other.block and self.sparsity >= other.sparsity
@@ -53,11 +59,14 @@ class Candidate:
         kernel: of the model.
         options: to choose from.
         curves: predicted rise of the loss, for each block.
+        counts: predicted rise of the loss for each number of values that the kept weights may share, once there are
+            zeros enough; None: they keep theirs.
     """
 
     kernel: Kernel
     options: tuple[Option, ...]
     curves: Mapping[Structure, Curve] = field(default_factory=dict)
+    counts: Mapping[int | None, float] = field(default_factory=lambda: {None: 0.0})
 
     @property
     def lightest(self) -> Option:
@@ -76,32 +85,42 @@ class Candidate:
 
     def refined(self, option: Option, costs: Costs) -> Candidate:
         """Return it with options between ``option`` and the next denser one of its block, to use up the bytes."""
-        alike = [each for each in self.options if each.block == option.block and each.sparsity is not None]
+        alike = [
+            each
+            for each in self.options
+            if (each.block, each.values) == (option.block, option.values) and each.sparsity is not None
+        ]
         denser = [each.sparsity for each in alike if each.nbytes > option.nbytes and each.sparsity is not None]
         if option.sparsity is None or not denser:
             return self
         shares = [float(share) for share in np.linspace(option.sparsity, max(denser), _REFINEMENT + 1)[1:-1]]
-        return replace(self, options=self.options + self._priced(option.block, shares, costs))
+        found = self._priced(option.block, shares, costs)
+        return replace(self, options=self.options + tuple(each for each in found if each.values == option.values))
 
     def priced(self, costs: Costs) -> Candidate:
-        """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel."""
-        plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
+        """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel, the first."""
+        price, mask = costs.pricer(self.kernel.name), masks.current_masks([self.kernel])[0]
         held = masks.sparsity_of([self.kernel]).share
+        plain = [
+            Option(None, UNSTRUCTURED, price(mask, count), rise, count) for count, rise in self._counts_at(held).items()
+        ]
         shares = [share for share in SPARSITIES if share > held]
         found = [self._priced(block, shares, costs) for block in self.curves]
-        return replace(self, options=(plain, *itertools.chain(*found)))
+        return replace(self, options=(*plain, *itertools.chain(*found)))
 
     def _priced(self, block: Structure, shares: Sequence[float], costs: Costs) -> tuple[Option, ...]:
         price, values = costs.pricer(self.kernel.name), self.kernel.read()
-        return tuple(
-            Option(
-                round(share, 6),
-                block,
-                price(masks.magnitude_mask(values, share, block, self.kernel.axes)),
-                float(self.curves[block].at(share)),
-            )
-            for share in shares
-        )
+        found = []
+        for share in shares:
+            mask = masks.magnitude_mask(values, share, block, self.kernel.axes)
+            rise = float(self.curves[block].at(share))
+            for count, more in self._counts_at(float(1 - mask.mean())).items():
+                found.append(Option(round(share, 6), block, price(mask, count), rise + more, count))
+        return tuple(found)
+
+    def _counts_at(self, zeros: float) -> Mapping[int | None, float]:
+        """Return the numbers of values that can be shared with this share of zeros, and what each loses."""
+        return self.counts if zeros >= shared_values.LEAST_SPARSITY else {None: 0.0}
 
 
 Choice = Mapping[str, Option]
@@ -115,7 +134,12 @@ def has_room(kernel: Kernel, block: Structure) -> bool:
 
 
 def candidates(
-    kernels: Sequence[Kernel], scans: Mapping[Structure, Scan], costs: Costs, *, on_step: Step = ignore_steps
+    kernels: Sequence[Kernel],
+    scans: Mapping[Structure, Scan],
+    costs: Costs,
+    counts: Mapping[str, Mapping[int | None, float]] | None = None,
+    *,
+    on_step: Step = ignore_steps,
 ) -> list[Candidate]:
     """Price every option of every kernel.
 
@@ -126,6 +150,7 @@ def candidates(
         kernels: to prune, each found in the file of ``costs``.
         scans: one for each block, of the kernels that have room for it.
         costs: of the target.
+        counts: of kernels whose kept weights may share values, by name; see :class:`Candidate`.
         on_step: receives (kernels priced, all kernels).
     """
     found = []
@@ -136,6 +161,7 @@ def candidates(
             for measured in scan.kernels
             if measured.name == kernel.name
         }
-        found.append(Candidate(kernel, (), curves).priced(costs))
+        of_kernel = (counts or {}).get(kernel.name, {None: 0.0})
+        found.append(Candidate(kernel, (), curves, of_kernel).priced(costs))
         on_step(number, len(kernels))
     return found

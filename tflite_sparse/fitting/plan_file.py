@@ -36,4 +36,6 @@ def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] 
             lines.append("skip = true")
         else:
             lines += [f"sparsity = {option.sparsity:g}", f'block = "{option.block}"', "skip = false"]
+        if option is not None and option.values is not None:
+            lines.append(f"shared_values = {option.values}")
     return "\n".join(lines) + "\n"

@@ -23,6 +23,7 @@ class FitKernel(Part):
         predicted_bytes: of the same under the plan.
         file_bytes: of the same in the written file; None if it was not recognised there.
         predicted_rise: of the loss on held-out samples if it alone is pruned, without later training.
+        values: that its kept weights share; None: they keep theirs.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FitKernel(Part):
     predicted_bytes: int
     file_bytes: int | None
     predicted_rise: float
+    values: int | None = None
 
 
 class FixedConstant(Part):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import pydantic
 from pydantic import Field
 
+from tflite_sparse.codecs.streams.names import TFLM, MicroCpu, MicroKernels
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import (
     ANY_DROP,
@@ -18,6 +19,7 @@ from tflite_sparse.settings.kinds import (
     Drop,
     FittedTarget,
     Seed,
+    ValuesOrAuto,
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
@@ -36,6 +38,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
+from tflite_sparse.settings.target import CpuOfMicro, KernelsOfMicro, check_kernels, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
@@ -59,6 +62,9 @@ class FitOptions(
     epochs: int
     train_epochs: int
     rounds: int
+    micro_kernels: MicroKernels
+    micro_cpu: MicroCpu
+    shared_values: int | Literal["auto"] | None
     io: Literal["int8", "float32"] | None
     seed: int
     resume: bool
@@ -103,6 +109,13 @@ class FitSettings(
         4,
         description="Largest number of rounds. A further round prunes more where the file is still too large.",
     )
+    micro_kernels: KernelsOfMicro = TFLM
+    micro_cpu: CpuOfMicro = "generic"
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training; the plan "
+        "counts their bytes. auto: 8, 16, 32 or all of them for each kernel, by bytes and loss, as its zeros.",
+    )
     io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
         None, description="Type of inputs and outputs of the file."
     )
@@ -120,6 +133,12 @@ class FitSettings(
             raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
             raise ValueError("give one or more blocks, each once, as `blocks=('1x1', '1x16')`")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> FitSettings:
+        check_target(self, self.target)
+        check_kernels(self, self.target, self.micro_kernels)
         return self
 
     @property

@@ -66,9 +66,9 @@ class Costs:
             parts = work.dense(shape, pixels)
         return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ parts)))
 
-    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels) -> int:
-        """Instructions of a kernel, for int8 weights of ``shape.shape``."""
-        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once)
+    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, tables: int = 1) -> int:
+        """Instructions of a kernel; arguments as for :func:`tflite_sparse.codecs.streams.work.of`."""
+        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once, tables)
         return max(1, round(float(self.kernels[kernel] @ parts)))
 
 

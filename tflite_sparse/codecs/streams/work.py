@@ -42,7 +42,9 @@ NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
 """Of the parts of :func:`of`, in order."""
 
 
-def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int) -> np.ndarray:
+def of(
+    kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int, tables: int = 1
+) -> np.ndarray:
     """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
 
     Args:
@@ -51,15 +53,19 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
         weights: int8 of ``shape.shape``.
         pixels: of the output.
         pixels_at_once: that ``PIXEL_DELTA8`` computes together on the CPU.
+        tables: as for :func:`stream.encode`; what happens once happens for each of them.
     """
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
-    stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
-    return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+    stored, emitted = stream.entries(kernel, shape, weights, tables), shape.outputs * pixels.count
+    return np.array(
+        [stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, max(tables, 1)],
+        np.float64,
+    )
 
 
-def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
+def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int, tables: int = 1) -> int:
     """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
-    table = _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
+    table = tables * _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
     if kernel in STRIP_KERNELS:
         return table + 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:

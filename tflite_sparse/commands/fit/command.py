@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.notebook_progress import chosen
@@ -17,6 +18,7 @@ from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as pages
 from tflite_sparse.commands.export import AlreadyPruned, export_pruned
+from tflite_sparse.commands.fit import sharing
 from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
@@ -27,6 +29,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.text import baseline as baseline_words
+from tflite_sparse.report.text.alternatives import against_sharing
 from tflite_sparse.results.export import Accuracy, Gates, Report
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.results.scan import Scan
@@ -42,8 +45,9 @@ from tflite_sparse.stages import deliver
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
+from tflite_sparse.stages.deliver import FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.load import check_path, check_paths, origin_of, split_words
+from tflite_sparse.version import TOOL
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -139,6 +143,7 @@ class _Fit:
             words=self._words(carried, rounds),
             epochs=carried.epochs,
             curve=carried.curve,
+            shared=carried.shared,
         )
         exported = export_pruned(
             pruned,
@@ -155,7 +160,9 @@ class _Fit:
     def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
-        deliver.check_folder(out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        deliver.check_folder(out, names=(*deliver.ALL_FILES, *names))
+        backend(self.settings.target).check_folder(out, names)
         deliver.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
@@ -212,10 +219,19 @@ class _Fit:
             lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)
             self.progress.warn(f"not recognised in the file, and left as they are: {lost}")
         scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
-        costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
+        asked = self.settings.shared_values
+        costs = Costs(
+            converted,
+            constants,
+            rounds.target,
+            finish=lambda file: rounds.finish(file, converted, samples),
+            shared_values=asked if isinstance(asked, int) else None,
+        )
+        able = [kernel for kernel in kernels if costs.can_share(kernel.name)]
+        counts = sharing.counts(self.settings, source, samples, able, rounds.work, self.progress)
         with self.progress.stage("price") as on_step:
             done = {block: scan for block, scan in scans.items() if scan is not None}
-            found = candidates.candidates(kernels, done, costs, on_step=on_step)
+            found = candidates.candidates(kernels, done, costs, counts, on_step=on_step)
             return Dense(source, path, unpruned, samples, costs, found)
 
     def _scan(
@@ -255,10 +271,12 @@ class _Fit:
                 f"{len(rounds.done)} rounds. Try more --rounds, or a larger --budget"
             )
         if exported.accuracy is not None and exported.accuracy.drop > settings.allowed_drop:
+            more_values = against_sharing(exported.accuracy).rstrip(".")
             failures.append(
                 f"accuracy: {exported.accuracy.metric} dropped by {exported.accuracy.drop:.4f} on the test samples, "
                 f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
                 + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
+                + (f". {more_values}" if more_values else "")
             )
         baseline, unjudged = exported.baseline, []
         if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
@@ -282,12 +300,13 @@ class _Fit:
                 predicted_bytes=carried.predicted.kernels[kernel.name],
                 file_bytes=carried.sizes.kernels.get(kernel.name),
                 predicted_rise=option.rise,
+                values=option.values,
             )
             for kernel in (each.kernel for each in dense.candidates)
             for option in [carried.choice[kernel.name]]
         ]
         return FitReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             model=dense.source.name,
             data=dense.samples.name,
             settings=self.settings.model_dump(mode="json"),

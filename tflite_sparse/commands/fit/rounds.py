@@ -12,6 +12,7 @@ from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune
+from tflite_sparse.commands.fit import sharing
 from tflite_sparse.fitting import choosing, kernels_in_file, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
 from tflite_sparse.fitting.costs import Costs, Sizes, sizes_of
@@ -33,6 +34,7 @@ from tflite_sparse.stages import load
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
+from tflite_sparse.stages.share_values import SharedFile
 
 _UPDATES = 60  # of the masks in a training
 _PRUNING_END = 0.4  # of its steps
@@ -68,7 +70,10 @@ class Dense:
 
     def sizes(self, choice: Choice) -> Sizes:
         """The file that is predicted for a plan."""
-        return self.costs.sizes({each.kernel.name: each.mask(choice[each.kernel.name]) for each in self.candidates})
+        return self.costs.sizes(
+            {each.kernel.name: each.mask(choice[each.kernel.name]) for each in self.candidates},
+            {name: option.values for name, option in choice.items()},
+        )
 
     def beside_candidates(self, sizes: Sizes) -> int:
         """The bytes of a file that no plan changes."""
@@ -85,6 +90,7 @@ class Carried:
         source: the pruned model.
         path: where that lies.
         converted: its dense int8 file.
+        shared: what sharing values did to it; None: nothing was asked for.
         file: the same, encoded.
         sizes: of it.
         epochs: of training.
@@ -96,6 +102,7 @@ class Carried:
     source: KerasSource
     path: Path
     converted: Path
+    shared: SharedFile | None
     file: Path
     sizes: Sizes
     epochs: int
@@ -192,12 +199,16 @@ class Rounds:
                 self._mask(choice, start, path)
         source = opened(path, dense.source.name, self.settings.custom_objects)
         self.convert(source, samples, converted)
+        shared = sharing.share(
+            choice, source, converted, replace(self.converter, samples=samples), self.settings, self.metric
+        )
         with self.progress.stage("encode") as on_step:
             choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
             self.finish(file, converted, dense.samples)
-        constants = kernels_in_file.find(source.kernels(), serde.read(converted))
+        unshared = converted if shared is None else shared.unshared
+        constants = kernels_in_file.find(source.kernels(), serde.read(unshared))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, load.curve_of(path))
+        return Carried(choice, predicted, source, path, converted, shared, file, sizes, epochs, load.curve_of(path))
 
     def _prune(
         self, choice: Choice, dense: Dense, start: Path, epochs: int, samples: Dataset, destination: Path
@@ -282,7 +293,10 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "io": settings.io,
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
+        "shared_values": settings.shared_values,
         "target": settings.target,
+        "micro_kernels": settings.micro_kernels,
+        "micro_cpu": settings.micro_cpu,
         "keep_channels": True,  # sizes are planned with all of them
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,

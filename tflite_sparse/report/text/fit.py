@@ -10,6 +10,8 @@ from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.fit import FitReport
 
+_VALUES = "values"  # that kept weights share
+
 
 def kernels(report: FitReport) -> Table:
     """Return a row for each kernel that could be pruned: the option chosen for it, and its bytes."""
@@ -20,6 +22,7 @@ def kernels(report: FitReport) -> Table:
             "x".join(map(str, kernel.shape)),
             kernel.block or "as it was",
             f"{kernel.sparsity:.4f}",
+            "all" if kernel.values is None else str(kernel.values),
             f"{kernel.untouched_bytes:,}",
             f"{kernel.predicted_bytes:,}",
             "unknown" if kernel.file_bytes is None else f"{kernel.file_bytes:,}",
@@ -27,14 +30,15 @@ def kernels(report: FitReport) -> Table:
         )
         for kernel in report.kernels
     )
-    headings = ("kernel", "type", "shape", "block", "zeros", "untouched B", "predicted B", "stored B", "loss alone")
-    return Table(
-        headings,
+    sizes = ("untouched B", "predicted B", "stored B")
+    found = Table(
+        ("kernel", "type", "shape", "block", "zeros", _VALUES, *sizes, "loss alone"),
         rows,
         frozenset({"kernel", "type", "shape", "block"}),
         frozenset({"kernel"}),
         ("type", "predicted B", "shape"),
     )
+    return found if any(kernel.values is not None for kernel in report.kernels) else found.without(_VALUES)
 
 
 def rounds(report: FitReport) -> Table:
