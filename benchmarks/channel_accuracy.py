@@ -15,7 +15,6 @@ import json
 import re
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +78,12 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run: shares of right answers, sizes of the file as ``encode`` writes it, seconds of training."""
+    """One run: shares of right answers, sizes of the file as ``encode`` writes it."""
 
     float_accuracy: float
     int8_accuracy: float
     file_bytes: int
     multiply_adds: int
-    seconds: float
 
 
 def _plain(keras: ModuleType, channels: Sequence[int]) -> Any:
@@ -178,15 +176,14 @@ def _result(net: Net, method: Method, seed: int, epochs: int, data: Dataset, roo
     assert isinstance(data.x_train, np.ndarray)
     assert isinstance(data.y_train, np.ndarray)
     x, y = data.x_train[:_TRAINING_SAMPLES], data.y_train[:_TRAINING_SAMPLES]
-    started = time.perf_counter()
     model.fit(x, y, batch_size=_BATCH, epochs=epochs, callbacks=callbacks, verbose=0)
-    found = _measured(KerasSource(model, keras, method.name), data, time.perf_counter() - started)
+    found = _measured(KerasSource(model, keras, method.name), data)
     write_bytes(kept, json.dumps(dataclasses.asdict(found), indent=2).encode())
     click.echo(f"{net.name}, {method.name}, seed {seed}: {found}", err=True)
     return found
 
 
-def _measured(source: KerasSource, data: Dataset, seconds: float) -> Result:
+def _measured(source: KerasSource, data: Dataset) -> Result:
     """Accuracies on the test images, and the sizes of the file."""
     with tempfile.TemporaryDirectory() as folder:
         dense, file = Path(folder) / "dense.tflite", Path(folder) / "file.tflite"
@@ -202,7 +199,6 @@ def _measured(source: KerasSource, data: Dataset, seconds: float) -> Result:
             int8_accuracy=float(np.mean(litert.run(file, data.x_test).real().argmax(-1) == data.y_test)),
             file_bytes=file.stat().st_size,
             multiply_adds=sum(each.multiply_adds or 0 for each in operators.of_model(serde.read(file))),
-            seconds=seconds,
         )
 
 
@@ -257,8 +253,8 @@ def _mean(runs: Sequence[Result]) -> float:
 
 
 def _rows(found: Found) -> Iterator[tuple[str, ...]]:
-    yield "method", "int8 accuracy (%)", "of each seed", "float32", "file (bytes)", "multiply-adds", "training (s)"
-    yield "---", *["---:"] * 6
+    yield "method", "int8 accuracy (%)", "of each seed", "float32", "file (bytes)", "multiply-adds"
+    yield "---", *["---:"] * 5
     for method, runs in found.items():
         mean, half = _interval([100 * each.int8_accuracy for each in runs])
         yield (
@@ -268,7 +264,6 @@ def _rows(found: Found) -> Iterator[tuple[str, ...]]:
             f"{100 * statistics.mean(each.float_accuracy for each in runs):.2f}",
             f"{statistics.mean(each.file_bytes for each in runs):,.0f}",
             f"{statistics.mean(each.multiply_adds for each in runs):,.0f}",
-            f"{statistics.mean(each.seconds for each in runs):.0f}",
         )
 
 

@@ -201,7 +201,7 @@ def _runtimes(file: Path, images: np.ndarray) -> Iterator[tuple[str, Callable[[P
     (detail,) = litert.inputs(file)
     samples = [[image[None]] for image in detail.quantised(images)]
     for kernels in KERNELS_TO_VERIFY:
-        yield NAMES[kernels], lambda path, kernels=kernels: litert.run_separately(path, samples, kernels)
+        yield NAMES[kernels], lambda path, kernels=kernels: litert.run_separately(path, samples, kernels, threads=1)
     yield micro.NAME, lambda path: micro.run_separately(path, samples)
 
 
@@ -285,7 +285,7 @@ def _section(point: Point, verdicts: Sequence[Verdict]) -> str:
         "these channels; Vela compresses zeros, so that its cycles are also compared with those of the same network "
         "without zeros. Arena: TensorFlow Lite "
         f"Micro. Vela: Ethos-U55-128. Latency: default interpreter (XNNPACK), one thread, {_ROUNDS} rounds. Equality "
-        f"on {_SAMPLES} images.",
+        f"on {_SAMPLES} images, one thread.",
         "\n".join(f"| {' | '.join(row)} |" for row in rows),
         f"The last kernel has all {_CLASSES} outputs before and after: {point.last[0]:,} to {point.last[1]:,} bytes. "
         f"If all other bytes became a quarter, the file would be {point.least_bytes:.3f} of the former one.",

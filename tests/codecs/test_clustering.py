@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,11 +14,10 @@ VALUES = st.lists(st.integers(-127, 127).filter(bool), min_size=1, max_size=8, u
 
 def least_error(values, weights, count):
     """The least error of all partitions into intervals and all centres but 0."""
+    centres = [centre for centre in range(min(*values, -1), max(*values, 1) + 1) if centre != 0]
 
     def one(part):
-        return min(
-            sum(weights[i] * (values[i] - centre) ** 2 for i in part) for centre in range(-127, 128) if centre != 0
-        )
+        return min(sum(weights[i] * (values[i] - centre) ** 2 for i in part) for centre in centres)
 
     best = float("inf")
     for cuts in itertools.combinations(range(1, len(values)), min(count, len(values)) - 1):
@@ -36,6 +36,19 @@ def test_no_partition_is_better(values, count, data):
     assert (np.diff(found) >= 0).all()
     error = float((np.array(weights) * (np.array(values) - found) ** 2).sum())
     assert error == least_error(values, weights, count)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_partition_of_many_values_into_several_is_better(seed):
+    """What is drawn has mostly few values, or one or two centres."""
+    generator = np.random.default_rng(seed)
+    values = np.sort(generator.choice(np.r_[-30:0, 1:31], 10, replace=False))
+    weights = generator.integers(1, 50, 10)
+    for count in (3, 5):
+        found = clustering.nearest_integers(values, weights, count)
+        assert len(set(found)) == count
+        error = int((weights * (values - found) ** 2).sum())
+        assert error == least_error(values.tolist(), weights.tolist(), count)
 
 
 def test_few_values_stay():

@@ -29,8 +29,14 @@ def test_no_code_within_the_limit_is_shorter(counts, limit):
     assert int(np.array(counts) @ lengths) == min(int(np.dot(counts, code)) for code in feasible)
 
 
+def test_counts_are_those_of_every_value_of_the_type():
+    assert huffman_code.counts_of(np.array([3, 0, 3], np.uint8)).tolist() == [1, 0, 0, 2, *[0] * 252]
+    assert huffman_code.counts_of(np.array([3], np.uint16)).size == 1 << 16
+
+
 def test_codewords_are_canonical():
     words = huffman_code.codewords(np.array([1, 3, 3, 3, 4, 4]))
+    assert words.dtype == np.uint32
     assert [f"{word:b}".zfill(length) for word, length in zip(words.tolist(), [1, 3, 3, 3, 4, 4], strict=True)] == [
         "0",
         "100",

@@ -36,6 +36,18 @@ int main(void) {
 """
 
 
+APP = """
+#include <stdio.h>
+
+int main(void) {
+  static float given[NET_INPUT_0_COUNT], found[NET_OUTPUT_0_COUNT];
+  if (fread(given, sizeof *given, NET_INPUT_0_COUNT, stdin) != NET_INPUT_0_COUNT) return 1;
+  if (run_model(given, found) != 0) return 2;
+  return fwrite(found, sizeof *found, NET_OUTPUT_0_COUNT, stdout) != NET_OUTPUT_0_COUNT;
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A residual network as it comes from ``encode``, with what it printed."""
@@ -57,6 +69,7 @@ def test_the_files_and_the_report(made):
     assert not (out / "tfls_pool.c").exists()
     numbers = report.target_part.numbers
     assert numbers["arena_bytes"] <= numbers["micro_arena_bytes"]
+    assert numbers["instructions"] < numbers["own_dense_instructions"] < numbers["dense_instructions"]
     if cortex_m.has_compiler():
         assert numbers["constant_bytes"] < numbers["flash_bytes"] == numbers["constant_bytes"] + numbers["code_bytes"]
         assert 0 < numbers["stack_bytes"] < 2000
@@ -117,6 +130,23 @@ def test_two_arenas_at_once(made, tmp_path):
     found = subprocess.run([tmp_path / "two"], input=fed, capture_output=True, check=True).stdout
     expected = micro.run_separately(dense, inputs).rows
     assert found == b"".join(row[0].tobytes() for row in expected)
+
+
+def test_the_snippet_of_the_contract_runs_the_model(made, tmp_path):
+    dense, out, report = made
+    code = report.contract.snippets["c"]
+    assert run_cli("inspect", out / "net.tflite", "--target", "c", "--snippet", "c", "--quiet").stdout == code
+    (tmp_path / "app.c").write_text(code + APP)
+    sources = [*map(str, out.glob("*.c")), str(tmp_path / "app.c")]
+    flags = ["-std=c99", *generated_c.SANITIZED, f"-I{out}"]
+    subprocess.run([host_c.compiler(), *flags, *sources, "-lm", "-o", tmp_path / "app"], check=True)
+    port, result = report.contract.inputs[0], report.contract.outputs[0]
+    given = np.random.default_rng(5).normal(0, 60 * port.scale, port.run_shape).astype(np.float32)
+    found = subprocess.run([tmp_path / "app"], input=given.tobytes(), capture_output=True, check=True).stdout
+    stored = np.clip(np.rint(given / np.float32(port.scale)) + port.zero_point, -128, 127).astype(np.int8)
+    ((expected,),) = micro.run_separately(dense, [[stored]]).rows
+    real = (expected.astype(np.float32) - result.zero_point) * np.float32(result.scale)
+    np.testing.assert_array_equal(np.frombuffer(found, np.float32), real.reshape(-1))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")

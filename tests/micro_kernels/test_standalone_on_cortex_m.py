@@ -10,11 +10,14 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import micro_process, tiny_models
 from helpers.int8_models import Activation, Constant, Operator, side_by_side
 from helpers.standalone_operators import by_micro
+from tflite_sparse.codecs.streams.kernels import Filter
+from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import cortex_m, cortex_m_model
 from tflite_sparse.runtime.host_c import PortBytes
 from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.header import Naming
+from tflite_sparse.targets import micro_costs
 
 pytestmark = [
     pytest.mark.skipif(not cortex_m.is_available(), reason="compiler or emulator is not installed"),
@@ -186,3 +189,18 @@ def test_instructions(cpu):
 def test_dense_layers_take_half_of_what_cmsis_nn_takes():
     shares = [ours / theirs for ours, theirs in zip(INSTRUCTIONS["cortex-m4"], CMSIS_NN_ON_M4, strict=True)]
     assert max(shares) <= MOST_OF_CMSIS_NN
+
+
+DENSE = {
+    "1x1 128 to 128, 8x8": (Filter(128, 1, 1, 128), Pixels(1, 8, 8)),
+    "1x1 64 to 64, 25x5": (Filter(64, 1, 1, 64), Pixels(1, 25, 5)),
+    "3x3 32 to 32, 16x16": (Filter(32, 3, 3, 32), Pixels(1, 16, 16)),
+    "FULLY_CONNECTED 1024 to 128": (Filter(128, 1, 1, 1024), Pixels(1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DENSE))
+def test_the_model_of_costs_knows_dense_layers(name):
+    shape, pixels = DENSE[name]
+    modelled = micro_costs.of("cortex-m4", "standalone").of_dense(shape, pixels, is_matrix="FULLY" in name)
+    assert modelled == pytest.approx(dict(zip(LAYERS, INSTRUCTIONS["cortex-m4"], strict=True))[name], rel=0.1)

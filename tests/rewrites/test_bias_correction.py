@@ -129,3 +129,14 @@ def test_an_operator_with_two_inputs_gets_a_third():
     assert bias_correction.apply(graph, {int(graph.subgraph.outputs[0]): np.ones(16)}) == 1
     assert len(indices(graph.operators[0].inputs)) == 3
     assert bias_of(graph)[1].any()
+
+
+def test_a_bias_may_be_the_first_tensor():
+    model = tiny_models.fully_connected((16, 160))
+    graph = next(graphs(model))
+    x, weight, bias, y = graph.subgraph.tensors
+    graph.subgraph.tensors = [bias, x, weight, y]
+    graph.operators[0].inputs = np.array([1, 2, 0], np.int32)
+    assert bias_correction.apply(graph, {3: np.ones(16)}) == 1
+    assert len(graph.subgraph.tensors) == 4
+    assert [int(index) for index in graph.operators[0].inputs] == [1, 2, 0]

@@ -10,7 +10,7 @@ from helpers import tiny_models
 from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, signature_of
-from tflite_sparse.rewrites.dead_channels import channels, removal
+from tflite_sparse.rewrites.dead_channels import analysis, channels, removal
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Layer
 
 DEAD, KEPT = np.arange(6), np.arange(6, 16)
@@ -195,6 +195,29 @@ def test_of_channels_that_nobody_reads_a_constant_one_is_kept():
 # Graphs
 
 
+def renumbered(model, first):
+    """The same graph, in which this tensor is number 0."""
+    graph = model.subgraphs[0]
+    order = [first, *(index for index in range(len(graph.tensors)) if index != first)]
+    new = {old: number for number, old in enumerate(order)} | {-1: -1}
+    graph.tensors = [graph.tensors[old] for old in order]
+    for each in (graph, *graph.operators):
+        for attribute in ("inputs", "outputs"):
+            setattr(each, attribute, np.array([new[old] for old in getattr(each, attribute).tolist()], np.int32))
+    for entry in (*model.signatureDefs[0].inputs, *model.signatureDefs[0].outputs):
+        entry.tensorIndex = new[entry.tensorIndex]
+    return model
+
+
+@pytest.mark.parametrize("name", ["gates", "open_batch", "padded", "split", "upsampled"])
+def test_numbers_of_tensors_do_not_matter(name):
+    net, result = NETWORKS[name]("int8")
+    model = net.finished(result)
+    found = {removal.remove(renumbered(deepcopy(model), first)).layers for first in range(len(net.tiny.graph.tensors))}
+    assert len(found) == 1
+    assert found != {()}
+
+
 @pytest.mark.parametrize("has_signature", [False, True])
 def test_graphs_that_only_operators_call_are_left(has_signature):
     model = two_layers()
@@ -249,6 +272,27 @@ def test_a_model_is_told_from_others_by_the_shapes_of_the_slices():
         other = deepcopy(smaller)
         spoil(other)
         assert not removal.is_without(other, cut)
+
+
+def test_a_tensor_that_nothing_makes_or_reads_keeps_its_shape():
+    model = two_layers()
+    unused = deepcopy(model.subgraphs[0].tensors[int(model.subgraphs[0].operators[0].outputs[0])])
+    model.subgraphs[0].tensors.insert(0, unused)
+    for each in (model.subgraphs[0], *model.subgraphs[0].operators):
+        each.inputs, each.outputs = each.inputs + 1, each.outputs + 1
+    assert removal.remove(model).slices
+    assert shape_of(unused) == (1, 6, 6, 16)
+
+
+def test_an_input_left_out_is_no_constant():
+    net = Network()
+    size = net.constant(np.array([3], np.int32))  # the last tensor
+    graph = Graph(model := net.finished(net.source), model.subgraphs[0])
+    found = analysis.Analysis(graph, channels.Channels.of(graph))
+    assert found.integers(size).tolist() == [3]
+    assert found.integers(size).dtype == np.int64
+    assert found.integers(-1) is None
+    assert found.integers(net.source) is None
 
 
 def test_the_channels_of_constants_are_not_numbered():

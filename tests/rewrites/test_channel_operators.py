@@ -553,6 +553,14 @@ def longer_result(name, channels):
     return spoil
 
 
+def open_result(name, signature):
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
+        tensor.shapeSignature = np.array(signature, np.int32)
+
+    return spoil
+
+
 def without_scales(name):
     """Neither what it reads nor what it yields is known."""
 
@@ -575,6 +583,7 @@ UNKNOWN_FORMS = {
     "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
     "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
     "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
+    "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
     "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),
     "PAD of open size": (padded(last=False), varying_input("PAD", 1)),
     "PAD of other axes": (padded(last=False), constant_input("PAD", 1, [[0, 0], [1, 1], [0, 0]])),

@@ -241,6 +241,29 @@ def test_a_file_may_be_without_some_of_the_channels():
     assert not removal.may_be_without_some(other, whole, cut)
 
 
+@pytest.mark.parametrize(
+    ("channels", "unread", "wanted"), [(64, 23, 48), (256, 55, 224), (512, 55, 512), (512, 65, 448), (400, 55, 352)]
+)
+def test_such_a_mean_of_many_channels_keeps_equal_parts_for_2_and_4_threads(channels, unread, wanted):
+    net = Network()
+    x = net.mean(net.conv(net.source, channels, 1), keep=True)
+    _, _, found = cut(net.finished(net.conv(x, 6, 1, unread=range(unread))))
+    assert kept(found, "CONV_2D") == (None if wanted == channels else (channels, wanted))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_outputs_stay_equal_with_several_threads(threads):
+    net = Network()
+    x = net.mean(net.conv(net.source, 512, 1), keep=True)
+    content, smaller, found = cut(net.finished(net.conv(x, 24, 1, unread=range(100))))
+    assert kept(found, "CONV_2D") == (512, 448)
+    one, two = (
+        [tiny_models.run_here(each, x, RESOLVERS[1], threads)[0] for x in net.samples()] for each in (content, smaller)
+    )
+    assert len({each.tobytes() for each in one}) > 2
+    np.testing.assert_array_equal(two, one)
+
+
 def test_what_is_not_known_keeps_its_channels():
     """SOFTMAX sums over channels, outputs and inputs of the graph are the caller's."""
     net = Network("float32")

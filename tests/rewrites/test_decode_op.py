@@ -317,6 +317,19 @@ def test_results_hold_what_was_encoded(codec):
         assert all(map(np.array_equal, result.vectors, map(graph.constant, result.pair)))
 
 
+def test_a_pair_may_be_the_first_tensors_of_a_file():
+    tiny = tiny_models.Tiny()
+    encoded = bitmask.encode(np.arange(8, dtype=np.int8))
+    pair = [tiny.constant("", vector) for vector in (encoded.encoded, encoded.ancillary)]
+    result = tiny.tensor("w", (8,), "int8")
+    operator = tiny.operator(schema.BuiltinOperator.CUSTOM, 1, pair, [result])
+    tiny.model.operatorCodes[operator.opcodeIndex].customCode = "TFLM_DECODE"
+    graph = Graph(tiny.finished([], [result]), tiny.graph)
+    assert decode_op.undo(graph) == [result]
+    assert graph.constant(result).tolist() == list(range(8))
+    assert not graph.operators
+
+
 def damaged(change):
     model = serde.parse(encode_all(parsed(tiny_models.fully_connected())))
     graph = next(graphs(model))

@@ -138,6 +138,14 @@ def test_groups_are_refused():
     assert "several groups" in rewrite.refusal(graph, graph.operators[0])
 
 
+def test_strides_of_the_edit_stay_within_32_bits():
+    graph = parsed(tiny_models.conv2d((8, 3, 3, 264)))
+    graph.operators[0].builtinOptions.strideW = (2**31 - 1) // 264
+    assert rewrite.refusal(graph, graph.operators[0]) is None
+    graph.operators[0].builtinOptions.strideW += 1
+    assert rewrite.refusal(graph, graph.operators[0]) == "its stride along the width is out of range"
+
+
 def test_dilation_of_the_height_alone_is_taken():
     model = tiny_models.conv2d((8, 3, 3, 264), image=(8, 8))
     options = model.subgraphs[0].operators[0].builtinOptions

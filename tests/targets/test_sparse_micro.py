@@ -108,6 +108,14 @@ def test_a_kernel_that_would_be_slower_is_refused_with_both_figures():
     assert "the fastest kernel would take" in found.refusal
 
 
+def test_generated_c_is_compared_with_dense_operators_of_its_own():
+    """Those take about half of what CMSIS-NN takes: 60 % of zeros are then too few."""
+    weights = tiny_models.sparse_weights((64, 600), density=0.4)
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 600), weights=weights)))))
+    assert SparseMicro("cortex-m4", "size")(graph, 1, graph.uses()[1]).forms
+    assert "dense it takes" in SparseMicro("cortex-m4", "size", "standalone")(graph, 1, graph.uses()[1]).refusal
+
+
 def test_large_absolute_sums_take_another_kernel():
     weights = np.where(np.arange(16 * 9 * 128).reshape(16, 3, 3, 128) % 3, 0, 127).astype(np.int8)
     assert stream.absolute_sums(weights).max() > 32768

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from tflite_sparse.base import child_job, fork_server
+from tflite_sparse.base import child_job, fork_server, imports
 from tflite_sparse.base.forked import Forked, Kept, pass_on
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import TfliteSparseError
@@ -169,8 +169,9 @@ def may_fork_here() -> bool:
 
 def import_modules(needs: Needs) -> None:
     """Import in this process what children need."""
-    for module in _MODULES[needs]:
-        importlib.import_module(module)
+    with imports.uncollected():
+        for module in _MODULES[needs]:
+            importlib.import_module(module)
 
 
 def fork_here(needs: Needs) -> None:

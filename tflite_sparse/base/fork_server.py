@@ -35,7 +35,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from tflite_sparse.base import child_job
+from tflite_sparse.base import child_job, imports
 
 IDLE_SECONDS = 600.0
 """Time without a job after which a server ends; the next job starts a new one."""
@@ -193,8 +193,9 @@ def start_beside(modules: Sequence[str]) -> Client | None:
 def main(descriptor: int, modules: list[str]) -> NoReturn:
     """Serve: the entry point of an interpreter started by :func:`start_beside`."""
     _leave_caller(descriptor)
-    for module in modules:
-        importlib.import_module(module)
+    with imports.uncollected():
+        for module in modules:
+            importlib.import_module(module)
     _serve(socket.socket(fileno=descriptor), modules)
 
 

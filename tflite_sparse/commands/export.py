@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +52,7 @@ from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
 from tflite_sparse.stages.share_values import UNSHARED, SharedFile, Sharing
+from tflite_sparse.version import TOOL
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class _Export:
             self._tell_of_earlier_assets()
 
         report = Report(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             model=pruned.source.name,
             model_from=origin,
             data=None if samples is None else samples.name,

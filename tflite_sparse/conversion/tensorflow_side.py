@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def _keep_float32(converter: TFLiteConverterV2, path: Path) -> None:
     """
     quantise = converter._quantize  # TensorFlow 2.21: lite.py, called with that file by the method convert()
 
-    def keeping(content: bytes, *arguments: Any, **options: Any) -> bytes:
+    def keeping(content: bytes, *arguments: object, **options: object) -> bytes:
         tensors = [tensor for graph in serde.parse(content).subgraphs for tensor in graph.tensors]
         if not any(scales_of(tensor).size for tensor in tensors):
             path.write_bytes(content)

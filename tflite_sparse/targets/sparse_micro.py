@@ -1,4 +1,4 @@
-"""What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
+"""What the sparse kernels take, called by TensorFlow Lite Micro or by generated C: weights as they lie in flash.
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
 more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
@@ -22,6 +22,7 @@ from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
 from tflite_sparse.targets.form import Answer, Offer
+from tflite_sparse.targets.micro_costs import Dense
 
 Aim = Literal["size", "latency"]
 
@@ -66,10 +67,11 @@ class SparseMicro:
     Args:
         cpu: whose costs count.
         aim: ``"size"``: the smallest form that is not slower than dense; ``"latency"``: the fastest that is not larger.
+        library: whose dense operators an operator would have without a kernel.
     """
 
-    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
-        self._costs = micro_costs.of(cpu)
+    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size", library: Dense = "cmsis-nn") -> None:
+        self._costs = micro_costs.of(cpu, library)
         self._aim = aim
         self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 

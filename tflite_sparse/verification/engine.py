@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Beside, Form, Runtime, Runtimes, Subject
 from tflite_sparse.verification.samples import Samples
 from tflite_sparse.verification.weights import compare_weights
+from tflite_sparse.version import TOOL
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
 
@@ -126,7 +126,7 @@ def verify(
                     constants.run(forms, drawn.samples, signature)
     failures = [*sentences.failures(weights, checks, beside, count), *constants.wrong]
     return VerificationReport(
-        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        tool=TOOL,
         file=str(file),
         against=str(against),
         samples=count,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 from tflite_sparse.commands.fit.dense import Dense
 from tflite_sparse.commands.fit.rounds import Carried, Rounds
 from tflite_sparse.fitting import candidates
@@ -12,6 +10,7 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.results.export import Accuracy, Report
 from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
 from tflite_sparse.settings import FitSettings
+from tflite_sparse.version import TOOL
 
 
 def report(
@@ -55,7 +54,7 @@ def report(
         for option in [carried.choice[kernel.name]]
     ]
     return FitReport(
-        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        tool=TOOL,
         model=dense.source.name,
         data=dense.samples.name,
         settings=settings.model_dump(mode="json"),

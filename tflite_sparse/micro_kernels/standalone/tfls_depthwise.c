@@ -9,62 +9,120 @@ static TflsScale scale_of(const TflsDepthwiseConv2D* p, int32_t o) {
 
 /* ---- Any filter ---- */
 
-/* Where a window lies: its first row and column, and whether all of it is within the input. */
+/* Elements from one column or row of a window to the next, in the input and in the weights. */
 typedef struct {
-  int32_t y, x;
-  int inside;
+  int32_t column, row, weight_column, weight_row;
+} Steps;
+
+/* The part of a window that lies within the input: its first element, of channel 0, and how many rows and columns of
+ * the filter lie above it and left of it. */
+typedef struct {
+  const int8_t* input;
+  int32_t above, rows, left, columns;
 } Window;
 
-static Window window_of(const TflsDepthwiseConv2D* p, int32_t out_y, int32_t out_x) {
-  const int32_t y = out_y * p->stride_h - p->pad_h, x = out_x * p->stride_w - p->pad_w;
-  const Window window = {y, x,
-                         y >= 0 && x >= 0 && y + (p->filter_h - 1) * p->dilation_h < p->in_h &&
-                             x + (p->filter_w - 1) * p->dilation_w < p->in_w};
-  return window;
+/* Places of a filter within the input along one side: the first, and how many. */
+typedef struct {
+  int32_t first, count;
+} Places;
+
+static Places places_of(int32_t start, int32_t size, int32_t filter, int32_t dilation) {
+  const int32_t first = start < 0 ? tfls_smaller((-start + dilation - 1) / dilation, filter) : 0;
+  const int32_t end = start + (filter - 1) * dilation < size ? filter : (size - start + dilation - 1) / dilation;
+  const Places places = {first, tfls_larger(end - first, 0)};
+  return places;
 }
 
-/* The sum of one output whose window is within the input: from is its first input, w its first weight. */
-static int32_t sum_inside(const TflsDepthwiseConv2D* p, const int8_t* from, const int8_t* w, int32_t out_c) {
-  const int32_t column = p->dilation_w * p->in_c, row = p->dilation_h * p->in_w * p->in_c;
-  int32_t sum = 0, y, x;
-  for (y = 0; y < p->filter_h; y++, from += row) {
-    const int8_t* at = from;
-    for (x = 0; x < p->filter_w; x++, at += column, w += out_c) sum += *at * *w;
+/* Functions of their own, for CPUs with few registers. */
+TFLS_OUTLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t* x, const int8_t* w) {
+  const int32_t column = steps->column, weight_column = steps->weight_column;
+  const int32_t to_row = steps->row - 2 * column, to_weight_row = steps->weight_row - 2 * weight_column;
+  int32_t sum = 0;
+  for (; rows > 0; rows--, x += to_row, w += to_weight_row) {
+    sum += *x * *w;
+    x += column;
+    w += weight_column;
+    sum += *x * *w;
+    x += column;
+    w += weight_column;
+    sum += *x * *w;
   }
   return sum;
 }
 
-static int32_t sum_at_border(const TflsDepthwiseConv2D* p, const int8_t* channel, const Window* window, const int8_t* w,
-                             int32_t out_c) {
-  int32_t sum = 0, y, x;
-  for (y = 0; y < p->filter_h; y++) {
-    const int32_t in_y = window->y + y * p->dilation_h;
-    for (x = 0; x < p->filter_w; x++, w += out_c) {
-      const int32_t in_x = window->x + x * p->dilation_w;
-      const int inside = in_y >= 0 && in_y < p->in_h && in_x >= 0 && in_x < p->in_w;
-      sum += *w * (inside ? channel[(in_y * p->in_w + in_x) * p->in_c] : p->input_zero_point);
-    }
+TFLS_OUTLINE int32_t any_columns(const Steps* steps, const Window* window, const int8_t* x, const int8_t* w) {
+  const int32_t column = steps->column, weight_column = steps->weight_column;
+  int32_t sum = 0, row, i;
+  for (row = window->rows; row > 0; row--, x += steps->row, w += steps->weight_row) {
+    const int8_t *from = x, *weight = w;
+    for (i = window->columns; i > 0; i--, from += column, weight += weight_column) sum += *from * *weight;
   }
   return sum;
+}
+
+TFLS_OUTLINE int32_t sum_of_weights(const Steps* steps, int32_t rows, int32_t columns, const int8_t* w) {
+  const int32_t step = steps->weight_column, to_row = steps->weight_row - columns * step;
+  int32_t sum = 0, i;
+  for (; rows > 0; rows--, w += to_row)
+    for (i = columns; i > 0; i--, w += step) sum += *w;
+  return sum;
+}
+
+TFLS_OUTLINE int32_t weights_in_padding(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window,
+                                        const int8_t* w) {
+  const int32_t below = p->filter_h - window->above - window->rows;
+  const int32_t right = p->filter_w - window->left - window->columns;
+  const int8_t* const inside = w + window->above * steps->weight_row;
+  int32_t sum = 0;
+  if (window->above > 0) sum += sum_of_weights(steps, window->above, p->filter_w, w);
+  if (below > 0) sum += sum_of_weights(steps, below, p->filter_w, inside + window->rows * steps->weight_row);
+  if (window->left > 0) sum += sum_of_weights(steps, window->rows, window->left, inside);
+  if (right > 0) {
+    const int32_t before = window->left + window->columns;
+    sum += sum_of_weights(steps, window->rows, right, inside + before * steps->weight_column);
+  }
+  return sum;
+}
+
+/* The sum of output o; x: its first input in the window. */
+TFLS_OUTLINE int32_t sum_of(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, const int8_t* x,
+                            int32_t o) {
+  const int8_t* const weights = p->weights + o;
+  const int8_t* const w = weights + window->above * steps->weight_row + window->left * steps->weight_column;
+  const int32_t sum =
+      window->columns == 3 ? three_columns(steps, window->rows, x, w) : any_columns(steps, window, x, w);
+  if (window->rows == p->filter_h && window->columns == p->filter_w) return sum;
+  return sum + p->input_zero_point * weights_in_padding(p, steps, window, weights);
+}
+
+TFLS_OUTLINE int8_t output_of(const TflsDepthwiseConv2D* p, int32_t o, int32_t sum) {
+  const TflsScale scale = scale_of(p, o);
+  return p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
+                 : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
+}
+
+/* All channels of one pixel. */
+static void put_pixel(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, int8_t* output) {
+  const int8_t *x = window->input, *const end = x + p->in_c;
+  int32_t j, o = 0;
+  for (; x != end; x++)
+    for (j = p->depth_multiplier; j > 0; j--, o++) output[o] = output_of(p, o, sum_of(p, steps, window, x, o));
 }
 
 static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t out_c = p->in_c * p->depth_multiplier;
-  int32_t y, x, i, j;
-  for (y = 0; y < p->out_h; y++) {
-    for (x = 0; x < p->out_w; x++) {
-      const Window window = window_of(p, y, x);
-      const int8_t* const first = window.inside ? image + (window.y * p->in_w + window.x) * p->in_c : image;
-      int32_t o = 0;
-      for (i = 0; i < p->in_c; i++) {
-        for (j = 0; j < p->depth_multiplier; j++, o++) {
-          const TflsScale scale = scale_of(p, o);
-          const int32_t sum = window.inside ? sum_inside(p, first + i, p->weights + o, out_c)
-                                            : sum_at_border(p, image + i, &window, p->weights + o, out_c);
-          *output++ = p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
-                              : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
-        }
-      }
+  const int32_t channels = p->in_c, out_c = channels * p->depth_multiplier;
+  const Steps steps = {p->dilation_w * channels, p->dilation_h * p->in_w * channels, out_c, p->filter_w * out_c};
+  int32_t out_y, out_x;
+  for (out_y = 0; out_y < p->out_h; out_y++) {
+    const int32_t y = out_y * p->stride_h - p->pad_h;
+    const Places down = places_of(y, p->in_h, p->filter_h, p->dilation_h);
+    for (out_x = 0; out_x < p->out_w; out_x++, output += out_c) {
+      const int32_t x = out_x * p->stride_w - p->pad_w;
+      const Places right = places_of(x, p->in_w, p->filter_w, p->dilation_w);
+      const int32_t row = y + down.first * p->dilation_h, column = x + right.first * p->dilation_w;
+      const Window window = {down.count > 0 && right.count > 0 ? image + (row * p->in_w + column) * channels : image,
+                             down.first, down.count, right.first, right.count};
+      put_pixel(p, &steps, &window, output);
     }
   }
 }

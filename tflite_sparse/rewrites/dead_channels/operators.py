@@ -145,7 +145,7 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
         over = sorted(set((axes % rank).reshape(-1).tolist()))
         is_planar = found.rank(result) == rank == 4 and over == [1, 2]
         if not numbers[0].is_float and is_planar:
-            found.multiples[result] = _MEANS_AT_A_TIME
+            found.multiples[result] = _means_at_a_time(found.channels.sizes[result])
         sizes_of_source = [found.shape(source)[axis] for axis in over]
         if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
             count, values = math.prod(sizes_of_source), found.known(source)
@@ -156,6 +156,17 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))
     return True
+
+
+def _means_at_a_time(channels: int) -> int:
+    """Return how many channels stay together so that no thread of a built-in kernel rounds some of them differently.
+
+    Each thread takes an equal part of the channels. Two and four threads count where at most an eighth of the channels
+    stays for it.
+    """
+    multiples = [_MEANS_AT_A_TIME * threads for threads in (4, 2)]
+    fitting = (each for each in multiples if channels % each == 0 and channels >= 8 * each)
+    return next(fitting, _MEANS_AT_A_TIME)
 
 
 def _transpose(found: Analysis, operator: Operator) -> bool:
