@@ -134,6 +134,7 @@ def test_operator_and_app_compile_and_hold_no_writable_data(folder, cpu):
         assert (built, data, bss) == (built, "0", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", Kernel)
 def test_each_kernel_compiles_alone(folder, kernel):
     """For each CPU whose macros select other code than those of the CPUs before it."""

@@ -30,6 +30,7 @@ def kept_values(folder):
     return {value.shape: len(np.unique(value[value != 0])) for value in weights.values() if value.size >= 2048}
 
 
+@pytest.mark.slow
 def test_the_file_holds_few_values_and_is_smaller(exported):
     (usual, before), (report, after) = exported[None], exported[8]
     assert usual.shared_values is None
@@ -44,6 +45,7 @@ def test_the_file_holds_few_values_and_is_smaller(exported):
     assert report.models.dense_int8.file_bytes <= usual.models.dense_int8.file_bytes
 
 
+@pytest.mark.slow
 def test_the_loss_has_three_parts(exported):
     report, folder = exported[8]
     accuracy = report.accuracy
@@ -59,12 +61,14 @@ def test_the_loss_has_three_parts(exported):
     assert f", shared values {accuracy.drop_by_sharing:.4f} [" in text
 
 
+@pytest.mark.slow
 def test_auto_takes_the_fewest_that_every_fall_allows(exported):
     report, folder = exported["auto"]
     assert report.shared_values.asked == "auto"
     assert set(kept_values(folder).values()) == {8}, "a fall of all accuracy is allowed"
 
 
+@pytest.mark.slow
 def test_encode_does_the_same_to_a_file(exported, tmp_path):
     _, folder = exported[None]
     report = tflite_sparse.encode(folder / "dense-int8.tflite", tmp_path / "m.tflite", target="micro", shared_values=8)

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from helpers import generated_c, tiny_models
-from helpers.int8_nets import residual
+from helpers.int8_nets import few_values, residual
 from helpers.tools import run_cli
+from tflite_sparse.codecs.streams.kernels import SHARED_KERNELS
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.results.files import EncodingReport
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.runtime import cortex_m, host_c, micro
 
 pytestmark = generated_c.needed
@@ -44,6 +48,20 @@ int main(void) {
   if (fread(given, sizeof *given, NET_INPUT_0_COUNT, stdin) != NET_INPUT_0_COUNT) return 1;
   if (run_model(given, found) != 0) return 2;
   return fwrite(found, sizeof *found, NET_OUTPUT_0_COUNT, stdout) != NET_OUTPUT_0_COUNT;
+}
+"""
+
+
+ONE_RUN = """
+#include "net.h"
+#include <stdio.h>
+
+int main(void) {
+  while (fread(net_input(0), 1, NET_INPUT_0_COUNT, stdin) == NET_INPUT_0_COUNT) {
+    if (net_run() != 0) return 1;
+    fwrite(net_output(0), 1, NET_OUTPUT_0_COUNT, stdout);
+  }
+  return 0;
 }
 """
 
@@ -96,6 +114,7 @@ def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
     assert found["runtimes"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
 def test_bench_counts_operators(made):
     dense, out, _ = made
@@ -118,6 +137,7 @@ def test_what_the_user_wrote_stays(made, tmp_path):
     assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
 
 
+@pytest.mark.slow
 def test_two_arenas_at_once(made, tmp_path):
     dense, out, _ = made
     rng = np.random.default_rng(3)
@@ -147,6 +167,28 @@ def test_the_snippet_of_the_contract_runs_the_model(made, tmp_path):
     ((expected,),) = micro.run_separately(dense, [[stored]]).rows
     real = (expected.astype(np.float32) - result.zero_point) * np.float32(result.scale)
     np.testing.assert_array_equal(np.frombuffer(found, np.float32), real.reshape(-1))
+
+
+def test_shared_values_compute_what_the_dense_file_does(tmp_path):
+    """Kernels of few values, some with two tables, as the user compiles them: with warnings and sanitizers."""
+    dense, out = tmp_path / "dense.tflite", tmp_path / "c"
+    dense.write_bytes(tiny_models.to_bytes(few_values().finished()))
+    done = run_cli("encode", dense, "--target", "c", "--micro-cpu", "cortex-m4", "--name", "net", "-o", out)
+    assert done.code == 0, done.stderr
+    operators = sparse_operator.operators(next(graphs(serde.read(out / "net.tflite"))))
+    assert sum(each.options.kernel in SHARED_KERNELS for each in operators) >= 4
+    assert max(each.tables for each in operators) == 2
+    (tmp_path / "main.c").write_text(ONE_RUN)
+    sources = [*map(str, out.glob("*.c")), str(tmp_path / "main.c")]
+    flags = ["-std=c99", *generated_c.SANITIZED, f"-I{out}"]
+    subprocess.run([host_c.compiler(), *flags, *sources, "-o", tmp_path / "run"], check=True)
+    rng = np.random.default_rng(5)
+    inputs = [[rng.integers(-128, 128, (1, 16, 16, 3)).astype(np.int8)] for _ in range(3)]
+    fed = b"".join(sample[0].tobytes() for sample in inputs)
+    found = subprocess.run([tmp_path / "run"], input=fed, capture_output=True, check=True).stdout
+    expected = [row[0].tobytes() for row in micro.run_separately(dense, inputs).rows]
+    assert found == b"".join(expected)
+    assert len(set(expected)) == len(inputs)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")

@@ -310,7 +310,10 @@ def test_a_ray_cluster_that_loses_a_machine_yields_every_point(work, tmp_path):
     from ray.cluster_utils import Cluster
 
     sizes = {"object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **sizes})
+    # Ray else takes a quarter of a minute to notice a lost machine. One that is slow to answer stays, as by default.
+    noticing = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": noticing, **sizes}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         listener = KillsAMachine(cluster, cluster.add_node(num_cpus=1, **sizes))
         report = tflite_sparse.sweep(

@@ -15,8 +15,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import IO
 
+from tflite_sparse.base import child
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tensorflow", "tflite_sparse_cli.main", "tflite_sparse_cli.export"])
+_CONTEXT.set_forkserver_preload([*child._MODULES["tensorflow"], "tflite_sparse_cli.main", "tflite_sparse_cli.export"])
 
 
 @contextlib.contextmanager
@@ -47,6 +49,7 @@ def _run(arguments: list[str], cwd: str, environment: Mapping[str, str], stderr:
     os.dup2(stderr.fileno(), 2)
     stderr.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    child.fork_here("tensorflow")  # as the program does after its import of TensorFlow, which here has been before
     from tflite_sparse_cli.main import cli
 
     cli(arguments, prog_name="tflite-sparse")

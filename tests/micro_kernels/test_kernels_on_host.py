@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not 
 DENSITIES = st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.875, 0.95, 0.99, 1.0])
 ZERO_POINTS = st.tuples(st.integers(-128, 127), st.integers(-128, 127))
 RANGES = st.sampled_from([(-128, 127), (-128, 90), (-5, 127), (0, 64), (7, 7)])
-SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def layers(**fixed):
@@ -58,38 +58,43 @@ POINTWISE = layers(
 MATRICES = layers(channels=st.sampled_from([1, 16, 100, 260, 4112]), is_matrix=st.just(True))
 
 
-def check(layer, kernel=None):
-    made_one = made(layer, kernel)
-    kernels = made_one.kernels()
-    for kernel_here, result in zip(
-        kernels, run_with_sanitizers([made_one.case(each, tables=2) for each in kernels]), strict=True
-    ):
-        assert result.status == "ok", kernel_here
-        assert np.array_equal(result.output, made_one.expected), kernel_here
+def check(layers_here, kernel=None):
+    ones = [made(layer, kernel) for layer in layers_here]
+    pairs = [(one, each) for one in ones for each in one.kernels()]
+    results = run_with_sanitizers([one.case(each, tables=2) for one, each in pairs])
+    for (one, each), result in zip(pairs, results, strict=True):
+        assert result.status == "ok", (each, one.layer)
+        assert np.array_equal(result.output, one.expected), (each, one.layer)
+
+
+def several(layer):
+    """Layers for one process, whose start takes as long as some of them."""
+    return st.lists(layer, min_size=5, max_size=5)
+
+
+@pytest.mark.slow
+@SETTINGS
+@given(several(CONVOLUTIONS))
+def test_convolutions(layers_here):
+    check(layers_here)
 
 
 @SETTINGS
-@given(CONVOLUTIONS)
-def test_convolutions(layer):
-    check(layer)
+@given(several(STEPS_OF_ONE))
+def test_convolutions_with_steps_of_one(layers_here):
+    check(layers_here)
 
 
 @SETTINGS
-@given(STEPS_OF_ONE)
-def test_convolutions_with_steps_of_one(layer):
-    check(layer)
+@given(several(POINTWISE), st.sampled_from([None, Kernel.ROW_BLOCK16]))
+def test_pointwise(layers_here, kernel):
+    check(layers_here, kernel)
 
 
 @SETTINGS
-@given(POINTWISE, st.sampled_from([None, Kernel.ROW_BLOCK16]))
-def test_pointwise(layer, kernel):
-    check(layer, kernel)
-
-
-@SETTINGS
-@given(MATRICES)
-def test_matrices(layer):
-    check(layer)
+@given(several(MATRICES))
+def test_matrices(layers_here):
+    check(layers_here)
 
 
 def test_every_kernel_is_reached():
@@ -114,22 +119,21 @@ def test_two_tables_of_shared_values(layer):
     one = made(layer)
     for kernel in set(one.kernels()) & SHARED_KERNELS:
         assert stream.tables(kernel, one.case(kernel, tables=2).stream) == 2
-    check(layer)
+    check([layer])
 
 
 @pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
 def test_sums_of_more_than_30_bits(largest_bias):
-    check(
-        Layer(
-            outputs=9,
-            channels=24,
-            input_size=(3, 9),
-            bias_range=largest_bias,
-            scale=3e-4,
-            zero_points=(-128, 0),
-            seed=5,
-        )
+    layer = Layer(
+        outputs=9,
+        channels=24,
+        input_size=(3, 9),
+        bias_range=largest_bias,
+        scale=3e-4,
+        zero_points=(-128, 0),
+        seed=5,
     )
+    check([layer])
 
 
 def test_the_largest_sum_that_pairs_take():
@@ -160,6 +164,7 @@ def spoiled(case, part, rng):
     return dataclasses.replace(case, **{part: values})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["options", "stream", "parameters"])
 def test_damaged_constants_read_nothing_outside(part):
     """Whatever the bytes are: refused, or computed within the memory that they own."""

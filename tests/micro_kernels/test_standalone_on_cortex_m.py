@@ -164,6 +164,7 @@ def run(cpu, operators, made_for=None):
 OTHER_LAYOUTS = [("cortex-m4", "generic"), ("cortex-m55", "cortex-m4")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cpu", "made_for"), [*((cpu, cpu) for cpu in sorted(cortex_m.CPUS)), *OTHER_LAYOUTS])
 def test_outputs_are_those_of_tensorflow_lite_micro(cpu, made_for):
     counted, expected = run(cpu, OPERATORS, made_for)

@@ -60,6 +60,10 @@ MODELS = {
 }
 
 
+OFTEN = ("FULLY_CONNECTED", "CONV_2D", "1x1", "few values")
+RUN = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
 def parsed(model):
     return serde.parse(tiny_models.to_bytes(model))
 
@@ -143,7 +147,7 @@ def test_undo_gives_back_all_that_the_file_said(name):
 
 @micro_process.needed
 @needs_compilers
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RUN)
 def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
     model = parsed(MODELS[name]())
     dense = tmp_path / "dense.tflite"

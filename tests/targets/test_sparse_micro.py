@@ -10,6 +10,7 @@ from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning.encoder import encode_model
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
@@ -62,6 +63,24 @@ def test_few_values_take_a_byte_each_whoever_made_them(make, cpu):
     assert (many.kernel in SHARED_KERNELS, shared.kernel in SHARED_KERNELS) == (False, True)
     assert shared.best.nbytes - shared.best.overhead_bytes < 0.72 * (many.best.nbytes - many.best.overhead_bytes)
     assert shared.best.nbytes - shared.best.overhead_bytes < 1.2 * np.count_nonzero(weights) + shape[0]
+
+
+@pytest.mark.parametrize(("outputs", "tables"), [(256, 2), (160, 1)])
+def test_channels_of_two_kinds_take_two_tables_where_memory_allows(outputs, tables):
+    """Each is 1,024 bytes; beside 1,024 inputs there is room for 8 bytes an output and two percent."""
+    weights = tiny_models.with_few_values(tiny_models.sparse_weights((outputs, 1024)))
+    weights[::3] = np.sign(weights[::3]) * (1 + np.abs(weights[::3]) // 4)
+    found, graph = answer(tiny_models.fully_connected(weights.shape, weights=weights))
+    assert found.forms[0].kernel == Kernel.ROW_SHARED
+    found.forms[0].best.apply()
+    (operator,) = sparse_operator.operators(graph)
+    assert operator.tables == tables
+    shape = Filter(outputs, 1, 1, 1024)
+    assert operator.stream_bytes == stream.nbytes(Kernel.ROW_SHARED, shape, weights, tables)
+    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4")).operators
+    assert cost.instructions == found.forms[0].instructions
+    one, two = (work.scratch_bytes(Kernel.ROW_SHARED, shape, 4, each) for each in (1, 2))
+    assert one == two - 1024
 
 
 def test_the_fastest_form_of_few_values_has_eight_bits():

@@ -161,6 +161,7 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
  * its lower one), and the symbols. The place before a run is -1. Runs begin with the first table; 255 in front of a
  * count changes to the other one, for this run and those behind it. */
 
+#if TFLS_HAS_SHARED
 TFLS_INLINE uint32_t values_of(const uint8_t* table) { return *table & (kMoreTables - 1u); }
 
 /* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
@@ -178,7 +179,6 @@ TFLS_INLINE uint32_t least_reach(const uint8_t* table, uint32_t* sum) {
 
 TFLS_INLINE const uint8_t* behind(const uint8_t* table) { return table + 1 + 2 * values_of(table); }
 
-#if TFLS_HAS_SHARED
 /* Where a stream is read. */
 typedef struct {
   const uint8_t* at;
@@ -231,7 +231,51 @@ TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
 
 /* ---- Kernels of rows ---- */
 
-#if TFLS_HAS(TFLS_ROW_SHARED)
+#if TFLS_HAS(TFLS_ROW_SHARED) && defined(TFLS_MVE)
+typedef struct {
+  int16x8_t weights;
+  uint16x8_t places; /* behind the place in front of the first symbol */
+} EightSymbols;
+
+/* Their meanings are gathered from the table; distances are summed up to places by shifting them through memory, where
+ * `room` has eight zeros and eight halves behind them. */
+TFLS_INLINE EightSymbols eight_symbols(const uint32_t* steps, uint16x8_t symbols, uint16_t* room) {
+  const uint16_t* const halves = (const uint16_t*)(const void*)steps;
+  const uint16x8_t at = vshlq_n_u16(symbols, 2);
+  EightSymbols found;
+  found.weights = vreinterpretq_s16_u16(vldrhq_gather_offset_u16(halves, at));
+  found.places = vldrhq_gather_offset_u16(halves + 1, at);
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 7));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 6));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 4));
+  return found;
+}
+
+TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
+  uint16_t room[16] = {0};
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    uint32_t left = next_run(&symbols);
+    const int8_t* from = x - 1;
+    for (; left >= 8; left -= 8, symbols.at += 8) {
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_u16(symbols.at), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_s16(from, found.places));
+      from += vgetq_lane_u16(found.places, 7);
+    }
+    if (left > 0) {
+      const mve_pred16_t some = vctp16q(left);
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_z_u16(symbols.at, some), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_z_s16(from, found.places, some));
+      symbols.at += left;
+    }
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#elif TFLS_HAS(TFLS_ROW_SHARED)
 TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t symbol, const int8_t* x, uint32_t* at) {
   const uint32_t step = steps[symbol];
   *at += step >> 16;
@@ -263,7 +307,9 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
+#endif
 
+#if TFLS_HAS(TFLS_ROW_SHARED)
 TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   int32_t rows = op->batches * op->out_h * op->out_w;
   uint32_t* unused;
@@ -1524,6 +1570,7 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
   return sum;
 }
 
+#if TFLS_HAS_SHARED
 /* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
 static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
   const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
@@ -1588,6 +1635,7 @@ static uint32_t read_tables(Reader* reader) {
   reader->other = read_table_of(reader);
   return reader->other == NULL || (*reader->other & kMoreTables) ? 0 : 2;
 }
+#endif
 
 static int is_pair(int kernel) {
   return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8 ||
@@ -1618,11 +1666,13 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
       return sum_distances(reader, 4, strip_places(op));
     case TFLS_PAIR_DENSE8:
       return sum_dense(op, reader);
+#if TFLS_HAS_SHARED
     case TFLS_ROW_SHARED:
     case TFLS_PAIR_SHARED:
     case TFLS_STRIP_SHARED:
     case TFLS_PIXEL_SHARED:
       return sum_symbols(op, reader);
+#endif
     default:
       return sum_distances(reader, 8, op->taps);
   }
@@ -1632,11 +1682,13 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   Reader reader = {constants->stream, constants->stream + constants->stream_bytes, NULL, NULL};
   int32_t o;
   op->wide = 0;
+#if TFLS_HAS_SHARED
   if (has_shared_values(op->kernel)) {
     const uint32_t tables = read_tables(&reader);
     if (tables == 0) return TFLS_BAD_STREAM;
     op->scratch_bytes += tables * (uint32_t)sizeof(uint32_t) * kSymbols;
   }
+#endif
   for (o = 0; o < op->out_c; o++) {
     const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
     int64_t largest;

@@ -7,7 +7,6 @@ than its value reaches stands behind bridges.
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,33 +134,41 @@ def shortest(kept: Kept) -> Code:
         return Code(np.ones(1, np.int8), np.array([SYMBOLS - _BRIDGES[0]]))
     different, often = np.unique(kept.gaps * len(kept.values) + kept.numbers, return_counts=True)
     gaps, numbers = np.divmod(different, len(kept.values))
+    order = _most_useful(kept)
     codes = [
         Code(kept.values, reaches)
         for bridges in _BRIDGES
         for least in _LEAST_REACHES
-        for reaches in [_reaches(kept, SYMBOLS - bridges, least)]
+        for reaches in [_reaches(order, len(kept.values), SYMBOLS - bridges, least)]
         if reaches is not None
     ]
     valid = [code for code in codes if code.is_valid]
     return min(valid, key=lambda code: int(code.symbols_before(code.units(numbers, gaps)) @ often))
 
 
-def _reaches(kept: Kept, symbols: int, least: int) -> np.ndarray | None:
+def _most_useful(kept: Kept) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of values and the reaches that they have, so that a longer reach helps most weights first.
+
+    That is if gaps are geometric: of the weights that lie further away than any distance, the next distance takes the
+    same share.
+    """
+    often = np.bincount(kept.numbers, minlength=len(kept.values))
+    near = np.cumsum(np.bincount(np.minimum(kept.gaps, SYMBOLS), minlength=SYMBOLS + 1))
+    helped = often[:, None] * (len(kept.gaps) - near)
+    return np.divmod(np.argsort(-helped, axis=None, kind="stable"), SYMBOLS + 1)
+
+
+def _reaches(order: tuple[np.ndarray, np.ndarray], values: int, symbols: int, least: int) -> np.ndarray | None:
     """How far each value reaches with so many symbols, at least ``least``; None if there are too few of them.
 
-    One symbol after the other goes to the value that most weights then need no bridge for, if gaps are geometric: of
-    the weights that lie further away than any distance, the next distance takes the same share.
+    Args:
+        order: of :func:`_most_useful`; one symbol after the other goes there.
+        values: how many there are.
+        symbols: that they share.
+        least: that each reaches.
     """
-    reaches = [least] * len(kept.values)
-    if sum(reaches) > symbols:
+    left = symbols - least * values
+    if left < 0:
         return None
-    often = np.bincount(kept.numbers, minlength=len(reaches)).tolist()
-    near = np.cumsum(np.bincount(np.minimum(kept.gaps, SYMBOLS), minlength=SYMBOLS + 1))
-    further = (len(kept.gaps) - near).tolist()
-    waiting = [(-often[number] * further[least], number) for number in range(len(reaches))]
-    heapq.heapify(waiting)
-    for _ in range(symbols - sum(reaches)):
-        _, number = waiting[0]
-        reaches[number] += 1
-        heapq.heapreplace(waiting, (-often[number] * further[reaches[number]], number))
-    return np.array(reaches)
+    numbers, reached = order
+    return least + np.bincount(numbers[reached >= least][:left], minlength=values)
