@@ -100,12 +100,16 @@ def __getattr__(name: str) -> Any:
     if name == "pruning":
         return importlib.import_module(f"{__name__}.pruning")
     if name == "__version__":
-        import importlib.metadata
+        from tflite_sparse.version import VERSION
 
-        return importlib.metadata.version("tflite-sparse")
+        return VERSION
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from tflite_sparse.base import imports
+
+    with imports.uncollected():
+        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -47,14 +47,14 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
     Exit code: 0 done, 1 the new file is not what it must be (nothing written), 2 bad usage or input, nothing written.
     """
     from tflite_sparse.report.text import contract as contract_words
-    from tflite_sparse.report.text import export as tables
     from tflite_sparse.report.text import files as file_tables
+    from tflite_sparse.report.text import weights
 
     report = tflite_sparse.encode(source, destination, progress=progress_for(quiet), **settings)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    print_table(tables.tensors(report), f"Weights of {report.destination}")
+    print_table(weights.table(report), f"Weights of {report.destination}")
     show_instructions(report)
     print_lines(file_tables.encoding(report))
     if report.contract is not None:

@@ -11,9 +11,10 @@ import click
 
 import tflite_sparse
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
+from tflite_sparse_cli.export_tables import show, show_next
 from tflite_sparse_cli.from_settings import options_of
 from tflite_sparse_cli.options import data_option, end, json_option, progress_for, quiet_option, timings_option
-from tflite_sparse_cli.tables import show, show_next, show_timings
+from tflite_sparse_cli.tables import show_timings
 
 _DATA = data_option(
     "mnist-5k, digits, fashion-mnist; an .npz file with x, y (or x_train, y_train, x_test, y_test); a folder of class "

@@ -15,6 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from tflite_sparse.base import imports
 from tflite_sparse.errors import TfliteSparseError, one_line
 from tflite_sparse_cli.flags import in_flags, names_of
 
@@ -49,6 +50,7 @@ class _Program(click.Group):
         """Run the program; entry point of ``tflite-sparse`` in a shell."""
         ending = _Ending()
         atexit.register(ending.now)  # registered first, so called last
+        imports.freeze()
         try:
             return super().__call__(*args, **kwargs)
         except SystemExit as end:
@@ -68,7 +70,8 @@ class _Program(click.Group):
         if cmd_name in _ON_FILES and "numpy" not in sys.modules:
             for name, value in _OF_SHORT_RUNS.items():
                 os.environ.setdefault(name, value)
-        command: click.Command = getattr(importlib.import_module(f"tflite_sparse_cli.{cmd_name}"), cmd_name)
+        with imports.uncollected():
+            command: click.Command = getattr(importlib.import_module(f"tflite_sparse_cli.{cmd_name}"), cmd_name)
         return command
 
     def resolve_command(

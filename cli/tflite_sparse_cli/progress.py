@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-import rich.progress
 from rich.console import Console
 
 from tflite_sparse.base.progress import Step
@@ -37,6 +36,8 @@ class TerminalProgress:
 
     @contextlib.contextmanager
     def _bar(self, name: str) -> Iterator[Step]:
+        import rich.progress
+
         columns = (
             rich.progress.SpinnerColumn(),
             rich.progress.TextColumn("{task.description}"),

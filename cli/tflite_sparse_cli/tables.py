@@ -4,49 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich.box
 import rich.table
 from rich.console import Console
 from rich.text import Text
 
-from tflite_sparse.report.text import contract as contract_words
-from tflite_sparse.report.text import export as tables
-from tflite_sparse.report.text import latency as latency_tables
-from tflite_sparse.report.text import next_steps
 from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text import timings as timing_tables
-from tflite_sparse.report.text.layers import WORST_SHOWN, worst
 from tflite_sparse.report.text.table import Table
-from tflite_sparse.results.export import Report
-from tflite_sparse.results.files import EncodingReport
 from tflite_sparse_cli.column_widths import fitted
 from tflite_sparse_cli.flags import as_typed
 
+if TYPE_CHECKING:  # not imported by commands on files
+    from tflite_sparse.results.export import Report
+    from tflite_sparse.results.files import EncodingReport
+
 _WIDTH_WITHOUT_TERMINAL = 250
-
-
-def show(report: Report, out: Path) -> None:
-    """Print the report's tables and sentences on stdout, first of all if nothing got smaller."""
-    verdicts, first = tables.verdicts(report), next_steps.nothing_smaller(report)
-    if first is not None:
-        print_lines([first])
-        verdicts.remove(first)
-    print_table(tables.tensors(report), "Weights")
-    show_instructions(report)
-    print_table(tables.files(report), f"Files in {out}")
-    if report.layers:
-        found = worst(report.layers, WORST_SHOWN)
-        print_table(tables.layers(found), f"Layers where int8 loses most, {tables.layers_compared(report)}")
-    sparse = report.models.sparse
-    if report.contract is not None and sparse is not None:
-        print_table(contract_words.ports(report.contract), f"Inputs and outputs of {sparse.path}")
-    if report.measured is not None:
-        print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
-    print_lines(verdicts)
-    if report.contract is not None and sparse is not None:
-        print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
 
 
 def show_instructions(report: Report | EncodingReport) -> None:
@@ -54,11 +29,6 @@ def show_instructions(report: Report | EncodingReport) -> None:
     found = target_tables.instructions(report)
     if found is not None:
         print_table(found, target_tables.instructions_about(report))
-
-
-def show_next(report: Report, out: Path) -> None:
-    """Print where the page is and the next command, on stdout."""
-    print_lines(next_steps.lines(report, out))
 
 
 def print_table(table: Table, title: str) -> None:

@@ -85,6 +85,14 @@ MODULE = """
     def raise_other(on_step):
         raise KeyError("missing")
 
+    ran = []
+
+    def only_once(on_step):
+        ran.append(os.getpid())
+        if len(ran) > 1:
+            os.abort()
+        return os.getpid()
+
     def segfault(on_step):
         ctypes.string_at(0)
 
@@ -405,6 +413,80 @@ def test_next_child_starts_as_if_nothing_had_happened(forks, server):
         parents.append(child.call(forks("server")))
     assert len(set(parents)) == 1
     assert fork_server._clients == [server]
+
+
+def test_calls_of_a_block_share_a_child_that_ends_with_it(forks, monkeypatch):
+    with child.kept():
+        first = child.call(forks("pid"))
+        with child.kept():
+            assert child.call(forks("pid")) == first
+        assert child.call(forks("pid"), environment={"WANTED": "1"}) != first
+        elsewhere = []
+        thread = threading.Thread(target=lambda: elsewhere.append(child.call(forks("pid"))))
+        thread.start()
+        thread.join()
+        assert elsewhere != [first]
+        monkeypatch.setenv("SEEN", "now")
+        environment, *_ = child.call(forks("surroundings"))
+        assert environment["SEEN"] == "now"
+        assert is_running(first)
+    wait_until_gone(first)
+    assert child.call(forks("pid")) != first
+
+
+def test_calls_of_a_block_in_fresh_interpreters(fresh):
+    with child.kept():
+        assert child.call(fresh("pid")) != child.call(fresh("pid"))
+
+
+@pytest.mark.parametrize(
+    ("function", "how", "log"),
+    [("segfault", "crashed (segmentation fault)", ""), ("leave", "ended with status 7", "last words")],
+)
+def test_a_crash_in_a_shared_child_is_told_of_its_call(forks, function, how, log):
+    with child.kept():
+        first = child.call(forks("pid"))
+        assert child.call(forks("noisy")) == 5
+        with pytest.raises(ChildDiedError) as caught:
+            child.call(forks(function))
+        assert caught.value.how == how
+        assert log in caught.value.log
+        assert "standard output" not in caught.value.log  # of the call before
+        second, third = child.call(forks("pid")), child.call(forks("pid"))
+        assert second == third != first
+
+
+def test_what_one_call_leaves_behind_is_not_told_of_another(forks):
+    """A call that ends a child in which another ran before gets one of its own."""
+    with child.kept():
+        first, second = (child.call(forks("only_once")) for _ in range(2))
+    assert first != second
+
+
+def test_steps_and_errors_of_calls_in_a_shared_child(forks):
+    seen = []
+    with child.kept():
+        first = child.call(forks("pid"))
+        for count in (2, 3):
+            assert child.call(forks("steps"), on_step=lambda *step: seen.append(step), count=count) == "done"
+        with pytest.raises(errors.VerificationError, match="weight 'a' differs"):
+            child.call(forks("raise_own"))
+        assert child.call(forks("pid")) == first
+        with pytest.raises(ZeroDivisionError):
+            child.call(forks("wait"), on_step=lambda *_: 1 / 0)
+        wait_until_gone(first)
+        assert child.call(forks("pid")) != first
+    assert seen == [(1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
+
+
+def test_time_of_each_call_in_a_shared_child(forks):
+    with child.accounted() as spent, child.kept():
+        for seconds in (0.6, 0.0, 0.3):
+            child.call(forks("busy"), seconds=seconds)
+    first, second, third = (each.cpu_seconds for each in spent)
+    assert 0.55 <= first < 0.8  # in steps of the system's clock
+    assert second < 0.2
+    assert 0.25 <= third < 0.5
 
 
 def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch):

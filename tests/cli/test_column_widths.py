@@ -8,6 +8,7 @@ from rich.console import Console
 
 from helpers.example_reports import make
 from tflite_sparse.report.text import export as tables
+from tflite_sparse.report.text import weights
 from tflite_sparse.report.text.table import Table
 from tflite_sparse_cli import tables as printed
 from tflite_sparse_cli.column_widths import fitted
@@ -57,7 +58,7 @@ def test_nothing_that_tells_rows_apart_is_lost(width):
     assert f"{'a' * 40}2" in names
 
 
-@pytest.mark.parametrize("table", [tables.files, tables.tensors])
+@pytest.mark.parametrize("table", [tables.files, weights.table])
 def test_reports_fit_into_80_columns(table):
     found = table(make())
     text = shown(found, 80)

@@ -6,6 +6,7 @@ import pytest
 from tflite_sparse.conversion import convert
 from tflite_sparse.errors import ConversionError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.runtime import litert
 from tflite_sparse.sources import keras_model, tensorflow_import
 from tflite_sparse.verification.weights import weights_of
@@ -71,6 +72,23 @@ def test_int8(io, model, samples, expected, write):
     assert np.corrcoef(outputs.real().ravel(), expected.ravel())[0, 1] > 0.995
     assert {values.dtype for values in weights_of(serde.read(path)).values()} == {np.dtype(np.int8)}
     assert seen == [(done, COUNT) for done in range(1, COUNT + 1)]
+
+
+@pytest.mark.parametrize("calibration", ["min-max", "mse"])
+def test_the_float32_file_that_was_quantised_is_the_one_that_is_converted(calibration, model, samples, tmp_path):
+    source, quantised, converted = keras_model.from_memory(model), tmp_path / "quantised", tmp_path / "converted"
+    convert.to_int8(source, samples, "int8", calibration=calibration, float32=quantised)
+    converted.write_bytes(convert.to_float32(source, as_int8=True))
+    (found,), (wanted,) = (list(graphs(serde.read(path))) for path in (quantised, converted))
+    assert list(map(found.operator_name, found.operators)) == list(map(wanted.operator_name, wanted.operators))
+    names = [[tensor.name for tensor in graph.subgraph.tensors] for graph in (found, wanted)]
+    assert names[0] == names[1]
+    constants = [(found.constant(index), wanted.constant(index)) for index in range(len(names[0]))]
+    assert sum(one is not None for one, _ in constants) >= 4
+    for one, other in constants:
+        np.testing.assert_array_equal(one, other)
+    outputs = [litert.run(path, samples).arrays[0] for path in (quantised, converted)]
+    np.testing.assert_array_equal(*outputs)
 
 
 def test_int8_weights_are_per_channel_and_keep_zeros(keras, samples, write):

@@ -54,6 +54,8 @@ def test_the_loss_has_three_parts(exported):
     assert accuracy.interval_by_sharing.low <= accuracy.drop_by_sharing <= accuracy.interval_by_sharing.high
     usual = exported[None][0]
     assert accuracy.drop_by_pruning + accuracy.drop_by_int8 == pytest.approx(usual.accuracy.drop)
+    runs = {each.task: each.runs for each in usual.cpu.children}
+    assert runs["conversion.tensorflow_side:convert_saved_model"] == 2, "the pruned float32 file takes no third one"
     text = (folder / "report.md").read_text()
     assert "kept weights of 2 tensors take 8 values each" in text
     assert f", shared values {accuracy.drop_by_sharing:.4f} [" in text
@@ -75,6 +77,47 @@ def test_encode_does_the_same_to_a_file(exported, tmp_path):
     assert (tmp_path / "m.tflite").stat().st_size == pytest.approx(exported[8][0].models.sparse.file_bytes, abs=64), (
         "biases differ, for there are no samples"
     )
+
+
+RECIPE = """
+version = 1
+[[rule]]
+layers = "dense"
+shared_values = 4
+[[rule]]
+layers = "conv2"
+shared_values = "all"
+[[rule]]
+layers = "classes"
+shared_values = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def by_recipe(model3, digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("by-recipe")
+    (folder / "recipe.toml").write_text(RECIPE)
+    report = tflite_sparse.export(
+        model3, digits, sparsity=0.7, finetune_epochs=0, int8=True, target="micro", max_accuracy_drop=1,
+        shared_values=8, recipe=folder / "recipe.toml", out=folder / "out",
+    )  # fmt: skip
+    return report, folder
+
+
+def test_a_recipe_says_how_many_values_single_kernels_share(exported, by_recipe):
+    report, folder = by_recipe
+    found = {(tensor.layer, tensor.values) for tensor in report.shared_values.tensors}
+    assert found == {("dense", 4)}, "conv2 keeps all, in spite of the option; classes is too small"
+    unshared, shared = kept_values(exported[None][1]), kept_values(folder / "out")
+    assert [after for shape, after in shared.items() if after != unshared[shape]] == [4]
+    (warning,) = [each for each in report.warnings if "no values are shared" in each]
+    assert warning.partition(":")[0].endswith("classes/kernel")
+    assert report.verification.weights_bit_exact
+
+
+def test_a_recipe_for_int8_weights_needs_some(model3, digits, by_recipe, tmp_path):
+    with pytest.raises(SettingsError, match="shared_values applies to int8 weights: export with `int8=True`"):
+        tflite_sparse.export(model3, digits, recipe=by_recipe[1] / "recipe.toml", out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tflite_sparse.report.text import export as tables
 from tflite_sparse.results.export import Report
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.observation import graph_of
-from tflite_sparse_cli.tables import show
+from tflite_sparse_cli.export_tables import show
 
 
 @pytest.fixture(scope="module")

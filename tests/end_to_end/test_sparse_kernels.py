@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from helpers import micro_process, tiny_models
-from helpers.int8_nets import Net, residual
+from helpers.int8_nets import Net, few_values, residual
 from helpers.tools import run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.micro import IN_PLACE
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.runtime import micro, micro_operators
 from tflite_sparse.target_registry import MICRO_MADE, MICRO_SOURCES
 
@@ -44,11 +45,6 @@ def cnn():
 
 def dilated():
     return Net((20, 20, 8)).conv(48, (3, 3), 1, 2).conv(16, (1, 1)).conv(32, (3, 3), 1, 2, same=False).dense(10)
-
-
-def few_values():
-    net = Net((16, 16, 3), few_values=True).conv(64, (3, 3)).conv(64, (3, 3)).conv(64, (1, 1))
-    return net.conv(64, (3, 3), 2).dense(128).dense(10)
 
 
 def per_tensor():
@@ -116,6 +112,7 @@ def test_few_values_are_a_byte_each(source):
     shared = [each for each in shown["constants"] if "shared values" in (each["layout"] or "")]
     assert len(shared) >= 4
     assert all(each["stored_bytes"] < 0.2 * each["dense_bytes"] for each in shared)
+    assert {each.tables for each in sparse_operator.operators(next(graphs(serde.read(out))))} >= {1, 2}
 
 
 def test_decode_gives_the_dense_file_back(source):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from helpers import sparse_kernels
 from helpers.sparse_kernels import Layer, made, run_with_sanitizers
-from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Kernel
+from tflite_sparse.codecs.streams import stream
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SHARED_KERNELS, Kernel
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -60,7 +61,7 @@ MATRICES = layers(channels=st.sampled_from([1, 16, 100, 260, 4112]), is_matrix=s
 def check(layers_here, kernel=None):
     ones = [made(layer, kernel) for layer in layers_here]
     pairs = [(one, each) for one in ones for each in one.kernels()]
-    results = run_with_sanitizers([one.case(each) for one, each in pairs])
+    results = run_with_sanitizers([one.case(each, tables=2) for one, each in pairs])
     for (one, each), result in zip(pairs, results, strict=True):
         assert result.status == "ok", (each, one.layer)
         assert np.array_equal(result.output, one.expected), (each, one.layer)
@@ -98,6 +99,27 @@ def test_matrices(layers_here):
 
 def test_every_kernel_is_reached():
     assert set(made(Layer(outputs=2, channels=32, input_size=(3, 9), shared_values=16)).kernels()) == set(Kernel)
+
+
+TWO_TABLES = Layer(
+    outputs=24, channels=48, filter_size=(3, 3), input_size=(4, 19), zeros=0.9, shared_values=16, two_kinds=True
+)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        TWO_TABLES,
+        dataclasses.replace(TWO_TABLES, channels=432, filter_size=(1, 1), input_size=(3, 5)),
+        dataclasses.replace(TWO_TABLES, outputs=40, channels=4112, filter_size=(1, 1), input_size=(1, 1), batches=2),
+    ],
+    ids=["3x3", "1x1", "counts of two bytes"],
+)
+def test_two_tables_of_shared_values(layer):
+    one = made(layer)
+    for kernel in set(one.kernels()) & SHARED_KERNELS:
+        assert stream.tables(kernel, one.case(kernel, tables=2).stream) == 2
+    check([layer])
 
 
 @pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
@@ -151,9 +173,13 @@ def test_damaged_constants_read_nothing_outside(part):
         Layer(outputs=5, channels=32, input_size=(2, 9), zeros=0.5, shared_values=16),
         Layer(outputs=3, channels=3, filter_size=(3, 3), input_size=(5, 9), zeros=0.5, shared_values=5),
         Layer(outputs=4, channels=300, is_matrix=True, batches=2),
+        Layer(outputs=12, channels=200, input_size=(2, 8), zeros=0.93, shared_values=16, two_kinds=True),
     ]
     ones = [made(layer) for layer in layers_here]
-    cases = [spoiled(one.case(kernel), part, rng) for _ in range(60) for one in ones for kernel in one.kernels()]
+    assert stream.tables(Kernel.PAIR_SHARED, ones[-1].case(Kernel.PAIR_SHARED, tables=2).stream) == 2
+    cases = [
+        spoiled(one.case(kernel, tables=2), part, rng) for _ in range(60) for one in ones for kernel in one.kernels()
+    ]
     found = {result.status for result in run_with_sanitizers(cases)}
     assert "ok" in found or part != "stream"  # a changed weight is a weight
     assert part in found

@@ -5,8 +5,7 @@ import pytest
 from helpers.example_reports import make
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text import contract as contract_words
-from tflite_sparse.report.text import export as tables
-from tflite_sparse.report.text import markdown
+from tflite_sparse.report.text import markdown, weights
 from tflite_sparse.results.contract import Contract, PixelCheck, PixelScore, Port, Range
 
 IMAGE = Port(
@@ -93,6 +92,6 @@ def test_code_stands_in_blocks_of_markdown():
 def test_layers_are_called_as_in_the_model():
     first, second = make().tensors
     named = [first.model_copy(update={"layer": "dense"}), second]
-    assert [row[0] for row in tables.tensors(make(tensors=named)).rows] == ["dense", "conv1/Conv2D"]
+    assert [row[0] for row in weights.table(make(tensors=named)).rows] == ["dense", "conv1/Conv2D"]
     both = [each.model_copy(update={"layer": "lstm"}) for each in (first, second)]
-    assert [row[0] for row in tables.tensors(make(tensors=both)).rows] == ["lstm (MatMul)", "lstm (Conv2D)"]
+    assert [row[0] for row in weights.table(make(tensors=both)).rows] == ["lstm (MatMul)", "lstm (Conv2D)"]

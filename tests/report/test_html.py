@@ -16,10 +16,11 @@ from tflite_sparse.measurement import sample_pictures
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.report.page import export as export_page
 from tflite_sparse.report.text.names import shown
-from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired, Tensor
+from tflite_sparse.results.export import Confusion, Interval, OutputAccuracy, Paired
 from tflite_sparse.results.latency import BenchedFile, BenchReport, Ratios
 from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.tensor import Tensor
 from tflite_sparse.results.wrong import WrongSample
 from tflite_sparse.targets import litert
 from tflite_sparse.verification.weights import weights_of

@@ -9,6 +9,7 @@ import pytest
 from helpers.example_reports import make, undelivered, without_data
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown
+from tflite_sparse.report.text import weights as weight_tables
 from tflite_sparse.results.export import Accuracy, Interval, Paired, Report
 
 # The contract: names of the fields of report.json, version 1
@@ -117,7 +118,7 @@ def test_table_of_files_without_accuracy():
 
 
 def test_table_of_tensors():
-    first, second = by_heading(tables.tensors(make()))
+    first, second = by_heading(weight_tables.table(make()))
     assert first["shape"] == "160x1x1x1568"
     assert (first["dense B"], first["stored B"], first["bound B"]) == ("250,880", "62,720", "45,011")
     assert first["how"] == "least bytes"
@@ -128,7 +129,7 @@ def test_long_and_fused_names_are_shortened():
     tensor = make().tensors[0]
     fused = tensor.model_copy(update={"name": "model/dense/MatMul;model/dense/BiasAdd"})
     long = tensor.model_copy(update={"name": "a/" * 40 + "the_end"})
-    first, second = by_heading(tables.tensors(make(tensors=[fused, long])))
+    first, second = by_heading(weight_tables.table(make(tensors=[fused, long])))
     assert first["weight"] == "model/dense/MatMul"
     assert len(second["weight"]) <= 48
     assert second["weight"].startswith("...")
@@ -137,7 +138,7 @@ def test_long_and_fused_names_are_shortened():
 
 @pytest.mark.parametrize("report", [make(), without_data(), undelivered()], ids=["full", "no data", "undelivered"])
 def test_tables_are_rectangular_and_name_their_columns(report):
-    for table in (tables.files(report), tables.tensors(report)):
+    for table in (tables.files(report), weight_tables.table(report)):
         assert len(set(table.headings)) == len(table.headings)
         assert table.left | table.may_wrap <= set(table.headings)
         assert all(len(row) == len(table.headings) for row in table.rows)
@@ -283,7 +284,7 @@ def test_markdown():
     assert files[0] == list(tables.files(report).headings)
     assert files[1] == ["---", "---", "---:", "---:", "---:", "---:", "---:"]
     assert files[2:] == [list(row) for row in tables.files(report).rows]
-    assert weights[2:] == [list(row) for row in tables.tensors(report).rows]
+    assert weights[2:] == [list(row) for row in weight_tables.table(report).rows]
     for line in tables.verdicts(report):
         assert f"- {line}\n" in text
 

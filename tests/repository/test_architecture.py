@@ -10,6 +10,7 @@ from tflite_sparse.target_registry import TARGETS
 LIBRARY = Path(__file__).resolve().parents[2] / "tflite_sparse"
 PROGRAM = LIBRARY.parent / "cli" / "tflite_sparse_cli"
 ROOMS = [
+    "version",
     "errors",
     "target_registry",
     "results",

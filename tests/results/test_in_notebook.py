@@ -6,8 +6,9 @@ import pytest
 from pydantic import Field
 
 from helpers.example_reports import make
-from tflite_sparse.results.export import Gates, Tensor
+from tflite_sparse.results.export import Gates
 from tflite_sparse.results.part import Part
+from tflite_sparse.results.tensor import Tensor
 
 
 class Numbers(Part):

@@ -221,7 +221,9 @@ def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
         model = applied(parsed(MODELS[name]()), Kernel.PIXEL_DELTA8)
         grown = len(serde.serialize(model)) - dense
         (operator,) = sparse_operator.operators(next(graphs(model)))
-        assert grown - (operator.stream_bytes - values.nbytes) <= overhead + 60  # the operator code, once for a file
+        real = grown - (operator.stream_bytes - values.nbytes)
+        assert real <= overhead + 60  # the operator code, once for a file
+        assert overhead < real + 200
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,14 @@ def test_read_from_every_form(form, aware, files):
     np.testing.assert_allclose(next(iter(source.compute(X).values())), aware(X).numpy(), atol=1e-5)
 
 
-def test_int8_file_has_the_ranges_of_the_training(aware):
+def test_int8_file_has_the_ranges_of_the_training(aware, tmp_path):
     """Calibration alone would find ranges three times as wide; the outputs are on the steps chosen by training."""
     expected = aware(X).numpy()
     ranges = {variable.name.partition(":")[0]: variable.numpy() for variable in aware.layers[-1].weights}
     step = (ranges["quant_dense/post_activation_max"] - ranges["quant_dense/post_activation_min"]) / 255
-    converted = convert.to_int8(keras_model.from_memory(aware), X, "float32")
+    float32 = tmp_path / "float32.tflite"
+    converted = convert.to_int8(keras_model.from_memory(aware), X, "float32", float32=float32)
+    assert not float32.exists()  # nothing was calibrated
     interpreter = Interpreter(model_content=converted)
     (given,), (yielded,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.resize_tensor_input(given["index"], X.shape)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde, signature
@@ -12,13 +12,15 @@ from tflite_sparse.flatbuffer.graph import custom_operators, dtype_of, graphs, i
 from tflite_sparse.planning import decoder, fastest
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert as runtime
-from tflite_sparse.settings import ExportSettings, WrittenFileSettings
 from tflite_sparse.sources import arrays
 from tflite_sparse.verification import engine, probes
 from tflite_sparse.verification.engine import Tolerance
 from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Nowhere
 from tflite_sparse.verification.samples import MadeUp, Real, Samples
+
+if TYPE_CHECKING:  # not imported by every command on files
+    from tflite_sparse.settings import ExportSettings, WrittenFileSettings
 
 
 def of_encoded(
@@ -104,6 +106,8 @@ def _in_litert(
 
 def _in_micro(dense: Path, source: Path, settings: WrittenFileSettings, timed: Timed) -> VerificationReport:
     """In TensorFlow Lite Micro, the runtime of ``source``; which of the two is compared with which does not matter."""
+    from tflite_sparse.backends.in_micro import MicroRuntimes
+
     samples = MadeUp(settings.verification_samples, settings.seed)
     found = engine.verify(source, dense, MicroRuntimes(), samples, progress=timed)
     return found.model_copy(update={"file": str(dense), "against": str(source)})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tflite_sparse.flatbuffer import metadata, serde
-from tflite_sparse.sources.dataset import Dataset
+
+if TYPE_CHECKING:  # not imported by every command on files
+    from tflite_sparse.sources.dataset import Dataset
 
 
 def describe(sparse: Path, dense: Path, samples: Dataset | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tflite_sparse.backends import check_outputs, class_names
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made
@@ -17,12 +18,14 @@ from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shapes, needed
 from tflite_sparse.settings import TargetSettings
-from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.targets import litert as target
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.engine import Tolerance
 from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Runtimes
+
+if TYPE_CHECKING:  # not imported by every command on files
+    from tflite_sparse.sources.dataset import Dataset
 
 
 class LiteRT(Backend):
@@ -73,6 +76,8 @@ class LiteRT(Backend):
             return Inspected(answers, takes_file=True)
         except ExecutionError:
             pass  # of the refusal below, each runtime gives its own reason
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor() as pool:  # each waits for a process of its own
             refusals = list(pool.map(lambda kernels: litert.refusal(file.path, kernels, shapes), litert.ALL_KERNELS))
         answers = [
@@ -90,7 +95,7 @@ class LiteRT(Backend):
         encoded = len(serde.serialize(model))
         return min(encoded, file.model_bytes) if keeps else encoded
 
-    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+    def snippets(self, file: InspectedFile, contract: Contract) -> Mapping[Language, str]:
         """See the protocol."""
         return litert_code.snippets(contract, file.path.name)
 

@@ -9,12 +9,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import planner
 from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.inspection import RuntimeAnswer
@@ -23,11 +22,14 @@ from tflite_sparse.results.target_part import AnyTargetPart
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.runtime import litert
 from tflite_sparse.runtime.input_shapes import Shapes
-from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
-from tflite_sparse.sources import arrays
-from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.verification.in_litert import LiteRTRuntimes
 from tflite_sparse.verification.runtimes import Runtimes
+
+if TYPE_CHECKING:  # not imported by every command on files
+    from tflite_sparse.flatbuffer.types import Model
+    from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+    from tflite_sparse.sources import arrays
+    from tflite_sparse.sources.dataset import Dataset
 
 Run = Callable[..., litert.Outputs]
 """Runs a file on samples, with the arguments of :func:`tflite_sparse.runtime.litert.run`."""
@@ -216,7 +218,7 @@ class Backend(Protocol):
         return LiteRTRuntimes(input_shapes=input_shapes, default_must_run=False, across=False)
 
     def arena_bytes(self, file: Path) -> int | None:
-        """The memory that the runtime plans for the activations of a dense file; None where it is not known here.
+        """The memory that the runtime plans for activations and decoded weights; None where it is not known here.
 
         Raises:
             ExecutionError: the runtime refuses the file.

@@ -3,17 +3,16 @@
 TensorFlow's converter and the runtimes are native code that a model can crash. In a child process, a crash becomes an
 exception that describes it, and output of native code can be shown or dropped.
 
-A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs. On systems
-without safe forks it is a fresh interpreter. Neither runs the caller's script again. Job and result pass through files
-in a private temporary folder; steps are lines that the child writes. The child ends when the call does, and with its
-caller.
+A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs; inside of
+:func:`kept` one fork runs several jobs. On systems without safe forks it is a fresh interpreter. Neither runs the
+caller's script again. Job and result pass through files in a private temporary folder; steps are lines that the child
+writes. The child ends when the call does, or the block, and with its caller.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -25,9 +24,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, BinaryIO, Literal
+from typing import Any, Literal
 
-from tflite_sparse.base import child_job, fork_server
+from tflite_sparse.base import child_job, fork_server, imports
+from tflite_sparse.base.forked import Forked, Kept, pass_on
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import TfliteSparseError
 
@@ -130,6 +130,29 @@ def accounted() -> Iterator[list[Spent]]:
         _spent.reset(token)
 
 
+_kept: ContextVar[Kept | None] = ContextVar("_kept", default=None)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Run the calls inside of the block in one child, one after the other, as far as they need the runtimes.
+
+    Each call still tells its own crash, and the next one gets another child. Calls with variables of their own, and
+    those of other threads, get children of their own.
+    """
+    outer = _kept.get()
+    if outer is not None and outer.is_ours:
+        yield
+        return
+    keeper = Kept()
+    token = _kept.set(keeper)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        keeper.close()
+
+
 def prepare(needs: Needs = "runtimes") -> None:
     """Start a server with the imports that later children need, if possible.
 
@@ -146,8 +169,9 @@ def may_fork_here() -> bool:
 
 def import_modules(needs: Needs) -> None:
     """Import in this process what children need."""
-    for module in _MODULES[needs]:
-        importlib.import_module(module)
+    with imports.uncollected():
+        for module in _MODULES[needs]:
+            importlib.import_module(module)
 
 
 def fork_here(needs: Needs) -> None:
@@ -185,7 +209,10 @@ def call(
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folder = Path(name)
         child_job.write(child_job.Job(function, arguments, {**os.environ, **environment}), folder)
-        status = _run(folder, on_step, needs, group or Group())
+        keeper = _kept.get() if needs == "runtimes" and not environment else None
+        if keeper is not None and not keeper.is_ours:
+            keeper = None
+        status = _run(folder, on_step, needs, group or Group(), keeper)
         log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
         outcome = child_job.read_outcome(folder)
     if outcome is None:
@@ -206,54 +233,39 @@ def _start_server(modules: Sequence[str]) -> fork_server.Client | None:
     return fork_server.start_beside(modules)
 
 
-def _run(folder: Path, on_step: Step, needs: Needs, group: Group) -> int:
+def _run(folder: Path, on_step: Step, needs: Needs, group: Group, keeper: Kept | None) -> int:
     """Run the job in ``folder`` and return the exit status, negative for a signal."""
-    with (folder / child_job.LOG).open("wb") as log:
-        for _ in range(_TRIES if needs != "fresh" else 0):
-            server = fork_server.ensure(_MODULES[needs], _start_server)
-            if server is None:
-                break
-            try:
-                return _in_fork(server, folder, log, on_step, group)
-            except fork_server.ServerGoneError:
-                fork_server.forget(server)
-        return _in_fresh_interpreter(folder, log, on_step, group)
-
-
-def _in_fork(server: fork_server.Client, folder: Path, log: BinaryIO, on_step: Step, group: Group) -> int:
-    reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as steps:
+    for _ in range(_TRIES if needs != "fresh" else 0):
+        server = fork_server.ensure(_MODULES[needs], _start_server)
+        if server is None:
+            break
         try:
-            child = server.start(folder, writer, log.fileno())
-        finally:
-            os.close(writer)
-        with contextlib.closing(child), group.holding(child.kill):
-            _pass_on(steps, on_step)
-            return child.wait()
+            if keeper is not None:
+                return keeper.run(server, folder, on_step, group.holding)
+            with contextlib.closing(Forked(server, folder, may_follow=False)) as forked:
+                return forked.follow(on_step, group.holding)
+        except fork_server.ServerGoneError:
+            fork_server.forget(server)
+    return _in_fresh_interpreter(folder, on_step, group)
 
 
-def _in_fresh_interpreter(folder: Path, log: BinaryIO, on_step: Step, group: Group) -> int:
+def _in_fresh_interpreter(folder: Path, on_step: Step, group: Group) -> int:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), PYTHONUNBUFFERED="1")
-    process = subprocess.Popen(
-        [sys.executable, "-c", _START, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-    )
+    with (folder / child_job.LOG).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+        )
     with process, group.holding(process.kill):
         try:
             assert process.stdout is not None
-            _pass_on(process.stdout, on_step)
+            pass_on(process.stdout, on_step)
             return process.wait()
         finally:
             process.kill()
-
-
-def _pass_on(steps: IO[bytes], on_step: Step) -> None:
-    for line in steps:
-        done, total = json.loads(line)
-        on_step(done, total)
 
 
 def _in_words(status: int) -> str:

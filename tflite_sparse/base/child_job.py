@@ -1,6 +1,7 @@
-"""Run one function of this package in a child process, with arguments and result in files of a folder.
+"""Run functions of this package in a child process, each with arguments and result in files of a folder.
 
-Progress is one JSON line per step, on a stream that the parent reads.
+Progress is one JSON line per step, on a stream that the parent reads. A child that runs several jobs ends each with the
+line :data:`DONE`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from tflite_sparse.errors import TfliteSparseError
 
 LOG = "log.txt"
 """Name of the file in the job's folder with the child's standard output and error."""
+
+DONE = None
+"""What the line behind the last step of a job says, in JSON, where another job may follow."""
 
 _JOB, _RESULT = "job.pickle", "result.pickle"
 
@@ -51,7 +55,8 @@ class Outcome:
     Attributes:
         succeeded: whether the function returned; else it raised.
         value: the returned value or the exception.
-        cpu_seconds: user and system time of the process that ran it and of the processes that it waited for.
+        cpu_seconds: user and system time that the job took of the process that ran it, and of the processes that it
+            waited for.
     """
 
     succeeded: bool
@@ -76,11 +81,25 @@ def read_outcome(folder: Path) -> Outcome | None:
     return found
 
 
-def run(folder: Path, steps: TextIO) -> NoReturn:
-    """Run the job in ``folder`` in this process, write the outcome beside it, and end the process."""
+def run(folder: Path, steps: TextIO, more: TextIO | None = None) -> NoReturn:
+    """Run a job in this process, write the outcome beside it, and end the process.
+
+    Args:
+        folder: of the job.
+        steps: receives its steps.
+        more: folders of jobs that follow, one a line, in JSON; they write their output to :data:`LOG` there. None: none
+            follow.
+    """
     status = 1
     try:
-        _run(folder, steps)
+        spent = _run(folder, steps, 0.0)
+        if more is not None:
+            print(json.dumps(DONE), file=steps, flush=True)
+            while line := more.readline():
+                folder = Path(json.loads(line))
+                _write_output_to(folder / LOG)
+                spent = _run(folder, steps, spent)
+                print(json.dumps(DONE), file=steps, flush=True)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
@@ -90,7 +109,8 @@ def run(folder: Path, steps: TextIO) -> NoReturn:
     os._exit(status)
 
 
-def _run(folder: Path, steps: TextIO) -> None:
+def _run(folder: Path, steps: TextIO, spent_before: float) -> float:
+    """Run the job in ``folder``; return the CPU time of this process and its children so far."""
     with (folder / _JOB).open("rb") as stream:
         job: Job = pickle.load(stream)  # noqa: S301 - written by our own parent
     _take_over(job)
@@ -102,12 +122,21 @@ def _run(folder: Path, steps: TextIO) -> None:
         succeeded, value = True, _resolve(job.function)(**job.arguments, on_step=on_step)
     except Exception as error:  # noqa: BLE001 - passed on to the parent
         succeeded, value = False, _portable(error)
-    spent = os.times()
-    cpu_seconds = spent.user + spent.system + spent.children_user + spent.children_system
+    times = os.times()
+    spent = times.user + times.system + times.children_user + times.children_system
     unfinished = folder / (_RESULT + ".part")
     with unfinished.open("wb") as result:
-        pickle.dump(Outcome(succeeded, value, cpu_seconds), result, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(Outcome(succeeded, value, spent - spent_before), result, protocol=pickle.HIGHEST_PROTOCOL)
     unfinished.replace(folder / _RESULT)
+    return spent
+
+
+def _write_output_to(path: Path) -> None:
+    """Make a file standard output and error of this process, whose streams are unbuffered."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _take_over(job: Job) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import shlex
@@ -45,13 +44,15 @@ def install_command(extra: str) -> str:
     That is a checkout or a wheel file (PEP 610 records it), or the package index. A package that is not installed at
     all is run from its checkout.
     """
+    import importlib.metadata  # brings e-mail and ZIP with it; every command imports this module
+
     try:
         record = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
         return _from_place(Path(__file__).resolve().parents[2], extra)
     if record is None:
         return f"pip install '{DISTRIBUTION}[{extra}]'"
-    from urllib.request import url2pathname  # brings HTTP, TLS and e-mail with it; every command imports this module
+    from urllib.request import url2pathname  # brings HTTP and TLS with it
 
     origin = json.loads(record)
     url = urlsplit(origin["url"])

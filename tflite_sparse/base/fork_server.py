@@ -7,9 +7,10 @@ other threads held stay locked. So a process forks itself only while it has one 
 before it has made a tensor.
 
 Client and server exchange messages over a Unix socket (``SOCK_SEQPACKET``). A request names the folder of a job and
-passes three descriptors: the caller's channel, the stream for steps, the log. The server reports on the channel that
-the child was made, and how it ended. The channel closes when the caller gives up or dies; the server then kills the
-child. A child has a socket to the server of its own, so that its own children are forks of the same server.
+passes descriptors: the caller's channel, the stream for steps, the log, and where other jobs may follow, a stream of
+their folders. The server reports on the channel that the child was made, and how it ended. The channel closes when the
+caller gives up or dies; the server then kills the child. A child has a socket to the server of its own, so that its own
+children are forks of the same server.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from tflite_sparse.base import child_job
+from tflite_sparse.base import child_job, imports
 
 IDLE_SECONDS = 600.0
 """Time without a job after which a server ends; the next job starts a new one."""
@@ -47,6 +48,7 @@ MOST_BYTES_TO_FORK = 1_000_000_000
 
 _MADE = b"made"
 _LARGEST_MESSAGE = 1 << 16
+_MOST_DESCRIPTORS = 4
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in linux/prctl.h
 _START = """
 import sys
@@ -72,21 +74,24 @@ class Client:
         self._control = control
         self._reap = reap
 
-    def start(self, folder: Path, steps: int, log: int) -> Running:
+    def start(self, folder: Path, steps: int, log: int, more: int | None = None) -> Running:
         """Run the job in ``folder`` in a fork of the server.
 
         Args:
             folder: of the job.
             steps: descriptor for the child's steps.
             log: descriptor for the child's output.
+            more: descriptor that yields the folders of jobs that follow, as :func:`child_job.run` takes them. None: the
+                child ends after the job.
 
         Raises:
             ServerGoneError: the server has ended.
         """
         ours, theirs = _channel()
+        passed = [] if more is None else [more]
         try:
             with theirs:
-                socket.send_fds(self._control, [os.fsencode(folder)], [theirs.fileno(), steps, log])
+                socket.send_fds(self._control, [os.fsencode(folder)], [theirs.fileno(), steps, log, *passed])
             if ours.recv(_LARGEST_MESSAGE) != _MADE:
                 raise ServerGoneError
         except OSError as error:
@@ -188,8 +193,9 @@ def start_beside(modules: Sequence[str]) -> Client | None:
 def main(descriptor: int, modules: list[str]) -> NoReturn:
     """Serve: the entry point of an interpreter started by :func:`start_beside`."""
     _leave_caller(descriptor)
-    for module in modules:
-        importlib.import_module(module)
+    with imports.uncollected():
+        for module in modules:
+            importlib.import_module(module)
     _serve(socket.socket(fileno=descriptor), modules)
 
 
@@ -265,8 +271,8 @@ class _Server:
             idle_since = time.monotonic()
 
     def _take_request(self, control: socket.socket) -> None:
-        message, descriptors, _, _ = socket.recv_fds(control, _LARGEST_MESSAGE, 3)
-        if len(descriptors) != 3:  # the other end is closed
+        message, descriptors, _, _ = socket.recv_fds(control, _LARGEST_MESSAGE, _MOST_DESCRIPTORS)
+        if not descriptors:  # the other end is closed
             self._selector.unregister(control)
             control.close()
             if control is self._owner:
@@ -279,7 +285,7 @@ class _Server:
             try:
                 own.close()
                 channel.close()
-                self._become_child(Path(os.fsdecode(message)), descriptors[1], descriptors[2], childs)
+                self._become_child(Path(os.fsdecode(message)), descriptors[1:], childs)
             finally:
                 os._exit(1)
         childs.close()
@@ -316,8 +322,9 @@ class _Server:
             os.kill(process, signal.SIGKILL)
         os._exit(0)
 
-    def _become_child(self, folder: Path, steps: int, log: int, control: socket.socket) -> NoReturn:
-        """Run the job in ``folder`` with nothing of the server but its imports."""
+    def _become_child(self, folder: Path, passed: Sequence[int], control: socket.socket) -> NoReturn:
+        """Run the job in ``folder``, and those that follow, with nothing of the server but its imports."""
+        steps, log, *more = passed
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -333,7 +340,7 @@ class _Server:
         os.close(log)
         warnings.simplefilter("ignore")  # nobody reads them
         _begin_with(Client(control, self._modules, int))
-        child_job.run(folder, os.fdopen(steps, "w"))
+        child_job.run(folder, os.fdopen(steps, "w"), os.fdopen(more[0]) if more else None)
 
 
 _clients: list[Client] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from tflite_sparse.results.target_part import as_field
 from tflite_sparse.settings import AnyPath, DecodeOptions, DecodeSettings, EncodeOptions, EncodeSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.verification.samples import MadeUp
+from tflite_sparse.version import TOOL
 
 
 @takes(EncodeSettings, EncodeOptions)
@@ -100,7 +100,7 @@ def encode(
             raise _not_delivered(verified.failures, temporary, destination)
         archive_bytes = _check_archive(source, temporary, destination)
         report = EncodingReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             source=str(source),
             destination=str(destination),
             settings=checked.model_dump(mode="json"),
@@ -112,7 +112,7 @@ def encode(
             verification=verified.model_copy(update={"file": str(destination)}),
             channels=trimmed.channels,
             **as_field(made.part),
-            contract=promised.model_copy(update={"snippets": dict(made.snippets)}),
+            contract=promised.model_copy(update={"snippets": made.snippets}),
             seconds=timed.seconds,
             cpu=spent(),
         )
@@ -179,7 +179,7 @@ def decode(
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)
         return DecodingReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             source=str(source),
             destination=str(destination),
             source_bytes=source_bytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +42,7 @@ from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.settings import AnyPath, InspectOptions, InspectSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.target_registry import TARGETS
+from tflite_sparse.version import TOOL
 
 
 @takes(InspectSettings, InspectOptions)
@@ -84,7 +84,7 @@ def inspect(file: AnyPath, *, progress: Progress | None = None, **settings: Unpa
         target = _target_of_code(loaded, checked.target)
         promised = _contract(about, target)
     return Inspection(
-        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        tool=TOOL,
         path=str(path),
         file_bytes=file_bytes,
         archive_bytes=archive_bytes,
@@ -118,7 +118,7 @@ def _contract(file: InspectedFile, target: str | None) -> Contract:
     found = contract.of_model(file.model)
     if target is None:
         return found
-    return found.model_copy(update={"snippets": dict(backend(target).snippets(file, found))})
+    return found.model_copy(update={"snippets": backend(target).snippets(file, found)})
 
 
 def _dead_channels(path: Path) -> DeadChannels | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import tempfile
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ from tflite_sparse.sources.keras_types import KerasModel
 from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.stages import baseline
 from tflite_sparse.stages.load import split_words
+from tflite_sparse.version import TOOL
 
 
 @takes(PruneSettings, PruneOptions)
@@ -209,7 +209,7 @@ class _Prune:
     ) -> PruneReport:
         plan = pruning.plan
         return PruneReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             model=str(path),
             data=samples.name,
             output=str(self.output),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ _SHOWN_KINDS = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantisation:
-    """Options of quantisation: calibration, types of inputs, outputs and activations, and what stays float.
+    """Options of quantisation: calibration, types of inputs, outputs and activations, what stays float, what is kept.
 
     The default quantises nothing.
     """
@@ -41,6 +42,7 @@ class _Quantisation:
     calibration: Calibration = "min-max"
     dense_scales: DenseScales = "per-channel"
     float_layers: FloatLayers = field(default_factory=dict)
+    float32: Path | None = None
 
     @property
     def is_any(self) -> bool:
@@ -92,6 +94,7 @@ def to_int8(
     recurrent: Recurrent = "auto",
     fixed_batch: bool = False,
     fixed_sizes: bool = False,
+    float32: Path | None = None,
     on_step: Step = ignore_steps,
 ) -> bytes:
     """Convert a model to a dense ``.tflite`` with int8 weights (zero point 0) and integer activations.
@@ -108,6 +111,8 @@ def to_int8(
         recurrent: how recurrent layers are written.
         fixed_batch: whether inputs take exactly one sample.
         fixed_sizes: whether no input size stays open; open sizes of the model are set by ``samples``.
+        float32: where to write the float32 file that was quantised: what :func:`to_float32` makes with ``as_int8``.
+            It is not written for a model that was trained quantisation-aware. None: nowhere.
         on_step: receives (samples seen, all samples); except for min-max each sample is seen twice.
 
     Raises:
@@ -117,9 +122,8 @@ def to_int8(
     kept = float_layers or {}
     traced = traces(model, samples, recurrent, int8=True, fixed_batch=fixed_batch, fixed_sizes=fixed_sizes)
     forms = [replace(form, named=bool(kept)) for form in traced]
-    return _first_that_works(
-        model, forms, _Quantisation(samples, input_io or io, io, activations, calibration, dense_scales, kept), on_step
-    )
+    quantisation = _Quantisation(samples, input_io or io, io, activations, calibration, dense_scales, kept, float32)
+    return _first_that_works(model, forms, quantisation, on_step)
 
 
 def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: _Quantisation, on_step: Step) -> bytes:
@@ -138,7 +142,7 @@ def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: 
 
 def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_step: Step) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder = Path(name) / "model"
+        folder, float32 = Path(name) / "model", Path(name) / "float32.tflite"
         try:
             model.save_for_conversion(folder, trace)
         except OSError as error:
@@ -163,11 +167,14 @@ def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_s
                 calibration=quantisation.calibration,
                 dense_scales=quantisation.dense_scales,
                 float_layers=quantisation.float_layers,
+                float32=None if quantisation.float32 is None else str(float32),
             )
         except child.ChildDiedError as death:
             raise ConversionError(_death_message(model, death, quantisation.is_any)) from death
         except (RuntimeError, MemoryError) as error:
             raise ConversionError(_refusal_message(model, trace, error, quantisation.is_any)) from error
+        if quantisation.float32 is not None and float32.exists():
+            shutil.copyfile(float32, quantisation.float32)
     return result
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tflite_sparse.base.progress import Step
 from tflite_sparse.conversion.calibration import RANGES, Histogram, Range
 from tflite_sparse.conversion.float_operators import FloatLayers, names_in
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import scales_of
 from tflite_sparse.flatbuffer.types import SubGraph, Tensor
 from tflite_sparse.sources.arrays import Arrays, count, take
+
+if TYPE_CHECKING:
+    from tensorflow.lite.python.lite import TFLiteConverterV2
 
 _Sample = dict[str, np.ndarray] | list[np.ndarray]
 
@@ -25,8 +32,11 @@ def convert_saved_model(
     dense_scales: str,
     float_layers: FloatLayers,
     on_step: Step,
+    float32: str | None = None,
 ) -> bytes:
     """Convert the SavedModel in ``folder`` to float32, or, given ``samples``, calibrate and quantise it.
+
+    The arguments are those of :func:`tflite_sparse.conversion.convert.to_int8`.
 
     Raises:
         SettingsError: the ``float_layers`` of a rule have no operators.
@@ -38,6 +48,8 @@ def convert_saved_model(
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     if samples is None:
         return bytes(converter.convert())
+    if float32 is not None:
+        _keep_float32(converter, Path(float32))
     passes = 1 if calibration == "min-max" else 2
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _batches_of_one(samples, on_step, 0, passes)
@@ -71,6 +83,22 @@ def convert_saved_model(
             disable_per_channel_for_dense_layers=one_scale,
         )
     )
+
+
+def _keep_float32(converter: TFLiteConverterV2, path: Path) -> None:
+    """Let a converter write the float32 file that it quantises, as it is before calibration, to ``path``.
+
+    Of a model that was trained quantisation-aware it has no such file: ranges of the training are scales in it already.
+    """
+    quantise = converter._quantize  # TensorFlow 2.21: lite.py, called with that file by the method convert()
+
+    def keeping(content: bytes, *arguments: object, **options: object) -> bytes:
+        tensors = [tensor for graph in serde.parse(content).subgraphs for tensor in graph.tensors]
+        if not any(scales_of(tensor).size for tensor in tensors):
+            path.write_bytes(content)
+        return quantise(content, *arguments, **options)  # type: ignore[no-any-return]
+
+    converter._quantize = keeping
 
 
 def _ranges(content: bytes, graph: SubGraph, samples: Iterator[_Sample], calibration: str) -> Mapping[int, Range]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tflite_sparse.planning.planner import Choice
-from tflite_sparse.results.export import Tensor
+from tflite_sparse.results.tensor import Tensor
 
 
 def tensor_of(choice: Choice, layer_of: Callable[[str], str] | None = None) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import pydantic
 
 from tflite_sparse.results.part import Part
 
-Language = Literal["python", "kotlin", "c++"]
+Language = Literal["python", "kotlin", "c++", "c"]
 
 
 class Range(Part):
@@ -61,7 +64,7 @@ class Contract(Part):
     inputs: list[Port]
     outputs: list[Port]
     labels: list[str] = []
-    snippets: dict[Language, str] = {}
+    snippets: Annotated[Mapping[Language, str], pydantic.PlainSerializer(dict, dict[str, str])] = {}
 
 
 class PixelScore(Part):

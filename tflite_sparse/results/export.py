@@ -23,6 +23,7 @@ from tflite_sparse.results.provenance import Provenance
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import TargetPart
+from tflite_sparse.results.tensor import Tensor
 from tflite_sparse.results.time_step import TimeStepReport
 from tflite_sparse.results.verification import AcrossRuntimes, RuntimeCheck, VerificationReport
 from tflite_sparse.results.wrong import WrongSample
@@ -179,24 +180,6 @@ class Pruning(Part):
     words: str
     left_dense: LeftDense | None = None
     channels: tuple[MaskedChannels, ...] = ()
-
-
-class Tensor(Part):
-    """One constant of rank 2 or more and its form in the file. ``entropy_bytes`` is the zeroth-order bound.
-
-    ``name`` is that of the tensor, ``layer`` that of its layer in the Keras model; empty if it is not known.
-    """
-
-    name: str
-    layer: str = ""
-    operator: str
-    shape: tuple[int, ...]
-    sparsity: float
-    layout: str
-    dense_bytes: int
-    encoded_bytes: int
-    entropy_bytes: int
-    reason: str
 
 
 NOT_INSTALLED = "it is not installed"

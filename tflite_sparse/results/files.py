@@ -7,11 +7,11 @@ from typing import Literal
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.dead_channels import Channels
-from tflite_sparse.results.export import Tensor
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import TargetPart
+from tflite_sparse.results.tensor import Tensor
 from tflite_sparse.results.verification import VerificationReport
 
 

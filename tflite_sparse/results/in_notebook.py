@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 
 import pydantic
@@ -122,6 +121,8 @@ def _cell(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    import html  # every command imports this module
+
     if isinstance(value, list | tuple):
         value = ", ".join(map(_plain, value))
     text = _plain(value)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from tflite_sparse.base import child, extras
+from tflite_sparse.base import child, extras, imports
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ModelError, SettingsError
 
@@ -54,7 +54,7 @@ def tensorflow() -> ModuleType:
 def _import() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _quiet_file_descriptor(2):
+        with _quiet_file_descriptor(2), imports.uncollected():
             import tensorflow as tf
     except ImportError as error:
         raise ModelError(f"TensorFlow cannot be imported ({error}): {extras.install_command('keras')}") from error
@@ -75,7 +75,7 @@ def keras3() -> ModuleType:
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     tensorflow()
-    with _quiet_file_descriptor(2):
+    with _quiet_file_descriptor(2), imports.uncollected():
         import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -89,7 +89,7 @@ def keras2() -> ModuleType:
     """Return Keras 2 (the package ``tf_keras``)."""
     tensorflow()
     try:
-        with _quiet_file_descriptor(2):
+        with _quiet_file_descriptor(2), imports.uncollected():
             import tf_keras
     except ImportError as error:
         raise ModelError(f"models of Keras 2 need the package tf_keras: {extras.install_command('keras')}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,9 @@ from tflite_sparse.verification import outputs
 
 BASELINE_INT8 = "baseline-int8.tflite"
 """The dense int8 file of a model before it is masked, beside its float32 file."""
+
+PRUNED_FLOAT32 = "pruned-float32.tflite"
+"""The float32 file of the pruned model with the operators of its int8 file, beside that."""
 
 _WITHOUT_MASK = (
     "Keep float32 activations (`activations='float32'`), or build the model without its mask, load the weights, and "
@@ -122,8 +126,22 @@ class Converter:
         as_int8 = self.settings.activations != "float32"  # those are made of the float32 file
         self._float32(source, path, "convert pruned float32", as_int8=as_int8)
 
-    def int8(self, source: SourceModel, path: Path, stage: str = "calibrate and convert int8") -> None:
+    def int8(
+        self,
+        source: SourceModel,
+        path: Path,
+        stage: str = "calibrate and convert int8",
+        *,
+        float32: Path | None = None,
+    ) -> None:
         """The file with int8 weights, and activations as the settings say.
+
+        Args:
+            source: the model.
+            path: of the file.
+            stage: told to the progress.
+            float32: where the float32 file goes that was quantised, if there is one: that of
+                :meth:`float32_beside_int8`. None: nowhere.
 
         Raises:
             ConversionError: the converter refused the model or crashed.
@@ -131,11 +149,13 @@ class Converter:
         """
         if self.settings.activations == "float32":
             self.float32(source, path, "convert with int8 weights")
+            if float32 is not None:
+                shutil.copyfile(path, float32)
             converted = serde.read(path)
             weight_only.apply(converted)
             serde.write(converted, path)
             return
-        self._quantise(source, path, stage)
+        self._quantise(source, path, stage, float32=float32)
         converted = serde.read(path)
         inexact = rounded_inputs.rounded(converted)
         if inexact:
@@ -143,7 +163,7 @@ class Converter:
             if self.settings.io is not None:
                 raise SettingsError(f"{words}: it must not be rounded to {self.settings.io}. Leave `io` out.")
             self.progress.note(f"{words}: inputs stay float32")
-            self._quantise(source, path, stage, input_io="float32")
+            self._quantise(source, path, stage, input_io="float32", float32=float32)
             converted = serde.read(path)
         self._check_masks(source, converted, path)
         if self.samples is not None:
@@ -177,10 +197,10 @@ class Converter:
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
+        path = int8_path.with_name(PRUNED_FLOAT32)
         if self.settings.int8:
-            self.int8(source, int8_path)
+            self.int8(source, int8_path, float32=path)
             return int8_path
-        path = int8_path.with_name("pruned-float32.tflite")
         self.float32(source, path, "convert pruned float32")
         return path
 
@@ -210,7 +230,15 @@ class Converter:
         (x,) = arrays.columns(arrays.take(self.samples.x_test, slice(0, _COMPARED_SAMPLES)))
         return step_pairs.spread(_one_step(source), x, self.settings.verification_samples, self.settings.seed)
 
-    def _quantise(self, source: SourceModel, path: Path, stage: str, *, input_io: convert.Io | None = None) -> None:
+    def _quantise(
+        self,
+        source: SourceModel,
+        path: Path,
+        stage: str,
+        *,
+        input_io: convert.Io | None = None,
+        float32: Path | None = None,
+    ) -> None:
         with self.progress.stage(stage) as on_step:
             converted = convert.to_int8(
                 self._form(source),
@@ -224,9 +252,12 @@ class Converter:
                 recurrent=self.settings.recurrent,
                 fixed_batch=self.settings.fixed_batch,
                 fixed_sizes=self.settings.plans_memory_ahead,
+                float32=float32,
                 on_step=on_step,
             )
             self._write(path, converted, source)
+            if float32 is not None and float32.exists():
+                self._write(float32, float32.read_bytes(), source)
 
     def _check_masks(self, source: SourceModel, converted: Model, path: Path) -> None:
         """Refuse an int8 file whose masks are lost, or that the default runtime does not run for them.

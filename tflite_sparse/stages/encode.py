@@ -117,7 +117,7 @@ class Encoding:
             [f"verification: {failure}" for failure in failures],
             made.part,
             made.files,
-            contract.model_copy(update={"snippets": dict(made.snippets)}),
+            contract.model_copy(update={"snippets": made.snippets}),
             trimmed.channels,
         )
 

@@ -33,7 +33,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.stages import alternatives as other_files
 from tflite_sparse.stages import score
-from tflite_sparse.stages.convert import Converter
+from tflite_sparse.stages.convert import PRUNED_FLOAT32, Converter
 from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, SPARSE
 from tflite_sparse.stages.mask import Pruned
 from tflite_sparse.stages.score import Evaluation
@@ -183,7 +183,7 @@ class Measuring:
             converter: of its files.
             evaluated: the files.
             folder: for the other files.
-            shared: the shared values of the int8 file; the other files share the most that a tensor of it has.
+            shared: the shared values of the int8 file, which the other files get as well.
         """
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         if accuracy is None or accuracy.passes:
@@ -204,7 +204,7 @@ class Measuring:
             folder,
             self.progress,
             seconds,
-            None if shared is None else max((tensor.values for tensor in shared.tensors), default=None),
+            shared,
         )
         return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
 
@@ -234,7 +234,7 @@ class Measuring:
         Raises:
             ConversionError: the converter refused the model or crashed.
         """
-        path = folder / "pruned-float32.tflite"
+        path = folder / PRUNED_FLOAT32
         if not path.exists():
             converter.float32_beside_int8(pruned.source, path)
         return path
@@ -292,6 +292,7 @@ def gate_failures(
             ""
             if alternatives_words.passes(found, settings.max_accuracy_drop)
             else alternatives_words.cures(accuracy, open_to),
+            alternatives_words.against_sharing(accuracy),
             alternatives_words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
             accuracy_words.chance(accuracy),
             f"int8 loses most at {layer_report.blame(layers)}."

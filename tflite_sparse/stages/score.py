@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from tflite_sparse.backends.protocol import Run
+from tflite_sparse.base import child
 from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.errors import ModelError
 from tflite_sparse.flatbuffer import signature
@@ -62,7 +63,7 @@ class Evaluation:
             DataError: the metric does not suit the outputs, or a function of the user failed.
         """
         count, parts = self.samples.test_samples, 1 + len(others)
-        with self.progress.stage("evaluate") as on_step:
+        with self.progress.stage("evaluate") as on_step, child.kept():
 
             def part(number: int) -> Step:
                 return lambda done, _: on_step(number * count + done, parts * count)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tflite_sparse.base import child
 from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.results.verification import (
@@ -26,6 +26,7 @@ from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Beside, Form, Runtime, Runtimes, Subject
 from tflite_sparse.verification.samples import Samples
 from tflite_sparse.verification.weights import compare_weights
+from tflite_sparse.version import TOOL
 
 _VANISHED = "the difference vanishes in copies that yield their intermediate tensors, where fewer operators are fused"
 
@@ -95,7 +96,7 @@ def verify(
         SettingsError: a given shape does not fit an input.
     """
     progress = progress or Silent()
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+    with child.kept(), tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
         folders = [Path(name) / part for part in ("file", "against", "copies")]
         for folder in folders:
             folder.mkdir()
@@ -113,7 +114,8 @@ def verify(
         for signature in runtimes.signatures(reference):
             drawn = samples.draw(runtimes, reference, signature, progress)
             count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
-            localiser = Localiser(subject.path, reference.path, folders[2], signature)
+            activations = () if cut is None else cut.activations
+            localiser = Localiser(subject.path, reference.path, folders[2], signature, activations)
             forms, pairs = runtimes.forms(subject), runtimes.beside if signature is None else ()
             reused = _used_repeatedly(forms, pairs)
             graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, reused)
@@ -124,7 +126,7 @@ def verify(
                     constants.run(forms, drawn.samples, signature)
     failures = [*sentences.failures(weights, checks, beside, count), *constants.wrong]
     return VerificationReport(
-        tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+        tool=TOOL,
         file=str(file),
         against=str(against),
         samples=count,

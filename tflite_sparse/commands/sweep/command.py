@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import itertools
 import tempfile
 import time
@@ -33,6 +32,7 @@ from tflite_sparse.settings import SweepOptions, SweepSettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.sources import data_spec
 from tflite_sparse.stages import deliver
+from tflite_sparse.version import TOOL
 
 REPORT_JSON, REPORT_MARKDOWN, PLOT = deliver.SWEEP_JSON, "sweep.md", "sweep.svg"
 BUILT_IN = "built-in"
@@ -212,7 +212,7 @@ class _Sweep:
     def _report(self, facts: Facts, points: list[Point]) -> SweepReport:
         measured = [(point, point.measured) for point in points if point.measured is not None]
         return SweepReport(
-            tool=f"tflite-sparse {importlib.metadata.version('tflite-sparse')}",
+            tool=TOOL,
             model=self.builder or BUILT_IN,
             data=facts.data,
             settings=self.settings.model_dump(mode="json"),

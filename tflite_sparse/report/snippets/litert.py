@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from tflite_sparse.report.snippets.ports import in_signature_order, ports_of
 from tflite_sparse.report.snippets.templates import render
 from tflite_sparse.results.contract import Contract, Language
+from tflite_sparse.results.late import Late
 
 _KOTLIN = {
     # The array, and the end of the names of methods that write and read it.
@@ -25,22 +29,22 @@ _CPP = {
 }
 
 
-def snippets(contract: Contract, file: str) -> dict[Language, str]:
-    """Return code by language; a language whose API lacks a type of the file is left out.
+def snippets(contract: Contract, file: str) -> Mapping[Language, str]:
+    """Return code by language, written when it is read; a language whose API lacks a type of the file is left out.
 
     Args:
         contract: of the file.
         file: its name, which the code opens.
     """
     ports = ports_of(contract)
-    found: dict[Language, str] = {
-        "python": render("litert.py.j2", ports=ports, signature=contract.signature, file=file)
+    shared = {"ports": ports, "file": file}
+    found: dict[Language, Callable[[], str]] = {
+        "python": partial(render, "litert.py.j2", signature=contract.signature, **shared)
     }
-    listed = {"inputs": in_signature_order(ports.inputs), "outputs": in_signature_order(ports.outputs)}
-    if contract.signature is None:  # CompiledModel runs signatures
-        return found
-    if ports.dtypes <= set(_KOTLIN):
-        found["kotlin"] = render("litert.kt.j2", ports=ports, types=_KOTLIN, file=file, **listed)
-    if ports.dtypes <= set(_CPP):
-        found["c++"] = render("litert.cc.j2", ports=ports, types=_CPP, file=file, **listed)
-    return found
+    shared |= {"inputs": in_signature_order(ports.inputs), "outputs": in_signature_order(ports.outputs)}
+    if contract.signature is not None:  # CompiledModel runs signatures
+        if ports.dtypes <= set(_KOTLIN):
+            found["kotlin"] = partial(render, "litert.kt.j2", types=_KOTLIN, **shared)
+        if ports.dtypes <= set(_CPP):
+            found["c++"] = partial(render, "litert.cc.j2", types=_CPP, **shared)
+    return Late(found)

@@ -23,7 +23,6 @@ from tflite_sparse.report.text import targets as target_tables
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.export import NOT_INSTALLED, Gates, ModelFile, Report, Verification
-from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.layers import LayerError
 from tflite_sparse.verification import sentences
 
@@ -49,26 +48,6 @@ def files(report: Report) -> Table:
     headings = ("model", "file", "bytes", "smaller", "gzip bytes", metric, "zeros")
     names = frozenset({"model", "file"})
     return Table(headings, tuple(rows), names, names, ("gzip bytes", "model", "zeros"))
-
-
-def tensors(report: Report | EncodingReport) -> Table:
-    """Return a row for each weight: bytes dense, bytes now, the entropy bound, and why."""
-    rows = tuple(
-        (
-            name,
-            tensor.operator,
-            "x".join(map(str, tensor.shape)),
-            f"{tensor.sparsity:.3f}",
-            f"{tensor.dense_bytes:,}",
-            f"{tensor.encoded_bytes:,}",
-            f"{tensor.entropy_bytes:,}",
-            ("dense: " if tensor.layout == "dense" else "") + tensor.reason,
-        )
-        for name, tensor in zip(shown(report.tensors), report.tensors, strict=True)
-    )
-    headings = ("weight", "operator", "shape", "zeros", "dense B", "stored B", "bound B", "how")
-    text = frozenset({"weight", "operator", "how"})
-    return Table(headings, rows, text | {"shape"}, text, ("bound B", "operator"))
 
 
 def layers(entries: Sequence[LayerError]) -> Table:

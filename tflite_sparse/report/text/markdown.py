@@ -7,6 +7,7 @@ from tflite_sparse.report.text import dead_channels as channel_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import latency as latency_tables
 from tflite_sparse.report.text import targets as target_tables
+from tflite_sparse.report.text import weights
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract
 from tflite_sparse.results.dead_channels import Channels
@@ -26,7 +27,7 @@ def render(report: Report) -> str:
         if report.models.dense_int8
         else "`gzip bytes` is what a download takes; the runtime reads the uncompressed file.",
         "## Weights",
-        table(tables.tensors(report)),
+        table(weights.table(report)),
         "`bound B` is the zeroth-order bound in bytes: entropy of the mask plus entropy of the kept values.",
         *_instructions(report),
         *_channels(report.channels),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tflite_sparse.report.text.names import shortened, shown
 from tflite_sparse.report.text.table import Table
-from tflite_sparse.results.export import Report
-from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroKernelsReport, MicroReport
+
+if TYPE_CHECKING:  # not imported by commands on files
+    from tflite_sparse.results.export import Report
+    from tflite_sparse.results.files import EncodingReport
 
 
 def of(report: Report | EncodingReport) -> list[str]:
