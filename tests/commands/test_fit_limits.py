@@ -155,6 +155,14 @@ def test_within_a_gate_the_limits_count_too(monkeypatch):
     assert run._try({}, dense({}), None, Path("float.tflite"))[1]
 
 
+@pytest.mark.parametrize(
+    ("limits", "is_needed"),
+    [({"multiply_adds": 10}, False), ({"multiply_adds": 9}, True), ({"arena_bytes": 10}, True)],
+)
+def test_what_sparse_weights_add_may_take_channels_later(limits, is_needed):
+    assert fit_limits.may_need_fewer(dict.fromkeys(limits, 10.0), limits) == is_needed
+
+
 # What is measured.
 
 

@@ -163,13 +163,11 @@ class ChannelLimits:
         with progress.stage("measure"):
             meter = Meter.of(settings, dense)
             (untouched,) = meter.used([dense])
-        chosen = (
-            []
-            if channel_choice.is_within(untouched, settings.limits)
-            else _candidates(
-                whole, [group for group in file.groups if group.channels > MULTIPLE], settings, work, progress
-            )
-        )
+        if file.left:
+            progress.warn(f"not recognised in the file, and left as they are: {', '.join(file.left)}")
+        wide = [group for group in file.groups if group.channels > MULTIPLE]
+        is_needed = may_need_fewer(untouched, settings.limits)
+        chosen = _candidates(whole, wide, settings, work, progress) if is_needed else []
         found = cls(whole, file, chosen, untouched, untouched, meter, work, progress)
         if chosen:
             (found.least,) = found.measured([channel_choice.fewest(chosen)])
@@ -269,6 +267,14 @@ class ChannelLimits:
             )
         groups = tuple(each.group for each in self.candidates)
         return replace(whole, costs=costs, candidates=priced, groups=groups, counts=chosen.counts)
+
+
+def may_need_fewer(untouched: Used, limits: Used) -> bool:
+    """Return whether channels may have to go, given what the dense file with all of them takes.
+
+    Sparse weights that a runtime decodes need memory and time, so these may grow beyond their limits later.
+    """
+    return limits.keys() != {"multiply_adds"} or not channel_choice.is_within(untouched, limits)
 
 
 def _candidates(
