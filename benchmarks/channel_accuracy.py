@@ -42,7 +42,7 @@ from tflite_sparse.sources.keras_model import KerasSource
 
 _PACKAGES = ("tflite-sparse", "tensorflow", "keras", "ai-edge-litert")
 _TRAINING_SAMPLES, _BATCH, _RATE, _CALIBRATION_SAMPLES = 20_000, 64, 2e-3, 200
-_LARGEST_FILE = 40_000
+_LARGEST_FILE = 40 * 1024
 _MOST_MULTIPLY_ADDS = 0.5
 
 

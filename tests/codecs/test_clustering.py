@@ -43,11 +43,11 @@ def test_no_partition_of_many_values_into_several_is_better(seed):
     """What is drawn has mostly few values, or one or two centres."""
     generator = np.random.default_rng(seed)
     values = np.sort(generator.choice(np.r_[-30:0, 1:31], 10, replace=False))
-    weights = generator.integers(1, 50, 10)
+    weights = generator.integers(1, 50, 10) / 2**14  # errors far below 1 count as well
     for count in (3, 5):
         found = clustering.nearest_integers(values, weights, count)
         assert len(set(found)) == count
-        error = int((weights * (values - found) ** 2).sum())
+        error = float((weights * (values - found) ** 2).sum())
         assert error == least_error(values.tolist(), weights.tolist(), count)
 
 
@@ -60,6 +60,13 @@ def test_weight_pulls_the_centre():
     values = np.array([10, 20])
     assert (clustering.nearest_integers(values, np.array([9.0, 1.0]), 1) == 11).all()
     assert (clustering.nearest_integers(values, np.array([1.0, 9.0]), 1) == 19).all()
+
+
+def test_a_mean_of_0_becomes_1_and_int8_becomes_int64():
+    for count, expected in ((1, [1, 1]), (2, [-5, 5])):
+        found = clustering.nearest_integers(np.array([-5, 5], np.int8), np.ones(2), count)
+        assert found.tolist() == expected
+        assert found.dtype == np.int64
 
 
 def test_an_array_shares_values_and_keeps_its_zeros():

@@ -36,7 +36,7 @@ def by_size(folder):
 def test_the_file_is_as_large_as_planned_and_has_the_values_of_the_plan(fitted, count):
     report, out = fitted[count]
     assert report.gates.passed, report.gates.failures
-    assert (out / "model.tflite").stat().st_size == report.file_bytes <= BUDGET
+    assert 0.93 * BUDGET < (out / "model.tflite").stat().st_size == report.file_bytes <= BUDGET
     assert abs(report.prediction_error) < 0.02
     kept = {size: len(np.unique(values[values != 0])) for size, values in by_size(out).items()}
     planned = {int(np.prod(kernel.shape)): kernel.values for kernel in report.kernels}
@@ -67,7 +67,7 @@ def test_the_recipe_of_the_plan_makes_the_same_weights(fitted, digits, tmp_path)
     assert recipe_file.read(out / "recipe.toml").shares_values
     report = tflite_sparse.export(
         out / "fitted.keras", digits, int8=True, recipe=out / "recipe.toml", keep_channels=True,
-        max_accuracy_drop=1, finetune_epochs=0, out=tmp_path,
+        pixels="0..1", max_accuracy_drop=1, finetune_epochs=0, out=tmp_path,
     )  # fmt: skip
     assert report.shared_values.asked == "by kernel"
     found, wanted = (by_size(folder) for folder in (tmp_path, out))

@@ -40,18 +40,6 @@ int main(void) {
 """
 
 
-APP = """
-#include <stdio.h>
-
-int main(void) {
-  static float given[NET_INPUT_0_COUNT], found[NET_OUTPUT_0_COUNT];
-  if (fread(given, sizeof *given, NET_INPUT_0_COUNT, stdin) != NET_INPUT_0_COUNT) return 1;
-  if (run_model(given, found) != 0) return 2;
-  return fwrite(found, sizeof *found, NET_OUTPUT_0_COUNT, stdout) != NET_OUTPUT_0_COUNT;
-}
-"""
-
-
 ONE_RUN = """
 #include "net.h"
 #include <stdio.h>
@@ -62,6 +50,17 @@ int main(void) {
     fwrite(net_output(0), 1, NET_OUTPUT_0_COUNT, stdout);
   }
   return 0;
+}
+"""
+
+APP = """
+#include <stdio.h>
+
+int main(void) {
+  static float given[NET_INPUT_0_COUNT], found[NET_OUTPUT_0_COUNT];
+  if (fread(given, sizeof *given, NET_INPUT_0_COUNT, stdin) != NET_INPUT_0_COUNT) return 1;
+  if (run_model(given, found) != 0) return 2;
+  return fwrite(found, sizeof *found, NET_OUTPUT_0_COUNT, stdout) != NET_OUTPUT_0_COUNT;
 }
 """
 
@@ -114,7 +113,6 @@ def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
     assert found["runtimes"] == []
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
 def test_bench_counts_operators(made):
     dense, out, _ = made
@@ -137,7 +135,6 @@ def test_what_the_user_wrote_stays(made, tmp_path):
     assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
 
 
-@pytest.mark.slow
 def test_two_arenas_at_once(made, tmp_path):
     dense, out, _ = made
     rng = np.random.default_rng(3)
@@ -150,23 +147,6 @@ def test_two_arenas_at_once(made, tmp_path):
     found = subprocess.run([tmp_path / "two"], input=fed, capture_output=True, check=True).stdout
     expected = micro.run_separately(dense, inputs).rows
     assert found == b"".join(row[0].tobytes() for row in expected)
-
-
-def test_the_snippet_of_the_contract_runs_the_model(made, tmp_path):
-    dense, out, report = made
-    code = report.contract.snippets["c"]
-    assert run_cli("inspect", out / "net.tflite", "--target", "c", "--snippet", "c", "--quiet").stdout == code
-    (tmp_path / "app.c").write_text(code + APP)
-    sources = [*map(str, out.glob("*.c")), str(tmp_path / "app.c")]
-    flags = ["-std=c99", *generated_c.SANITIZED, f"-I{out}"]
-    subprocess.run([host_c.compiler(), *flags, *sources, "-lm", "-o", tmp_path / "app"], check=True)
-    port, result = report.contract.inputs[0], report.contract.outputs[0]
-    given = np.random.default_rng(5).normal(0, 60 * port.scale, port.run_shape).astype(np.float32)
-    found = subprocess.run([tmp_path / "app"], input=given.tobytes(), capture_output=True, check=True).stdout
-    stored = np.clip(np.rint(given / np.float32(port.scale)) + port.zero_point, -128, 127).astype(np.int8)
-    ((expected,),) = micro.run_separately(dense, [[stored]]).rows
-    real = (expected.astype(np.float32) - result.zero_point) * np.float32(result.scale)
-    np.testing.assert_array_equal(np.frombuffer(found, np.float32), real.reshape(-1))
 
 
 def test_shared_values_compute_what_the_dense_file_does(tmp_path):
@@ -189,6 +169,23 @@ def test_shared_values_compute_what_the_dense_file_does(tmp_path):
     expected = [row[0].tobytes() for row in micro.run_separately(dense, inputs).rows]
     assert found == b"".join(expected)
     assert len(set(expected)) == len(inputs)
+
+
+def test_the_snippet_of_the_contract_runs_the_model(made, tmp_path):
+    dense, out, report = made
+    code = report.contract.snippets["c"]
+    assert run_cli("inspect", out / "net.tflite", "--target", "c", "--snippet", "c", "--quiet").stdout == code
+    (tmp_path / "app.c").write_text(code + APP)
+    sources = [*map(str, out.glob("*.c")), str(tmp_path / "app.c")]
+    flags = ["-std=c99", *generated_c.SANITIZED, f"-I{out}"]
+    subprocess.run([host_c.compiler(), *flags, *sources, "-lm", "-o", tmp_path / "app"], check=True)
+    port, result = report.contract.inputs[0], report.contract.outputs[0]
+    given = np.random.default_rng(5).normal(0, 60 * port.scale, port.run_shape).astype(np.float32)
+    found = subprocess.run([tmp_path / "app"], input=given.tobytes(), capture_output=True, check=True).stdout
+    stored = np.clip(np.rint(given / np.float32(port.scale)) + port.zero_point, -128, 127).astype(np.int8)
+    ((expected,),) = micro.run_separately(dense, [[stored]]).rows
+    real = (expected.astype(np.float32) - result.zero_point) * np.float32(result.scale)
+    np.testing.assert_array_equal(np.frombuffer(found, np.float32), real.reshape(-1))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")

@@ -13,8 +13,10 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import heed_sigint, run_cli
-from tflite_sparse.base.progress import Silent
+from tflite_sparse.base.progress import Silent, ignore_steps
 from tflite_sparse.commands.sweep import command as sweep_command
+from tflite_sparse.commands.sweep.point import Job, Place
+from tflite_sparse.commands.sweep.point import run as run_point
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.sweep import PointFile, SweepReport
@@ -106,6 +108,18 @@ def test_what_is_reported_is_what_lies_on_the_disk(work, first):
         assert measured.file_bytes <= measured.dense_bytes
         assert measured.accuracy > 0.4  # of four classes
         assert measured.interval.low < measured.accuracy < measured.interval.high
+
+
+@pytest.mark.slow
+def test_pruned_channels_leave_the_file_of_a_point(work):
+    settings = SweepSettings(sparsity=[0.5], block=["channel"], width=[1], seeds=1, epochs=6, batch_size=32)
+    place = Place(1.0, 0.5, "channel", 0)
+    measured, content = run_point(
+        Job(place, settings, f"{work / 'nets.py'}:net", str(work / "data.npz"), 1), on_step=ignore_steps
+    )
+    assert measured.multiply_adds == measured.weights == 24 * 48 + 48 * 4
+    assert len(content) == measured.file_bytes < measured.dense_bytes - 0.8 * (24 * 48 + 48 * 4)
+    assert measured.accuracy > 0.4  # of four classes
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import pytest
 from tflite_sparse.fitting import candidates
 from tflite_sparse.fitting.candidates import SPARSITIES, Candidate, Option
 from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.channel_groups import ChannelGroup, Part
+from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import KernelScan, Point, Scan
 from tflite_sparse.sources.source_model import Kernel
@@ -154,3 +156,27 @@ def test_each_kernel_has_the_curves_of_its_own_scans():
     assert len(found[2].options) == 1
     sharing = candidates.candidates([kernel(numbers(), "a")], scans, COSTS, {"a": {2: 0.5}})
     assert {option.values for option in sharing[0].options[2:]} == {2}
+
+
+def test_where_channels_are_masked_shares_are_of_what_remains():
+    """The kernel keeps 5 of 10 outputs and reads 60 of 100 inputs: 300 weights, of which a third is zero already."""
+    values = numbers()
+    values[60:80, 5:] = 0
+    subject = kernel(values)
+    reads = Part(subject, None, -2, np.arange(100))
+    makes = Part(subject, None, -1, np.arange(10))
+    remaining = Remaining(
+        {
+            ChannelGroup("before", 100, (), (), (reads,)): np.arange(100) >= 40,
+            ChannelGroup("own", 10, (makes,), (), ()): np.arange(10) >= 5,
+        }
+    )
+    found = Candidate(subject, (), {UNSTRUCTURED: LINE}, remaining=remaining).priced(COSTS)
+    assert found.options[1].sparsity == next(share for share in SPARSITIES if share > 1 / 3)
+    last = next(option for option in found.options if option.sparsity == SPARSITIES[-1])
+    mask = found.mask(last)
+    assert last.nbytes == 10 * np.count_nonzero(mask) == 10 * (300 - round(300 * SPARSITIES[-1]))
+    assert mask.shape == (100, 10)
+    assert not mask[:40].any()
+    assert not mask[:, :5].any()
+    assert mask[99, 9]

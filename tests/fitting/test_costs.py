@@ -28,7 +28,7 @@ def made(tmp_path):
     """Return the costs of the kernel ``k``, whose constant is the file's only one of rank 2."""
     (tmp_path / "dense.tflite").write_bytes(model_of(WEIGHTS))
     return Costs(
-        tmp_path / "dense.tflite", {"k": Constant(0, 1, (1, 0))}, lambda: litert_target.answer, lambda file: None
+        tmp_path / "dense.tflite", {"k": Constant(0, 1, (1, 0))}, lambda: litert_target.answer, lambda file, dense: None
     )
 
 
@@ -95,7 +95,7 @@ def test_a_price_does_not_depend_on_those_asked_for_before(made):
 def test_what_is_written_into_the_finished_file_counts(made):
     plain = made.sizes({}).file_bytes
     with_more = Costs(
-        made.dense, made.constants, made.target, lambda file: file.write_bytes(file.read_bytes() + b"12345")
+        made.dense, made.constants, made.target, lambda file, dense: file.write_bytes(file.read_bytes() + b"12345")
     )
     assert with_more.sizes({}).file_bytes == plain + 5
 

@@ -122,6 +122,33 @@ def test_two_tables_of_shared_values(layer):
     check([layer])
 
 
+def test_damaged_tables_are_refused():
+    """One output: the first stream is whole, the others are not; the last one has as many symbols as 255 would say."""
+    streams = [
+        [129, 1, 252, 1, 2, 252, 255, 1, 3],
+        [0],
+        [65, *[1] * 200],
+        [129, 1, 252],
+        [129, 1, 252, 0, 0],
+        [129, 1, 252, 1, 2, 0, 0],
+        [129, 1, 252, 129, 2, 252, 1, 3],
+        [129, 1, 252, 1, 2, 252, 255],
+        [129, 1, 252, 1, 2, 252, 255, 255, 0],
+        [129, 1, 252, 1, 2, 252, 255, 128],
+        [1, 1, 252, 255, 0],
+        [1, 1, 252, 255, 1, 0],
+        [129, 1, 252, 1, 2, 20, 0],
+        [129, 1, 252, 1, 2, 252, 255, 255, 0, *[0] * 127 * 256],
+    ]
+    small, large = (
+        made(Layer(outputs=1, channels=channels, shared_values=1)).case(Kernel.ROW_SHARED) for channels in (8, 40_000)
+    )
+    wholes = [*[small] * (len(streams) - 1), large]
+    pairs = zip(wholes, streams, strict=True)
+    cases = [dataclasses.replace(whole, stream=np.array(each, np.uint8)) for whole, each in pairs]
+    assert [each.status for each in run_with_sanitizers(cases)] == ["ok", *["stream"] * (len(streams) - 1)]
+
+
 @pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
 def test_sums_of_more_than_30_bits(largest_bias):
     layer = Layer(

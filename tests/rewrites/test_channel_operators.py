@@ -577,6 +577,7 @@ UNKNOWN_FORMS = {
     "SPLIT in unequal parts": (split_in_two, shorter_part),
     "SPLIT with an unknown part": (split_in_two, result_without_scale("SPLIT", 1)),
     "SPLIT of rows with an unknown part": (in_halves, result_without_scale("SPLIT", 1)),
+    "SPLIT of rows to another size": (in_halves, longer_result("SPLIT", MANY + 1)),
     "CONCATENATION to another size": (joined, longer_result("CONCATENATION", 2 * MANY + 1)),
     "CONCATENATION with an activation": (joined, option("CONCATENATION", fusedActivationFunction=1)),
     "CONCATENATION of the unknown": (joined, result_without_scale("CONCATENATION")),

@@ -6,6 +6,7 @@ import pytest
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import sharing
+from tflite_sparse.results.shared_values import SharedTensor
 from tflite_sparse.rewrites import shared_values
 
 MODELS = {
@@ -152,3 +153,16 @@ def test_ends_of_the_range_are_values_as_others():
     assert (found.values_before, found.values) == (4, 2)
     assert graph.constant(index)[0, :2].tolist() in ([-128, -128], [-127, -127])
     assert graph.constant(index)[0, 2:4].tolist() in ([126, 126], [127, 127])
+
+
+def test_another_file_of_the_model_shares_as_many_values_by_name():
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
+    _, index, before = weights(model)
+    of_names = [SharedTensor(name=name, kept=1, values_before=9, values=5, error=0.0) for name in ("weight", "other")]
+    counts = sharing.alike(model, of_names)
+    assert counts == {(0, index): 5}
+    assert len(np.unique(before[before != 0])) > 5
+    sharing.share(model, counts)
+    after = weights(model)[2]
+    assert len(np.unique(after[after != 0])) == 5
+    assert sharing.alike(model, of_names[1:]) == {}

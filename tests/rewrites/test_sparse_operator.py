@@ -213,17 +213,16 @@ def test_a_bias_with_more_to_it_than_parameters_hold_stays(mark):
 
 
 def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
-    for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor"):
+    for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor", "two readers"):
         graph, index, uses = only(parsed(MODELS[name]()))
         values = graph.constant(index)
         overhead = sparse_plan.overhead_bytes(graph, uses, values)
         dense = len(serde.serialize(parsed(MODELS[name]())))
         model = applied(parsed(MODELS[name]()), Kernel.PIXEL_DELTA8)
         grown = len(serde.serialize(model)) - dense
-        (operator,) = sparse_operator.operators(next(graphs(model)))
+        operator = sparse_operator.operators(next(graphs(model)))[0]
         real = grown - (operator.stream_bytes - values.nbytes)
-        assert real <= overhead + 60  # the operator code, once for a file
-        assert overhead < real + 200
+        assert real <= overhead < real + 200
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Model:
     def __init__(self, *spans):
         self.spans, self.most = spans, 0
 
-    def compute(self, x):
+    def compute_many(self, x):
         self.most = max(self.most, len(x))
         span = (round(float(x.min())), round(float(x.max())))
         low, high = span

@@ -101,7 +101,7 @@ def scan_kernels(
     """
     masked = list(kernels)
     count = sensitivity.estimated_evaluations(masked, sparsities)
-    with _evaluating(source, samples, seed, progress, stage, count) as (evaluate, on_step):
+    with evaluating(source, samples, seed, progress, stage, count) as (evaluate, on_step):
         shapes = list(kernels.values())
         return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
 
@@ -111,12 +111,12 @@ def scan_sharing(
 ) -> dict[str, dict[int, float]]:
     """Let one kernel at a time share values, see :func:`tflite_sparse.fitting.sharing_scan.scan`; else as above."""
     count = len(kernels) * (1 + len(COUNTS))
-    with _evaluating(source, samples, seed, progress, "scan shared values", count) as (evaluate, on_step):
+    with evaluating(source, samples, seed, progress, "scan shared values", count) as (evaluate, on_step):
         return sharing_scan.scan(kernels, evaluate, on_step=on_step)
 
 
 @contextlib.contextmanager
-def _evaluating(
+def evaluating(
     source: KerasSource, samples: Dataset, seed: int, progress: Timed, stage: str, count: int
 ) -> Iterator[tuple[Callable[[], Score], Step]]:
     """A stage of so many evaluations on held-out training samples: what evaluates, and what is told the steps."""

@@ -12,6 +12,7 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.rewrites import shared_values
@@ -28,7 +29,7 @@ class Option:
     """One option of a kernel.
 
     Attributes:
-        sparsity: share of zeros after pruning; None: no change.
+        sparsity: share of zeros after pruning, of what remains without masked channels; None: no change.
         block: the weights that become zero together.
         nbytes: of its constant in the file, with everything that its form adds.
         rise: predicted rise of the loss.
@@ -61,12 +62,14 @@ class Candidate:
         curves: predicted rise of the loss, for each block.
         counts: predicted rise of the loss for each number of values that the kept weights may share, once there are
             zeros enough; None: they keep theirs.
+        remaining: what is left of it without the channels that are masked.
     """
 
     kernel: Kernel
     options: tuple[Option, ...]
     curves: Mapping[Structure, Curve] = field(default_factory=dict)
     counts: Mapping[int | None, float] = field(default_factory=lambda: {None: 0.0})
+    remaining: Remaining = field(default_factory=lambda: Remaining({}))
 
     @property
     def lightest(self) -> Option:
@@ -77,7 +80,7 @@ class Candidate:
         """Return the mask (bool, of the kernel's shape) of ``option`` for the present weights."""
         if option.sparsity is None:
             return masks.current_masks([self.kernel])[0]
-        return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
+        return self._mask(self.kernel.read(), option.sparsity, option.block)
 
     def from_here(self, now: Option) -> Candidate:
         """Return the candidate with the options that are left after ``now``."""
@@ -100,7 +103,7 @@ class Candidate:
     def priced(self, costs: Costs) -> Candidate:
         """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel, the first."""
         price, mask = costs.pricer(self.kernel.name), masks.current_masks([self.kernel])[0]
-        held = masks.sparsity_of([self.kernel]).share
+        held = float(np.mean(self.remaining.cut(self.kernel.name, self.kernel.read()) == 0))
         plain = [
             Option(None, UNSTRUCTURED, price(mask, count), rise, count) for count, rise in self._counts_at(held).items()
         ]
@@ -112,15 +115,22 @@ class Candidate:
         price, values = costs.pricer(self.kernel.name), self.kernel.read()
         found = []
         for share in shares:
-            mask = masks.magnitude_mask(values, share, block, self.kernel.axes)
+            mask = self._mask(values, share, block)
+            zeros = 1 - float(self.remaining.cut(self.kernel.name, mask).mean())
             rise = float(self.curves[block].at(share))
-            for count, more in self._counts_at(float(1 - mask.mean())).items():
+            for count, more in self._counts_at(zeros).items():
                 found.append(Option(round(share, 6), block, price(mask, count), rise + more, count))
         return tuple(found)
 
     def _counts_at(self, zeros: float) -> Mapping[int | None, float]:
         """Return the numbers of values that can be shared with this share of zeros, and what each loses."""
         return self.counts if zeros >= shared_values.LEAST_SPARSITY else {None: 0.0}
+
+    def _mask(self, values: np.ndarray, share: float, block: Structure) -> np.ndarray:
+        """Return the mask of the kernel's shape in which a share of what remains is zero."""
+        left = self.remaining.cut(self.kernel.name, values)
+        mask = masks.magnitude_mask(left, share, block, self.kernel.axes)
+        return self.remaining.spread(self.kernel.name, mask, values.shape)
 
 
 Choice = Mapping[str, Option]
@@ -138,6 +148,7 @@ def candidates(
     scans: Mapping[Structure, Scan],
     costs: Costs,
     counts: Mapping[str, Mapping[int | None, float]] | None = None,
+    remaining: Remaining | None = None,
     *,
     on_step: Step = ignore_steps,
 ) -> list[Candidate]:
@@ -149,11 +160,12 @@ def candidates(
     Args:
         kernels: to prune, each found in the file of ``costs``.
         scans: one for each block, of the kernels that have room for it.
-        costs: of the target.
+        costs: of the target, in the file without masked channels.
         counts: of kernels whose kept weights may share values, by name; see :class:`Candidate`.
+        remaining: what is left without masked channels; None: nothing is masked.
         on_step: receives (kernels priced, all kernels).
     """
-    found = []
+    found, left = [], Remaining({}) if remaining is None else remaining
     for number, kernel in enumerate(kernels, start=1):
         curves = {
             block: allocation.curve_of(measured, scan.baseline_loss)
@@ -162,6 +174,6 @@ def candidates(
             if measured.name == kernel.name
         }
         of_kernel = (counts or {}).get(kernel.name, {None: 0.0})
-        found.append(Candidate(kernel, (), curves, of_kernel).priced(costs))
+        found.append(Candidate(kernel, (), curves, of_kernel, left).priced(costs))
         on_step(number, len(kernels))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.flatbuffer.types import Model, Tensor
 from tflite_sparse.planning import encoder, planner, sharing
 from tflite_sparse.rewrites import shared_values
+from tflite_sparse.rewrites.dead_channels import removal
 
 
 class Pricer(Protocol):
@@ -66,14 +67,14 @@ class Costs:
         dense: the dense file for the runtime.
         constants: location of each kernel in it.
         target: makes a target.
-        finish: makes the other changes to an encoded file.
+        finish: makes the other changes to an encoded file, given the dense one that it stands for.
         shared_values: of every sparse weight for which nothing else is said; None: it keeps its values.
     """
 
     dense: Path
     constants: Mapping[str, Constant]
     target: MakeTarget
-    finish: Callable[[Path], None]
+    finish: Callable[[Path, Path], None]
     shared_values: int | None = None
 
     def can_share(self, name: str) -> bool:
@@ -101,23 +102,45 @@ class Costs:
     def sizes(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None = None) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
 
-        The whole file is encoded, so that shared constants, and what is added once for all of them, count.
+        The whole file is encoded, so that shared constants, and what is added once for all of them, count. Channels
+        that are dead under the masks go, where the file becomes smaller.
 
         Args:
             masks: bool, of the kernels' shapes.
             counts: values that the kept weights of a kernel share; None: they keep theirs.
         """
+        whole = self._encoded(self._with(masks, counts), self.constants, self.dense)
+        model = self._with(masks, counts)
+        cut = removal.remove(model)
+        if not cut.slices:
+            return whole
+        found = {(each.graph, each.tensor): each.found for each in cut.slices}
+        constants = {
+            name: replace(constant, tensor=found.get((constant.graph, constant.tensor), constant.tensor))
+            for name, constant in self.constants.items()
+        }
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+            dense = Path(folder) / "dense.tflite"
+            serde.write(model, dense)
+            return min(whole, self._encoded(model, constants, dense), key=lambda sizes: sizes.file_bytes)
+
+    def _with(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None) -> Model:
+        """Return the dense model with masks applied and values shared."""
         model = serde.read(self.dense)
         for name, mask in masks.items():
             graph, tensor, values = _at(model, self.constants[name])
             graph.store(tensor, _masked(values, mask, self.constants[name]))
         sharing.share(model, self._counts(model, counts or {}))
+        return model
+
+    def _encoded(self, model: Model, constants: Mapping[str, Constant], dense: Path) -> Sizes:
+        """Return the sizes of the file that a dense model is encoded to, in place; ``dense`` is where it lies."""
         choices = encoder.encode_model(model, self.target())
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             file = Path(folder) / "model.tflite"
             serde.write(model, file)
-            self.finish(file)
-            return sizes_of(file.stat().st_size, choices, self.constants)
+            self.finish(file, dense)
+            return sizes_of(file.stat().st_size, choices, constants)
 
     def _counts(self, model: Model, of_kernels: Mapping[str, int | None]) -> sharing.Counts:
         """Return the values of each tensor."""

@@ -81,7 +81,9 @@ def refuse(check: PixelCheck, fits: Pixels, data: str) -> DataError:
 
 def _outputs(source: SourceModel, x: np.ndarray, dtype: np.dtype) -> dict[str, np.ndarray]:
     """The outputs of a model by name, a few images at a time: activations of large ones fill memory."""
-    parts = [source.compute(x[row : row + _AT_ONCE].astype(dtype, copy=False)) for row in range(0, len(x), _AT_ONCE)]
+    parts = [
+        source.compute_many(x[row : row + _AT_ONCE].astype(dtype, copy=False)) for row in range(0, len(x), _AT_ONCE)
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import Field
 
 from tflite_sparse.codecs.streams.names import TFLM, MicroCpu, MicroKernels
+from tflite_sparse.results.fit import Resource
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import (
     ANY_DROP,
@@ -18,6 +19,7 @@ from tflite_sparse.settings.kinds import (
     CountFromZero,
     Drop,
     FittedTarget,
+    Milliseconds,
     Seed,
     ValuesOrAuto,
 )
@@ -56,6 +58,9 @@ class FitOptions(
 
     budget: int | str | None
     gate: bool
+    max_macs: int | None
+    max_arena: int | str | None
+    max_latency: float | None
     max_accuracy_drop: float | None
     target: FittedTarget
     blocks: Sequence[str]
@@ -87,6 +92,19 @@ class FitSettings(
     gate: bool = Field(
         False,
         description="Instead of a budget: make the smallest file within `max_accuracy_drop`.",
+    )
+    max_macs: Annotated[Count | None, Flag(metavar="N")] = Field(
+        None,
+        description="Most multiply-adds of one run. Whole channels go where the loss rises least, and leave the file.",
+    )
+    max_arena: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
+        None,
+        description="For the target micro: largest arena of TensorFlow Lite Micro, with memory for decoded weights.",
+    )
+    max_latency: Annotated[Milliseconds | None, Flag(metavar="MS")] = Field(
+        None,
+        description="For the target litert: longest median time of one run on this machine, one thread, in "
+        "milliseconds.",
     )
     max_accuracy_drop: Annotated[Drop | None, Flag(default=f"{DEFAULT_DROP:g} with `gate`, none with `budget`")] = (
         Field(
@@ -129,8 +147,10 @@ class FitSettings(
 
     @pydantic.model_validator(mode="after")
     def _one_aim(self) -> FitSettings:
-        if self.gate == (self.budget is not None):
+        if self.gate and self.budget is not None:
             raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
+        if not (self.gate or self.budget is not None or self.limits):
+            raise ValueError('give `budget="100kB"`, `gate=True`, or a limit: `max_macs`, `max_arena`, `max_latency`')
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
             raise ValueError("give one or more blocks, each once, as `blocks=('1x1', '1x16')`")
         return self
@@ -140,6 +160,16 @@ class FitSettings(
         check_target(self, self.target)
         check_kernels(self, self.target, self.micro_kernels)
         return self
+
+    @property
+    def limits(self) -> dict[Resource, float]:
+        """The limits beside the budget, by what they limit."""
+        found: dict[Resource, float | None] = {
+            "multiply_adds": self.max_macs,
+            "arena_bytes": self.max_arena,
+            "latency_ms": self.max_latency,
+        }
+        return {name: limit for name, limit in found.items() if limit is not None}
 
     @property
     def allowed_drop(self) -> float:

@@ -43,6 +43,7 @@ Sparsity = Annotated[float, Field(ge=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Allowed drop of accuracy; see :data:`DEFAULT_DROP`."""
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""

@@ -29,7 +29,7 @@ from tflite_sparse.sources import (
     tensorflow_import,
     weights_only,
 )
-from tflite_sparse.sources.arrays import Arrays
+from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.compiled import Compiled
 from tflite_sparse.sources.containers import check_folder
 from tflite_sparse.sources.custom_objects import of_file as custom_objects_of
@@ -119,15 +119,26 @@ class KerasSource:
         outputs = tensorflow_import.tensorflow().nest.flatten(self.model(self.fed(x), training=False))
         return dict(zip(self._output_names(), (np.asarray(output, np.float32) for output in outputs), strict=True))
 
+    def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
+        """See :class:`SourceModel`; the graph is that of the conversion, which says why if a model has none."""
+        try:
+            traced = self._traced_as(AS_IT_IS)
+        except Exception:  # noqa: BLE001 - code of layers may raise anything
+            return self.compute(x)
+        return traced.compute(ordered(x, tuple(spec.name for spec in self.inputs())))
+
     def loops(self) -> Loops:
         """See :class:`SourceModel`."""
         return recurrent.describe(flatten(self.model))
 
     def save_for_conversion(self, folder: Path, trace: Trace = AS_IT_IS) -> None:
         """See :class:`SourceModel`."""
+        self._traced_as(trace).save(folder)
+
+    def _traced_as(self, trace: Trace) -> TracedModel:
         if trace not in self._traced:
             self._traced[trace] = self._trace(trace)
-        self._traced[trace].save(folder)
+        return self._traced[trace]
 
     def _trace(self, trace: Trace) -> TracedModel:
         tf = tensorflow_import.tensorflow()

@@ -170,6 +170,10 @@ class SavedModelSource:
         fed = {name: tf.constant(array) for name, array in zip(names, ordered(x, names), strict=True)}
         return {name: np.asarray(value, np.float32) for name, value in self._function(**fed).items()}
 
+    def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
+        """See :class:`SourceModel`."""
+        return self.compute(x)
+
     def loops(self) -> Loops:
         """See :class:`SourceModel`."""
         return Loops(any=bool(_LOOPS & set(self.layer_kinds())))

@@ -135,6 +135,9 @@ class SourceModel(Protocol):
     def compute(self, x: Arrays) -> dict[str, np.ndarray]:
         """Return the float32 outputs for samples by output name; samples of several inputs come by input name."""
 
+    def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
+        """Return the same as :meth:`compute` but for rounding, in less time: from a graph, if the model has one."""
+
     def loops(self) -> Loops:
         """Return the loops over time steps. The converter needs a fixed batch for them."""
 

@@ -163,6 +163,10 @@ class TimeStepSource:
         outputs = self._compiled(*arrays.ordered(x, names))
         return {name: np.asarray(output, np.float32) for name, output in outputs.items()}
 
+    def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
+        """See :class:`SourceModel`."""
+        return self.compute(x)
+
     def compute_whole(self, x: np.ndarray) -> np.ndarray:
         """Return the whole model's output for sequences ``(n, steps, ...)``, each of which starts from zero states."""
         recurrent = [piece.layer for piece in self._pieces if _is_recurrent(piece.layer)]

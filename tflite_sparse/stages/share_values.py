@@ -37,7 +37,6 @@ UNSHARED = f"{_BEFORE}{DENSE_INT8}"
 BY_KERNEL = "by kernel"
 """What was asked for where only single kernels share values."""
 
-
 _MOST_SAMPLES = 2000  # of training, that the choice is measured on
 _MOST_TENSORS = 8  # that get a choice of their own
 
