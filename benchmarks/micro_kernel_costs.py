@@ -1,22 +1,24 @@
 """Fit what the parts of dense operators and sparse kernels cost on each CPU, to counts of instructions.
 
-python benchmarks/micro_kernel_costs.py
+PYTHONPATH=tests python benchmarks/micro_kernel_costs.py
 
-Reads micro_dense_counts.json, counts the sparse kernels in the emulator, writes tflite_sparse/micro_kernels/costs.json.
-The dense counts are of CMSIS-NN 99f736a, built once with GCC 12.2.1 at -O3 and run in qemu-system-arm 7.2, on the
-layers that the file names; nothing of it is kept.
+Reads micro_dense_counts.json, counts the sparse kernels and the dense operators of generated C in the emulator, writes
+tflite_sparse/micro_kernels/costs.json. The dense counts of the file are of CMSIS-NN 99f736a, built once with GCC 12.2.1
+at -O3 and run in qemu-system-arm 7.2, on the layers that it names; nothing of it is kept.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
-from micro_layers import FULLY_CONNECTED, LayerShape
+import standalone_layers
+from micro_layers import FIRST_LAYERS, FULLY_CONNECTED, LayerShape
 from tflite_sparse.codecs.clustering import nearest_integers
 from tflite_sparse.codecs.streams import options, parameters, stream, work
 from tflite_sparse.codecs.streams.kernels import (
@@ -28,13 +30,14 @@ from tflite_sparse.codecs.streams.kernels import (
     Filter,
     Kernel,
 )
+from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.runtime.kernel_cases import KernelCase
 
 HERE = Path(__file__).resolve().parent
 COSTS = cortex_m.SOURCES / "costs.json"
-FITTED = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
+FITTED: tuple[MicroCpu, ...] = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
 WITH_HELIUM = ("cortex-m55",)
 WITHOUT_DSP = ("cortex-m0", "cortex-m3")
 ZEROS = (0.5, 0.75, 0.875, 0.95)
@@ -47,16 +50,21 @@ def main() -> None:
     layers = [shape_of(each) for each in counts["layers"]]
     fitted = {}
     for cpu in FITTED:
-        dense, dense_error = fit_dense(layers, counts["counts"][cpu])
+        dense, dense_error = fit_dense(layers, counts["counts"][cpu], work_of_cmsis_nn)
+        in_c = [*layers, *FIRST_LAYERS]
+        standalone, standalone_error = fit_dense(in_c, standalone_layers.counts(cpu, in_c), work_of_standalone)
         kernels, kernel_error = fit_kernels(cpu, layers)
         fitted[cpu] = {
             "pixels_at_once": pixels_at_once(cpu),
             "error": round(max(dense_error, kernel_error), 3),
+            "standalone_error": round(standalone_error, 3),
             **code_sizes(cpu, kernels),
             "dense": dense,
+            "standalone_dense": standalone,
             "kernels": kernels,
         }
-        print(f"{cpu}: dense within {dense_error:.1%}, kernels within {kernel_error:.1%}")
+        errors = f"{dense_error:.1%}, of generated C {standalone_error:.1%}, kernels {kernel_error:.1%}"
+        print(f"{cpu}: dense within {errors}")
     COSTS.write_text(json.dumps({"made_by": "benchmarks/micro_kernel_costs.py", "cpus": fitted}, indent=1) + "\n")
 
 
@@ -81,11 +89,22 @@ def filter_of(layer: LayerShape) -> Filter:
     return Filter(layer.outputs, *layer.filter_size, layer.channels, (layer.stride, layer.stride))
 
 
-def fit_dense(layers: list[LayerShape], counts: list[int]) -> tuple[dict[str, list[float]], float]:
+def work_of_cmsis_nn(layer: LayerShape) -> np.ndarray:
+    return work.dense(filter_of(layer), Pixels(1, *layer.output_size))
+
+
+def work_of_standalone(layer: LayerShape) -> np.ndarray:
+    is_matrix = layer.kind == FULLY_CONNECTED
+    return work.standalone_dense(filter_of(layer), Pixels(1, *layer.output_size), is_matrix=is_matrix)
+
+
+def fit_dense(
+    layers: list[LayerShape], counts: list[int], work_of: Callable[[LayerShape], np.ndarray]
+) -> tuple[dict[str, list[float]], float]:
     found, worst = {}, 0.0
     for kind in dict.fromkeys(layer.kind for layer in layers):
         chosen = [(layer, count) for layer, count in zip(layers, counts, strict=True) if layer.kind == kind]
-        rows = np.array([work.dense(filter_of(layer), Pixels(1, *layer.output_size)) for layer, _ in chosen])
+        rows = np.array([work_of(layer) for layer, _ in chosen])
         found[kind], error = fit(rows, np.array([count for _, count in chosen], float))
         worst = max(worst, error)
     return found, worst

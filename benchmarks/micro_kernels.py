@@ -71,6 +71,8 @@ _SHARED = {
     _SQUARE: (Kernel.STRIP_SHARED, 1.15, 3.5),
 }
 """For each layer: the kernel, its most instructions beside those of 8 bits, its least ratio to dense."""
+_SHARED_WITH_HELIUM = 1.0
+"""Least ratio to dense of FULLY_CONNECTED with shared values on a Cortex-M55."""
 _OF_BLOCKS = {
     _MATRIX: (Kernel.ROW_BLOCK16, 6.0),
     _WIDE: (Kernel.PIXEL_BLOCK16, 1.8),
@@ -131,6 +133,9 @@ def main(path: Path) -> None:
     for layer, (kernel, least) in _OF_BLOCKS.items():
         rows.append(_row("cortex-m55", layer, kernel, dense["cortex-m55"][layer]))
         verdicts.append(_at_least(f"cortex-m55, {_WORDS[layer]} with blocks of 1x16", rows[-1].ratio, least))
+    rows.append(_row("cortex-m55", _MATRIX, Kernel.ROW_SHARED, dense["cortex-m55"][_MATRIX]))
+    what = f"cortex-m55, {_WORDS[_MATRIX]}, shared values"
+    verdicts.append(_at_least(what, rows[-1].ratio, _SHARED_WITH_HELIUM))
     first, *_ = counts["ds_cnn"]["counts"]["cortex-m4"]
     unpruned = [
         _row("cortex-m4", layer, Kernel.PAIR_DENSE8, {**dense["cortex-m4"], _FIRST: first}[layer], 0.0)

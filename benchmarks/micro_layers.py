@@ -38,6 +38,17 @@ class LayerShape:
         return self.pixels * self.taps * self.outputs
 
 
+FIRST_LAYERS = (
+    LayerShape(CONV_2D, (28, 28), 1, 16, (3, 3)),
+    LayerShape(CONV_2D, (49, 10), 1, 64, (10, 4), 2),
+    LayerShape(CONV_2D, (32, 32), 1, 8, (5, 5)),
+    LayerShape(CONV_2D, (48, 48), 3, 8, (3, 3), 2),
+    LayerShape(CONV_2D, (32, 32), 3, 16, (3, 3)),
+    LayerShape(CONV_2D, (24, 24), 3, 32, (5, 5), 2),
+)
+"""Of images and sounds, whose few channels do not come in fours."""
+
+
 def layers(count: int, seed: int = 0, most_macs: int = 3_000_000) -> list[LayerShape]:
     """``count`` layers of each kind."""
     rng = np.random.default_rng(seed)

@@ -31,7 +31,6 @@ from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.runtime import cortex_m_model, micro
 from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.header import Naming
-from tflite_sparse.targets.sparse_micro import SparseMicro
 
 _HEADING = "Generated C"
 _CPUS: tuple[MicroCpu, ...] = ("cortex-m0", "cortex-m4", "cortex-m55")
@@ -110,7 +109,7 @@ def main(path: Path, inputs: int) -> None:
             arena = micro.arena(dense)
             for cpu in _CPUS:
                 sparse = folder / f"{cpu}.tflite"
-                encode_file(dense, sparse, SparseMicro(cpu, "latency"))
+                encode_file(dense, sparse, in_c.planned(cpu, "latency"))
                 weights = _weights(dense)
                 rows.append(Row(model, cpu, _form(dense, cpu), _form(sparse, cpu), weights, arena))
                 click.echo(" | ".join(_cells(rows[-1])))
@@ -164,7 +163,7 @@ def _equal(model: str, dense: Path, sparse: Path, count: int) -> results.Verdict
 
 def _smallest(dense: Path, sparse: Path) -> results.Verdict:
     """Flash of the smallest form, which is the default."""
-    encode_file(dense, sparse, SparseMicro("cortex-m4", "size"))
+    encode_file(dense, sparse, in_c.planned("cortex-m4", "size"))
     form = _form(sparse, "cortex-m4")
     share = form.footprint.flash_bytes / _weights(dense)
     words = f"{_DEMO_NAME}, cortex-m4, the smallest form: flash at most 32 % of dense weights"

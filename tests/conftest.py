@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_demo.py")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtimes_without_tensorflow():
+    """Let children that run interpreters be forks of a small process, which is faster, in whatever order tests run."""
+    child.prepare("runtimes")
+
+
 @pytest.fixture(params=["keras3", "keras2"])
 def keras(request):
     """Each generation of Keras."""

@@ -117,7 +117,7 @@ TARGETS: dict[str, Traits] = {
     "litert": Traits(
         module="tflite_sparse.backends.litert",
         runtime="LiteRT",
-        options=frozenset({"optimize", "input_shapes", "unverified", "threads", "tolerance"}),
+        options=frozenset({"optimize", "input_shapes", "unverified", "threads", "tolerance", "max_latency"}),
         activations=("int8", "int16", "float32"),
         plans_memory_ahead=False,  # LiteRT resizes tensors while it runs
         runs_here=True,
@@ -132,7 +132,9 @@ TARGETS: dict[str, Traits] = {
         module="tflite_sparse.backends.micro",
         runtime="TensorFlow Lite Micro",
         help="TensorFlow Lite Micro",
-        options=frozenset({"optimize", "micro_kernels", "micro_cpu", "micro_codec", "micro_min_saving", "c_array"}),
+        options=frozenset(
+            {"optimize", "micro_kernels", "micro_cpu", "micro_codec", "micro_min_saving", "c_array", "max_arena"}
+        ),
         extra_files=(
             ExtraFile(".h", "c_array"),
             ExtraFile(".cc", "c_array"),

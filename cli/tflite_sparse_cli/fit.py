@@ -17,8 +17,9 @@ from tflite_sparse_cli.tables import print_lines, print_table
 
 _DATA = data_option(f"Labelled data, as for export.  [default: {DEMO_DATA}]")
 _ORDER = (
-    *("budget", "gate", "max_accuracy_drop", "data", "pixels", "baseline", "builder", "target", "blocks"),
-    *("epochs", "train_epochs", "batch_size", "learning_rate", "rounds"),
+    *("budget", "gate", "max_macs", "max_arena", "max_latency", "max_accuracy_drop"),
+    *("data", "pixels", "baseline", "builder", "target", "micro_kernels", "micro_cpu", "blocks"),
+    *("epochs", "train_epochs", "batch_size", "learning_rate", "rounds", "shared_values"),
     *("io", "recurrent", "dense_scales", "calibration_samples", "metric"),
     *("resume", "custom_objects", "seed", "out"),
 )
@@ -32,10 +33,11 @@ def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **sett
     """Write the most accurate int8 file of MODEL that is within a budget of bytes, or the smallest within a gate.
 
     Each kernel gets its own sparsity and block, or stays dense: by what it loses, measured on training samples held out
-    for it, and what it takes in the file. MODEL is pruned to that while it trains, exported, and weighed. Without
-    MODEL, a demo network is trained on mnist-5k first.
+    for it, and what it takes in the file. Under a limit on multiply-adds, arena or latency whole channels go first.
+    MODEL is pruned to that while it trains, exported, and measured. Without MODEL, a demo network is trained on
+    mnist-5k first.
 
-    Exit code: 0 done, 1 the budget or a gate cannot be met, 2 bad usage or input.
+    Exit code: 0 done, 1 the budget, a limit or a gate cannot be met, 2 bad usage or input.
     """
     from tflite_sparse.report.text import fit as fit_tables
 
@@ -44,6 +46,9 @@ def fit(model: Path | None, data: str | None, as_json: bool, quiet: bool, **sett
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
-        print_table(fit_tables.kernels(report), "Kernels")
+        if report.channels:
+            print_table(fit_tables.channels(report), "Channels")
+        if report.kernels:
+            print_table(fit_tables.kernels(report), "Kernels")
         print_lines(fit_tables.sentences(report))
     end(report.gates)

@@ -5,6 +5,7 @@ import pytest
 import tflite_sparse
 from helpers import micro_process, tiny_models
 from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
+from tflite_sparse.backends import dead_channels
 from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
@@ -91,20 +92,45 @@ def test_what_sums_in_another_order_is_told(encoded):
     assert ("in another order" in words.lines(found)[1]) == bool(apart)
 
 
-@pytest.mark.parametrize("constants", [True, False])
-def test_a_wrong_constant_is_found(constants, encoded, monkeypatch):
-    """The analysis is made to overlook padding: outputs differ, and so do the constants of a convolution behind it."""
+@pytest.fixture(params=["a constant", "an output"])
+def overlooked(request, monkeypatch):
+    """The analysis overlooks padding: a constant behind a convolution is wrong, or only outputs are.
+
+    Returns the network with its results, and what must stay: tensor and number of channels.
+    """
     monkeypatch.setattr(products, "_reaches_over_the_edge", lambda found, operator: False)
-    if constants:
-        net = Network()
-        x = net.conv(net.conv(net.source, 16, 1, dead=range(6)), 8, 3, unread=range(6, 16))
-        results = (net.conv(x, 6, 1, unread=()), net.conv(net.source, 6, 1))
-    else:
-        net, *results = constants_in_front_of_padding()
+    if request.param == "an output":
+        net, result = constants_in_front_of_padding()
+        return net, [result], [("t3", 6)]
+    net = Network()
+    x = net.conv(net.conv(net.source, 16, 1, dead=range(6)), 8, 3, unread=range(6, 16))
+    return net, [net.conv(x, 6, 1), net.conv(net.source, 6, 1)], [("t6", 8), ("t3", 6)]
+
+
+def test_only_the_channels_that_a_failure_is_about_stay(overlooked, encoded):
+    net, results, stay = overlooked
+    source, destination, report = encoded(net, *results)
+    found = report.channels
+    assert report.verification.passed
+    assert found.removed
+    assert found.verification.passed
+    assert [(each.tensor, each.channels) for each in found.left] == stay
+    assert ("are not the constants that were worked out" in found.left[0].reason) == (len(stay) == 2)
+    assert found.dead.channels == (10 if len(stay) == 2 else 1)
+    assert words.lines(found)[-1].startswith(f"6 dead channels of {stay[-1][0]!r} stay, because LiteRT")
+    verified = tflite_sparse.verify(destination, source)
+    assert verified.passed
+    assert verified.constants is not None
+
+
+def test_all_stay_where_the_attempts_are_used_up(overlooked, encoded, monkeypatch):
+    net, results, stay = overlooked
+    monkeypatch.setattr(dead_channels, "MOST_ATTEMPTS", 1)
     _, _, report = encoded(net, *results)
     assert report.verification.passed
     assert not report.channels.removed
-    assert ("are not the constants that were worked out" in report.channels.reason) == constants
+    assert not report.channels.left
+    assert ("are not the constants that were worked out" in report.channels.reason) == (len(stay) == 2)
     assert "stay, because" in words.lines(report.channels)[0]
 
 

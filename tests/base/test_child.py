@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -640,6 +641,16 @@ def test_forks_have_tensorflow_imported_and_not_begun(module_folder):
     wait_until_gone(int(server))
 
 
+def test_the_server_with_the_fewest_imports_is_asked(monkeypatch):
+    """Its forks take the least time."""
+    clients = [SimpleNamespace(modules=frozenset(modules)) for modules in ("ab", "abc", "a", "bcd")]
+    monkeypatch.setattr(fork_server, "_clients", clients)
+    assert fork_server.running("a") is clients[2]
+    assert fork_server.running("b") is clients[0]
+    assert fork_server.running("bc") is clients[1]
+    assert fork_server.running("e") is None
+
+
 @pytest.mark.parametrize(
     ("imported", "threads", "way"), [(True, 1, "beside"), (False, 2, "beside"), (False, 1, "fork")]
 )
@@ -659,10 +670,11 @@ def test_which_process_becomes_the_server_for_tensorflow(imported, threads, way,
         monkeypatch.setitem(sys.modules, "tensorflow", None)
     tensorflow_import.start(Silent())
     server = (way, *child._MODULES["tensorflow"])
+    small = [("import", "runtimes"), ("fork", *child._MODULES["runtimes"])]
     assert (
         done
         == {
-            "fork": ["import", ("import", "tensorflow"), server, "look for devices"],
+            "fork": [*small, "import", ("import", "tensorflow"), server, "look for devices"],
             "beside": [server, *([] if imported else ["import", "look for devices"])],
         }[way]
     )

@@ -137,6 +137,7 @@ def test_points_that_need_much_memory_are_fewer_at_once(monkeypatch):
     monkeypatch.setattr(pool, "free_bytes", lambda: 10 * 10**9)
     assert pool.Local(None, 8, 4 * 10**9).workers == 2
     assert pool.Local(5, 8, 4 * 10**9).workers == 5  # the given number
+    assert pool.Local(5, 1, 4 * 10**9).threads == 8  # the only job gets all cores
 
 
 def test_no_ray_cluster(monkeypatch):

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,11 +14,10 @@ VALUES = st.lists(st.integers(-127, 127).filter(bool), min_size=1, max_size=8, u
 
 def least_error(values, weights, count):
     """The least error of all partitions into intervals and all centres but 0."""
+    centres = [centre for centre in range(min(*values, -1), max(*values, 1) + 1) if centre != 0]
 
     def one(part):
-        return min(
-            sum(weights[i] * (values[i] - centre) ** 2 for i in part) for centre in range(-127, 128) if centre != 0
-        )
+        return min(sum(weights[i] * (values[i] - centre) ** 2 for i in part) for centre in centres)
 
     best = float("inf")
     for cuts in itertools.combinations(range(1, len(values)), min(count, len(values)) - 1):
@@ -38,6 +38,19 @@ def test_no_partition_is_better(values, count, data):
     assert error == least_error(values, weights, count)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_partition_of_many_values_into_several_is_better(seed):
+    """What is drawn has mostly few values, or one or two centres."""
+    generator = np.random.default_rng(seed)
+    values = np.sort(generator.choice(np.r_[-30:0, 1:31], 10, replace=False))
+    weights = generator.integers(1, 50, 10) / 2**14  # errors far below 1 count as well
+    for count in (3, 5):
+        found = clustering.nearest_integers(values, weights, count)
+        assert len(set(found)) == count
+        error = float((weights * (values - found) ** 2).sum())
+        assert error == least_error(values.tolist(), weights.tolist(), count)
+
+
 def test_few_values_stay():
     values = np.array([-3, 1, 9])
     assert (clustering.nearest_integers(values, np.ones(3), 3) == values).all()
@@ -47,3 +60,25 @@ def test_weight_pulls_the_centre():
     values = np.array([10, 20])
     assert (clustering.nearest_integers(values, np.array([9.0, 1.0]), 1) == 11).all()
     assert (clustering.nearest_integers(values, np.array([1.0, 9.0]), 1) == 19).all()
+
+
+def test_a_mean_of_0_becomes_1_and_int8_becomes_int64():
+    for count, expected in ((1, [1, 1]), (2, [-5, 5])):
+        found = clustering.nearest_integers(np.array([-5, 5], np.int8), np.ones(2), count)
+        assert found.tolist() == expected
+        assert found.dtype == np.int64
+
+
+def test_an_array_shares_values_and_keeps_its_zeros():
+    values = np.array([[0, 10, 12], [-3, 0, 40]], np.int8)
+    found = clustering.share(values, np.array([[1, 1, 3], [1, 1, 1]]), 3)
+    np.testing.assert_array_equal(found, [[0, 12, 12], [-3, 0, 40]])  # 11.5, rounded to even
+    assert clustering.share(values, np.ones((2, 3)), 4).tolist() == values.tolist()
+    assert not clustering.share(np.zeros((2, 2), np.int8), np.ones((2, 2)), 2).any()
+
+
+def test_weights_of_many_magnitudes_have_no_effect_beyond_a_billionth():
+    values, magnitudes = np.arange(1, 100), 10.0 ** np.arange(-99, 0)
+    found = clustering.nearest_integers(values, magnitudes, 12)
+    assert len(np.unique(found)) == 12
+    assert np.abs(found - values).max() < 40

@@ -312,6 +312,7 @@ def test_a_decoded_file_may_round_in_another_way_than_native_kernels(
             encode_command.decode(source, target)
 
 
+@pytest.mark.slow
 def test_a_file_for_micro_is_compared_there_when_it_is_decoded(file, target, monkeypatch):
     source = file(conv2d())
     encode_command.encode(source, source, target="micro")

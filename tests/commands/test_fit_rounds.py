@@ -98,7 +98,7 @@ class Made(Rounds):
         path = Path(f"round-{len(self.asked)}.keras")
         size = self.comes_to[len(self.asked) - 1] if self.comes_to else predicted.file_bytes
         sizes = Sizes(size, predicted.kernels, {})
-        return Carried(choice, predicted, dense.source, path, path, path, sizes, epochs, None)
+        return Carried(choice, predicted, dense.source, path, path, None, path, sizes, epochs, None, dense)
 
 
 def rounds_of(*comes_to, **settings):
@@ -226,10 +226,11 @@ def failures(written, drop, **settings):
         model.untouched,
         sizes,
         SimpleNamespace(kernels=lambda: [each.kernel for each in model.candidates]),
-        *[None] * 3,
+        *[None] * 4,
         sizes,
         3,
         None,
+        model,
     )
     exported = make()
     accuracy = exported.accuracy.model_copy(update={"drop": drop})

@@ -81,6 +81,7 @@ def test_the_parts_add_up(file, name):
     assert sum(found.operators.values()) == sum(len(graph.operators) for graph in MODELS[name].subgraphs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_estimates_are_what_is_written(file, name):
     path = file(MODELS[name])

@@ -1,6 +1,7 @@
 """Run ``tflite-sparse prune`` from a model file to a model file, in both generations of Keras."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -43,11 +44,28 @@ def build(keras, dropout=0.2):
     )
 
 
+@pytest.fixture(scope="module")
+def dense_file(tmp_path_factory):
+    """Return a function that copies the file of the model of a generation into a folder; each is made once."""
+    folder = tmp_path_factory.mktemp("dense")
+
+    def copy(keras, target):
+        made = folder / f"{keras.__name__}.keras"
+        if not made.exists():
+            build(keras).save(made)
+        return shutil.copyfile(made, target / "dense.keras")
+
+    return copy
+
+
 @pytest.fixture
-def model(keras, tmp_path):
-    path = tmp_path / "dense.keras"
-    build(keras).save(path)
-    return path
+def model(keras, dense_file, tmp_path):
+    return dense_file(keras, tmp_path)
+
+
+@pytest.fixture
+def model3(dense_file, tmp_path):
+    return dense_file(tensorflow_import.keras3(), tmp_path)
 
 
 def kernels(path):
@@ -90,23 +108,24 @@ def test_the_pruned_model_is_written_with_its_report(model, data, tmp_path, kera
     assert keras_model.open_model(output).keras is keras
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
-def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypatch, stop_after):
+def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypatch):
+    """After the first epoch, and again after the second."""
     whole, parts = tmp_path / "whole.keras", tmp_path / "parts.keras"
     tflite_sparse.prune(model, data, whole, **OPTIONS)
-
-    def write_and_stop(state, path):
-        original(state, path)
-        if state.epoch == stop_after:
-            raise KeyboardInterrupt
-
     original = checkpoint.write
-    monkeypatch.setattr(checkpoint, "write", write_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        tflite_sparse.prune(model, data, parts, **OPTIONS)
-    monkeypatch.setattr(checkpoint, "write", original)
-    assert not parts.exists()
-    assert checkpoint.read(checkpoint.path_beside(parts)).epoch == stop_after
+    for stop_after in (1, 2):
+
+        def write_and_stop(state, path, stop_after=stop_after):
+            original(state, path)
+            if state.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "write", write_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                tflite_sparse.prune(model, data, parts, **OPTIONS, resume=stop_after > 1)
+        assert not parts.exists()
+        assert checkpoint.read(checkpoint.path_beside(parts)).epoch == stop_after
     with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not deleted silently
         tflite_sparse.prune(model, data, parts, **OPTIONS)
     with pytest.raises(InputError, match=r"sparsity = 0\.8, not 0\.7"):
@@ -241,18 +260,16 @@ def test_a_schedule_against_the_learning_rate_is_warned_of(model, data, tmp_path
     assert "Warning: masks change until step 38" in result.stdout
 
 
-def test_a_loss_of_nan_in_the_first_epoch_leaves_nothing(data, tmp_path):
-    model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
-    build(tensorflow_import.keras3()).save(model)
+def test_a_loss_of_nan_in_the_first_epoch_leaves_nothing(model3, data, tmp_path):
+    model, output = model3, tmp_path / "pruned.keras"
     with pytest.raises(TfliteSparseError, match="NaN"):
         tflite_sparse.prune(model, data, output, **OPTIONS, optimizer="sgd", learning_rate=1e30)
     assert sorted(tmp_path.iterdir()) == [model]
 
 
-def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
+def test_a_loss_of_nan_keeps_the_last_good_checkpoint(model3, data, tmp_path, monkeypatch):
     """Masks no longer change in the last epoch, so only the loss shows NaN."""
-    model, output = tmp_path / "dense.keras", tmp_path / "pruned.keras"
-    build(tensorflow_import.keras3()).save(model)
+    model, output = model3, tmp_path / "pruned.keras"
     state = checkpoint.path_beside(output)
     train, write, trained = training.train_repeatably, checkpoint.write, []
 
@@ -289,35 +306,28 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatc
         ([], "no sparsity was given"),
     ],
 )
-def test_bad_input_writes_nothing(options, words, data, tmp_path):
-    keras = tensorflow_import.keras3()
-    model = tmp_path / "dense.keras"
-    build(keras).save(model)
-    result = run_cli("prune", model, "--data", data, "-o", tmp_path / "out.keras", *options)
+def test_bad_input_writes_nothing(options, words, model3, data, tmp_path):
+    result = run_cli("prune", model3, "--data", data, "-o", tmp_path / "out.keras", *options)
     assert result.code == 2
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 4  # loading, the test part that is split off, one or two of error
     assert [path.name for path in tmp_path.iterdir()] == ["dense.keras"]
 
 
-def test_data_without_labels(tmp_path):
-    keras = tensorflow_import.keras3()
-    model, samples = tmp_path / "dense.keras", tmp_path / "x.npz"
-    build(keras).save(model)
+def test_data_without_labels(model3, tmp_path):
+    samples = tmp_path / "x.npz"
     np.savez(samples, x=np.zeros((20, WIDTH), np.float32))
-    result = run_cli("prune", model, "--data", samples, "--sparsity", 0.5, "-o", tmp_path / "out.keras")
+    result = run_cli("prune", model3, "--data", samples, "--sparsity", 0.5, "-o", tmp_path / "out.keras")
     assert result.code == 2
     assert "has no labels" in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"junk" * 100])
-def test_a_damaged_checkpoint_is_refused(content, data, tmp_path):
-    keras = tensorflow_import.keras3()
-    model, output = tmp_path / "dense.keras", tmp_path / "out.keras"
-    build(keras).save(model)
+def test_a_damaged_checkpoint_is_refused(content, model3, data, tmp_path):
+    output = tmp_path / "out.keras"
     checkpoint.path_beside(output).write_bytes(content)
     with pytest.raises(TfliteSparseError, match="no checkpoint"):
-        tflite_sparse.prune(model, data, output, **OPTIONS, resume=True)
+        tflite_sparse.prune(model3, data, output, **OPTIONS, resume=True)
     assert checkpoint.path_beside(output).read_bytes() == content
 
 

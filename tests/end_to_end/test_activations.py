@@ -9,6 +9,7 @@ from tflite_sparse.runtime import litert
 from tflite_sparse.verification.weights import weights_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("activations", "io"), [("int16", None), ("int16", "float32"), ("float32", None)])
 def test_sparse_equals_dense(activations, io, model3, digits, tmp_path):
     report = tflite_sparse.export(

@@ -115,6 +115,7 @@ def test_a_full_disk_leaves_both_folders_as_they_were(model3, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_numbers_name_the_classes_where_the_data_do_not(model3, digits, tmp_path):
     data = (digits.x_test, digits.y_test)
     tflite_sparse.export(model3, data, out=tmp_path / "out", android_assets=tmp_path / "assets", **OPTIONS)

@@ -16,6 +16,7 @@ def pair(encode):
     return encode(tiny_models.conv2d((32, 3, 3, 128)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["default", "builtin"])
 def test_json(kernels, pair):
     run = run_cli("bench", pair.dense, pair.sparse, *SHORT, "--kernels", kernels, "--threads", 2, "--json", "--quiet")
@@ -56,6 +57,7 @@ def test_options_reach_every_process(threads, kernels, rounds, pair, monkeypatch
     assert loads == [("first_invoke_here", {"path": path, **asked_of_all}) for path, _ in files] * 5
 
 
+@pytest.mark.slow
 def test_text(pair):
     run = run_cli("bench", pair.dense, pair.sparse, pair.dense, *SHORT)
     assert run.code == 0
@@ -67,6 +69,7 @@ def test_text(pair):
     assert "done measure" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_model_with_state(tmp_path):
     path = tmp_path / "state.tflite"
     path.write_bytes(tiny_models.to_bytes(odd_models.recurrent()))

@@ -4,15 +4,13 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 
-from helpers.tools import heed_sigint, run_cli
+from helpers.forked_program import running
+from helpers.tools import run_cli
 from tflite_sparse import target_registry
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.stages.deliver import ALL_FILES
@@ -89,48 +87,38 @@ def test_failed_export_leaves_no_folder(model_files, tmp_path, monkeypatch):
 @pytest.mark.parametrize("moment", ["done load", "done convert dense float32", "done encode"])
 def test_killed_at_any_moment(moment, model_files, tmp_path):
     """SIGKILL leaves no file under a final name that is not whole, and no child behind."""
-    mark = str(uuid.uuid4())
-    program = Path(sys.executable).with_name("tflite-sparse")
-    command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
-    environment = {**os.environ, "TFLITE_SPARSE_TEST_MARK": mark}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
-        assert any(line.startswith(moment) for line in process.stderr)
-        process.send_signal(signal.SIGKILL)
+    arguments = ("export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out")
+    with running(*arguments, cwd=tmp_path) as (process, stderr):
+        assert any(line.startswith(moment) for line in stderr)
+        assert len(_running_in(tmp_path)) > 1
+        process.kill()
+    assert process.exitcode == -signal.SIGKILL
     final = [path for path in (tmp_path / "out").glob("*") if not path.name.startswith(".")]
     for path in final:
         assert path.name in ALL_FILES
         if path.suffix == ".tflite":
             serde.read(path)
     deadline = time.monotonic() + 10
-    while _running_with(mark) and time.monotonic() < deadline:
+    while _running_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not _running_with(mark)
+    assert not _running_in(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")])
 def test_interrupted(number, code, words, model_files, tmp_path):
     """Ctrl-C and SIGTERM remove temporary files and do not look like a failed gate."""
-    program = Path(sys.executable).with_name("tflite-sparse")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [program, "export", model_files["keras3.keras"], "--sparsity", "0.75", "--out", tmp_path / "out"]
-    command += [
-        "--int8",
-        "--data",
-        "digits",
-        "--finetune-epochs",
-        "0",
-    ]  # Ctrl-C while training goes on with what is there
-    environment = {**os.environ, "TMPDIR": str(scratch)}
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=heed_sigint
-    ) as process:
-        assert any(line.startswith("done mask") for line in process.stderr)
+    # Ctrl-C while training goes on with what is there.
+    options = ("--int8", "--data", "digits", "--finetune-epochs", 0, "--out", tmp_path / "out")
+    arguments = ("export", model_files["keras3.keras"], "--sparsity", "0.75", *options)
+    with running(*arguments, cwd=tmp_path, environment={"TMPDIR": str(scratch)}) as (process, stderr):
+        assert any(line.startswith("done mask") for line in stderr)
         time.sleep(0.3)  # to calibrate and convert, verify and score takes longer
-        process.send_signal(number)
-        rest = process.stderr.read()
-    assert process.returncode == code
+        os.kill(process.pid, number)
+        rest = stderr.read()
+    assert process.exitcode == code
     assert words in rest
     assert "Traceback" not in rest
     assert not (tmp_path / "out").exists()
@@ -150,14 +138,14 @@ def test_folder_or_dangling_link_in_place_of_a_file(model_files, tmp_path):
     assert "leads nowhere" in run.stderr
 
 
-def _running_with(mark):
+def _running_in(folder):
+    """Ids of processes with this working folder, which have not ended."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (process / "environ").read_bytes()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:  # it has ended meanwhile
+            place = (process / "cwd").readlink()  # of a process that has ended: none
+        except OSError:
             continue
-        if mark.encode() in environment and state != "Z":
+        if place == folder:
             found.append(process.name)
     return found

@@ -15,6 +15,7 @@ def scales(path):
     return {tuple(map(int, tensor.shape)): len(tensor.quantization.scale) for tensor in stored if len(tensor.shape) > 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"calibration": "mse"}, {"activations": "int16"}, {"target": "micro"}])
 def test_dense_kernels_have_one_scale_and_convolutions_many(options, model3, digits, tmp_path):
     report = tflite_sparse.export(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tflite_sparse
+from helpers.made_once import MadeOnce
 from helpers.tools import run_cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,21 +34,24 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def files(model3, digits, tmp_path_factory):
+def files(model3, digits, pytestconfig):
     """Return a folder with the files of the documents: a pruned model, its data, a recipe, a dense int8 file."""
-    folder = tmp_path_factory.mktemp("documented")
-    data = {name: getattr(digits, name) for name in ("x_train", "y_train", "x_test", "y_test")}
-    few = {name: array[:500] if name.endswith("train") else array for name, array in data.items()}
-    np.savez(folder / "data.npz", **few)  # the quality of models trained on them does not matter
-    model3.save(folder / "plain.keras")
-    tflite_sparse.prune(folder / "plain.keras", data, folder / "model.keras", sparsity=0.875, epochs=12)
-    # Its accuracy is no subject of the documents: without the report nothing judges it against plain.keras.
-    (folder / "model.prune.json").unlink()
-    tflite_sparse.export(folder / "model.keras", data, int8=True, out=folder / "out", max_accuracy_drop=1)
-    for name in ("model-int8.tflite", "dense-int8.tflite"):
-        shutil.copy(folder / "out" / "dense-int8.tflite", folder / name)
-    (folder / "recipe.toml").write_text('version = 1\n[[rule]]\nlayers = ".*"\nsparsity = 0.8\n')
-    return folder
+
+    def make(folder):
+        data = {name: getattr(digits, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+        few = {name: array[:500] if name.endswith("train") else array for name, array in data.items()}
+        np.savez(folder / "data.npz", **few)  # the quality of models trained on them does not matter
+        model3.save(folder / "plain.keras")
+        tflite_sparse.prune(folder / "plain.keras", data, folder / "model.keras", sparsity=0.875, epochs=12)
+        # Its accuracy is no subject of the documents: without the report nothing judges it against plain.keras.
+        (folder / "model.prune.json").unlink()
+        tflite_sparse.export(folder / "model.keras", data, int8=True, out=folder / "out", max_accuracy_drop=1)
+        for name in ("model-int8.tflite", "dense-int8.tflite"):
+            shutil.copy(folder / "out" / "dense-int8.tflite", folder / name)
+        (folder / "recipe.toml").write_text('version = 1\n[[rule]]\nlayers = ".*"\nsparsity = 0.8\n')
+
+    sources = [Path(__file__), Path(__file__).with_name("conftest.py"), *(ROOT / "tflite_sparse").rglob("*.py")]
+    return MadeOnce(pytestconfig.cache.mkdir("made-once"), sources).folder("documented", make)
 
 
 @pytest.mark.parametrize("document", [each for each in DOCUMENTS if COMMANDS[each]], ids=lambda path: path.name)

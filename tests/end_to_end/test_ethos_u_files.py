@@ -127,6 +127,7 @@ def wide(keras3, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_export_compares_with_the_baseline(wide, tmp_path):
     run = run_cli(
         "export", wide, "--sparsity", 0.875, "--finetune-epochs", 0,

@@ -15,6 +15,7 @@ def outputs(path, data):
     return litert.run(path, data.x_test).real().astype(np.float64)
 
 
+@pytest.mark.slow
 def test_outputs_come_nearer_to_those_of_the_unpruned_model(model3, digits, tmp_path):
     reports = {
         name: tflite_sparse.export(

@@ -14,7 +14,7 @@ PLAIN = ["keras3.keras", "keras3.h5", "keras3-export", "keras2.keras", "keras2.h
 WRAPPED = ["wrapped.keras", "wrapped.h5", "wrapped-savedmodel", "wrapped-export"]
 
 
-@pytest.mark.parametrize("form", PLAIN)
+@pytest.mark.parametrize("form", [PLAIN[0], *(pytest.param(form, marks=pytest.mark.slow) for form in PLAIN[1:])])
 def test_plain_model_is_masked_and_exported(form, model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(
@@ -34,7 +34,7 @@ def test_plain_model_is_masked_and_exported(form, model_files, tmp_path):
     _check_files(out, report)
 
 
-@pytest.mark.parametrize("form", WRAPPED)
+@pytest.mark.parametrize("form", [WRAPPED[0], *(pytest.param(form, marks=pytest.mark.slow) for form in WRAPPED[1:])])
 def test_wrappers_come_off_with_their_masks(form, model_files, tmp_path):
     out = tmp_path / "out"
     options = ("--int8", "--keep-channels", "--data", "digits", "--json", "--quiet")  # it compares whole weights
@@ -47,6 +47,7 @@ def test_wrappers_come_off_with_their_masks(form, model_files, tmp_path):
     _check_files(out, report)
 
 
+@pytest.mark.slow
 def test_more_sparsity_than_asked_for_is_kept(model_files, tmp_path):
     run = run_cli(
         "export", model_files["wrapped.keras"], "--sparsity", 0.5, "--finetune-epochs", 0, "--int8", "--data", "digits",
@@ -56,6 +57,7 @@ def test_more_sparsity_than_asked_for_is_kept(model_files, tmp_path):
     assert run.report["pruning"]["after"] == pytest.approx(0.8, abs=0.001)
 
 
+@pytest.mark.slow
 def test_missing_sparsity_is_added_to_a_pruned_model(model_files, tmp_path):
     run = run_cli(
         "export", model_files["wrapped.h5"], "--sparsity", 0.9, "--finetune-epochs", 0, "--int8", "--data", "digits",

@@ -50,6 +50,7 @@ def test_allocation_does_not_see_the_test_part(model3, digits, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_intervals_comparison_and_confusion(model_files, digits, tmp_path):
     run = run_cli(
         "export", model_files["keras3.keras"], "--data", "digits", "--sparsity", 0.95, "--finetune-epochs", 0,

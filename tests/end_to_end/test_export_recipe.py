@@ -119,6 +119,7 @@ def test_what_a_rule_names_stays_float32(model, wine, write, tmp_path):
     assert report.models.sparse_int8.accuracy - usual.models.sparse_int8.accuracy > usual.accuracy.drop / 2
 
 
+@pytest.mark.slow
 def test_masks_by_rules_outlive_fine_tuning(model, wine, write, tmp_path):
     """``classes`` is too small to be pruned by default; zeros by a rule are zeros in the file."""
     rules = write('[[rule]]\nlayers = "second|classes"\nskip = false\nsparsity = 0.75\nschedule = "constant"')

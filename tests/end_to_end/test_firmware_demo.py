@@ -13,6 +13,7 @@ from tflite_sparse.runtime import cortex_m
 DEMO = Path(__file__).resolve().parents[2] / "firmware_demo"
 
 
+@pytest.mark.slow
 @micro_process.needed
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
 def test_outputs_on_an_emulated_cpu_equal_python(tmp_path):

@@ -47,6 +47,7 @@ def files_in(folder):
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_export_and_encode(evil_model, work, tmp_path, monkeypatch):
     monkeypatch.chdir(work)
     before = files_in(tmp_path)

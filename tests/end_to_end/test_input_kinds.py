@@ -25,6 +25,7 @@ def sets_of_flags(keras):
     return keras.Model(inputs, keras.layers.Dense(10)(features))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "most"), [(images_of_bytes, 255), (sets_of_flags, 1)])
 @pytest.mark.parametrize("io", ["int8", "float32"])
 def test_types_of_inputs_in_int8_files(make, most, io, keras3, tmp_path):
@@ -103,6 +104,7 @@ class Net(keras.Model):
 """
 
 
+@pytest.mark.slow
 def test_subclassed_keras_file_with_its_classes(tmp_path):
     (tmp_path / "net.py").write_text(SUBCLASSED)
     model = load_module(tmp_path / "net.py", ModelError).Net()

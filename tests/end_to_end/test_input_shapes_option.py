@@ -18,6 +18,7 @@ def written(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_size_that_runs_is_found_by_every_command(written):
     path = written(odd_models.open_image(kernel=40))
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")
@@ -34,6 +35,7 @@ def test_a_size_that_runs_is_found_by_every_command(written):
     assert run_cli("bench", path, sparse, "--rounds", 1, "--quiet").code == 0
 
 
+@pytest.mark.slow
 def test_a_shape_that_is_given_is_used_by_every_command(written):
     path = written(odd_models.open_length())
     sparse, dense = path.with_name("sparse.tflite"), path.with_name("dense.tflite")

@@ -98,6 +98,7 @@ def test_table_and_sentence(exported, report, capsys):
     assert f"{worst.snr_db:.1f}" in shown
 
 
+@pytest.mark.slow
 def test_layers_are_compared_with_float32_of_the_pruned_weights(model3, digits, tmp_path):
     """The gate fails; pruning costs all of it here, and no int8 layer is blamed."""
     report = tflite_sparse.export(

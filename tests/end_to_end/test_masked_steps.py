@@ -65,6 +65,7 @@ def test_masks_that_int8_cannot_hold_are_refused(keras3, sequences, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_tokens_are_not_rounded(keras3, tmp_path):
     layers = keras3.layers
     keras3.utils.set_random_seed(0)

@@ -195,6 +195,7 @@ def test_codec(codec, stored, source):
         assert "AddDecode" not in report.micro.cpp
 
 
+@pytest.mark.slow
 def test_least_saving(source):
     given = source(odd_models.two_layers(64, 30, density=0.1))
     _, free = encode(given, "--micro-min-saving", 0)

@@ -166,6 +166,7 @@ def dilated_export(keras3, tmp_path_factory):
     return report, out
 
 
+@pytest.mark.slow
 def test_a_dilated_convolution_computes_what_it_computes_in_litert(dilated_export):
     report, out = dilated_export
     assert report.gates.passed
@@ -178,6 +179,7 @@ def test_a_dilated_convolution_computes_what_it_computes_in_litert(dilated_expor
         assert np.abs(micro.run(out / name, samples).arrays[0].astype(int) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_length_that_the_model_leaves_open_is_that_of_the_data(dilated_export):
     _, out = dilated_export
     (graph,) = serde.read(Path(out / DENSE_INT8)).subgraphs

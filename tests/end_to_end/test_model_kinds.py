@@ -52,7 +52,7 @@ def functional(keras, kind):
 @pytest.mark.parametrize(
     "kind", ["separable", "transposed", "grouped", "conv1d", "shared", "nested", "frozen", "flattened"]
 )
-@pytest.mark.parametrize("generation", ["keras3", "keras2"])
+@pytest.mark.parametrize("generation", ["keras3", pytest.param("keras2", marks=pytest.mark.slow)])
 def test_layers(kind, generation, request, tmp_path):
     model = functional(request.getfixturevalue(generation), kind)
     report = export(model, images(), tmp_path, sparsity=0.8, int8=True, calibration_samples=8)
@@ -77,6 +77,7 @@ def test_embedding_of_tokens(keras3, tmp_path):
     assert report.tensors[0].operator == "GATHER" or any(tensor.operator == "GATHER" for tensor in report.tensors)
 
 
+@pytest.mark.slow
 def test_free_height_and_width(keras3, tmp_path):
     layers = keras3.layers
     model = keras3.Sequential(
@@ -120,6 +121,7 @@ def test_several_outputs(keras3, tmp_path):
         export(model, (x, np.zeros(50, int)), tmp_path, sparsity=0.8, int8=True)
 
 
+@pytest.mark.slow
 def test_one_sigmoid_output(keras3, tmp_path):
     x, _ = images(classes=2)
     labels = (x.mean((1, 2, 3)) > 0).astype(np.float32)
@@ -130,6 +132,7 @@ def test_one_sigmoid_output(keras3, tmp_path):
     assert 0 <= report.models.sparse_int8.accuracy <= 1
 
 
+@pytest.mark.slow
 def test_regression(keras3, tmp_path):
     x, _ = images()
     layers = keras3.layers
@@ -161,6 +164,7 @@ def test_outputs_that_are_nan(keras3, tmp_path):
         export(model, x, tmp_path, sparsity=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 @pytest.mark.parametrize("generation", ["keras3", "keras2"])
 def test_mixed_precision_is_built_again_in_float32(generation, policy, request, tmp_path):

@@ -89,6 +89,7 @@ def outputs_of(path, x):
     return litert.run(path, x, feedback=feedback)
 
 
+@pytest.mark.slow
 def test_the_documented_loop_is_what_was_measured(exported, long_data, monkeypatch):
     out, report, _ = exported
     x, labels = long_data[1]
@@ -104,6 +105,7 @@ def test_the_documented_loop_is_what_was_measured(exported, long_data, monkeypat
     assert np.mean(wanted.real().argmax(-1) == labels) == report.models.sparse_int8.accuracy
 
 
+@pytest.mark.slow
 def test_sequences_do_not_affect_each_other(exported, long_data):
     path, x = exported[0] / "model.tflite", long_data[1][0]
     together = outputs_of(path, x[:4]).arrays[0]

@@ -29,6 +29,7 @@ def test_live_model_is_left_as_it_was(kind, request, digits, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_finetuning_leaves_a_live_model_and_its_optimizer_alone(model3, digits, tmp_path):
     before, optimizer = model3.get_weights(), model3.optimizer
     arrays = ((digits.x_train, digits.y_train), (digits.x_test, digits.y_test))
@@ -41,6 +42,7 @@ def test_finetuning_leaves_a_live_model_and_its_optimizer_alone(model3, digits, 
     assert all(np.array_equal(a, b) for a, b in zip(before, model3.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", ["keras3", "keras2"])
 def test_subclassed_model(generation, request, digits, tmp_path):
     keras = request.getfixturevalue(generation)

@@ -10,7 +10,7 @@ from tflite_sparse.flatbuffer import serde
 from tflite_sparse.rewrites import lstm_cell_clip
 from tflite_sparse.runtime import litert
 
-STEPS, WIDTH, UNITS = 4, 128, 128
+STEPS, WIDTH, UNITS = 3, 64, 64
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
@@ -51,6 +51,7 @@ def operators(path):
 KINDS = ["lstm", "gru", "simple", "bidirectional", "stacked", "hard sigmoid", "masked"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", ["keras3", "keras2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind(kind, generation, sequences, request, tmp_path):
@@ -105,6 +106,7 @@ def test_state_does_not_pass_from_sample_to_sample(keras2, sequences, tmp_path):
     np.testing.assert_array_equal(together, apart)
 
 
+@pytest.mark.slow
 def test_loops_are_kept_where_they_are_asked_for(keras2, keras3, sequences, tmp_path):
     export(model_of(keras2, "lstm"), sequences, tmp_path, int8=True, recurrent="loop")
     assert "UNIDIRECTIONAL_SEQUENCE_LSTM" in operators(tmp_path / "out" / "model.tflite")
@@ -112,6 +114,7 @@ def test_loops_are_kept_where_they_are_asked_for(keras2, keras3, sequences, tmp_
         export(model_of(keras3, "gru"), sequences, tmp_path, int8=True, recurrent="loop")
 
 
+@pytest.mark.slow
 def test_any_number_of_steps_takes_that_of_the_data(keras3, sequences, tmp_path):
     report = export(model_of(keras3, "gru", steps=None), sequences, tmp_path, int8=True, layer_errors=True)
     assert report.verification.outputs_bit_exact

@@ -97,18 +97,43 @@ def in_parts(separator):
     return arrays
 
 
-@pytest.mark.parametrize(
-    "arrays", [named, in_parts("/"), in_parts("."), lambda x, y: {**{f"{name}:0": x[name] for name in x}, **y}]
-)
-def test_npz(arrays, keras3, tmp_path):
+def test_npz(keras3, tmp_path):
     two_by_two(keras3).save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", **arrays(*columns()))
+    np.savez(tmp_path / "data.npz", **named(*columns()))
     run = run_cli(
         "export", tmp_path / "model.keras", "--data", tmp_path / "data.npz", "--int8", "--calibration-samples", 10,
         "--max-accuracy-drop", 1, "--out", tmp_path / "out", "--json", "--quiet",
     )  # fmt: skip
     assert run.code == 0, run.stderr
     assert {each["name"] for each in run.report["accuracy"]["outputs"]} == {"kind", "size"}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "in_order"),
+    [
+        (named, False),
+        (in_parts("/"), True),
+        (in_parts("."), True),
+        (lambda x, y: {**{f"{name}:0": x[name] for name in x}, **y}, False),
+    ],
+    ids=["names", "slash", "dot", "names of tensors"],
+)
+def test_names_in_an_npz(arrays, in_order, keras3, tmp_path):
+    """Without parts of its own, a test part is split off at random."""
+    x, y = columns()
+    np.savez(tmp_path / "data.npz", **arrays(x, y))
+    source = keras_model.from_memory(two_by_two(keras3))
+    found = dataset.of_model(tmp_path / "data.npz", Signature(source.inputs(), source.outputs()))
+    for given, train, test in ((x, found.x_train, found.x_test), (y, found.y_train, found.y_test)):
+        assert set(train) == set(test) == set(given)
+        for name, values in given.items():
+            whole = np.concatenate([train[name], test[name]])
+            if in_order:
+                np.testing.assert_array_equal(train[name], values[:90])
+                np.testing.assert_array_equal(whole, values)
+            else:
+                assert whole.shape == values.shape
+                np.testing.assert_array_equal(np.sort(whole, axis=None), np.sort(values, axis=None))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +167,7 @@ def test_arrays_without_names_are_refused(keras3, tmp_path):
         export(two_by_two(keras3), (x, {"kind": y["kind"]}), tmp_path, finetune_epochs=1)
 
 
+@pytest.mark.slow
 def test_one_labelled_output_is_measured_alone(keras3, tmp_path):
     x, y = columns()
     report = export(two_by_two(keras3), (x, {"kind": y["kind"]}), tmp_path)

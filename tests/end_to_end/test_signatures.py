@@ -52,6 +52,7 @@ def test_the_chosen_one_is_converted(name, options, expected, saved, tmp_path):
         np.testing.assert_array_equal(runner(x=np.ones((1, 4), np.float32))["y"], np.full((1, 4), expected))
 
 
+@pytest.mark.slow
 def test_signature_of_a_savedmodel_with_a_keras_model(model_files, tmp_path):
     out = tmp_path / "out"
     run = run_cli(

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from helpers import micro_process, tiny_models
-from helpers.int8_nets import Net, residual
+from helpers.int8_nets import Net, few_values, residual
 from helpers.tools import run_cli
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.results.files import EncodingReport
 from tflite_sparse.results.micro import IN_PLACE
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.runtime import micro, micro_operators
 from tflite_sparse.target_registry import MICRO_MADE, MICRO_SOURCES
 
@@ -44,11 +45,6 @@ def cnn():
 
 def dilated():
     return Net((20, 20, 8)).conv(48, (3, 3), 1, 2).conv(16, (1, 1)).conv(32, (3, 3), 1, 2, same=False).dense(10)
-
-
-def few_values():
-    net = Net((16, 16, 3), few_values=True).conv(64, (3, 3)).conv(64, (3, 3)).conv(64, (1, 1))
-    return net.conv(64, (3, 3), 2).dense(128).dense(10)
 
 
 def per_tensor():
@@ -90,6 +86,7 @@ def encoded(given, *options, name="sparse.tflite"):
     return out, EncodingReport.model_validate_json(run.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_whole_models_bit_for_bit_within_their_arena(name, source):
     given = source(name)
@@ -105,6 +102,7 @@ def test_whole_models_bit_for_bit_within_their_arena(name, source):
     assert report.micro.arena_decoded_bytes <= LARGEST_ARENA_SHARE * report.micro.arena_dense_bytes
 
 
+@pytest.mark.slow
 def test_few_values_are_a_byte_each(source):
     """At 87.5 % zeros, where places and distances of 8 bits take a quarter of the dense weights."""
     out, report = encoded(source("few values"), "--micro-cpu", "cortex-m4")
@@ -114,6 +112,7 @@ def test_few_values_are_a_byte_each(source):
     shared = [each for each in shown["constants"] if "shared values" in (each["layout"] or "")]
     assert len(shared) >= 4
     assert all(each["stored_bytes"] < 0.2 * each["dense_bytes"] for each in shared)
+    assert {each.tables for each in sparse_operator.operators(next(graphs(serde.read(out))))} >= {1, 2}
 
 
 def test_decode_gives_the_dense_file_back(source):
@@ -159,6 +158,7 @@ def test_litert_refuses_the_file_with_the_reason(source):
     assert "unresolved custom op: TFLITE_SPARSE" in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_other_form_of_either(source):
     given = source("MLP")
     _, sparse = encoded(given, "--micro-cpu", "cortex-m4")
@@ -201,6 +201,7 @@ def test_an_app_of_the_users_own_stays(source):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_file_with_sparse_kernels_is_encoded_anew(source):
     given = source("MLP")
     out, first = encoded(given, "--micro-cpu", "cortex-m4")

@@ -13,8 +13,10 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import heed_sigint, run_cli
-from tflite_sparse.base.progress import Silent
+from tflite_sparse.base.progress import Silent, ignore_steps
 from tflite_sparse.commands.sweep import command as sweep_command
+from tflite_sparse.commands.sweep.point import Job, Place
+from tflite_sparse.commands.sweep.point import run as run_point
 from tflite_sparse.errors import DataError, InputError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.results.sweep import PointFile, SweepReport
@@ -106,6 +108,18 @@ def test_what_is_reported_is_what_lies_on_the_disk(work, first):
         assert measured.file_bytes <= measured.dense_bytes
         assert measured.accuracy > 0.4  # of four classes
         assert measured.interval.low < measured.accuracy < measured.interval.high
+
+
+@pytest.mark.slow
+def test_pruned_channels_leave_the_file_of_a_point(work):
+    settings = SweepSettings(sparsity=[0.5], block=["channel"], width=[1], seeds=1, epochs=6, batch_size=32)
+    place = Place(1.0, 0.5, "channel", 0)
+    measured, content = run_point(
+        Job(place, settings, f"{work / 'nets.py'}:net", str(work / "data.npz"), 1), on_step=ignore_steps
+    )
+    assert measured.multiply_adds == measured.weights == 24 * 48 + 48 * 4
+    assert len(content) == measured.file_bytes < measured.dense_bytes - 0.8 * (24 * 48 + 48 * 4)
+    assert measured.accuracy > 0.4  # of four classes
 
 
 @pytest.mark.slow
@@ -296,7 +310,10 @@ def test_a_ray_cluster_that_loses_a_machine_yields_every_point(work, tmp_path):
     from ray.cluster_utils import Cluster
 
     sizes = {"object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **sizes})
+    # Ray else takes a quarter of a minute to notice a lost machine. One that is slow to answer stays, as by default.
+    noticing = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": noticing, **sizes}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         listener = KillsAMachine(cluster, cluster.add_node(num_cpus=1, **sizes))
         report = tflite_sparse.sweep(

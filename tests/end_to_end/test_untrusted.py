@@ -179,23 +179,35 @@ def test_weights_that_unpack_to_far_too_much(model_files, tmp_path, out):
     check_refused(path, out, "which no trained model does")
 
 
-@pytest.mark.slow
-def test_what_lies_in_the_current_folder_is_not_imported(model_files, tmp_path):
-    """Neither the program nor its children import modules from the current folder."""
+@pytest.fixture(scope="module")
+def among_traps(model_files, tmp_path_factory):
+    """Return folder and end of an export, run on data of user code in a folder with modules of well-known names."""
+    folder = tmp_path_factory.mktemp("traps")
     for name in ("ml_dtypes.py", "random.py", "numpy.py"):
-        (tmp_path / name).write_text(f"raise SystemExit('{name} of the current folder ran')")
-    run = run_program("export", model_files["keras3.keras"], "--sparsity", "0.5", "--quiet", cwd=tmp_path)
-    assert run.code == 0, run.stderr
-
-
-@pytest.mark.slow
-def test_prints_of_user_code_stay_off_standard_output(model_files, tmp_path):
-    source = tmp_path / "it's a source ü.py"
+        (folder / name).write_text(f"raise SystemExit('{name} of the current folder ran')")
+    source = folder / "source" / "it's a source ü.py"
+    source.parent.mkdir()
     source.write_text("import numpy as np\nprint('at import')\ndef make():\n    print('in make')\n"
                       "    return np.zeros((10, 8, 8, 1), 'float32')\n")  # fmt: skip
     run = run_program(
-        "export", model_files["keras3.keras"], "--data", f"{source}:make", "--json", cwd=tmp_path, TMPDIR=str(tmp_path)
+        *("export", model_files["keras3.keras"], "--data", f"{source}:make", "--sparsity", "0.5"),
+        *("--finetune-epochs", "0", "--max-accuracy-drop", "1", "--json"),
+        cwd=folder,
+        TMPDIR=str(folder),
     )
+    return folder, run
+
+
+@pytest.mark.slow
+def test_what_lies_in_the_current_folder_is_not_imported(among_traps):
+    """Neither the program nor its children import modules from the current folder."""
+    _, run = among_traps
+    assert run.code == 0, run.stderr
+
+
+@pytest.mark.slow
+def test_prints_of_user_code_stay_off_standard_output(among_traps):
+    folder, run = among_traps
     assert run.code == 0, run.stderr
     assert json.loads(run.stdout)["accuracy"]["metric"] == "top1_agreement_with_dense_float32"
-    assert [path.name for path in tmp_path.glob("tflite-sparse-*")] == ["tflite-sparse-out"]
+    assert [path.name for path in folder.glob("tflite-sparse-*")] == ["tflite-sparse-out"]

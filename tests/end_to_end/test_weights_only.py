@@ -66,6 +66,7 @@ def export(path, builder, out):
     return run_cli("export", path, "--builder", builder, "--out", out, "--quiet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "package"),
     [

@@ -8,6 +8,8 @@ import pytest
 from tflite_sparse.fitting import candidates
 from tflite_sparse.fitting.candidates import SPARSITIES, Candidate, Option
 from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.channel_groups import ChannelGroup, Part
+from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import KernelScan, Point, Scan
 from tflite_sparse.sources.source_model import Kernel
@@ -17,7 +19,7 @@ ROWS = Structure((1, 16))
 
 def pricer(name):
     assert isinstance(name, str)
-    return lambda mask: 10 * int(np.count_nonzero(mask))
+    return lambda mask, count=None: (10 if count is None else count) * int(np.count_nonzero(mask))
 
 
 COSTS = SimpleNamespace(pricer=pricer)
@@ -104,6 +106,27 @@ def test_steps_between_an_option_and_the_next_denser_one_of_its_block():
         assert subject.refined(unchanged, COSTS).options == subject.options
 
 
+def test_weights_share_values_where_a_third_are_zeros():
+    """Two values: a fifth of the bytes, and half a unit of loss more."""
+    subject = Candidate(kernel(numbers()), (), {UNSTRUCTURED: LINE}, {None: 0.0, 2: 0.5}).priced(COSTS)
+    plain, below_a_third, *rest = subject.options
+    assert (plain.values, below_a_third.values) == (None, None)
+    assert (SPARSITIES[0], SPARSITIES[1]) == (0.3, pytest.approx(0.37))
+    assert [option.values for option in rest] == [None, 2] * (len(SPARSITIES) - 1)
+    assert [option.sparsity for option in rest[::2]] == [option.sparsity for option in rest[1::2]]
+    assert rest[1] == Option(0.37, UNSTRUCTURED, 2 * 630, pytest.approx(0.37 * 4 + 0.5), 2)
+    refined = subject.refined(rest[3], COSTS)
+    assert {option.values for option in refined.options[len(subject.options) :]} == {2}
+    assert rest[2].is_within_reach_of(rest[1]), "values are chosen after the training"
+
+
+def test_a_kernel_of_many_zeros_shares_values_as_it_is():
+    values = numbers()
+    values[:50] = 0
+    found = Candidate(kernel(values), (), {}, {2: 0.0}).priced(COSTS)
+    assert found.options == (Option(None, UNSTRUCTURED, 1000, 0.0, 2),)
+
+
 @pytest.mark.parametrize(("block", "fits"), [((1, 100), True), ((1, 101), False), ((10, 1), True), ((11, 1), False)])
 def test_a_block_that_is_larger_than_the_kernel_has_no_room(block, fits):
     assert candidates.has_room(kernel(numbers()), Structure(block)) == fits
@@ -131,3 +154,29 @@ def test_each_kernel_has_the_curves_of_its_own_scans():
     assert float(found[1].curves[ROWS].at(0.5)) == pytest.approx(4.0)
     assert len(found[0].options) == len(SPARSITIES) + 1
     assert len(found[2].options) == 1
+    sharing = candidates.candidates([kernel(numbers(), "a")], scans, COSTS, {"a": {2: 0.5}})
+    assert {option.values for option in sharing[0].options[2:]} == {2}
+
+
+def test_where_channels_are_masked_shares_are_of_what_remains():
+    """The kernel keeps 5 of 10 outputs and reads 60 of 100 inputs: 300 weights, of which a third is zero already."""
+    values = numbers()
+    values[60:80, 5:] = 0
+    subject = kernel(values)
+    reads = Part(subject, None, -2, np.arange(100))
+    makes = Part(subject, None, -1, np.arange(10))
+    remaining = Remaining(
+        {
+            ChannelGroup("before", 100, (), (), (reads,)): np.arange(100) >= 40,
+            ChannelGroup("own", 10, (makes,), (), ()): np.arange(10) >= 5,
+        }
+    )
+    found = Candidate(subject, (), {UNSTRUCTURED: LINE}, remaining=remaining).priced(COSTS)
+    assert found.options[1].sparsity == next(share for share in SPARSITIES if share > 1 / 3)
+    last = next(option for option in found.options if option.sparsity == SPARSITIES[-1])
+    mask = found.mask(last)
+    assert last.nbytes == 10 * np.count_nonzero(mask) == 10 * (300 - round(300 * SPARSITIES[-1]))
+    assert mask.shape == (100, 10)
+    assert not mask[:40].any()
+    assert not mask[:, :5].any()
+    assert mask[99, 9]

@@ -1,5 +1,6 @@
 """Test that predicted bytes are those of the file written for the masked weights."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,10 @@ from helpers import tiny_models
 from tflite_sparse.fitting import costs
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.fitting.kernels_in_file import Constant
+from tflite_sparse.planning import sharing
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.targets import litert as litert_target
+from tflite_sparse.targets.micro import Micro
 
 WEIGHTS = tiny_models.sparse_weights((64, 600), density=1.0)
 MASK = np.random.default_rng(1).random((600, 64)) < 0.05  # in the model's order: (inputs, outputs)
@@ -25,7 +28,7 @@ def made(tmp_path):
     """Return the costs of the kernel ``k``, whose constant is the file's only one of rank 2."""
     (tmp_path / "dense.tflite").write_bytes(model_of(WEIGHTS))
     return Costs(
-        tmp_path / "dense.tflite", {"k": Constant(0, 1, (1, 0))}, lambda: litert_target.answer, lambda file: None
+        tmp_path / "dense.tflite", {"k": Constant(0, 1, (1, 0))}, lambda: litert_target.answer, lambda file, dense: None
     )
 
 
@@ -55,6 +58,26 @@ def test_bytes_are_those_of_the_file_with_masked_weights(made, tmp_path, mask):
     assert found.rest_bytes == size - weight
 
 
+def test_shared_values_count_in_price_and_file(tmp_path, made):
+    """Of kernels and of other weights: the file that is written with them has as many bytes."""
+    in_micro = dataclasses.replace(made, target=Micro, shared_values=4)
+    assert in_micro.can_share("k")
+    masked, shared, file = (tmp_path / f"{name}.tflite" for name in ("masked", "shared", "file"))
+    masked.write_bytes(model_of(np.where(MASK.T, WEIGHTS, 0).astype(np.int8)))
+    for count in (4, 16):
+        sharing.write(masked, shared, count)
+        (choice,) = encode_file(shared, file, Micro())
+        assert in_micro.pricer("k")(MASK, count) == choice.encoded_bytes
+        assert in_micro.sizes({"k": MASK}, {"k": count}).file_bytes == file.stat().st_size
+    every = in_micro.pricer("k")(MASK)
+    assert in_micro.pricer("k")(MASK, 4) < in_micro.pricer("k")(MASK, 16) < every
+    assert in_micro.sizes({"k": MASK}, {"k": None}).kernels == {"k": every}
+    of_others = dataclasses.replace(in_micro, dense=masked, constants={})
+    sharing.write(masked, shared, 4)
+    encode_file(shared, file, Micro())
+    assert of_others.sizes({}).file_bytes == file.stat().st_size
+
+
 def test_axes_of_one_entry_are_left_aside(made):
     """A convolution of one by one becomes a matrix in the file."""
     of_four_axes = Costs(made.dense, {"k": Constant(0, 1, (3, 0, 1, 2))}, made.target, made.finish)
@@ -72,7 +95,7 @@ def test_a_price_does_not_depend_on_those_asked_for_before(made):
 def test_what_is_written_into_the_finished_file_counts(made):
     plain = made.sizes({}).file_bytes
     with_more = Costs(
-        made.dense, made.constants, made.target, lambda file: file.write_bytes(file.read_bytes() + b"12345")
+        made.dense, made.constants, made.target, lambda file, dense: file.write_bytes(file.read_bytes() + b"12345")
     )
     assert with_more.sizes({}).file_bytes == plain + 5
 

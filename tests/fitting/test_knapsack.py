@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tflite_sparse.fitting import knapsack
@@ -92,3 +92,30 @@ def test_the_optimum_is_reached_and_not_only_come_near_to():
 def test_losses_may_be_of_any_magnitude(unit):
     problem = [[(10 * unit, 1), (0, 6)], [(20 * unit, 1), (4 * unit, 9)]]
     assert knapsack.solve(*split(problem), 10) == [0, 1]
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(ROWS, st.integers(0, 150), st.integers(0, 150))
+@example([[(0, 1, 9), (5, 2, 1), (6, 1, 1)], [(0, 1, 1)]], 3, 5)  # the second capacity refuses the first option
+def test_nothing_within_two_capacities_loses_less(problem, first, second):
+    losses = [np.array([loss for loss, *_ in options], float) for options in problem]
+    weights = [np.array([rows for _, *rows in options]).T for options in problem]
+    found = knapsack.solve(losses, weights, [first, second])
+    every = itertools.product(*(range(len(options)) for options in problem))
+    within = [
+        total(problem, chosen, 0)
+        for chosen in every
+        if total(problem, chosen, 1) <= first and total(problem, chosen, 2) <= second
+    ]
+    if not within:
+        assert found is None
+    else:
+        assert total(problem, found, 1) <= first
+        assert total(problem, found, 2) <= second
+        assert total(problem, found, 0) == min(within)

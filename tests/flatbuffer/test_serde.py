@@ -439,6 +439,7 @@ def test_reading_maps_the_constants(tmp_path):
     assert peak < 1_000_000
 
 
+@pytest.mark.slow
 def test_writing_holds_the_file_once():
     model = tiny_models.gather(40_000, 1000)
     tracemalloc.start()

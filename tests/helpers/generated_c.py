@@ -14,7 +14,6 @@ from tflite_sparse.planning.encoder import encode_file, encode_model
 from tflite_sparse.runtime import host_c, micro
 from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.header import Naming
-from tflite_sparse.targets.sparse_micro import SparseMicro
 
 needed = pytest.mark.skipif(
     host_c.compiler() is None or not micro.is_available(), reason="no C compiler or no tflite-micro is installed"
@@ -31,7 +30,7 @@ def generated(model, cpu="cortex-m4", prefix="model", labels=()):
 def sparse(model, cpu):
     """The same, encoded for the sparse kernels."""
     parsed = serde.parse(tiny_models.to_bytes(model))
-    encode_model(parsed, SparseMicro(cpu))
+    encode_model(parsed, in_c.planned(cpu, "size"))
     return files.generate(parsed, Naming("model", "tflite-sparse", "x"), cpu)
 
 
@@ -42,7 +41,7 @@ def differences(model, folder, *, cpu="cortex-m4", samples=4, seed=0, flags=SANI
     """
     dense, sparse = folder / "dense.tflite", folder / "sparse.tflite"
     dense.write_bytes(tiny_models.to_bytes(model))
-    encode_file(dense, sparse, SparseMicro(cpu))
+    encode_file(dense, sparse, in_c.planned(cpu, "size"))
     sources = files.generate(serde.read(sparse), Naming("model", "tflite-sparse", "x"), cpu)
     (folder / "c").mkdir()
     program = in_c.compiled(sources, folder / "c", flags)

@@ -43,6 +43,7 @@ class Layer:
     zero_points: tuple[int, int] = (3, -5)
     largest_weight: int = 127
     shared_values: int | None = None  # different weights other than zero
+    two_kinds: bool = False  # every third output has the smaller half of these values, the others the larger half
     bias_range: int = 5000
     scale: float = 1.0
     seed: int = 0
@@ -62,8 +63,8 @@ class Made:
     inputs: np.ndarray
     expected: np.ndarray = field(repr=False)
 
-    def case(self, kernel):
-        """It as a case for one kernel."""
+    def case(self, kernel, tables=1):
+        """It as a case for one kernel, with at most so many tables of shared values."""
         shape, layer = self.layer.filter, self.layer
         options = Options(
             operator="FULLY_CONNECTED" if layer.is_matrix else "CONV_2D",
@@ -84,7 +85,7 @@ class Made:
         )
         return KernelCase(
             codec_options.pack(options),
-            stream.encode(kernel, shape, self.weights),
+            stream.encode(kernel, shape, self.weights, tables),
             self.parameters.to_bytes(),
             self.inputs,
             self.expected.shape,
@@ -104,7 +105,12 @@ def made(layer, kernel=None):
     weights = rng.integers(-layer.largest_weight, layer.largest_weight + 1, shape.shape)
     if layer.shared_values is not None:
         few = np.rint(np.linspace(-layer.largest_weight, layer.largest_weight, layer.shared_values))
-        weights = np.where(few == 0, 1, few)[rng.integers(0, layer.shared_values, shape.shape)]
+        chosen = rng.integers(0, layer.shared_values, shape.shape)
+        if layer.two_kinds:
+            few = few[np.argsort(np.abs(few), kind="stable")]
+            is_larger = (np.arange(shape.outputs) % 3 > 0).reshape(-1, 1, 1, 1)
+            chosen = (chosen + layer.shared_values * is_larger) // 2
+        weights = np.where(few == 0, 1, few)[chosen]
     weights = np.where(kept.reshape(shape.shape), weights, 0).astype(np.int8)
     bias = rng.integers(-layer.bias_range, layer.bias_range + 1, shape.outputs).astype(np.int32)
     spread = layer.largest_weight * 80 * np.sqrt(max(1.0, (1 - layer.zeros) * shape.taps))

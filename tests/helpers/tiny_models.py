@@ -575,12 +575,12 @@ RESOLVERS = {
 """Return :func:`run_here` by the library's names of runtimes; CompiledModel gets the default interpreter's outputs."""
 
 
-def run_here(content: bytes, values, resolver="AUTO"):
+def run_here(content: bytes, values, resolver="AUTO", threads=1):
     """Return all outputs of one call in this process, with the input resized to ``values``."""
     from ai_edge_litert.interpreter import OpResolverType
 
     interpreter = Interpreter(
-        model_content=bytes(content), experimental_op_resolver_type=OpResolverType[resolver], num_threads=1
+        model_content=bytes(content), experimental_op_resolver_type=OpResolverType[resolver], num_threads=threads
     )
     index = interpreter.get_input_details()[0]["index"]
     if tuple(interpreter.get_input_details()[0]["shape"]) != values.shape:

@@ -24,6 +24,7 @@ def test_gzip_bytes_of_small_files(content):
         assert abs(size.gzip_bytes(path) - len(gzip.compress(content, 9, mtime=0))) <= HEADER_SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1 << 20, (1 << 20) + 1, 2_500_000])
 def test_gzip_bytes_of_files_read_in_parts(count, tmp_path):
     generator = np.random.default_rng(0)

@@ -17,8 +17,11 @@ def make_data():
     return x, (x @ generator.normal(size=(32, 3))).argmax(-1)
 
 
-def build(keras, optimizer, *, kernels=None, **compiling):
-    """Two kernels to prune (2,048 and 4,096 weights) and one that is too small (192)."""
+def build(keras, optimizer, *, kernels=None, begun=True, **compiling):
+    """Two kernels to prune (2,048 and 4,096 weights) and one that is too small (192).
+
+    ``begun``: the optimizer has its variables; else Keras 3 makes them in the first training step, and traces it twice.
+    """
     keras.utils.set_random_seed(2)
     layers, options = keras.layers, kernels or {}
     model = keras.Sequential(
@@ -30,6 +33,13 @@ def build(keras, optimizer, *, kernels=None, **compiling):
         ]
     )
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compiling)
+    return with_slots(model) if begun else model
+
+
+def with_slots(model):
+    """Let an optimizer of Keras 3 make its variables."""
+    if type(model).__module__.partition(".")[0] == "keras":
+        model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from small_net import with_slots
 
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import MagnitudePruning, channel_groups, channel_plan, planned_masks, recipe_file
@@ -40,7 +41,7 @@ def build(keras):
     x = layers.Dense(HIDDEN, activation="tanh", name="hidden")(layers.Flatten()(x))
     model = keras.Model(inputs, layers.Dense(3, name="classes")(x), name="net")
     model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return model
+    return with_slots(model)
 
 
 @pytest.fixture(scope="module")

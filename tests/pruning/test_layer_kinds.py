@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_net import with_slots
 
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.pruning import masks
@@ -77,6 +78,7 @@ def test_masked_while_training(keras, kind):
     make, shapes = MODELS[kind]
     model = make(keras)
     model.compile(keras.optimizers.Adam(1e-2), "mse")
+    with_slots(model)
     x = inputs_of(model, 48)
     y = np.random.default_rng(1).normal(size=(48, *model.output_shape[1:]))
     pruning = pruning_all(ConstantSchedule(0.75, 1, 2, 1))
@@ -171,6 +173,7 @@ def test_frozen_layers_are_pruned_and_otherwise_left(keras):
 
 def fitted(keras, model, pruning):
     model.compile(keras.optimizers.Adam(1e-2), "mse")
+    with_slots(model)
     x, y = np.random.default_rng(0).normal(size=(2, 64, 64)).astype(np.float32)
     model.fit(x, y, batch_size=8, epochs=2, verbose=0, callbacks=[pruning])
     return model.get_weights()[0]

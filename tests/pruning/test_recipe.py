@@ -238,6 +238,8 @@ RULE = '[[rule]]\nlayers = "dense"\n'
         (RULE + "schedule = { initial_sparsity = 2 }", "rule 1: initial_sparsity = 2"),
         ("schedule = { begin = 3 }\nbegin = 4", r"\[defaults\]: begin is given twice"),
         (RULE + "skip = true\nsparsity = 0.5", "rule 1: skip = true leaves kernels alone: remove sparsity"),
+        (RULE + "shared_values = 1", "rule 1: shared_values = 1: it takes all or a whole number from 2 to 127"),
+        (RULE + "shared_values = '16'", "rule 1: shared_values = '16': it takes all or a whole number from 2 to 127"),
         (RULE, "rule 1 sets nothing: give it sparsity, block, channel_multiple, schedule, skip"),
         ("[[rule]]\nsparsity = 0.5", r"rule 1 has neither layers nor types: .* belongs in \[defaults\]"),
         ("[[rule]]\nlayers = '('\nskip = true", "rule 1: layers = '[(]' is no regular expression"),
@@ -333,6 +335,38 @@ def test_what_does_not_fit_the_model(plan, text, message):
 def test_no_sparsity_at_all(plan):
     with pytest.raises(SettingsError, match=r"recipe.toml: no sparsity was given.*\(for net/block_1/pw/kernel\)"):
         plan("", head="version = 1\n")
+
+
+def test_the_last_rule_with_shared_values_counts(write):
+    path = write(
+        """
+        [[rule]]
+        layers = ".*"
+        shared_values = 16
+        [[rule]]
+        types = ["Dense"]
+        shared_values = "all"
+        [[rule]]
+        layers = "classes"
+        skip = true
+        shared_values = 4
+        [[rule]]
+        layers = "stem"
+        sparsity = 0.5
+        skip = false
+        """
+    )
+    recipe = recipe_file.read(path)
+    assert recipe.shares_values
+    found = recipe_planner.shared_values(recipe, KERNELS)
+    assert found == {
+        **{each.name: 16 for each in (STEM, DEPTHWISE, POINTWISE, CELL, RECURRENT)},
+        **{each.name: "all" for each in (DENSE, NARROW)},
+        SMALL.name: 4,
+    }
+    missing = recipe_file.read(write('[[rule]]\nlayers = "clases"\nshared_values = 4'))
+    with pytest.raises(SettingsError, match="rule 1: layers = 'clases' matches no kernel; there are net/classes"):
+        recipe_planner.shared_values(missing, KERNELS)
 
 
 def test_a_model_is_pruned_by_a_recipe(keras, write):

@@ -68,6 +68,13 @@ def test_a_later_rule_prunes_what_remains(asked):
         asked(ALL + schedule, 'version = 1\n[defaults]\nblock = "channel"\nsparsity = 0.5\n')
 
 
+def test_channels_are_pruned_before_the_weights_that_remain(asked):
+    asked(ALL + 'block = "channel"\nsparsity = 0.5\n' + ALL + "sparsity = 0.875\n")
+    of_channels, of_weights = (each["dense"].schedule for each in (asked.channels, asked.weights))
+    assert (of_channels.begin, of_channels.end) == (50, 350)
+    assert (of_weights.begin, of_weights.end) == (100, 650)
+
+
 def test_a_later_rule_for_channels_changes_their_share_or_replaces_weights(asked):
     both = ALL + 'block = "channel"\nsparsity = 0.5\n[[rule]]\nlayers = "wide"\nblock = "channel"\n'
     assert asked(both + "sparsity = 0.25\n") == ({**CHANNELS, "wide": 0.25}, {})

@@ -50,6 +50,7 @@ def opened(model, form, folder):
     return keras_model.open_model(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [".keras", ".h5", "saved", "live"])
 def test_the_stripped_model_is_the_clustered_one(form, model, expected, tmp_path):
     stripped, applied = strip(opened(model, form, tmp_path))

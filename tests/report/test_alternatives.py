@@ -2,7 +2,7 @@
 
 import pytest
 
-from tflite_sparse.report.text.alternatives import Remedies, advice, cures, line, shares
+from tflite_sparse.report.text.alternatives import Remedies, advice, against_sharing, cures, line, shares
 from tflite_sparse.results.alternatives import Alternative
 from tflite_sparse.results.export import Accuracy, Interval
 
@@ -60,6 +60,22 @@ def test_what_costs_more_is_cured_first_and_what_costs_nothing_is_not(pruning, i
         metric="top1", samples=100, drop=0.1, max_drop=0.01, drop_by_pruning=pruning, drop_by_int8=int8
     )  # fmt: skip
     assert cures(lost, open_to) == words
+
+
+@pytest.mark.parametrize(
+    ("sharing", "words"),
+    [
+        (0.02, "Try more --shared-values, or none: without them the drop is 0.0800."),
+        (0.01, ""),  # a tenth of the drop
+        (None, ""),
+    ],
+)
+def test_more_values_are_recommended_where_sharing_costs_a_part_that_matters(sharing, words):
+    lost = Accuracy(
+        metric="top1", samples=100, drop=0.1, max_drop=0.01, drop_by_pruning=0.05, drop_by_int8=0.03,
+        drop_by_sharing=sharing,
+    )  # fmt: skip
+    assert against_sharing(lost) == words
 
 
 def test_the_shares_are_told_as_far_as_they_are_known():

@@ -7,7 +7,8 @@ from tflite_sparse.report.page import export as page
 from tflite_sparse.report.text import dead_channels as words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown
-from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
+from tflite_sparse.results.verification import RuntimeCheck, VerificationReport, WeightsCheck
 
 
 def layer(name, outputs, inputs=(3, 3)):
@@ -51,6 +52,26 @@ def test_every_report_tells_of_them(found, sentence, heading):
     assert sentence in html
     assert "16 to 9" in html
     assert ("They stay in the file" in html) != found.removed
+
+
+def test_what_is_left_is_named():
+    left = LeftChannels(tensor="net/mean", channels=1200, reason="it is another constant in a runtime.")
+    sentence = "1,200 dead channels of 'net/mean' stay, because it is another constant in a runtime."
+    assert words.lines(GONE.model_copy(update={"left": [left]}))[-1] == sentence
+
+
+@pytest.mark.parametrize(
+    ("merged", "words_of_it"), [(0, "places;"), (1, "in one kernel sums"), (2, "in 2 kernels sums")]
+)
+def test_sums_of_weights_are_told(merged, words_of_it):
+    check = RuntimeCheck(name="a runtime", gate=True, signature=None, outputs_bit_exact=True, within_tolerance=True)
+    weights = WeightsCheck(compared=1, values=1, equal=1, missing=[], different=[])
+    proof = VerificationReport(
+        tool="", file="", against="", samples=1, seed=0, tolerance=0.0, weights=weights, runtimes=[check], passed=True,
+        failures=[],
+    )  # fmt: skip
+    dead = DEAD.model_copy(update={"merged": merged})
+    assert words_of_it in words.lines(GONE.model_copy(update={"dead": dead, "verification": proof}))[1]
 
 
 def test_without_any_nothing_is_said():

@@ -1,8 +1,10 @@
 """Test the terminal output of ``fit``."""
 
+from tflite_sparse.report.page import fit as fit_page
 from tflite_sparse.report.text import fit as fit_tables
 from tflite_sparse.results.export import Accuracy, Gates, Interval, Paired
-from tflite_sparse.results.fit import FitKernel, FitReport, FitRound, FixedConstant
+from tflite_sparse.results.fit import FitChannels, FitKernel, FitLimit, FitReport, FitRound, FixedConstant
+from tflite_sparse.settings import FitSettings
 
 
 def kernel(name, **changes):
@@ -58,6 +60,14 @@ def test_each_kernel_has_a_row():
     assert by_name["dense/kernel"]["stored B"] == "990"
     assert by_name["last/kernel"]["block"] == "as it was"
     assert by_name["last/kernel"]["stored B"] == "unknown"
+    assert "values" not in table.headings
+
+
+def test_shared_values_have_a_column():
+    table = fit_tables.kernels(report(kernels=[kernel("dense/kernel", values=16), kernel("last/kernel")]))
+    place = table.headings.index("values")
+    assert [row[place] for row in table.rows] == ["16", "all"]
+    assert {len(row) for row in table.rows} == {len(table.headings)}
 
 
 def test_the_sentences_tell_size_limits_and_accuracy():
@@ -99,3 +109,43 @@ def test_what_failed_is_told():
     assert "FAILED budget: too large" in lines
     assert "Warning: mind this" in lines
     assert any(line.startswith("Accuracy: unknown") for line in lines)
+
+
+def with_limits(**changes):
+    limits = [
+        FitLimit(resource="multiply_adds", limit=5e6, untouched=9e6, least=1e6, predicted=4.9e6, used=4.8e6),
+        FitLimit(resource="latency_ms", limit=1.5, untouched=3.25, least=0.5, predicted=1.4, used=1.375),
+    ]
+    channels = [
+        FitChannels(kernels=("a/kernel", "b/kernel"), channels=64, planned=32, kept=30, predicted_rise=0.5),
+        FitChannels(kernels=("c/kernel",), channels=16, planned=16, kept=16, predicted_rise=0.0),
+    ]
+    return report(**{"limits": limits, "channels": channels} | changes)
+
+
+def test_limits_and_channels_are_told():
+    found = with_limits()
+    text = "\n".join(fit_tables.sentences(found))
+    assert "Multiply-adds: 4,800,000, of 5,000,000 allowed; 9,000,000 with all channels." in text
+    assert "Latency (ms): 1.375, of 1.5 allowed; 3.25 with all channels." in text
+    assert "Channels: 46 of 80 are kept, in 2 groups." in text
+    assert "without the channels that go for the limits" in text
+    assert fit_tables.channels(found).rows[0] == ("a/kernel, b/kernel", "64", "32", "30", "0.5")
+    assert fit_tables.limits(found).rows[1] == ("Latency (ms)", "3.25", "0.5", "1.5", "1.4", "1.375")
+    assert fit_page.of(found).aim == (
+        "The most accurate file of at most 9,000 bytes and at most 5,000,000 multiply-adds and at most 1.5 ms"
+    )
+    alone = with_limits(mode="limits", budget_bytes=None, kernels=[])
+    assert "This model fits into" not in "\n".join(fit_tables.sentences(alone))
+    assert fit_page.of(alone).aim.startswith("The most accurate file of at most 5,000,000 multiply-adds")
+    gated = with_limits(mode="gate", budget_bytes=None)
+    assert fit_page.of(gated).aim.startswith("The smallest file within the accuracy gate and at most 5,000,000")
+
+
+def test_what_a_run_aims_at_and_what_failed():
+    settings = FitSettings(budget="9kB", max_macs=5_000_000, max_latency=1.5)
+    assert fit_tables.aim(settings) == "9,000 bytes, 5,000,000 multiply-adds and 1.5 ms"
+    assert fit_tables.aim(FitSettings(gate=True)) == "the gate"
+    words = fit_tables.beyond("latency_ms", 1.75, 1.5, 4)
+    assert words.startswith("max_latency: the file takes 1.75 ms after 4 rounds, 1.5 ms are allowed.")
+    assert words.endswith("a larger --max-latency")

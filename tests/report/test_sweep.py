@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tflite_sparse.report.page import plots
+from tflite_sparse.report.page import sweep as sweep_page
 from tflite_sparse.report.text import sweep as sweep_tables
 from tflite_sparse.report.text import sweep_comparison
 from tflite_sparse.results.export import Interval
@@ -15,6 +16,9 @@ from tflite_sparse.scoring.frontier import Lead
 DENSE = {0.25: (26_000, 0.86), 0.5: (80_000, 0.89), 1.0: (300_000, 0.92)}
 SPARSE = {0.75: (170_000, 0.918), 0.9: (80_000, 0.91), 0.97: (30_000, 0.88)}
 BLOCKED = {0.9: (44_000, 0.88)}
+
+
+CHANNELS = {0.25: (180_000, 0.917), 0.5: (82_000, 0.9), 0.75: (27_000, 0.868)}
 
 
 def point(width, sparsity, block, seed, size, accuracy):
@@ -29,6 +33,7 @@ def point(width, sparsity, block, seed, size, accuracy):
         metric="top1",
         samples=1000,
         sha256=f"{seed:064x}",
+        multiply_adds=10 * size if sparsity == 0 or block == "channel" else 3_000_000,
     )
     name = f"{width:g}-{sparsity:g}-{block}-{seed}"
     return Point(name=name, width=width, sparsity=sparsity, block=block, seed=seed, measured=measured, seconds=1.0)
@@ -66,6 +71,12 @@ def grid(seeds=(0, 1, 2), sparse=SPARSE, dense=DENSE, blocked=BLOCKED):
 @pytest.fixture(scope="module")
 def full():
     return report(grid())
+
+
+@pytest.fixture(scope="module")
+def with_channels():
+    pruned = [point(1.0, share, "channel", seed, *at) for share, at in CHANNELS.items() for seed in (0, 1, 2)]
+    return report([*grid(), *pruned])
 
 
 def comparison(found, axis="file_bytes", block="1x1"):
@@ -235,3 +246,48 @@ def test_the_plot_shows_every_family(full, tmp_path):
 
 def test_the_report_survives_the_disk(full):
     assert SweepReport.model_validate_json(full.model_dump_json()) == full
+
+
+def test_whole_channels_are_compared_at_equal_bytes_and_at_equal_multiply_adds(with_channels):
+    blocks = {
+        block: [each.axis for each in with_channels.comparisons if each.block == block] for block in ("1x1", "channel")
+    }
+    assert blocks == {
+        "1x1": ["file_bytes", "gzip_bytes", "nonzeros"],
+        "channel": ["file_bytes", "gzip_bytes", "nonzeros", "multiply_adds"],
+    }
+    found = comparison(with_channels, "multiply_adds", "channel")
+    margin = next(each for each in found.margins if each.budget == pytest.approx(800_000))
+    assert margin.dense == pytest.approx(0.89)
+    assert margin.sparse == pytest.approx(0.8993, abs=1e-4)
+    assert found.sentences[0].startswith("At 270,000 multiply-adds the large sparse model (width 1, whole channels) is")
+    assert any("270,000 multiply-adds" in sentence for sentence in sweep_tables.sentences(with_channels))
+    assert "## At equal multiply-adds, whole channels" in sweep_tables.markdown(with_channels, "sweep.svg")
+
+
+def test_multiply_adds_are_shown_where_they_differ(full, with_channels, tmp_path):
+    assert "multiply-adds" not in sweep_tables.points(full).headings
+    table = sweep_tables.points(with_channels)
+    by_name = {row[:3]: dict(zip(table.headings, row, strict=True)) for row in table.rows}
+    assert by_name["1", "0.5", "channel"]["multiply-adds"] == "820,000"
+    assert by_name["1", "0.9", "1x1"]["multiply-adds"] == "3,000,000"
+    plots.frontier(with_channels, tmp_path / "sweep.svg")
+    drawn = (tmp_path / "sweep.svg").read_text()
+    for words in ("large sparse, whole channels", "multiply-adds (M)", "file (kB)"):
+        assert words in drawn
+    page = sweep_page.render(with_channels)
+    assert "<h2>Accuracy over multiply-adds</h2>" in page
+    assert "width 1, 0.5 of channels: 0.9000 in 820,000 multiply-adds" in page
+    assert "Accuracy over multiply-adds" not in sweep_page.render(full)
+
+
+def test_points_of_earlier_versions_have_no_multiply_adds(with_channels):
+    earlier = [
+        each.model_copy(update={"measured": each.measured.model_copy(update={"multiply_adds": None})})
+        for each in with_channels.points
+    ]
+    found = report(earlier)
+    assert {each.axis for each in found.comparisons} == {"file_bytes", "gzip_bytes", "nonzeros"}
+    assert "multiply-adds" not in sweep_tables.points(found).headings
+    some = report([*earlier[:1], *with_channels.points[1:]])
+    assert sweep_tables.points(some).rows[0][sweep_tables.points(some).headings.index("multiply-adds")] == ""

@@ -82,7 +82,7 @@ def test_the_callback_shows_every_setting():
     assert list(shown)[:3] == ["sparsity", "planner", "warn"]
     assert shown.keys() >= settings.PruningSettings.model_fields.keys()
     section = tflite_sparse.pruning.MagnitudePruning.__init__.__doc__
-    assert "    begin: Training step of the first mask. Default: a tenth of the steps.\n" in section
+    assert "    begin: Training step of the first mask. Default: a tenth of the steps, of channels a" in section
     assert "    sparsity:" not in section
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
@@ -79,3 +80,63 @@ def test_biases_stay_within_their_type():
     assert bias_correction.apply(graph, {int(graph.subgraph.outputs[0]): np.full(16, 1e9)}) == 1
     values = graph.constant(int(graph.operators[0].inputs[2]))
     assert set(values) == {np.iinfo(np.int32).min}
+
+
+def bias_of(graph, place=0):
+    index = int(graph.operators[place].inputs[2])
+    return graph.tensor(index), graph.constant(index)
+
+
+@pytest.mark.parametrize("data_dtype", ["int8", "int16"])
+@pytest.mark.parametrize("what", ["own", "shared", "output", "missing"])
+def test_a_bias_loses_the_shift_in_its_own_steps(what, data_dtype):
+    """It is stored in place where one operator alone reads it, else in a tensor of its own."""
+    options = {"readers": 2} if what == "shared" else {"bias": False} if what == "missing" else {}
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 160), data_dtype=data_dtype, **options)))
+    graph = next(graphs(model))
+    source, weight = (graph.tensor(int(index)) for index in graph.operators[0].inputs[:2])
+    result = int(graph.operators[0].outputs[0])
+    before = np.zeros(16, int) if what == "missing" else bias_of(graph)[1].copy()
+    former, count = int(graph.operators[0].inputs[2]), len(graph.subgraph.tensors)
+    if what == "output":
+        graph.subgraph.outputs = np.array([*graph.subgraph.outputs, former], np.int32)
+    steps = np.float64(source.quantization.scale[0]) * weight.quantization.scale.astype(np.float64)
+    shift = np.linspace(-100.4, 100.4, 16) * steps
+    assert bias_correction.apply(graph, {result: shift}) == 1
+    tensor, after = bias_of(graph)
+    assert after.dtype == {"int8": np.int32, "int16": np.int64}[data_dtype]
+    assert after.tolist() == (before - np.round(shift / steps).astype(int)).tolist()
+    if what == "own":
+        assert int(graph.operators[0].inputs[2]) == former
+        assert len(graph.subgraph.tensors) == count
+        return
+    assert int(graph.operators[0].inputs[2]) == count
+    assert tensor.name == "weight/corrected_bias"
+    assert tensor.type == {"int8": schema.TensorType.INT32, "int16": schema.TensorType.INT64}[data_dtype]
+    assert indices(tensor.shape) == [16]
+    np.testing.assert_array_equal(tensor.quantization.scale, steps.astype(np.float32))
+    assert tensor.quantization.scale.dtype == np.float32
+    assert indices(tensor.quantization.zeroPoint) == [0] * 16
+    assert tensor.quantization.quantizedDimension == 0
+    if what != "missing":
+        np.testing.assert_array_equal(graph.constant(former), before)
+
+
+def test_an_operator_with_two_inputs_gets_a_third():
+    model = tiny_models.fully_connected((16, 160))
+    graph = next(graphs(model))
+    graph.operators[0].inputs = graph.operators[0].inputs[:2]
+    assert bias_correction.apply(graph, {int(graph.subgraph.outputs[0]): np.ones(16)}) == 1
+    assert len(indices(graph.operators[0].inputs)) == 3
+    assert bias_of(graph)[1].any()
+
+
+def test_a_bias_may_be_the_first_tensor():
+    model = tiny_models.fully_connected((16, 160))
+    graph = next(graphs(model))
+    x, weight, bias, y = graph.subgraph.tensors
+    graph.subgraph.tensors = [bias, x, weight, y]
+    graph.operators[0].inputs = np.array([1, 2, 0], np.int32)
+    assert bias_correction.apply(graph, {3: np.ones(16)}) == 1
+    assert len(graph.subgraph.tensors) == 4
+    assert [int(index) for index in graph.operators[0].inputs] == [1, 2, 0]

@@ -71,16 +71,30 @@ def test_of_other_types_only_0_is_known(kind):
 )
 def test_a_mean_is_told_where_all_formulas_agree(source_zero, result_zero, stored, known):
     source, result = Numbers(INT8, 0.02, source_zero), Numbers(INT8, 0.015, result_zero)
-    found = mean_of_constant(source, result, np.array([float(stored)]), 64)
+    found = mean_of_constant(source, result, np.array([float(stored)]), 64, is_planar=True)
     assert np.isnan(found[0]) != known
     if known:
         assert found[0] == -36
+    other = mean_of_constant(source, result, np.array([float(stored)]), 64, is_planar=False)
+    assert other == np.round((stored - source_zero) * 4 / 3 + result_zero)
 
 
 def test_the_ties_of_a_mean_are_those_of_its_sum():
     """-139.547 times 1: the built-in kernel rounds it to -139 by its multiplier of 1.09 / 9, found in a MobileNet."""
     source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
-    assert np.isnan(mean_of_constant(source, result, np.array([-128.0]), 9)).all()
+    assert np.isnan(mean_of_constant(source, result, np.array([-128.0]), 9, is_planar=True)).all()
+
+
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_planar):
+    """-24.546 in the reference kernel, which shifts by 3 bits and not by 4, as 1.53 / 25 would: it yields -24."""
+    source, result = Numbers(INT8, 0.037101566791534424, -128), Numbers(INT8, 0.024207180365920067, -46)
+    assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
+
+
+def test_a_mean_of_zeros_is_zero_where_the_zero_point_is_taken_off_the_sum():
+    source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
+    assert mean_of_constant(source, result, np.array([-128.0]), 9, is_planar=False) == -128
 
 
 def test_tensors_without_one_scale_are_not_known():
@@ -99,3 +113,48 @@ def test_groups_are_what_ties_connect(pairs):
         joined = groups[a] | groups[b]
         groups |= dict.fromkeys(joined, joined)
     assert labels.tolist() == [min(groups[channel]) for channel in range(30)]
+
+
+def test_a_value_beyond_a_bound_is_known_and_one_at_it_is_not():
+    """A step and a half beyond is a tie that no kernel sees, half a step beyond is one that some do."""
+    found = numbers("int8", 0.5, 0)
+    steps = np.array([-1.5, -1.0, -0.5, 0.0, 126.5, 127.5, 128.0, 128.5])
+    expected = [0, 0, np.nan, 0, np.nan, np.nan, 127, 127]
+    np.testing.assert_array_equal(found.stored(steps * 0.5, activation=schema.ActivationFunctionType.RELU), expected)
+    lower = found.stored(np.array([-128.5, -129.5]) * 0.5)
+    np.testing.assert_array_equal(lower, [np.nan, -128])
+
+
+def test_a_bound_at_a_tie_is_not_known():
+    """6 is 7.5 steps."""
+    found = numbers("int8", 0.8, 0).stored(np.array([1.6]), activation=schema.ActivationFunctionType.RELU6)
+    assert np.isnan(found).all()
+    lower = numbers("int8", 0.5, 0)
+    np.testing.assert_array_equal(
+        lower.stored(np.array([-3.0, 0.5, 3.0]), activation=schema.ActivationFunctionType.RELU_N1_TO_1), [-2, 1, 2]
+    )
+
+
+def test_ties_are_wide_from_a_right_shift_of_one_bit_on():
+    steps = np.array([1.24, 1.3, 1.7, 1.76])
+    np.testing.assert_array_equal(common_rounding(steps, 0.5), [1, np.nan, np.nan, 2])
+    np.testing.assert_array_equal(common_rounding(steps, 0.6), [1, 1, 2, 2])
+    np.testing.assert_array_equal(common_rounding(steps, 3.0), [1, 1, 2, 2])
+    assert not np.isnan(common_rounding(np.float64(0.0), 0.0))
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_a_mean_of_other_types_is_known_of_0(kind):
+    of_kind = numbers(kind, zero=0)
+    found = mean_of_constant(of_kind, of_kind, np.array([0.0, 3.0, np.nan]), 9, is_planar=True)
+    np.testing.assert_array_equal(found, [0, np.nan, np.nan])
+
+
+def test_numbers_are_those_of_the_tensor():
+    assert (numbers("int8", 0.5, -7).scale, numbers("int8", 0.5, -7).zero) == (0.5, -7)
+    assert (numbers("float32").scale, numbers("float32").zero) == (1.0, 0)
+    np.testing.assert_array_equal(numbers("int8", 0.5, -7).real(np.array([-7.0, 1.0, np.nan])), [0, 4, np.nan])
+    assert numbers("int16", 0.5, 0).zero == 0
+    assert numbers("int16", 0.5, 1) is None
+    for scale in (np.inf, np.nan, -0.5):
+        assert numbers("int8", scale) is None

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from helpers import micro_process, tiny_models
 from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
+from helpers.tiny_models import quantization
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of, text
 from tflite_sparse.rewrites.dead_channels import removal
+from tflite_sparse.rewrites.dead_channels.cut import Slice
 
 RESOLVERS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")
 INT8_NETWORKS = sorted(set(NETWORKS) - {"open_batch"})  # whose shapes are fixed, as TensorFlow Lite Micro needs them
@@ -155,6 +157,111 @@ def test_a_mean_that_keeps_its_axes_keeps_a_multiple_of_16(keep, wanted):
     y = net.conv(x, 6, 1, unread=unread) if keep else net.dense(x, 6, unread=unread)
     _, _, found = cut(net.finished(y))
     assert kept(found, "CONV_2D") == wanted
+
+
+def with_a_mean_that_kernels_round_differently(dead):
+    """64 channels, those of ``dead`` all 0, and a MEAN of which XNNPACK makes -128 there, built-in kernels -127."""
+    net = Network(shape=(1, 3, 3, 8))
+    x = net.conv(net.source, 64, 1, dead=dead, relu=True)
+    for bias in dead:  # negative, so that the ReLU yields 0
+        values = net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]].buffer].data
+        values.view(np.int32)[bias] = -(2**20)
+    y = net.mean(x, keep=True)
+    for tensor, scale in ((x, 0.006517359521239996), (y, 0.005978080444037914)):
+        net.tiny.graph.tensors[tensor].quantization = quantization(scale, -128)
+    return net, y
+
+
+def test_weights_for_constants_that_kernels_do_not_agree_on_are_added_up():
+    net, y = with_a_mean_that_kernels_round_differently(range(40))
+    content, smaller, found = cut(net.finished(net.conv(y, 6, 1), y))
+    assert not found.slices  # the caller takes the constants as well
+    assert {tiny_models.run_here(content, net.samples()[0], kernels)[1].flat[0] for kernels in RESOLVERS} == {
+        -128,
+        -127,
+    }
+    net, y = with_a_mean_that_kernels_round_differently(range(48))
+    content, smaller, found = cut(net.finished(net.conv(y, 6, 1)))
+    assert kept(found, "CONV_2D") == (64, 32)  # 16 and the sums, in a multiple of 16
+    (part,) = (part for part in found.slices if part.merged)
+    one, two = (next(graphs(serde.parse(each))) for each in (content, smaller))
+    before, after = one.constant(part.tensor), two.constant(part.found)
+    np.testing.assert_array_equal(after, part.of(before))
+    np.testing.assert_array_equal(after[..., -16:], before[..., 48:])
+    np.testing.assert_array_equal(after[..., :-16].sum(-1, dtype=int), before[..., :48].sum(-1, dtype=int))
+    assert_same(net, content, smaller)
+
+
+def test_what_is_made_of_such_constants_alone_is_not_known():
+    net, y = with_a_mean_that_kernels_round_differently(range(48))
+    z = net.conv(y, 8, 1, unread=range(48, 64))
+    _, _, found = cut(net.finished(net.conv(z, 6, 1)))
+    assert z not in {each.tensor for each in found.predicted}
+    assert kept(found, "CONV_2D") == (64, 16)
+
+
+def test_sums_that_do_not_fit_in_fewer_channels_keep_all():
+    net, y = with_a_mean_that_kernels_round_differently(range(40))
+    result = net.conv(y, 6, 1)
+    net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].buffer].data[:] = 127
+    assert not cut(net.finished(result))[2].slices
+
+
+def test_sums_are_spread_over_the_channels_that_stay():
+    values = np.array([[100, 5, 100, 100, -90], [-100, 7, -100, 0, 0]], np.int8)
+    part = Slice(0, 1, 1, (None, np.array([0, 1, 2])), merged=((np.array([0, 2]), np.array([3, 4])),))
+    np.testing.assert_array_equal(part.of(values), [[127, 5, 83], [-127, 7, -73]])
+
+
+def test_channels_that_must_stay_count_as_not_known():
+    """Of six constants two stay, so that what they add is no part of any bias; of two that nobody reads one does."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    content = tiny_models.to_bytes(net.finished(net.conv(x, 6, 1, unread=(9, 10))))
+    model = serde.parse(content)
+    found = removal.remove(model, {(0, x): np.array([1, 4, 9])})
+    (part,) = (each for each in found.activations if each.tensor == x)
+    assert part.kept[-1].tolist() == [1, 4, *range(6, 10), *range(11, 16)]
+    assert [each.channels.tolist() for each in found.predicted] == [[0, 2, 3, 5]]
+    assert_same(net, content, bytes(serde.serialize(model)))
+
+
+def test_a_file_may_be_without_some_of_the_channels():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    content = tiny_models.to_bytes(net.finished(net.conv(x, 6, 1)))
+    whole, all_gone, some_gone, other = (serde.parse(content) for _ in range(4))
+    cut, fewer = removal.remove(all_gone), removal.remove(some_gone, {(0, x): np.array([1, 4])})
+    assert removal.is_without(all_gone, cut)
+    assert not removal.is_without(some_gone, cut)
+    assert all(removal.may_be_without_some(model, whole, cut) for model in (whole, some_gone, all_gone))
+    assert not removal.may_be_without_some(all_gone, whole, fewer)
+    removal.remove(other)
+    other.subgraphs[0].tensors[cut.slices[0].tensor].shape = np.array([1, 2], np.int32)
+    assert not removal.may_be_without_some(other, whole, cut)
+
+
+@pytest.mark.parametrize(
+    ("channels", "unread", "wanted"), [(64, 23, 48), (256, 55, 224), (512, 55, 512), (512, 65, 448), (400, 55, 352)]
+)
+def test_such_a_mean_of_many_channels_keeps_equal_parts_for_2_and_4_threads(channels, unread, wanted):
+    net = Network()
+    x = net.mean(net.conv(net.source, channels, 1), keep=True)
+    _, _, found = cut(net.finished(net.conv(x, 6, 1, unread=range(unread))))
+    assert kept(found, "CONV_2D") == (None if wanted == channels else (channels, wanted))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_outputs_stay_equal_with_several_threads(threads):
+    net = Network()
+    x = net.mean(net.conv(net.source, 512, 1), keep=True)
+    content, smaller, found = cut(net.finished(net.conv(x, 24, 1, unread=range(100))))
+    assert kept(found, "CONV_2D") == (512, 448)
+    one, two = (
+        [tiny_models.run_here(each, x, RESOLVERS[1], threads)[0] for x in net.samples()] for each in (content, smaller)
+    )
+    assert len({each.tobytes() for each in one}) > 2
+    np.testing.assert_array_equal(two, one)
 
 
 def test_what_is_not_known_keeps_its_channels():

@@ -302,6 +302,34 @@ def test_undo_leaves_a_model_without_decode_as_it_is():
     assert canonical(model) == canonical(parsed(tiny_models.conv2d()))
 
 
+@pytest.mark.parametrize("codec", ["huffman", "prune"])
+def test_results_hold_what_was_encoded(codec):
+    names = ("weight", "bias") if codec == "prune" else ("weight",)
+    dense = next(graphs(parsed(tiny_models.fully_connected())))
+    assert decode_op.results(dense) == {}
+    graph = next(graphs(serde.parse(encode_all(parsed(tiny_models.fully_connected()), names, codec))))
+    found = decode_op.results(graph)
+    assert list(found) == list(range(1, 1 + len(names)))
+    for place, (index, result) in enumerate(found.items()):
+        np.testing.assert_array_equal(result.values, dense.constant(index))
+        assert result.codec == codec
+        assert result.pair == tuple(int(each) for each in graph.operators[0].inputs[2 * place : 2 * place + 2])
+        assert all(map(np.array_equal, result.vectors, map(graph.constant, result.pair)))
+
+
+def test_a_pair_may_be_the_first_tensors_of_a_file():
+    tiny = tiny_models.Tiny()
+    encoded = bitmask.encode(np.arange(8, dtype=np.int8))
+    pair = [tiny.constant("", vector) for vector in (encoded.encoded, encoded.ancillary)]
+    result = tiny.tensor("w", (8,), "int8")
+    operator = tiny.operator(schema.BuiltinOperator.CUSTOM, 1, pair, [result])
+    tiny.model.operatorCodes[operator.opcodeIndex].customCode = "TFLM_DECODE"
+    graph = Graph(tiny.finished([], [result]), tiny.graph)
+    assert decode_op.undo(graph) == [result]
+    assert graph.constant(result).tolist() == list(range(8))
+    assert not graph.operators
+
+
 def damaged(change):
     model = serde.parse(encode_all(parsed(tiny_models.fully_connected())))
     graph = next(graphs(model))
@@ -490,6 +518,12 @@ def test_overhead_is_what_the_edit_adds_at_most(case):
     real = len(encode_all(parsed(make()))) - len(serde.serialize(before))
     operator_code = 40
     assert predicted - 96 <= real <= predicted + operator_code
+
+
+def test_each_further_reader_costs_an_operator_and_a_copy_of_the_tensor():
+    graph = next(graphs(parsed(tiny_models.conv2d())))
+    costs = [decode_op.overhead_bytes(graph.tensor(1), readers) for readers in range(1, 6)]
+    assert all(64 <= cost < 100 for cost in np.diff(costs))
 
 
 _UPSTREAM = """

@@ -8,7 +8,7 @@ from helpers import tiny_models
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import drop_unread_buffers, graphs, text
+from tflite_sparse.flatbuffer.graph import drop_unread_buffers, graphs, new_operator, text
 from tflite_sparse.rewrites import densify
 from tflite_sparse.verification.weights import weights_of
 
@@ -169,3 +169,42 @@ def test_the_batch_stays_free(encode, make, resolver, batch):
     found = tiny_models.run_here(pair.sparse.read_bytes(), values, resolver)[0]
     assert found.shape[0] == batch
     np.testing.assert_array_equal(found, tiny_models.run_here(pair.dense.read_bytes(), values, resolver)[0])
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+def test_undo_gives_constant_and_readers_back(readers):
+    graph, before, sparse, _ = densified(tiny_models.conv2d(readers=readers))
+    assert densify.undo(graph) == [sparse]
+    assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * readers
+    former = next(graphs(before)).operators
+    for found, wanted in zip(graph.operators, former, strict=True):
+        assert [int(index) for index in found.inputs] == [int(index) for index in wanted.inputs]
+    assert graph.tensor(sparse).sparsity is None
+    np.testing.assert_array_equal(graph.constant(sparse), next(graphs(before)).constant(sparse))
+    assert densify.undo(graph) == []
+
+
+def test_undo_takes_the_quantisation_that_readers_saw():
+    graph, _, sparse, dense = densified(tiny_models.conv2d())
+    graph.tensor(dense).quantization = tiny_models.quantization(0.5)
+    densify.undo(graph)
+    assert graph.tensor(sparse).quantization.scale.tolist() == [0.5]
+
+
+def test_undo_joins_what_several_densifies_make_of_one_constant():
+    graph, _, sparse, dense = densified(tiny_models.conv2d(readers=2))
+    twin = graph.add_tensor(graph.tensor(dense))
+    first, _, last = graph.operators
+    graph.insert_before(last, new_operator(first.opcodeIndex, [sparse], [twin]))
+    last.inputs = np.array([last.inputs[0], twin, last.inputs[2]], np.int32)
+    assert densify.undo(graph) == [sparse]
+    assert [int(operator.inputs[1]) for operator in graph.operators] == [sparse, sparse]
+
+
+def test_undo_leaves_an_output_of_the_graph():
+    graph, _, sparse, dense = densified(tiny_models.conv2d())
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, dense], np.int32)
+    assert densify.undo(graph) == []
+    assert tiny_models.operator_names(graph.model) == ["DENSIFY", "CONV_2D"]
+    assert graph.tensor(sparse).sparsity is not None
+    assert int(graph.operators[1].inputs[1]) == dense

@@ -138,6 +138,14 @@ def test_groups_are_refused():
     assert "several groups" in rewrite.refusal(graph, graph.operators[0])
 
 
+def test_strides_of_the_edit_stay_within_32_bits():
+    graph = parsed(tiny_models.conv2d((8, 3, 3, 264)))
+    graph.operators[0].builtinOptions.strideW = (2**31 - 1) // 264
+    assert rewrite.refusal(graph, graph.operators[0]) is None
+    graph.operators[0].builtinOptions.strideW += 1
+    assert rewrite.refusal(graph, graph.operators[0]) == "its stride along the width is out of range"
+
+
 def test_dilation_of_the_height_alone_is_taken():
     model = tiny_models.conv2d((8, 3, 3, 264), image=(8, 8))
     options = model.subgraphs[0].operators[0].builtinOptions
@@ -156,6 +164,84 @@ def test_readers_that_share_a_filter_reshape_it_once():
     assert tiny_models.operator_names(graph.model) == ["RESHAPE", "CONV_2D"] * 2
     assert shape_of(graph.tensor(1)) == (8, 3, 6, 132)
     assert [operator.builtinOptions.strideW for operator in graph.operators[1::2]] == [2, 2]
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_undo_gives_the_convolution_back(readers):
+    model = tiny_models.conv2d((8, 3, 3, 264), stride=2, same=False, readers=readers)
+    graph = rewritten(model)
+    assert rewrite.undo(graph) == {1: (8, 3, 3, 264)}
+    assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * readers
+    for operator in graph.operators:
+        assert [int(index) for index in operator.inputs] == [0, 1, 2]
+        assert (operator.builtinOptions.strideH, operator.builtinOptions.strideW) == (2, 2)
+
+
+def of_another_maker(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).name = "mine"
+
+
+def a_second_reader(graph):
+    graph.operators[1].inputs = np.array([*graph.operators[1].inputs[:2], graph.operators[1].inputs[0]], np.int32)
+
+
+def an_output(graph):
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, graph.operators[1].inputs[0]], np.int32)
+
+
+def another_operator(graph):
+    graph.operators[0].opcodeIndex = graph.operator_code(schema.BuiltinOperator.SQUEEZE, 1)
+
+
+def odd_stride(graph):
+    graph.operators[1].builtinOptions.strideW = 5
+
+
+def odd_kernel(graph):
+    graph.tensor(1).shape = np.array([8, 3, 5, 132], np.int32)
+
+
+def other_channels(graph):
+    graph.tensor(1).shape = np.array([8, 3, 6, 66], np.int32)
+
+
+def other_height(graph):
+    graph.tensor(0).shape = np.array([1, 4, 8, 264], np.int32)
+
+
+def other_columns(graph):
+    graph.tensor(0).shape = np.array([1, 8, 4, 264], np.int32)
+
+
+def of_rank_three(graph):
+    graph.tensor(0).shape = np.array([8, 8, 264], np.int32)
+
+
+def not_shortened(graph):
+    graph.tensor(0).shape = graph.tensor(int(graph.operators[1].inputs[0])).shape
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        of_another_maker,
+        a_second_reader,
+        an_output,
+        another_operator,
+        odd_stride,
+        odd_kernel,
+        other_channels,
+        other_height,
+        other_columns,
+        of_rank_three,
+        not_shortened,
+    ],
+)
+def test_undo_leaves_what_others_made(change):
+    graph = rewritten(tiny_models.conv2d((8, 3, 3, 264)))
+    change(graph)
+    assert rewrite.undo(graph) == {}
+    assert len(graph.operators) == 2
 
 
 def test_overhead_is_what_the_edit_really_adds():

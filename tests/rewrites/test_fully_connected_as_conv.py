@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
+from tflite_sparse.flatbuffer.graph import graphs, new_operator, new_tensor, shape_of, signature_of
 from tflite_sparse.planning.decoder import decode_file
 from tflite_sparse.rewrites import fully_connected_as_conv as rewrite
 from tflite_sparse.rewrites.split_axis import groups_of_channels
@@ -243,6 +243,128 @@ def test_refusals(change, words):
     assert rewrite.refusal(graph, graph.operators[0]) is None
     change(graph)
     assert words in rewrite.refusal(graph, graph.operators[0])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_undo_gives_the_operator_back(name):
+    before = parsed(tiny_models.fully_connected(**VARIANTS[name]))
+    graph = rewritten(tiny_models.fully_connected(**VARIANTS[name]))
+    assert rewrite.undo(graph) == {1: shape_of(before.tensor(1))}
+    (found,), (former,) = graph.operators, before.operators
+    assert graph.operator_name(found) == "FULLY_CONNECTED"
+    keeps = bool(former.builtinOptions.keepNumDims)
+    assert graph.model.operatorCodes[found.opcodeIndex].version == (5 if keeps else 4)
+    assert found.builtinOptionsType == schema.BuiltinOptions.FullyConnectedOptions
+    assert vars(found.builtinOptions) == vars(former.builtinOptions)
+    for attribute in ("inputs", "outputs"):
+        assert getattr(found, attribute).tolist() == getattr(former, attribute).tolist()
+
+
+def test_undo_keeps_a_bias_that_was_there():
+    """One with a name, or with a value other than 0."""
+    for named, value in ((True, 0), (False, 1)):
+        graph = rewritten(tiny_models.fully_connected(bias=False))
+        index = int(graph.operators[1].inputs[2])
+        graph.tensor(index).name = "bias" if named else None
+        graph.store(graph.tensor(index), np.full(64, value, np.int32))
+        rewrite.undo(graph)
+        assert int(graph.operators[0].inputs[2]) == index
+
+
+def test_undo_takes_the_scale_of_the_constant_behind_a_densify():
+    graph = rewritten(tiny_models.fully_connected(per_channel=False))
+    weight = graph.tensor(1)
+    dense = graph.add_tensor(new_tensor(shape_of(weight), weight.type, None, weight.quantization))
+    graph.insert_before(
+        graph.operators[1], new_operator(graph.operator_code(schema.BuiltinOperator.DENSIFY, 1), [1], [dense])
+    )
+    conv = graph.operators[2]
+    conv.inputs = np.array([conv.inputs[0], dense, conv.inputs[2]], np.int32)
+    weight.quantization = tiny_models.quantization(0.25)
+    assert rewrite.undo(graph) == {1: (64, 600)}
+    assert graph.tensor(dense).quantization.scale.tolist() == [0.25]
+
+
+def padded_windows(graph):
+    graph.operators[1].builtinOptions.padding = schema.Padding.SAME
+
+
+def strided(graph):
+    graph.operators[1].builtinOptions.strideW = 2
+
+
+def higher_strides(graph):
+    graph.operators[1].builtinOptions.strideH = 2
+
+
+def dilated(graph):
+    graph.operators[1].builtinOptions.dilationWFactor = 2
+
+
+def dilated_rows(graph):
+    graph.operators[1].builtinOptions.dilationHFactor = 2
+
+
+def higher_filter(graph):
+    graph.tensor(1).shape = np.array([32, 2, 3, 200], np.int32)
+
+
+def wider_image(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([1, 1, 6, 100], np.int32)
+
+
+def several_images(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([2, 1, 3, 200], np.int32)
+
+
+def wider_output(graph):
+    graph.tensor(int(graph.operators[1].outputs[0])).shape = np.array([1, 1, 2, 32], np.int32)
+
+
+def another_type(graph):
+    graph.tensor(1).type = schema.TensorType.UINT8
+
+
+def named_before(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).name = "mine"
+
+
+def named_after(graph):
+    graph.tensor(int(graph.operators[1].outputs[0])).name = "mine"
+
+
+def yielded(graph):
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, graph.operators[1].outputs[0]], np.int32)
+
+
+def read_twice(graph):
+    graph.operators[2].inputs = np.array([graph.operators[2].inputs[0]] * 2, np.int32)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        padded_windows,
+        strided,
+        higher_strides,
+        dilated,
+        dilated_rows,
+        higher_filter,
+        wider_image,
+        several_images,
+        wider_output,
+        another_type,
+        named_before,
+        named_after,
+        yielded,
+        read_twice,
+    ],
+)
+def test_undo_leaves_what_others_made(change):
+    graph = rewritten(tiny_models.fully_connected())
+    change(graph)
+    assert rewrite.undo(graph) == {}
+    assert len(graph.operators) == 3
 
 
 @pytest.mark.parametrize("name", ["plain", "no_bias", "keep_num_dims"])

@@ -6,6 +6,7 @@ import pytest
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import sharing
+from tflite_sparse.results.shared_values import SharedTensor
 from tflite_sparse.rewrites import shared_values
 
 MODELS = {
@@ -86,3 +87,82 @@ def test_a_sparse_file_is_decoded_first(tmp_path):
     (direct,) = sharing.write(dense, tmp_path / "direct.tflite", 8)
     assert (found.values, found.kept, found.error) == (direct.values, direct.kept, direct.error)
     assert (weights(serde.read(shared))[2] == weights(serde.read(tmp_path / "direct.tflite"))[2]).all()
+
+
+def with_zeros(shape, zeros):
+    """A model of int8 weights with so many zeros, and of many values else."""
+    values = (np.arange(np.prod(shape)) % 127 + 1).astype(np.int8)
+    values[:zeros] = 0
+    return tiny_models.fully_connected(shape, weights=values.reshape(shape))
+
+
+def read_as_data_too(model):
+    model.subgraphs[0].operators[0].inputs = np.array([1, 1, 2], np.int32)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        (with_zeros((16, 128), 2000), True),
+        (with_zeros((23, 89), 2000), False),  # 2,047 values
+        (with_zeros((16, 192), 1024), True),
+        (with_zeros((16, 192), 1023), False),  # less than a third
+        (read_as_data_too(with_zeros((16, 128), 2000)), False),
+    ],
+    ids=["2048", "2047", "a third", "less than a third", "data"],
+)
+def test_bounds_of_what_is_taken(model, takes):
+    assert bool(list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))) == takes
+
+
+def test_of_one_scale_less_than_0_none_is_taken():
+    model = with_zeros((16, 128), 2000)
+    model.subgraphs[0].tensors[1].quantization.scale[3] = -1
+    assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))
+    model.subgraphs[0].tensors[1].quantization.scale[3] = 1
+    model.subgraphs[0].tensors[1].quantization.zeroPoint[3] = 1
+    assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))
+
+
+def test_weights_of_few_values_stay_as_they_are():
+    model = serde.parse(tiny_models.to_bytes(with_zeros((16, 192), 3000)))
+    graph, index, before = weights(model)
+    buffer = model.buffers[graph.tensor(index).buffer]
+    found = shared_values.apply(graph, index, 72)
+    assert (found.graph, found.tensor, found.name) == (0, 1, "weight")
+    assert (found.kept, found.values_before, found.values, found.error) == (72, 72, 72, 0.0)
+    assert model.buffers[graph.tensor(index).buffer] is buffer
+    assert (graph.constant(index) == before).all()
+    assert shared_values.apply(graph, index, 71).error > 0
+
+
+def test_all_zeros_stay():
+    model = serde.parse(tiny_models.to_bytes(with_zeros((16, 192), 16 * 192)))
+    graph, index, _ = weights(model)
+    found = shared_values.apply(graph, index, 4)
+    assert (found.kept, found.values_before, found.values, found.error) == (0, 0, 0, 0.0)
+
+
+def test_ends_of_the_range_are_values_as_others():
+    values = np.zeros((16, 192), np.int8)
+    values[0, :4] = [-128, -127, 126, 127]
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 192), weights=values)))
+    graph, index, _ = weights(model)
+    found = shared_values.apply(graph, index, 2)
+    assert (found.values_before, found.values) == (4, 2)
+    assert graph.constant(index)[0, :2].tolist() in ([-128, -128], [-127, -127])
+    assert graph.constant(index)[0, 2:4].tolist() in ([126, 126], [127, 127])
+
+
+def test_another_file_of_the_model_shares_as_many_values_by_name():
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
+    _, index, before = weights(model)
+    of_names = [SharedTensor(name=name, kept=1, values_before=9, values=5, error=0.0) for name in ("weight", "other")]
+    counts = sharing.alike(model, of_names)
+    assert counts == {(0, index): 5}
+    assert len(np.unique(before[before != 0])) > 5
+    sharing.share(model, counts)
+    after = weights(model)[2]
+    assert len(np.unique(after[after != 0])) == 5
+    assert sharing.alike(model, of_names[1:]) == {}

@@ -60,6 +60,10 @@ MODELS = {
 }
 
 
+OFTEN = ("FULLY_CONNECTED", "CONV_2D", "1x1", "few values")
+RUN = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
 def parsed(model):
     return serde.parse(tiny_models.to_bytes(model))
 
@@ -143,7 +147,7 @@ def test_undo_gives_back_all_that_the_file_said(name):
 
 @micro_process.needed
 @needs_compilers
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RUN)
 def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
     model = parsed(MODELS[name]())
     dense = tmp_path / "dense.tflite"
@@ -209,15 +213,16 @@ def test_a_bias_with_more_to_it_than_parameters_hold_stays(mark):
 
 
 def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
-    for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor"):
+    for name in ("FULLY_CONNECTED", "CONV_2D", "without bias", "per tensor", "two readers"):
         graph, index, uses = only(parsed(MODELS[name]()))
         values = graph.constant(index)
         overhead = sparse_plan.overhead_bytes(graph, uses, values)
         dense = len(serde.serialize(parsed(MODELS[name]())))
         model = applied(parsed(MODELS[name]()), Kernel.PIXEL_DELTA8)
         grown = len(serde.serialize(model)) - dense
-        (operator,) = sparse_operator.operators(next(graphs(model)))
-        assert grown - (operator.stream_bytes - values.nbytes) <= overhead + 60  # the operator code, once for a file
+        operator = sparse_operator.operators(next(graphs(model)))[0]
+        real = grown - (operator.stream_bytes - values.nbytes)
+        assert real <= overhead < real + 200
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,16 @@ def test_a_budget_in_words(words, count):
 def test_malformed_budgets(words):
     with pytest.raises(SettingsError, match="budget"):
         FitSettings(budget=words)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"shared_values": 1}, "it takes auto or a whole number from 2 to 127"),
+        ({"micro_kernels": "sparse"}, "`micro_kernels` applies to the target micro, not to litert"),
+        ({"target": "micro", "micro_cpu": "cortex-m4"}, "`micro_cpu` applies to `micro_kernels` sparse, not to tflm"),
+    ],
+)
+def test_refusals_of_fit(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        FitSettings(budget="9kB", **settings)

@@ -57,6 +57,7 @@ def opened(model, form, folder):
     return keras_model.open_model(folder / "net")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["live", "saved", "exported"])
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "wrapped"])
 def test_same_function_and_masks(wrapped, form, tmp_path):

@@ -59,6 +59,7 @@ def everything(keras, last):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [True, False])
 def test_it_computes_what_the_model_does(keras, last):
     model = everything(keras, last)

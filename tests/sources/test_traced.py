@@ -21,6 +21,7 @@ def _model(generation):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", [keras, tf_keras])
 def test_the_second_save_holds_the_weights_of_its_time(generation, tmp_path):
     model = _model(generation)

@@ -16,7 +16,7 @@ from tflite_sparse.stages import share_values
 def chosen(monkeypatch, tmp_path):
     """Return what is chosen for tensors of these sizes where ``passes`` tells which counts are good enough."""
 
-    def choose(passes, sizes):
+    def choose(passes, sizes, fixed=None):
         tried = []
 
         class Trial:
@@ -33,7 +33,7 @@ def chosen(monkeypatch, tmp_path):
         monkeypatch.setattr(share_values, "_Trial", Trial)
         monkeypatch.setattr(share_values.shared_values, "shareable", lambda _: [(graph, i) for i in range(len(sizes))])
         sharing = share_values.Sharing(ExportSettings(int8=True, shared_values="auto"), "auto", Timed(Silent()))
-        return sharing._chosen(path, path, None), tried
+        return sharing._chosen(path, path, None, fixed or {}), tried
 
     return choose
 
@@ -41,16 +41,24 @@ def chosen(monkeypatch, tmp_path):
 def test_all_take_the_fewest_where_that_passes(chosen):
     found, tried = chosen(lambda counts: True, [3000, 5000])
     assert found == {(0, 0): 8, (0, 1): 8}
-    assert tried == [8]
+    assert tried == [{(0, 0): 8, (0, 1): 8}]
 
 
 def test_single_tensors_take_fewer_the_largest_first(chosen):
     def passes(counts):
-        return counts == 16 if isinstance(counts, int) else counts[0, 0] == 16
+        return counts[0, 0] == 16
 
     found, tried = chosen(passes, [3000, 5000])
     assert found == {(0, 0): 16, (0, 1): 8}
-    assert tried == [8, 16, {(0, 0): 16, (0, 1): 8}, {(0, 0): 8, (0, 1): 8}]
+    alike = [{(0, 0): count, (0, 1): count} for count in (8, 16)]
+    assert tried == [*alike, {(0, 0): 16, (0, 1): 8}, {(0, 0): 8, (0, 1): 8}]
+
+
+def test_what_is_fixed_for_a_tensor_is_not_searched(chosen):
+    """The first keeps its values, the second has four."""
+    found, tried = chosen(lambda counts: True, [3000, 5000, 7000], {(0, 0): None, (0, 1): 4})
+    assert found == {(0, 1): 4, (0, 2): 8}
+    assert tried == [found]
 
 
 def test_where_none_passes_all_take_the_most(chosen):

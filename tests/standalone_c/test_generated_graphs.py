@@ -50,6 +50,7 @@ def test_every_operator_computes_what_the_reference_does(numbered, tmp_path):
     assert arena <= micro_arena
 
 
+@pytest.mark.slow
 @settings(max_examples=6, derandomize=True)
 @given(
     st.lists(st.sampled_from(GROWN), min_size=1, max_size=7),

@@ -211,6 +211,27 @@ def test_a_codec_that_is_asked_for(name, codec, files):
     assert files[name, "auto"].choice().encoded_bytes == least
 
 
+def clustered(shape, *, per_channel, kept=0.25):
+    """int8 weights as a converter makes them of float ones on sixteen centroids, zero among them."""
+    rng = np.random.default_rng(7)
+    centroids = np.r_[0.0, np.sort(rng.normal(size=15))]
+    real = centroids[rng.integers(1, 16, shape)] * (rng.random(shape) < kept)
+    axes = tuple(range(1, len(shape))) if per_channel else None
+    return np.rint(real / np.maximum(np.abs(real).max(axes, keepdims=True), 1e-9) * 127).astype(np.int8)
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.25, 0.05])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_clustered_weights_take_the_cheapest_codec(per_channel, kept, encode):
+    """Sixteen values a channel, other ones in each where channels have scales of their own."""
+    weights = clustered((32, 3, 3, 64), per_channel=per_channel, kept=kept)
+    model = CONV_2D(weights.shape, weights=weights, per_channel=per_channel)
+    sizes = {codec: len(encode(model, codec).content) for codec in ("auto", *WORDS)}
+    assert sizes["auto"] == min(sizes.values()) < 0.6 * weights.size + 4000
+    chosen = encode(model).choice().stored
+    assert chosen == WORDS["huffman" if kept < 1 or not per_channel else "lut"]
+
+
 def test_why_a_codec_that_is_asked_for_does_not_store(encode):
     """A tensor with a channel of 255 values has no table; tables of 16 channels take more than the weights."""
     none = encode(FULLY_CONNECTED(weights=random_weights((64, 600)), per_channel=False), "lut").choice()

@@ -10,6 +10,7 @@ from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning.encoder import encode_model
+from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
 from tflite_sparse.targets.micro import Micro
 from tflite_sparse.targets.sparse_micro import SparseMicro
@@ -64,6 +65,24 @@ def test_few_values_take_a_byte_each_whoever_made_them(make, cpu):
     assert shared.best.nbytes - shared.best.overhead_bytes < 1.2 * np.count_nonzero(weights) + shape[0]
 
 
+@pytest.mark.parametrize(("outputs", "tables"), [(256, 2), (160, 1)])
+def test_channels_of_two_kinds_take_two_tables_where_memory_allows(outputs, tables):
+    """Each is 1,024 bytes; beside 1,024 inputs there is room for 8 bytes an output and two percent."""
+    weights = tiny_models.with_few_values(tiny_models.sparse_weights((outputs, 1024)))
+    weights[::3] = np.sign(weights[::3]) * (1 + np.abs(weights[::3]) // 4)
+    found, graph = answer(tiny_models.fully_connected(weights.shape, weights=weights))
+    assert found.forms[0].kernel == Kernel.ROW_SHARED
+    found.forms[0].best.apply()
+    (operator,) = sparse_operator.operators(graph)
+    assert operator.tables == tables
+    shape = Filter(outputs, 1, 1, 1024)
+    assert operator.stream_bytes == stream.nbytes(Kernel.ROW_SHARED, shape, weights, tables)
+    (cost,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4")).operators
+    assert cost.instructions == found.forms[0].instructions
+    one, two = (work.scratch_bytes(Kernel.ROW_SHARED, shape, 4, each) for each in (1, 2))
+    assert one == two - 1024
+
+
 def test_the_fastest_form_of_few_values_has_eight_bits():
     weights = tiny_models.with_few_values(tiny_models.sparse_weights((256, 1024)))
     model = tiny_models.fully_connected(weights.shape, weights=weights)
@@ -106,6 +125,14 @@ def test_a_kernel_that_would_be_slower_is_refused_with_both_figures():
     weights[:, ::2] = 0  # half: smaller, but Helium multiplies sixteen weights at once
     found, _ = answer(tiny_models.conv2d((64, 3, 3, 64), (8, 9), density=0.5), "cortex-m55")
     assert "the fastest kernel would take" in found.refusal
+
+
+def test_generated_c_is_compared_with_dense_operators_of_its_own():
+    """Those take about half of what CMSIS-NN takes: 60 % of zeros are then too few."""
+    weights = tiny_models.sparse_weights((64, 600), density=0.4)
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 600), weights=weights)))))
+    assert SparseMicro("cortex-m4", "size")(graph, 1, graph.uses()[1]).forms
+    assert "dense it takes" in SparseMicro("cortex-m4", "size", "standalone")(graph, 1, graph.uses()[1]).refusal
 
 
 def test_large_absolute_sums_take_another_kernel():

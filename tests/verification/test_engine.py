@@ -1,5 +1,7 @@
 """Test the comparison of outputs: tolerances at their limits, forms that count and forms that do not."""
 
+import contextlib
+import importlib.metadata
 import math
 import weakref
 from dataclasses import dataclass
@@ -8,8 +10,12 @@ import numpy as np
 import pytest
 
 from helpers import odd_models, tiny_models
+from helpers.channel_models import NETWORKS
+from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import verification as verification_tables
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.verification import each_operator, engine
 from tflite_sparse.verification.engine import Tolerance
@@ -35,7 +41,8 @@ class Run:
         return SeparateOutputs(names, tuple(range(len(names))), rows)
 
     def tensors(self, kept, sample):
-        raise AssertionError("the test says where files part")
+        assert self.told.kept is not None, "the test says where files part"
+        return self.told.kept
 
 
 class Runtimes:
@@ -46,6 +53,7 @@ class Runtimes:
         first: where two files part, as :class:`Localiser` tells.
         runs: file, samples, form and signature of each run.
         localised: sample, form and signature of each question where files part.
+        kept: by tensor, what it yields of the reference where constants are asked for.
         chosen: the forms.
         beside: what the reference is compared with itself in.
     """
@@ -55,7 +63,7 @@ class Runtimes:
     def __init__(self, folder):
         self.file, self.reference = folder / "file.tflite", folder / "reference.tflite"
         self.outputs = {self.file.name: zeros, self.reference.name: zeros}
-        self.first = None
+        self.first = self.kept = None
         self.runs, self.localised = [], []
         self.chosen, self.beside = EVERY, ()
 
@@ -68,7 +76,8 @@ class Runtimes:
 
     def inputs(self, reference, signature, *, find_sizes, progress):
         assert find_sizes
-        return [InputDetails("x", (1, {"small": 16, "large": 32}.get(signature, 8)), np.dtype(np.int8), 0.05, -3)]
+        shape = (1, {"small": 16, "large": 32}.get(signature, 8))
+        return [InputDetails(signature or "x", shape, np.dtype(np.int8), 0.05, -3, shape=shape)]
 
     def forms(self, file):
         assert file.path == self.file
@@ -101,8 +110,9 @@ def runtime(tmp_path, monkeypatch):
         path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected((4, 8))))
 
     class Localiser:
-        def __init__(self, file, reference, folder, signature):
+        def __init__(self, file, reference, folder, signature, slices):
             assert (file, reference) == (found.file, found.reference)
+            assert bool(slices) == (found.kept is not None)  # those of the cut
             self.signature = signature
 
         def first_difference(self, form, sample):
@@ -490,3 +500,96 @@ def test_every_signature_is_run_with_its_own_inputs(runtime):
     assert found == {("small", (1, 16)), ("large", (1, 32))}
     assert {signature for _, _, signature in runtime.localised} == {"small", "large"}
     assert report.across == []  # that is for the first graph
+
+
+# What is told
+
+
+class Told:
+    """Notes stages and notes in their order."""
+
+    def __init__(self):
+        self.lines = []
+
+    @contextlib.contextmanager
+    def stage(self, name):
+        self.lines.append(name)
+        yield ignore_steps
+
+    def note(self, text):
+        self.lines.append(f"note: {text}")
+
+
+def stages(runtime, **options):
+    told = Told()
+    report = engine.verify(runtime.file, runtime.reference, runtime, MadeUp(0), progress=told, **options)
+    return told.lines, report
+
+
+def test_the_report_names_the_files_and_what_was_given(runtime):
+    report = runtime.verify(samples=2, seed=7, tolerance=2.5)
+    assert report.tool == f"tflite-sparse {importlib.metadata.version('tflite-sparse')}"
+    assert (report.file, report.against) == (str(runtime.file), str(runtime.reference))
+    assert (report.samples, report.seed, report.tolerance) == (5, 7, 2.5)
+    assert (report.input_shapes, report.constants, report.not_compared) == ({"x": (1, 8)}, None, None)
+    assert (report.weights.compared, report.weights.equal) == (1, 1)
+
+
+def test_stages_name_forms_and_what_the_reference_is_compared_with(runtime):
+    runtime.beside = [Beside(runtime.run("second"), (runtime.run("other"),), "others", gate=False)]
+    lines, _ = stages(runtime)
+    assert lines == ["compare weights", *(f"compare outputs: {name}" for name in (*EVERY, "others"))]
+
+
+def test_stages_name_the_signature_where_there_are_several(runtime):
+    for path in (runtime.file, runtime.reference):
+        path.write_bytes(tiny_models.to_bytes(odd_models.two_signatures()))
+    lines, report = stages(runtime)
+    names = [f"compare outputs of signature {key!r}: {name}" for key in ("small", "large") for name in EVERY]
+    assert lines == ["compare weights", *names]
+    assert report.input_shapes == {"small": (1, 16), "large": (1, 32)}
+
+
+def test_why_no_outputs_were_compared_is_noted(runtime):
+    told = Told()
+    engine.verify(runtime.file, runtime.reference, Nowhere("it is missing"), MadeUp(0), progress=told)
+    assert told.lines == ["compare weights", "note: outputs were not compared: it is missing"]
+
+
+# A file without channels of the reference
+
+
+@pytest.fixture
+def trimmed(runtime):
+    """The reference has dead channels, which the file has not; the runtime yields the constants of them."""
+    net, result = NETWORKS["separable"]("int8")
+    runtime.reference.write_bytes(tiny_models.to_bytes(net.finished(result)))
+    model = serde.read(runtime.reference)
+    cut = removal.remove(model)
+    serde.write(model, runtime.file)
+    runtime.kept = {}
+    for each in cut.predicted:
+        runtime.kept[each.tensor] = np.zeros(net.shape[each.tensor])
+        runtime.kept[each.tensor][..., each.channels] = each.values
+    return cut
+
+
+def test_kept_weights_and_constants_are_held_against_the_reference(trimmed, runtime):
+    lines, report = stages(runtime, cut=trimmed)
+    assert (report.passed, report.failures) == (True, [])
+    assert lines[-1] == "compare constants"
+    assert report.weights.equal == report.weights.compared
+    assert report.constants.compared == sum(len(each.channels) for each in trimmed.predicted) > 8
+    assert report.constants.runtimes == list(EVERY)
+    runtime.kept = None
+    assert not stages(runtime)[1].passed  # without the cut, the weights are others
+
+
+def test_a_wrong_constant_is_a_failure(trimmed, runtime):
+    wrong = trimmed.predicted[0]
+    runtime.kept[wrong.tensor][..., wrong.channels[-1]] += 1
+    report = stages(runtime, cut=trimmed)[1]
+    assert not report.passed
+    assert report.failures == report.constants.wrong
+    assert len(report.failures) == len(EVERY)
+    assert all(f"the first is channel {wrong.channels[-1]}" in each for each in report.failures)

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from helpers import odd_models, tiny_models
+from helpers.channel_models import Network
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.runtime import litert
 from tflite_sparse.verification.in_litert import LiteRTRuntime
 from tflite_sparse.verification.localise import Localiser
@@ -39,6 +42,26 @@ def shift_bias(tensor, model):
 
 def larger_scale(tensor, model):
     tensor.quantization.scale = tensor.quantization.scale * np.float32(1.5)
+
+
+@every_runtime
+def test_the_part_of_a_tensor_that_is_left_is_compared(write, kernels):
+    """Four channels went, and the bias of one that stayed is another."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, unread=())
+    model = net.finished(net.conv(x, 6, 1, unread=range(4)))
+    reference, changed = write(model, "reference"), serde.parse(tiny_models.to_bytes(model))
+    cut = removal.remove(changed)
+    graph = Graph(changed, changed.subgraphs[0])
+    bias = graph.tensor(int(graph.operators[0].inputs[2]))
+    graph.store(bias, graph.constant(int(graph.operators[0].inputs[2])) + np.int32(9000))
+    path = reference.with_name("changed.tflite")
+    serde.write(changed, path)
+    runtime = LiteRTRuntime(kernels)
+    form, sample = Form(runtime, runtime), [net.samples()[0]]
+    with tempfile.TemporaryDirectory() as name:
+        found = Localiser(path, reference, Path(name), None, cut.activations).first_difference(form, sample)
+    assert (found.index, found.operator) == (x, "CONV_2D")
 
 
 SAMPLE = [np.arange(-80, 80, 10, dtype=np.int8)[None]]

@@ -44,7 +44,7 @@ def count(path: Path, cpu: MicroCpu, seed: int = 0) -> CountedFile:
                 form="dense" if each.kernel is None else each.kernel.words,
                 instructions=each.instructions,
             )
-            for each in operator_costs.of(serde.read(path), micro_costs.of(cpu)).operators
+            for each in operator_costs.of(serde.read(path), micro_costs.of(cpu, "standalone")).operators
         ]
     return CountedFile(
         path=str(path),

@@ -12,6 +12,9 @@ from tflite_sparse.runtime import cortex_m, cortex_m_model, micro
 from tflite_sparse.runtime.cortex_m_model import Footprint
 from tflite_sparse.standalone_c.files import Sources
 from tflite_sparse.targets import micro_costs, operator_costs
+from tflite_sparse.targets.micro_costs import Dense
+
+_LIBRARIES: tuple[Dense, Dense] = ("standalone", "cmsis-nn")
 
 
 def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart:
@@ -42,14 +45,14 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
             f"On {code_cpu}, linked: {found.flash_bytes:,} bytes of flash, {found.code_bytes:,} of them code; "
             f"{sources.arena.nbytes + found.stack_bytes:,} bytes of RAM, {found.stack_bytes:,} of them stack."
         )
-    costs = micro_costs.of(cpu)
-    operators = operator_costs.of(serde.read(file), costs).operators
-    if operators:
-        sparse, whole = sum(each.instructions for each in operators), sum(each.dense_instructions for each in operators)
-        numbers |= {"instructions": sparse, "dense_instructions": whole}
+    own, other = (operator_costs.of(serde.read(file), micro_costs.of(cpu, library)).operators for library in _LIBRARIES)
+    if own:
+        sparse = sum(each.instructions for each in own)
+        whole, of_cmsis_nn = (sum(each.dense_instructions for each in operators) for operators in (own, other))
+        numbers |= {"instructions": sparse, "own_dense_instructions": whole, "dense_instructions": of_cmsis_nn}
         sentences.append(
-            f"FULLY_CONNECTED and CONV_2D on {cpu}, by the model of costs: {sparse:,} instructions, {whole:,} dense by "
-            "CMSIS-NN. The command bench counts all operators in an emulator."
+            f"FULLY_CONNECTED and CONV_2D on {cpu}, by the model of costs: {sparse:,} instructions, {whole:,} if all "
+            f"were dense, {of_cmsis_nn:,} by CMSIS-NN. The command bench counts all operators in an emulator."
         )
     arena = _micro_arena(dense)
     if arena is not None:

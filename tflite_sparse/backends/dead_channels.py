@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflite_sparse.backends.channel_comparison import MOST_ATTEMPTS, Comparison, concerned, joined, refusal
 from tflite_sparse.backends.protocol import Backend
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.measurement import operators
 from tflite_sparse.planning import decoder, encoder
-from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels
-from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
 from tflite_sparse.rewrites.dead_channels import removal
-from tflite_sparse.rewrites.dead_channels.cut import Cut
+from tflite_sparse.rewrites.dead_channels.cut import Cut, Staying
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import TargetSettings
-from tflite_sparse.verification import before_classes, engine
-from tflite_sparse.verification.engine import EXACT, Tolerance
 from tflite_sparse.verification.samples import Samples
-
-IN_ANOTHER_ORDER = Tolerance(share_of_range=1e-5)
-"""Allowed for float32, whose kernels sum in another order for another number of channels."""
-
-
-_WITHOUT, _WITH = "the file without dead channels", "the dense file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +76,63 @@ class Trimming:
             cut = removal.remove(model)
         if not cut.slices:
             return Trimmed(source)
-        before = serde.read(whole)
-        trimmed = self.folder / "without-dead-channels.tflite"
-        serde.write(model, trimmed, serde.archive_of(source))
-        found = Channels(dead=described(before, model, cut, self.layer_of), removed=False)
         if former.native:  # another form would round differently from the source
-            return self._kept(
-                source, found, "weights are stored for native sparse kernels, which round in their own way"
-            )
-        sizes = self._sizes(source, trimmed)
+            reason = "weights are stored for native sparse kernels, which round in their own way"
+            dead = described(serde.read(whole), model, cut, self.layer_of)
+            return self._kept(source, Channels(dead=dead, removed=False, reason=reason))
+        return self._removed(source, whole)
+
+    def _removed(self, source: Path, whole: Path) -> Trimmed:
+        """Remove and compare; where that fails, leave in the channels that it is about, and try again."""
+        staying: Staying = {}
+        left: list[LeftChannels] = []
+        failures: list[Channels] = []
+        for _ in range(MOST_ATTEMPTS):
+            model = serde.read(whole)
+            cut = removal.remove(model, staying)
+            if not cut.slices:
+                break
+            serde.write(model, self._trimmed, serde.archive_of(source))
+            before = serde.read(whole)
+            found = self._compared(source, whole, cut, described(before, model, cut, self.layer_of))
+            if not found.reason:
+                return Trimmed(self._trimmed, found.model_copy(update={"removed": True, "left": left}))
+            failures.append(found)
+            more = {} if found.verification is None else concerned(found.verification, before, cut)
+            if not more:
+                break
+            left += [
+                LeftChannels(tensor=_name(before, key), channels=len(channels), reason=found.reason)
+                for key, channels in more.items()
+            ]
+            staying = joined(staying, more)
+        return self._kept(source, failures[0])
+
+    def _compared(self, source: Path, whole: Path, cut: Cut, dead: DeadChannels) -> Channels:
+        """Compare the file without the channels of a cut; the reason is empty if they can go."""
+        found = Channels(dead=dead, removed=False, file_bytes=self._sizes(source, self._trimmed))
+        sizes = found.file_bytes
         if sizes is not None and sizes.after >= sizes.before:
             words = f"the file would take {sizes.after:,} bytes without them instead of {sizes.before:,}"
-            return self._kept(source, found.model_copy(update={"file_bytes": sizes}), words)
-        found = found.model_copy(update={"file_bytes": sizes, "arena_bytes": self._arenas(whole, trimmed)})
+            return found.model_copy(update={"reason": words})
+        found = found.model_copy(update={"arena_bytes": self._arenas(whole, self._trimmed)})
+        comparison = Comparison(self.settings.target, self.samples, self.input_shapes, self.folder, self.progress)
         try:
-            verified = self._compare(whole, trimmed, cut)
+            verified = comparison.run(whole, self._trimmed, cut)
         except ExecutionError as error:
-            return self._kept(source, found, f"outputs cannot be compared: {str(error).rstrip('.')}")
-        found = found.model_copy(update={"verification": verified})
-        refusal = _refusal(verified, cut)
-        if refusal is not None:
-            return self._kept(source, found, refusal)
-        return Trimmed(trimmed, found.model_copy(update={"removed": True}))
+            return found.model_copy(update={"reason": f"outputs cannot be compared: {str(error).rstrip('.')}"})
+        return found.model_copy(update={"verification": verified, "reason": refusal(verified, cut) or ""})
+
+    @property
+    def _trimmed(self) -> Path:
+        return self.folder / "without-dead-channels.tflite"
 
     @property
     def _backend(self) -> Backend:
         return backend(self.settings.target)
 
-    def _kept(self, source: Path, found: Channels, reason: str) -> Trimmed:
-        reason = reason.replace(f"{self.folder}/", "")
+    def _kept(self, source: Path, found: Channels) -> Trimmed:
+        reason = found.reason.replace(f"{self.folder}/", "")
         self.progress.note(f"{found.dead.channels} dead channels stay: {reason}")
         return Trimmed(source, found.model_copy(update={"reason": reason}))
 
@@ -137,25 +156,6 @@ class Trimming:
         except ExecutionError:
             return None  # the comparison tells what is wrong
         return None if before is None or after is None else BeforeAfter(before=before, after=after)
-
-    def _compare(self, whole: Path, trimmed: Path, cut: Cut) -> VerificationReport:
-        """Compare both dense files, with what stands in front of a final softmax as further outputs."""
-        runtimes = self._backend.removal_runtimes(self.input_shapes)
-        tolerance = EXACT if cut.is_exact else IN_ANOTHER_ORDER
-        with tempfile.TemporaryDirectory(dir=self.folder) as name:
-            one, two = Path(name) / "without.tflite", Path(name) / "with.tflite"
-            before_classes.write(trimmed, one)
-            before_classes.write(whole, two)
-            try:
-                found = engine.verify(
-                    one, two, runtimes, self.samples, tolerance=tolerance, cut=cut, progress=self.progress
-                )
-            except ExecutionError as error:
-                raise error.renamed(one, _WITHOUT).renamed(two, _WITH) from error
-            content = found.model_dump_json()
-            for path, words in ((one, _WITHOUT), (two, _WITH)):
-                content = content.replace(json.dumps(str(path))[1:-1], words)
-        return VerificationReport.model_validate_json(content).model_copy(update={"file": _WITHOUT, "against": _WITH})
 
 
 def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], str] | None = None) -> DeadChannels:
@@ -184,21 +184,9 @@ def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], s
         multiply_adds=BeforeAfter(before=counts[0], after=counts[1]),
         dense_bytes=BeforeAfter(before=sizes[0], after=sizes[1]),
         is_exact=cut.is_exact,
+        merged=sum(bool(part.merged) for part in cut.slices),
     )
 
 
-def _refusal(found: VerificationReport, cut: Cut) -> str | None:
-    """Return why a comparison does not prove that nothing changed; None if it does."""
-    if found.failures:
-        return "; ".join(failure.rstrip(".") for failure in found.failures)
-    checks = [check for check in found.runtimes if check.outputs_bit_exact is not None]
-    if not checks:
-        return "no runtime here runs the file"
-    apart = [check.where for check in checks if not check.outputs_bit_exact]
-    if apart and cut.is_exact:
-        return f"outputs are not equal bit for bit in {', '.join(apart)}"
-    if not any(check.outputs_vary for check in checks):
-        return f"the outputs are the same on all {found.samples} samples, so that their equality proves nothing"
-    if cut.predicted and (found.constants is None or not found.constants.compared):
-        return "no runtime here yields the constants of the channels"
-    return None
+def _name(model: Model, key: tuple[int, int]) -> str:
+    return text(list(graphs(model))[key[0]].tensor(key[1]).name)

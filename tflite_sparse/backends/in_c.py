@@ -23,6 +23,7 @@ from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.files import Sources
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.program import CType
+from tflite_sparse.targets.sparse_micro import Aim, SparseMicro
 from tflite_sparse.verification.observation import Kept, by_index
 from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Beside, Form, Subject
@@ -105,6 +106,11 @@ class CRuntimes:
         """See :class:`tflite_sparse.verification.runtimes.Runtimes`."""
         del file
         return [Form(CRuntime(self.cpu), MicroRuntime(), required=True)]
+
+
+def planned(cpu: MicroCpu, aim: Aim) -> SparseMicro:
+    """The target that chooses forms: sparse where it beats the dense operators of generated C."""
+    return SparseMicro(cpu, aim, "standalone")
 
 
 def generated(path: Path, naming: Naming, cpu: MicroCpu) -> Sources:

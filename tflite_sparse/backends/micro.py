@@ -77,8 +77,9 @@ class TensorFlowLiteMicro(Backend):
         return MicroRuntimes(check_shapes=False) if runtime.is_available() else super().removal_runtimes(input_shapes)
 
     def arena_bytes(self, file: Path) -> int | None:
-        """See the protocol."""
-        return runtime.arena(file) if runtime.is_available() else None
+        """See the protocol: with decoded weights where they take less RAM."""
+        memory = Arenas.of(file).least
+        return None if memory.arena_bytes is None else memory.arena_bytes + memory.decoded_bytes
 
     def inspect(self, file: InspectedFile) -> Inspected:
         """See the protocol."""

@@ -218,7 +218,7 @@ class Backend(Protocol):
         return LiteRTRuntimes(input_shapes=input_shapes, default_must_run=False, across=False)
 
     def arena_bytes(self, file: Path) -> int | None:
-        """The memory that the runtime plans for the activations of a dense file; None where it is not known here.
+        """The memory that the runtime plans for activations and decoded weights; None where it is not known here.
 
         Raises:
             ExecutionError: the runtime refuses the file.

@@ -18,7 +18,8 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file
 from tflite_sparse.planning.planner import Target
-from tflite_sparse.results.contract import Contract
+from tflite_sparse.report.snippets import standalone_c as c_code
+from tflite_sparse.results.contract import Contract, Language
 from tflite_sparse.results.instructions import CountedFile
 from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
@@ -26,7 +27,6 @@ from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
 from tflite_sparse.standalone_c.header import MARK, Naming
 from tflite_sparse.target_registry import C_KERNELS
-from tflite_sparse.targets.sparse_micro import SparseMicro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
@@ -38,7 +38,7 @@ class StandaloneC(Backend):
 
     def planned(self, settings: TargetSettings) -> Target:
         """See the protocol."""
-        return SparseMicro(settings.micro_cpu, settings.optimize)
+        return in_c.planned(settings.micro_cpu, settings.optimize)
 
     def check_folder(self, folder: Path, extra_files: Sequence[str]) -> None:
         """See the protocol: what does not say that it was made by this program stays."""
@@ -79,6 +79,10 @@ class StandaloneC(Backend):
         """See the protocol."""
         return c_inspection.inspect(file)
 
+    def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
+        """See the protocol: as if the file's name were that of the model."""
+        return c_code.snippets(contract, file.path.stem)
+
     def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
         """See the protocol."""
         return c_instructions.count(path, cpu)
@@ -109,7 +113,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
             in_c.generated(dense, naming, settings.micro_cpu)  # told before the work if it cannot be
             with job.progress.stage("encode") as on_step:
                 choices = encode_file(
-                    dense, job.file, SparseMicro(settings.micro_cpu, settings.optimize), on_step=on_step
+                    dense, job.file, in_c.planned(settings.micro_cpu, settings.optimize), on_step=on_step
                 )
             runtimes = CRuntimes(settings.micro_cpu, MicroRuntimes(check_shapes=False))
             verified = engine.verify(job.file, dense, runtimes, samples, progress=job.progress)
@@ -121,7 +125,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
                 part = c_report.part(sources, job.file, dense, settings.micro_cpu)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
-    return Made(choices, verified, part, dict(sources.files))
+    code = c_code.snippets(job.contract, settings.name)
+    return Made(choices, verified, part, dict(sources.files), code)
 
 
 def _naming(prefix: str, source: str, contract: Contract) -> Naming:

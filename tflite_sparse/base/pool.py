@@ -46,10 +46,13 @@ def free_bytes() -> int:
 
 
 class Local:
-    """Threads of this process that wait for children: the given number, or as many as :func:`room` allows."""
+    """Threads of this process that wait for children: as many as :func:`room` allows, or the given number.
+
+    There are never more than jobs, so that the cores are divided among those that run.
+    """
 
     def __init__(self, workers: int | None, jobs: int, bytes_per_worker: int = BYTES_PER_WORKER) -> None:
-        self.workers = workers or room(jobs, bytes_per_worker)
+        self.workers = max(1, min(workers, jobs)) if workers else room(jobs, bytes_per_worker)
         self.threads = max(1, _cores() // self.workers)
 
 

@@ -9,6 +9,28 @@ from __future__ import annotations
 
 import numpy as np
 
+_LEAST_WEIGHT = 1e-9  # of the largest: sums of all weights must not swallow one
+
+
+def share(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """Return integers of which at most ``count`` differ from each other and from 0; what is 0 stays 0.
+
+    Args:
+        values: integers in any shape, in a narrow range as that of int8; at least one.
+        weights: by which squared errors count, positive, of the same shape.
+        count: at least 1.
+
+    Returns:
+        int64, of the same shape.
+    """
+    least = int(values.min())
+    places = values.astype(np.int64) - least
+    mass = np.bincount(places.reshape(-1), weights.reshape(-1))
+    table = np.arange(len(mass)) + least
+    kept = np.flatnonzero((mass > 0) & (table != 0))
+    table[kept] = nearest_integers(table[kept], mass[kept], count)
+    return np.asarray(table[places])
+
 
 def nearest_integers(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     """Return for each value the integer that stands for it, of ``count`` integers with the least squared error.
@@ -26,7 +48,7 @@ def nearest_integers(values: np.ndarray, weights: np.ndarray, count: int) -> np.
     values, weights = np.asarray(values, np.int64), np.asarray(weights, np.float64)
     if len(values) <= count:
         return values
-    costs, centres = _intervals(values, weights)
+    costs, centres = _intervals(values, np.maximum(weights, weights.max() * _LEAST_WEIGHT))
     best, starts = costs[0], [np.zeros(len(values), np.int64)]
     for _ in range(1, count):
         # Row i: the last cluster begins at value i, the ones before it end at i - 1.

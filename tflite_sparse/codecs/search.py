@@ -149,8 +149,6 @@ def _projections(mask: np.ndarray) -> _OCCUPANCY:
 def _block_grids(mask: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """Yield each block shape that divides the mask's shape, and the mask of nonempty blocks."""
     axes = [axis for axis, size in enumerate(mask.shape) if size > 1]
-    if len(axes) > MOST_AXES:
-        return
     for position, first in enumerate(axes):
         for size, grid in _merged(mask, first):
             yield _block_shape(mask.ndim, {first: size}), grid

@@ -29,6 +29,7 @@ from tflite_sparse.results.cpu import Cpu
 from tflite_sparse.results.export import Gates, ModelFrom, Models, Ratios, Report
 from tflite_sparse.results.io_order import IoOrder
 from tflite_sparse.results.prune import Curve
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.results.target_part import as_field
 from tflite_sparse.results.time_step import TimeStepReport, TimeStepState
 from tflite_sparse.runtime import over_time
@@ -50,7 +51,7 @@ from tflite_sparse.stages.deliver import DENSE_FLOAT32, DENSE_INT8, FIT_JSON, SP
 from tflite_sparse.stages.encode import Encoding
 from tflite_sparse.stages.mask import Masking, Pruned, described, rules_of
 from tflite_sparse.stages.measure import Measuring, gate_failures, remedies, unjudged, without
-from tflite_sparse.stages.share_values import Sharing
+from tflite_sparse.stages.share_values import UNSHARED, SharedFile, Sharing
 from tflite_sparse.version import TOOL
 
 
@@ -67,6 +68,7 @@ class AlreadyPruned:
         words: what was done to it, for the report.
         epochs: how many it was trained for since.
         curve: of that training; None where nothing was trained.
+        shared: what sharing values did to ``converted``; None: nothing.
     """
 
     dense: SourceModel
@@ -77,6 +79,7 @@ class AlreadyPruned:
     words: str
     epochs: int
     curve: Curve | None
+    shared: SharedFile | None = None
 
 
 @takes(ExportSettings, ExportOptions)
@@ -172,7 +175,10 @@ class _Export:
                 pruned = replace(pruned, converter=replace(pruned.converter, original=work / DENSE_FLOAT32))
             pruned = replace(pruned, curve=pruned.curve or load.curve_of(model))
             dense = pruned.converter.pruned(pruned.source, work / DENSE_INT8)
-            return self._finish(pruned, load.origin_of(model), dense, work, pixels)
+            sharing, shared = Sharing(settings, self.metric, self.progress, pruned.shared_values), None
+            if sharing.is_asked_for:
+                shared = sharing.run(dense, work / DENSE_FLOAT32, pruned.converter, pruned.source).report
+            return self._finish(pruned, load.origin_of(model), dense, shared, work, pixels)
 
     def of_pruned(self, given: AlreadyPruned, samples: Dataset, completed: Callable[[Report], Report]) -> Report:
         self._check_folders()
@@ -187,7 +193,11 @@ class _Export:
             done = Pruned(source, converter, about, failures, trained=True, baseline=baseline, curve=given.curve)
             compared = pixel_check.compare(dense, samples, told=self.settings.pixels is not None)
             pixels = None if compared is None else compared.check
-            return self._finish(done, given.origin, work / DENSE_INT8, work, pixels, completed)
+            shared = None
+            if given.shared is not None:
+                shutil.copyfile(given.shared.unshared, work / UNSHARED)
+                shared = given.shared.report
+            return self._finish(done, given.origin, work / DENSE_INT8, shared, work, pixels, completed)
 
     def _check_folders(self) -> None:
         """Find out before the work whether the files can be written."""
@@ -211,6 +221,7 @@ class _Export:
         pruned: Pruned,
         origin: ModelFrom,
         dense: Path,
+        shared: SharedValues | None,
         work: Path,
         pixels: PixelCheck | None,
         completed: Callable[[Report], Report] | None = None,
@@ -219,10 +230,6 @@ class _Export:
         settings, converter = self.settings, pruned.converter
         samples = converter.samples
         paths = {name: work / name for name in (DENSE_FLOAT32, DENSE_INT8, SPARSE)}
-        shared = None
-        if settings.shared_values is not None:
-            sharing = Sharing(settings, self.metric, self.progress)
-            shared = sharing.run(dense, paths[DENSE_FLOAT32], converter, pruned.source)
         try:
             probes, promised = converter.probes(pruned.source), _contract(dense, converter)
             made = Encoding(settings, self.progress).run(

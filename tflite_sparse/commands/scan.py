@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Unpack
@@ -11,9 +12,12 @@ from typing_extensions import Unpack
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
-from tflite_sparse.base.progress import Progress, Timed
+from tflite_sparse.base.progress import Progress, Step, Timed
 from tflite_sparse.commands.prunable import load, planner_of
+from tflite_sparse.fitting import sharing_scan
+from tflite_sparse.planning.sharing import COUNTS
 from tflite_sparse.pruning import allocation, sensitivity, training
+from tflite_sparse.pruning.sensitivity import Score
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.page import plots
 from tflite_sparse.report.text.sensitivity import Scan
@@ -95,13 +99,30 @@ def scan_kernels(
         progress: receives stages and notes.
         stage: how it is called.
     """
-    _, _, x, y = sensitivity.held_out(samples, seed=seed)
-    assert y is not None  # samples_for() asks for labels
     masked = list(kernels)
     count = sensitivity.estimated_evaluations(masked, sparsities)
+    with evaluating(source, samples, seed, progress, stage, count) as (evaluate, on_step):
+        shapes = list(kernels.values())
+        return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
+
+
+def scan_sharing(
+    source: KerasSource, samples: Dataset, kernels: Sequence[Kernel], seed: int, progress: Timed
+) -> dict[str, dict[int, float]]:
+    """Let one kernel at a time share values, see :func:`tflite_sparse.fitting.sharing_scan.scan`; else as above."""
+    count = len(kernels) * (1 + len(COUNTS))
+    with evaluating(source, samples, seed, progress, "scan shared values", count) as (evaluate, on_step):
+        return sharing_scan.scan(kernels, evaluate, on_step=on_step)
+
+
+@contextlib.contextmanager
+def evaluating(
+    source: KerasSource, samples: Dataset, seed: int, progress: Timed, stage: str, count: int
+) -> Iterator[tuple[Callable[[], Score], Step]]:
+    """A stage of so many evaluations on held-out training samples: what evaluates, and what is told the steps."""
+    _, _, x, y = sensitivity.held_out(samples, seed=seed)
+    assert y is not None  # samples_for() asks for labels
     progress.note(f"{stage}: {count} evaluations of {count_samples(x)} held-out training samples each")
     with progress.stage(stage) as on_step:
         training.compile_for(source, samples, "sgd")  # the scan asks for its loss; nothing is trained
-        evaluate = keras_score.evaluator(source, x, y)
-        shapes = list(kernels.values())
-        return sensitivity.scan(source, masked, evaluate, sparsities, structure=shapes, on_step=on_step)
+        yield keras_score.evaluator(source, x, y), on_step

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse.backends.channel_comparison import MOST_ATTEMPTS, Comparison, concerned, joined
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
-from tflite_sparse.errors import FlatbufferError
+from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import decoder
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.rewrites.dead_channels import removal
-from tflite_sparse.rewrites.dead_channels.cut import Cut
+from tflite_sparse.rewrites.dead_channels.cut import Cut, Staying
 from tflite_sparse.settings import AnyPath, VerifyOptions, VerifySettings
 from tflite_sparse.settings.keywords import takes
 from tflite_sparse.verification import engine
@@ -52,24 +54,49 @@ def verify(
         InputShapeError: no size of an open input of ``against`` was found that runs.
     """
     checked = VerifySettings(**settings)
+    progress = chosen(progress)
+    samples = MadeUp(checked.samples, checked.seed)
+    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        comparison = Comparison(checked.target, samples, checked.input_shapes, Path(folder), progress)
+        cut = _cut(Path(file), Path(against), comparison)
     return engine.verify(
         Path(file),
         Path(against),
         backend(checked.target).runtimes(checked.threads, checked.input_shapes),
-        MadeUp(checked.samples, checked.seed),
+        samples,
         tolerance=Tolerance(steps=checked.tolerance),
-        cut=_cut(Path(file), Path(against)),
-        progress=chosen(progress),
+        cut=cut,
+        progress=progress,
     )
 
 
-def _cut(file: Path, against: Path) -> Cut | None:
-    """What ``file`` does not have of ``against``, if it has the shapes of that file without its dead channels."""
+def _cut(file: Path, against: Path, comparison: Comparison) -> Cut | None:
+    """What ``file`` does not have of ``against``, if it has the shapes of that file without its dead channels.
+
+    Channels that ``encode`` left in because a comparison failed are found by the same comparison.
+    """
     try:
         smaller, whole = serde.read(file), serde.read(against)
     except FlatbufferError:
         return None  # the comparison reads them again and says what is wrong
     decoder.decode_model(smaller)
     decoder.decode_model(whole)
-    cut = removal.remove(whole)
-    return cut if removal.is_without(smaller, cut) else None
+    dense, trimmed = comparison.folder / "with.tflite", comparison.folder / "without.tflite"
+    serde.write(whole, dense)
+    staying: Staying = {}
+    for _ in range(MOST_ATTEMPTS):
+        model = serde.read(dense)
+        cut = removal.remove(model, staying)
+        if removal.is_without(smaller, cut):
+            return cut
+        if not removal.may_be_without_some(smaller, whole, cut):
+            return None
+        serde.write(model, trimmed)
+        try:
+            more = concerned(comparison.run(dense, trimmed, cut), whole, cut)
+        except ExecutionError:
+            return None  # the comparison says what is wrong
+        if not more:
+            return None
+        staying = joined(staying, more)
+    return None

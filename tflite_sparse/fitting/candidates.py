@@ -12,8 +12,10 @@ from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
+from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import Scan
+from tflite_sparse.rewrites import shared_values
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
@@ -27,19 +29,24 @@ class Option:
     """One option of a kernel.
 
     Attributes:
-        sparsity: share of zeros after pruning; None: no change.
+        sparsity: share of zeros after pruning, of what remains without masked channels; None: no change.
         block: the weights that become zero together.
         nbytes: of its constant in the file, with everything that its form adds.
         rise: predicted rise of the loss.
+        values: that the kept weights share; None: they keep theirs.
     """
 
     sparsity: float | None
     block: Structure
     nbytes: int
     rise: float
+    values: int | None = None
 
     def is_within_reach_of(self, other: Option) -> bool:
-        """Return whether a kernel pruned to ``other`` can still reach this option: zeros stay, and blocks of them."""
+        """Return whether a kernel pruned to ``other`` can still reach this option: zeros stay, and blocks of them.
+
+        Values are shared after the training, so any number of them can be reached.
+        """
         if other.sparsity is None:
             return True
         return self.sparsity is not None and self.block == other.block and self.sparsity >= other.sparsity
@@ -53,11 +60,16 @@ class Candidate:
         kernel: of the model.
         options: to choose from.
         curves: predicted rise of the loss, for each block.
+        counts: predicted rise of the loss for each number of values that the kept weights may share, once there are
+            zeros enough; None: they keep theirs.
+        remaining: what is left of it without the channels that are masked.
     """
 
     kernel: Kernel
     options: tuple[Option, ...]
     curves: Mapping[Structure, Curve] = field(default_factory=dict)
+    counts: Mapping[int | None, float] = field(default_factory=lambda: {None: 0.0})
+    remaining: Remaining = field(default_factory=lambda: Remaining({}))
 
     @property
     def lightest(self) -> Option:
@@ -68,7 +80,7 @@ class Candidate:
         """Return the mask (bool, of the kernel's shape) of ``option`` for the present weights."""
         if option.sparsity is None:
             return masks.current_masks([self.kernel])[0]
-        return masks.magnitude_mask(self.kernel.read(), option.sparsity, option.block, self.kernel.axes)
+        return self._mask(self.kernel.read(), option.sparsity, option.block)
 
     def from_here(self, now: Option) -> Candidate:
         """Return the candidate with the options that are left after ``now``."""
@@ -76,32 +88,49 @@ class Candidate:
 
     def refined(self, option: Option, costs: Costs) -> Candidate:
         """Return it with options between ``option`` and the next denser one of its block, to use up the bytes."""
-        alike = [each for each in self.options if each.block == option.block and each.sparsity is not None]
+        alike = [
+            each
+            for each in self.options
+            if (each.block, each.values) == (option.block, option.values) and each.sparsity is not None
+        ]
         denser = [each.sparsity for each in alike if each.nbytes > option.nbytes and each.sparsity is not None]
         if option.sparsity is None or not denser:
             return self
         shares = [float(share) for share in np.linspace(option.sparsity, max(denser), _REFINEMENT + 1)[1:-1]]
-        return replace(self, options=self.options + self._priced(option.block, shares, costs))
+        found = self._priced(option.block, shares, costs)
+        return replace(self, options=self.options + tuple(each for each in found if each.values == option.values))
 
     def priced(self, costs: Costs) -> Candidate:
-        """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel."""
-        plain = Option(None, UNSTRUCTURED, costs.pricer(self.kernel.name)(masks.current_masks([self.kernel])[0]), 0.0)
-        held = masks.sparsity_of([self.kernel]).share
+        """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel, the first."""
+        price, mask = costs.pricer(self.kernel.name), masks.current_masks([self.kernel])[0]
+        held = float(np.mean(self.remaining.cut(self.kernel.name, self.kernel.read()) == 0))
+        plain = [
+            Option(None, UNSTRUCTURED, price(mask, count), rise, count) for count, rise in self._counts_at(held).items()
+        ]
         shares = [share for share in SPARSITIES if share > held]
         found = [self._priced(block, shares, costs) for block in self.curves]
-        return replace(self, options=(plain, *itertools.chain(*found)))
+        return replace(self, options=(*plain, *itertools.chain(*found)))
 
     def _priced(self, block: Structure, shares: Sequence[float], costs: Costs) -> tuple[Option, ...]:
         price, values = costs.pricer(self.kernel.name), self.kernel.read()
-        return tuple(
-            Option(
-                round(share, 6),
-                block,
-                price(masks.magnitude_mask(values, share, block, self.kernel.axes)),
-                float(self.curves[block].at(share)),
-            )
-            for share in shares
-        )
+        found = []
+        for share in shares:
+            mask = self._mask(values, share, block)
+            zeros = 1 - float(self.remaining.cut(self.kernel.name, mask).mean())
+            rise = float(self.curves[block].at(share))
+            for count, more in self._counts_at(zeros).items():
+                found.append(Option(round(share, 6), block, price(mask, count), rise + more, count))
+        return tuple(found)
+
+    def _counts_at(self, zeros: float) -> Mapping[int | None, float]:
+        """Return the numbers of values that can be shared with this share of zeros, and what each loses."""
+        return self.counts if zeros >= shared_values.LEAST_SPARSITY else {None: 0.0}
+
+    def _mask(self, values: np.ndarray, share: float, block: Structure) -> np.ndarray:
+        """Return the mask of the kernel's shape in which a share of what remains is zero."""
+        left = self.remaining.cut(self.kernel.name, values)
+        mask = masks.magnitude_mask(left, share, block, self.kernel.axes)
+        return self.remaining.spread(self.kernel.name, mask, values.shape)
 
 
 Choice = Mapping[str, Option]
@@ -115,7 +144,13 @@ def has_room(kernel: Kernel, block: Structure) -> bool:
 
 
 def candidates(
-    kernels: Sequence[Kernel], scans: Mapping[Structure, Scan], costs: Costs, *, on_step: Step = ignore_steps
+    kernels: Sequence[Kernel],
+    scans: Mapping[Structure, Scan],
+    costs: Costs,
+    counts: Mapping[str, Mapping[int | None, float]] | None = None,
+    remaining: Remaining | None = None,
+    *,
+    on_step: Step = ignore_steps,
 ) -> list[Candidate]:
     """Price every option of every kernel.
 
@@ -125,10 +160,12 @@ def candidates(
     Args:
         kernels: to prune, each found in the file of ``costs``.
         scans: one for each block, of the kernels that have room for it.
-        costs: of the target.
+        costs: of the target, in the file without masked channels.
+        counts: of kernels whose kept weights may share values, by name; see :class:`Candidate`.
+        remaining: what is left without masked channels; None: nothing is masked.
         on_step: receives (kernels priced, all kernels).
     """
-    found = []
+    found, left = [], Remaining({}) if remaining is None else remaining
     for number, kernel in enumerate(kernels, start=1):
         curves = {
             block: allocation.curve_of(measured, scan.baseline_loss)
@@ -136,6 +173,7 @@ def candidates(
             for measured in scan.kernels
             if measured.name == kernel.name
         }
-        found.append(Candidate(kernel, (), curves).priced(costs))
+        of_kernel = (counts or {}).get(kernel.name, {None: 0.0})
+        found.append(Candidate(kernel, (), curves, of_kernel, left).priced(costs))
         on_step(number, len(kernels))
     return found

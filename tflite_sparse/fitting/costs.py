@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,22 @@ from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.flatbuffer.types import Model, Tensor
-from tflite_sparse.planning import encoder, planner
+from tflite_sparse.planning import encoder, planner, sharing
+from tflite_sparse.rewrites import shared_values
+from tflite_sparse.rewrites.dead_channels import removal
+
+
+class Pricer(Protocol):
+    """Returns the bytes of one kernel."""
+
+    def __call__(self, mask: np.ndarray, count: int | None = None) -> int:
+        """Return the bytes under a mask (bool, of the kernel's shape).
+
+        Args:
+            mask: of a third zeros or more if there is a ``count``.
+            count: values that the kept weights share; None: they keep theirs.
+        """
+
 
 MakeTarget = Callable[[], planner.Target]
 """Makes a target for one model; a target may cache what it computes for it."""
@@ -51,42 +67,88 @@ class Costs:
         dense: the dense file for the runtime.
         constants: location of each kernel in it.
         target: makes a target.
-        finish: makes the other changes to an encoded file.
+        finish: makes the other changes to an encoded file, given the dense one that it stands for.
+        shared_values: of every sparse weight for which nothing else is said; None: it keeps its values.
     """
 
     dense: Path
     constants: Mapping[str, Constant]
     target: MakeTarget
-    finish: Callable[[Path], None]
+    finish: Callable[[Path, Path], None]
+    shared_values: int | None = None
 
-    def pricer(self, name: str) -> Callable[[np.ndarray], int]:
-        """Return a function from a mask (bool, of the kernel's shape) to the bytes of the kernel ``name``."""
+    def can_share(self, name: str) -> bool:
+        """Return whether the kept weights of the kernel ``name`` can share values, once it is sparse."""
+        model, constant = serde.read(self.dense), self.constants[name]
+        graph, _, _ = _at(model, constant)
+        return shared_values.has_form(graph, constant.tensor, graph.uses()[constant.tensor])
+
+    def pricer(self, name: str) -> Pricer:
+        """Return the function that prices the kernel ``name``."""
         model, constant = serde.read(self.dense), self.constants[name]
         graph, tensor, values = _at(model, constant)
         uses = graph.uses()[constant.tensor]
 
-        def price(mask: np.ndarray) -> int:
-            masked = _masked(values, mask, constant)
-            graph.store(tensor, masked)
-            return planner.choose(graph, constant.tensor, uses, masked, self.target()).encoded_bytes
+        def price(mask: np.ndarray, count: int | None = None) -> int:
+            graph.store(tensor, _masked(values, mask, constant))
+            if count is not None:
+                shared_values.apply(graph, constant.tensor, count)
+            stored = graph.constant(constant.tensor)
+            assert stored is not None  # just above
+            return planner.choose(graph, constant.tensor, uses, stored, self.target()).encoded_bytes
 
         return price
 
-    def sizes(self, masks: Mapping[str, np.ndarray]) -> Sizes:
+    def sizes(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None = None) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
 
-        The whole file is encoded, so that shared constants, and what is added once for all of them, count.
+        The whole file is encoded, so that shared constants, and what is added once for all of them, count. Channels
+        that are dead under the masks go, where the file becomes smaller.
+
+        Args:
+            masks: bool, of the kernels' shapes.
+            counts: values that the kept weights of a kernel share; None: they keep theirs.
         """
+        whole = self._encoded(self._with(masks, counts), self.constants, self.dense)
+        model = self._with(masks, counts)
+        cut = removal.remove(model)
+        if not cut.slices:
+            return whole
+        found = {(each.graph, each.tensor): each.found for each in cut.slices}
+        constants = {
+            name: replace(constant, tensor=found.get((constant.graph, constant.tensor), constant.tensor))
+            for name, constant in self.constants.items()
+        }
+        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+            dense = Path(folder) / "dense.tflite"
+            serde.write(model, dense)
+            return min(whole, self._encoded(model, constants, dense), key=lambda sizes: sizes.file_bytes)
+
+    def _with(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None) -> Model:
+        """Return the dense model with masks applied and values shared."""
         model = serde.read(self.dense)
         for name, mask in masks.items():
             graph, tensor, values = _at(model, self.constants[name])
             graph.store(tensor, _masked(values, mask, self.constants[name]))
+        sharing.share(model, self._counts(model, counts or {}))
+        return model
+
+    def _encoded(self, model: Model, constants: Mapping[str, Constant], dense: Path) -> Sizes:
+        """Return the sizes of the file that a dense model is encoded to, in place; ``dense`` is where it lies."""
         choices = encoder.encode_model(model, self.target())
         with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
             file = Path(folder) / "model.tflite"
             serde.write(model, file)
-            self.finish(file)
-            return sizes_of(file.stat().st_size, choices, self.constants)
+            self.finish(file, dense)
+            return sizes_of(file.stat().st_size, choices, constants)
+
+    def _counts(self, model: Model, of_kernels: Mapping[str, int | None]) -> sharing.Counts:
+        """Return the values of each tensor."""
+        found = {(graph.number, index): self.shared_values for graph, index in shared_values.shareable(model)}
+        for name, count in of_kernels.items():
+            constant = self.constants[name]
+            found[constant.graph, constant.tensor] = count
+        return {place: count for place, count in found.items() if count is not None}
 
 
 def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:

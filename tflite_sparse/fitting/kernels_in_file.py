@@ -10,11 +10,20 @@ import numpy as np
 
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, graphs
 from tflite_sparse.flatbuffer.types import Model
+from tflite_sparse.rewrites.dead_channels.cut import Slice
 from tflite_sparse.sources.source_model import Kernel
 
 # Quantisation moves a value by half a step of 127 at most, about 1 % of the mean magnitude; more if all channels share
 # one scale. Unrelated kernels differ by about the sum of their magnitudes.
 _MOST_DISTANCE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is left of a constant: a part of the one of ``shape`` in the file with all channels."""
+
+    shape: tuple[int, ...]
+    slice: Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +34,20 @@ class Constant:
         graph: index of the subgraph.
         tensor: index in it.
         axes: the order of the kernel's axes in the file, for ``numpy.transpose``, without axes of size 1.
+        cut: what is left of it in a file without some channels; None: all.
     """
 
     graph: int
     tensor: int
     axes: tuple[int, ...]
+    cut: Cut | None = None
 
     def in_file(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of the kernel's shape, such as its mask, in the ``shape`` and order of the file."""
-        return values.transpose(self.axes).reshape(shape)
+        ordered = values.transpose(self.axes)
+        if self.cut is None:
+            return ordered.reshape(shape)
+        return self.cut.slice.of(ordered.reshape(self.cut.shape)).reshape(shape)
 
 
 def find(kernels: Sequence[Kernel], model: Model) -> dict[str, Constant]:

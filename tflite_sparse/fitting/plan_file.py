@@ -4,14 +4,45 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tflite_sparse.fitting.candidates import Choice
 from tflite_sparse.pruning import masks, recipe
+from tflite_sparse.pruning.channel_groups import ChannelGroup
 from tflite_sparse.sources.source_model import Kernel
 
 
-def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """The channels that a plan masks.
+
+    Attributes:
+        shares: of masked channels, by the name of the kernel that makes them.
+        multiple: of the numbers that are kept.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    multiple: int = 1
+
+    @classmethod
+    def of(cls, groups: Iterable[ChannelGroup], counts: Mapping[str, int], multiple: int) -> ChannelRules:
+        """Return the rules by which groups keep so many channels, by the names of groups."""
+        shares = {
+            part.name: 1 - counts[group.name] / group.channels
+            for group in groups
+            if counts.get(group.name, group.channels) < group.channels
+            for part in group.filters
+        }
+        return cls(shares, multiple)
+
+
+def text(
+    choice: Choice,
+    kernels: Sequence[Kernel],
+    schedule: Mapping[str, int] | None = None,
+    channels: ChannelRules | None = None,
+) -> str:
     """Return the TOML text.
 
     A rule for ``dense/kernel`` also matches ``encoder/dense/kernel``, so deeper kernels come later. Kernels without a
@@ -21,19 +52,30 @@ def text(choice: Choice, kernels: Sequence[Kernel], schedule: Mapping[str, int] 
         choice: the plan.
         kernels: all kernels of the model.
         schedule: ``begin``, ``end`` and ``frequency`` of the masks, in steps. None: they are left open.
+        channels: those that are masked; None: none.
     """
+    rules = ChannelRules() if channels is None else channels
+    planned = choice.keys() | rules.shares.keys()
     lines = ["version = 1"]
     if schedule is not None:
         lines += ["", "[defaults]", *(f"{name} = {steps}" for name, steps in schedule.items())]
     pruned_anyway = {kernel.name for kernel in masks.prunable_while_training(kernels)}
     for kernel in sorted(kernels, key=lambda each: each.name.count("/")):
         option = choice.get(kernel.name)
-        is_left_alone = kernel.name not in pruned_anyway and choice.keys().isdisjoint(recipe.names_of(kernel))
-        if option is None and is_left_alone:
+        is_left_alone = kernel.name not in pruned_anyway and planned.isdisjoint(recipe.names_of(kernel))
+        if kernel.name not in planned and is_left_alone:
             continue
-        lines += ["", "[[rule]]", f"layers = {json.dumps(re.escape(kernel.name))}"]
-        if option is None or option.sparsity is None:
-            lines.append("skip = true")
-        else:
-            lines += [f"sparsity = {option.sparsity:g}", f'block = "{option.block}"', "skip = false"]
+        begin = ["", "[[rule]]", f"layers = {json.dumps(re.escape(kernel.name))}"]
+        share = rules.shares.get(kernel.name)
+        if share is None and not rules.shares.keys().isdisjoint(recipe.names_of(kernel)):
+            share = 0.0  # the rule of another kernel matches this one
+        if share is not None:
+            of_channels = [f"sparsity = {share!r}", 'block = "channel"', f"channel_multiple = {rules.multiple}"]
+            lines += [*begin, *of_channels, "skip = false"]
+        if option is not None and option.sparsity is not None:
+            lines += [*begin, f"sparsity = {option.sparsity:g}", f'block = "{option.block}"', "skip = false"]
+        elif share is None:
+            lines += [*begin, "skip = true"]
+        if option is not None and option.values is not None:
+            lines.append(f"shared_values = {option.values}")
     return "\n".join(lines) + "\n"

@@ -47,6 +47,8 @@ enum {
   kDirectPixels = 4,
   kBlockPixels = 4,
   kSymbols = 256,     /* of a stream of shared values; a table of them is 1 kB of scratch memory */
+  kMoreTables = 128,
+  kOtherTable = 255,
   kMostValues = 64,   /* shared by a tensor */
   kLongestBridge = 1023,
   kMostRuns = 9,      /* columns of a filter; so that the longest bridge in bytes fits in 16 bits */
@@ -152,43 +154,76 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
 
 /* ---- Shared values: a symbol of one byte is a value and a distance ---- */
 
-/* Stream: a count of values, the values, the reach of each, then the outputs. Symbols are numbered value by value: a
- * value at 1, 2, ... places behind the symbol before it, up to its reach. The symbols behind these are bridges of 1, 2,
- * ... times the least reach, with the weight 0. Per output and run of places, a count of symbols (below 128 in one
- * byte, else 128 + its upper half and then its lower one), and the symbols. The place before a run is -1. */
+/* Stream: one or two tables of symbols, then the outputs. A table: a count of values, with 128 added if another table
+ * follows, the values, the reach of each. Symbols are numbered value by value: a value at 1, 2, ... places behind the
+ * symbol before it, up to its reach. The symbols behind these are bridges of 1, 2, ... times the least reach, with the
+ * weight 0. Per output and run of places, a count of symbols (below 128 in one byte, else 128 + its upper half and then
+ * its lower one), and the symbols. The place before a run is -1. Runs begin with the first table; 255 in front of a
+ * count changes to the other one, for this run and those behind it. */
+
+#if TFLS_HAS_SHARED
+TFLS_INLINE uint32_t values_of(const uint8_t* table) { return *table & (kMoreTables - 1u); }
 
 /* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
-TFLS_INLINE uint32_t least_reach(const uint8_t* stream, uint32_t* sum) {
-  const uint8_t* const reaches = stream + 1 + stream[0];
+TFLS_INLINE uint32_t least_reach(const uint8_t* table, uint32_t* sum) {
+  const uint32_t values = values_of(table);
+  const uint8_t* const reaches = table + 1 + values;
   uint32_t least = reaches[0], v;
   *sum = 0;
-  for (v = 0; v < stream[0]; v++) {
+  for (v = 0; v < values; v++) {
     *sum += reaches[v];
     if (reaches[v] < least) least = reaches[v];
   }
   return least;
 }
 
-TFLS_INLINE const uint8_t* first_output(const uint8_t* stream) { return stream + 1 + 2 * stream[0]; }
+TFLS_INLINE const uint8_t* behind(const uint8_t* table) { return table + 1 + 2 * values_of(table); }
 
-TFLS_INLINE uint32_t symbols_at(const uint8_t** s) {
-  const uint32_t first = *(*s)++;
-  return first < 128 ? first : (first - 128) << 8 | *(*s)++;
-}
+/* Where a stream is read. */
+typedef struct {
+  const uint8_t* at;
+  const uint32_t *steps, *other; /* what symbols mean in the table of the run, and in the other one */
+} Symbols;
 
-#if TFLS_HAS_SHARED
 /* What a symbol means: the distance in bytes in the upper half, the weight, signed, in the lower one. `unit`: bytes
  * that a distance of 1 spans. */
-static void read_symbols(const TflsOperator* op, uint32_t unit, uint32_t* steps) {
-  const uint8_t *value = op->stream + 1, *reach = value + op->stream[0], *const end = reach;
+static void read_table(const uint8_t* table, uint32_t unit, uint32_t* steps) {
+  const uint8_t *value = table + 1, *reach = value + values_of(table), *const end = reach;
   uint32_t first_bridge, i;
-  const uint32_t least = unit * least_reach(op->stream, &first_bridge);
+  const uint32_t least = unit * least_reach(table, &first_bridge);
   uint32_t bridge = least;
   for (; value != end; value++, reach++) {
-    uint32_t step = (uint16_t)(int8_t)*value;
+    uint32_t step = (((uint32_t)*value ^ 0x80u) - 0x80u) & 0xFFFFu; /* extended from 8 bits to 16 */
     for (i = *reach; i > 0; i--) *steps++ = step += unit << 16;
   }
   for (i = first_bridge; i < kSymbols; i++, bridge += least) *steps++ = bridge << 16;
+}
+
+/* Fill all tables, from `scratch` on; the start of the first output. `rest` is behind the tables. */
+static Symbols read_symbols(const TflsOperator* op, uint32_t unit, void* scratch, uint32_t** rest) {
+  uint32_t* const steps = (uint32_t*)scratch;
+  Symbols symbols = {behind(op->stream), steps, steps};
+  read_table(op->stream, unit, steps);
+  *rest = steps + kSymbols;
+  if (*op->stream & kMoreTables) {
+    read_table(symbols.at, unit, *rest);
+    symbols.other = *rest;
+    symbols.at = behind(symbols.at);
+    *rest += kSymbols;
+  }
+  return symbols;
+}
+
+/* The number of symbols of the next run. */
+TFLS_INLINE uint32_t next_run(Symbols* symbols) {
+  uint32_t first = *symbols->at++;
+  if (first == kOtherTable) {
+    const uint32_t* const steps = symbols->steps;
+    symbols->steps = symbols->other;
+    symbols->other = steps;
+    first = *symbols->at++;
+  }
+  return first < 128 ? first : (first - 128) << 8 | *symbols->at++;
 }
 
 TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
@@ -196,20 +231,65 @@ TFLS_INLINE int32_t weight_of(uint32_t step) { return (int16_t)(uint16_t)step; }
 
 /* ---- Kernels of rows ---- */
 
-#if TFLS_HAS(TFLS_ROW_SHARED)
+#if TFLS_HAS(TFLS_ROW_SHARED) && defined(TFLS_MVE)
+typedef struct {
+  int16x8_t weights;
+  uint16x8_t places; /* behind the place in front of the first symbol */
+} EightSymbols;
+
+/* Their meanings are gathered from the table; distances are summed up to places by shifting them through memory, where
+ * `room` has eight zeros and eight halves behind them. */
+TFLS_INLINE EightSymbols eight_symbols(const uint32_t* steps, uint16x8_t symbols, uint16_t* room) {
+  const uint16_t* const halves = (const uint16_t*)(const void*)steps;
+  const uint16x8_t at = vshlq_n_u16(symbols, 2);
+  EightSymbols found;
+  found.weights = vreinterpretq_s16_u16(vldrhq_gather_offset_u16(halves, at));
+  found.places = vldrhq_gather_offset_u16(halves + 1, at);
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 7));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 6));
+  vstrhq_u16(room + 8, found.places);
+  found.places = vaddq_u16(found.places, vldrhq_u16(room + 4));
+  return found;
+}
+
+TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
+  uint16_t room[16] = {0};
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    uint32_t left = next_run(&symbols);
+    const int8_t* from = x - 1;
+    for (; left >= 8; left -= 8, symbols.at += 8) {
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_u16(symbols.at), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_s16(from, found.places));
+      from += vgetq_lane_u16(found.places, 7);
+    }
+    if (left > 0) {
+      const mve_pred16_t some = vctp16q(left);
+      const EightSymbols found = eight_symbols(symbols.steps, vldrbq_z_u16(symbols.at, some), room);
+      acc = vmladavaq_s16(acc, found.weights, vldrbq_gather_offset_z_s16(from, found.places, some));
+      symbols.at += left;
+    }
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#elif TFLS_HAS(TFLS_ROW_SHARED)
 TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t symbol, const int8_t* x, uint32_t* at) {
   const uint32_t step = steps[symbol];
   *at += step >> 16;
   return acc + weight_of(step) * x[*at];
 }
 
-TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, const uint32_t* steps) {
-  const uint8_t* s = first_output(op->stream);
+TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
     int32_t acc = op->bias[o];
-    uint32_t n = symbols_at(&s), at = (uint32_t)-1;
-    const uint8_t* const end = s + n;
+    uint32_t n = next_run(&symbols), at = (uint32_t)-1;
+    const uint8_t *s = symbols.at, *const end = s + n;
+    const uint32_t* const steps = symbols.steps;
+    symbols.at = end;
     switch (n & 7) { /* eight at a time; what is left over starts in the middle */
       case 0:
         while (s != end) {
@@ -227,11 +307,14 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
+#endif
 
-TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, uint32_t* steps) {
+#if TFLS_HAS(TFLS_ROW_SHARED)
+TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   int32_t rows = op->batches * op->out_h * op->out_w;
-  read_symbols(op, 1, steps);
-  for (; rows > 0; rows--, x += op->taps, y += op->out_c) row_shared(op, x, y, steps);
+  uint32_t* unused;
+  const Symbols symbols = read_symbols(op, 1, scratch, &unused);
+  for (; rows > 0; rows--, x += op->taps, y += op->out_c) row_shared(op, x, y, symbols);
 }
 #endif
 
@@ -439,7 +522,7 @@ enum { kMostPixels = kPixels > kPairPixels ? kPixels : kPairPixels };
 typedef struct {
   int32_t at[kMostPixels]; /* its first channel, counted from the start of the input */
   int32_t row[kMostPixels], column[kMostPixels];
-  int all_inside; /* all filters, as a whole */
+  uint32_t outside; /* a bit for each pixel: its filter is not inside as a whole */
 } Windows;
 
 typedef struct {
@@ -454,13 +537,13 @@ TFLS_HELPER void find_windows(const TflsOperator* op, int32_t first, int32_t cou
   const int32_t last_column = op->in_w - (op->filter_w - 1) * op->dilation_w;
   int32_t j, row = first / op->out_w, column = first % op->out_w, batch = row / op->out_h;
   row %= op->out_h;
-  windows->all_inside = 1;
+  windows->outside = 0;
   for (j = 0; j < count; j++) {
     const int32_t y = row * op->stride_h - op->pad_h, x = column * op->stride_w - op->pad_w;
     windows->at[j] = ((batch * op->in_h + y) * op->in_w + x) * op->in_c;
     windows->row[j] = y;
     windows->column[j] = x;
-    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->all_inside = 0;
+    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->outside |= 1u << j;
     if (first + j + 1 >= pixels) continue;
     if (++column == op->out_w) {
       column = 0;
@@ -478,7 +561,7 @@ TFLS_INLINE void find_sources(const TflsOperator* op, const int8_t* x, const Win
   const int32_t down = ky * op->dilation_h, right = kx * op->dilation_w;
   const int32_t further = (down * op->in_w + right) * op->in_c;
   int32_t j;
-  if (windows->all_inside) {
+  if (!windows->outside) {
     for (j = 0; j < count; j++) sources->at[j] = x + (windows->at[j] + further);
     return;
   }
@@ -496,19 +579,25 @@ TFLS_INLINE int32_t pair_of(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)low + ((uint32_t)high << kLaneBits));
 }
 
-/* The channels of two pixels as pairs, `step` words apart. */
-TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t channels,
-                            int32_t zero_point) {
-  int32_t i = channels;
-  if (a != NULL && b != NULL) {
-    for (; i >= 4; i -= 4, a += 4, b += 4, words += 4 * step) {
-      words[0] = pair_of(a[0], b[0]);
-      words[step] = pair_of(a[1], b[1]);
-      words[2 * step] = pair_of(a[2], b[2]);
-      words[3 * step] = pair_of(a[3], b[3]);
-    }
+/* Inputs of two pixels as pairs, `step` words apart. */
+TFLS_INLINE void pack_inside(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t count) {
+  for (; count >= 4; count -= 4, a += 4, b += 4, words += 4 * step) {
+    words[0] = pair_of(a[0], b[0]);
+    words[step] = pair_of(a[1], b[1]);
+    words[2 * step] = pair_of(a[2], b[2]);
+    words[3 * step] = pair_of(a[3], b[3]);
   }
-  for (; i > 0; i--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
+  for (; count > 0; count--, words += step) *words = pair_of(*a++, *b++);
+}
+
+/* The same of pixels that may be outside: NULL. */
+TFLS_INLINE void pack_pairs(int32_t* words, int32_t step, const int8_t* a, const int8_t* b, int32_t count,
+                            int32_t zero_point) {
+  if (a != NULL && b != NULL) {
+    pack_inside(words, step, a, b, count);
+    return;
+  }
+  for (; count > 0; count--, words += step) *words = pair_of(a ? *a++ : zero_point, b ? *b++ : zero_point);
 }
 
 /* Each lower lane starts at half of its range, so that it never borrows from the upper one. */
@@ -588,25 +677,29 @@ typedef struct {
 #define TFLS_BYTES4 "ldrh lr, [r0], #2\n add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
 /* An odd number of weights starts in the middle of the loop. */
 #define TFLS_BYTES_DENSE "ldr r3, [sp, #44]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"
-/* r3 times r2, rounded as high_product does it, to int8. */
-#define TFLS_SCALE \
-  "smmulr r3, r3, r2\n add r3, r3, r3, asr #31\n add r3, r3, r12\n asr r3, r3, lr\n ssat r3, #8, r3\n"
-#define TFLS_LOW(low) "ubfx r3, " low ", #0, #23\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-#define TFLS_HIGH(low, high) "lsr r3, " low ", #23\n orr r3, r3, " high ", lsl #9\n add r3, r1, r3, lsl #1\n" TFLS_SCALE
-/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. */
+/* The output of a doubled sum, in r3. Halves of negative products are rounded away from zero: the sum has their sign,
+ * but where a product is 0, and that stays 0 either way. */
+#define TFLS_SCALE(sum) \
+  "smmlar r3, " sum ", r2, r12\n add r3, r3, " sum ", asr #31\n asr r3, r3, lr\n ssat r3, #8, r3\n"
+#define TFLS_LOW(low) "ubfx " low ", " low ", #0, #23\n add " low ", r1, " low ", lsl #1\n" TFLS_SCALE(low)
+/* Before TFLS_LOW of the same accumulator. */
+#define TFLS_HIGH(low, high) \
+  "lsr r3, " low ", #23\n orr " high ", r3, " high ", lsl #9\n add " high ", r1, " high ", lsl #1\n" TFLS_SCALE(high)
+/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. r0: the first
+ * output, r1: twice the bias, r2: multiplier, r12: rounding constant, lr: shift. */
 #define TFLS_EIGHT_OUTPUTS                                                                      \
-  "ldr r3, [sp]\n ldr r1, [sp, #20]\n ldr r1, [r1, r3, lsl #2]\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n" \
-  "ldr r0, [sp, #16]\n add r0, r0, r3\n ldr r2, [sp, #36]\n and r3, r3, r2\n"               \
-  "ldr r2, [sp, #24]\n ldr r2, [r2, r3, lsl #2]\n ldr lr, [sp, #28]\n ldrsb lr, [lr, r3]\n"  \
-  "rsb lr, lr, #0\n ldr r12, [sp, #40]\n sub r3, lr, #1\n lsl r12, r12, r3\n"               \
-  TFLS_LOW("r4") "strb r3, [r0]\n"                                                            \
+  "add r3, sp, #16\n ldmia r3, {r0, r1, r2, lr}\n ldr r3, [sp]\n ldr r1, [r1, r3, lsl #2]\n"    \
+  "add r0, r0, r3\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n ldr r12, [sp, #36]\n and r3, r3, r12\n" \
+  "ldr r2, [r2, r3, lsl #2]\n ldrsb lr, [lr, r3]\n ldr r12, [sp, #40]\n mvn r3, lr\n"          \
+  "lsl r12, r12, r3\n rsb lr, lr, #0\n"                                                       \
   TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                             \
-  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r4, r5, r5, lsl #1\n"                       \
+  TFLS_LOW("r4") "strb r3, [r0]\n add r4, r5, r5, lsl #1\n"                                   \
   TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                                 \
-  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n add r6, r5, r5, lsl #2\n"                       \
+  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r6, r5, r5, lsl #2\n"                       \
   TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                                 \
-  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n rsb r7, r5, r5, lsl #3\n"                      \
+  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n rsb r7, r5, r5, lsl #3\n"                       \
   TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                               \
+  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n"                                               \
   "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"
 #define TFLS_LANES                                                                              \
   "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"            \
@@ -616,7 +709,7 @@ typedef struct {
     __asm__ volatile(                                                                           \
         ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
         "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
-        "2:\n ldr r0, [sp, #8]\n ldr r1, [sp, #12]\n"                                           \
+        "2:\n ldrd r0, r1, [sp, #8]\n"                                                         \
         TFLS_LANES bytes                                                                        \
         "cmp r0, lr\n beq 3f\n"                                                                 \
         "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
@@ -646,6 +739,7 @@ typedef struct {
   const uint32_t* steps;
   const uintptr_t* starts; /* of the runs */
   const uintptr_t* starts_end;
+  uintptr_t both_steps; /* the sum of the addresses of both tables: less that of one, it is the other's */
 } EightShared;
 
 #define TFLS_STEP_SHARED \
@@ -654,19 +748,21 @@ typedef struct {
 #define TFLS_EIGHT_SHARED(name, start, next)                                                    \
   TFLS_NAKED static void name(const EightShared* group __attribute__((unused))) {               \
     __asm__ volatile(                                                                           \
-        ".syntax unified\n push {r4-r11, lr}\n add r2, r0, #40\n ldmia r2, {r3-r5}\n sub sp, #4\n" \
-        "push {r3-r5}\n ldmia r0, {r1-r10}\n push {r1-r10}\n movs r3, #0\n sub sp, #8\n str r3, [sp]\n" \
+        ".syntax unified\n push {r4-r11, lr}\n add r2, r0, #40\n ldmia r2, {r3-r6}\n sub sp, #4\n" \
+        "push {r3-r6}\n ldmia r0, {r1-r10}\n push {r1-r10}\n movs r3, #0\n sub sp, #8\n str r3, [sp]\n" \
         "2:\n ldr r0, [sp, #8]\n ldr lr, [sp, #48]\n ldr r2, [sp, #52]\n" TFLS_LANES start      \
         "ldrb r3, [r0], #1\n cmp r3, #128\n bhs 6f\n"                                           \
-        "7:\n adds r12, r0, r3\n str r12, [sp, #60]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
+        "7:\n adds r12, r0, r3\n str r12, [sp, #64]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
         "tbb [pc, r3]\n8:\n .byte (10f - 8b) / 2, (17f - 8b) / 2, (16f - 8b) / 2, (15f - 8b) / 2\n" \
         ".byte (14f - 8b) / 2, (13f - 8b) / 2, (12f - 8b) / 2, (11f - 8b) / 2\n"                \
-        "6:\n sub r3, r3, #128\n ldrb r12, [r0], #1\n add r3, r12, r3, lsl #8\n b 7b\n"         \
+        "6:\n cmp r3, #255\n beq 9f\n sub r3, r3, #128\n ldrb r12, [r0], #1\n add r3, r12, r3, lsl #8\n b 7b\n" \
+        "9:\n ldr r12, [sp, #60]\n sub lr, r12, lr\n str lr, [sp, #48]\n ldrb r3, [r0], #1\n"  \
+        "cmp r3, #128\n bhs 6b\n b 7b\n"                                                      \
         "10:\n" TFLS_STEP_SHARED "11:\n" TFLS_STEP_SHARED "12:\n" TFLS_STEP_SHARED               \
         "13:\n" TFLS_STEP_SHARED "14:\n" TFLS_STEP_SHARED "15:\n" TFLS_STEP_SHARED               \
-        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #60]\n cmp r0, r3\n bne 10b\n"                  \
+        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #64]\n cmp r0, r3\n bne 10b\n"                  \
         "3:\n" next "str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                     \
-        "add sp, #64\n pop {r4-r11, pc}\n");                                                    \
+        "add sp, #68\n pop {r4-r11, pc}\n");                                                    \
   }
 #if TFLS_HAS(TFLS_PAIR_SHARED)
 TFLS_EIGHT_SHARED(eight_pixels_one_run, "ldr r1, [r2]\n", "")
@@ -691,13 +787,18 @@ typedef struct {
   const TflsOperator* op;
   int fast; /* whether the code for eight pixels takes the operator */
   int32_t* words; /* for the packed inputs */
-  const uint32_t* steps; /* what symbols mean */
+#if TFLS_HAS_SHARED_PAIRS
+  Symbols symbols; /* at the first output */
+#endif
   uintptr_t starts[kMostRuns]; /* the address one place before each run */
   int32_t runs;
 } Pairs;
 
 static Pairs pairs_of(const TflsOperator* op, void* scratch) {
-  Pairs pairs = {op, 0, (int32_t*)scratch, NULL, {0}, 0};
+  Pairs pairs;
+  pairs.op = op;
+  pairs.fast = 0;
+  pairs.words = (int32_t*)scratch;
 #if defined(TFLS_DSP)
   pairs.fast = !op->wide && all_shift_right(op);
 #endif
@@ -705,12 +806,12 @@ static Pairs pairs_of(const TflsOperator* op, void* scratch) {
 }
 
 #if TFLS_HAS_SHARED_PAIRS
-/* The same with a table of symbols in front of the packed inputs; `unit`: bytes from a place to the next. */
+/* The same with tables of symbols in front of the packed inputs; `unit`: bytes from a place to the next. */
 static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t unit) {
   Pairs pairs = pairs_of(op, scratch);
-  read_symbols(op, unit, (uint32_t*)scratch);
-  pairs.steps = (const uint32_t*)scratch;
-  pairs.words += kSymbols;
+  uint32_t* words;
+  pairs.symbols = read_symbols(op, unit, scratch, &words);
+  pairs.words = (int32_t*)words;
   pairs.runs = 1;
   pairs.starts[0] = (uintptr_t)pairs.words - unit;
   return pairs;
@@ -719,15 +820,15 @@ static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t uni
 /* As any_pair_outputs. */
 TFLS_OUTLINE void any_shared_outputs(const Pairs* pairs, int8_t* out, int32_t count) {
   const TflsOperator* const op = pairs->op;
-  const uint8_t* s = first_output(op->stream);
+  Symbols symbols = pairs->symbols;
   int32_t o, run, j;
   for (o = 0; o < op->out_c; o++) {
     int64_t lanes[kPairPixels / 2] = {kHalfLane, kHalfLane, kHalfLane, kHalfLane};
     for (run = 0; run < pairs->runs; run++) {
       uintptr_t at = pairs->starts[run];
-      uint32_t n = symbols_at(&s);
+      uint32_t n = next_run(&symbols);
       for (; n > 0; n--) {
-        const uint32_t step = pairs->steps[*s++];
+        const uint32_t step = symbols.steps[*symbols.at++];
         const int32_t* x;
         at += step >> 16;
         x = (const int32_t*)at;
@@ -742,9 +843,11 @@ TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count)
 #if defined(TFLS_DSP)
   if (pairs->fast && count == kPairPixels) {
     const TflsOperator* const op = pairs->op;
-    const EightShared group = {{first_output(op->stream), NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
+    const Symbols* const symbols = &pairs->symbols;
+    const EightShared group = {{symbols->at, NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
                                 -op->channel_step, 2 * op->output_zero_point + 1, op->taps},
-                               pairs->steps, pairs->starts, pairs->starts + pairs->runs};
+                               symbols->steps, pairs->starts, pairs->starts + pairs->runs,
+                               (uintptr_t)symbols->steps + (uintptr_t)symbols->other};
 #if TFLS_HAS(TFLS_PAIR_SHARED)
     if (pairs->runs == 1) {
       eight_pixels_one_run(&group);
@@ -811,8 +914,8 @@ static int32_t group_start(int32_t first, int32_t count) {
 #if TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_PAIR_DENSE8) || \
     TFLS_HAS(TFLS_PAIR_SHARED)
 /* The inputs of two of the pixels as pairs, from `words` on, four words apart: (row of the filter, column, channel). */
-static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
-                         int32_t* words) {
+TFLS_OUTLINE void pack_windows(const TflsOperator* op, const int8_t* x, const Windows* windows, int32_t pixel,
+                              int32_t* words) {
   const int32_t channels = op->in_c, across = op->dilation_w, filter_w = op->filter_w;
   const int32_t zero_point = op->input_zero_point;
   int32_t ky, kx;
@@ -840,6 +943,13 @@ static void pack_windows(const TflsOperator* op, const int8_t* x, const Windows*
   }
 }
 
+/* The same of windows that are inside, from a and b on; no dilation across. */
+TFLS_OUTLINE void pack_inner_windows(const TflsOperator* op, const int8_t* a, const int8_t* b, int32_t* words) {
+  const int32_t row = op->filter_w * op->in_c, step = op->dilation_h * op->in_w * op->in_c;
+  int32_t ky;
+  for (ky = op->filter_h; ky > 0; ky--, a += step, b += step, words += 4 * row) pack_inside(words, 4, a, b, row);
+}
+
 /* Distances count inputs of the output: (row of the filter, column, channel). */
 TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
   const TflsOperator* const op = pairs->op;
@@ -855,7 +965,13 @@ TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int 
     } else {
       Windows windows;
       find_windows(op, first, kPairPixels, &windows);
-      for (j = 0; j < kPairPixels / 2; j++) pack_windows(op, x, &windows, 2 * j, words + j);
+      for (j = 0; j < kPairPixels / 2; j++) {
+        if ((windows.outside >> 2 * j & 3) == 0 && op->dilation_w == 1) {
+          pack_inner_windows(op, x + windows.at[2 * j], x + windows.at[2 * j + 1], words + j);
+        } else {
+          pack_windows(op, x, &windows, 2 * j, words + j);
+        }
+      }
     }
     pair_outputs(pairs, y + first * op->out_c, smaller(pixels - first, kPairPixels), 4, bits);
   }
@@ -1091,22 +1207,22 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
 #if TFLS_HAS(TFLS_PIXEL_SHARED) && defined(TFLS_MVE)
 TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   const int32_t pixels = op->batches * op->out_h * op->out_w, out_c = op->out_c;
-  const uint32_t* const steps = (const uint32_t*)scratch;
-  int8_t* const columns = (int8_t*)scratch + sizeof(uint32_t) * kSymbols;
+  uint32_t* rest;
+  const Symbols all = read_symbols(op, kPixels, scratch, &rest);
+  int8_t* const columns = (int8_t*)rest;
   int32_t start;
-  read_symbols(op, kPixels, (uint32_t*)scratch);
   for (start = 0; start < pixels; start += kPixels) {
     const int32_t first = sixteen_from(start, pixels);
-    const uint8_t* s = first_output(op->stream);
+    Symbols symbols = all;
     int32_t o;
     copy_pixels(op, x, first, columns);
     for (o = 0; o < out_c; o++) {
       const int32x4_t bias = vdupq_n_s32(op->bias[o]);
       SixteenSums sums = {bias, bias, bias, bias};
       int32_t at = -kPixels;
-      uint32_t n = symbols_at(&s);
+      uint32_t n = next_run(&symbols);
       for (; n > 0; n--) {
-        const uint32_t step = steps[*s++];
+        const uint32_t step = symbols.steps[*symbols.at++];
         const int32_t w = weight_of(step);
         const int8_t* p;
         at += (int32_t)(step >> 16);
@@ -1199,21 +1315,21 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
 #if TFLS_HAS(TFLS_PIXEL_SHARED) && !defined(TFLS_MVE)
 TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
-  const uint32_t* const steps = (const uint32_t*)scratch;
-  int8_t* const columns = (int8_t*)scratch + sizeof(uint32_t) * kSymbols;
+  uint32_t* rest;
+  const Symbols all = read_symbols(op, kPixels, scratch, &rest);
+  int8_t* const columns = (int8_t*)rest;
   int32_t first;
-  read_symbols(op, kPixels, (uint32_t*)scratch);
   for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
     const int32_t left = smaller(pixels - first, kPixels);
-    const uint8_t* s = first_output(op->stream);
+    Symbols symbols = all;
     int32_t o;
     copy_pixels(op, x, first, columns);
     for (o = 0; o < op->out_c; o++) {
       const int32_t bias = op->bias[o];
       int32_t acc[kPixels], a = bias, b = bias, c = bias, d = bias, at = -kPixels;
-      uint32_t n = symbols_at(&s);
+      uint32_t n = next_run(&symbols);
       for (; n > 0; n--) {
-        const uint32_t step = steps[*s++];
+        const uint32_t step = symbols.steps[*symbols.at++];
         const int32_t w = weight_of(step);
         const int8_t* p;
         at += (int32_t)(step >> 16);
@@ -1391,6 +1507,7 @@ TFLS_OUTLINE void pixel_block16(const TflsOperator* op, const int8_t* x, int8_t*
 
 typedef struct {
   const uint8_t *at, *end;
+  const uint8_t *table, *other; /* of symbols: that of the run, and NULL where there is one only */
 } Reader;
 
 static int has(const Reader* reader, uint32_t bytes) { return (size_t)(reader->end - reader->at) >= bytes; }
@@ -1453,19 +1570,33 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
   return sum;
 }
 
+#if TFLS_HAS_SHARED
 /* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
 static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
-  const uint8_t *const values = op->stream + 1, *const reaches = values + op->stream[0];
-  uint32_t first_bridge;
-  const uint32_t least = least_reach(op->stream, &first_bridge);
   const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
   int32_t sum = 0, run;
   for (run = 0; run < runs; run++) {
+    const uint8_t *values, *reaches;
+    uint32_t n, first_bridge, least;
     int32_t place = -1;
-    uint32_t n;
-    if (!has(reader, 1) || !has(reader, *reader->at < 128 ? 1 : 2)) return -1;
-    n = symbols_at(&reader->at);
+    if (!has(reader, 1)) return -1;
+    if (*reader->at == kOtherTable) {
+      const uint8_t* const table = reader->table;
+      if (reader->other == NULL) return -1;
+      reader->table = reader->other;
+      reader->other = table;
+      reader->at++;
+      if (!has(reader, 1) || *reader->at == kOtherTable) return -1;
+    }
+    n = *reader->at++;
+    if (n >= 128) {
+      if (!has(reader, 1)) return -1;
+      n = (n - 128) << 8 | *reader->at++;
+    }
     if (!has(reader, n)) return -1;
+    values = reader->table + 1;
+    reaches = values + values_of(reader->table);
+    least = least_reach(reader->table, &first_bridge);
     for (; n > 0; n--) {
       uint32_t symbol = *reader->at++, v = 0;
       if (symbol < first_bridge) {
@@ -1483,15 +1614,28 @@ static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
 
 static int has_shared_values(int kernel) { return kernel >= TFLS_ROW_SHARED && kernel <= TFLS_PIXEL_SHARED; }
 
-/* Step over the values and their reaches; 0 if they are damaged. */
-static int read_values(Reader* reader) {
-  const uint8_t* const stream = reader->at;
-  uint32_t least, first_bridge;
-  if (!has(reader, 1) || stream[0] == 0 || stream[0] > kMostValues || !has(reader, 1 + 2u * stream[0])) return 0;
-  least = least_reach(stream, &first_bridge);
-  reader->at = first_output(stream);
-  return least > 0 && first_bridge < kSymbols && (kSymbols - first_bridge) * least <= kLongestBridge;
+/* Step over a table of symbols; NULL if it is damaged. */
+static const uint8_t* read_table_of(Reader* reader) {
+  const uint8_t* const table = reader->at;
+  uint32_t values, least, first_bridge;
+  if (!has(reader, 1)) return NULL;
+  values = values_of(table);
+  if (values == 0 || values > kMostValues || !has(reader, 1 + 2 * values)) return NULL;
+  least = least_reach(table, &first_bridge);
+  if (least == 0 || first_bridge >= kSymbols || (kSymbols - first_bridge) * least > kLongestBridge) return NULL;
+  reader->at = behind(table);
+  return table;
 }
+
+/* The number of tables of symbols; 0 if they are damaged. */
+static uint32_t read_tables(Reader* reader) {
+  reader->table = read_table_of(reader);
+  if (reader->table == NULL) return 0;
+  if (!(*reader->table & kMoreTables)) return 1;
+  reader->other = read_table_of(reader);
+  return reader->other == NULL || (*reader->other & kMoreTables) ? 0 : 2;
+}
+#endif
 
 static int is_pair(int kernel) {
   return (kernel >= TFLS_PAIR_DELTA8 && kernel <= TFLS_STRIP_DELTA4) || kernel == TFLS_PAIR_DENSE8 ||
@@ -1522,21 +1666,29 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
       return sum_distances(reader, 4, strip_places(op));
     case TFLS_PAIR_DENSE8:
       return sum_dense(op, reader);
+#if TFLS_HAS_SHARED
     case TFLS_ROW_SHARED:
     case TFLS_PAIR_SHARED:
     case TFLS_STRIP_SHARED:
     case TFLS_PIXEL_SHARED:
       return sum_symbols(op, reader);
+#endif
     default:
       return sum_distances(reader, 8, op->taps);
   }
 }
 
 static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants) {
-  Reader reader = {constants->stream, constants->stream + constants->stream_bytes};
+  Reader reader = {constants->stream, constants->stream + constants->stream_bytes, NULL, NULL};
   int32_t o;
   op->wide = 0;
-  if (has_shared_values(op->kernel) && !read_values(&reader)) return TFLS_BAD_STREAM;
+#if TFLS_HAS_SHARED
+  if (has_shared_values(op->kernel)) {
+    const uint32_t tables = read_tables(&reader);
+    if (tables == 0) return TFLS_BAD_STREAM;
+    op->scratch_bytes += tables * (uint32_t)sizeof(uint32_t) * kSymbols;
+  }
+#endif
   for (o = 0; o < op->out_c; o++) {
     const int32_t sum = next_sum(op, &reader), bias = op->bias[o], shift = op->shift[o * op->channel_step];
     int64_t largest;
@@ -1598,11 +1750,11 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
   return TFLS_OK;
 }
 
-/* Whether the kernel is compiled and takes the operator; and the memory that it needs. */
+/* Whether the kernel is compiled and takes the operator; and the memory that it needs beside tables of symbols. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
   if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_SHARED || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
-  op->scratch_bytes = has_shared_values(op->kernel) ? sizeof(uint32_t) * kSymbols : 0;
+  op->scratch_bytes = 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
     case TFLS_PAIR_DELTA4:
@@ -1750,7 +1902,7 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
 #endif
 #if TFLS_HAS(TFLS_ROW_SHARED)
     case TFLS_ROW_SHARED:
-      all_rows_shared(op, input, output, (uint32_t*)scratch);
+      all_rows_shared(op, input, output, scratch);
       break;
 #endif
 #if TFLS_HAS(TFLS_PAIR_SHARED)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tflite_sparse.settings import PruningSettings
+from tflite_sparse.settings.kinds import SharedCountOrAll
 from tflite_sparse.sources.source_model import Kernel, Layer
 
 FIELDS = frozenset(PruningSettings.model_fields)
@@ -25,6 +26,8 @@ class Rule:
         changes: fields of :class:`tflite_sparse.settings.PruningSettings` that it sets.
         skip: True: do not prune them; False: prune them even if they are not by default; None: no change.
         precision: of the operators of the layers in an int8 file; None: no change.
+        shared_values: how many values kept weights share in an int8 file, or ``"all"``: they keep theirs; None: no
+            change.
         required: whether it must match and fit. Rules of a preset that do not are ignored.
     """
 
@@ -34,6 +37,7 @@ class Rule:
     changes: Mapping[str, object] = field(default_factory=dict)
     skip: bool | None = None
     precision: Literal["int8", "float32"] | None = None
+    shared_values: SharedCountOrAll | None = None
     required: bool = True
 
     @property
@@ -71,6 +75,11 @@ class Recipe:
     def chooses_precision(self) -> bool:
         """Whether a rule keeps layers in float32."""
         return any(rule.precision == "float32" for rule in self.rules)
+
+    @property
+    def shares_values(self) -> bool:
+        """Whether a rule says how many values weights share."""
+        return any(rule.shared_values is not None for rule in self.rules)
 
 
 def names_of(item: Kernel | Layer) -> list[str]:

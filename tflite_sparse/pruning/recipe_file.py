@@ -16,6 +16,7 @@ from tflite_sparse.errors import SettingsError, one_line
 from tflite_sparse.pruning import structure
 from tflite_sparse.pruning.recipe import FIELDS, Recipe, Rule, given
 from tflite_sparse.settings import PruningSettings
+from tflite_sparse.settings.kinds import SharedCountOrAll
 from tflite_sparse.target_registry import names_where
 
 TARGETS = (*names_where(lambda traits: traits.has_preset), "native")
@@ -27,7 +28,17 @@ _SCHEDULE_FIELDS = {"kind": "schedule"} | {
     name: name for name in ("begin", "end", "frequency", "initial_sparsity")
 }  # keys of a schedule table and their names in the settings
 _FILE_KEYS = ("version", "target", "defaults", "rule")
-_RULE_KEYS = ("layers", "types", "sparsity", "block", "channel_multiple", "schedule", "skip", "precision")
+_RULE_KEYS = (
+    "layers",
+    "types",
+    "sparsity",
+    "block",
+    "channel_multiple",
+    "schedule",
+    "skip",
+    "precision",
+    "shared_values",
+)
 
 
 class _Defaults(PruningSettings):
@@ -41,6 +52,7 @@ class _RuleForm(_Defaults):
     types: list[str] | None = None
     skip: bool | None = None
     precision: Literal["int8", "float32"] | None = None
+    shared_values: SharedCountOrAll | None = None
 
 
 _Form = TypeVar("_Form", bound=_Defaults)
@@ -128,14 +140,15 @@ def _target(raw: Mapping[str, object], name: str) -> Recipe | None:
 
 def _rule(table: dict[str, object], place: str, required: bool) -> Rule:
     form = _checked(table, place, _RULE_KEYS, _RuleForm)
-    values, skip, precision = given(form), form.skip, form.precision
+    values, skip, precision, shared = given(form), form.skip, form.precision, form.shared_values
     if form.layers is None and not form.types:
         raise SettingsError(f"{place} has neither layers nor types: what holds for all kernels belongs in [defaults].")
-    if not values and skip is None and precision is None:
+    if not values and skip is None and precision is None and shared is None:
         raise SettingsError(f"{place} sets nothing: give it {', '.join(_RULE_KEYS[2:])}.")
     if skip and values:
         raise SettingsError(f"{place}: skip = true leaves kernels alone: remove {', '.join(sorted(values))}, or skip.")
-    return Rule(place, _pattern(form.layers, place), tuple(form.types or ()), values, skip, precision, required)
+    pattern, types = _pattern(form.layers, place), tuple(form.types or ())
+    return Rule(place, pattern, types, values, skip, precision, shared, required)
 
 
 def _pattern(layers: str | None, place: str) -> re.Pattern[str] | None:

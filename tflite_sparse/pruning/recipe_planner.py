@@ -12,6 +12,7 @@ from tflite_sparse.pruning import masks, structure
 from tflite_sparse.pruning.plan import ChannelPlan, KernelPlan, Plan, Planner, Span, plan_channels, plan_kernel
 from tflite_sparse.pruning.recipe import Recipe, Rule, given, names_of
 from tflite_sparse.settings import PruningSettings
+from tflite_sparse.settings.kinds import SharedCountOrAll
 from tflite_sparse.sources.source_model import Kernel, Layer
 
 _Planned = TypeVar("_Planned", KernelPlan, ChannelPlan)
@@ -80,6 +81,24 @@ def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]
         if rule.precision == "float32":
             result.setdefault(rule.place, []).append(name)
     return result
+
+
+def shared_values(recipe: Recipe, kernels: Sequence[Kernel]) -> dict[str, SharedCountOrAll]:
+    """Return how many values the weights of kernels share in an int8 file, by name, where a rule says so.
+
+    Raises:
+        SettingsError: a rule with a number of values matches no kernel.
+    """
+    chosen: dict[str, SharedCountOrAll] = {}
+    candidates = [kernel for kernel in kernels if not _is_no_kernel(kernel)]
+    for rule in recipe.rules:
+        if rule.shared_values is None:
+            continue
+        matched = [kernel for kernel in candidates if rule.matches(kernel)]
+        if not matched:
+            raise SettingsError(f"{rule.place}: {_matches_nothing(rule, candidates, 'kernel')}")
+        chosen |= {kernel.name: rule.shared_values for kernel in matched}
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def scan(
     _check(kernels, sparsities)
     structures = [structure] * len(kernels) if isinstance(structure, Structure) else structure
     total = estimated_evaluations(kernels, sparsities)
-    baseline = _finite(evaluate(), f"{source.name} as it is")
+    baseline = finite(evaluate(), f"{source.name} as it is")
     on_step(1, total)
     found: list[KernelScan] = []
     for number, (kernel, shape) in enumerate(zip(kernels, structures, strict=True)):
@@ -70,7 +70,7 @@ def scan(
             mask = masks.magnitude_mask(before, asked, shape, kernel.axes)
             with _masked(kernel, before, mask):
                 share = masks.sparsity_of([kernel]).share
-                score = _finite(evaluate(), f"{source.name} with {kernel.name} masked to {asked:g}")
+                score = finite(evaluate(), f"{source.name} with {kernel.name} masked to {asked:g}")
             points.append(Point(asked=asked, sparsity=share, metric=score.metric, loss=score.loss))
             on_step(2 + number * len(sparsities) + place, total)
         found.append(
@@ -146,7 +146,12 @@ def _check(kernels: Sequence[Kernel], sparsities: Sequence[float]) -> None:
         raise SettingsError(f"sparsities = {list(sparsities)}: expected rising shares between 0 and 1.")
 
 
-def _finite(score: Score, what: str) -> Score:
+def finite(score: Score, what: str) -> Score:
+    """Return a score.
+
+    Raises:
+        ModelError: it is NaN or infinite; ``what`` names the model.
+    """
     if not (math.isfinite(score.loss) and math.isfinite(score.metric)):
         raise ModelError(f"{what} has a loss of {score.loss} on held-out samples; check the range of the data.")
     return score

@@ -9,7 +9,7 @@ import pydantic
 
 from tflite_sparse.results.part import Part
 
-Language = Literal["python", "kotlin", "c++"]
+Language = Literal["python", "kotlin", "c++", "c"]
 
 
 class Range(Part):

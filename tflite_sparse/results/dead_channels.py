@@ -45,12 +45,14 @@ class DeadChannels(Part):
         dense_bytes: of the file, dense.
         is_exact: whether every runtime that rounds by the rules computes the same bits: files with int8 activations.
             float32 kernels may sum in another order.
+        merged: number of kernels in which weights for channels of one value were added up.
     """
 
     layers: list[CutLayer]
     multiply_adds: BeforeAfter
     dense_bytes: BeforeAfter
     is_exact: bool
+    merged: int = 0
 
     @property
     def channels(self) -> int:
@@ -58,13 +60,28 @@ class DeadChannels(Part):
         return sum(layer.outputs.before - layer.outputs.after for layer in self.layers)
 
 
+class LeftChannels(Part):
+    """Dead channels that a failed comparison is about, and that stay where others went.
+
+    Attributes:
+        tensor: name of their activation.
+        channels: how many.
+        reason: what failed.
+    """
+
+    tensor: str
+    channels: int
+    reason: str
+
+
 class Channels(Part):
     """What became of the dead channels.
 
     Attributes:
-        dead: those of the source.
+        dead: those of the source; if some are left, the others.
         removed: whether they went.
         reason: why they stay; empty if they went.
+        left: those that stay where others went.
         file_bytes: of the new file; None if it was not worked out because the channels stay for another reason.
         arena_bytes: of the dense file in TensorFlow Lite Micro; None for other targets or without the runtime.
         verification: the dense file without the channels compared with that with them; None: not compared.
@@ -73,6 +90,7 @@ class Channels(Part):
     dead: DeadChannels
     removed: bool
     reason: str = ""
+    left: list[LeftChannels] = []
     file_bytes: BeforeAfter | None = None
     arena_bytes: BeforeAfter | None = None
     verification: VerificationReport | None = None

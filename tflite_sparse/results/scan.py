@@ -58,3 +58,10 @@ class Scan(Part):
     def weights(self) -> int:
         """Number of weights of all scanned kernels."""
         return sum(kernel.weights for kernel in self.kernels)
+
+
+class SharingScan(Part):
+    """The rise of the loss where the weights of one kernel share values, by its name and their number."""
+
+    version: Literal[1] = 1
+    rises: dict[str, dict[int, float]]

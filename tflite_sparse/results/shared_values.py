@@ -29,7 +29,7 @@ class SharedValues(Part):
     """The tensors of a file whose kept weights share values.
 
     Attributes:
-        asked: the setting: a number, or ``"auto"``.
+        asked: the setting: a number, ``"auto"``, or ``"by kernel"``, where a recipe or plan names single kernels.
         tensors: one entry for each, in file order.
         corrected_layers: layers whose biases make up for the shift of their mean outputs.
     """

@@ -7,7 +7,7 @@ from typing import Literal
 from tflite_sparse.results.export import Interval
 from tflite_sparse.results.part import Part
 
-Axis = Literal["file_bytes", "gzip_bytes", "nonzeros"]
+Axis = Literal["file_bytes", "gzip_bytes", "nonzeros", "multiply_adds"]
 """The cost at which two models are compared."""
 
 
@@ -22,6 +22,7 @@ class Measured(Part):
         weights: number of weights of rank 2 or more.
         accuracy: of the file in its runtime, on the test samples.
         interval: of ``accuracy``, over test samples; it does not include the variance over seeds.
+        multiply_adds: of one run, zeros counted; None in points of earlier versions.
         float32_accuracy: of the same model before quantisation.
         metric: of the accuracies.
         samples: number of test samples.
@@ -39,6 +40,7 @@ class Measured(Part):
     samples: int
     sha256: str
     interval: Interval | None = None
+    multiply_adds: int | None = None
 
 
 class Point(Part):
@@ -77,7 +79,7 @@ class Margin(Part):
     """Large sparse against small dense models at one budget, both interpolated.
 
     Attributes:
-        budget: of the axis: bytes, or non-zero weights.
+        budget: of the axis: bytes, non-zero weights or multiply-adds.
         sparse: accuracy of the large sparse model, mean over the seeds.
         dense: that of the small dense one.
         points: percentage points by which the sparse one is ahead, mean over the seeds.
@@ -123,7 +125,7 @@ class SweepReport(Part):
         data: the training and test data.
         settings: of the run.
         points: in the order of the grid.
-        comparisons: for each block and axis.
+        comparisons: for each block and axis; along multiply-adds for whole channels alone, which other zeros leave.
         front: names of the points on the Pareto front: no other is both smaller and more accurate.
         failures: in sentences.
         seconds: of the stages.

@@ -25,18 +25,34 @@ class WeightsCheck(Part):
     different: list[str]
 
 
+class WrongConstants(Part):
+    """Channels of an activation that were taken for constants and have other values in some runtime.
+
+    Attributes:
+        graph: number of its graph.
+        tensor: its number in the graph of the reference.
+        channels: their indices.
+    """
+
+    graph: int
+    tensor: int
+    channels: list[int]
+
+
 class ConstantsCheck(Part):
-    """The channels that were removed because they are constant, held against what the reference computes there.
+    """The constant channels of activations that lost some of them, held against what the reference computes there.
 
     Attributes:
         compared: number of channels.
         runtimes: names of the runtimes.
         wrong: a sentence for each tensor and runtime with another value.
+        apart: the channels that these are about.
     """
 
     compared: int
     runtimes: list[str]
     wrong: list[str] = []
+    apart: list[WrongConstants] = []
 
 
 class OutputDifference(Part):
@@ -64,6 +80,7 @@ class FirstDifference(Part):
         operator: the operator of the reference that yields it.
         largest_difference: as for outputs.
         note: why the tensor was not found.
+        index: number of the tensor in the graph of the reference.
     """
 
     sample: int
@@ -71,6 +88,7 @@ class FirstDifference(Part):
     operator: str | None
     largest_difference: float | None
     note: str | None
+    index: int | None = None
 
 
 class RuntimeCheck(Part):

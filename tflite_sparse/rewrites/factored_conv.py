@@ -42,7 +42,7 @@ def refusal(graph: Graph, operator: Operator) -> str | None:
         return "its stride along the width is out of range"
     if options.dilationWFactor != 1:
         return "it is dilated along the width"
-    if sum(size < 0 for size in signature) > 1 or any(size < 0 for size in signature[1:]):
+    if any(size < 0 for size in signature[1:]):
         return "a dimension of its input other than the batch is dynamic"
     if options.padding == schema.Padding.SAME and _total_padding(shape[2], shape_of(kernel)[2], options.strideW) % 2:
         return "its padding along the width is odd"

@@ -20,7 +20,7 @@ from tflite_sparse.flatbuffer.graph import Graph, Use, graphs, scales_of, text, 
 from tflite_sparse.flatbuffer.types import Model, Tensor
 
 LEAST_WEIGHTS = 2048
-_LEAST_SPARSITY = 1 / 3
+LEAST_SPARSITY = 1 / 3
 _KINDS = ("CONV_2D", "FULLY_CONNECTED")
 _WEIGHT_POSITION = 1
 
@@ -52,7 +52,7 @@ def shareable(model: Model) -> Iterator[tuple[Graph, int]]:
     """Yield each weight that :func:`apply` takes: its graph and the index of its tensor, in file order."""
     for graph in graphs(model):
         for index, uses in sorted(graph.uses().items()):
-            if _takes(graph, index, uses):
+            if has_form(graph, index, uses) and is_sparse(graph, index):
                 yield graph, index
 
 
@@ -69,12 +69,7 @@ def apply(graph: Graph, index: int, count: int) -> Shared:
     values, tensor = graph.constant(index), graph.tensor(index)
     assert values is not None
     importance = np.broadcast_to(_squared_scales(tensor, values.ndim), values.shape)
-    weight_of = np.bincount(values.reshape(-1).astype(np.int64) + 128, importance.reshape(-1), minlength=256)
-    codes = np.flatnonzero(weight_of)
-    codes = codes[codes != 128]
-    table = np.arange(-128, 128)
-    table[codes] = clustering.nearest_integers(codes - 128, weight_of[codes], count)
-    shared = table[values.astype(np.int64) + 128].astype(np.int8)
+    shared = clustering.share(values, importance, count).astype(np.int8)
     change = float(((shared.astype(np.float64) - values) ** 2 * importance).sum())
     size = float((values.astype(np.float64) ** 2 * importance).sum())
     if change:
@@ -84,13 +79,18 @@ def apply(graph: Graph, index: int, count: int) -> Shared:
         tensor=index,
         name=text(tensor.name),
         kept=int(np.count_nonzero(values)),
-        values_before=len(codes),
-        values=len(np.unique(table[codes])),
+        values_before=_distinct(values),
+        values=_distinct(shared),
         error=(change / size) ** 0.5 if size else 0.0,
     )
 
 
-def _takes(graph: Graph, index: int, uses: list[Use]) -> bool:
+def _distinct(values: np.ndarray) -> int:
+    return len(np.unique(values[values != 0]))
+
+
+def has_form(graph: Graph, index: int, uses: list[Use]) -> bool:
+    """Return whether a tensor is a weight that can share values, however many of its own are 0."""
     tensor = graph.tensor(index)
     if tensor.sparsity is not None or not all(
         use.position == _WEIGHT_POSITION and graph.operator_name(use.operator) in _KINDS for use in uses
@@ -102,8 +102,14 @@ def _takes(graph: Graph, index: int, uses: list[Use]) -> bool:
         return False
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         return False
-    zeros = values.size - np.count_nonzero(values)
-    return not zero_points_of(tensor).any() and bool(zeros >= _LEAST_SPARSITY * values.size)
+    return not zero_points_of(tensor).any()
+
+
+def is_sparse(graph: Graph, index: int) -> bool:
+    """Return whether enough values of a constant are 0 for it to share the others."""
+    values = graph.constant(index)
+    assert values is not None
+    return bool(values.size - np.count_nonzero(values) >= LEAST_SPARSITY * values.size)
 
 
 def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:

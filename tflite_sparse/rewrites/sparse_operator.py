@@ -45,6 +45,7 @@ class SparseOperator:
         parameters: its parameters.
         tensors: indices of stream and parameters.
         stream_bytes: of the stream.
+        tables: of symbols that its kernel makes in RAM.
     """
 
     operator: Operator
@@ -53,9 +54,10 @@ class SparseOperator:
     parameters: Parameters
     tensors: tuple[int, int]
     stream_bytes: int
+    tables: int
 
 
-def apply(graph: Graph, tensor_index: int, uses: Sequence[Use], kernel: Kernel) -> None:
+def apply(graph: Graph, tensor_index: int, uses: Sequence[Use], kernel: Kernel, tables: int = 1) -> None:
     """Edit the graph.
 
     Args:
@@ -63,6 +65,7 @@ def apply(graph: Graph, tensor_index: int, uses: Sequence[Use], kernel: Kernel) 
         tensor_index: of the weights, for which :func:`tflite_sparse.rewrites.sparse_plan.refusal` is None.
         uses: every operator input that reads them.
         kernel: one that takes them.
+        tables: as for :func:`tflite_sparse.codecs.streams.stream.encode`.
 
     Raises:
         ValueError: the kernel does not take them.
@@ -70,7 +73,7 @@ def apply(graph: Graph, tensor_index: int, uses: Sequence[Use], kernel: Kernel) 
     weights = graph.constant(tensor_index)
     assert weights is not None  # see refusal
     shape = sparse_plan.filter_of(graph, uses[0].operator)
-    stream = codec_stream.encode(kernel, shape, weights.reshape(shape.shape))
+    stream = codec_stream.encode(kernel, shape, weights.reshape(shape.shape), tables)
     plans = [sparse_plan.plan(graph, use.operator, kernel, weights) for use in uses]
     code = _operator_code(graph)
     for use, plan in zip(uses, plans, strict=True):
@@ -179,7 +182,8 @@ def _read(graph: Graph, operator: Operator, room: int) -> SparseOperator:
         name = text(graph.tensor(stream_index).name) or str(stream_index)
         raise FlatbufferError(f"tensor {name!r}, read by a {CUSTOM_CODE} operator, is damaged: {error}.") from error
     dense = weights.reshape(weights.shape[0], -1) if options.operator == "FULLY_CONNECTED" else weights
-    return SparseOperator(operator, options, dense, parameters, (stream_index, parameters_index), stream.size)
+    tables = codec_stream.tables(options.kernel, stream)
+    return SparseOperator(operator, options, dense, parameters, (stream_index, parameters_index), stream.size, tables)
 
 
 def _vector(graph: Graph, index: int) -> np.ndarray:

@@ -161,19 +161,18 @@ class ExportSettings(
             raise ValueError("`io` is the type of inputs and outputs of int8 files: add `int8=True`")
         if self.traits.needs_int8 and not self.int8:
             raise ValueError(f"the target {self.target} computes in int8: add `int8=True`")
-        computes_in_integers = self.int8 and self.activations != "float32"
-        if self.bias_correction and not computes_in_integers:
+        if self.bias_correction and not self.computes_in_integers:
             raise ValueError(
                 "`bias_correction` applies to integer biases: add `int8=True`, without float32 activations"
             )
-        if self.dense_scales != "per-channel" and not computes_in_integers:
+        if self.dense_scales != "per-channel" and not self.computes_in_integers:
             raise ValueError(
                 f"`dense_scales={self.dense_scales!r}` applies to integer kernels: add `int8=True`, without float32 "
                 "activations"
             )
         if self.layer_errors and not self.int8:
             raise ValueError("`layer_errors` applies to int8 files: add `int8=True`")
-        if self.shared_values is not None and not computes_in_integers:
+        if self.shared_values is not None and not self.computes_in_integers:
             raise ValueError("`shared_values` applies to int8 weights: add `int8=True`, without float32 activations")
         if self.activations != "int8":
             if not self.int8:
@@ -204,6 +203,11 @@ class ExportSettings(
         if self.io not in (None, "float32", self.activations):
             raise ValueError(f"`io={self.io!r}` does not go with {self.activations} activations: leave it out")
         return self
+
+    @property
+    def computes_in_integers(self) -> bool:
+        """Whether weights and activations of the int8 files are integers."""
+        return self.int8 and self.activations != "float32"
 
     @property
     def io_or_default(self) -> Activations:

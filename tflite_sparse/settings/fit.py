@@ -8,6 +8,8 @@ from typing import Annotated, Literal, get_args
 import pydantic
 from pydantic import Field
 
+from tflite_sparse.codecs.streams.names import TFLM, MicroCpu, MicroKernels
+from tflite_sparse.results.fit import Resource
 from tflite_sparse.settings.base import Flag
 from tflite_sparse.settings.kinds import (
     ANY_DROP,
@@ -17,7 +19,9 @@ from tflite_sparse.settings.kinds import (
     CountFromZero,
     Drop,
     FittedTarget,
+    Milliseconds,
     Seed,
+    ValuesOrAuto,
 )
 from tflite_sparse.settings.shared import (
     BUILDER,
@@ -36,6 +40,7 @@ from tflite_sparse.settings.shared import (
     TrainingOptions,
     TrainingSettings,
 )
+from tflite_sparse.settings.target import CpuOfMicro, KernelsOfMicro, check_kernels, check_target
 from tflite_sparse.target_registry import DEFAULT_TARGET, help_of
 
 
@@ -53,12 +58,18 @@ class FitOptions(
 
     budget: int | str | None
     gate: bool
+    max_macs: int | None
+    max_arena: int | str | None
+    max_latency: float | None
     max_accuracy_drop: float | None
     target: FittedTarget
     blocks: Sequence[str]
     epochs: int
     train_epochs: int
     rounds: int
+    micro_kernels: MicroKernels
+    micro_cpu: MicroCpu
+    shared_values: int | Literal["auto"] | None
     io: Literal["int8", "float32"] | None
     seed: int
     resume: bool
@@ -82,6 +93,19 @@ class FitSettings(
         False,
         description="Instead of a budget: make the smallest file within `max_accuracy_drop`.",
     )
+    max_macs: Annotated[Count | None, Flag(metavar="N")] = Field(
+        None,
+        description="Most multiply-adds of one run. Whole channels go where the loss rises least, and leave the file.",
+    )
+    max_arena: Annotated[Bytes | None, Flag(metavar="BYTES")] = Field(
+        None,
+        description="For the target micro: largest arena of TensorFlow Lite Micro, with memory for decoded weights.",
+    )
+    max_latency: Annotated[Milliseconds | None, Flag(metavar="MS")] = Field(
+        None,
+        description="For the target litert: longest median time of one run on this machine, one thread, in "
+        "milliseconds.",
+    )
     max_accuracy_drop: Annotated[Drop | None, Flag(default=f"{DEFAULT_DROP:g} with `gate`, none with `budget`")] = (
         Field(
             None,
@@ -103,6 +127,13 @@ class FitSettings(
         4,
         description="Largest number of rounds. A further round prunes more where the file is still too large.",
     )
+    micro_kernels: KernelsOfMicro = TFLM
+    micro_cpu: CpuOfMicro = "generic"
+    shared_values: Annotated[ValuesOrAuto | None, Flag(metavar="N|auto")] = Field(
+        None,
+        description="Let the kept int8 weights of each pruned tensor share N values, chosen after training; the plan "
+        "counts their bytes. auto: 8, 16, 32 or all of them for each kernel, by bytes and loss, as its zeros.",
+    )
     io: Annotated[Literal["int8", "float32"] | None, Flag(default="int8")] = Field(
         None, description="Type of inputs and outputs of the file."
     )
@@ -116,11 +147,29 @@ class FitSettings(
 
     @pydantic.model_validator(mode="after")
     def _one_aim(self) -> FitSettings:
-        if self.gate == (self.budget is not None):
+        if self.gate and self.budget is not None:
             raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
+        if not (self.gate or self.budget is not None or self.limits):
+            raise ValueError('give `budget="100kB"`, `gate=True`, or a limit: `max_macs`, `max_arena`, `max_latency`')
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
             raise ValueError("give one or more blocks, each once, as `blocks=('1x1', '1x16')`")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _each_applies_to_its_target(self) -> FitSettings:
+        check_target(self, self.target)
+        check_kernels(self, self.target, self.micro_kernels)
+        return self
+
+    @property
+    def limits(self) -> dict[Resource, float]:
+        """The limits beside the budget, by what they limit."""
+        found: dict[Resource, float | None] = {
+            "multiply_adds": self.max_macs,
+            "arena_bytes": self.max_arena,
+            "latency_ms": self.max_latency,
+        }
+        return {name: limit for name, limit in found.items() if limit is not None}
 
     @property
     def allowed_drop(self) -> float:

@@ -43,12 +43,13 @@ Sparsity = Annotated[float, Field(ge=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Allowed drop of accuracy; see :data:`DEFAULT_DROP`."""
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 AnyPath = str | os.PathLike[str]
 """A path as an argument; settings hold a :class:`pathlib.Path`."""
 
 
-def _whole_or_auto(least: int, most: float, words: str) -> pydantic.WrapValidator:
+def _whole_or(other: str, least: int, most: float, words: str) -> pydantic.WrapValidator:
     """Check with one error message; pydantic would give one for each part of the union."""
 
     def checked(value: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Any:
@@ -57,7 +58,7 @@ def _whole_or_auto(least: int, most: float, words: str) -> pydantic.WrapValidato
         except pydantic.ValidationError:
             found = least - 1
         if isinstance(found, int) and not least <= found <= most:
-            raise ValueError(f"it takes auto or a whole number {words}")
+            raise ValueError(f"it takes {other} or a whole number {words}")
         return found
 
     return pydantic.WrapValidator(checked)
@@ -80,7 +81,7 @@ def _no_name_of_a_kernel(name: str) -> str:
 CName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$"), pydantic.AfterValidator(_no_name_of_a_kernel)]
 """A C identifier in lower case that no kernel has."""
 
-EpochsOrAuto = Annotated[int | Literal["auto"], _whole_or_auto(0, math.inf, "greater than or equal to 0")]
+EpochsOrAuto = Annotated[int | Literal["auto"], _whole_or("auto", 0, math.inf, "greater than or equal to 0")]
 """A number of epochs, or ``"auto"``: as many as accuracy needs."""
 
 
@@ -88,10 +89,11 @@ MOST_SHARED_VALUES = 127
 SharedCount = Annotated[int, Field(ge=2, le=MOST_SHARED_VALUES)]
 """A number of values that the kept weights of a tensor share."""
 
-ValuesOrAuto = Annotated[
-    int | Literal["auto"], _whole_or_auto(2, MOST_SHARED_VALUES, f"from 2 to {MOST_SHARED_VALUES}")
-]
+_FEW = (2, MOST_SHARED_VALUES, f"from 2 to {MOST_SHARED_VALUES}")
+ValuesOrAuto = Annotated[int | Literal["auto"], _whole_or("auto", *_FEW)]
 """A number of values that the kept weights of a tensor share, or ``"auto"``: the fewest that accuracy bears."""
+SharedCountOrAll = Annotated[int | Literal["all"], _whole_or("all", *_FEW)]
+"""The same for the weights of one kernel, or ``"all"``: they keep the values that they have."""
 
 METRICS = ("auto", "top1", "top5", "mse", "psnr", "auc")
 """Built-in metrics."""

@@ -60,10 +60,10 @@ class PruningSettings(Settings):
         description="How sparsity rises. polynomial: along the cubic of Zhu and Gupta (2017). constant: at once.",
     )
     initial_sparsity: Sparsity = Field(0.0, description="Sparsity at `begin` of the polynomial schedule.")
-    begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps")] = Field(
+    begin: Annotated[CountFromZero | None, Flag(default="a tenth of the steps, of channels a twentieth")] = Field(
         None, description="Training step of the first mask."
     )
-    end: Annotated[Count | None, Flag(default="65 % of the steps")] = Field(
+    end: Annotated[Count | None, Flag(default="65 % of the steps, of channels 35 %")] = Field(
         None, description="Training step of the last mask. It holds from then on."
     )
     frequency: Count = Field(100, description="Training steps between two masks.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pydantic
 from pydantic import Field
 
@@ -24,6 +26,40 @@ def check_target(settings: Settings, target: str) -> None:
         homes = target_registry.homes_of(name)
         if homes and target not in homes and getattr(settings, name) != field.get_default(call_default_factory=True):
             raise ValueError(f"`{name}` applies to the target {target_registry.listed(homes)}, not to {target}")
+
+
+def check_kernels(settings: Settings, target: str, kernels: MicroKernels) -> None:
+    """Check that settings other than their defaults apply to the kernels.
+
+    Raises:
+        ValueError: one does not.
+    """
+    of_kernels: dict[str, tuple[str, ...]] = {
+        TFLM: ("micro_codec", "micro_min_saving"),
+        SPARSE: ("micro_cpu",) if target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
+    }
+    chosen = SPARSE if TARGETS[target].computes_in_flash else kernels
+    fields = type(settings).model_fields
+    for each, names in of_kernels.items():
+        for name in names if each != chosen else ():
+            if name in fields and getattr(settings, name) != fields[name].default:
+                raise ValueError(f"`{name}` applies to `micro_kernels` {each}, not to {kernels}")
+
+
+KernelsOfMicro = Annotated[
+    MicroKernels,
+    Field(
+        description="For the target micro: kernels. tflm: those of the runtime, which decode weights into RAM. sparse: "
+        "ours, which read pruned weights in flash; their C files are written into micro/.",
+    ),
+]
+CpuOfMicro = Annotated[
+    MicroCpu,
+    Field(
+        description="With `micro_kernels` sparse, and for the target c: the CPU that forms are chosen for. Take "
+        "cortex-m3 for a Cortex-M33 without the DSP extension.",
+    ),
+]
 
 
 class TargetOptions(ChannelOptions, total=False):
@@ -53,16 +89,8 @@ class TargetSettings(ChannelSettings):
         "fastest on this machine, native sparse kernels included, which round differently; with `micro_kernels` sparse "
         "the form of the fewest instructions on `micro_cpu`, bit for bit.",
     )
-    micro_kernels: MicroKernels = Field(
-        TFLM,
-        description="For the target micro: kernels. tflm: those of the runtime, which decode weights into RAM. sparse: "
-        "ours, which read pruned weights in flash; their C files are written into micro/.",
-    )
-    micro_cpu: MicroCpu = Field(
-        "generic",
-        description="With `micro_kernels` sparse, and for the target c: the CPU that forms are chosen for. Take "
-        "cortex-m3 for a Cortex-M33 without the DSP extension.",
-    )
+    micro_kernels: KernelsOfMicro = TFLM
+    micro_cpu: CpuOfMicro = "generic"
     micro_codec: MicroCodec = Field(AUTO, description="For the target micro: codec of constants.")
     micro_min_saving: CountFromZero = Field(
         64, description="For the target micro: least saving in bytes. Constants that save less stay dense."
@@ -86,15 +114,7 @@ class TargetSettings(ChannelSettings):
 
     @pydantic.model_validator(mode="after")
     def _each_applies_to_its_kernels(self) -> TargetSettings:
-        of_kernels: dict[str, tuple[str, ...]] = {
-            TFLM: ("micro_codec", "micro_min_saving"),
-            SPARSE: ("micro_cpu",) if self.target == DEFAULT_TARGET else ("micro_cpu", "optimize"),
-        }
-        chosen = SPARSE if self.traits.computes_in_flash else self.micro_kernels
-        for kernels, names in of_kernels.items():
-            for name in names if kernels != chosen else ():
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"`{name}` applies to `micro_kernels` {kernels}, not to {self.micro_kernels}")
+        check_kernels(self, self.target, self.micro_kernels)
         return self
 
     @property

@@ -17,8 +17,9 @@ from tflite_sparse.errors import ModelError, SettingsError
 def start(progress: Progress) -> None:
     """Import TensorFlow and start a fork server whose children have it imported too.
 
-    If this is the first import, the server is a fork of this process, made before the first tensor. Otherwise, or if
-    the process has other threads, the server is a new interpreter, which imports in the background.
+    If this is the first import, the server is a fork of this process, made before the first tensor; a server of what
+    needs the runtimes only is forked before the import, for small processes are forked faster. Otherwise, or if the
+    process has other threads, the server is a new interpreter, which imports in the background.
 
     Args:
         progress: receives the stage of the import.
@@ -34,6 +35,7 @@ def start(progress: Progress) -> None:
         tensorflow()
         return
     with progress.stage("start TensorFlow"):
+        child.prepare("runtimes")
         tf = _import()
         child.import_modules("tensorflow")
     child.fork_here("tensorflow")

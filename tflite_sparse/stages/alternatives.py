@@ -10,10 +10,12 @@ from pathlib import Path
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ConversionError, ExecutionError
+from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import encoder, sharing
 from tflite_sparse.pruning import recipe_file, recipe_planner
 from tflite_sparse.report.text.alternatives import line
 from tflite_sparse.results.alternatives import Alternative
+from tflite_sparse.results.shared_values import SharedValues
 from tflite_sparse.scoring.scorer import Scored, Scorer
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources.source_model import SourceModel
@@ -74,7 +76,7 @@ class Trials:
         folder: for the files; they are left there.
         progress: receives stages, and each result when it is there.
         seconds: after which no other trial is begun; None: all are.
-        shared_values: that the int8 weights of each file share; None: none.
+        shared: the shared values of the int8 file, which each file gets; None: none.
     """
 
     source: SourceModel
@@ -85,7 +87,7 @@ class Trials:
     folder: Path
     progress: Timed
     seconds: float | None
-    shared_values: int | None = None
+    shared: SharedValues | None = None
 
     def run(self) -> list[Alternative]:
         """One entry for each way that the export did not take."""
@@ -115,7 +117,7 @@ class Trials:
                 ):
                     continue
                 converter = replace(converter, float_layers=recipe_planner.float_layers(rules, layers))
-            if settings.shared_values is not None and way.changes.get("activations") == "float32":
+            if self.shared is not None and way.changes.get("activations") == "float32":
                 continue  # values are shared in files of integers
             if not way.changes.items() <= taken.items():
                 ways.append((way, converter))
@@ -126,8 +128,8 @@ class Trials:
         try:
             converter.int8(self.source, dense, f"try {way.option}")
             settings = self.converter.settings
-            if self.shared_values is not None:
-                sharing.write(dense, dense, self.shared_values)
+            if self.shared is not None:
+                sharing.write(dense, dense, sharing.alike(serde.read(dense), self.shared.tensors))
             encoder.encode_file(dense, sparse, backend(settings.target).planned(settings))
             reached = self.evaluation.score(sparse, self.scorer)
         except (ConversionError, ExecutionError) as error:  # shown in the place of the result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tflite_sparse.base.progress import Timed
@@ -34,6 +34,7 @@ from tflite_sparse.results.prune import Curve
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportSettings, PruningSettings
+from tflite_sparse.settings.kinds import SharedCountOrAll
 from tflite_sparse.sources import data_spec, demo, keras_model, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.kernels import kernels_and_variables
@@ -50,7 +51,7 @@ class Pruned:
 
     ``converter`` writes its files; ``trained`` says whether its weights were trained since that file was written, or
     apart from it; ``baseline`` is the model in that file; ``curve`` is how a training made it sparse, where that is
-    known.
+    known; ``shared_values`` is how many values the weights of single kernels share, by name.
     """
 
     source: SourceModel
@@ -60,6 +61,7 @@ class Pruned:
     trained: bool
     baseline: Baseline
     curve: Curve | None = None
+    shared_values: Mapping[str, SharedCountOrAll] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Masking:
             stripped, applied = strip(source)
             stripped, can_train = self._to_train(stripped, samples, rules)
             float_layers = {} if rules is None else recipe_planner.float_layers(rules, stripped.layers())
+            shared_values = {} if rules is None else recipe_planner.shared_values(rules, stripped.kernels())
             target = _planned(rules, settings, stripped)
             kernels = target.pruned
             before = masks.sparsity_of(kernels).share
@@ -158,6 +161,7 @@ class Masking:
             trained=trained is not None or unpruned.source is not None,
             baseline=baseline,
             curve=None if trained is None else trained.curve,
+            shared_values=shared_values,
         )
 
     def _to_train(self, source: SourceModel, samples: Dataset | None, rules: Recipe | None) -> tuple[SourceModel, bool]:
@@ -217,6 +221,11 @@ def rules_of(settings: ExportSettings) -> Recipe | None:
         raise SettingsError(
             f"{rules.name}: precision = 'float32' applies to int8 files for LiteRT and TensorFlow Lite Micro: "
             "export with `int8=True`, and leave `activations` out."
+        )
+    if rules.shares_values and not settings.computes_in_integers:
+        raise SettingsError(
+            f"{rules.name}: shared_values applies to int8 weights: export with `int8=True`, without float32 "
+            "activations."
         )
     return rules
 

@@ -183,7 +183,7 @@ class Measuring:
             converter: of its files.
             evaluated: the files.
             folder: for the other files.
-            shared: the shared values of the int8 file; the other files share the most that a tensor of it has.
+            shared: the shared values of the int8 file, which the other files get as well.
         """
         settings, accuracy, best = self.settings, evaluated.accuracy, evaluated.best
         if accuracy is None or accuracy.passes:
@@ -204,7 +204,7 @@ class Measuring:
             folder,
             self.progress,
             seconds,
-            None if shared is None else max((tensor.values for tensor in shared.tensors), default=None),
+            shared,
         )
         return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
 
@@ -292,6 +292,7 @@ def gate_failures(
             ""
             if alternatives_words.passes(found, settings.max_accuracy_drop)
             else alternatives_words.cures(accuracy, open_to),
+            alternatives_words.against_sharing(accuracy),
             alternatives_words.advice(found, accuracy.drop, settings.max_accuracy_drop) if found else "",
             accuracy_words.chance(accuracy),
             f"int8 loses most at {layer_report.blame(layers)}."

@@ -64,7 +64,7 @@ def plan(program: Program) -> Arena:
 
 def _layout(program: Program, owners: Sequence[int], order: _Order) -> Arena:
     blocks = _blocks(program, owners)
-    ids = sorted(set(owners))
+    ids = sorted(blocks)
     scratch = {
         place: _Block(_aligned(step.scratch_bytes), place, place)
         for place, step in enumerate(program.steps)
@@ -113,22 +113,17 @@ def _may_take_over(program: Program, owners: Sequence[int], last_read: dict[int,
 
 
 def _blocks(program: Program, owners: Sequence[int]) -> dict[int, _Block]:
-    """The memory of each owner, alive from its first to its last use under any name."""
-    end = len(program.steps) - 1
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    nbytes: dict[int, int] = {}
+    """The memory of each owner, alive from its first to its last use under any name; all names are equally large."""
+    end = max(len(program.steps) - 1, 0)
     touched = [(value, 0) for value in program.inputs]
     touched += [(value, place) for place, step in enumerate(program.steps) for value in (*step.inputs, *step.outputs)]
-    touched += [(value, max(end, 0)) for value in program.outputs]
-    for value, place in touched:
-        owner = owners[value]
-        first[owner] = min(first.get(owner, place), place)
-        last[owner] = max(last.get(owner, place), place)
-        nbytes[owner] = max(nbytes.get(owner, 0), program.values[value].nbytes)
-    return {
-        owner: _Block(_aligned(nbytes.get(owner, 0)), first.get(owner, 0), last.get(owner, 0)) for owner in set(owners)
-    }
+    touched += [(value, end) for value in program.outputs]
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for value, place in touched:  # in the order of execution
+        first.setdefault(owners[value], place)
+        last[owners[value]] = place
+    return {owner: _Block(_aligned(program.values[owner].nbytes), first[owner], last[owner]) for owner in first}
 
 
 def _place(blocks: Sequence[_Block], order: _Order) -> list[int]:

@@ -1,7 +1,8 @@
 """Instructions that an operator takes on a CPU, dense and by each sparse kernel: a model fitted to an emulator.
 
 ``micro_kernels/costs.json`` holds, for each CPU, what each part of :mod:`tflite_sparse.codecs.streams.work` costs.
-``benchmarks/micro_kernel_costs.py`` makes it. Dense operators are those of CMSIS-NN. Instructions are not cycles.
+``benchmarks/micro_kernel_costs.py`` makes it. Dense operators are those of CMSIS-NN, or for ``--target c`` its own.
+Instructions are not cycles.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
+
+Dense = Literal["cmsis-nn", "standalone"]
+"""Whose dense operators: those that TensorFlow Lite Micro calls, or those of generated C."""
 
 _FITTED: Mapping[MicroCpu, str] = {
     "generic": "cortex-m3",  # plain C on a 32-bit CPU that multiplies and adds in one instruction
@@ -37,6 +41,7 @@ class Costs:
     """The fitted costs of one CPU.
 
     Attributes:
+        library: whose dense operators they are.
         dense: instructions of each part of a dense operator, by its kind.
         kernels: of each part of a kernel.
         pixels_at_once: that ``PIXEL_DELTA8`` computes together.
@@ -45,6 +50,7 @@ class Costs:
         code_bytes: flash of each kernel, beside that.
     """
 
+    library: Dense
     dense: Mapping[str, np.ndarray]
     kernels: Mapping[Kernel, np.ndarray]
     pixels_at_once: int
@@ -54,11 +60,15 @@ class Costs:
 
     def of_dense(self, shape: Filter, pixels: Pixels, *, is_matrix: bool) -> int:
         """Instructions of the dense operator."""
-        return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ work.dense(shape, pixels))))
+        if self.library == "standalone":
+            parts = work.standalone_dense(shape, pixels, is_matrix=is_matrix)
+        else:
+            parts = work.dense(shape, pixels)
+        return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ parts)))
 
-    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels) -> int:
-        """Instructions of a kernel, for int8 weights of ``shape.shape``."""
-        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once)
+    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, tables: int = 1) -> int:
+        """Instructions of a kernel; arguments as for :func:`tflite_sparse.codecs.streams.work.of`."""
+        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once, tables)
         return max(1, round(float(self.kernels[kernel] @ parts)))
 
 
@@ -75,11 +85,13 @@ def code_cpu(cpu: MicroCpu) -> str:
 
 
 @functools.cache
-def of(cpu: MicroCpu) -> Costs:
-    """The costs of a CPU."""
+def of(cpu: MicroCpu, library: Dense = "cmsis-nn") -> Costs:
+    """The costs of a CPU, with the dense operators of a library."""
     found: dict[str, Any] = json.loads(_FILE.read_text("utf-8"))["cpus"][_FITTED[cpu]]
+    prefix = "standalone_" if library == "standalone" else ""
     return Costs(
-        dense={kind: np.array(values) for kind, values in found["dense"].items()},
+        library=library,
+        dense={kind: np.array(values) for kind, values in found[f"{prefix}dense"].items()},
         kernels={Kernel[name]: np.array(values) for name, values in found["kernels"].items()},
         pixels_at_once=found["pixels_at_once"],
         error=found["error"],

@@ -104,7 +104,7 @@ def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -
         kernel=options.kernel,
         stored_bytes=found.stream_bytes,
         dense_bytes=found.weights.nbytes,
-        instructions=costs.of_kernel(options.kernel, options.shape, weights, pixels) if known else 0,
+        instructions=costs.of_kernel(options.kernel, options.shape, weights, pixels, found.tables) if known else 0,
         dense_instructions=costs.of_dense(options.shape, pixels, is_matrix=is_matrix),
     )
 

@@ -1,4 +1,4 @@
-"""What TensorFlow Lite Micro takes with the sparse kernels: weights that are computed on as they lie in flash.
+"""What the sparse kernels take, called by TensorFlow Lite Micro or by generated C: weights as they lie in flash.
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
 more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
@@ -14,15 +14,25 @@ from typing import Literal
 import numpy as np
 
 from tflite_sparse.codecs.streams import stream, work
-from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs.streams.kernels import SHARED_KERNELS, Filter, Kernel
 from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.shared import MAX_TABLES
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer.graph import Graph, Use
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.targets import arena_room, micro_costs, operator_costs
 from tflite_sparse.targets.form import Answer, Offer
+from tflite_sparse.targets.micro_costs import Dense
 
 Aim = Literal["size", "latency"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A kernel, and how many tables of symbols its stream may have."""
+
+    kernel: Kernel
+    tables: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,11 @@ class SparseMicro:
     Args:
         cpu: whose costs count.
         aim: ``"size"``: the smallest form that is not slower than dense; ``"latency"``: the fastest that is not larger.
+        library: whose dense operators an operator would have without a kernel.
     """
 
-    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size") -> None:
-        self._costs = micro_costs.of(cpu)
+    def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size", library: Dense = "cmsis-nn") -> None:
+        self._costs = micro_costs.of(cpu, library)
         self._aim = aim
         self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 
@@ -106,29 +117,31 @@ class SparseMicro:
             self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
             for use, each in zip(uses, pixels, strict=True)
         )
-        for kernel in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
-            nbytes = stream.nbytes(kernel, shape, values.reshape(shape.shape)) + overhead
+        for way in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
+            nbytes = stream.nbytes(way.kernel, shape, values.reshape(shape.shape), way.tables) + overhead
             instructions = sum(
-                self._costs.of_kernel(kernel, sparse_plan.filter_of(graph, use.operator), values, each)
+                self._costs.of_kernel(way.kernel, sparse_plan.filter_of(graph, use.operator), values, each, way.tables)
                 for use, each in zip(uses, pixels, strict=True)
             )
-            offer = Offer(kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), kernel))
-            yield Computed(offer, kernel, instructions, dense)
+            offer = Offer(way.kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), way))
+            yield Computed(offer, way.kernel, instructions, dense)
 
-    def _taking(self, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels], values: np.ndarray) -> list[Kernel]:
-        """The kernels that take these weights."""
+    def _taking(self, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels], values: np.ndarray) -> list[_Way]:
+        """The kernels that take these weights, with one table and, of shared values, with more."""
         return [
-            kernel
+            _Way(kernel, tables)
             for kernel in self._costs.kernels
             if all(work.suits(kernel, each) for each in pixels)
             and sparse_plan.weights_refusal(graph, uses, values, kernel) is None
+            for tables in range(1, (MAX_TABLES if kernel in SHARED_KERNELS else 1) + 1)
         ]
 
-    def _within(self, room: int, shape: Filter, kernels: Sequence[Kernel]) -> list[Kernel]:
+    def _within(self, room: int, shape: Filter, ways: Sequence[_Way]) -> list[_Way]:
         """Those whose scratch memory fits; where none does, those that take least."""
-        scratch = {kernel: work.scratch_bytes(kernel, shape, self._costs.pixels_at_once) for kernel in kernels}
+        at_once = self._costs.pixels_at_once
+        scratch = {way: work.scratch_bytes(way.kernel, shape, at_once, way.tables) for way in ways}
         limit = max(room, min(scratch.values(), default=0))
-        return [kernel for kernel, nbytes in scratch.items() if nbytes <= limit]
+        return [way for way, nbytes in scratch.items() if nbytes <= limit]
 
     def _room_of(self, graph: Graph, uses: Sequence[Use]) -> int:
         if self._room is None or self._room[0] is not graph:
@@ -144,10 +157,10 @@ class _Edit:
     graph: Graph
     tensor_index: int
     uses: tuple[Use, ...]
-    kernel: Kernel
+    way: _Way
 
     def __call__(self) -> None:
-        sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.kernel)
+        sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.way.kernel, self.way.tables)
 
 
 def _is_matrix(graph: Graph, use: Use) -> bool:

@@ -114,7 +114,8 @@ def verify(
         for signature in runtimes.signatures(reference):
             drawn = samples.draw(runtimes, reference, signature, progress)
             count, shapes = len(drawn.samples), {**shapes, **drawn.shapes}
-            localiser = Localiser(subject.path, reference.path, folders[2], signature)
+            activations = () if cut is None else cut.activations
+            localiser = Localiser(subject.path, reference.path, folders[2], signature, activations)
             forms, pairs = runtimes.forms(subject), runtimes.beside if signature is None else ()
             reused = _used_repeatedly(forms, pairs)
             graph = _InGraph(subject, reference, signature, drawn.samples, localiser, tolerance, progress, reused)

@@ -33,4 +33,5 @@ def first(found: localise.FirstDifference, sample: int) -> results.FirstDifferen
         operator=found.operator,
         largest_difference=found.largest,
         note=found.note,
+        index=found.index,
     )

@@ -42,9 +42,10 @@ def test_weights_come_back_and_their_size_is_known(shape, kernel, zeros, seed):
     weights = weights_of(shape, zeros, seed, kernel)
     if stream.refusal(kernel, shape, weights) is not None:
         return
-    encoded = stream.encode(kernel, shape, weights)
-    assert encoded.size == stream.nbytes(kernel, shape, weights)
-    assert np.array_equal(stream.decode(kernel, shape, encoded), weights)
+    for tables in (1, 2):
+        encoded = stream.encode(kernel, shape, weights, tables)
+        assert encoded.size == stream.nbytes(kernel, shape, weights, tables)
+        assert np.array_equal(stream.decode(kernel, shape, encoded), weights)
 
 
 def test_distances_by_hand():

@@ -79,8 +79,41 @@ def test_more_than_64_values_are_refused(kernel):
 
 
 def test_more_symbols_than_a_count_holds_are_refused():
-    assert shared.refusal(np.ones((1, 32767), np.int8)) is None
-    assert "32,768 symbols" in shared.refusal(np.ones((1, 32768), np.int8))
+    """The head of a longer one would be the byte that changes tables."""
+    assert shared.refusal(np.ones((1, 32511), np.int8)) is None
+    assert "32,512 symbols" in shared.refusal(np.ones((1, 32512), np.int8))
+
+
+def two_kinds_of_rows(rows=60, places=400):
+    """Seven of eight weights zero; every third row has other values than the rest."""
+    rng = np.random.default_rng(0)
+    low, high = np.array([-4, -3, -2, -1, 1, 2, 3, 4]), np.array([-90, -70, -50, -30, 30, 50, 70, 90])
+    weights = np.where(np.arange(rows)[:, None] % 3, rng.choice(low, (rows, places)), rng.choice(high, (rows, places)))
+    return np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
+
+
+def test_two_tables_by_hand():
+    """Runs begin with the first table; 255 changes to the other one until it comes again."""
+    first, second = [128 + 1, 5, 252], [1, 249, 252]
+    found = np.array([*first, *second, 1, 0, 255, 2, 3, 0, 1, 1, 255, 0], np.uint8)
+    matrix = shared.decode(found, 4, 6)
+    assert matrix.tolist() == [[5, 0, 0, 0, 0, 0], [0, 0, 0, -7, -7, 0], [0, -7, 0, 0, 0, 0], [0] * 6]
+    assert shared.tables(found) == 2
+
+
+def test_rows_of_two_kinds_take_two_tables():
+    matrix = two_kinds_of_rows()
+    one, two = (np.frombuffer(shared.encode(matrix, tables), np.uint8) for tables in (1, 2))
+    assert (shared.tables(one), shared.tables(two)) == (1, 2)
+    assert two[0] == 128 + 8
+    assert two.size == shared.nbytes(matrix, 2) < 0.93 * one.size
+    assert shared.entries(matrix, 2) < 0.92 * shared.entries(matrix, 1)
+    assert np.array_equal(shared.decode(two, *matrix.shape), matrix)
+
+
+def test_a_second_table_that_does_not_pay_is_left_out():
+    one_kind = np.abs(two_kinds_of_rows()[1::3][:8])
+    assert shared.encode(one_kind, 2) == shared.encode(one_kind, 1)
 
 
 def test_wide_filters_have_no_strips():
@@ -103,6 +136,12 @@ def test_wide_filters_have_no_strips():
         ([1, 1, 252, 2, 0], "ends inside run 0"),
         ([1, 1, 252, 129], "ends before run 0"),
         ([1, 1, 252, 1, 0, 0], "behind its last output"),
+        ([1, 1, 252, 255, 0, 0], "a table that it does not have"),
+        ([129, 1, 252, 1, 2, 252, 255, 255, 0], "a table that it does not have"),
+        ([129, 1, 252, 1, 2, 252, 255], "ends before run 0"),
+        ([129, 1, 252], "0 values in 3 bytes"),
+        ([129, 1, 252, 1, 2, 0, 0], "reaches"),
+        ([129, 1, 252, 129, 2, 252, 1, 3, 252, 0], "more than 2 tables"),
     ],
 )
 def test_damage_is_refused(damaged, words):

@@ -1,132 +1,88 @@
 """Streams of shared values: few different weights, so that one byte is a weight and a distance.
 
-A count of values; the values (int8, ascending, none of them 0); the reach of each, a byte; then runs: places that one
-output has in a row. Symbols are numbered value by value: a value at 1, 2, ... places behind the symbol before it, up to
-its reach. The symbols behind these are bridges of 1, 2, ... times the least reach, with the weight 0; a weight that is
-further away than its value reaches stands behind bridges. Per run, a count of symbols (below 128 in one byte; else
-128 + its upper half, then its lower one), then the symbols. The place before a run is -1.
+One or two tables of symbols (:mod:`tflite_sparse.codecs.streams.shared_codes` says what symbols mean), then runs:
+places that one output has in a row. A table: the count of its values, with 128 added if another table follows; the
+values (int8, ascending, none of them 0); the reach of each, a byte. Per run, a count of symbols (below 128 in one byte;
+else 128 + its upper half, then its lower one), then the symbols. The place before a run is -1. Runs begin with the
+first table; where there are two, a byte 255 in front of a count changes to the other one, for this run and those
+behind it.
 """
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 
-MAX_VALUES = 64
-"""Shared by a tensor. With more of them, most distances need a bridge."""
+from tflite_sparse.codecs.streams.shared_codes import FAR_TOO_MANY, MAX_VALUES, Code, Kept, shortest
 
-_SYMBOLS = 256
-_LONG_COUNT, _MAX_SYMBOLS = 128, 2**15 - 1
-_LONGEST_BRIDGE = 1023
-"""So that it fits in 16 bits in bytes of any kernel, 64 a place at most."""
+MAX_TABLES = 2
 
-_BRIDGES, _LEAST_REACHES = (4, 8, 16, 32), (1, 2, 4, 6, 8, 10, 12, 15, 20, 30)
-"""Among which the encoder looks for the code with fewest symbols."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Code:
-    """What symbols mean.
-
-    Attributes:
-        values: int8 (values,).
-        reaches: int64 (values,).
-    """
-
-    values: np.ndarray
-    reaches: np.ndarray
-
-    @property
-    def unit(self) -> int:
-        """Places of the shortest bridge."""
-        return int(self.reaches.min())
-
-    @property
-    def weights(self) -> int:
-        """Symbols of weights; bridges are behind them."""
-        return int(self.reaches.sum())
-
-    @property
-    def bridges(self) -> int:
-        """Symbols of bridges."""
-        return _SYMBOLS - self.weights
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the kernels take it."""
-        return self.unit > 0 and self.bridges > 0 and self.bridges * self.unit <= _LONGEST_BRIDGE
-
-    def units(self, numbers: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-        """Places that bridges take in front of weights, in units: of values by number, that far behind the last."""
-        return np.asarray(np.maximum(-(-(gaps - self.reaches[numbers]) // self.unit), 0))
-
-    def symbols_before(self, units: np.ndarray) -> np.ndarray:
-        """How many bridges span so many units."""
-        return -(-units // self.bridges)
+_LONG_COUNT, _OTHER_TABLE = 128, 255
+_MAX_SYMBOLS = (_OTHER_TABLE - _LONG_COUNT) * 256 - 1
+_MORE_TABLES = 128
+_ROUNDS = 6
+"""In which runs and tables are matched."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The kept weights, in order.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Plan:
+    """A stream before it is written.
 
     Attributes:
-        values: int8, sorted, all different.
-        runs: of each weight.
-        numbers: of its value.
-        gaps: places that it lies behind the weight before it; the first one of a run, behind the place -1.
-        run_count: runs that there are.
+        codes: one for each table.
+        chosen: the number of the table of each run, int64 (runs,).
+        counts: symbols of each run, int64 (runs,).
     """
 
-    values: np.ndarray
-    runs: np.ndarray
-    numbers: np.ndarray
-    gaps: np.ndarray
-    run_count: int
+    codes: tuple[Code, ...]
+    chosen: np.ndarray
+    counts: np.ndarray
 
     @classmethod
-    def of(cls, matrix: np.ndarray) -> _Kept:
-        runs, columns = np.nonzero(matrix)
-        values, numbers = np.unique(matrix[runs, columns], return_inverse=True)
-        is_first = np.diff(runs, prepend=-1) != 0
-        gaps = np.where(is_first, columns + 1, np.diff(columns, prepend=0))
-        return cls(values, runs, numbers, gaps, matrix.shape[0])
+    def of(cls, kept: Kept, codes: tuple[Code, ...]) -> _Plan:
+        """With the tables for the runs that make it shortest."""
+        counts = np.stack([kept.counts(code) for code in codes])
+        chosen = _shortest_path((counts + _head_bytes(counts)).tolist())
+        return cls(codes, chosen, counts[chosen, np.arange(kept.run_count)])
 
-    def counts(self, code: _Code) -> np.ndarray:
-        """Symbols of each run."""
-        symbols = 1 + code.symbols_before(code.units(self.numbers, self.gaps))
-        return np.bincount(self.runs, weights=symbols, minlength=self.run_count).astype(np.int64)
+    @property
+    def changes(self) -> np.ndarray:
+        """Of each run, whether another table than before is its own."""
+        return np.asarray(np.diff(self.chosen, prepend=0) != 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the stream."""
+        tables = sum(1 + 2 * len(code.values) for code in self.codes)
+        return tables + int((self.changes + _head_bytes(self.counts) + self.counts).sum())
 
 
 def refusal(matrix: np.ndarray) -> str | None:
     """Why weights, int8 (runs, places), cannot be stored so, or None."""
-    kept = _Kept.of(matrix)
+    kept = Kept.of(matrix)
     if len(kept.values) > MAX_VALUES:
         return f"it has {len(kept.values)} values other than zero, more than {MAX_VALUES}"
-    most = int(kept.counts(_code_of(kept)).max())
+    most = int(_plan(kept, 1).counts.max())
     return f"an output has {most:,} symbols, more than {_MAX_SYMBOLS:,}" if most > _MAX_SYMBOLS else None
 
 
-def nbytes(matrix: np.ndarray) -> int:
-    """Bytes of what :func:`encode` returns."""
-    kept = _Kept.of(matrix)
-    code = _code_of(kept)
-    counts = kept.counts(code)
-    return 1 + 2 * len(code.values) + len(counts) + int((counts >= _LONG_COUNT).sum()) + int(counts.sum())
+def nbytes(matrix: np.ndarray, tables: int = 1) -> int:
+    """Bytes of what :func:`encode` returns; arguments as there."""
+    return _plan(Kept.of(matrix), tables).nbytes
 
 
-def entries(matrix: np.ndarray) -> int:
-    """Symbols of what :func:`encode` returns."""
-    kept = _Kept.of(matrix)
-    return int(kept.counts(_code_of(kept)).sum())
+def entries(matrix: np.ndarray, tables: int = 1) -> int:
+    """Symbols of what :func:`encode` returns; arguments as there."""
+    return int(_plan(Kept.of(matrix), tables).counts.sum())
 
 
-def encode(matrix: np.ndarray) -> bytes:
+def encode(matrix: np.ndarray, tables: int = 1) -> bytes:
     """Store the weights that are not zero.
 
     Args:
         matrix: int8 (runs, places).
+        tables: that the stream may have, up to :data:`MAX_TABLES`; it has one where a second one does not pay.
 
     Raises:
         ValueError: they have too many values, or a run has more symbols than its count holds.
@@ -134,15 +90,28 @@ def encode(matrix: np.ndarray) -> bytes:
     reason = refusal(matrix)
     if reason is not None:
         raise ValueError(reason)
-    kept = _Kept.of(matrix)
-    code = _code_of(kept)
-    counts = kept.counts(code)
-    stream = bytearray([len(code.values)]) + code.values.tobytes() + code.reaches.astype(np.uint8).tobytes()
-    for part in np.split(_symbols(kept, code), np.cumsum(counts)[:-1]):
+    kept = Kept.of(matrix)
+    plan = _plan(kept, tables)
+    stream = bytearray()
+    parts: dict[int, np.ndarray] = {}
+    for number, code in enumerate(plan.codes):
+        more = _MORE_TABLES * (number + 1 < len(plan.codes))
+        stream += bytes([more | len(code.values)]) + code.values.tobytes() + code.reaches.astype(np.uint8).tobytes()
+        own = plan.chosen == number
+        symbols = kept.within(own).symbols(code)
+        parts.update(zip(np.flatnonzero(own).tolist(), np.split(symbols, np.cumsum(plan.counts[own])), strict=False))
+    for run, changes in enumerate(plan.changes.tolist()):
+        part = parts[run]
         count = len(part)
+        stream += bytes([_OTHER_TABLE] if changes else [])
         stream += bytes([count] if count < _LONG_COUNT else [_LONG_COUNT | count >> 8, count & 255])
         stream += part.tobytes()
     return bytes(stream)
+
+
+def tables(stream: np.ndarray) -> int:
+    """Tables of a stream, uint8, that :func:`decode` takes."""
+    return 2 if stream[0] & _MORE_TABLES else 1
 
 
 def decode(stream: np.ndarray, runs: int, places: int) -> np.ndarray:
@@ -151,21 +120,15 @@ def decode(stream: np.ndarray, runs: int, places: int) -> np.ndarray:
     Raises:
         ValueError: the stream ends early or late, its values are damaged, or a symbol leads out of its run.
     """
-    count = int(stream[0]) if stream.size else 0
-    at = 1 + 2 * count
-    if not 1 <= count <= MAX_VALUES or at > stream.size:
-        raise ValueError(f"the stream names {count} values in {stream.size:,} bytes")
-    code = _Code(stream[1 : 1 + count].view(np.int8), stream[1 + count : at].astype(np.int64))
-    if not code.is_valid:
-        raise ValueError("the stream has values whose reaches are not those of a code")
-    distances = np.concatenate(
-        [*(np.arange(1, reach + 1) for reach in code.reaches), code.unit * np.arange(1, code.bridges + 1)]
-    )
-    weights = np.concatenate([np.repeat(code.values, code.reaches), np.zeros(code.bridges, np.int8)])
+    meanings, at = _read_tables(stream)
     matrix = np.zeros((runs, places), np.int8)
+    table = 0
     for run in range(runs):
+        if len(meanings) > 1 and at < stream.size and stream[at] == _OTHER_TABLE:
+            table, at = 1 - table, at + 1
         start, end = _run(stream, at, run)
         symbols, at = stream[start:end], end
+        distances, weights = meanings[table]
         found = np.cumsum(distances[symbols]) - 1
         if found.size and found[-1] >= places:
             raise ValueError(f"a symbol of run {run} in the stream leads out of its {places:,} places")
@@ -175,9 +138,33 @@ def decode(stream: np.ndarray, runs: int, places: int) -> np.ndarray:
     return matrix
 
 
+def _read_tables(stream: np.ndarray) -> tuple[list[tuple[np.ndarray, np.ndarray]], int]:
+    """Of each table, the distances and the weights of its symbols, both (256,); and where the runs start."""
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    at, more = 0, True
+    while more:
+        head = int(stream[at]) if at < stream.size else 0
+        more, count = head >= _MORE_TABLES, head % _MORE_TABLES
+        start, at = at + 1, at + 1 + 2 * count
+        if not 1 <= count <= MAX_VALUES or at > stream.size:
+            raise ValueError(f"the stream names {count} values in {stream.size:,} bytes")
+        if more and len(found) + 1 == MAX_TABLES:
+            raise ValueError(f"the stream has more than {MAX_TABLES} tables of symbols")
+        code = Code(stream[start : start + count].view(np.int8), stream[start + count : at].astype(np.int64))
+        if not code.is_valid:
+            raise ValueError("the stream has values whose reaches are not those of a code")
+        distances = [np.arange(1, reach + 1) for reach in code.reaches]
+        bridges = code.unit * np.arange(1, code.bridges + 1)
+        weights = np.concatenate([np.repeat(code.values, code.reaches), np.zeros(code.bridges, np.int8)])
+        found.append((np.concatenate([*distances, bridges]), weights))
+    return found, at
+
+
 def _run(stream: np.ndarray, at: int, run: int) -> tuple[int, int]:
     """Where the symbols of a run lie, whose count is at ``at``."""
     head = stream[at : at + 2].tolist()
+    if head and head[0] == _OTHER_TABLE:
+        raise ValueError(f"the stream changes to a table that it does not have, in front of run {run}")
     is_long = bool(head) and head[0] >= _LONG_COUNT
     if len(head) < 1 + is_long:
         raise ValueError(f"the stream ends before run {run}")
@@ -188,54 +175,53 @@ def _run(stream: np.ndarray, at: int, run: int) -> tuple[int, int]:
     return start, end
 
 
-def _code_of(kept: _Kept) -> _Code:
-    """The code with fewest symbols for these weights, among those that the encoder knows."""
-    if len(kept.values) > MAX_VALUES:
-        raise ValueError(f"{len(kept.values)} values, more than {MAX_VALUES}")
-    if not kept.values.size:
-        return _Code(np.ones(1, np.int8), np.array([_SYMBOLS - _BRIDGES[0]]))
-    different, often = np.unique(kept.gaps * len(kept.values) + kept.numbers, return_counts=True)
-    gaps, numbers = np.divmod(different, len(kept.values))
-    codes = [
-        _Code(kept.values, reaches)
-        for bridges in _BRIDGES
-        for least in _LEAST_REACHES
-        for reaches in [_reaches(kept, _SYMBOLS - bridges, least)]
-        if reaches is not None
-    ]
-    valid = [code for code in codes if code.is_valid]
-    return min(valid, key=lambda code: int(code.symbols_before(code.units(numbers, gaps)) @ often))
+def _head_bytes(counts: np.ndarray) -> np.ndarray:
+    """Bytes of the counts of runs."""
+    return np.where(counts < _LONG_COUNT, 1, 2)
 
 
-def _reaches(kept: _Kept, symbols: int, least: int) -> np.ndarray | None:
-    """How far each value reaches with so many symbols, at least ``least``; None if there are too few of them.
+def _plan(kept: Kept, tables: int) -> _Plan:
+    """The shortest plan of those that the encoder knows, with at most so many tables."""
+    one = _Plan.of(kept, (shortest(kept),))
+    two = _with_two_tables(kept) if tables > 1 and kept.values.size else None
+    return one if two is None or two.nbytes >= one.nbytes else two
 
-    One symbol after the other goes to the value that most weights then need no bridge for, if gaps are geometric: of
-    the weights that lie further away than any distance, the next distance takes the same share.
+
+def _with_two_tables(kept: Kept) -> _Plan | None:
+    """Tables for the runs that take them, and runs to the tables that suit them, in turns; None: one is as good.
+
+    Scales of channels differ, so that the weights of some are smaller integers: these come together first.
     """
-    reaches = [least] * len(kept.values)
-    if sum(reaches) > symbols:
-        return None
-    often = np.bincount(kept.numbers, minlength=len(reaches)).tolist()
-    near = np.cumsum(np.bincount(np.minimum(kept.gaps, _SYMBOLS), minlength=_SYMBOLS + 1))
-    further = (len(kept.gaps) - near).tolist()
-    waiting = [(-often[number] * further[least], number) for number in range(len(reaches))]
-    heapq.heapify(waiting)
-    for _ in range(symbols - sum(reaches)):
-        _, number = waiting[0]
-        reaches[number] += 1
-        heapq.heapreplace(waiting, (-often[number] * further[reaches[number]], number))
-    return np.array(reaches)
+    sizes = np.abs(kept.values.astype(np.int64))[kept.numbers]
+    totals = np.bincount(kept.runs, weights=sizes, minlength=kept.run_count)
+    means = totals / np.maximum(np.bincount(kept.runs, minlength=kept.run_count), 1)
+    chosen, best = means > np.median(means[totals > 0]), None
+    for _ in range(_ROUNDS):
+        parts = [kept.within(chosen == number) for number in range(MAX_TABLES)]
+        if not all(part.values.size for part in parts):
+            break
+        plan = _Plan.of(kept, tuple(map(shortest, parts)))
+        if plan.counts.max() > _MAX_SYMBOLS or (best is not None and plan.nbytes >= best.nbytes):
+            break
+        chosen, best = plan.chosen, plan
+    return best
 
 
-def _symbols(kept: _Kept, code: _Code) -> np.ndarray:
-    """uint8, of all runs in order: of each weight, its bridges (the longest ones first), then itself."""
-    units = code.units(kept.numbers, kept.gaps)
-    bridges = code.symbols_before(units)
-    last = np.cumsum(bridges + 1) - 1
-    symbols = np.full(int(last[-1]) + 1 if last.size else 0, _SYMBOLS - 1, np.uint8)
-    starts = np.cumsum(code.reaches) - code.reaches
-    symbols[last] = starts[kept.numbers] + kept.gaps - units * code.unit - 1
-    bridged = bridges > 0
-    symbols[last[bridged] - 1] = code.weights + units[bridged] - (bridges[bridged] - 1) * code.bridges - 1
-    return symbols
+def _shortest_path(costs: list[list[int]]) -> np.ndarray:
+    """The table of each run that makes the sum of all costs least, where a change costs 1; the first one is 0.
+
+    Args:
+        costs: of each table, what each run takes.
+    """
+    if len(costs) == 1:
+        return np.zeros(len(costs[0]), np.int64)
+    totals, came_from = (0, FAR_TOO_MANY), []
+    for first, second in zip(*costs, strict=True):
+        changed = totals[1] + 1 < totals[0], totals[0] + 1 < totals[1]
+        came_from.append(changed)
+        totals = first + min(totals[0], totals[1] + 1), second + min(totals[1], totals[0] + 1)
+    path, state = [], int(totals[1] < totals[0])
+    for changed in reversed(came_from):
+        path.append(state)
+        state ^= changed[state]
+    return np.array(path[::-1], np.int64)

@@ -51,37 +51,38 @@ def refusal(kernel: Kernel, shape: Filter, weights: np.ndarray) -> str | None:
     return None
 
 
-def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
-    """Bytes of the stream, of weights that :func:`refusal` takes."""
+def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1) -> int:
+    """Bytes of the stream, of weights that :func:`refusal` takes; arguments as for :func:`encode`."""
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         return distances.nbytes(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     if kernel in SHARED_KERNELS:
-        return shared.nbytes(_runs(kernel, shape, weights))
+        return shared.nbytes(_runs(kernel, shape, weights), tables)
     if kernel in BLOCKS:
         return blocks.nbytes(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.nbytes(matrix)
 
 
-def entries(kernel: Kernel, shape: Filter, weights: np.ndarray) -> int:
+def entries(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1) -> int:
     """Weights that the stream holds (of blocks: blocks), with those of zero that bridge and fill."""
     matrix = _matrix(weights)
     if kernel in DISTANCE_BITS:
         return distances.entries(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     if kernel in SHARED_KERNELS:
-        return shared.entries(_runs(kernel, shape, weights))
+        return shared.entries(_runs(kernel, shape, weights), tables)
     if kernel in BLOCKS:
         return blocks.entries(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.entries(matrix)
 
 
-def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
+def encode(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1) -> np.ndarray:
     """The stream, uint8, one-dimensional.
 
     Args:
         kernel: that reads it.
         shape: of the filter.
         weights: int8 of ``shape.shape``.
+        tables: of symbols that a stream of shared values may have; it has fewer where they do not pay.
 
     Raises:
         ValueError: the kernel does not take these weights.
@@ -93,7 +94,7 @@ def encode(kernel: Kernel, shape: Filter, weights: np.ndarray) -> np.ndarray:
     if kernel in DISTANCE_BITS:
         stream = distances.encode(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     elif kernel in SHARED_KERNELS:
-        stream = shared.encode(_runs(kernel, shape, weights))
+        stream = shared.encode(_runs(kernel, shape, weights), tables)
     elif kernel in BLOCKS:
         stream = blocks.encode(matrix, BLOCKS[kernel])
     elif kernel == Kernel.PAIR_DENSE8:
@@ -126,6 +127,11 @@ def decode(kernel: Kernel, shape: Filter, stream: np.ndarray) -> np.ndarray:
     else:
         matrix = indexed.decode(stream, shape.outputs, shape.taps)
     return matrix.reshape(shape.shape)
+
+
+def tables(kernel: Kernel, stream: np.ndarray) -> int:
+    """Tables of symbols that a kernel makes of a stream, uint8, that :func:`decode` takes; each is in RAM."""
+    return shared.tables(stream) if kernel in SHARED_KERNELS else 0
 
 
 def _whole(stream: np.ndarray, shape: Filter) -> np.ndarray:

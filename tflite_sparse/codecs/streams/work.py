@@ -20,6 +20,7 @@ from tflite_sparse.codecs.streams.kernels import (
 
 _PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
+_INTERLEAVED_OUTPUTS, _INTERLEAVED_INPUTS = 8, 4
 _SYMBOL_TABLE_BYTES = 4 * 256
 
 
@@ -41,7 +42,9 @@ NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
 """Of the parts of :func:`of`, in order."""
 
 
-def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int) -> np.ndarray:
+def of(
+    kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int, tables: int = 1
+) -> np.ndarray:
     """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
 
     Args:
@@ -50,15 +53,19 @@ def of(kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixel
         weights: int8 of ``shape.shape``.
         pixels: of the output.
         pixels_at_once: that ``PIXEL_DELTA8`` computes together on the CPU.
+        tables: as for :func:`stream.encode`; what happens once happens for each of them.
     """
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
-    stored, emitted = stream.entries(kernel, shape, weights), shape.outputs * pixels.count
-    return np.array([stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, 1.0])
+    stored, emitted = stream.entries(kernel, shape, weights, tables), shape.outputs * pixels.count
+    return np.array(
+        [stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, max(tables, 1)],
+        np.float64,
+    )
 
 
-def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int) -> int:
+def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int, tables: int = 1) -> int:
     """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
-    table = _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
+    table = tables * _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
     if kernel in STRIP_KERNELS:
         return table + 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:
@@ -81,6 +88,20 @@ def dense(shape: Filter, pixels: Pixels) -> np.ndarray:
     """The same for a dense kernel, float64 (4,): multiply-adds, outputs, inputs gathered for them, once."""
     outputs = shape.outputs * pixels.count
     return np.array([outputs * shape.taps, outputs, shape.taps * pixels.count, 1.0])
+
+
+def standalone_dense(shape: Filter, pixels: Pixels, *, is_matrix: bool) -> np.ndarray:
+    """The same for the dense operators of generated C, float64 (6,).
+
+    Multiply-adds of outputs that are interleaved and of those that are left over, outputs, inputs gathered in fours and
+    one by one, once.
+    """
+    rest = shape.outputs % _INTERLEAVED_OUTPUTS if is_matrix else 0
+    outputs = np.array([shape.outputs - rest, rest]) * pixels.count
+    inputs = -(-shape.taps // _INTERLEAVED_INPUTS) * _INTERLEAVED_INPUTS
+    gathered = np.array([shape.taps * pixels.count, 0])
+    in_fours = is_matrix or shape.channels % _INTERLEAVED_INPUTS == 0
+    return np.array([*(inputs * outputs), outputs.sum(), *(gathered if in_fours else gathered[::-1]), 1.0])
 
 
 def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: int) -> tuple[int, int, int]:

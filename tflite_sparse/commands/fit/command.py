@@ -9,6 +9,8 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
+from tflite_sparse import target_registry
+from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import extras
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.notebook_progress import chosen
@@ -16,18 +18,23 @@ from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import prunable
 from tflite_sparse.commands import report as pages
 from tflite_sparse.commands.export import AlreadyPruned, export_pruned
-from tflite_sparse.commands.fit.rounds import Carried, Dense, Rounds, export_settings, held_out, opened, save
+from tflite_sparse.commands.fit import in_report, sharing
+from tflite_sparse.commands.fit.dense import Dense
+from tflite_sparse.commands.fit.limits import ChannelLimits
+from tflite_sparse.commands.fit.rounds import Carried, Rounds, export_settings, held_out, opened, save
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import BudgetError, ModelError, OutputError, SettingsError
 from tflite_sparse.fitting import candidates, choosing, kernels_in_file, plan_file
-from tflite_sparse.fitting.costs import Costs, Sizes
+from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.pruning import allocation, masks, structure, training
 from tflite_sparse.pruning.structure import Structure
 from tflite_sparse.report.text import baseline as baseline_words
-from tflite_sparse.results.export import Accuracy, Gates, Report
-from tflite_sparse.results.fit import FitKernel, FitReport, FixedConstant
+from tflite_sparse.report.text import fit as fit_words
+from tflite_sparse.report.text.alternatives import against_sharing
+from tflite_sparse.results.export import Gates, Report
+from tflite_sparse.results.fit import FitReport
 from tflite_sparse.results.scan import Scan
 from tflite_sparse.scoring import user_metric
 from tflite_sparse.settings import ANY_DROP, DEMO_DATA, ExportSettings, FitOptions, FitSettings
@@ -41,9 +48,8 @@ from tflite_sparse.stages import deliver
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
-from tflite_sparse.stages.deliver import FIT_JSON, SWEEP_JSON
+from tflite_sparse.stages.deliver import FIT_JSON, SPARSE, SWEEP_JSON
 from tflite_sparse.stages.load import check_path, check_paths, origin_of, split_words
-from tflite_sparse.version import TOOL
 
 RECIPE, FITTED = "recipe.toml", "fitted.keras"
 
@@ -59,9 +65,10 @@ def fit(
     """Write the most accurate int8 file of a model that is within a budget of bytes, or the smallest within a gate.
 
     Each kernel gets its sparsity and block, or stays dense: by what it loses when it alone is masked, measured on a
-    tenth of the training samples, and what it takes in the file, by the planner of the target. The model is then
-    pruned to that plan while it trains, converted and weighed; a file that came out too large is pruned further. The
-    test samples are used for the report only.
+    tenth of the training samples, and what it takes in the file, by the planner of the target. Under limits on
+    multiply-adds, arena or latency whole channels go first. The model is then pruned to that plan while it trains,
+    converted and measured; a file that came out too large or too slow is pruned further. The test samples are used for
+    the report only.
 
     Beside the files of :func:`tflite_sparse.export` the output folder gets ``fit.json``, ``recipe.toml``, the plan as
     ``prune --recipe`` takes it, and ``fitted.keras``, the pruned model. While the run goes on, what it has found lies
@@ -72,13 +79,13 @@ def fit(
             ``builder`` returns, is trained first.
         data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
         progress: receives stages and notes.
-        **settings: see below; ``budget="100kB"`` or ``gate=True``.
+        **settings: see below; ``budget="100kB"`` or ``gate=True``, limits such as ``max_macs=1_000_000``, or both.
 
     Returns:
         The report; ``report.gates`` says whether budget, accuracy and verification are as they must be.
 
     Raises:
-        BudgetError: no file of this model is as small; nothing was written.
+        BudgetError: no file of this model is as small, or within the limits; nothing was written.
         MissingPackageError: a package of the extra ``keras`` is not installed.
         InputError: model, data, settings or output folder cannot be used.
         ConversionError: the converter failed.
@@ -124,14 +131,15 @@ class _Fit:
         rounds = Rounds(settings, work, self.progress, metric, converter)
         path = self._dense(source, samples, work, is_new=is_new)
         opened_source = opened(path, source.name, settings.custom_objects)
-        dense = self._known(opened_source, path, unpruned, samples, blocks, rounds)
+        whole = self._known(opened_source, path, unpruned, samples, blocks, rounds)
+        dense = self._within_limits(whole, rounds)
         floor = dense.sizes(choosing.lightest(dense.candidates))
         if settings.budget is not None and floor.file_bytes > settings.budget:
             work.undo()
-            raise BudgetError(_floor_words(dense, floor, settings.budget))
+            raise BudgetError(in_report.floor_words(dense, floor, settings.budget))
         carried = rounds.within_gate(dense) if settings.gate else rounds.under_budget(dense)
         pruned = AlreadyPruned(
-            dense=dense.source,
+            dense=whole.source,
             origin=origin_of(model),
             unpruned=unpruned,
             source=carried.source,
@@ -139,6 +147,7 @@ class _Fit:
             words=self._words(carried, rounds),
             epochs=carried.epochs,
             curve=carried.curve,
+            shared=carried.shared,
         )
         exported = export_pruned(
             pruned,
@@ -147,15 +156,17 @@ class _Fit:
             progress=self.progress,
             **export_settings(settings),
         )
-        report = self._report(dense, carried, rounds, exported, floor)
-        self._deliver(report, dense, carried)
+        report = in_report.report(settings, whole, carried, rounds, exported, floor, self.progress.seconds)
+        self._deliver(report, carried)
         work.remove()
         return report
 
     def _check_out(self, model: object) -> None:
         """Find out before the work whether the result can be written."""
         out = self.settings.out
-        deliver.check_folder(out)
+        names = target_registry.extra_files(self.settings.target, Path(SPARSE).stem, dict(self.settings))
+        deliver.check_folder(out, names=(*deliver.ALL_FILES, *names))
+        backend(self.settings.target).check_folder(out, names)
         deliver.check_no_result_of((SWEEP_JSON,), out)
         fitted = out / FITTED
         if isinstance(model, str | os.PathLike) and fitted.exists() and Path(model).exists() and fitted.samefile(model):
@@ -201,22 +212,45 @@ class _Fit:
         blocks: Sequence[Structure],
         rounds: Rounds,
     ) -> Dense:
-        """Convert the model, find its kernels in the file, scan and price them."""
+        """Convert the model, find its kernels in the file, scan them, and price them if all channels stay."""
         converted = rounds.work.path("dense.tflite")
         if not converted.exists():
             rounds.convert(source, samples, converted)
         constants = kernels_in_file.find(source.kernels(), serde.read(converted))
-        usual = masks.prunable_while_training(source.kernels())
+        is_sized = self.settings.gate or self.settings.budget is not None  # else only channels go
+        usual = masks.prunable_while_training(source.kernels()) if is_sized else []
         kernels = [kernel for kernel in usual if kernel.name in constants]
         if len(kernels) < len(usual):
             lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)
             self.progress.warn(f"not recognised in the file, and left as they are: {lost}")
         scans = {block: self._scan(source, samples, kernels, block, rounds.work) for block in blocks}
-        costs = Costs(converted, constants, rounds.target, finish=lambda file: rounds.finish(file, converted, samples))
-        with self.progress.stage("price") as on_step:
-            done = {block: scan for block, scan in scans.items() if scan is not None}
-            found = candidates.candidates(kernels, done, costs, on_step=on_step)
-            return Dense(source, path, unpruned, samples, costs, found)
+        asked = self.settings.shared_values
+        costs = Costs(
+            converted,
+            constants,
+            rounds.target,
+            lambda file, dense: rounds.finish(file, dense, samples),
+            shared_values=asked if isinstance(asked, int) else None,
+        )
+        able = [kernel for kernel in kernels if costs.can_share(kernel.name)]
+        counts = sharing.counts(self.settings, source, samples, able, rounds.work, self.progress)
+        done = {block: scan for block, scan in scans.items() if scan is not None}
+        found: list[candidates.Candidate] = []
+        if not self.settings.limits:
+            with self.progress.stage("price") as on_step:
+                found = candidates.candidates(kernels, done, costs, counts, on_step=on_step)
+        return Dense(source, path, unpruned, samples, costs, found, kernels, done, counts)
+
+    def _within_limits(self, whole: Dense, rounds: Rounds) -> Dense:
+        """The model without the channels that go for the limits; their kernels are priced."""
+        if not self.settings.limits:
+            return whole
+        try:
+            rounds.limits = ChannelLimits.of(whole, self.settings, rounds.work, self.progress)
+        except BudgetError:
+            rounds.work.undo()
+            raise
+        return rounds.limits.within(self.settings.limits)
 
     def _scan(
         self, source: KerasSource, samples: Dataset, kernels: Sequence[Kernel], block: Structure, work: Workspace
@@ -241,24 +275,30 @@ class _Fit:
         return found
 
     def _words(self, carried: Carried, rounds: Rounds) -> str:
-        aim = "an accuracy gate" if self.settings.gate else f"a budget of {self.settings.budget:,} bytes"
-        count = len(rounds.done)
+        aim, count = fit_words.aim(self.settings), len(rounds.done)
         return f"fitted to {aim} in {count} round{'s' * (count > 1)}, the last of {carried.epochs} epochs"
 
     def _completed(self, exported: Report, carried: Carried, rounds: Rounds) -> Report:
         """The report of the export with the gates and the warnings of the whole run."""
-        settings, written = self.settings, _written(exported, carried)
+        settings, written = self.settings, in_report.written(exported, carried)
         failures = list(exported.gates.failures)
         if settings.budget is not None and written > settings.budget:
             failures.append(
                 f"budget: the file has {written:,} bytes, {written - settings.budget:,} too many after "
                 f"{len(rounds.done)} rounds. Try more --rounds, or a larger --budget"
             )
+        failures += [
+            fit_words.beyond(name, carried.used[name], limit, len(rounds.done))
+            for name, limit in settings.limits.items()
+            if carried.used[name] > limit
+        ]
         if exported.accuracy is not None and exported.accuracy.drop > settings.allowed_drop:
+            more_values = against_sharing(exported.accuracy).rstrip(".")
             failures.append(
                 f"accuracy: {exported.accuracy.metric} dropped by {exported.accuracy.drop:.4f} on the test samples, "
                 f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
                 + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
+                + (f". {more_values}" if more_values else "")
             )
         baseline, unjudged = exported.baseline, []
         if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:
@@ -266,72 +306,13 @@ class _Fit:
         warnings = dict.fromkeys([*self.progress.warnings, *rounds.warnings, *exported.warnings])
         return exported.model_copy(update={"gates": Gates.of(failures, unjudged), "warnings": list(warnings)})
 
-    def _report(self, dense: Dense, carried: Carried, rounds: Rounds, exported: Report, floor: Sizes) -> FitReport:
-        models, written = exported.models, _written(exported, carried)
-        untouched = dense.sizes(dense.untouched)
-        holds = {kernel.name: masks.sparsity_of([kernel]).share for kernel in carried.source.kernels()}
-        kernels = [
-            FitKernel(
-                name=kernel.name,
-                type=kernel.owner,
-                shape=kernel.shape,
-                block=None if option.sparsity is None else str(option.block),
-                planned=option.sparsity,
-                sparsity=holds[kernel.name],
-                untouched_bytes=untouched.kernels[kernel.name],
-                predicted_bytes=carried.predicted.kernels[kernel.name],
-                file_bytes=carried.sizes.kernels.get(kernel.name),
-                predicted_rise=option.rise,
-            )
-            for kernel in (each.kernel for each in dense.candidates)
-            for option in [carried.choice[kernel.name]]
-        ]
-        return FitReport(
-            tool=TOOL,
-            model=dense.source.name,
-            data=dense.samples.name,
-            settings=self.settings.model_dump(mode="json"),
-            mode="gate" if self.settings.gate else "budget",
-            budget_bytes=self.settings.budget,
-            floor_bytes=floor.file_bytes,
-            untouched_bytes=untouched.file_bytes,
-            rest_bytes=untouched.rest_bytes,
-            fixed=_fixed(dense, untouched),
-            kernels=kernels,
-            rounds=rounds.done,
-            predicted_bytes=carried.predicted.file_bytes,
-            file_bytes=written,
-            prediction_error=carried.predicted.file_bytes / written - 1,
-            metric=None if exported.accuracy is None else exported.accuracy.metric,
-            samples=dense.samples.test_samples,
-            dense_accuracy=models.dense_float32.accuracy,
-            accuracy=None if models.sparse is None else models.sparse.accuracy,
-            dense_interval=models.dense_float32.interval,
-            interval=None if models.sparse is None else models.sparse.interval,
-            compared=None if exported.accuracy is None else _without_samples(exported.accuracy),
-            baseline=exported.baseline,
-            gates=exported.gates,
-            warnings=exported.warnings,
-            seconds=self.progress.seconds,
-        )
-
-    def _deliver(self, report: FitReport, dense: Dense, carried: Carried) -> None:
-        out = self.settings.out
-        write_bytes(out / RECIPE, plan_file.text(carried.choice, dense.source.kernels()).encode())
+    def _deliver(self, report: FitReport, carried: Carried) -> None:
+        out, dense = self.settings.out, carried.dense
+        text = plan_file.text(carried.choice, dense.source.kernels(), channels=dense.channels)
+        write_bytes(out / RECIPE, text.encode())
         write_bytes(out / FITTED, carried.path.read_bytes())
         write_bytes(out / FIT_JSON, (report.model_dump_json(indent=2) + "\n").encode())
         pages.rebuild_report(out)
-
-
-def _written(exported: Report, carried: Carried) -> int:
-    """The bytes of the file for the target, as it is or would be delivered."""
-    sparse = exported.models.sparse
-    return carried.sizes.file_bytes if sparse is None else sparse.file_bytes
-
-
-def _without_samples(accuracy: Accuracy) -> Accuracy:
-    """The comparison alone; the report of the export has the rest."""
-    return accuracy.model_copy(update={"confusion": [], "wrong": []})
 
 
 def _block(words: str) -> Structure:
@@ -341,26 +322,3 @@ def _block(words: str) -> Structure:
             f"blocks: {block} makes {block.sparsity:g} zeros, no more and no fewer: give outputs x inputs."
         )
     return block
-
-
-def _fixed(dense: Dense, sizes: Sizes) -> list[FixedConstant]:
-    """The constants of rank 2 and more that no plan changes, the largest first."""
-    pruned = {each.kernel.name for each in dense.candidates}
-    found = {name: size for name, size in sizes.kernels.items() if name not in pruned} | dict(sizes.others)
-    return [FixedConstant(name=name, bytes=size) for name, size in sorted(found.items(), key=lambda each: -each[1])]
-
-
-def _floor_words(dense: Dense, floor: Sizes, budget: int) -> str:
-    fixed = _fixed(dense, floor)
-    dense_bytes = sum(each.bytes for each in fixed)
-    named = ", ".join(f"{each.name} {each.bytes:,}" for each in fixed[:3])
-    pruned = floor.file_bytes - floor.rest_bytes - dense_bytes
-    kernels = f"{len(dense.candidates)} pruned kernel{'s' * (len(dense.candidates) != 1)}"
-    return (
-        f"a `budget` of {budget:,} bytes cannot be met: the smallest file of {dense.source.name} has "
-        f"{floor.file_bytes:,}: "
-        f"graph, biases and small constants {floor.rest_bytes:,}; weights that are not pruned {dense_bytes:,}"
-        f"{f' ({named})' if named else ''}; {kernels}, at up to "
-        f"{candidates.SPARSITIES[-1]:.0%} zeros, {pruned:,}.\n"
-        "Give a larger `budget`, or a model of fewer or narrower layers."
-    )

@@ -8,71 +8,54 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tflite_sparse.backends import check_outputs
+from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune
-from tflite_sparse.fitting import choosing, kernels_in_file, plan_file
+from tflite_sparse.commands.fit import sharing
+from tflite_sparse.commands.fit.dense import Dense
+from tflite_sparse.commands.fit.limits import ChannelLimits
+from tflite_sparse.fitting import channel_choice, choosing, kernels_in_file, plan_file
 from tflite_sparse.fitting.candidates import Candidate, Choice
-from tflite_sparse.fitting.costs import Costs, Sizes, sizes_of
+from tflite_sparse.fitting.channel_choice import Used
+from tflite_sparse.fitting.costs import Sizes, sizes_of
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import encoder
 from tflite_sparse.planning.planner import Target
+from tflite_sparse.pruning import (
+    channel_plan,
+    planned_masks,
+    recipe_file,
+    recipe_planner,
+    repeatable,
+    sensitivity,
+)
 from tflite_sparse.pruning import curve as training_curve
-from tflite_sparse.pruning import masks, repeatable, sensitivity
+from tflite_sparse.pruning.plan import Span
+from tflite_sparse.report.text import fit as fit_words
 from tflite_sparse.results.fit import FitRound
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
-from tflite_sparse.settings import ANY_DROP, FitSettings
+from tflite_sparse.settings import ANY_DROP, FitSettings, PruningSettings
 from tflite_sparse.sources import keras_model
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
+from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.stages import load
-from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
 from tflite_sparse.stages.score import Evaluation
+from tflite_sparse.stages.share_values import SharedFile
 
+_AT_ONCE = Span(steps=1, steps_per_epoch=1)  # without training
 _UPDATES = 60  # of the masks in a training
 _PRUNING_END = 0.4  # of its steps
 _LATER_ROUNDS = 4  # divides the epochs: little is left to prune
 _TRIES = 8  # to bring the predicted file, in which constants share vectors, under the budget
 _CLOSE_ENOUGH = 0.01  # of the bytes: where the search for the smallest file within a gate ends
-
-
-@dataclass(frozen=True)
-class Dense:
-    """The model as it came, and what is known of it.
-
-    Attributes:
-        source: the model.
-        path: where it lies.
-        unpruned: what is known of the model before any pruning, which accuracy is compared with.
-        samples: fitted to it.
-        costs: of its kernels in the file.
-        candidates: the kernels that are pruned.
-    """
-
-    source: KerasSource
-    path: Path
-    unpruned: Found
-    samples: Dataset
-    costs: Costs
-    candidates: list[Candidate]
-
-    @property
-    def untouched(self) -> Choice:
-        """Every kernel stays as it is."""
-        return {each.kernel.name: each.options[0] for each in self.candidates}
-
-    def sizes(self, choice: Choice) -> Sizes:
-        """The file that is predicted for a plan."""
-        return self.costs.sizes({each.kernel.name: each.mask(choice[each.kernel.name]) for each in self.candidates})
-
-    def beside_candidates(self, sizes: Sizes) -> int:
-        """The bytes of a file that no plan changes."""
-        return sizes.file_bytes - sum(sizes.kernels[each.kernel.name] for each in self.candidates)
 
 
 @dataclass(frozen=True)
@@ -85,10 +68,13 @@ class Carried:
         source: the pruned model.
         path: where that lies.
         converted: its dense int8 file.
+        shared: what sharing values did to it; None: nothing was asked for.
         file: the same, encoded.
         sizes: of it.
         epochs: of training.
         curve: of that, and of what led there; None where nothing was trained.
+        dense: the model that the plan is for, with the channels that it masks.
+        used: what the file takes of what is limited beside its bytes.
     """
 
     choice: Choice
@@ -96,10 +82,13 @@ class Carried:
     source: KerasSource
     path: Path
     converted: Path
+    shared: SharedFile | None
     file: Path
     sizes: Sizes
     epochs: int
     curve: Curve | None
+    dense: Dense
+    used: Used = field(default_factory=dict)
 
 
 @dataclass
@@ -111,29 +100,38 @@ class Rounds:
     progress: Timed
     metric: Name | UserMetric
     converter: Converter
+    limits: ChannelLimits | None = None
     done: list[FitRound] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def under_budget(self, dense: Dense) -> Carried:
-        """Plan, prune, weigh; where the file came out too large, tighten the plan and go on from there.
+        """Plan, prune, weigh; where the file came out too large or too slow, tighten the plan and go on from there.
 
         The plan is tightened by as much as the file had beyond its prediction; zeros are kept.
         """
         settings, budget = self.settings, self.settings.budget
-        assert budget is not None  # one aim
         left, epochs, start, excess = dense.candidates, settings.epochs, dense.path, 0
         curves: list[Curve] = []
         while True:
-            choice, predicted = plan(dense, left, budget - excess)
+            choice, predicted = _least(dense, left, budget, excess)
             carried = self._carry_out(choice, predicted, dense, start, epochs, dense.samples)
-            passed = carried.sizes.file_bytes <= budget
+            passed = self.is_within(carried)
             self._tell(carried, passed=passed)
             curves += [] if carried.curve is None else [carried.curve]
             if passed or len(self.done) == settings.rounds:
                 return replace(carried, curve=training_curve.joined(curves))
-            excess += carried.sizes.file_bytes - predicted.file_bytes
+            if budget is not None and carried.sizes.file_bytes > budget:
+                excess += carried.sizes.file_bytes - predicted.file_bytes
+            if self.limits is not None and not channel_choice.is_within(carried.used, settings.limits):
+                dense = self.limits.tightened(carried.used) or dense
             left = [each.from_here(choice[each.kernel.name]) for each in dense.candidates]
             epochs, start = min(settings.epochs, max(settings.epochs // _LATER_ROUNDS, 1)), carried.path
+
+    def is_within(self, carried: Carried) -> bool:
+        """Whether a file is within the budget and the limits, as far as there are some."""
+        settings = self.settings
+        fits = settings.budget is None or carried.sizes.file_bytes <= settings.budget
+        return fits and channel_choice.is_within(carried.used, settings.limits)
 
     def within_gate(self, dense: Dense) -> Carried:
         """The smallest file within the gate on samples that are not trained on.
@@ -168,7 +166,7 @@ class Rounds:
         )
         assert best is not None  # the baseline is refused where it yields NaN
         drop = None if reached is None else reached.drop_from(best)
-        passed = drop is not None and drop <= self.settings.allowed_drop
+        passed = drop is not None and drop <= self.settings.allowed_drop and self.is_within(carried)
         self._tell(carried, passed=passed, drop=drop)
         return carried, passed
 
@@ -183,21 +181,36 @@ class Rounds:
         """Prune the model at ``start`` to the plan, write its file, and measure the size of each kernel in it."""
         name = f"round-{len(self.done) + 1}"
         path, converted, file = (self.work.path(f"{name}{suffix}") for suffix in (".keras", "-dense.tflite", ".tflite"))
-        if all(option.sparsity is None for option in choice.values()):
+        if all(option.sparsity is None for option in choice.values()) and not dense.channels.shares:
             epochs = 0
         if not path.exists():
             if epochs:
                 self._prune(choice, dense, start, epochs, samples, path)
             else:
-                self._mask(choice, start, path)
+                self._mask(choice, dense, start, path)
         source = opened(path, dense.source.name, self.settings.custom_objects)
         self.convert(source, samples, converted)
-        with self.progress.stage("encode") as on_step:
-            choices = encoder.encode_file(converted, file, self.target(), on_step=on_step)
-            self.finish(file, converted, dense.samples)
-        constants = kernels_in_file.find(source.kernels(), serde.read(converted))
+        shared = sharing.share(
+            choice, source, converted, replace(self.converter, samples=samples), self.settings, self.metric
+        )
+        with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
+            trimmed = self._without_dead_channels(source, converted, dense.samples, Path(folder))
+            with self.progress.stage("encode") as on_step:
+                choices = encoder.encode_file(trimmed, file, self.target(), on_step=on_step)
+                self.finish(file, trimmed, dense.samples)
+        unshared = converted if shared is None else shared.unshared
+        constants = kernels_in_file.find(source.kernels(), serde.read(unshared))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        return Carried(choice, predicted, source, path, converted, file, sizes, epochs, load.curve_of(path))
+        used = {} if self.limits is None else self.limits.meter.used([file])[0]
+        curve = load.curve_of(path)
+        return Carried(choice, predicted, source, path, converted, shared, file, sizes, epochs, curve, dense, used)
+
+    def _without_dead_channels(self, source: KerasSource, converted: Path, samples: Dataset, folder: Path) -> Path:
+        """The dense file that an export stores: without dead channels, where it would take them out."""
+        settings = self.converter.settings
+        probes = replace(self.converter, samples=samples).probes(source)
+        drawn = check_outputs.samples_for(converted, probes, settings)
+        return Trimming(settings, drawn, None, folder, self.progress).run(converted).file
 
     def _prune(
         self, choice: Choice, dense: Dense, start: Path, epochs: int, samples: Dataset, destination: Path
@@ -205,7 +218,8 @@ class Rounds:
         settings = self.settings
         steps = epochs * repeatable.steps(len(samples.x_train), settings.batch_size)
         recipe = destination.with_suffix(".toml")
-        write_bytes(recipe, plan_file.text(choice, dense.source.kernels(), schedule_of(steps)).encode())
+        text = plan_file.text(choice, dense.source.kernels(), schedule_of(steps), dense.channels)
+        write_bytes(recipe, text.encode())
         found = prune.prune(
             start,
             samples,
@@ -222,11 +236,16 @@ class Rounds:
         )
         self.warnings += [sentence for sentence in found.warnings if sentence not in self.warnings]
 
-    def _mask(self, choice: Choice, start: Path, destination: Path) -> None:
+    def _mask(self, choice: Choice, dense: Dense, start: Path, destination: Path) -> None:
         source = opened(start, str(start), self.settings.custom_objects)
-        for kernel in source.kernels():
-            if kernel.name in choice:
-                masks.apply_mask(kernel, Candidate(kernel, ()).mask(choice[kernel.name]))
+        found = kernels_and_variables(source.model)
+        recipe = destination.with_suffix(".toml")
+        text = plan_file.text(choice, dense.source.kernels(), schedule_of(_AT_ONCE.steps), dense.channels)
+        write_bytes(recipe, text.encode())
+        if dense.channels.shares or any(option.sparsity is not None for option in choice.values()):
+            planner = recipe_planner.planner(recipe_file.read(recipe), PruningSettings())
+            plan = planner([kernel for _, kernel in found], _AT_ONCE)
+            planned_masks.mask_at_once(channel_plan.bound(plan, source.model, found))
         save(source, destination)
 
     def _tell(self, carried: Carried, *, passed: bool, drop: float | None = None) -> None:
@@ -239,13 +258,14 @@ class Rounds:
                 file_bytes=carried.sizes.file_bytes,
                 held_out_drop=drop,
                 passed=passed,
+                used=dict(carried.used),
             )
         )
         lost = "" if drop is None else f", {drop:.4f} lost on held-out samples"
-        aim = "the gate" if self.settings.gate else f"{self.settings.budget:,}"
+        used = "".join(f", {fit_words.amount(name, value)}" for name, value in carried.used.items())
         self.progress.note(
-            f"round {number}: {carried.sizes.file_bytes:,} bytes, {carried.predicted.file_bytes:,} predicted{lost}: "
-            f"{'' if passed else 'not '}within {aim}"
+            f"round {number}: {carried.sizes.file_bytes:,} bytes, {carried.predicted.file_bytes:,} predicted{used}"
+            f"{lost}: {'' if passed else 'not '}within {fit_words.aim(self.settings)}"
         )
 
     def convert(self, source: KerasSource, samples: Dataset, path: Path) -> None:
@@ -255,9 +275,9 @@ class Rounds:
             replace(self.converter, samples=samples).int8(source, temporary)
             publish(temporary, path)
 
-    def finish(self, file: Path, converted: Path, samples: Dataset) -> None:
-        """Write into an encoded file what an export writes there, so that it counts."""
-        backend(self.settings.target).finish(file, converted, samples)
+    def finish(self, file: Path, dense: Path, samples: Dataset) -> None:
+        """Write into the encoded form of a dense file what an export writes there, so that it counts."""
+        backend(self.settings.target).finish(file, dense, samples)
 
     def target(self) -> Target:
         """What the runtime of the file accepts."""
@@ -282,8 +302,10 @@ def export_settings(settings: FitSettings) -> dict[str, Any]:
         "io": settings.io,
         "recurrent": settings.recurrent,
         "dense_scales": settings.dense_scales,
+        "shared_values": settings.shared_values,
         "target": settings.target,
-        "keep_channels": True,  # sizes are planned with all of them
+        "micro_kernels": settings.micro_kernels,
+        "micro_cpu": settings.micro_cpu,
         "calibration_samples": settings.calibration_samples,
         "metric": settings.metric,
         "pixels": settings.pixels,
@@ -299,6 +321,13 @@ def held_out(samples: Dataset, seed: int) -> Dataset:
     """The training samples alone: those that are trained on, and as the test part those that are held out for plans."""
     x, y, x_held, y_held = sensitivity.held_out(samples, seed=seed)
     return replace(samples, x_train=x, y_train=y, x_test=x_held, y_test=y_held, is_split=False)
+
+
+def _least(dense: Dense, left: Sequence[Candidate], budget: int | None, excess: int) -> tuple[Choice, Sizes]:
+    """The choice of least predicted loss; without a budget no kernel is pruned but by whole channels."""
+    if budget is None:
+        return dense.untouched, dense.sizes(dense.untouched)
+    return plan(dense, left, budget - excess)
 
 
 def plan(dense: Dense, left: Sequence[Candidate], budget: int) -> tuple[Choice, Sizes]:

@@ -14,9 +14,12 @@ import numpy as np
 from tflite_sparse.base.progress import Step
 from tflite_sparse.commands.export import export
 from tflite_sparse.errors import DataError, ModelError, VerificationError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import operators
 from tflite_sparse.pruning import repeatable, training
 from tflite_sparse.pruning.callback import MagnitudePruning
 from tflite_sparse.pruning.plan import of_settings
+from tflite_sparse.pruning.structure import CHANNEL
 from tflite_sparse.results.export import Report
 from tflite_sparse.results.sweep import Measured
 from tflite_sparse.scoring import user_metric
@@ -130,7 +133,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             pixels=samples.pixels,  # a badly trained point may score better in another range by chance
             recurrent=settings.recurrent,
             dense_scales=settings.dense_scales,
-            keep_channels=True,  # points are compared by their zeros; whole channels would change the shapes
+            keep_channels=place.block != CHANNEL,  # points of other blocks are compared by their zeros
             max_accuracy_drop=ANY_DROP,  # a sweep shows what was lost; nothing fails for it
             seed=settings.seed,
             out=Path(folder),
@@ -181,6 +184,7 @@ def _measured(report: Report, content: bytes) -> Measured:
         samples=accuracy.samples,
         sha256=hashlib.sha256(content).hexdigest(),
         interval=models.sparse.interval,
+        multiply_adds=sum(each.multiply_adds or 0 for each in operators.of_model(serde.parse(content))),
     )
 
 

@@ -9,242 +9,294 @@ static TflsScale scale_of(const TflsDepthwiseConv2D* p, int32_t o) {
 
 /* ---- Any filter ---- */
 
-/* Where a window lies: its first row and column, and whether all of it is within the input. */
+/* Elements from one column or row of a window to the next, in the input and in the weights. */
 typedef struct {
-  int32_t y, x;
-  int inside;
+  int32_t column, row, weight_column, weight_row;
+} Steps;
+
+/* The part of a window that lies within the input: its first element, of channel 0, and how many rows and columns of
+ * the filter lie above it and left of it. */
+typedef struct {
+  const int8_t* input;
+  int32_t above, rows, left, columns;
 } Window;
 
-static Window window_of(const TflsDepthwiseConv2D* p, int32_t out_y, int32_t out_x) {
-  const int32_t y = out_y * p->stride_h - p->pad_h, x = out_x * p->stride_w - p->pad_w;
-  const Window window = {y, x,
-                         y >= 0 && x >= 0 && y + (p->filter_h - 1) * p->dilation_h < p->in_h &&
-                             x + (p->filter_w - 1) * p->dilation_w < p->in_w};
-  return window;
+/* Places of a filter within the input along one side: the first, and how many. */
+typedef struct {
+  int32_t first, count;
+} Places;
+
+static Places places_of(int32_t start, int32_t size, int32_t filter, int32_t dilation) {
+  const int32_t first = start < 0 ? tfls_smaller((-start + dilation - 1) / dilation, filter) : 0;
+  const int32_t end = start + (filter - 1) * dilation < size ? filter : (size - start + dilation - 1) / dilation;
+  const Places places = {first, tfls_larger(end - first, 0)};
+  return places;
 }
 
-/* The sum of one output whose window is within the input: from is its first input, w its first weight. */
-static int32_t sum_inside(const TflsDepthwiseConv2D* p, const int8_t* from, const int8_t* w, int32_t out_c) {
-  const int32_t column = p->dilation_w * p->in_c, row = p->dilation_h * p->in_w * p->in_c;
-  int32_t sum = 0, y, x;
-  for (y = 0; y < p->filter_h; y++, from += row) {
-    const int8_t* at = from;
-    for (x = 0; x < p->filter_w; x++, at += column, w += out_c) sum += *at * *w;
+/* Functions of their own, for CPUs with few registers. */
+TFLS_OUTLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t* x, const int8_t* w) {
+  const int32_t column = steps->column, weight_column = steps->weight_column;
+  const int32_t to_row = steps->row - 2 * column, to_weight_row = steps->weight_row - 2 * weight_column;
+  int32_t sum = 0;
+  for (; rows > 0; rows--, x += to_row, w += to_weight_row) {
+    sum += *x * *w;
+    x += column;
+    w += weight_column;
+    sum += *x * *w;
+    x += column;
+    w += weight_column;
+    sum += *x * *w;
   }
   return sum;
 }
 
-static int32_t sum_at_border(const TflsDepthwiseConv2D* p, const int8_t* channel, const Window* window, const int8_t* w,
-                             int32_t out_c) {
-  int32_t sum = 0, y, x;
-  for (y = 0; y < p->filter_h; y++) {
-    const int32_t in_y = window->y + y * p->dilation_h;
-    for (x = 0; x < p->filter_w; x++, w += out_c) {
-      const int32_t in_x = window->x + x * p->dilation_w;
-      const int inside = in_y >= 0 && in_y < p->in_h && in_x >= 0 && in_x < p->in_w;
-      sum += *w * (inside ? channel[(in_y * p->in_w + in_x) * p->in_c] : p->input_zero_point);
-    }
+TFLS_OUTLINE int32_t any_columns(const Steps* steps, const Window* window, const int8_t* x, const int8_t* w) {
+  const int32_t column = steps->column, weight_column = steps->weight_column;
+  int32_t sum = 0, row, i;
+  for (row = window->rows; row > 0; row--, x += steps->row, w += steps->weight_row) {
+    const int8_t *from = x, *weight = w;
+    for (i = window->columns; i > 0; i--, from += column, weight += weight_column) sum += *from * *weight;
   }
   return sum;
+}
+
+TFLS_OUTLINE int32_t sum_of_weights(const Steps* steps, int32_t rows, int32_t columns, const int8_t* w) {
+  const int32_t step = steps->weight_column, to_row = steps->weight_row - columns * step;
+  int32_t sum = 0, i;
+  for (; rows > 0; rows--, w += to_row)
+    for (i = columns; i > 0; i--, w += step) sum += *w;
+  return sum;
+}
+
+TFLS_OUTLINE int32_t weights_in_padding(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window,
+                                        const int8_t* w) {
+  const int32_t below = p->filter_h - window->above - window->rows;
+  const int32_t right = p->filter_w - window->left - window->columns;
+  const int8_t* const inside = w + window->above * steps->weight_row;
+  int32_t sum = 0;
+  if (window->above > 0) sum += sum_of_weights(steps, window->above, p->filter_w, w);
+  if (below > 0) sum += sum_of_weights(steps, below, p->filter_w, inside + window->rows * steps->weight_row);
+  if (window->left > 0) sum += sum_of_weights(steps, window->rows, window->left, inside);
+  if (right > 0) {
+    const int32_t before = window->left + window->columns;
+    sum += sum_of_weights(steps, window->rows, right, inside + before * steps->weight_column);
+  }
+  return sum;
+}
+
+/* The sum of output o; x: its first input in the window. */
+TFLS_OUTLINE int32_t sum_of(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, const int8_t* x,
+                            int32_t o) {
+  const int8_t* const weights = p->weights + o;
+  const int8_t* const w = weights + window->above * steps->weight_row + window->left * steps->weight_column;
+  const int32_t sum =
+      window->columns == 3 ? three_columns(steps, window->rows, x, w) : any_columns(steps, window, x, w);
+  if (window->rows == p->filter_h && window->columns == p->filter_w) return sum;
+  return sum + p->input_zero_point * weights_in_padding(p, steps, window, weights);
+}
+
+TFLS_OUTLINE int8_t output_of(const TflsDepthwiseConv2D* p, int32_t o, int32_t sum) {
+  const TflsScale scale = scale_of(p, o);
+  return p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
+                 : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
+}
+
+/* All channels of one pixel. */
+static void put_pixel(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, int8_t* output) {
+  const int8_t *x = window->input, *const end = x + p->in_c;
+  int32_t j, o = 0;
+  for (; x != end; x++)
+    for (j = p->depth_multiplier; j > 0; j--, o++) output[o] = output_of(p, o, sum_of(p, steps, window, x, o));
 }
 
 static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t out_c = p->in_c * p->depth_multiplier;
-  int32_t y, x, i, j;
-  for (y = 0; y < p->out_h; y++) {
-    for (x = 0; x < p->out_w; x++) {
-      const Window window = window_of(p, y, x);
-      const int8_t* const first = window.inside ? image + (window.y * p->in_w + window.x) * p->in_c : image;
-      int32_t o = 0;
-      for (i = 0; i < p->in_c; i++) {
-        for (j = 0; j < p->depth_multiplier; j++, o++) {
-          const TflsScale scale = scale_of(p, o);
-          const int32_t sum = window.inside ? sum_inside(p, first + i, p->weights + o, out_c)
-                                            : sum_at_border(p, image + i, &window, p->weights + o, out_c);
-          *output++ = p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
-                              : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
-        }
-      }
+  const int32_t channels = p->in_c, out_c = channels * p->depth_multiplier;
+  const Steps steps = {p->dilation_w * channels, p->dilation_h * p->in_w * channels, out_c, p->filter_w * out_c};
+  int32_t out_y, out_x;
+  for (out_y = 0; out_y < p->out_h; out_y++) {
+    const int32_t y = out_y * p->stride_h - p->pad_h;
+    const Places down = places_of(y, p->in_h, p->filter_h, p->dilation_h);
+    for (out_x = 0; out_x < p->out_w; out_x++, output += out_c) {
+      const int32_t x = out_x * p->stride_w - p->pad_w;
+      const Places right = places_of(x, p->in_w, p->filter_w, p->dilation_w);
+      const int32_t row = y + down.first * p->dilation_h, column = x + right.first * p->dilation_w;
+      const Window window = {down.count > 0 && right.count > 0 ? image + (row * p->in_w + column) * channels : image,
+                             down.first, down.count, right.first, right.count};
+      put_pixel(p, &steps, &window, output);
     }
   }
 }
 
-/* ---- 3x3 on CPUs with SMLAD: a channel at a time, along the longer side of the output. A column of the input, three
- * values across, is read once for the three outputs that it is part of ---- */
+/* ---- 3x3 on CPUs with SMLAD: a channel at a time, line by line ----
+ *
+ * A column of the input, three values, is read once for the two or three outputs that it is part of: it completes one,
+ * is the middle of the next and the start of another. Weights, biases and so sums are doubled, as SMMLAR wants them.
+ */
 
 #if defined(TFLS_DSP)
-/* A direction of the images: sizes, and elements from one to the next. */
+/* Lines of outputs of a channel in a row; the assembly knows the order. Places are those of channel 0. */
 typedef struct {
-  int32_t in, out, stride, pad, in_step, out_step, filter_step;
-} Axis;
+  int32_t flags;
+  const int8_t* loop_end; /* in the first line, where the input is read when all inner outputs are written */
+  int32_t line;           /* bytes of the input from one line to the next */
+  int32_t output_gap, input_gap; /* added to both places at the end of a line */
+  const int8_t* end;             /* where the line behind the last one would begin */
+  const int8_t* input;
+  int32_t step; /* bytes from one column to the next, in input and output */
+  int32_t row;  /* from one row of the input to the next */
+  intptr_t output; /* stride 1: bytes from the column that completes an output to it; stride 2: its address */
+} Lines;
 
+/* What all of these outputs share. "Halves": row 0 below, row 2 above. */
 typedef struct {
-  int32_t upper; /* values 0 and 1, as halves */
-  int32_t lower; /* value 2 */
-} Column;
-
-typedef struct {
-  int32_t upper[3], lower[2]; /* of the three columns; lower: those of columns 0 and 1, that of column 2 */
-  int32_t bias;
+  int32_t bias, multiplier, rounding;
+  int32_t first;  /* the sum that a line begins with: the bias, and with padding on the left what that adds */
+  int32_t behind; /* what padding on the right adds to the last sum */
+  int32_t left, middle, right; /* weights of the columns, as halves */
+  int32_t centre;              /* weights of row 1: left below, middle above */
+  int32_t last_and_shift;      /* weight of row 1, right, above; the shift to the right below */
 } Filter;
 
-/* The three lines of the input that a line of outputs reads, at some place. */
-typedef struct {
-  const int8_t* at[3];
-} Lines;
+enum { kReadsLeft = 1 /* no padding on the left */, kIsOdd = 2 /* inner outputs */, kHasBehind = 4 };
+
+/* Stack: the filter up to behind, the lines up to end. r0, r1: halves of a column and its row 1, r2: a completed sum,
+ * r3, lr: sums to come, r4 to r8: the weights, r9 to r12: the places from input on. */
+#define TFLS_BEGIN                                                                      \
+  ".syntax unified\n push {r4-r11, lr}\n mov r12, r2\n ldmia r0!, {r2-r7}\n"            \
+  "add r3, r3, r12\n add r7, r7, r12\n push {r2-r7}\n ldmia r1!, {r2-r6}\n push {r2-r6}\n" \
+  "ldmia r1, {r4-r8}\n mov r2, r12\n ldmia r0, {r9-r12}\n add r9, r9, r2\n"
+#define TFLS_COLUMN \
+  "ldrsb r0, [r9]\n ldrsb r2, [r9, r11, lsl #1]\n ldrsb r1, [r9, r11]\n pkhbt r0, r0, r2, lsl #16\n"
+#define TFLS_LEFT(to) "smlad " to ", r0, r4, " to "\n smlabb " to ", r1, r7, " to "\n"
+#define TFLS_MIDDLE(to, from) "smlad " to ", r0, r5, " from "\n smlabt " to ", r1, r7, " to "\n"
+#define TFLS_RIGHT "smlad r2, r0, r6, r3\n smlabt r2, r1, r8, r2\n"
+#define TFLS_NEXT "add r9, r9, r10\n"
+/* r2 as int8, in r0: tfls_quick_output. */
+#define TFLS_SCALE                                                                      \
+  "ldrd r0, r1, [sp, #4]\n smmlar r0, r2, r0, r1\n add r0, r0, r2, asr #31\n"           \
+  "asr r0, r0, r8\n ssat r0, #8, r0\n"
+/* N: the left column is read, C: inner outputs are odd. */
+#define TFLS_BEGIN_LINE                                                                 \
+  "2:\n ldr r0, [sp, #20]\n ldr r3, [sp, #12]\n lsls r0, r0, #31\n bpl 3f\n"            \
+  TFLS_COLUMN TFLS_LEFT("r3") TFLS_NEXT "3:\n"
+#define TFLS_SKIP_WITHOUT_BEHIND "ldr r0, [sp, #20]\n lsls r0, r0, #30\n bcc 5f\n"
+#define TFLS_ADD_BEHIND "ldr r2, [sp, #16]\n add r2, r2, r3\n"
+#define TFLS_END_LINE                                                                   \
+  "5:\n ldrd r0, r1, [sp, #24]\n ldrd r2, r3, [sp, #32]\n add r0, r0, r1\n str r0, [sp, #24]\n" \
+  "ldr r0, [sp, #40]\n add r12, r12, r2\n add r9, r9, r3\n cmp r9, r0\n bne 2b\n"       \
+  "add sp, #44\n pop {r4-r11, pc}\n"
+#define TFLS_ONE_OUTPUT                                                                 \
+  TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") "ldr lr, [sp]\n" TFLS_LEFT("lr")       \
+  TFLS_SCALE "strb r0, [r9, r12]\n" TFLS_NEXT
+
+/* Lines of a stride of 1 along them. At least one output is inner: its window ends within the input. */
+TFLS_NAKED static void sliding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
+                                     int32_t channel TFLS_UNNAMED) {
+  __asm__ volatile(
+      TFLS_BEGIN TFLS_BEGIN_LINE
+      TFLS_COLUMN TFLS_MIDDLE("r3", "r3") "ldr lr, [sp]\n" TFLS_LEFT("lr") TFLS_NEXT "bcs 4f\n"
+      "1:\n" TFLS_ONE_OUTPUT "4:\n" TFLS_ONE_OUTPUT "ldr r0, [sp, #24]\n cmp r9, r0\n bne 1b\n"
+      TFLS_SKIP_WITHOUT_BEHIND TFLS_ADD_BEHIND TFLS_SCALE "strb r0, [r9, r12]\n"
+      TFLS_END_LINE);
+}
+
+/* The same for a stride of 2. */
+TFLS_NAKED static void striding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
+                                      int32_t channel TFLS_UNNAMED) {
+  __asm__ volatile(
+      TFLS_BEGIN "add r12, r12, r2\n" TFLS_BEGIN_LINE "ldr lr, [sp, #24]\n"
+      "1:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT
+      TFLS_COLUMN TFLS_RIGHT "ldr r3, [sp]\n" TFLS_LEFT("r3")
+      TFLS_SCALE "strb r0, [r12]\n add r12, r12, r10\n" TFLS_NEXT "cmp r9, lr\n bne 1b\n"
+      TFLS_SKIP_WITHOUT_BEHIND TFLS_COLUMN TFLS_MIDDLE("r3", "r3")
+      TFLS_ADD_BEHIND TFLS_SCALE "strb r0, [r12]\n add r12, r12, r10\n"
+      TFLS_END_LINE);
+}
 
 TFLS_INLINE int32_t halves(int32_t low, int32_t high) {
   int32_t word;
   __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(word) : "r"(low), "r"(high));
   return word;
 }
-TFLS_INLINE int32_t plus_both(int32_t sum, int32_t a, int32_t b) {
-  __asm__("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(sum));
-  return sum;
-}
-TFLS_INLINE int32_t product_of_both(int32_t a, int32_t b) {
-  int32_t sum;
-  __asm__("smuad %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
-  return sum;
-}
-TFLS_INLINE int32_t plus_low(int32_t sum, int32_t a, int32_t b) {
-  __asm__("smlabb %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(sum));
-  return sum;
-}
-TFLS_INLINE int32_t plus_high(int32_t sum, int32_t a, int32_t b) {
-  __asm__("smlabt %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(sum));
-  return sum;
+
+/* Outputs along one side whose windows end within the input. */
+static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad) {
+  return tfls_smaller(out, (in - 3 + pad) / stride + 1);
 }
 
-/* The weights of a channel, w[across][along]. Those of a line of padding go into the bias, for any line may then be
- * read in its place. */
-static Filter filter_of(const TflsDepthwiseConv2D* p, const Axis* across, const Axis* along, int32_t channel,
-                        const int* is_line) {
-  const int8_t* const weights = p->weights + channel;
-  int32_t w[3][3], i, j, bias = p->bias[channel];
-  for (i = 0; i < 3; i++) {
-    for (j = 0; j < 3; j++) {
-      w[i][j] = weights[i * across->filter_step + j * along->filter_step];
-      if (is_line[i]) continue;
-      bias += p->input_zero_point * w[i][j];
-      w[i][j] = 0;
-    }
-  }
-  {
-    const Filter filter = {{halves(w[0][0], w[1][0]), halves(w[0][1], w[1][1]), halves(w[0][2], w[1][2])},
-                           {halves(w[2][0], w[2][1]), w[2][2]},
-                           bias};
-    return filter;
-  }
+/* count lines of outputs, from number first on. Their windows begin at row y of the input and further down. */
+static Lines lines_of(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, int32_t first, int32_t y,
+                      int32_t count) {
+  const int32_t channels = p->in_c, row = p->in_w * channels, line = p->stride_h * row, out_row = p->out_w * channels;
+  const int32_t inner = inner_outputs(p->in_w, p->out_w, p->stride_w, p->pad_w);
+  const int32_t before = (p->stride_w == 1 ? 2 : 1) - p->pad_w; /* columns that are read before the first output */
+  const int32_t read = (before + p->stride_w * inner) * channels;
+  const int8_t* const from = image + y * row;
+  const intptr_t to = (intptr_t)output + first * out_row;
+  const Lines lines = {(p->pad_w ? 0 : kReadsLeft) | (inner % 2 ? kIsOdd : 0) | (inner < p->out_w ? kHasBehind : 0),
+                       from + read,
+                       line,
+                       p->stride_w == 1 ? out_row - line : 0,
+                       line - read,
+                       from + count * line,
+                       from,
+                       channels,
+                       row,
+                       p->stride_w == 1 ? to - (intptr_t)(from + before * channels) : to};
+  return lines;
 }
 
-TFLS_INLINE Column column_at(const Lines* lines, int32_t offset) {
-  const Column column = {halves(lines->at[0][offset], lines->at[1][offset]), lines->at[2][offset]};
-  return column;
+/* A row of the filter, each weight doubled. */
+typedef struct {
+  int32_t left, middle, right;
+} Row;
+
+TFLS_INLINE Row row_of(const int8_t* weights, int32_t channels) {
+  const Row row = {2 * weights[0], 2 * weights[channels], 2 * weights[2 * channels]};
+  return row;
 }
 
-TFLS_INLINE Column next_column(Lines* lines, int32_t step) {
-  const Column column = column_at(lines, 0);
-  lines->at[0] += step;
-  lines->at[1] += step;
-  lines->at[2] += step;
-  return column;
-}
-
-/* Writes one output and returns the place of the next. */
-TFLS_INLINE int8_t* put(int8_t* output, int32_t step, const Filter* filter, const TflsQuickScale* scale,
-                        const Column* a, const Column* b, const Column* c) {
-  int32_t sum = product_of_both(a->upper, filter->upper[0]);
-  sum = plus_both(sum, b->upper, filter->upper[1]);
-  sum = plus_both(sum, c->upper, filter->upper[2]);
-  sum = plus_low(sum, a->lower, filter->lower[0]);
-  sum = plus_high(sum, b->lower, filter->lower[0]);
-  sum = plus_low(sum, c->lower, filter->lower[1]);
-  *output = tfls_quick_output(sum, scale);
-  return output + step;
-}
-
-/* One line of outputs of one channel, the stride 1. */
-static void sliding_line(const Axis* axis, Column padding, Lines lines, Filter filter, TflsQuickScale scale,
-                         int8_t* output) {
-  const int32_t step = axis->in_step, to_next = axis->out_step, pad = axis->pad;
-  const int32_t inside = tfls_larger(tfls_smaller(axis->out, axis->in - 2 + pad), 0); /* before the padding behind */
-  int32_t left = inside, behind = axis->out - inside;
-  Column a = padding, b = padding, c;
-  if (pad == 0) a = next_column(&lines, step);
-  if (axis->in > 1 - pad) b = next_column(&lines, step);
-  for (; left >= 3; left -= 3) {
-    c = next_column(&lines, step);
-    output = put(output, to_next, &filter, &scale, &a, &b, &c);
-    a = next_column(&lines, step);
-    output = put(output, to_next, &filter, &scale, &b, &c, &a);
-    b = next_column(&lines, step);
-    output = put(output, to_next, &filter, &scale, &c, &a, &b);
-  }
-  for (; left > 0; left--) {
-    c = next_column(&lines, step);
-    output = put(output, to_next, &filter, &scale, &a, &b, &c);
-    a = b;
-    b = c;
-  }
-  for (; behind > 0; behind--) {
-    output = put(output, to_next, &filter, &scale, &a, &b, &padding);
-    a = b;
-    b = padding;
-  }
-}
-
-/* The same for another stride. */
-static void striding_line(const Axis* axis, Column padding, Lines lines, Filter filter, TflsQuickScale scale,
-                          int8_t* output) {
-  const int32_t step = axis->in_step, to_next = axis->out_step, size = axis->in, stride = axis->stride;
-  int32_t left = axis->out, at = -axis->pad, offset = at * step;
-  for (; left > 0; left--, at += stride, offset += stride * step) {
-    Column a = padding, b = padding, c = padding;
-    if (at >= 0 && at < size - 2) {
-      a = column_at(&lines, offset);
-      b = column_at(&lines, offset + step);
-      c = column_at(&lines, offset + 2 * step);
-    } else {
-      if (at >= 0 && at < size) a = column_at(&lines, offset);
-      if (at >= -1 && at < size - 1) b = column_at(&lines, offset + step);
-      if (at >= -2 && at < size - 2) c = column_at(&lines, offset + 2 * step);
-    }
-    output = put(output, to_next, &filter, &scale, &a, &b, &c);
-  }
+/* The weights of three rows of the input, and a row of the filter that lies in the padding. */
+TFLS_INLINE void set_rows(Filter* filter, int32_t twice_bias, int32_t zero_point, int is_padded, Row top, Row centre,
+                          Row bottom, Row outside) {
+  filter->bias = twice_bias + zero_point * (outside.left + outside.middle + outside.right);
+  filter->first = filter->bias + (is_padded ? zero_point * (top.left + centre.left + bottom.left) : 0);
+  filter->behind = zero_point * (top.right + centre.right + bottom.right);
+  filter->left = halves(top.left, bottom.left);
+  filter->middle = halves(top.middle, bottom.middle);
+  filter->right = halves(top.right, bottom.right);
+  filter->centre = halves(centre.left, centre.middle);
+  filter->last_and_shift = halves(filter->last_and_shift, centre.right);
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t channels = p->in_c, zero_point = p->input_zero_point;
-  const Axis down = {p->in_h, p->out_h, p->stride_h, p->pad_h, p->in_w * channels, p->out_w * channels, 3 * channels};
-  const Axis right = {p->in_w, p->out_w, p->stride_w, p->pad_w, channels, channels, channels};
-  const int is_tall = p->out_h > p->out_w;
-  const Axis along = is_tall ? down : right, across = is_tall ? right : down;
-  const Column padding = {halves(zero_point, zero_point), zero_point};
-  int32_t channel, line, i;
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point, pad = p->pad_h, stride = p->stride_h;
+  const int32_t inner = inner_outputs(p->in_h, p->out_h, stride, pad), whole = inner - pad;
+  const Lines above = lines_of(p, image, output, 0, 0, 1);
+  const Lines within = lines_of(p, image, output, pad, pad * (stride - 1), whole);
+  const Lines below = lines_of(p, image, output, inner, p->in_h - 3, 1);
+  void (*const put)(const Lines*, const Filter*, int32_t) = p->stride_w == 1 ? sliding_lines : striding_lines;
+  int32_t channel;
   for (channel = 0; channel < channels; channel++) {
-    const int32_t multiplier = p->multiplier[channel * p->channel_step], shift = p->shift[channel * p->channel_step];
-    int is_line[3] = {-1, -1, -1}; /* not known yet */
-    Filter filter = {{0, 0, 0}, {0, 0}, 0};
-    for (line = 0; line < across.out; line++) {
-      int8_t* const to = output + line * across.out_step + channel;
-      TflsQuickScale scale;
-      Lines lines;
-      int changed = 0;
-      for (i = 0; i < 3; i++) {
-        const int32_t at = line * across.stride - across.pad + i;
-        const int32_t nearest = tfls_smaller(tfls_larger(at, 0), across.in - 1);
-        changed |= is_line[i] != (at == nearest);
-        is_line[i] = at == nearest;
-        lines.at[i] = image + nearest * across.in_step + channel;
-      }
-      if (changed) filter = filter_of(p, &across, &along, channel, is_line);
-      scale = tfls_quick_scale_of(filter.bias, multiplier, shift, p->output_zero_point);
-      if (along.stride == 1) {
-        sliding_line(&along, padding, lines, filter, scale, to);
-      } else {
-        striding_line(&along, padding, lines, filter, scale, to);
-      }
+    const int8_t* const weights = p->weights + channel;
+    const int32_t scale = channel * p->channel_step, shift = p->shift[scale], bias = 2 * p->bias[channel];
+    const Row first = row_of(weights, channels), second = row_of(weights + 3 * channels, channels);
+    const Row third = row_of(weights + 6 * channels, channels), none = {0, 0, 0};
+    Filter filter;
+    filter.multiplier = p->multiplier[scale];
+    filter.rounding = tfls_raised(2 * p->output_zero_point + 1, -shift - 1);
+    filter.last_and_shift = -shift;
+    if (pad) {
+      set_rows(&filter, bias, zero_point, p->pad_w, second, third, none, first);
+      put(&above, &filter, channel);
+    }
+    if (whole > 0) {
+      set_rows(&filter, bias, zero_point, p->pad_w, first, second, third, none);
+      put(&within, &filter, channel);
+    }
+    if (inner < p->out_h) {
+      set_rows(&filter, bias, zero_point, p->pad_w, none, first, second, third);
+      put(&below, &filter, channel);
     }
   }
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
@@ -254,7 +306,7 @@ static int is_three_by_three(const TflsDepthwiseConv2D* p) {
   int32_t i;
   if (p->filter_h != 3 || p->filter_w != 3 || p->depth_multiplier != 1 || p->dilation_h != 1 || p->dilation_w != 1)
     return 0;
-  if (p->pad_h > 1 || p->pad_w > 1) return 0;
+  if (p->pad_h > 1 || p->pad_w > 1 || p->stride_w > 2 || p->in_h < 3 || p->in_w + p->pad_w < 3) return 0;
   for (i = p->channel_step ? p->in_c - 1 : 0; i >= 0; i--)
     if (!tfls_is_quick(p->shift[i], p->wide)) return 0;
   return 1;

@@ -63,21 +63,17 @@ TFLS_INLINE void tfls_dot_one_by_four(const int8_t* x, const int8_t* weights, in
   const int8_t *w0 = weights, *w1 = w0 + count, *w2 = w1 + count, *w3 = w2 + count;
   int32_t a = 0, b = 0, c = 0, d = 0;
 #if defined(TFLS_MVE)
-  for (; count >= 16; count -= 16, x += 16, w0 += 16, w1 += 16, w2 += 16, w3 += 16) {
-    const int8x16_t v = vldrbq_s8(x);
-    a = vmladavaq_s8(a, v, vldrbq_s8(w0));
-    b = vmladavaq_s8(b, v, vldrbq_s8(w1));
-    c = vmladavaq_s8(c, v, vldrbq_s8(w2));
-    d = vmladavaq_s8(d, v, vldrbq_s8(w3));
-  }
-  if (count > 0) {
-    const mve_pred16_t some = vctp8q((uint32_t)count);
-    const int8x16_t v = vldrbq_z_s8(x, some);
-    a = vmladavaq_s8(a, v, vldrbq_z_s8(w0, some));
-    b = vmladavaq_s8(b, v, vldrbq_z_s8(w1, some));
-    c = vmladavaq_s8(c, v, vldrbq_z_s8(w2, some));
-    d = vmladavaq_s8(d, v, vldrbq_z_s8(w3, some));
-  }
+  __asm__ volatile(
+      "wlstp.8 lr, %[count], 2f\n"
+      "1:\n vldrb.u8 q0, [%[x]], #16\n"
+      "vldrb.u8 q1, [%[w0]], #16\n vldrb.u8 q2, [%[w1]], #16\n vmladava.s8 %[a], q0, q1\n"
+      "vldrb.u8 q3, [%[w2]], #16\n vmladava.s8 %[b], q0, q2\n"
+      "vldrb.u8 q1, [%[w3]], #16\n vmladava.s8 %[c], q0, q3\n vmladava.s8 %[d], q0, q1\n letp lr, 1b\n"
+      "2:\n"
+      : [x] "+r"(x), [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [a] "+Te"(a), [b] "+Te"(b),
+        [c] "+Te"(c), [d] "+Te"(d)
+      : [count] "r"(count)
+      : "lr", "q0", "q1", "q2", "q3", "memory");
 #else
 #define TFLS_STEP(i)     \
   {                     \

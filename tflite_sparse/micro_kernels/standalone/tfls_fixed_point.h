@@ -10,6 +10,14 @@
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
+/* A function of assembly alone. The compiler must take nothing for granted of it, not even that it leaves its argument
+ * unread. */
+#if defined(__clang__)
+#define TFLS_NAKED __attribute__((naked, noinline, unused))
+#else
+#define TFLS_NAKED __attribute__((naked, noipa, unused))
+#endif
+#define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
 #endif
 #if defined(__GNUC__)
 #define TFLS_INLINE static inline __attribute__((always_inline, unused))
@@ -90,7 +98,7 @@ TFLS_INLINE int8_t tfls_wide_output(int32_t sum, const TflsScale* scale, int32_t
 }
 
 #if defined(TFLS_DSP)
-/* A scale that shifts to the right, with the bias: seven instructions an output. */
+/* A scale that shifts to the right, with the bias: six instructions an output. */
 typedef struct {
   int32_t twice_bias, multiplier, rounding, right;
 } TflsQuickScale;
@@ -102,11 +110,13 @@ TFLS_INLINE TflsQuickScale tfls_quick_scale_of(int32_t bias, int32_t multiplier,
   return scale;
 }
 
-/* The output of a sum without its bias, saturated to int8. */
+/* The output of a sum without its bias, saturated to int8. Halves of negative products are rounded away from zero: the
+ * sum has their sign, but where a product is 0, and that stays 0 either way. */
 TFLS_INLINE int8_t tfls_quick_output(int32_t sum, const TflsQuickScale* scale) {
+  const int32_t twice = scale->twice_bias + 2 * sum;
   int32_t value;
-  __asm__("smmulr %0, %1, %2" : "=r"(value) : "r"(scale->twice_bias + 2 * sum), "r"(scale->multiplier));
-  value = (value + (value >> 31) + scale->rounding) >> scale->right;
+  __asm__("smmlar %0, %1, %2, %3" : "=r"(value) : "r"(twice), "r"(scale->multiplier), "r"(scale->rounding));
+  value = (value + (twice >> 31)) >> scale->right;
   __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
   return (int8_t)value;
 }

@@ -14,8 +14,6 @@
 #define TFLS_PAIRED_INPUTS 512 /* 512 * 127 * 128 < 2^23 */
 
 #if defined(TFLS_DSP)
-#define TFLS_NAKED __attribute__((naked, noinline, unused))
-#define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
 #define TFLS_DIFFERENCE(low, all) "sub " all ", " all ", " low "\n asr " all ", " all ", #8\n"
 #endif
 

@@ -1,5 +1,6 @@
 /* MAX_POOL_2D, AVERAGE_POOL_2D and MEAN. */
 #include "tfls_fixed_point.h"
+#include "tfls_helium.h"
 #include "tfls_operators.h"
 
 /* The part of an output's window that lies within the input. */
@@ -16,42 +17,133 @@ static Window window_of(const TflsPool2D* p, const int8_t* image, int32_t out_y,
   return window;
 }
 
-/* Each element of to becomes the larger one. */
-static void raise_to(int8_t* to, const int8_t* from, int32_t count) {
-#if defined(TFLS_DSP)
-  for (; count >= 4; count -= 4, to += 4, from += 4) {
-    int32_t a, b, difference;
-    TFLS_COPY(&a, to, 4);
-    TFLS_COPY(&b, from, 4);
-    __asm__("ssub8 %1, %0, %2\n sel %0, %0, %2" : "+r"(a), "=&r"(difference) : "r"(b) : "cc");
-    TFLS_COPY(to, &a, 4);
+/* Channels that were computed together with others; the rest is computed one by one. */
+#if defined(TFLS_MVE)
+static int32_t largest_together(const TflsPool2D* p, const Window* window, int8_t* output) {
+  const int32_t channels = p->channels;
+  int32_t channel, y, x;
+  for (channel = 0; channel < channels; channel += 16) {
+    const mve_pred16_t some = vctp8q((uint32_t)(channels - channel));
+    int8x16_t most = vdupq_n_s8(INT8_MIN);
+    for (y = 0; y < window->rows; y++) {
+      const int8_t* at = window->first + y * p->in_w * channels + channel;
+      for (x = window->columns; x > 0; x--, at += channels) most = vmaxq_s8(most, vldrbq_z_s8(at, some));
+    }
+    vstrbq_p_s8(output + channel, most, some);
   }
-#endif
-  for (; count > 0; count--, to++, from++)
-    if (*from > *to) *to = *from;
+  return channels;
 }
+#elif defined(TFLS_DSP)
+/* The larger ones of four bytes each. */
+TFLS_INLINE int32_t larger_bytes(int32_t a, int32_t b) {
+  int32_t difference;
+  __asm__("ssub8 %1, %0, %2\n sel %0, %0, %2" : "+r"(a), "=&r"(difference) : "r"(b) : "cc");
+  return a;
+}
+
+TFLS_INLINE int32_t four_at(const int8_t* at) {
+  int32_t word;
+  TFLS_COPY(&word, at, 4);
+  return word;
+}
+
+static int32_t largest_together(const TflsPool2D* p, const Window* window, int8_t* output) {
+  const int32_t channels = p->channels, row = p->in_w * channels, whole = channels & ~3;
+  const int8_t *from = window->first, *const end = from + whole;
+  int32_t y, x;
+  if (window->rows == 2 && window->columns == 2) {
+    for (; from != end; from += 4, output += 4) {
+      const int8_t* const next = from + row;
+      const int32_t upper = larger_bytes(four_at(from), four_at(from + channels));
+      const int32_t most = larger_bytes(larger_bytes(upper, four_at(next)), four_at(next + channels));
+      TFLS_COPY(output, &most, 4);
+    }
+    return whole;
+  }
+  for (; from != end; from += 4, output += 4) {
+    int32_t most = four_at(from);
+    for (y = 0; y < window->rows; y++) {
+      const int8_t* at = from + y * row;
+      for (x = window->columns; x > 0; x--, at += channels) most = larger_bytes(most, four_at(at));
+    }
+    TFLS_COPY(output, &most, 4);
+  }
+  return whole;
+}
+#endif
 
 static void largest(const TflsPool2D* p, const Window* window, int8_t* output) {
   const int32_t channels = p->channels;
-  int32_t y, x;
-  tfls_copy(output, window->first, channels);
-  for (y = 0; y < window->rows; y++) {
-    const int8_t* at = window->first + y * p->in_w * channels;
-    for (x = 0; x < window->columns; x++, at += channels) raise_to(output, at, channels);
+  int32_t channel = 0, y, x;
+#if defined(TFLS_MVE) || defined(TFLS_DSP)
+  channel = largest_together(p, window, output);
+#endif
+  for (; channel < channels; channel++) {
+    int32_t most = INT8_MIN;
+    for (y = 0; y < window->rows; y++) {
+      const int8_t* at = window->first + y * p->in_w * channels + channel;
+      for (x = window->columns; x > 0; x--, at += channels) most = tfls_larger(most, *at);
+    }
+    output[channel] = (int8_t)most;
   }
   tfls_clamp_all(output, channels, p->min, p->max);
 }
 
-static void average(const TflsPool2D* p, const Window* window, int8_t* output) {
+TFLS_INLINE int8_t mean_of(int32_t sum, int32_t count, const TflsPool2D* p) {
+  return tfls_clamped((sum > 0 ? sum + count / 2 : sum - count / 2) / count, p->min, p->max);
+}
+
+#if defined(TFLS_DSP)
+enum { kHalfWordSum = 255 /* int8 values, the sum of which fits in a half-word */ };
+
+/* acc: halves, to which bytes 0 and 2 of a word are added; or 1 and 3. */
+TFLS_INLINE int32_t plus_even(int32_t acc, int32_t word) {
+  __asm__("sxtab16 %0, %0, %1" : "+r"(acc) : "r"(word));
+  return acc;
+}
+TFLS_INLINE int32_t plus_odd(int32_t acc, int32_t word) {
+  __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(acc) : "r"(word));
+  return acc;
+}
+
+/* Channels in fours. */
+static int32_t average_together(const TflsPool2D* p, const Window* window, int8_t* output) {
   const int32_t channels = p->channels, count = window->rows * window->columns;
   int32_t channel, y, x;
-  for (channel = 0; channel < channels; channel++) {
+  if (count > kHalfWordSum) return 0;
+  for (channel = 0; channel + 4 <= channels; channel += 4) {
+    int32_t even = 0, odd = 0;
+    for (y = 0; y < window->rows; y++) {
+      const int8_t* at = window->first + y * p->in_w * channels + channel;
+      for (x = window->columns; x > 0; x--, at += channels) {
+        int32_t word;
+        TFLS_COPY(&word, at, 4);
+        even = plus_even(even, word);
+        odd = plus_odd(odd, word);
+      }
+    }
+    output[channel] = mean_of((int16_t)even, count, p);
+    output[channel + 1] = mean_of((int16_t)odd, count, p);
+    output[channel + 2] = mean_of(even >> 16, count, p);
+    output[channel + 3] = mean_of(odd >> 16, count, p);
+  }
+  return channel;
+}
+#endif
+
+static void average(const TflsPool2D* p, const Window* window, int8_t* output) {
+  const int32_t channels = p->channels, count = window->rows * window->columns;
+  int32_t channel = 0, y, x;
+#if defined(TFLS_DSP)
+  channel = average_together(p, window, output);
+#endif
+  for (; channel < channels; channel++) {
     int32_t sum = 0;
     for (y = 0; y < window->rows; y++) {
       const int8_t* at = window->first + y * p->in_w * channels + channel;
       for (x = 0; x < window->columns; x++, at += channels) sum += *at;
     }
-    output[channel] = tfls_clamped((sum > 0 ? sum + count / 2 : sum - count / 2) / count, p->min, p->max);
+    output[channel] = mean_of(sum, count, p);
   }
 }
 

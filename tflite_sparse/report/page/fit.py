@@ -20,6 +20,8 @@ class Fitted:
     kernels: Table
     rounds: Table
     fixed: Table | None
+    channels: Table | None
+    limits: Table | None
 
 
 def of(report: FitReport) -> Fitted:
@@ -31,13 +33,18 @@ def of(report: FitReport) -> Fitted:
         kernels=fit_tables.kernels(report),
         rounds=fit_tables.rounds(report),
         fixed=fit_tables.fixed(report) if report.fixed else None,
+        channels=fit_tables.channels(report) if report.channels else None,
+        limits=fit_tables.limits(report) if report.limits else None,
     )
 
 
 def _aim(report: FitReport) -> str:
-    if report.budget_bytes is None:
-        return "The smallest file within the accuracy gate"
-    return f"The most accurate file of at most {report.budget_bytes:,} bytes"
+    limits = [f"at most {fit_tables.amount(each.resource, each.limit)}" for each in report.limits]
+    if report.mode == "gate":
+        return " and ".join(["The smallest file within the accuracy gate", *limits])
+    if report.budget_bytes is not None:
+        limits = [f"at most {report.budget_bytes:,} bytes", *limits]
+    return f"The most accurate file of {' and '.join(limits)}"
 
 
 def _sizes(report: FitReport) -> list[Bar]:

@@ -15,9 +15,9 @@ from tflite_sparse.base.atomic_files import replacing
 from tflite_sparse.errors import OutputError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.sensitivity import Scan
-from tflite_sparse.report.text.sweep_comparison import BETWEEN, by_configuration, family
+from tflite_sparse.report.text.sweep_comparison import BETWEEN, by_configuration, family, has_channels
 from tflite_sparse.results.channels import MaskedChannels
-from tflite_sparse.results.sweep import SweepReport
+from tflite_sparse.results.sweep import Axis, SweepReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ _BAR = 0.3  # inches, of one group of channels
 _MOST_IN_LEGEND = 12
 _COLOURS, _STYLES = 10, ("-", "--", ":")  # colours repeat, each time with another style
 _LEAST_DENSITY = 2.0**-12  # density at which an empty kernel is drawn
+_COSTS: dict[Axis, tuple[str, float]] = {"file_bytes": ("file (kB)", 1e3), "multiply_adds": ("multiply-adds (M)", 1e6)}
 _FORMATS = {".svg": {"Date": None}, ".png": {"Software": None}}  # a date would change the bytes
 
 
@@ -107,21 +108,32 @@ def _kept_channels(axes: Axes, channels: Sequence[MaskedChannels]) -> None:
 def frontier(report: SweepReport, path: Path) -> None:
     """Draw accuracy over file bytes: small dense models, large sparse ones for each block, and models in between.
 
-    A point is the mean over the seeds, its bar their range.
+    A point is the mean over the seeds, its bar their range. With whole channels a second panel shows multiply-adds.
 
     Raises:
         OutputError: the file cannot be written, or its name ends neither in .svg nor in .png.
     """
+    figure = _figure()
+    if not has_channels(report.measured):
+        _frontier(figure.add_subplot(), report, "file_bytes")
+    else:
+        figure.set_size_inches(_SIZE[0], 2 * _SIZE[1])
+        for panel, axis in zip(figure.subplots(len(_COSTS), 1), _COSTS, strict=True):
+            _frontier(panel, report, axis)
+    _save(figure, path)
+
+
+def _frontier(axes: Axes, report: SweepReport, axis: Axis) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = _figure()
-    axes = figure.add_subplot()
-    largest = max(point.width for point, _ in report.measured)
+    label, unit = _COSTS[axis]
+    points = [entry for entry in report.measured if getattr(entry[1], axis) is not None]
+    largest = max(point.width for point, _ in points)
     families: dict[str, list[tuple[float, float, float, float]]] = {}
-    for entries in by_configuration(report.measured).values():
+    for entries in by_configuration(points).values():
         point = entries[0][0]
         values = [100 * measured.accuracy for _, measured in entries]
-        size = float(np.mean([measured.file_bytes for _, measured in entries])) / 1000
+        size = float(np.mean([getattr(measured, axis) for _, measured in entries])) / unit
         mean = float(np.mean(values))
         families.setdefault(family(point, largest), []).append((size, mean, mean - min(values), max(values) - mean))
     for number, (name, rows) in enumerate(sorted(families.items())):
@@ -132,13 +144,12 @@ def frontier(report: SweepReport, path: Path) -> None:
             color="0.65" if name == BETWEEN else f"C{number}",
         )  # fmt: skip
     metric = report.measured[0][1].metric
-    axes.set(xscale="log", xlabel="file (kB)", ylabel=f"{metric} (%)", title=f"{report.model} on {report.data}")
+    axes.set(xscale="log", xlabel=label, ylabel=f"{metric} (%)", title=f"{report.model} on {report.data}")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    _save(figure, path)
 
 
 def _halvings(sparsity: Sequence[float]) -> np.ndarray:

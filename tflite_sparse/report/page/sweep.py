@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tflite_sparse.pruning.structure import CHANNEL, UNSTRUCTURED
 from tflite_sparse.report.page import html
 from tflite_sparse.report.text import sweep as sweep_tables
 from tflite_sparse.report.text import sweep_comparison
@@ -49,8 +50,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Accuracy over file bytes, with a logarithmic axis of bytes."""
+    """Accuracy over what a model costs, with a logarithmic axis of that."""
 
+    title: str
     width: int
     height: int
     left: int
@@ -62,6 +64,26 @@ class Plot:
     metric: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the horizontal axis of a plot shows: the measure, its title and unit, and those of ticks."""
+
+    of: Callable[[Measured], int]
+    title: str
+    unit: str
+    tick: float
+    tick_unit: str
+
+
+def _counted(measured: Measured) -> int:
+    assert measured.multiply_adds is not None  # only these are drawn
+    return measured.multiply_adds
+
+
+_BYTES = Cost(lambda measured: measured.file_bytes, "file bytes", "bytes", 1e3, "kB")
+_MULTIPLY_ADDS = Cost(_counted, "multiply-adds", "multiply-adds", 1e6, "M")
+
+
 def render(report: SweepReport) -> str:
     """Return the page as text."""
     return html.render(
@@ -70,7 +92,7 @@ def render(report: SweepReport) -> str:
         tool=report.tool,
         report=report,
         answers=sweep_tables.sentences(report)[: -len(report.failures) or None],
-        plot=_plot(report.measured) if report.measured else None,
+        plots=_plots(report),
         points=sweep_tables.points(report),
         comparisons=[
             {"title": sweep_tables.title(each), "sentences": each.sentences, "margins": sweep_tables.margins(each)}
@@ -81,10 +103,19 @@ def render(report: SweepReport) -> str:
     )
 
 
-def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
+def _plots(report: SweepReport) -> list[Plot]:
+    """Return the plot over file bytes, and with whole channels one over multiply-adds."""
+    found = [_plot(report.measured, _BYTES)] if report.measured else []
+    if sweep_comparison.has_channels(report.measured):
+        counted = [entry for entry in report.measured if entry[1].multiply_adds is not None]
+        found.append(_plot(counted, _MULTIPLY_ADDS))
+    return found
+
+
+def _plot(points: Sequence[tuple[Point, Measured]], cost: Cost) -> Plot:
     groups = sweep_comparison.by_configuration(points)
     largest = max(point.width for point, _ in points)
-    sizes = [measured.file_bytes for _, measured in points]
+    sizes = [cost.of(measured) for _, measured in points]
     scores = [measured.accuracy for _, measured in points]
     x_low, x_high = math.log10(min(sizes)) - 0.05, math.log10(max(sizes)) + 0.05
     margin = 0.05 * (max(scores) - min(scores)) or 0.05
@@ -100,14 +131,15 @@ def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
     lines: dict[str, list[Mark]] = {}
     for name, entries in groups.items():
         own = [measured.accuracy for _, measured in entries]
-        size, mean = float(np.mean([measured.file_bytes for _, measured in entries])), float(np.mean(own))
-        words = f"{name}: {mean:.4f} in {size:,.0f} bytes"
+        size, mean = float(np.mean([cost.of(measured) for _, measured in entries])), float(np.mean(own))
+        words = f"{name}: {mean:.4f} in {size:,.0f} {cost.unit}"
         family = sweep_comparison.family(entries[0][0], largest)
         marks.append(
             Mark(_kind(entries[0][0], family), across(size), down(mean), down(min(own)), down(max(own)), words)
         )
         lines.setdefault(family, []).append(marks[-1])
     return Plot(
+        title=f"Accuracy over {cost.title}",
         width=_WIDTH,
         height=_HEIGHT,
         left=_LEFT,
@@ -124,7 +156,8 @@ def _plot(points: Sequence[tuple[Point, Measured]]) -> Plot:
             if family != sweep_comparison.BETWEEN
         ),
         x_ticks=tuple(
-            Tick(across(size), f"{size / 1000:g} kB") for size in _ticks(10**x_low, 10**x_high, is_logarithmic=True)
+            Tick(across(size), f"{size / cost.tick:g} {cost.tick_unit}")
+            for size in _ticks(10**x_low, 10**x_high, is_logarithmic=True)
         ),
         y_ticks=tuple(Tick(down(score), f"{score:.4g}") for score in _ticks(y_low, y_high, is_logarithmic=False)),
         metric=points[0][1].metric,
@@ -135,7 +168,9 @@ def _kind(point: Point, family: str) -> str:
     """Return the style of a family."""
     if family == sweep_comparison.BETWEEN:
         return "between"
-    return "dense" if point.sparsity == 0 else "sparse" if point.block == "1x1" else "blocks"
+    if point.sparsity == 0:
+        return "dense"
+    return {str(UNSTRUCTURED): "sparse", CHANNEL: "channels"}.get(point.block, "blocks")
 
 
 def _ticks(low: float, high: float, *, is_logarithmic: bool) -> list[float]:

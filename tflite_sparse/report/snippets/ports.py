@@ -19,11 +19,11 @@ _WORDS = """
     this throw true try typealias typedef typename typeof union unsigned using val var virtual void volatile when where
     while with yield
 """
-"""Of Python, Kotlin and C++."""
+"""Of Python, Kotlin, C and C++."""
 
 _OF_TEMPLATES = """
-    environment index_of input_buffers inputs interpreter it labels main model np output_buffers outputs path predict
-    raw real run runner runtime stored numpy
+    environment i index_of input_buffers inputs interpreter it labels main model np output_buffers outputs path predict
+    quantised raw real run run_model runner runtime stored numpy
 """
 """Names that the templates use."""
 

@@ -94,6 +94,14 @@ def cures(accuracy: Accuracy, open_to: Remedies) -> str:
     return f"Try {', '.join(first) + ' or ' if first else ''}{last}." if tries else ""
 
 
+def against_sharing(accuracy: Accuracy) -> str:
+    """Recommend more shared values where they cost a part of the drop that matters, in one sentence; else empty."""
+    if accuracy.drop_by_sharing is None or not matters(accuracy.drop_by_sharing, accuracy):
+        return ""
+    without = (accuracy.drop_by_pruning or 0.0) + (accuracy.drop_by_int8 or 0.0)
+    return f"Try more --shared-values, or none: without them the drop is {without:.4f}."
+
+
 def line(each: Alternative) -> str:
     """Describe one alternative in a sentence."""
     if each.accuracy is None:

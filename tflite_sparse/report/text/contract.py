@@ -9,7 +9,7 @@ from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract, Language, PixelCheck, Port, Range
 
-LANGUAGES: dict[Language, str] = {"python": "Python", "kotlin": "Kotlin", "c++": "C++"}
+LANGUAGES: dict[Language, str] = {"python": "Python", "kotlin": "Kotlin", "c++": "C++", "c": "C"}
 """Names for headings, by the key of a snippet."""
 
 AS_STORED = "0..255"

@@ -20,7 +20,11 @@ def lines(found: Channels | None) -> list[str]:
     if found.arena_bytes is not None:
         changes.append(_change("bytes of the arena, dense", found.arena_bytes))
     said = [f"Dead channels: {_count(found.dead)} left the file; {', '.join(changes)}."]
-    return said + ([] if found.verification is None else [_checked(found.dead, found.verification)])
+    said += [] if found.verification is None else [_checked(found.dead, found.verification)]
+    return said + [
+        f"{each.channels:,} dead channels of {each.tensor!r} stay, because {each.reason.rstrip('.')}."
+        for each in found.left
+    ]
 
 
 def of_inspected(found: DeadChannels | None) -> list[str]:
@@ -56,6 +60,9 @@ def _checked(dead: DeadChannels, found: VerificationReport) -> str:
     fewest = min((check.distinct_outputs or 0 for check in compared), default=0)
     equal = [check.name for check in compared if check.outputs_bit_exact]
     words = "Kept weights equal those of the dense file bit for bit at their places"
+    if dead.merged:
+        kernels = "one kernel" if dead.merged == 1 else f"{dead.merged} kernels"
+        words += f" (in {kernels} sums of those for channels of one value)"
     if equal:
         words += f"; outputs are equal bit for bit in {', '.join(equal)}"
     apart = [check.name for check in compared if not check.outputs_bit_exact]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tflite_sparse.report.text.markdown import table as as_markdown
-from tflite_sparse.report.text.sweep_comparison import amount, by_configuration
+from tflite_sparse.report.text.sweep_comparison import amount, by_configuration, has_channels, in_blocks
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.sweep import Comparison, Measured, Point, SweepReport
 from tflite_sparse.scoring.frontier import half_interval
@@ -16,6 +16,7 @@ _TITLES = {
     "file_bytes": "At equal file bytes",
     "gzip_bytes": "At equal gzip bytes",
     "nonzeros": "At equal non-zero weights",
+    "multiply_adds": "At equal multiply-adds",
 }
 
 
@@ -33,17 +34,23 @@ def points(report: SweepReport) -> Table:
                 _mean(values, lambda m: m.file_bytes),
                 _mean(values, lambda m: m.gzip_bytes),
                 _mean(values, lambda m: m.nonzeros),
+                _multiply_adds(values),
                 percent([m.accuracy for m in values]) + _of_samples(values),
                 percent([m.float32_accuracy for m in values]),
                 "*" if name in report.front else "",
             )
         )
     headings = (
-        "width", "zeros", "block", "seeds", "file B", "gzip B", "non-zeros", "int8 %", "float32 %", "front"
-    )  # fmt: skip
-    return Table(
-        headings, tuple(rows), frozenset({"block", "front"}), may_be_dropped=("float32 %", "non-zeros", "gzip B")
+        *("width", "zeros", "block", "seeds", "file B", "gzip B", "non-zeros", "multiply-adds"),
+        *("int8 %", "float32 %", "front"),
     )
+    table = Table(
+        headings,
+        tuple(rows),
+        frozenset({"block", "front"}),
+        may_be_dropped=("float32 %", "non-zeros", "gzip B", "multiply-adds"),
+    )
+    return table if has_channels(report.measured) else table.without("multiply-adds")
 
 
 def margins(comparison: Comparison) -> Table:
@@ -63,12 +70,13 @@ def margins(comparison: Comparison) -> Table:
 
 def title(comparison: Comparison) -> str:
     """Return the heading of a comparison."""
-    return _TITLES[comparison.axis] + ("" if comparison.block == "1x1" else f", blocks {comparison.block}")
+    return _TITLES[comparison.axis] + in_blocks(comparison.block)
 
 
 def sentences(report: SweepReport) -> list[str]:
-    """Return the answer at equal file bytes, and the failures."""
-    found = [sentence for each in report.comparisons if each.axis == "file_bytes" for sentence in each.sentences] or [
+    """Return the answers at equal file bytes and, for whole channels, at equal multiply-adds, and the failures."""
+    axes = ("file_bytes", "multiply_adds")
+    found = [sentence for each in report.comparisons if each.axis in axes for sentence in each.sentences] or [
         "Nothing to compare: no large sparse model was measured."
     ]
     return [*found, *(f"FAILED {failure}" for failure in report.failures)]
@@ -116,6 +124,12 @@ def _of_samples(values: Sequence[Measured]) -> str:
     if len(values) > 1 or values[0].interval is None:
         return ""
     return f" [{100 * values[0].interval.low:.2f}, {100 * values[0].interval.high:.2f}]"
+
+
+def _multiply_adds(values: Sequence[Measured]) -> str:
+    """Return the mean; nothing if points of earlier versions are among them."""
+    found = [measured.multiply_adds for measured in values if measured.multiply_adds is not None]
+    return f"{np.mean(found):,.0f}" if len(found) == len(values) else ""
 
 
 def _mean(values: Sequence[Measured], of: Callable[[Measured], float]) -> str:

@@ -8,13 +8,19 @@ from typing import get_args
 
 import numpy as np
 
+from tflite_sparse.pruning.structure import CHANNEL, UNSTRUCTURED
 from tflite_sparse.results.sweep import Axis, Comparison, Margin, Measured, Point
 from tflite_sparse.scoring import frontier
 from tflite_sparse.scoring.frontier import Curve, Lead, Trial
 
 Measurements = Sequence[tuple[Point, Measured]]
 
-_UNITS = {"file_bytes": "file bytes", "gzip_bytes": "gzip bytes", "nonzeros": "non-zero weights"}
+_UNITS = {
+    "file_bytes": "file bytes",
+    "gzip_bytes": "gzip bytes",
+    "nonzeros": "non-zero weights",
+    "multiply_adds": "multiply-adds",
+}
 _MOST_IN_WORDS = 4
 
 BETWEEN = "smaller, sparse"
@@ -24,17 +30,33 @@ BETWEEN = "smaller, sparse"
 def comparisons(points: Measurements, asked_seeds: int = 1) -> list[Comparison]:
     """Return a comparison for each block and axis: the largest width at each sparsity over 0, and each width dense.
 
+    Only whole channels are compared along multiply-adds: other zeros leave their number as it is.
+
     Args:
         points: the measured points.
         asked_seeds: number of trainings of each configuration; some may have failed.
     """
     sparse, dense = families(points)
     blocks = dict.fromkeys(point.block for point, _ in sparse)
-    return [
-        _compare(axis, block, [entry for entry in sparse if entry[0].block == block], dense, asked_seeds)
-        for block in blocks
-        for axis in get_args(Axis)
-    ]
+    found = []
+    for block in blocks:
+        own = [entry for entry in sparse if entry[0].block == block]
+        found += [
+            _compare(axis, block, _with(axis, own), _with(axis, dense), asked_seeds)
+            for axis in get_args(Axis)
+            if axis != "multiply_adds" or (block == CHANNEL and _with(axis, own))
+        ]
+    return found
+
+
+def has_channels(points: Measurements) -> bool:
+    """Return whether whole channels were pruned in some points, so that their multiply-adds differ."""
+    return any(point.block == CHANNEL and point.sparsity > 0 for point, _ in _with("multiply_adds", points))
+
+
+def _with(axis: Axis, points: Measurements) -> Measurements:
+    """Return the points that were measured along an axis; those of earlier versions may not be."""
+    return [entry for entry in points if getattr(entry[1], axis) is not None]
 
 
 def families(points: Measurements) -> tuple[Measurements, Measurements]:
@@ -67,13 +89,24 @@ def family(point: Point, largest: float) -> str:
         return "small dense"
     if point.width < largest:
         return BETWEEN
-    return "large sparse" + ("" if point.block == "1x1" else f", blocks {point.block}")
+    return "large sparse" + in_blocks(point.block)
+
+
+def in_blocks(block: str) -> str:
+    """Return what follows a family's name: ``, blocks 1x16``; nothing for single weights."""
+    if block == CHANNEL:
+        return ", whole channels"
+    return "" if block == str(UNSTRUCTURED) else f", blocks {block}"
 
 
 def configuration(point: Point) -> str:
     """Describe what a point has in common with those of other seeds."""
-    block = "" if point.block == "1x1" else f" in {point.block}"
-    return f"width {point.width:g}, " + (f"{point.sparsity:.4g} zeros{block}" if point.sparsity else "dense")
+    if not point.sparsity:
+        return f"width {point.width:g}, dense"
+    if point.block == CHANNEL:
+        return f"width {point.width:g}, {point.sparsity:.4g} of channels"
+    block = "" if point.block == str(UNSTRUCTURED) else f" in {point.block}"
+    return f"width {point.width:g}, {point.sparsity:.4g} zeros{block}"
 
 
 def curve(points: Measurements, axis: Axis) -> Curve:
@@ -104,7 +137,7 @@ def _compare(axis: Axis, block: str, sparse: Measurements, dense: Measurements, 
         )
         for each in leads
     ]
-    name = f"the large sparse model (width {width:g}" + ("" if block == "1x1" else f", blocks {block}") + ")"
+    name = f"the large sparse model (width {width:g}{in_blocks(block)})"
     sentences = _answer(axis, name, margins, asked_seeds) if margins else [_why_not(axis, name, sparse, dense)]
     return Comparison(
         axis=axis, block=block, width=width, lowest=lowest, highest=highest, margins=margins, sentences=sentences
@@ -166,6 +199,6 @@ def _why_not(axis: Axis, name: str, sparse: Measurements, dense: Measurements) -
 
 def amount(axis: Axis, value: float) -> str:
     """Return a budget as text: ``62.5 kB``, ``62.5 kB gzip`` or ``12,345 non-zero weights``."""
-    if axis == "nonzeros":
+    if axis in ("nonzeros", "multiply_adds"):
         return f"{value:,.0f} {_UNITS[axis]}"
     return f"{value / 1000:.1f} kB" + (" gzip" if axis == "gzip_bytes" else "")

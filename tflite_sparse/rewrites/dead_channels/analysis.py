@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ class Product:
         reads: whether an output needs a channel of the source, bool (outputs, channels): a weight is not 0, and the
             channel is no constant that the bias can take.
         folded: by feature, what a constant that the bias takes adds to each weight's factor, int64.
+        alike: sets of channels of the source that have one value, whose weights can be added up; int64.
     """
 
     kernel: Kernel
@@ -31,6 +33,7 @@ class Product:
     result: int
     reads: np.ndarray
     folded: np.ndarray
+    alike: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +91,12 @@ class Analysis:
     Attributes:
         graph: the graph.
         channels: their numbers.
+        staying: channels that must stay and whose value counts as not known, int64, by activation.
         constants: finds kernels.
         producers: the operator that yields each tensor.
         value: the stored value of each channel if it is constant, float64; NaN if it is not or is not known.
+        alike: sets of channels, by activation: those of a set have one value that kernels do not agree on.
+        least: sets of channels, and how many of each must stay, for the sums of weights of those that go.
         blocked: whether a channel must stay, for a reason outside of the table of operators.
         ties: pairs of arrays of channels that can only go together.
         edits: the operators that are edited if channels of their activations go.
@@ -100,11 +106,14 @@ class Analysis:
 
     graph: Graph
     channels: Channels
+    staying: Mapping[int, np.ndarray] = field(default_factory=dict)
     constants: Constants = field(init=False)
     producers: dict[int, Operator] = field(init=False)
     numbers: dict[int, Numbers | None] = field(init=False)
     value: np.ndarray = field(init=False)
     blocked: np.ndarray = field(init=False)
+    alike: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    least: list[tuple[np.ndarray, int]] = field(default_factory=list)
     ties: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     multiples: dict[int, int] = field(default_factory=dict)
@@ -122,6 +131,9 @@ class Analysis:
                 self.block(index)
         for index in (*indices(graph.subgraph.inputs), *indices(graph.subgraph.outputs)):
             self.block(index)
+        for tensor, channels in self.staying.items():
+            if tensor in self.channels:
+                self.blocked[self.channels.of_tensor(tensor)[channels]] = True
 
     def block(self, tensor: int) -> None:
         """Keep all channels of a tensor, if it has some."""
@@ -134,7 +146,10 @@ class Analysis:
 
     def learn(self, tensor: int, values: np.ndarray) -> None:
         """Note the stored values of a tensor's channels; NaN where they vary or are not known."""
-        self.value[self.channels.of_tensor(tensor)] = values
+        numbers = self.channels.of_tensor(tensor)
+        self.value[numbers] = values
+        if tensor in self.staying:
+            self.value[numbers[self.staying[tensor]]] = np.nan
 
     def tie(self, one: np.ndarray, two: np.ndarray) -> None:
         """Note that each channel of ``one`` goes only together with that of ``two``."""

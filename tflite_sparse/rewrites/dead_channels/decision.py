@@ -13,7 +13,8 @@ def gone(found: Analysis) -> np.ndarray:
     """Return whether each channel goes, bool (channels,).
 
     What is kept is consistent: no kept weight needs a channel that goes, channels that are tied go together, every
-    activation keeps a channel, and those whose channels are rounded by their place keep the multiple that they had.
+    activation keeps a channel, those whose channels are rounded by their place keep the multiple that they had, and of
+    channels whose weights are added up as many stay as hold the sums.
     """
     labels = found.labels()
     needs = [found.channels.of_tensor(product.source) for product in _products(found)]
@@ -61,4 +62,7 @@ def _given_back(found: Analysis, labels: np.ndarray, chosen: np.ndarray) -> np.n
         # Constants first: what yields them has weights of 0 and needs nothing.
         order = np.argsort(np.isnan(found.value[candidates]), kind="stable")
         kept_groups[labels[candidates[order][: wanted - count]]] = True
+    for channels, least in found.least:
+        going = channels[chosen[channels] & ~kept_groups[labels[channels]]]
+        kept_groups[labels[going[: max(least - len(channels) + len(going), 0)]]] = True
     return np.asarray(chosen & ~kept_groups[labels])

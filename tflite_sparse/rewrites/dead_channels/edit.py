@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -34,12 +34,14 @@ class Editing:
         found: the analysis of the graph.
         gone: whether each channel goes.
         slices: of the constants that were cut so far.
+        activations: that were cut so far.
         layers: that lost channels so far.
     """
 
     found: Analysis
     gone: np.ndarray
     slices: list[Slice] = field(default_factory=list)
+    activations: list[Slice] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     _readers: Counter[int] = field(default_factory=Counter)
 
@@ -56,14 +58,16 @@ class Editing:
         for tensor in self.found.channels.first:
             kept = self._kept(tensor)
             if not kept.all():
+                axes = (*[None] * (self.found.rank(tensor) - 1), np.flatnonzero(kept))
+                self.activations.append(Slice(self._graph.number, tensor, tensor, axes))
                 _shorten(self._graph.tensor(tensor), int(kept.sum()))
 
     def predicted(self) -> Iterator[Predicted]:
-        """Yield the constant channels that go."""
+        """Yield the constant channels of the activations that lose some of them."""
         for tensor in self.found.channels.first:
             values = self.found.known(tensor)
-            channels = np.flatnonzero(~self._kept(tensor) & ~np.isnan(values))
-            if channels.size and tensor in self.found.producers:
+            channels = np.flatnonzero(~np.isnan(values))
+            if tensor in self.found.producers and not self._kept(tensor)[channels].all():
                 yield Predicted(self._graph.number, tensor, channels, values[channels])
 
     @property
@@ -80,12 +84,15 @@ class Editing:
         kept: list[np.ndarray | None] = [None] * kernel.values.ndim
         kept[kernel.axis] = np.flatnonzero(outputs)
         values, added = kernel.bias_values, np.zeros(len(outputs), np.int64)
+        merged: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
         if isinstance(edit, Product):
+            pairs = ((members[inputs[members]], members[~inputs[members]]) for members in edit.alike)
+            merged = tuple((ours, others) for ours, others in pairs if others.size)
             features = inputs[np.arange(kernel.values.shape[-1]) % len(inputs)]
             kept[-1] = np.flatnonzero(features)
             added = _folded(kernel.values, np.where(features, 0, edit.folded))
         name, graph = text(self._graph.tensor(kernel.constant.tensor).name), self._graph
-        self._cut(edit.kernel, kernel.constant, kernel.values, tuple(kept))
+        self._cut(edit.kernel, kernel.constant, kernel.values, tuple(kept), merged=merged)
         if kernel.bias is not None:
             is_folded = bool(added.any())
             values = values if not is_folded else (values.astype(np.int64) + added).astype(values.dtype)
@@ -130,15 +137,16 @@ class Editing:
         kept: tuple[np.ndarray | None, ...],
         *,
         has_folded: bool = False,
+        merged: tuple[tuple[np.ndarray, np.ndarray], ...] = (),
     ) -> None:
         """Store the kept part of a constant, in a tensor of its own if others read the former one."""
         graph, index = self._graph, constant.tensor
-        found = Slice(graph.number, index, index, kept, has_folded)
+        found = Slice(graph.number, index, index, kept, has_folded, merged)
         if constant.rebuilt is None and self._readers[index] > 1:
             self._readers[index] -= 1
             index = graph.add_tensor(copy.copy(graph.tensor(index)))
             rewire(reader.operator, constant.position, index)
-            found = Slice(graph.number, constant.tensor, index, kept, has_folded)
+            found = replace(found, found=index)
         tensor, part = graph.tensor(index), np.ascontiguousarray(found.of(values))
         for each in (tensor, None if constant.rebuilt is None else graph.tensor(constant.rebuilt)):
             if each is not None:
@@ -157,8 +165,7 @@ class Editing:
         quantization.zeroPoint = np.zeros(len(quantization.scale), np.int64)
         tensor = new_tensor(values.shape, schema.TensorType.INT32, f"{text(weights.name)}_bias", quantization)
         added = graph.add_constant(tensor, values.astype(np.int32))
-        inputs = [*operator.inputs, -1][:3]
-        operator.inputs = np.array([*inputs[:2], added], np.int32)
+        operator.inputs = np.array([*operator.inputs[:2], added], np.int32)
 
 
 def _folded(values: np.ndarray, factors: np.ndarray) -> np.ndarray:

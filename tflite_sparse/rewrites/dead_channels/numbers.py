@@ -10,6 +10,7 @@ near a tie has no common answer and counts as not known. What was found by count
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,25 +109,31 @@ def common_rounding(steps: np.ndarray | np.float64, multiplier: np.ndarray | flo
     return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
 
 
-def mean_of_constant(source: Numbers, result: Numbers, stored: np.ndarray, count: int) -> np.ndarray:
+def mean_of_constant(
+    source: Numbers, result: Numbers, stored: np.ndarray, count: int, *, is_planar: bool
+) -> np.ndarray:
     """Return the stored mean of equal values, where the formulas of all kernels agree; else NaN.
 
-    Built-in kernels make the zero point's share an integer of its own instead of rounding the sum as a whole: some cut
-    it off, some round it. They multiply the sum of all values, by a smaller multiplier with wider ties.
+    Kernels take the zero point off the sum of the values and multiply by ``scales / count``: the mean of zeros is the
+    zero point of the result. They divide the multiplier of ``scales`` by the count and shift it left by
+    ``floor(log2(count))`` bits, so that a tie is up to twice as wide as that of a multiplier of 32 bits (TensorFlow
+    Lite, ``reference/reduce.h``). The built-in int8 kernel for the mean of a plane that keeps its axes multiplies the
+    sum as it is and takes off ``zero * scales``, which it rounds alone (``optimized/integer_ops/mean.h``).
 
     Args:
         source: numbers of the values.
         result: numbers of the mean.
         stored: the value of each channel; NaN: not known.
         count: how many values each mean is of.
+        is_planar: whether it is the mean over the axes 1 and 2 of four, and keeps them.
     """
     if not source.folds or not result.folds:
         return result.stored(source.real(stored))
-    multiplier = source.scale / result.scale
-    of_sum = multiplier / count
-    whole = result.stored(source.real(stored), of_sum)
-    share = source.zero * multiplier
-    for integer in (np.trunc(share), common_rounding(np.float64(share))):
-        apart = result.stored((stored * multiplier - integer) * result.scale, of_sum)
-        whole = np.where(whole == apart, whole, np.nan)
-    return whole
+    scales = source.scale / result.scale
+    multiplier = 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))
+    whole = result.stored(source.real(stored), multiplier)
+    if not is_planar:
+        return whole
+    share = common_rounding(np.float64(source.zero * scales))
+    apart = result.stored((stored * scales - share) * result.scale, multiplier)
+    return np.where(whole == apart, whole, np.nan)

@@ -42,7 +42,7 @@ class _Entry:
 
 
 _MEANS_AT_A_TIME = 16
-"""Channels that the built-in int8 kernel of a MEAN which keeps its axes computes together."""
+"""Channels that the built-in int8 kernel for the mean of a plane that keeps its axes computes together."""
 
 _BY_VALUE = (
     "LOGISTIC",
@@ -142,15 +142,31 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     if numbers is None or numbers[0].kind != numbers[1].kind or not _same(found, source, result):
         return False
     if found.graph.operator_name(operator) == "MEAN":
-        if not numbers[0].is_float and found.rank(result) == rank:
-            found.multiples[result] = _MEANS_AT_A_TIME
-        sizes_of_source = [found.shape(source)[axis] for axis in set((axes % rank).reshape(-1).tolist())]
+        over = sorted(set((axes % rank).reshape(-1).tolist()))
+        is_planar = found.rank(result) == rank == 4 and over == [1, 2]
+        if not numbers[0].is_float and is_planar:
+            found.multiples[result] = _means_at_a_time(found.channels.sizes[result])
+        sizes_of_source = [found.shape(source)[axis] for axis in over]
         if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
-            count = math.prod(sizes_of_source)
-            found.learn(result, mean_of_constant(numbers[0], numbers[1], found.known(source), count))
+            count, values = math.prod(sizes_of_source), found.known(source)
+            means = mean_of_constant(numbers[0], numbers[1], values, count, is_planar=is_planar)
+            found.learn(result, means)
+            known = np.unique(values[np.isnan(means) & ~np.isnan(values)])
+            found.alike[result] = [np.flatnonzero(values == value) for value in known]
     elif numbers[0] == numbers[1]:
         found.learn(result, found.known(source))
     return True
+
+
+def _means_at_a_time(channels: int) -> int:
+    """Return how many channels stay together so that no thread of a built-in kernel rounds some of them differently.
+
+    Each thread takes an equal part of the channels. Two and four threads count where at most an eighth of the channels
+    stays for it.
+    """
+    multiples = [_MEANS_AT_A_TIME * threads for threads in (4, 2)]
+    fitting = (each for each in multiples if channels % each == 0 and channels >= 8 * each)
+    return next(fitting, _MEANS_AT_A_TIME)
 
 
 def _transpose(found: Analysis, operator: Operator) -> bool:

@@ -9,6 +9,7 @@ from tflite_sparse.flatbuffer.graph import scales_of
 from tflite_sparse.flatbuffer.types import ConvolutionOptions, Operator
 from tflite_sparse.rewrites.dead_channels import sizes
 from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Depthwise, Product
+from tflite_sparse.rewrites.dead_channels.cut import LARGEST_WEIGHT
 from tflite_sparse.rewrites.dead_channels.kernels import Kernel
 from tflite_sparse.rewrites.dead_channels.numbers import Numbers
 
@@ -108,12 +109,32 @@ def _product(
         added = _added(values, numbers[0], folds=False)
         shift = np.zeros(kernel.outputs)
     needs = nonzero & np.isnan(added)
+    alike = _alike(found, source, taps) if numbers[0].folds and features == channels else ()
+    varies = needs.any(axis=1)
+    for members in alike:
+        needs[:, members] = False
     reads = needs.reshape(kernel.outputs, -1, channels).any(axis=1)
     sums = kernel.bias_values.astype(np.float64) + shift
     known = _requantised(found, kernel, numbers, sums, activation)
-    found.learn(result, np.where(reads.any(axis=1), np.nan, known))
-    found.edits.append(Product(kernel, source, result, reads, np.nan_to_num(added).astype(np.int64)))
+    found.learn(result, np.where(varies, np.nan, known))
+    found.edits.append(Product(kernel, source, result, reads, np.nan_to_num(added).astype(np.int64), alike))
     return True
+
+
+def _alike(found: Analysis, source: int, taps: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the sets of channels of one value; note how many each needs for the sums of its weights.
+
+    Args:
+        found: the analysis.
+        source: the activation.
+        taps: weights (outputs, taps, channels).
+    """
+    sets = tuple(found.alike.get(source, ()))
+    for members in sets:
+        sums = taps[:, :, members].sum(axis=2, dtype=np.int64)
+        least = -(-int(np.abs(sums).max(initial=0)) // LARGEST_WEIGHT)
+        found.least.append((found.channels.of_tensor(source)[members], max(least, 1)))
+    return sets
 
 
 def _added(values: np.ndarray, numbers: Numbers, *, folds: bool) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Remove dead channels: those whose value is a constant that can move into a bias, and those that nobody reads.
 
+Constants that kernels do not agree on cannot move. Where several channels of one activation have the same one, the
+weights that read them are added up in a few of these channels, and the others go.
+
 Needs: a dense model. Operators that the table of :mod:`~tflite_sparse.rewrites.dead_channels.operators` does not have
 keep every channel that they touch. Graphs that only operators call, such as the body of a loop, are left: nothing can
 run them alone and so check what is worked out here.
@@ -26,18 +29,23 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites.dead_channels import decision, operators
 from tflite_sparse.rewrites.dead_channels.analysis import Analysis
 from tflite_sparse.rewrites.dead_channels.channels import Channels
-from tflite_sparse.rewrites.dead_channels.cut import Cut
+from tflite_sparse.rewrites.dead_channels.cut import Cut, Slice, Staying
 from tflite_sparse.rewrites.dead_channels.edit import Editing
 
 
-def remove(model: Model) -> Cut:
+def remove(model: Model, staying: Staying | None = None) -> Cut:
     """Remove the dead channels of a parsed dense model in place; a cut without slices says that there are none.
+
+    Args:
+        model: the model.
+        staying: channels that must stay. They are of this model, and a comparison found them.
 
     Raises:
         FlatbufferError: a constant does not have the size of its shape.
     """
     runnable = {0, *(int(definition.subgraphIndex) for definition in model.signatureDefs or ())}
-    cuts = [cut for graph in graphs(model) if graph.number in runnable and (cut := _of_graph(graph)) is not None]
+    found = [_of_graph(graph, staying or {}) for graph in graphs(model) if graph.number in runnable]
+    cuts = [cut for cut in found if cut is not None]
     if not cuts:
         return Cut()
     drop_unread_operator_codes(model)
@@ -45,6 +53,7 @@ def remove(model: Model) -> Cut:
     drop_unread_buffers(model)
     return Cut(
         slices=tuple(each for cut in cuts for each in cut.slices),
+        activations=tuple(each for cut in cuts for each in cut.activations),
         predicted=tuple(each for cut in cuts for each in cut.predicted),
         layers=tuple(each for cut in cuts for each in cut.layers),
         is_exact=all(cut.is_exact for cut in cuts),
@@ -58,22 +67,46 @@ def is_without(model: Model, cut: Cut) -> bool:
         model: the model in question, dense.
         cut: of the model that it is compared with.
     """
-    known = list(graphs(model))
-    for part in cut.slices:
-        tensors = known[part.graph].subgraph.tensors if part.graph < len(known) else []
-        shape = shape_of(tensors[part.found]) if part.found < len(tensors) else ()
-        if len(shape) != len(part.kept):
-            return False
-        if any(kept is not None and len(kept) != size for kept, size in zip(part.kept, shape, strict=True)):
+    return bool(cut.slices) and all(
+        shape is not None
+        and all(kept is None or len(kept) == size for kept, size in zip(part.kept, shape, strict=True))
+        for part, shape in _shapes(model, cut)
+    )
+
+
+def may_be_without_some(model: Model, whole: Model, cut: Cut) -> bool:
+    """Return whether a dense model has shapes between those of another one and those that a cut of it leaves.
+
+    Args:
+        model: the model in question, dense.
+        whole: the one with all channels.
+        cut: of ``whole``.
+    """
+    known = list(graphs(whole))
+    for part, shape in _shapes(model, cut):
+        former = shape_of(known[part.graph].tensor(part.tensor))
+        if shape is None or any(
+            not (size if kept is None else len(kept)) <= found <= size
+            for kept, found, size in zip(part.kept, shape, former, strict=True)
+        ):
             return False
     return bool(cut.slices)
 
 
-def _of_graph(graph: Graph) -> Cut | None:
+def _shapes(model: Model, cut: Cut) -> Iterator[tuple[Slice, tuple[int, ...] | None]]:
+    """Yield each slice with the shape of its tensor in a model; None if it is not there, or of another rank."""
+    known = list(graphs(model))
+    for part in cut.slices:
+        tensors = known[part.graph].subgraph.tensors if part.graph < len(known) else []
+        shape = shape_of(tensors[part.found]) if part.found < len(tensors) else ()
+        yield part, shape if len(shape) == len(part.kept) else None
+
+
+def _of_graph(graph: Graph, staying: Staying) -> Cut | None:
     channels = Channels.of(graph)
     if channels is None or not channels.total:
         return None
-    found = Analysis(graph, channels)
+    found = Analysis(graph, channels, {tensor: kept for (of, tensor), kept in staying.items() if of == graph.number})
     operators.analyse(found)
     gone = decision.gone(found)
     if not gone.any():
@@ -81,7 +114,13 @@ def _of_graph(graph: Graph) -> Cut | None:
     editing = Editing(found, gone)
     predicted = tuple(editing.predicted())
     editing.apply()
-    return Cut(tuple(editing.slices), predicted, tuple(editing.layers), is_exact=not any(_in_float(found, gone)))
+    return Cut(
+        tuple(editing.slices),
+        tuple(editing.activations),
+        predicted,
+        tuple(editing.layers),
+        is_exact=not any(_in_float(found, gone)),
+    )
 
 
 def _in_float(found: Analysis, gone: np.ndarray) -> Iterator[bool]:

@@ -48,7 +48,7 @@ def step(node: Node, found: SparseOperator) -> Step:
         found: the same, decoded.
     """
     options, shape = found.options, found.options.shape
-    scratch = work.scratch_bytes(options.kernel, shape, node.core.pixels_at_once)
+    scratch = work.scratch_bytes(options.kernel, shape, node.core.pixels_at_once, found.tables)
     source, result = node.int8_value(0), node.int8_output()
     across = [Window(0, 1), Window(0, 1)]
     sizes_in, sizes_out = (source.count // shape.channels, 1, 1), (result.count // shape.outputs, 1, 1)

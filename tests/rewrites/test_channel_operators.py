@@ -1,0 +1,620 @@
+"""Test which channels each kind of operator lets go, in each of its forms, and what in a file keeps them all."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import tiny_models
+from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
+from helpers.tiny_models import quantization
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs, shape_of
+from tflite_sparse.rewrites.dead_channels import removal
+
+MANY, SOME = 16, range(6)  # channels of the first convolution, and those that are dead or unread
+
+
+def gone(model):
+    """The smaller model, and how many outputs its first operator, a convolution, has lost."""
+    parsed = serde.parse(tiny_models.to_bytes(model))
+    graph = next(graphs(parsed))
+    first = next(operator for operator in graph.operators if graph.operator_name(operator) == "CONV_2D")
+    before = shape_of(graph.tensor(int(first.inputs[1])))[0]
+    removal.remove(parsed)
+    return parsed, before - shape_of(graph.tensor(int(first.inputs[1])))[0]
+
+
+def reading(net, x, unread=()):
+    """What reads all channels of an activation but these."""
+    return net.conv(x, 6, 1, unread=unread) if len(net.shape[x]) == 4 else net.dense(x, 6, unread=unread)
+
+
+def assert_same(net, model, smaller):
+    for sample in net.samples(3):
+        one, two = (
+            tiny_models.run_here(bytes(content), sample, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")[0]
+            for content in (tiny_models.to_bytes(model), serde.serialize(smaller))
+        )
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+
+
+def plain(name, options=None, **fields):
+    """An operator of one activation."""
+
+    def add(net, x):
+        if options is None:
+            return net.unary(getattr(CODE, name), x, version=1)
+        made = net.options(f"{options}T", **fields)
+        return net.unary(getattr(CODE, name), x, getattr(OPTIONS, options), made, 1)
+
+    return add
+
+
+def pooled(name, activation=0, scale=None):
+    def add(net, x):
+        y = net.pool(x, getattr(CODE, name))
+        net.tiny.graph.operators[-1].builtinOptions.fusedActivationFunction = activation
+        if scale is not None:
+            net.tiny.graph.tensors[y].quantization = quantization(scale, 3)
+        return y
+
+    return add
+
+
+def reduced(name, axes, shape, keep=False):
+    def add(net, x):
+        y = net.like(x, shape)
+        options = net.options("ReducerOptionsT", keepDims=keep)
+        axis = net.constant(np.array(axes, np.int32))
+        net.append(getattr(CODE, name), [x, axis], [y], OPTIONS.ReducerOptions, options, 2)
+        return y
+
+    return add
+
+
+def moved(order):
+    def add(net, x):
+        y = net.like(x, tuple(net.shape[x][axis] for axis in order))
+        permutation = net.constant(np.array(order, np.int32))
+        net.append(CODE.TRANSPOSE, [x, permutation], [y], OPTIONS.TransposeOptions, schema.TransposeOptionsT())
+        return y
+
+    return add
+
+
+def padded(last):
+    def add(net, x):
+        y = net.pad(x)
+        if last:
+            paddings = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+            values = np.array([[0, 0], [1, 1], [1, 1], [0, 1]], np.int32)
+            net.tiny.model.buffers[paddings.buffer].data = values.view(np.uint8)
+            net.shape[y] = (*net.shape[y][:-1], MANY + 1)
+            net.tiny.graph.tensors[y].shape = np.array(net.shape[y], np.int32)
+        return y
+
+    return add
+
+
+def in_halves(net, x):
+    """SPLIT of the rows, and the sum of the halves."""
+    batch, height, width, channels = net.shape[x]
+    parts = [net.like(x, (batch, height // 2, width, channels)) for _ in range(2)]
+    axis = net.constant(np.array(1, np.int32))
+    net.append(CODE.SPLIT, [axis, x], parts, OPTIONS.SplitOptions, net.options("SplitOptionsT", numSplits=2), 2)
+    return net.binary(*parts)
+
+
+def stacked(scale=None):
+    """CONCATENATION of two rows of images, the second of another scale if one is given."""
+
+    def add(net, x):
+        other = net.unary(CODE.RELU, x)
+        if scale is not None:
+            net.tiny.graph.tensors[other].quantization = quantization(scale, 3)
+        batch, height, width, channels = net.shape[x]
+        y = net.like(x, (batch, 2 * height, width, channels))
+        options = net.options("ConcatenationOptionsT", axis=1)
+        net.append(CODE.CONCATENATION, [x, other], [y], OPTIONS.ConcatenationOptions, options, 2)
+        return y
+
+    return add
+
+
+def with_constant(name, shape, first=False):
+    def add(net, x):
+        values = np.linspace(0.5, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+        operands = [x, net.constant(values)]
+        y = net.result(net.shape[x], 0.03)
+        options = net.options(f"{name.title()}OptionsT")
+        kind = getattr(OPTIONS, f"{name.title()}Options")
+        net.append(getattr(CODE, name), operands[::-1] if first else operands, [y], kind, options, 2)
+        return y
+
+    return add
+
+
+def with_itself(name):
+    return lambda net, x: net.binary(x, x, name)
+
+
+def squeezed(net, x):
+    x = net.mean(x, keep=True)
+    y = net.like(x, (1, MANY))
+    options = net.options("SqueezeOptionsT", squeezeDims=np.array([1, 2], np.int32))
+    net.append(CODE.SQUEEZE, [x], [y], OPTIONS.SqueezeOptions, options)
+    return y
+
+
+def expanded(net, x):
+    x = net.mean(x)
+    for shape in ((1, 1, MANY), (1, 1, 1, MANY)):
+        y = net.like(x, shape)
+        axis = net.constant(np.array(1, np.int32))
+        net.append(CODE.EXPAND_DIMS, [x, axis], [y], OPTIONS.ExpandDimsOptions, schema.ExpandDimsOptionsT())
+        x = y
+    return x
+
+
+def reshaped(*shape, wanted=None):
+    def add(net, x):
+        y = net.like(x, shape)
+        size = net.constant(np.array(shape if wanted is None else wanted, np.int32))
+        net.append(CODE.RESHAPE, [x, size], [y], OPTIONS.ReshapeOptions, schema.ReshapeOptionsT())
+        return y
+
+    return add
+
+
+def resized(name):
+    def add(net, x):
+        batch, height, width, channels = net.shape[x]
+        y = net.like(x, (batch, 2 * height, 2 * width, channels))
+        size = net.constant(np.array([2 * height, 2 * width], np.int32))
+        words = "".join(part.title() for part in name.split("_"))
+        net.append(
+            getattr(CODE, name), [x, size], [y], getattr(OPTIONS, f"{words}Options"), net.options(f"{words}OptionsT"), 3
+        )
+        return y
+
+    return add
+
+
+BOTH, UNREAD, NEITHER = (True, True), (False, True), (False, False)  # whether dead ones go, whether unread ones do
+FORMS = {
+    "RELU": (plain("RELU"), BOTH),
+    "RELU6": (plain("RELU6"), BOTH),
+    "RELU_N1_TO_1": (plain("RELU_N1_TO_1"), BOTH),
+    "LOGISTIC": (plain("LOGISTIC"), UNREAD),
+    "TANH": (plain("TANH"), UNREAD),
+    "ELU": (plain("ELU"), UNREAD),
+    "HARD_SWISH": (plain("HARD_SWISH", "HardSwishOptions"), UNREAD),
+    "LEAKY_RELU": (plain("LEAKY_RELU", "LeakyReluOptions", alpha=0.5), UNREAD),
+    "GELU": (plain("GELU", "GeluOptions"), UNREAD),
+    "ABS": (plain("ABS", "AbsOptions"), UNREAD),
+    "NEG": (plain("NEG", "NegOptions"), UNREAD),
+    "SOFTMAX": (plain("SOFTMAX", "SoftmaxOptions", beta=1.0), NEITHER),
+    "MAX_POOL_2D": (pooled("MAX_POOL_2D"), BOTH),
+    "AVERAGE_POOL_2D": (pooled("AVERAGE_POOL_2D"), BOTH),
+    "pooled, then a ReLU": (pooled("MAX_POOL_2D", schema.ActivationFunctionType.RELU), UNREAD),
+    "MEAN": (reduced("MEAN", [1, 2], (1, MANY)), BOTH),
+    "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
+    "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
+    "MEAN of one position": (lambda net, x: reduced("MEAN", [1], (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
+    "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
+    "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
+    "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
+    "PAD": (padded(last=False), BOTH),
+    "PAD of channels": (padded(last=True), NEITHER),
+    "TRANSPOSE": (moved((0, 2, 1, 3)), BOTH),
+    "TRANSPOSE of channels": (moved((0, 3, 1, 2)), NEITHER),
+    "SPLIT of rows": (in_halves, BOTH),
+    "CONCATENATION of rows": (stacked(), BOTH),
+    "ADD": (with_itself("ADD"), BOTH),
+    "SUB": (with_itself("SUB"), BOTH),
+    "MUL": (with_itself("MUL"), BOTH),
+    "ADD of a constant": (with_constant("ADD", (MANY,)), UNREAD),
+    "ADD of a constant in front": (with_constant("ADD", (1, 1, MANY), first=True), UNREAD),
+    "SUB of one number": (with_constant("SUB", (1,)), UNREAD),
+    "MUL by a constant": (with_constant("MUL", (1, 1, 1, MANY)), BOTH),  # 0 times anything
+    "MUL of a constant": (with_constant("MUL", (MANY,), first=True), BOTH),
+    "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
+    "SQUEEZE": (squeezed, BOTH),
+    "EXPAND_DIMS": (expanded, BOTH),
+    "RESHAPE": (reshaped(1, 4, 9, MANY), BOTH),
+    "RESHAPE to a size that is inferred": (reshaped(1, 4, 9, MANY, wanted=(1, 4, 9, -1)), BOTH),
+    "RESHAPE that divides nothing": (reshaped(1, 8, 3, 24), NEITHER),
+    "RESIZE_NEAREST_NEIGHBOR": (resized("RESIZE_NEAREST_NEIGHBOR"), BOTH),
+    "RESIZE_BILINEAR": (resized("RESIZE_BILINEAR"), UNREAD),
+}
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["dead", "unread"])
+@pytest.mark.parametrize("name", FORMS)
+def test_channels_pass_an_operator(name, which):
+    form, go = FORMS[name]
+    net = Network("float32")
+    x = form(net, net.conv(net.source, MANY, 1, dead=SOME if which == 0 else ()))
+    y = reading(net, x, SOME if which == 1 else ())
+    model = net.finished(y)
+    smaller, count = gone(model)
+    assert count == (len(SOME) if go[which] else 0)
+    if count:
+        assert_same(net, model, smaller)
+
+
+def test_features_of_a_reshape_go_only_together():
+    """(1, 6, 6, 16) as (1, 6, 12, 8): channels i and i + 8 become one."""
+    for dead, expected in (((0, 1, 8, 9), 4), ((0, 1, 2, 3), 0)):
+        net = Network("float32")
+        x = reshaped(1, 6, 12, 8)(net, net.conv(net.source, MANY, 1, dead=dead))
+        model = net.finished(reading(net, x))
+        smaller, count = gone(model)
+        assert count == expected
+        assert_same(net, model, smaller)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"), [(pooled("MAX_POOL_2D"), 6), (pooled("MAX_POOL_2D", scale=0.7), 0), (stacked(scale=0.7), 0)]
+)
+def test_constants_pass_only_where_the_scale_stays(form, expected):
+    net = Network()
+    x = form(net, net.conv(net.source, MANY, 1, dead=SOME, relu=True))
+    assert gone(net.finished(reading(net, x)))[1] == expected
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6)])
+def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
+    """0.22 squared is 24.39 steps: the multiplier of 0.2 makes a tie 0.126 wide. 0.24 squared is 29.03 steps."""
+    net = Network()
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.tiny.graph.tensors[x].quantization = quantization(0.02)
+    bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]]
+    values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
+    net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
+    y = net.binary(x, x, "MUL")
+    net.tiny.graph.tensors[y].quantization = quantization(0.0004 / 0.2016)
+    assert gone(net.finished(reading(net, y)))[1] == expected
+
+
+# What keeps all channels
+
+
+def two_layers(kind="int8"):
+    """Two convolutions: channels between them are dead."""
+    net = Network(kind)
+    x = net.conv(net.source, MANY, 1, dead=SOME, relu=True)
+    return net.finished(net.conv(x, 6, 1))
+
+
+def layer(model, number):
+    """(operator, its kernel, its bias)."""
+    graph = model.subgraphs[0]
+    operator = [each for each in graph.operators if model.operatorCodes[each.opcodeIndex].builtinCode == CODE.CONV_2D][
+        number
+    ]
+    return operator, *(graph.tensors[index] for index in operator.inputs[1:3])
+
+
+def without_options(model):
+    layer(model, 1)[0].builtinOptions = None
+    layer(model, 1)[0].builtinOptionsType = 0
+
+
+def without_kernel(model):
+    layer(model, 1)[0].inputs = layer(model, 1)[0].inputs[:1]
+
+
+def another_zero_point(model):
+    layer(model, 0)[1].quantization.zeroPoint[-1] = 1
+
+
+def another_axis(model):
+    layer(model, 0)[1].quantization.quantizedDimension = 3
+
+
+def fewer_scales(model):
+    quantized = layer(model, 0)[1].quantization
+    quantized.scale, quantized.zeroPoint = quantized.scale[:2], quantized.zeroPoint[:2]
+
+
+def no_scales(model):
+    layer(model, 0)[1].quantization = None
+
+
+def bias_of_another_shape(model):
+    layer(model, 0)[2].shape = np.array([1, MANY], np.int32)
+
+
+def bias_of_another_type(model):
+    layer(model, 0)[2].type = schema.TensorType.FLOAT32
+
+
+def bias_that_varies(model):
+    layer(model, 0)[2].buffer = 0
+
+
+def kernel_that_varies(model):
+    layer(model, 0)[1].buffer = 0
+
+
+def activation_without_scale(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].quantization = None
+
+
+def a_variable(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].isVariable = True
+
+
+def open_channels(model):
+    model.subgraphs[0].tensors[layer(model, 0)[0].outputs[0]].shapeSignature = np.array([1, 6, 6, -1], np.int32)
+
+
+def an_output(model):
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, layer(model, 0)[0].outputs[0]], np.int32)
+
+
+def groups(model):
+    layer(model, 1)[1].shape = np.array([12, 1, 1, 8], np.int32)
+
+
+def another_type(model):
+    model.subgraphs[0].tensors[layer(model, 1)[0].outputs[0]].type = schema.TensorType.INT16
+    model.subgraphs[0].tensors[layer(model, 1)[0].outputs[0]].quantization.zeroPoint[:] = 0
+
+
+SPOILED = (
+    without_options,
+    without_kernel,
+    another_zero_point,
+    another_axis,
+    fewer_scales,
+    no_scales,
+    bias_of_another_shape,
+    bias_of_another_type,
+    bias_that_varies,
+    kernel_that_varies,
+    activation_without_scale,
+    a_variable,
+    open_channels,
+    an_output,
+    groups,
+    another_type,
+)
+
+
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
+def test_what_is_not_known_of_a_convolution_keeps_all_channels(spoil):
+    model = two_layers()
+    assert gone(model)[1] == len(SOME)
+    spoil(model)
+    assert not removal.remove(model).slices
+
+
+def test_a_shared_float16_kernel_keeps_all_channels():
+    """Two operators read what one DEQUANTIZE makes."""
+    net = Network("float16")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    assert gone(net.finished(net.conv(x, 6, 1)))[1] == len(SOME)
+    net = Network("float16")
+    x, y = (net.conv(net.source, MANY, 1, dead=SOME) for _ in range(2))
+    first, second = (operator for operator in net.tiny.graph.operators if len(operator.inputs) == 3)
+    second.inputs[1] = first.inputs[1]
+    assert gone(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))[1] == 0
+
+
+def operator(model, name):
+    """The first operator of a kind."""
+    code = getattr(CODE, name)
+    return next(
+        each for each in model.subgraphs[0].operators if model.operatorCodes[each.opcodeIndex].builtinCode == code
+    )
+
+
+def constant_input(name, position, values):
+    """Other values of a constant that an operator reads."""
+
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).inputs[position]]
+        values_of_32_bits = np.array(values, np.int32)
+        tensor.shape = np.array(values_of_32_bits.shape, np.int32)
+        model.buffers[tensor.buffer].data = values_of_32_bits.reshape(-1).view(np.uint8)
+
+    return spoil
+
+
+def varying_input(name, position):
+    """No constant."""
+
+    def spoil(model):
+        model.subgraphs[0].tensors[operator(model, name).inputs[position]].buffer = 0
+
+    return spoil
+
+
+def option(name, **fields):
+    def spoil(model):
+        for field, value in fields.items():
+            setattr(operator(model, name).builtinOptions, field, value)
+
+    return spoil
+
+
+def inputs(name, change):
+    def spoil(model):
+        found = operator(model, name)
+        found.inputs = np.array(change(found.inputs.tolist()), np.int32)
+
+    return spoil
+
+
+def result_without_scale(name, place=0):
+    def spoil(model):
+        model.subgraphs[0].tensors[operator(model, name).outputs[place]].quantization = None
+
+    return spoil
+
+
+def shape_as_output(model):
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, operator(model, "SHAPE").outputs[0]], np.int32)
+
+
+def slice_without_options(model):
+    operator(model, "STRIDED_SLICE").builtinOptions = None
+
+
+def packed_twice(model):
+    packed = operator(model, "PACK").outputs[0]
+    dense = operator(model, "FULLY_CONNECTED")
+    dense.inputs = np.array([*dense.inputs, packed], np.int32)
+
+
+def packed_by_another(model):
+    code = model.operatorCodes[operator(model, "PACK").opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = CODE.CONCATENATION
+
+
+def shape_read_by_another(model):
+    model.operatorCodes[operator(model, "STRIDED_SLICE").opcodeIndex].builtinCode = CODE.SLICE
+
+
+OPEN_BATCH = {
+    "begin mask": option("STRIDED_SLICE", beginMask=1),
+    "end mask": option("STRIDED_SLICE", endMask=1),
+    "ellipsis": option("STRIDED_SLICE", ellipsisMask=1),
+    "new axis": option("STRIDED_SLICE", newAxisMask=1),
+    "no options": slice_without_options,
+    "the last size": lambda model: [constant_input("STRIDED_SLICE", *each)(model) for each in ((1, [3]), (2, [4]))],
+    "to the last size": constant_input("STRIDED_SLICE", 2, [4]),
+    "from the end": constant_input("STRIDED_SLICE", 1, [-4]),
+    "nothing": constant_input("STRIDED_SLICE", 2, [0]),
+    "backwards": constant_input("STRIDED_SLICE", 3, [-1]),
+    "two limits": constant_input("STRIDED_SLICE", 1, [0, 0]),
+    "an open begin": varying_input("STRIDED_SLICE", 1),
+    "an open end": varying_input("STRIDED_SLICE", 2),
+    "an open step": varying_input("STRIDED_SLICE", 3),
+    "no step": inputs("STRIDED_SLICE", lambda found: found[:3]),
+    "sizes as limits": inputs("STRIDED_SLICE", lambda found: [found[1], found[0], *found[2:]]),
+    "sizes that are an output": shape_as_output,
+    "sizes that another reads": shape_read_by_another,
+    "features that vary": varying_input("PACK", 1),
+    "other features": constant_input("PACK", 1, 143),
+    "several features": constant_input("PACK", 1, [144, 144]),
+    "nothing packed": inputs("PACK", lambda found: []),
+    "packed for two": packed_twice,
+    "packed by another": packed_by_another,
+}
+
+
+@pytest.mark.parametrize("name", OPEN_BATCH)
+def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
+    net, result = NETWORKS["open_batch"]("int8")
+    model = net.finished(result)
+    assert gone(model)[1] > 0
+    OPEN_BATCH[name](model)
+    assert not removal.remove(model).slices
+
+
+def test_sizes_before_the_last_one_may_be_read_in_any_steps():
+    net, result = NETWORKS["open_batch"]("int8")
+    model = net.finished(result)
+    for position, value in ((1, 1), (2, 3), (3, 2)):
+        constant_input("STRIDED_SLICE", position, [value])(model)
+    assert removal.remove(model).slices
+
+
+def network(form, kind="int8"):
+    net = Network(kind)
+    return net.finished(reading(net, form(net, net.conv(net.source, MANY, 1, dead=SOME, relu=True))))
+
+
+def shorter_part(model):
+    """Parts of 10 and 6 channels."""
+    for result, size in zip(operator(model, "SPLIT").outputs, (10, 6), strict=True):
+        model.subgraphs[0].tensors[result].shape = np.array([1, 6, 6, size], np.int32)
+
+
+def split_in_two(net, x):
+    one, two = net.split(x)
+    return net.binary(one, two)
+
+
+def joined(net, x):
+    return net.concatenated(x, net.conv(net.source, MANY, 1))
+
+
+def longer_result(name, channels):
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
+        tensor.shape = np.array([*tensor.shape[:-1], channels], np.int32)
+
+    return spoil
+
+
+def open_result(name, signature):
+    def spoil(model):
+        tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
+        tensor.shapeSignature = np.array(signature, np.int32)
+
+    return spoil
+
+
+def without_scales(name):
+    """Neither what it reads nor what it yields is known."""
+
+    def spoil(model):
+        for index in (operator(model, name).inputs[0], operator(model, name).outputs[0]):
+            model.subgraphs[0].tensors[index].quantization = None
+
+    return spoil
+
+
+UNKNOWN_FORMS = {
+    "SPLIT on an open axis": (split_in_two, varying_input("SPLIT", 0)),
+    "SPLIT on two axes": (split_in_two, constant_input("SPLIT", 0, [3, 3])),
+    "SPLIT in unequal parts": (split_in_two, shorter_part),
+    "SPLIT with an unknown part": (split_in_two, result_without_scale("SPLIT", 1)),
+    "SPLIT of rows with an unknown part": (in_halves, result_without_scale("SPLIT", 1)),
+    "SPLIT of rows to another size": (in_halves, longer_result("SPLIT", MANY + 1)),
+    "CONCATENATION to another size": (joined, longer_result("CONCATENATION", 2 * MANY + 1)),
+    "CONCATENATION with an activation": (joined, option("CONCATENATION", fusedActivationFunction=1)),
+    "CONCATENATION of the unknown": (joined, result_without_scale("CONCATENATION")),
+    "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
+    "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
+    "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
+    "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
+    "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),
+    "PAD of open size": (padded(last=False), varying_input("PAD", 1)),
+    "PAD of other axes": (padded(last=False), constant_input("PAD", 1, [[0, 0], [1, 1], [0, 0]])),
+    "PAD to another size": (padded(last=False), longer_result("PAD", MANY + 1)),
+    "PAD of the unknown": (padded(last=False), without_scales("PAD")),
+    "TRANSPOSE in an open order": (moved((0, 2, 1, 3)), varying_input("TRANSPOSE", 1)),
+    "TRANSPOSE to another size": (moved((0, 2, 1, 3)), longer_result("TRANSPOSE", MANY + 1)),
+    "RELU to another size": (plain("RELU"), longer_result("RELU", MANY + 1)),
+    "RELU of the unknown": (plain("RELU"), without_scales("RELU")),
+    "pooled to another size": (pooled("MAX_POOL_2D"), longer_result("MAX_POOL_2D", MANY + 1)),
+    "RESHAPE to an open size": (reshaped(1, 4, 9, MANY), varying_input("RESHAPE", 1)),
+    "RESHAPE to another size": (reshaped(1, 4, 9, MANY), constant_input("RESHAPE", 1, [1, 4, 9, MANY + 1])),
+    "RESHAPE to no size": (reshaped(1, 4, 9, MANY), constant_input("RESHAPE", 1, [])),
+    "RESHAPE by its options": (reshaped(1, 4, 9, MANY), inputs("RESHAPE", lambda found: found[:1])),
+    "RESHAPE to another scale": (
+        reshaped(1, 4, 9, MANY),
+        lambda model: setattr(
+            model.subgraphs[0].tensors[operator(model, "RESHAPE").outputs[0]], "quantization", quantization(0.7, 3)
+        ),
+    ),
+    "ADD of the unknown": (with_itself("ADD"), result_without_scale("ADD")),
+    "ADD to another size": (with_itself("ADD"), longer_result("ADD", MANY + 1)),
+    "an input left out": (with_itself("ADD"), inputs("ADD", lambda found: found[:1])),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_FORMS)
+def test_a_form_that_is_not_known_keeps_all_channels(name):
+    form, spoil = UNKNOWN_FORMS[name]
+    model = network(form)
+    assert gone(model)[1] > 0 or form in (split_in_two, in_halves, joined)
+    spoil(model)
+    assert not removal.remove(model).slices

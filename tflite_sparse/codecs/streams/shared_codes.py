@@ -1,0 +1,174 @@
+"""Codes of one byte for weights of few values: a symbol is a value and its distance, or a bridge without a weight.
+
+Symbols are numbered value by value: a value at 1, 2, ... places behind the symbol before it, up to its reach. The
+symbols behind these are bridges of 1, 2, ... times the least reach, with the weight 0; a weight that is further away
+than its value reaches stands behind bridges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_VALUES = 64
+"""Shared by a tensor. With more of them, most distances need a bridge."""
+
+SYMBOLS = 256
+LONGEST_BRIDGE = 1023
+"""So that it fits in 16 bits in bytes of any kernel, 64 a place at most."""
+
+_BRIDGES, _LEAST_REACHES = (4, 8, 16, 32), (1, 2, 4, 6, 8, 10, 12, 15, 20, 30)
+"""Among which the encoder looks for the code with fewest symbols."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Code:
+    """What symbols mean.
+
+    Attributes:
+        values: int8 (values,).
+        reaches: int64 (values,).
+    """
+
+    values: np.ndarray
+    reaches: np.ndarray
+
+    @property
+    def unit(self) -> int:
+        """Places of the shortest bridge."""
+        return int(self.reaches.min())
+
+    @property
+    def weights(self) -> int:
+        """Symbols of weights; bridges are behind them."""
+        return int(self.reaches.sum())
+
+    @property
+    def bridges(self) -> int:
+        """Symbols of bridges."""
+        return SYMBOLS - self.weights
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the kernels take it."""
+        return self.unit > 0 and self.bridges > 0 and self.bridges * self.unit <= LONGEST_BRIDGE
+
+    def units(self, numbers: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Places that bridges take in front of weights, in units: of values by number, that far behind the last."""
+        return np.asarray(np.maximum(-(-(gaps - self.reaches[numbers]) // self.unit), 0))
+
+    def symbols_before(self, units: np.ndarray) -> np.ndarray:
+        """How many bridges span so many units."""
+        return -(-units // self.bridges)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kept:
+    """Kept weights, in order.
+
+    Attributes:
+        values: int8, sorted, all different.
+        runs: of each weight.
+        numbers: of its value.
+        gaps: places that it lies behind the weight before it; the first one of a run, behind the place -1.
+        run_count: runs that there are.
+    """
+
+    values: np.ndarray
+    runs: np.ndarray
+    numbers: np.ndarray
+    gaps: np.ndarray
+    run_count: int
+
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> Kept:
+        """Those of int8 (runs, places)."""
+        runs, columns = np.nonzero(matrix)
+        values, numbers = np.unique(matrix[runs, columns], return_inverse=True)
+        is_first = np.diff(runs, prepend=-1) != 0
+        gaps = np.where(is_first, columns + 1, np.diff(columns, prepend=0))
+        return cls(values, runs, numbers, gaps, matrix.shape[0])
+
+    def within(self, runs: np.ndarray) -> Kept:
+        """Those of some runs, bool (runs,); runs keep their numbers, values get new ones."""
+        chosen = runs[self.runs]
+        used, numbers = np.unique(self.numbers[chosen], return_inverse=True)
+        return Kept(self.values[used], self.runs[chosen], numbers, self.gaps[chosen], self.run_count)
+
+    def counts(self, code: Code) -> np.ndarray:
+        """Symbols of each run, int64 (runs,); of a run with a value that the code lacks, more than any run has."""
+        numbers = np.searchsorted(code.values, self.values)
+        lacks = np.take(code.values, numbers, mode="clip") != self.values
+        own = np.minimum(numbers, len(code.values) - 1)[self.numbers]
+        symbols = 1 + code.symbols_before(code.units(own, self.gaps))
+        symbols[lacks[self.numbers]] = FAR_TOO_MANY
+        return np.bincount(self.runs, weights=symbols, minlength=self.run_count).astype(np.int64)
+
+    def symbols(self, code: Code) -> np.ndarray:
+        """uint8, of all runs in order: of each weight, its bridges (the longest ones first), then itself."""
+        numbers = np.searchsorted(code.values, self.values)[self.numbers]
+        units = code.units(numbers, self.gaps)
+        bridges = code.symbols_before(units)
+        last = np.cumsum(bridges + 1) - 1
+        symbols = np.full(int(last[-1]) + 1 if last.size else 0, SYMBOLS - 1, np.uint8)
+        starts = np.cumsum(code.reaches) - code.reaches
+        symbols[last] = starts[numbers] + self.gaps - units * code.unit - 1
+        bridged = bridges > 0
+        symbols[last[bridged] - 1] = code.weights + units[bridged] - (bridges[bridged] - 1) * code.bridges - 1
+        return symbols
+
+
+FAR_TOO_MANY = 2**30
+
+
+def shortest(kept: Kept) -> Code:
+    """The code with fewest symbols for these weights, among those that the encoder knows.
+
+    Raises:
+        ValueError: there are more than :data:`MAX_VALUES` values.
+    """
+    if len(kept.values) > MAX_VALUES:
+        raise ValueError(f"{len(kept.values)} values, more than {MAX_VALUES}")
+    if not kept.values.size:
+        return Code(np.ones(1, np.int8), np.array([SYMBOLS - _BRIDGES[0]]))
+    different, often = np.unique(kept.gaps * len(kept.values) + kept.numbers, return_counts=True)
+    gaps, numbers = np.divmod(different, len(kept.values))
+    order = _most_useful(kept)
+    codes = [
+        Code(kept.values, reaches)
+        for bridges in _BRIDGES
+        for least in _LEAST_REACHES
+        for reaches in [_reaches(order, len(kept.values), SYMBOLS - bridges, least)]
+        if reaches is not None
+    ]
+    valid = [code for code in codes if code.is_valid]
+    return min(valid, key=lambda code: int(code.symbols_before(code.units(numbers, gaps)) @ often))
+
+
+def _most_useful(kept: Kept) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of values and the reaches that they have, so that a longer reach helps most weights first.
+
+    That is if gaps are geometric: of the weights that lie further away than any distance, the next distance takes the
+    same share.
+    """
+    often = np.bincount(kept.numbers, minlength=len(kept.values))
+    near = np.cumsum(np.bincount(np.minimum(kept.gaps, SYMBOLS), minlength=SYMBOLS + 1))
+    helped = often[:, None] * (len(kept.gaps) - near)
+    return np.divmod(np.argsort(-helped, axis=None, kind="stable"), SYMBOLS + 1)
+
+
+def _reaches(order: tuple[np.ndarray, np.ndarray], values: int, symbols: int, least: int) -> np.ndarray | None:
+    """How far each value reaches with so many symbols, at least ``least``; None if there are too few of them.
+
+    Args:
+        order: of :func:`_most_useful`; one symbol after the other goes there.
+        values: how many there are.
+        symbols: that they share.
+        least: that each reaches.
+    """
+    left = symbols - least * values
+    if left < 0:
+        return None
+    numbers, reached = order
+    return least + np.bincount(numbers[reached >= least][:left], minlength=values)

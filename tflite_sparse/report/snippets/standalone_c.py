@@ -1,0 +1,27 @@
+"""C that calls a model of ``--target c``."""
+
+from __future__ import annotations
+
+import re
+
+from tflite_sparse.report.snippets.ports import ports_of
+from tflite_sparse.report.snippets.templates import render
+from tflite_sparse.results.contract import Contract, Language
+
+_C = {"float32": "float", "int8": "int8_t", "int32": "int32_t"}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_USUAL_PREFIX = "model"
+
+
+def snippets(contract: Contract, prefix: str) -> dict[Language, str]:
+    """Return C99 that fills the inputs, runs the model and reads the outputs; nothing where generated C lacks a type.
+
+    Args:
+        contract: of the file.
+        prefix: of the model's functions; where it cannot be one, the usual one.
+    """
+    ports = ports_of(contract)
+    if not ports.dtypes <= set(_C):
+        return {}
+    name = prefix if _NAME.fullmatch(prefix) else _USUAL_PREFIX
+    return {"c": render("standalone.c.j2", ports=ports, types=_C, prefix=name)}
