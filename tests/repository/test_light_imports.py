@@ -52,6 +52,16 @@ def test_commands_on_files_run_without_tensorflow(tmp_path, command):
     assert not heavy(modules)
 
 
+def test_encode_imports_nothing_of_an_export(tmp_path):
+    """Templates, the bar of a terminal, and settings and results of other commands take a tenth of its time."""
+    file = tmp_path / "model.tflite"
+    file.write_bytes(tiny_models.to_bytes(tiny_models.conv2d()))
+    modules = imported_by("encode", str(file), "-o", str(tmp_path / "encoded.tflite"))
+    assert {"tflite_sparse.settings.files", "tflite_sparse.results.files"} <= modules
+    others = {"tflite_sparse.settings.export", "tflite_sparse.results.export", "tflite_sparse.sources.dataset"}
+    assert not {"jinja2", "rich.progress", "concurrent.futures", *others} & modules
+
+
 @pytest.mark.parametrize("command", [[], *([name] for name in cli.list_commands(None))], ids=str)
 def test_help_imports_neither_tensorflow_nor_the_runtime(command):
     modules = imported_by(*command, "--help")
