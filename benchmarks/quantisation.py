@@ -164,9 +164,11 @@ def _converted(
     return convert_saved_model(
         str(saved),
         samples=None if trained is None else trained.x_train,
-        io="float32",
+        input_io="float32",
+        output_io="float32",
         activations="float32" if way is None else way.activations,
         calibration="min-max" if way is None else way.calibration,
+        dense_scales="per-channel",
         float_layers=kept,
         on_step=ignore_steps,
     )
