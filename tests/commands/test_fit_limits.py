@@ -19,8 +19,10 @@ from tflite_sparse.fitting.channel_choice import GroupCandidate
 from tflite_sparse.fitting.costs import Sizes
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.pruning.allocation import Curve
-from tflite_sparse.pruning.channel_groups import ChannelGroup
+from tflite_sparse.pruning.channel_groups import ChannelGroup, Part
+from tflite_sparse.results.scan import KernelScan, Point, Scan
 from tflite_sparse.settings import FitSettings
+from tflite_sparse.sources.source_model import Kernel
 from tflite_sparse.stages.baseline import Found
 
 LINE = Curve(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
@@ -161,6 +163,27 @@ def test_within_a_gate_the_limits_count_too(monkeypatch):
 )
 def test_what_sparse_weights_add_may_take_channels_later(limits, is_needed):
     assert fit_limits.may_need_fewer(dict.fromkeys(limits, 10.0), limits) == is_needed
+
+
+def test_a_group_without_a_channel_that_is_left_is_no_candidate(tmp_path):
+    """Of 32 channels one group has 20 left, and one none: it takes nothing, and no recipe can ask for none."""
+
+    def group(name, alive):
+        values = np.ones((4, 32), np.float32) * (np.arange(32) < alive)
+        filters = Kernel(f"{name}/kernel", "Dense", values.shape, lambda: values, lambda new: None)
+        return ChannelGroup(name, 32, (Part(filters, None, -1, np.arange(32)),), (), ())
+
+    def scanned(name):
+        point = Point(asked=0.5, sparsity=0.5, metric=0.5, loss=2.0)
+        return KernelScan(name=name, type="Dense", shape=(4, 32), weights=128, block="channel", held=0, points=(point,))
+
+    work = Workspace.open(tmp_path, resume=True)
+    scan = Scan(model="m", baseline_metric=0.9, baseline_loss=1.0, kernels=tuple(map(scanned, ("some", "none"))))
+    work.path("scan-channel.json").write_text(scan.model_dump_json())
+    groups = [group("some", 20), group("none", 0)]
+    (found,) = fit_limits._candidates(None, groups, FitSettings(max_macs=1), work, Timed(Silent()))
+    assert found.group is groups[0]
+    assert found.counts == (8, 16, 20)
 
 
 # What is measured.

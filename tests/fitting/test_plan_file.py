@@ -1,6 +1,7 @@
 """Read a plan back as a recipe: it prunes exactly as planned."""
 
 import numpy as np
+import pytest
 
 from tflite_sparse.fitting import plan_file
 from tflite_sparse.fitting.candidates import Option
@@ -42,6 +43,34 @@ def test_each_kernel_gets_its_own_and_others_nothing(tmp_path):
     found = recipe_planner.shared_values(recipe_file.read(path), kernels)
     assert found == {"odd+name.1/kernel": 16, "kept/kernel": 8}
     assert {(each.schedule.begin, each.schedule.end, each.schedule.frequency) for each in plan.kernels} == {(0, 70, 7)}
+
+
+def test_shared_values_are_those_of_one_kernel(tmp_path):
+    """Also where its rule matches a deeper kernel: one that keeps its values, and one that has no plan."""
+    kernels = [kernel(name) for name in ("dense/kernel", "encoder/dense/kernel")] + [kernel("first/dense/kernel", 8)]
+    choice = {
+        "dense/kernel": Option(0.8, UNSTRUCTURED, 1, 0.0, 8),
+        "encoder/dense/kernel": Option(0.5, UNSTRUCTURED, 1, 0.0),
+    }
+    path = tmp_path / "recipe.toml"
+    path.write_text(plan_file.text(choice, kernels))
+    assert recipe_planner.shared_values(recipe_file.read(path), kernels) == {
+        "dense/kernel": 8,
+        "encoder/dense/kernel": "all",
+        "first/dense/kernel": "all",
+    }
+
+
+@pytest.mark.parametrize("count", [5, 16, 20])
+def test_any_number_of_channels_is_kept(tmp_path, count):
+    """Of 32: a model that was pruned before has few left, or no multiple of 8."""
+    kernels = [kernel("dense/kernel")]
+    group = ChannelGroup("g", 32, (Part(kernels[0], None, -1, np.arange(32)),), (), ())
+    path = tmp_path / "recipe.toml"
+    path.write_text(plan_file.text({}, kernels, channels=plan_file.ChannelRules.of([group], {"g": count}, 8)))
+    (asked,) = recipe_planner.planner(recipe_file.read(path), PruningSettings())(kernels, Span(1000, 100)).channels
+    assert channel_masks.count_kept(32, asked.schedule.final, asked.multiple) == count
+    assert asked.multiple == (8 if count == 16 else 1)
 
 
 def test_channels_and_what_remains_of_their_kernels(tmp_path):

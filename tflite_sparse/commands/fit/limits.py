@@ -284,7 +284,9 @@ def _candidates(
     work: Workspace,
     progress: Timed,
 ) -> list[GroupCandidate]:
-    """Scan groups; done once, the scan is read from disk."""
+    """Scan groups of which something is left; done once, the scan is read from disk."""
+    alive = {group: int(np.count_nonzero(~channel_masks.dead(group))) for group in groups}
+    groups = [group for group, count in alive.items() if count]
     path = work.path(_SCAN)
     if path.exists():
         scan = Scan.model_validate_json(path.read_bytes())
@@ -297,7 +299,7 @@ def _candidates(
             group,
             allocation.curve_of(by_name[group.name], scan.baseline_loss),
             MULTIPLE,
-            int(np.count_nonzero(~channel_masks.dead(group))),
+            alive[group],
         )
         for group in groups
     ]
