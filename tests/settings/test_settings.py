@@ -160,3 +160,11 @@ def test_malformed_budgets(words):
 def test_refusals_of_fit(settings, words):
     with pytest.raises(SettingsError, match=words):
         FitSettings(budget="9kB", **settings)
+
+
+def test_with_limits_alone_no_number_of_shared_values_is_chosen():
+    with pytest.raises(SettingsError, match="limits alone do not count"):
+        FitSettings(max_macs=1, shared_values="auto")
+    for others in ({"budget": "9kB"}, {"gate": True}):
+        assert FitSettings(max_macs=1, shared_values="auto", **others).shared_values == "auto"
+    assert FitSettings(max_macs=1, shared_values=8).shared_values == 8

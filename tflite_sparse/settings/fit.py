@@ -151,6 +151,11 @@ class FitSettings(
             raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
         if not (self.gate or self.budget is not None or self.limits):
             raise ValueError('give `budget="100kB"`, `gate=True`, or a limit: `max_macs`, `max_arena`, `max_latency`')
+        if self.shared_values == "auto" and not self.gate and self.budget is None:
+            raise ValueError(
+                '`shared_values="auto"` chooses by bytes, which limits alone do not count: give `budget="100kB"`, '
+                "`gate=True`, or a number of values"
+            )
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
             raise ValueError("give one or more blocks, each once, as `blocks=('1x1', '1x16')`")
         return self
