@@ -17,12 +17,18 @@ from tflite_sparse.sources.source_model import Kernel
 ROWS = Structure((1, 16))
 
 
-def pricer(name):
-    assert isinstance(name, str)
-    return lambda mask, count=None: (10 if count is None else count) * int(np.count_nonzero(mask))
+class Pricer:
+    def __init__(self, name):
+        assert isinstance(name, str)
+
+    def __call__(self, mask, count=None):
+        return (10 if count is None else count) * int(np.count_nonzero(mask))
+
+    def can_share(self, mask):
+        return mask.mean() <= 2 / 3
 
 
-COSTS = SimpleNamespace(pricer=pricer)
+COSTS = SimpleNamespace(pricer=Pricer)
 LINE = Curve(np.array([0.0, 1.0]), np.array([0.0, 4.0]))  # a sparsity of 0.5 costs 2
 
 

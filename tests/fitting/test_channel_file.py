@@ -11,9 +11,12 @@ from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.measurement import operators
+from tflite_sparse.planning import encoder, sharing
 from tflite_sparse.pruning.channel_groups import ChannelGroup, Part
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.sources.source_model import Kernel
 from tflite_sparse.targets import litert as litert_target
+from tflite_sparse.targets.micro import Micro
 
 CHANNELS, KEPT = 32, 16
 ORDERS = {"first": (1, 2, 3, 0), "depthwise": (1, 2, 3, 0), "last": (1, 2, 3, 0)}  # of the file's axes in Keras
@@ -83,6 +86,42 @@ def test_prices_are_those_of_what_remains(made, trimmed, tmp_path):
     costs = Costs(without, {"last": constant}, lambda: litert_target.answer, lambda file, dense: None)
     assert costs.pricer("last")(np.ones(kernels[2].shape, bool)) == 24 * KEPT
     assert costs.sizes({}).file_bytes == without.stat().st_size < path.stat().st_size
+
+
+@pytest.mark.parametrize("of_all", [8, None])
+def test_values_are_shared_before_channels_go(tmp_path, of_all):
+    """A kernel of 2,560 weights shares values, though 1,280 are left, as in the file of an export."""
+    net = Network(shape=(1, 6, 6, 8))
+    path, without, shared, file = (tmp_path / f"{name}.tflite" for name in ("whole", "without", "shared", "file"))
+    path.write_bytes(tiny_models.to_bytes(net.finished(net.conv(net.conv(net.source, CHANNELS, 1, relu=True), 80, 1))))
+    model = serde.read(path)
+    graph = Graph(model, model.subgraphs[0])
+    (first_index, bias_index), (last_index, _) = (operator.inputs[1:] for operator in graph.operators)
+    first, last = (
+        kernel(name, graph.constant(int(index)).astype(np.float32).transpose(ORDERS[name]))
+        for name, index in (("first", first_index), ("last", last_index))
+    )
+    channels, kept = np.arange(CHANNELS), np.arange(CHANNELS) % 2 == 1
+    group = ChannelGroup("g", CHANNELS, (Part(first, None, -1, channels),), (), (Part(last, None, -2, channels),))
+    made = ChannelFile.of(path, [first, last], [group]).without({group: kept})
+    serde.write(made.model, without)
+    constant = made.constant(Constant(0, int(last_index), (3, 0, 1, 2)))
+    costs = Costs(without, {"last": constant}, Micro, lambda *files: None, shared_values=of_all)
+
+    mask = (np.random.default_rng(0).random(last.shape) < 0.3) & kept[:, None]
+    assert costs.can_share("last")
+    assert costs.pricer("last").can_share(mask)
+    assert not costs.pricer("last").can_share(np.broadcast_to(kept[:, None], last.shape)), "what is left has no zeros"
+
+    for index, left in ((first_index, kept[:, None, None, None]), (bias_index, kept)):
+        graph.store(graph.tensor(index), np.where(left, graph.constant(index), 0).astype(graph.constant(index).dtype))
+    of_last = mask.transpose(constant.axes).reshape(graph.constant(last_index).shape)
+    graph.store(graph.tensor(last_index), np.where(of_last, graph.constant(last_index), 0).astype(np.int8))
+    assert len(sharing.share(model, 8)) == 1
+    removal.remove(model)
+    serde.write(model, shared)
+    encoder.encode_file(shared, file, Micro())
+    assert costs.sizes({"last": mask}, {} if of_all else {"last": 8}).file_bytes == file.stat().st_size
 
 
 def test_channels_that_die_under_masks_leave_the_predicted_file(made):

@@ -90,9 +90,10 @@ def test_a_sparse_file_is_decoded_first(tmp_path):
 
 
 def with_zeros(shape, zeros):
-    """A model of int8 weights with so many zeros, and of many values else."""
-    values = (np.arange(np.prod(shape)) % 127 + 1).astype(np.int8)
-    values[:zeros] = 0
+    """A model of int8 weights with so many zeros, anywhere, and of many values else."""
+    size = int(np.prod(shape))
+    values = np.zeros(size, np.int8)
+    values[np.random.default_rng(0).permutation(size)[zeros:]] = np.arange(size - zeros) % 127 + 1
     return tiny_models.fully_connected(shape, weights=values.reshape(shape))
 
 
@@ -114,6 +115,20 @@ def read_as_data_too(model):
 )
 def test_bounds_of_what_is_taken(model, takes):
     assert bool(list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))) == takes
+
+
+@pytest.mark.parametrize("zeros", [1151, 1152])
+@pytest.mark.parametrize(
+    ("shape", "alive"), [((64, 108), np.s_[::2]), ((32, 216), np.s_[:, ::2]), ((128, 108), np.s_[::2, ::2])]
+)
+def test_zeros_of_dead_channels_do_not_count(shape, alive, zeros):
+    """Of 3,456 weights beside outputs and inputs that are all zero a third must be."""
+    weights = np.zeros(shape, np.int8)
+    left = np.ones(3456, np.int8)
+    left[np.random.default_rng(0).permutation(3456)[:zeros]] = 0
+    weights[alive] = left.reshape(weights[alive].shape)
+    model = tiny_models.fully_connected(shape, weights=weights)
+    assert bool(list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))) == (zeros == 1152)
 
 
 def test_of_one_scale_less_than_0_none_is_taken():

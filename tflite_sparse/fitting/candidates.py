@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
-from tflite_sparse.fitting.costs import Costs
+from tflite_sparse.fitting.costs import Costs, Pricer
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
 from tflite_sparse.pruning.channel_masks import Remaining
 from tflite_sparse.pruning.structure import UNSTRUCTURED, Structure
 from tflite_sparse.results.scan import Scan
-from tflite_sparse.rewrites import shared_values
 from tflite_sparse.sources.source_model import Kernel
 
 SPARSITIES = tuple(round(1 - 0.7 * 0.9**step, 4) for step in range(41))
@@ -105,7 +104,8 @@ class Candidate:
         price, mask = costs.pricer(self.kernel.name), masks.current_masks([self.kernel])[0]
         held = float(np.mean(self.remaining.cut(self.kernel.name, self.kernel.read()) == 0))
         plain = [
-            Option(None, UNSTRUCTURED, price(mask, count), rise, count) for count, rise in self._counts_at(held).items()
+            Option(None, UNSTRUCTURED, price(mask, count), rise, count)
+            for count, rise in self._counts_at(mask, price).items()
         ]
         shares = [share for share in SPARSITIES if share > held]
         found = [self._priced(block, shares, costs) for block in self.curves]
@@ -116,15 +116,15 @@ class Candidate:
         found = []
         for share in shares:
             mask = self._mask(values, share, block)
-            zeros = 1 - float(self.remaining.cut(self.kernel.name, mask).mean())
             rise = float(self.curves[block].at(share))
-            for count, more in self._counts_at(zeros).items():
+            for count, more in self._counts_at(mask, price).items():
                 found.append(Option(round(share, 6), block, price(mask, count), rise + more, count))
         return tuple(found)
 
-    def _counts_at(self, zeros: float) -> Mapping[int | None, float]:
-        """Return the numbers of values that can be shared with this share of zeros, and what each loses."""
-        return self.counts if zeros >= shared_values.LEAST_SPARSITY else {None: 0.0}
+    def _counts_at(self, mask: np.ndarray, price: Pricer) -> Mapping[int | None, float]:
+        """Return the numbers of values that can be shared under a mask, and what each loses."""
+        none: dict[int | None, float] = {None: 0.0}
+        return self.counts if self.counts.keys() != none.keys() and price.can_share(mask) else none
 
     def _mask(self, values: np.ndarray, share: float, block: Structure) -> np.ndarray:
         """Return the mask of the kernel's shape in which a share of what remains is zero."""

@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph
+from tflite_sparse.flatbuffer.graph import Graph, Use, graphs
 from tflite_sparse.flatbuffer.types import Model, Tensor
-from tflite_sparse.planning import encoder, planner, sharing
+from tflite_sparse.planning import encoder, planner
 from tflite_sparse.rewrites import shared_values
 from tflite_sparse.rewrites.dead_channels import removal
 
-
-class Pricer(Protocol):
-    """Returns the bytes of one kernel."""
-
-    def __call__(self, mask: np.ndarray, count: int | None = None) -> int:
-        """Return the bytes under a mask (bool, of the kernel's shape).
-
-        Args:
-            mask: of a third zeros or more if there is a ``count``.
-            count: values that the kept weights share; None: they keep theirs.
-        """
-
-
 MakeTarget = Callable[[], planner.Target]
 """Makes a target for one model; a target may cache what it computes for it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pricer:
+    """Prices one kernel.
+
+    Attributes:
+        graph: of a parsed file that nothing else uses: the constant changes.
+        uses: of its tensors.
+        constant: of the kernel in it.
+        values: that the constant has without a mask.
+        target: makes a target.
+    """
+
+    graph: Graph
+    uses: Mapping[int, list[Use]]
+    constant: Constant
+    values: np.ndarray
+    target: MakeTarget
+
+    def __call__(self, mask: np.ndarray, count: int | None = None) -> int:
+        """Return the bytes under a mask.
+
+        Args:
+            mask: bool, of the kernel's shape; one that :meth:`can_share` takes if there is a ``count``.
+            count: values that the kept weights share; None: they keep theirs.
+        """
+        self._mask(mask)
+        index = self.constant.tensor
+        if count is not None:
+            shared_values.apply(self.graph, index, count)
+        stored = self.graph.constant(index)
+        assert stored is not None  # just above
+        return planner.choose(self.graph, index, self.uses[index], stored, self.target()).encoded_bytes
+
+    def can_share(self, mask: np.ndarray) -> bool:
+        """Return whether the kept weights can share values under a mask (bool, of the kernel's shape)."""
+        self._mask(mask)
+        return _shares(self.graph, self.constant, self.uses)
+
+    def _mask(self, mask: np.ndarray) -> None:
+        self.graph.store(self.graph.tensor(self.constant.tensor), _masked(self.values, mask, self.constant))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +110,13 @@ class Costs:
         """Return whether the kept weights of the kernel ``name`` can share values, once it is sparse."""
         model, constant = serde.read(self.dense), self.constants[name]
         graph, _, _ = _at(model, constant)
-        return shared_values.has_form(graph, constant.tensor, graph.uses()[constant.tensor])
+        return _has_form(graph, constant, graph.uses())
 
     def pricer(self, name: str) -> Pricer:
         """Return the function that prices the kernel ``name``."""
         model, constant = serde.read(self.dense), self.constants[name]
-        graph, tensor, values = _at(model, constant)
-        uses = graph.uses()[constant.tensor]
-
-        def price(mask: np.ndarray, count: int | None = None) -> int:
-            graph.store(tensor, _masked(values, mask, constant))
-            if count is not None:
-                shared_values.apply(graph, constant.tensor, count)
-            stored = graph.constant(constant.tensor)
-            assert stored is not None  # just above
-            return planner.choose(graph, constant.tensor, uses, stored, self.target()).encoded_bytes
-
-        return price
+        graph, _, values = _at(model, constant)
+        return Pricer(graph, graph.uses(), constant, values, self.target)
 
     def sizes(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None = None) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
@@ -130,7 +149,7 @@ class Costs:
         for name, mask in masks.items():
             graph, tensor, values = _at(model, self.constants[name])
             graph.store(tensor, _masked(values, mask, self.constants[name]))
-        sharing.share(model, self._counts(model, counts or {}))
+        self._share(model, counts or {})
         return model
 
     def _encoded(self, model: Model, constants: Mapping[str, Constant], dense: Path) -> Sizes:
@@ -142,13 +161,17 @@ class Costs:
             self.finish(file, dense)
             return sizes_of(file.stat().st_size, choices, constants)
 
-    def _counts(self, model: Model, of_kernels: Mapping[str, int | None]) -> sharing.Counts:
-        """Return the values of each tensor."""
+    def _share(self, model: Model, of_kernels: Mapping[str, int | None]) -> None:
+        """Let tensors share values as an export does, before channels leave the file."""
+        known = [(graph, graph.uses()) for graph in graphs(model)]
         found = {(graph.number, index): self.shared_values for graph, index in shared_values.shareable(model)}
-        for name, count in of_kernels.items():
-            constant = self.constants[name]
-            found[constant.graph, constant.tensor] = count
-        return {place: count for place, count in found.items() if count is not None}
+        for name, constant in self.constants.items():
+            graph, uses = known[constant.graph]
+            is_able = _shares(graph, constant, uses)
+            found[graph.number, constant.tensor] = of_kernels.get(name, self.shared_values) if is_able else None
+        for (number, index), count in found.items():
+            if count is not None:
+                shared_values.apply(known[number][0], index, count)
 
 
 def sizes_of(file_bytes: int, choices: list[planner.Choice], constants: Mapping[str, Constant]) -> Sizes:
@@ -170,6 +193,16 @@ def _at(model: Model, constant: Constant) -> tuple[Graph, Tensor, np.ndarray]:
     values = graph.constant(constant.tensor)
     assert values is not None  # found as a constant of this file before
     return graph, graph.tensor(constant.tensor), values
+
+
+def _shares(graph: Graph, constant: Constant, uses: Mapping[int, list[Use]]) -> bool:
+    """Return whether the weights of a constant share values in an export, which does that before channels go."""
+    return _has_form(graph, constant, uses) and shared_values.is_sparse(graph, constant.tensor)
+
+
+def _has_form(graph: Graph, constant: Constant, uses: Mapping[int, list[Use]]) -> bool:
+    former_size = None if constant.cut is None else math.prod(constant.cut.shape)
+    return shared_values.has_form(graph, constant.tensor, uses[constant.tensor], former_size)
 
 
 def _masked(values: np.ndarray, mask: np.ndarray, constant: Constant) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Let the kept weights of a tensor share a few integers.
 
 Needs: a constant int8 weight of CONV_2D or FULLY_CONNECTED with positive scales and zero points of 0, at least 2,048
-values, and a third or more of them 0.
+values, and a third or more of them 0. That share leaves out each output and input of which every weight is 0: these are
+dead channels as a rule, and what remains without them may be dense and gain nothing.
 Leaves: the tensor with at most so many values other than 0. Zeros, scales and shape are unchanged, so the file is an
 ordinary dense one; there is no way back to the former weights.
 
@@ -21,6 +22,12 @@ from tflite_sparse.flatbuffer.types import Model, Tensor
 
 LEAST_WEIGHTS = 2048
 LEAST_SPARSITY = 1 / 3
+WHICH = (
+    f"an int8 weight of CONV_2D or FULLY_CONNECTED with {LEAST_WEIGHTS:,} values, a third of them zeros; outputs and "
+    "inputs that are all zero do not count"
+)
+"""Which weights share values, in words."""
+
 _KINDS = ("CONV_2D", "FULLY_CONNECTED")
 _WEIGHT_POSITION = 1
 
@@ -89,8 +96,16 @@ def _distinct(values: np.ndarray) -> int:
     return len(np.unique(values[values != 0]))
 
 
-def has_form(graph: Graph, index: int, uses: list[Use]) -> bool:
-    """Return whether a tensor is a weight that can share values, however many of its own are 0."""
+def has_form(graph: Graph, index: int, uses: list[Use], former_size: int | None = None) -> bool:
+    """Return whether a tensor is a weight that can share values, however many of its own are 0.
+
+    Args:
+        graph: of a parsed model.
+        index: of the tensor.
+        uses: of the tensor.
+        former_size: number of its values before channels left the file, which the least number is about; None: all are
+            there.
+    """
     tensor = graph.tensor(index)
     if tensor.sparsity is not None or not all(
         use.position == _WEIGHT_POSITION and graph.operator_name(use.operator) in _KINDS for use in uses
@@ -98,7 +113,9 @@ def has_form(graph: Graph, index: int, uses: list[Use]) -> bool:
         return False
     values = graph.constant(index)
     scales = scales_of(tensor)
-    if values is None or values.dtype != np.int8 or values.size < LEAST_WEIGHTS or not scales.size:
+    if values is None or values.dtype != np.int8 or not scales.size:
+        return False
+    if (values.size if former_size is None else former_size) < LEAST_WEIGHTS:
         return False
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         return False
@@ -106,10 +123,14 @@ def has_form(graph: Graph, index: int, uses: list[Use]) -> bool:
 
 
 def is_sparse(graph: Graph, index: int) -> bool:
-    """Return whether enough values of a constant are 0 for it to share the others."""
+    """Return whether enough values of a weight are 0, beside dead channels, for it to share the others."""
     values = graph.constant(index)
     assert values is not None
-    return bool(values.size - np.count_nonzero(values) >= LEAST_SPARSITY * values.size)
+    kept = values != 0
+    for axis in (0, values.ndim - 1):  # outputs and inputs
+        others = tuple(each for each in range(values.ndim) if each != axis)
+        kept = kept.compress(kept.any(axis=others), axis=axis)
+    return bool(kept.size - np.count_nonzero(kept) >= LEAST_SPARSITY * kept.size)
 
 
 def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:

@@ -107,10 +107,7 @@ class Sharing:
         with self.progress.stage("share values") as on_step:
             found = sharing.write(unshared, dense, counts)
             if not found:
-                self.progress.note(
-                    f"no values are shared: no int8 weight has {shared_values.LEAST_WEIGHTS:,} values, a third of them "
-                    "zeros"
-                )
+                self.progress.note(f"no values are shared: there is no weight that can, {shared_values.WHICH}")
                 return made(found)
             corrected = correct_biases.correct(dense, unshared, converter.calibration_samples(source), on_step=on_step)
         names = LayerNames(source.layers(), signature.by_tensor(serde.read(dense)))
@@ -132,10 +129,7 @@ class Sharing:
             elif count != "all":
                 without.append(name)
         if without:
-            self.progress.warn(
-                f"{', '.join(without)}: no values are shared, for that takes an int8 weight of CONV_2D or "
-                f"FULLY_CONNECTED with {shared_values.LEAST_WEIGHTS:,} values, a third of them zeros."
-            )
+            self.progress.warn(f"{', '.join(without)}: no values are shared, for that takes {shared_values.WHICH}.")
         return found
 
     def _chosen(
