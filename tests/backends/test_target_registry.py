@@ -7,10 +7,10 @@ import pytest
 from tflite_sparse import target_registry
 from tflite_sparse.backends.protocol import Backend
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, VerifySettings
+from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, FitSettings, VerifySettings
 from tflite_sparse.target_registry import TARGETS
 
-SETTINGS = (EncodeSettings, ExportSettings, VerifySettings)
+SETTINGS = (EncodeSettings, ExportSettings, FitSettings, VerifySettings)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -56,10 +56,11 @@ def test_full_disk_changes_nothing(files_before_full, model_files, tmp_path, mon
     copy, done = shutil.copyfile, []
 
     def copy_until_full(source, target, **more):
-        if len(done) >= files_before_full and Path(target).parent == tmp_path:
-            Path(target).write_bytes(Path(source).read_bytes()[:100])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-        done.append(target)
+        if Path(target).parent == tmp_path:
+            if len(done) >= files_before_full:
+                Path(target).write_bytes(Path(source).read_bytes()[:100])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+            done.append(target)
         return copy(source, target, **more)
 
     monkeypatch.setattr(shutil, "copyfile", copy_until_full)

@@ -39,6 +39,8 @@ def test_files_compile_without_a_warning(name, tmp_path):
         flags = ["-mthumb", f"-mcpu={cpu}", *cortex_m.CPUS[cpu].flags, *language, *STRICT, f"-DTFLS_LAYOUTS={layouts}u"]
         texts = {source: call(COMPILER, *flags, "-E", source, folder=tmp_path) for source in sources}
         new = [source for source, text in texts.items() if text not in seen]
+        if not new:  # all are those of a CPU before
+            continue
         seen |= set(texts.values())
         call(COMPILER, *flags, "-c", *new, folder=tmp_path)
         symbols = call("arm-none-eabi-nm", *(f"{source.stem}.o" for source in new), folder=tmp_path).splitlines()

@@ -51,3 +51,12 @@ def test_a_model_is_traced_once_and_one_without_a_graph_is_called(keras):
     Counted.is_eager_only = True
     (found,) = keras_model.from_memory(model).compute_many(samples).values()
     np.testing.assert_array_equal(found, samples + 1)
+
+
+def test_a_model_with_a_batch_of_its_own_takes_any_number_of_samples(keras):
+    """Its graph does not: it holds the size of the batch."""
+    x = keras.layers.Input((4, 4), batch_size=1)
+    source = keras_model.from_memory(keras.Model(x, keras.layers.Flatten()(x)))
+    samples = np.random.default_rng(1).normal(size=(3, 4, 4)).astype(np.float32)
+    (found,) = source.compute_many(samples).values()
+    np.testing.assert_array_equal(found, samples.reshape(3, 16))

@@ -48,6 +48,10 @@ def test_a_view_lies_in_its_input_and_keeps_it_alive():
     assert found.offsets[1] == found.offsets[2] != found.offsets[3]
 
 
+def test_what_no_step_touches_takes_no_memory():
+    assert arena.plan(program([16, 16, 4096], [step([0], [1])], [1])).nbytes == 32
+
+
 def test_scratch_lies_beside_what_its_step_reads_and_yields():
     found = arena.plan(program([16, 16], [step([0], [1], scratch=100)], [1]))
     assert found.nbytes == 16 + 16 + 112

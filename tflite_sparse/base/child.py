@@ -150,7 +150,8 @@ def kept() -> Iterator[None]:
         yield
     finally:
         _kept.reset(token)
-        keeper.close()
+        if keeper.is_ours:  # a fork of this process leaves the child to it
+            keeper.close()
 
 
 def prepare(needs: Needs = "runtimes") -> None:

@@ -121,6 +121,8 @@ class KerasSource:
 
     def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
         """See :class:`SourceModel`; the graph is that of the conversion, which says why if a model has none."""
+        if any(spec.shape[0] is not None for spec in self.inputs()):  # the graph takes that number of samples alone
+            return self.compute(x)
         try:
             traced = self._traced_as(AS_IT_IS)
         except Exception:  # noqa: BLE001 - code of layers may raise anything

@@ -76,7 +76,7 @@ def _layout(program: Program, owners: Sequence[int], order: _Order) -> Arena:
     everything = [*(blocks[each] for each in ids), *scratch.values()]
     return Arena(
         max((offset + block.nbytes for offset, block in zip(offsets, everything, strict=True)), default=0),
-        tuple(of_owner[owner] for owner in owners),
+        tuple(of_owner.get(owner, 0) for owner in owners),  # outputs that no step writes have no memory
         tuple(of_step.get(place, 0) for place in range(len(program.steps))),
     )
 
