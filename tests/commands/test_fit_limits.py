@@ -81,6 +81,37 @@ def test_a_choice_is_kept_for_a_run_that_goes_on(tmp_path):
     assert again.asked == []
 
 
+class Timings(Limits):
+    """The file with the fewest channels takes 3 ms."""
+
+    def measured(self, choices):
+        return [{"latency_ms": 3.0} for _ in choices]
+
+
+def test_latencies_are_those_of_the_first_start(tmp_path, file, monkeypatch):
+    """A run that goes on while the machine is slow neither ends nor comes to other rounds."""
+    found = SimpleNamespace(groups=[], left={})
+    monkeypatch.setattr(fit_limits.channel_groups, "find", lambda model, kernels: found)
+    monkeypatch.setattr(fit_limits, "kernels_and_variables", lambda model: [])
+    monkeypatch.setattr(fit_limits.ChannelFile, "of", lambda *about: found)
+    monkeypatch.setattr(fit_limits, "_candidates", lambda *about: candidates())
+    source = SimpleNamespace(model=None, kernels=list)
+    whole = SimpleNamespace(source=source, costs=SimpleNamespace(dense=file))
+    work = Workspace.open(tmp_path / "out", resume=True)
+
+    def started(*timings):
+        times = iter(np.array(each) for each in timings)
+        monkeypatch.setattr(fit_limits.latency, "interleaved", lambda files, rounds: next(times))
+        made = Timings.of(whole, FitSettings(max_latency=4.0), work, Timed(Silent()))
+        taken = made.used_by_round(Path("round-1.tflite"))
+        return made.untouched, made.least, made.meter.whole_ms, taken
+
+    first = started([[8.0]], [[8.0], [8.0]], [[8.0], [5.0]])
+    assert first == ({"latency_ms": 8.0}, {"latency_ms": 3.0}, 8.0, {"latency_ms": 5.0})
+    monkeypatch.setattr(Timings, "measured", lambda self, choices: [{"latency_ms": 4.1} for _ in choices])
+    assert started() == first
+
+
 @dataclass
 class Made(Rounds):
     """Carry nothing out: the files take so many multiply-adds, one after the other."""
@@ -216,6 +247,16 @@ def test_a_machine_that_is_slower_for_a_while_changes_no_latency(file, monkeypat
 def test_only_what_is_limited_is_measured(file, monkeypatch):
     monkeypatch.setattr(fit_limits.latency, "interleaved", None)  # would raise
     assert Meter.of(FitSettings(max_macs=1), file).used([file]) == [{"multiply_adds": 1280}]
+
+
+def test_what_a_limit_on_multiply_adds_does_not_see_is_told(tmp_path):
+    path, progress = tmp_path / "lstm.tflite", Timed(Silent())
+    path.write_bytes(tiny_models.to_bytes(tiny_models.lstm()))
+    fit_limits._warn_of_operators(path, FitSettings(max_latency=1.0), progress)
+    assert progress.warnings == ()
+    fit_limits._warn_of_operators(path, FitSettings(max_macs=1), progress)
+    (words,) = progress.warnings
+    assert words.startswith("`max_macs` does not count the multiply-adds of UNIDIRECTIONAL_SEQUENCE_LSTM in full")
 
 
 def test_an_arena_needs_the_runtime(file, monkeypatch):

@@ -217,8 +217,8 @@ def test_the_search_ends_where_one_hundredth_of_the_bytes_is_left(monkeypatch):
 # The verdict of the report.
 
 
-def failures(written, drop, **settings):
-    """Return the failures of a run whose export had none."""
+def failures(written, drop, used=None, **settings):
+    """Return the failures of a run whose export had none; ``used`` is what its file takes."""
     fit = fit_command._Fit(FitSettings(**settings), Timed(Silent()))
     model = dense(candidate("k", (None, 9500, 0.0)), samples=SimpleNamespace(name="digits", test_samples=1000))
     sizes = Sizes(written, {"k": 9500}, {})
@@ -231,6 +231,7 @@ def failures(written, drop, **settings):
         3,
         None,
         model,
+        used or {},
     )
     exported = make()
     accuracy = exported.accuracy.model_copy(update={"drop": drop})
@@ -253,6 +254,13 @@ def test_what_is_lost_on_the_test_samples_may_be_as_much_as_is_allowed(aim):
     (words,) = failures(9000, 0.051, max_accuracy_drop=0.05, **aim)
     assert words.startswith("accuracy: top1 dropped by 0.0510 on the test samples, more than --max-accuracy-drop 0.05")
     assert ("search with a smaller drop" in words) == ("gate" in aim)
+
+
+def test_under_limits_alone_no_budget_is_named():
+    settings = {"used": {"multiply_adds": 999.0}, "max_macs": 1000, "max_accuracy_drop": 0.05}
+    assert failures(9000, 0.05, **settings) == []
+    (words,) = failures(9000, 0.051, **settings)
+    assert words.endswith("Try more --epochs, or a larger --max-macs")
 
 
 def test_with_a_budget_accuracy_is_judged_only_where_it_was_asked_for():

@@ -1,13 +1,19 @@
 """``tflite_sparse.verify``: what it takes, and what it asks of the comparison."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tflite_sparse
 from helpers import odd_models, tiny_models
+from helpers.channel_models import Network
 from tflite_sparse.backends.in_micro import MicroRuntimes
+from tflite_sparse.commands import verify as verify_command
 from tflite_sparse.errors import ExecutionError, SettingsError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.runtime import micro
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.engine import Tolerance
@@ -59,6 +65,33 @@ def test_a_setting_of_another_target_is_named(setting, asked):
 def test_an_unknown_target(asked):
     with pytest.raises(SettingsError, match="`target='ethos-u'`: input should be 'litert', 'micro' or 'c'"):
         tflite_sparse.verify("file", "dense", target="ethos-u")
+
+
+@pytest.mark.parametrize("stays", ["constants", "all of one", "both", "nothing goes"])
+def test_channels_that_stayed_are_found_by_the_shapes(stays, asked, tmp_path, monkeypatch):
+    """The comparison that ``encode`` makes finds no fault on these inputs, as on others than those of an export."""
+    fault_free = SimpleNamespace(constants=None, runtimes=[])
+    monkeypatch.setattr(verify_command.Comparison, "run", lambda self, *about: fault_free)
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    y = net.conv(x, 16, 1, dead=range(4), unread=(9, 10))
+    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1)))
+    constants, one = {(0, x): np.arange(6)}, {(0, y): np.arange(16)}
+    staying = {"constants": constants, "all of one": one, "both": constants | one}.get(stays)
+    model = serde.parse(content)
+    removed = None if staying is None else removal.remove(model, staying)
+    paths = [tmp_path / "file.tflite", tmp_path / "dense.tflite"]
+    serde.write(model, paths[0])
+    paths[1].write_bytes(content)
+    tflite_sparse.verify(*paths)
+    cut = asked[0][-1]["cut"]
+    if removed is None:
+        assert cut is None
+    else:
+        assert [each.tensor for each in cut.slices] == [each.tensor for each in removed.slices]
+        for part, expected in zip(cut.slices, removed.slices, strict=True):
+            for kept, indices in zip(part.kept, expected.kept, strict=True):
+                np.testing.assert_array_equal(kept, indices)
 
 
 def test_a_runtime_that_is_not_installed(asked, monkeypatch):

@@ -113,6 +113,15 @@ def test_the_ends_of_what_can_be_reached():
     assert Files(multiply_adds=least).within(GROUPS).counts == {"a": 8, "b": 8, "c": 8}
 
 
+@pytest.mark.parametrize("limit", [0.0, -1.0])
+def test_there_is_no_choice_where_nothing_is_left_of_a_limit(limit):
+    linear = channel_choice._Linear(
+        {"a": [8, 16]}, [np.array([1.0, 0.0])], [np.array([[800.0, 1600.0]])], np.array([1600.0])
+    )
+    assert linear.solved({"multiply_adds": limit}) is None
+    assert linear.solved({"multiply_adds": 1599.0}) == {"a": 8}
+
+
 def test_of_equal_losses_more_channels_are_kept():
     free = [candidate("a", 32, 0.0), candidate("b", 64, 0.0), candidate("c", 128, 0.0)]
     found = Files(multiply_adds=40_000).within(free)

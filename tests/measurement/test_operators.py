@@ -70,6 +70,27 @@ def test_an_operator_with_sparse_weights_counts_as_the_dense_one(make):
     assert (after.weight, after.shape) == (before.weight, before.shape)
 
 
+@pytest.mark.parametrize("weight_first", [False, True])
+def test_a_product_of_matrices_sums_over_the_columns_of_the_first(weight_first):
+    """Three rows or columns beside a constant of 200 by 64, also if the first one is stored transposed."""
+    model = written(tiny_models.batch_matmul((200, 64), weight_first=weight_first))
+    (found,) = operators.of_model(model)
+    assert found.multiply_adds == 3 * 200 * 64
+    assert found.multiply_adds_kept == 3 * 200 * 64 * (1.0 if weight_first else 0.125)
+    graph = model.subgraphs[0]
+    first = graph.tensors[graph.operators[0].inputs[0]]
+    first.shape = np.concatenate([first.shape[:-2], first.shape[:-3:-1]])
+    graph.operators[0].builtinOptions.adjX = True
+    assert operators.of_model(model)[0].multiply_adds == 3 * 200 * 64
+
+
+def test_what_is_not_counted_is_named():
+    assert operators.not_counted(written(tiny_models.lstm())) == ["UNIDIRECTIONAL_SEQUENCE_LSTM"]
+    assert operators.not_counted(written(tiny_models.conv3d())) == ["CONV_3D"]
+    assert operators.not_counted(written(tiny_models.conv2d_in_subgraph("WHILE"))) == ["WHILE"]
+    assert operators.not_counted(written(tiny_models.conv2d())) == []
+
+
 def test_operators_of_other_kinds_have_no_count():
     (found,) = operators.of_model(written(tiny_models.gather()))
     assert found.multiply_adds is None

@@ -146,6 +146,15 @@ def test_what_a_run_aims_at_and_what_failed():
     settings = FitSettings(budget="9kB", max_macs=5_000_000, max_latency=1.5)
     assert fit_tables.aim(settings) == "9,000 bytes, 5,000,000 multiply-adds and 1.5 ms"
     assert fit_tables.aim(FitSettings(gate=True)) == "the gate"
-    words = fit_tables.beyond("latency_ms", 1.75, 1.5, 4)
+    words = fit_tables.beyond("latency_ms", 1.75, settings, 4)
     assert words.startswith("max_latency: the file takes 1.75 ms after 4 rounds, 1.5 ms are allowed.")
-    assert words.endswith("a larger --max-latency")
+    assert words.endswith("Try more --rounds, or a larger --max-latency")
+
+
+def test_advice_names_only_what_a_run_reads():
+    gated = FitSettings(gate=True, max_latency=1.5)
+    assert fit_tables.beyond("latency_ms", 1.75, gated, 4).endswith("are allowed. Try a larger --max-latency")
+    assert fit_tables.remedies(gated) == "search with a smaller drop, or a larger --max-latency"
+    assert fit_tables.remedies(FitSettings(gate=True)) == "search with a smaller drop"
+    assert fit_tables.remedies(FitSettings(budget=9000, max_macs=1000)) == "a larger --budget or --max-macs"
+    assert fit_tables.remedies(FitSettings(max_macs=1000)) == "a larger --max-macs"

@@ -241,6 +241,28 @@ def test_a_file_may_be_without_some_of_the_channels():
     assert not removal.may_be_without_some(other, whole, cut)
 
 
+def test_shapes_say_what_stayed():
+    """All constants of one activation, all channels of another; a part of the constants they do not tell."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    y = net.conv(x, 16, 1, dead=range(4), unread=(9, 10))
+    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1)))
+    whole, all_gone = serde.parse(content), serde.parse(content)
+    cut = removal.remove(all_gone)
+    assert removal.left_in(all_gone, whole, cut, {}) == {}
+    constants, every = np.arange(6), np.arange(16)
+    for staying, expected in (
+        ({(0, x): constants}, {(0, x): constants}),
+        ({(0, y): every}, {(0, y): every}),
+        ({(0, x): constants, (0, y): every}, {(0, y): every}),
+    ):
+        smaller = serde.parse(content)
+        removal.remove(smaller, staying)
+        found = removal.left_in(smaller, whole, cut, {})
+        assert {key: each.tolist() for key, each in found.items()} == {k: v.tolist() for k, v in expected.items()}
+        assert removal.left_in(smaller, whole, cut, staying) == {}
+
+
 @pytest.mark.parametrize(
     ("channels", "unread", "wanted"), [(64, 23, 48), (256, 55, 224), (512, 55, 512), (512, 65, 448), (400, 55, 352)]
 )

@@ -13,6 +13,7 @@ from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.results.verification import VerificationReport
 from tflite_sparse.rewrites.dead_channels import removal
@@ -22,6 +23,8 @@ from tflite_sparse.settings.keywords import takes
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.engine import Tolerance
 from tflite_sparse.verification.samples import MadeUp
+
+_MOST_BY_SHAPES = 16  # cuts of one file: the largest take a second each
 
 
 @takes(VerifySettings, VerifyOptions)
@@ -73,7 +76,8 @@ def verify(
 def _cut(file: Path, against: Path, comparison: Comparison) -> Cut | None:
     """What ``file`` does not have of ``against``, if it has the shapes of that file without its dead channels.
 
-    Channels that ``encode`` left in because a comparison failed are found by the same comparison.
+    Channels that ``encode`` or ``export`` left in because a comparison failed are found by the same comparison or, as
+    an export compares on its own data, by the shapes of ``file``.
     """
     try:
         smaller, whole = serde.read(file), serde.read(against)
@@ -83,6 +87,12 @@ def _cut(file: Path, against: Path, comparison: Comparison) -> Cut | None:
     decoder.decode_model(whole)
     dense, trimmed = comparison.folder / "with.tflite", comparison.folder / "without.tflite"
     serde.write(whole, dense)
+    found = _by_comparison(smaller, whole, comparison, dense, trimmed)
+    return _by_shapes(smaller, whole, dense) if found is None else found
+
+
+def _by_comparison(smaller: Model, whole: Model, comparison: Comparison, dense: Path, trimmed: Path) -> Cut | None:
+    """Compare as ``encode`` does; ``trimmed`` is where a file without channels may lie."""
     staying: Staying = {}
     for _ in range(MOST_ATTEMPTS):
         model = serde.read(dense)
@@ -97,6 +107,20 @@ def _cut(file: Path, against: Path, comparison: Comparison) -> Cut | None:
         except ExecutionError:
             return None  # the comparison says what is wrong
         if not more:
+            return None
+        staying = joined(staying, more)
+    return None
+
+
+def _by_shapes(smaller: Model, whole: Model, dense: Path) -> Cut | None:
+    """Leave in what has more channels in the smaller model; the comparison of weights says whether that holds."""
+    staying: Staying = {}
+    for _ in range(_MOST_BY_SHAPES):
+        cut = removal.remove(serde.read(dense), staying)
+        if removal.is_without(smaller, cut):
+            return cut
+        more = removal.left_in(smaller, whole, cut, staying)
+        if not more or not removal.may_be_without_some(smaller, whole, cut):
             return None
         staying = joined(staying, more)
     return None

@@ -246,8 +246,10 @@ class _Linear:
         return cls(options, losses, taken, np.array([now.used[row] for row in limits]))
 
     def solved(self, limits: Used) -> Counts | None:
-        """Return the choice of the least loss within limits; None if there is none."""
-        parts = _PARTS / np.maximum(list(limits.values()), np.finfo(np.float64).tiny)
+        """Return the choice of the least loss within limits; None if there is none, or nothing is left of a limit."""
+        if min(limits.values()) <= 0:
+            return None
+        parts = _PARTS / np.array(list(limits.values()))
         least = [each.min(axis=1, keepdims=True) for each in self.taken]
         weights = [(each - low) * parts[:, None] for each, low in zip(self.taken, least, strict=True)]
         spared = np.sum([self.used - low[:, 0] for low in least], axis=0)

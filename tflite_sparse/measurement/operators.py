@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.codecs.constants import dense_values, stored_bytes
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, text
@@ -14,6 +15,11 @@ from tflite_sparse.rewrites import decode_op, sparse_operator
 from tflite_sparse.rewrites.sparse_operator import SparseOperator
 
 _REBUILDS_WEIGHTS = frozenset({"DENSIFY", decode_op.CUSTOM_CODE})
+_RECURRENT = frozenset(
+    {f"{way}DIRECTIONAL_SEQUENCE_{cell}" for way in ("UNI", "BI") for cell in ("LSTM", "RNN")} | {"LSTM", "RNN", "SVDF"}
+)
+_UNCOUNTED = _RECURRENT | {"CONV_3D", "CONV_3D_TRANSPOSE"}
+"""Kinds that are known to take many multiply-adds and have no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,15 @@ def of_model(model: Model) -> list[OperatorCost]:
         FlatbufferError: a sparse tensor is inconsistent.
     """
     return [cost for graph in graphs(model) for cost in _of_graph(graph)]
+
+
+def not_counted(model: Model) -> list[str]:
+    """Return the kinds of operators of a model whose multiply-adds :func:`of_model` leaves out, each once.
+
+    Of a WHILE the operators of its graphs count as if they ran once.
+    """
+    names = (graph.operator_name(operator) for graph in graphs(model) for operator in graph.operators)
+    return sorted({name for name in names if name in _UNCOUNTED or name == "WHILE"})
 
 
 def _of_graph(graph: Graph) -> list[OperatorCost]:
@@ -114,10 +129,28 @@ def _multiply_adds(graph: Graph, name: str, operator: Operator) -> int | None:
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if name == "TRANSPOSE_CONV" and len(inputs) > 2:  # each value of the input is spread over the kernel instead
         return math.prod(shape_of(graph.tensor(inputs[2]))) * math.prod(shape_of(graph.tensor(inputs[1]))[:-1])
-    if name not in _SUMMED_AXES or len(inputs) < 2 or not outputs:
+    if len(inputs) < 2 or not outputs:
+        return None
+    if name == "BATCH_MATMUL":
+        return _of_matrices(graph, operator)
+    if name not in _SUMMED_AXES:
         return None
     kernel = shape_of(graph.tensor(inputs[1]))
     return math.prod(shape_of(graph.tensor(outputs[0]))) * math.prod(kernel[_SUMMED_AXES[name]])
+
+
+def _of_matrices(graph: Graph, operator: Operator) -> int | None:
+    """Return the multiply-adds of BATCH_MATMUL: each value of the output sums over the columns of the first matrix.
+
+    With ``adjX`` (schema.fbs: BatchMatMulOptions) that matrix is transposed first.
+    """
+    first = shape_of(graph.tensor(indices(operator.inputs)[0]))
+    if len(first) < _AXES_OF_A_MATRIX:
+        return None
+    output = shape_of(graph.tensor(indices(operator.outputs)[0]))
+    options = operator.builtinOptions
+    is_transposed = isinstance(options, schema.BatchMatMulOptionsT) and bool(options.adjX)
+    return math.prod(output) * first[-2 if is_transposed else -1]
 
 
 def _of_sparse(graph: Graph, operator: SparseOperator) -> int:
@@ -128,3 +161,4 @@ def _of_sparse(graph: Graph, operator: SparseOperator) -> int:
 
 _SUMMED_AXES = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}
 """Axes of the kernel in the sum for one output value."""
+_AXES_OF_A_MATRIX = 2

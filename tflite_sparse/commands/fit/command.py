@@ -288,7 +288,7 @@ class _Fit:
                 f"{len(rounds.done)} rounds. Try more --rounds, or a larger --budget"
             )
         failures += [
-            fit_words.beyond(name, carried.used[name], limit, len(rounds.done))
+            fit_words.beyond(name, carried.used[name], settings, len(rounds.done))
             for name, limit in settings.limits.items()
             if carried.used[name] > limit
         ]
@@ -296,9 +296,8 @@ class _Fit:
             more_values = against_sharing(exported.accuracy).rstrip(".")
             failures.append(
                 f"accuracy: {exported.accuracy.metric} dropped by {exported.accuracy.drop:.4f} on the test samples, "
-                f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, "
-                + ("or search with a smaller drop" if settings.gate else "or a larger --budget")
-                + (f". {more_values}" if more_values else "")
+                f"more than --max-accuracy-drop {settings.allowed_drop:g}. Try more --epochs, or "
+                f"{fit_words.remedies(settings)}" + (f". {more_values}" if more_values else "")
             )
         baseline, unjudged = exported.baseline, []
         if baseline is not None and not baseline.is_unpruned and settings.allowed_drop < ANY_DROP:

@@ -38,7 +38,7 @@ from tflite_sparse.sources.kernels import kernels_and_variables
 
 _ROUNDS, _ROUNDS_OF_WHOLE = 15, 50  # of a latency, of which the median counts
 _NAMED = 3  # operators in an error
-_SCAN = "scan-channel.json"
+_SCAN, _REACH = "scan-channel.json", "channel-limits.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,22 @@ def _multiply_adds(model: Model) -> int:
     return sum(each.multiply_adds or 0 for each in operators.of_model(model))
 
 
+class _Reach(pydantic.BaseModel):
+    """What can be reached, as it lies in the workspace: latencies are other ones each time."""
+
+    whole_ms: float
+    untouched: dict[Resource, float]
+    least: dict[Resource, float]
+
+
+class _Taken(pydantic.BaseModel):
+    """What the file of a round takes, for the same reason."""
+
+    used: dict[Resource, float]
+
+
 class _Kept(pydantic.BaseModel):
-    """A choice as it lies in the workspace: latencies are other ones each time."""
+    """A choice, for the same reason."""
 
     counts: dict[str, int]
     used: dict[Resource, float]
@@ -160,19 +174,26 @@ class ChannelLimits:
         source, dense = whole.source, whole.costs.dense
         groups = channel_groups.find(source.model, kernels_and_variables(source.model))
         file = ChannelFile.of(dense, source.kernels(), groups.groups)
+        path = work.path(_REACH)
+        known = _Reach.model_validate_json(path.read_bytes()) if path.exists() else None
         with progress.stage("measure"):
-            meter = Meter.of(settings, dense)
-            (untouched,) = meter.used([dense])
+            meter = Meter.of(settings, dense) if known is None else Meter(settings, dense, known.whole_ms)
+            untouched = meter.used([dense])[0] if known is None else known.untouched
+        _warn_of_operators(dense, settings, progress)
         if file.left:
             progress.warn(f"not recognised in the file, and left as they are: {', '.join(file.left)}")
         wide = [group for group in file.groups if group.channels > MULTIPLE]
         is_needed = may_need_fewer(untouched, settings.limits)
         chosen = _candidates(whole, wide, settings, work, progress) if is_needed else []
         found = cls(whole, file, chosen, untouched, untouched, meter, work, progress)
-        if chosen:
+        if known is not None:
+            found.least = known.least
+        elif chosen:
             (found.least,) = found.measured([channel_choice.fewest(chosen)])
         if not channel_choice.is_within(found.least, settings.limits):
             raise BudgetError(_beyond_words(found, groups))
+        reach = _Reach(whole_ms=meter.whole_ms, untouched=dict(untouched), least=dict(found.least))
+        write_bytes(path, (reach.model_dump_json(indent=2) + "\n").encode())
         return found
 
     def within(self, allowed: Used) -> Dense:
@@ -202,6 +223,18 @@ class ChannelLimits:
             return None
         limits = self.meter.settings.limits
         return self.within({name: limit - max(used[name] - self.now.used[name], 0) for name, limit in limits.items()})
+
+    def used_by_round(self, file: Path) -> Used:
+        """Return what the file of a round takes; done once, it is read from disk, so that the same rounds follow.
+
+        Raises:
+            ExecutionError: the runtime refuses the file.
+        """
+        path = self.work.path(f"{file.stem}-takes.json")
+        if not path.exists():
+            (used,) = self.meter.used([file])
+            write_bytes(path, (_Taken(used=dict(used)).model_dump_json(indent=2) + "\n").encode())
+        return _Taken.model_validate_json(path.read_bytes()).used
 
     def measured(self, choices: Sequence[Counts]) -> list[Used]:
         """Return what the dense files take in which groups keep so many channels."""
@@ -275,6 +308,18 @@ def may_need_fewer(untouched: Used, limits: Used) -> bool:
     Sparse weights that a runtime decodes need memory and time, so these may grow beyond their limits later.
     """
     return limits.keys() != {"multiply_adds"} or not channel_choice.is_within(untouched, limits)
+
+
+def _warn_of_operators(dense: Path, settings: FitSettings, progress: Timed) -> None:
+    """Tell what a limit on multiply-adds does not see."""
+    if "multiply_adds" not in settings.limits:
+        return
+    missing = operators.not_counted(serde.read(dense))
+    if missing:
+        progress.warn(
+            f"`max_macs` does not count the multiply-adds of {', '.join(missing)} in full: kinds without a formula "
+            "count 0, and what a WHILE repeats counts once."
+        )
 
 
 def _candidates(

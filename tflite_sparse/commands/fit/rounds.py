@@ -201,7 +201,7 @@ class Rounds:
         unshared = converted if shared is None else shared.unshared
         constants = kernels_in_file.find(source.kernels(), serde.read(unshared))
         sizes = sizes_of(file.stat().st_size, choices, constants)
-        used = {} if self.limits is None else self.limits.meter.used([file])[0]
+        used = {} if self.limits is None else self.limits.used_by_round(file)
         curve = load.curve_of(path)
         return Carried(choice, predicted, source, path, converted, shared, file, sizes, epochs, curve, dense, used)
 

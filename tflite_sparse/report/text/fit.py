@@ -47,13 +47,26 @@ def number(resource: Resource, value: float) -> str:
     return f"{value:.4g}"
 
 
-def beyond(resource: Resource, used: float, limit: float, rounds: int) -> str:
+def beyond(resource: Resource, used: float, settings: FitSettings, rounds: int) -> str:
     """Return the failure of a file that takes more than a limit after so many rounds."""
     option = RESOURCES[resource].option
+    more_rounds = "" if settings.gate else "more --rounds, or "  # with a gate each plan is carried out once
     return (
-        f"{option}: the file takes {amount(resource, used)} after {rounds} rounds, {amount(resource, limit)} are "
-        f"allowed. Try more --rounds, or a larger --{option.replace('_', '-')}"
+        f"{option}: the file takes {amount(resource, used)} after {rounds} rounds, "
+        f"{amount(resource, settings.limits[resource])} are allowed. Try {more_rounds}a larger {_flag(option)}"
     )
+
+
+def remedies(settings: FitSettings) -> str:
+    """Return what else than training may make the file more accurate: ``a larger --budget or --max-macs``."""
+    options = ["budget"] if settings.budget is not None else []
+    options += [RESOURCES[name].option for name in settings.limits]
+    larger = f"a larger {' or '.join(map(_flag, options))}" if options else ""
+    return ", or ".join(filter(None, ["search with a smaller drop" if settings.gate else "", larger]))
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def aim(settings: FitSettings) -> str:

@@ -13,7 +13,7 @@ another order for another number of channels may round differently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def is_without(model: Model, cut: Cut) -> bool:
     return bool(cut.slices) and all(
         shape is not None
         and all(kept is None or len(kept) == size for kept, size in zip(part.kept, shape, strict=True))
-        for part, shape in _shapes(model, cut)
+        for part, shape in _shapes(model, cut.slices)
     )
 
 
@@ -83,7 +83,7 @@ def may_be_without_some(model: Model, whole: Model, cut: Cut) -> bool:
         cut: of ``whole``.
     """
     known = list(graphs(whole))
-    for part, shape in _shapes(model, cut):
+    for part, shape in _shapes(model, cut.slices):
         former = shape_of(known[part.graph].tensor(part.tensor))
         if shape is None or any(
             not (size if kept is None else len(kept)) <= found <= size
@@ -93,10 +93,37 @@ def may_be_without_some(model: Model, whole: Model, cut: Cut) -> bool:
     return bool(cut.slices)
 
 
-def _shapes(model: Model, cut: Cut) -> Iterator[tuple[Slice, tuple[int, ...] | None]]:
+def left_in(model: Model, whole: Model, cut: Cut, staying: Staying) -> Staying:
+    """Return channels that a cut takes out of another model and that stayed in a dense one, as its shapes say.
+
+    An activation that has all its channels lost none. Of the first other one with more channels than the cut leaves it
+    is taken that its constants stayed. Nothing proves that: the weights must be compared.
+
+    Args:
+        model: the smaller model, dense.
+        whole: the one with all channels.
+        cut: of ``whole``.
+        staying: channels that stay in ``cut``; their activations are not considered again.
+    """
+    known = list(graphs(whole))
+    constants: Staying = {(each.graph, each.tensor): each.channels for each in cut.predicted}
+    complete: dict[tuple[int, int], np.ndarray] = {}
+    fewer: dict[tuple[int, int], np.ndarray] = {}
+    for part, shape in _shapes(model, cut.activations):
+        key, kept = (part.graph, part.tensor), part.kept[-1]
+        if key in staying or shape is None or kept is None or shape[-1] <= len(kept):
+            continue
+        if shape[-1] == shape_of(known[part.graph].tensor(part.tensor))[-1]:
+            complete[key] = np.arange(shape[-1])
+        elif key in constants:
+            fewer[key] = constants[key]
+    return complete or dict(list(fewer.items())[:1])
+
+
+def _shapes(model: Model, parts: Iterable[Slice]) -> Iterator[tuple[Slice, tuple[int, ...] | None]]:
     """Yield each slice with the shape of its tensor in a model; None if it is not there, or of another rank."""
     known = list(graphs(model))
-    for part in cut.slices:
+    for part in parts:
         tensors = known[part.graph].subgraph.tensors if part.graph < len(known) else []
         shape = shape_of(tensors[part.found]) if part.found < len(tensors) else ()
         yield part, shape if len(shape) == len(part.kept) else None
