@@ -72,3 +72,17 @@ def test_samples_of_training_choose():
     assert part.test_samples == 2000
     assert set(part.y_test) <= set(range(5000))
     assert (part.x_test[:, 0] == part.y_test).all()
+
+
+@pytest.mark.parametrize(
+    ("shared_values", "of_kernels", "wanted"),
+    [
+        (None, {}, False),
+        (None, {"one/kernel": "all"}, False),
+        (None, {"one/kernel": "all", "two/kernel": 8}, True),
+        (16, {"one/kernel": "all"}, True),
+    ],
+)
+def test_rules_that_keep_all_values_ask_for_nothing(shared_values, of_kernels, wanted):
+    settings = ExportSettings(int8=True, shared_values=shared_values)
+    assert share_values.Sharing(settings, "auto", Timed(Silent()), of_kernels).is_asked_for is wanted

@@ -73,7 +73,7 @@ class Sharing:
     @property
     def is_asked_for(self) -> bool:
         """Whether any weights share values."""
-        return self.settings.shared_values is not None or bool(self.of_kernels)
+        return self.settings.shared_values is not None or any(count != "all" for count in self.of_kernels.values())
 
     def run(self, dense: Path, baseline: Path | None, converter: Converter, source: SourceModel) -> SharedFile:
         """Rewrite ``dense``; keep what it was beside it, as :data:`UNSHARED` for the file of an export.
@@ -107,7 +107,8 @@ class Sharing:
         with self.progress.stage("share values") as on_step:
             found = sharing.write(unshared, dense, counts)
             if not found:
-                self.progress.note(f"no values are shared: there is no weight that can, {shared_values.WHICH}")
+                if not _shareable(model):
+                    self.progress.note(f"no values are shared: there is no weight that can, {shared_values.WHICH}")
                 return made(found)
             corrected = correct_biases.correct(dense, unshared, converter.calibration_samples(source), on_step=on_step)
         names = LayerNames(source.layers(), signature.by_tensor(serde.read(dense)))
