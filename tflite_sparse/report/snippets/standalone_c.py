@@ -11,6 +11,7 @@ from tflite_sparse.results.contract import Contract, Language
 _C = {"float32": "float", "int8": "int8_t", "int32": "int32_t"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _USUAL_PREFIX = "model"
+_LANGUAGE: Language = "c"
 
 
 def snippets(contract: Contract, prefix: str) -> dict[Language, str]:
@@ -24,4 +25,4 @@ def snippets(contract: Contract, prefix: str) -> dict[Language, str]:
     if not ports.dtypes <= set(_C):
         return {}
     name = prefix if _NAME.fullmatch(prefix) else _USUAL_PREFIX
-    return {"c": render("standalone.c.j2", ports=ports, types=_C, prefix=name)}
+    return {_LANGUAGE: render("standalone.c.j2", ports=ports, types=_C, prefix=name)}

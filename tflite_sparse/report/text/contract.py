@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract, Language, PixelCheck, Port, Range
 
-LANGUAGES: dict[Language, str] = {"python": "Python", "kotlin": "Kotlin", "c++": "C++", "c": "C"}
+LANGUAGES: dict[Language, str] = dict(zip(get_args(Language), ("Python", "Kotlin", "C++", "C"), strict=True))
 """Names for headings, by the key of a snippet."""
 
 AS_STORED = "0..255"
