@@ -6,7 +6,6 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from hypothesis import Phase, settings
@@ -28,11 +27,6 @@ settings.load_profile("no_deadline")
 settings.register_profile(  # of mutation testing: the same examples each time, and no time spent on smaller ones
     "mutation", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
 )
-
-
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: a seventh of their time workers wait for children, disks and timers."""
-    return joblib.cpu_count() + 1
 
 
 def pytest_collection_modifyitems(items):
