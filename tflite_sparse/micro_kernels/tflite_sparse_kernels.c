@@ -1096,6 +1096,25 @@ TFLS_INLINE int32x4_t requantised_four(int32x4_t acc, int32_t multiplier, int32_
 }
 #endif
 
+#if TFLS_HAS(TFLS_PIXEL_DELTA8) || TFLS_HAS(TFLS_PIXEL_SHARED)
+/* The pixels of each input lie side by side. */
+static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point);
+
+/* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
+TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
+  int32_t ky, kx;
+  Windows windows;
+  find_windows(op, first, kPixels, &windows);
+  for (ky = 0; ky < op->filter_h; ky++) {
+    for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
+      Sources sources;
+      find_sources(op, x, &windows, kPixels, ky, kx, &sources);
+      pack_pixels(to, &sources, op->in_c, op->input_zero_point);
+    }
+  }
+}
+#endif
+
 #if (TFLS_HAS(TFLS_PIXEL_DELTA8) || TFLS_HAS(TFLS_PIXEL_SHARED)) && defined(TFLS_MVE)
 /* The sixteen pixels of each input lie side by side. */
 static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, int8_t zero_point) {
@@ -1114,20 +1133,6 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
     if (left > 0) {
       const mve_pred16_t some = vctp8q((uint32_t)left);
       vstrbq_scatter_offset_p_s8(p, apart, vldrbq_z_s8(from, some), some);
-    }
-  }
-}
-
-/* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
-TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
-  int32_t ky, kx;
-  Windows windows;
-  find_windows(op, first, kPixels, &windows);
-  for (ky = 0; ky < op->filter_h; ky++) {
-    for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
-      Sources sources;
-      find_sources(op, x, &windows, kPixels, ky, kx, &sources);
-      pack_pixels(to, &sources, op->in_c, op->input_zero_point);
     }
   }
 }
@@ -1255,20 +1260,6 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
   for (j = 0; j < kPixels; j++) {
     const int8_t* const from = sources->at[j];
     for (i = 0; i < channels; i++) to[kPixels * i + j] = from ? from[i] : zero_point;
-  }
-}
-
-/* The inputs of the pixels from number `first` on: (row of the filter, column, channel, pixel). */
-TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
-  int32_t ky, kx;
-  Windows windows;
-  find_windows(op, first, kPixels, &windows);
-  for (ky = 0; ky < op->filter_h; ky++) {
-    for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
-      Sources sources;
-      find_sources(op, x, &windows, kPixels, ky, kx, &sources);
-      pack_pixels(to, &sources, op->in_c, op->input_zero_point);
-    }
   }
 }
 #endif

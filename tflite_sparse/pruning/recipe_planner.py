@@ -68,14 +68,7 @@ def float_layers(recipe: Recipe, layers: Sequence[Layer]) -> dict[str, list[str]
     Raises:
         SettingsError: a rule with a precision matches no layer.
     """
-    chosen: dict[str, Rule] = {}
-    for rule in recipe.rules:
-        if rule.precision is None:
-            continue
-        matched = [layer for layer in layers if rule.matches(layer)]
-        if not matched:
-            raise SettingsError(f"{rule.place}: {_matches_nothing(rule, layers, 'layer')}")
-        chosen |= {layer.name: rule for layer in matched}
+    chosen = _last_rules([rule for rule in recipe.rules if rule.precision is not None], layers, "layer")
     result: dict[str, list[str]] = {}
     for name, rule in chosen.items():
         if rule.precision == "float32":
@@ -89,16 +82,9 @@ def shared_values(recipe: Recipe, kernels: Sequence[Kernel]) -> dict[str, Shared
     Raises:
         SettingsError: a rule with a number of values matches no kernel.
     """
-    chosen: dict[str, SharedCountOrAll] = {}
     candidates = [kernel for kernel in kernels if not _is_no_kernel(kernel)]
-    for rule in recipe.rules:
-        if rule.shared_values is None:
-            continue
-        matched = [kernel for kernel in candidates if rule.matches(kernel)]
-        if not matched:
-            raise SettingsError(f"{rule.place}: {_matches_nothing(rule, candidates, 'kernel')}")
-        chosen |= {kernel.name: rule.shared_values for kernel in matched}
-    return chosen
+    rules = _last_rules([rule for rule in recipe.rules if rule.shared_values is not None], candidates, "kernel")
+    return {name: rule.shared_values for name, rule in rules.items() if rule.shared_values is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +171,21 @@ def _check(rule: Rule, kernels: Sequence[Kernel], pruned: frozenset[str], scope:
         )
     if scope == "global" and (rule.changes.keys() - {"block"} or _makes_sparsity(rule.changes)):
         raise SettingsError(f"{rule.place}: under scope = 'global' a rule may set a block or skip, nothing else.")
+
+
+def _last_rules(rules: Sequence[Rule], items: Sequence[Kernel] | Sequence[Layer], what: str) -> dict[str, Rule]:
+    """Return the last rule that matches each item, by the item's name; items without one are left out.
+
+    Raises:
+        SettingsError: a rule matches nothing.
+    """
+    chosen: dict[str, Rule] = {}
+    for rule in rules:
+        matched = [item for item in items if rule.matches(item)]
+        if not matched:
+            raise SettingsError(f"{rule.place}: {_matches_nothing(rule, items, what)}")
+        chosen |= {item.name: rule for item in matched}
+    return chosen
 
 
 def _matches_nothing(rule: Rule, items: Sequence[Kernel | Layer], what: str) -> str:
