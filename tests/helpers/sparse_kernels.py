@@ -124,7 +124,7 @@ def of_weights(layer, weights, inputs, bias=None, scales=None):
     bias = np.zeros(layer.outputs, np.int32) if bias is None else bias
     scales = np.full(1 if layer.one_scale else layer.outputs, 100 / 2**22) if scales is None else scales
     parameters = codec_parameters.of(
-        Scales(np.float32(1), np.float32(1), scales.astype(np.float32), in_float=False),
+        Scales(np.float32(1), np.float32(1), scales.astype(np.float32)),
         bias,
         weights,
         layer.zero_points[0],

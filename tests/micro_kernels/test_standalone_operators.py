@@ -267,6 +267,49 @@ def test_tables(name, x, y, alpha):
     check(one_operator(name, [x], [y], **options), [EVERY], in_place=True)
 
 
+def edge(seed, weight=1.0):
+    """Scales (in, out), float32, of which some input is rounded to another value if the multiplier is a float32."""
+    rng = np.random.default_rng(seed)
+    inputs = np.arange(1, 128)
+    while True:
+        source = np.float32(rng.uniform(0.5, 1.5))
+        middle = float(source) * weight * rng.integers(1, 128) / (rng.integers(1, 100) + 0.5)
+        result = np.nextafter(np.float32(middle), np.float32(9 * rng.integers(2)))
+        exact = inputs * (float(source) * weight / float(result))
+        product = source * np.float32(weight)
+        rounded = inputs * (float(product / result) if weight == 1 else float(product) / float(result))
+        is_sure = (np.abs(exact % 1 - 0.5) > 1e-6) & (np.abs(rounded % 1 - 0.5) > 1e-6)
+        if np.any(is_sure & (np.rint(rounded) != np.rint(exact)) & (exact < 127)):
+            return float(source), float(result)
+
+
+@needs_gcc
+@micro_process.needed
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["FULLY_CONNECTED", "LEAKY_RELU", "QUANTIZE", "RELU", "slope"])
+def test_at_an_edge_of_rounding(name, seed):
+    """The runtime's package works multipliers out in float64; some of its sources do it in float32."""
+    weight = float(np.float32(0.7)) if name == "FULLY_CONNECTED" else 1.0
+    source, result = edge(seed, weight)
+    rows = EVERY.reshape(256, 1)
+    x = Activation(shape=rows.shape, scale=source, zero_point=0)
+    y = Activation(shape=rows.shape, scale=result, zero_point=0)
+    inputs, options = [x], {}
+    if name == "FULLY_CONNECTED":
+        inputs.append(Constant(values=np.ones((1, 1), np.int8), scale=np.array([weight], np.float32), axis=0))
+    elif name in ("LEAKY_RELU", "slope"):  # above zero; below it
+        options["alpha"] = 0.0 if name == "LEAKY_RELU" else 1.0
+    check(one_operator("LEAKY_RELU" if name == "slope" else name, inputs, [y], **options), [rows])
+
+
+@needs_gcc
+@micro_process.needed
+def test_hard_swish_at_an_edge_of_rounding():
+    x = Activation(shape=(1, 256), scale=0.09038284, zero_point=0)
+    y = Activation(shape=(1, 256), scale=0.11703641, zero_point=-10)
+    check(one_operator("HARD_SWISH", [x], [y]), [EVERY])
+
+
 @needs_gcc
 @micro_process.needed
 @pytest.mark.parametrize(("name", "scale", "zero_point"), [("LOGISTIC", 1 / 256, -128), ("TANH", 1 / 128, 0)])

@@ -149,7 +149,7 @@ def worked_out_scales(graph: Graph, operator: Operator, options: Options, parame
     """The scales of the filter of an operator, float32, from what the file still has."""
     if options.one_scale:
         return np.array([options.filter_scale], np.float32)
-    scales = _scales_of(graph, operator, np.zeros(0, np.float32), in_float=False)
+    scales = _scales_of(graph, operator, np.zeros(0, np.float32))
     return codec_parameters.filter_scales(parameters, scales.input, scales.output)
 
 
@@ -202,14 +202,12 @@ def _quantisation_refusal(graph: Graph, operator: Operator) -> str | None:
 def _scales(graph: Graph, operator: Operator) -> Scales:
     quantization = graph.tensor(int(operator.inputs[WEIGHTS])).quantization
     assert quantization is not None  # see refusal
-    scales = np.asarray(quantization.scale, np.float32)
-    is_matrix = graph.operator_name(operator) == "FULLY_CONNECTED"
-    return _scales_of(graph, operator, scales, in_float=is_matrix and scales.size == 1)
+    return _scales_of(graph, operator, np.asarray(quantization.scale, np.float32))
 
 
-def _scales_of(graph: Graph, operator: Operator, scales: np.ndarray, *, in_float: bool) -> Scales:
+def _scales_of(graph: Graph, operator: Operator, scales: np.ndarray) -> Scales:
     source, result = (quantisation_of(graph.tensor(int(each[0])))[0] for each in (operator.inputs, operator.outputs))
-    return Scales(np.float32(source), np.float32(result), scales, in_float)
+    return Scales(np.float32(source), np.float32(result), scales)
 
 
 def _bias_place(operator: Operator) -> Bias:

@@ -11,10 +11,10 @@ from tflite_sparse.codecs.streams.parameters import Scales
 SCALES = st.floats(2.0**-20, 2.0**6, width=32)
 
 
-def of(filter_scales, bias=None, weights=None, zero_point=0, *, in_float=False):
+def of(filter_scales, bias=None, weights=None, zero_point=0):
     count = max(len(filter_scales), 1)
     weights = np.ones((count, 3), np.int8) if weights is None else weights
-    scales = Scales(np.float32(0.05), np.float32(0.3), np.asarray(filter_scales, np.float32), in_float)
+    scales = Scales(np.float32(0.05), np.float32(0.3), np.asarray(filter_scales, np.float32))
     return parameters.of(scales, bias, weights, zero_point)
 
 
@@ -35,7 +35,7 @@ def test_multipliers(factor, expected):
 
 @given(st.lists(SCALES, min_size=1, max_size=4), SCALES, SCALES)
 def test_scales_come_back_to_the_bit(filter_scales, source, result):
-    scales = Scales(np.float32(source), np.float32(result), np.asarray(filter_scales, np.float32), in_float=False)
+    scales = Scales(np.float32(source), np.float32(result), np.asarray(filter_scales, np.float32))
     factors = scales.effective()
     if factors.min() < 2.0**-30 or factors.max() >= 2**15:
         return
@@ -51,12 +51,14 @@ def test_the_bias_comes_back(bias, zero_point, seed):
     assert parameters.dense_bias(found, weights, zero_point).tolist() == [bias]
 
 
-def test_one_scale_of_a_matrix_is_multiplied_in_float32():
+def test_scales_are_multiplied_in_float64():
+    """In float32 the multiplier is another one."""
     scale = np.float32(0.123456)
-    product = np.float32(0.05) * scale
-    expected = parameters.quantised_multiplier(float(product) / float(np.float32(0.3)))
-    assert (of([scale], in_float=True).multipliers[0], of([scale], in_float=True).shifts[0]) == expected
-    assert of([scale]).multipliers[0] != expected[0]
+    exact = float(np.float32(0.05)) * float(scale) / float(np.float32(0.3))
+    rounded = float(np.float32(0.05) * scale) / float(np.float32(0.3))
+    found = of([scale])
+    assert (found.multipliers[0], found.shifts[0]) == parameters.quantised_multiplier(exact)
+    assert found.multipliers[0] != parameters.quantised_multiplier(rounded)[0]
 
 
 def test_nine_bytes_an_output():

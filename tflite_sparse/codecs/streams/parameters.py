@@ -3,6 +3,8 @@
 The input's zero point is folded into the bias. Multiplier and shift are those that TensorFlow Lite Micro computes from
 the scales: ``PopulateConvolutionQuantizationParams`` in ``kernels/kernel_util.cc``, ``CalculateOpDataFullyConnected``
 in ``micro/kernels/fully_connected_common.cc``, ``QuantizeMultiplier`` in ``kernels/internal/quantization_util.cc``.
+The runtime's package converts each scale to float64 first. Sources of August 2026 and before round the product of
+FULLY_CONNECTED with one scale to float32; there an output at the edge of two values may be the neighbour.
 They hold 31 bits of the product of scales, a float32 scale has 24: it is given back to the bit.
 
 Bytes, little-endian: int32 bias of each output, int32 multipliers, int8 shifts; one multiplier and one shift where all
@@ -33,19 +35,14 @@ class Scales:
         input: of the input.
         output: of the output.
         filter: (outputs,), or (1,) where all outputs share one.
-        in_float: whether the product of the scales of input and filter is rounded to float32, as FULLY_CONNECTED with
-            one scale does it.
     """
 
     input: np.float32
     output: np.float32
     filter: np.ndarray
-    in_float: bool
 
     def effective(self) -> np.ndarray:
         """What an accumulator is multiplied with, float64."""
-        if self.in_float:
-            return np.asarray((self.input * self.filter).astype(np.float64) / np.float64(self.output))
         return np.float64(self.input) * self.filter.astype(np.float64) / np.float64(self.output)
 
 

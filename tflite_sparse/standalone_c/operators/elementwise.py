@@ -37,7 +37,7 @@ def add(node: Node) -> Step:
 
 
 def sub(node: Node) -> Step:
-    """SUB. Sources that are public work its factors out in float32; the runtime's package does it as for ADD."""
+    """SUB."""
     return _sum(node, "tfls_sub")
 
 

@@ -25,17 +25,16 @@ def channel_step(parameters: Parameters) -> int:
     return int(parameters.multipliers.size > 1)
 
 
-def of(node: Node, source: Value, scales: np.ndarray, *, in_float: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def of(node: Node, source: Value, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The multipliers and shifts of an operator with weights of these scales.
 
     Args:
         node: the operator.
         source: its input.
         scales: of its weights, float32.
-        in_float: whether the product of scales is rounded to float32, as FULLY_CONNECTED with one scale has it.
     """
     result = node.int8_output()
-    factors = Scales(np.float32(source.scale), np.float32(result.scale), scales, in_float).effective()
+    factors = Scales(np.float32(source.scale), np.float32(result.scale), scales).effective()
     pairs = [pair(node, float(factor)) for factor in factors]
     multipliers, shifts = zip(*pairs, strict=True)
     return np.array(multipliers, np.int32), np.array(shifts, np.int8)

@@ -1,7 +1,8 @@
 """Operators that map one int8 to one int8: a table of 256 outputs, in the arithmetic of the reference kernel.
 
 Sources, under ``tensorflow/lite/``: ``{activations,leaky_relu,hard_swish,logistic,tanh,quantize}_common.cc`` in
-``micro/kernels/``, and ``kernels/internal/reference/``.
+``micro/kernels/``, and ``kernels/internal/reference/``. The runtime's package converts scales to float64 before it
+multiplies and divides them; sources of August 2026 and before do it in float32 in RELU, LEAKY_RELU, HARD_SWISH and SUB.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def _requantised(node: Node, source: Value, result: Value, factor: float) -> np.
 
 
 def _relu(node: Node, source: Value, result: Value) -> np.ndarray:
-    """``ReluQuantized``: the ratio of scales is rounded to float32."""
-    found = _requantised(node, source, result, float(np.float32(source.scale) / np.float32(result.scale)))
+    """``ReluQuantized``."""
+    found = _requantised(node, source, result, source.scale / result.scale)
     return np.asarray(np.maximum(found, result.zero_point))
 
 
@@ -55,12 +56,11 @@ def _relu6(node: Node, source: Value, result: Value) -> np.ndarray:
 
 def _leaky_relu(node: Node, source: Value, result: Value) -> np.ndarray:
     """``QuantizeLeakyRelu``."""
-    scale, out = np.float32(source.scale), np.float32(result.scale)
-    positive = _requantised(node, source, result, float(scale / out))
-    slope = np.float32(node.options.alpha)
+    positive = _requantised(node, source, result, source.scale / result.scale)
+    slope = float(np.float32(node.options.alpha))
     if slope < 0:
         raise node.refused("its slope is negative")
-    negative = _requantised(node, source, result, float(scale * slope / out))
+    negative = _requantised(node, source, result, source.scale * slope / result.scale)
     return np.where(source.zero_point <= _INPUTS, positive, negative)
 
 
@@ -97,9 +97,9 @@ def _of_q4(source: Value, function: Callable[[np.ndarray], np.ndarray]) -> np.nd
 
 def _hard_swish(node: Node, source: Value, result: Value) -> np.ndarray:
     """``reference_ops::HardSwish``, in int16."""
-    fine = np.float32(1 / 128) * np.float32(source.scale)
-    output = fixed_point.to_int16(float(fine / np.float32(result.scale)))
-    reluish = fixed_point.to_int16(float(fine / (np.float32(3) / np.float32(32768))))
+    fine = source.scale / 128
+    output = fixed_point.to_int16(fine / result.scale)
+    reluish = fixed_point.to_int16(fine / (3 / 32768))
     if output.shift > 0:
         raise node.refused("its output has a much finer scale than its input")
     values = (_INPUTS - source.zero_point) << 7

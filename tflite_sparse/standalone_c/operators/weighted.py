@@ -60,7 +60,7 @@ def fully_connected(node: Node) -> Step:
         raise node.refused("its shapes do not fit its weights")
     if node.options.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise node.refused("its weights are shuffled")
-    parameters = _parameters(node, source, weights, 0, is_matrix=True)
+    parameters = _parameters(node, source, weights, 0)
     paired = _is_paired(node, weights)
     arranged = dense_weights.paired_matrix(weights) if paired else weights
     low, high = node.clamp(int(node.options.fusedActivationFunction))
@@ -152,10 +152,10 @@ def _is_paired(node: Node, weights: np.ndarray) -> bool:
     return node.core.pairs_weights and dense_weights.can_be_paired(weights)
 
 
-def _parameters(node: Node, source: Value, weights: np.ndarray, axis: int, *, is_matrix: bool = False) -> Parameters:
+def _parameters(node: Node, source: Value, weights: np.ndarray, axis: int) -> Parameters:
     """Of weights (outputs, ...) whose scales lie along ``axis`` of the stored ones."""
     scales = node.filter_scales(_WEIGHTS, weights.shape[0], axis)
-    multipliers, shifts = requantise.of(node, source, scales, in_float=is_matrix and scales.size == 1)
+    multipliers, shifts = requantise.of(node, source, scales)
     bias = node.bias(_BIAS, weights.shape[0])
     return Parameters(requantise.folded_bias(bias, weights, source.zero_point), multipliers, shifts)
 
