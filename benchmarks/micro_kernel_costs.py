@@ -19,7 +19,8 @@ from scipy.optimize import nnls
 
 import standalone_layers
 import standalone_operators
-from micro_layers import FIRST_LAYERS, FULLY_CONNECTED, LayerShape
+from micro_layers import FIRST_LAYERS, FULLY_CONNECTED, ODD_LAYERS, LayerShape
+from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.clustering import nearest_integers
 from tflite_sparse.codecs.streams import options, parameters, stream, work
 from tflite_sparse.codecs.streams.kernels import (
@@ -31,12 +32,11 @@ from tflite_sparse.codecs.streams.kernels import (
     Filter,
     Kernel,
 )
-from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.names import Extension, MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.runtime.kernel_cases import KernelCase
 from tflite_sparse.standalone_c import work as c_work
-from tflite_sparse.targets.micro_costs import Extension
 
 HERE = Path(__file__).resolve().parent
 COSTS = cortex_m.SOURCES / "costs.json"
@@ -54,8 +54,8 @@ def main() -> None:
     fitted = {}
     for cpu in FITTED:
         dense, dense_error = fit_dense(layers, counts["counts"][cpu], work_of_cmsis_nn)
-        in_c = [*layers, *FIRST_LAYERS]
-        standalone, standalone_error = fit_dense(in_c, standalone_layers.counts(cpu, in_c), work_of_standalone)
+        in_c = [*layers, *FIRST_LAYERS, *ODD_LAYERS]
+        standalone, standalone_error = fit_dense(in_c, standalone_layers.counts(cpu, in_c), work_of_standalone(cpu))
         kernels, kernel_error = fit_kernels(cpu, layers)
         functions, functions_error = fit_functions(cpu)
         fitted[cpu] = {
@@ -106,9 +106,12 @@ def work_of_cmsis_nn(layer: LayerShape) -> np.ndarray:
     return work.dense(filter_of(layer), Pixels(1, *layer.output_size))
 
 
-def work_of_standalone(layer: LayerShape) -> np.ndarray:
-    is_matrix = layer.kind == FULLY_CONNECTED
-    return work.standalone_dense(filter_of(layer), Pixels(1, *layer.output_size), is_matrix=is_matrix)
+def work_of_standalone(cpu: MicroCpu) -> Callable[[LayerShape], np.ndarray]:
+    def of(layer: LayerShape) -> np.ndarray:
+        pixels, is_matrix = Pixels(1, *layer.output_size), layer.kind == FULLY_CONNECTED
+        return dense_work.parts(filter_of(layer), pixels, frozenset(extensions(cpu)), is_matrix=is_matrix)
+
+    return of
 
 
 def fit_dense(
@@ -206,7 +209,7 @@ def case_of(
     rng: np.random.Generator, layer: LayerShape, shape: Filter, weights: np.ndarray, kernel: Kernel
 ) -> KernelCase:
     scales = parameters.Scales(
-        np.float32(1), np.float32(1), (rng.random(shape.outputs) * 0.001 + 0.001).astype(np.float32), in_float=False
+        np.float32(1), np.float32(1), (rng.random(shape.outputs) * 0.001 + 0.001).astype(np.float32)
     )
     found = parameters.of(scales, rng.integers(-5000, 5000, shape.outputs).astype(np.int32), weights, 3)
     described = options.Options(

@@ -1,7 +1,8 @@
 """How often the loops of a C function run: what its instructions are made of.
 
-Of the functions in ``micro_kernels/standalone/``, but for CONV_2D and FULLY_CONNECTED, of which
-:mod:`tflite_sparse.codecs.streams.work` knows it. ``benchmarks/micro_kernel_costs.py`` fits what each part costs.
+Of the functions in ``micro_kernels/standalone/``, but for CONV_2D and FULLY_CONNECTED, which
+:mod:`tflite_sparse.codecs.dense_work` and :mod:`tflite_sparse.codecs.streams.work` have.
+``benchmarks/micro_kernel_costs.py`` fits what each part costs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tflite_sparse.codecs.streams.names import Extension
 from tflite_sparse.standalone_c.program import Call, Struct
-from tflite_sparse.targets.micro_costs import Extension
 
 _INT8 = (-128, 127)
 _WORD, _BLOCK = 4, 16

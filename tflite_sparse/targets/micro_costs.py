@@ -16,16 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
-from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.names import Extension, MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 
 Dense = Literal["cmsis-nn", "standalone"]
 """Whose dense operators: those that TensorFlow Lite Micro calls, or those of generated C."""
-
-Extension = Literal["dsp", "helium"]
-"""Of a CPU's instructions, for which C functions have loops of their own."""
 
 _FITTED: Mapping[MicroCpu, str] = {
     "generic": "cortex-m3",  # plain C on a 32-bit CPU that multiplies and adds in one instruction
@@ -69,7 +67,7 @@ class Costs:
     def of_dense(self, shape: Filter, pixels: Pixels, *, is_matrix: bool) -> int:
         """Instructions of the dense operator."""
         if self.library == "standalone":
-            parts = work.standalone_dense(shape, pixels, is_matrix=is_matrix)
+            parts = dense_work.parts(shape, pixels, self.extensions, is_matrix=is_matrix)
         else:
             parts = work.dense(shape, pixels)
         return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ parts)))
