@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not cortex_m.is_available(), reason="compiler or emulator is not installed"),
 ]
 DEMO = Path(__file__).resolve().parents[2] / "firmware_demo" / "digits.tflite"
-OF_SUM, OF_OPERATOR, LARGE = 0.15, 0.30, 0.05
+OF_SUM, OF_OPERATOR, LARGE = 0.1, 0.2, 0.05
 
 
 def demo(folder):

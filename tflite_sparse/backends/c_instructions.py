@@ -31,7 +31,11 @@ def count(path: Path, cpu: MicroCpu, seed: int = 0) -> CountedFile:
         ExecutionError: it has an operator that generated C does not have, or weights for CPUs of another kind whose
             instructions can only be counted.
     """
-    found = inference(generated(path, Naming("model", "tflite-sparse", path.name), cpu), cpu, seed)
+    sources = generated(path, Naming("model", "tflite-sparse", path.name), cpu)
+    try:
+        found = inference(sources, cpu, seed)
+    except ExecutionError as error:
+        raise ExecutionError(f"{path}: {error}") from error
     return CountedFile(**dict(found), path=str(path), file_bytes=path.stat().st_size)
 
 
