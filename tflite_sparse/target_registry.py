@@ -110,6 +110,7 @@ C_KERNELS = (
         "tfls_operators.h",
     ),
     *("tfls_paired.h", "tfls_pool.c", "tfls_quantize.c", "tfls_softmax.c", "tfls_table.c", "tfls_transpose_conv.c"),
+    "tfls_widen.h",
 )
 """Files of the kernels of generated C; a model gets those that it needs."""
 

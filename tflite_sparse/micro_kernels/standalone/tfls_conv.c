@@ -4,8 +4,6 @@
 #include "tfls_operators.h"
 #include "tfls_paired.h"
 
-enum { kPixels = 4 /* that paired weights are multiplied with at once */ };
-
 /* An output pixel, and where its window starts. */
 typedef struct {
   const int8_t* image;
@@ -166,6 +164,8 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
 /* ---- Paired weights ---- */
 
 #if TFLS_HAS_LAYOUT(TFLS_PAIRED)
+#include "tfls_widen.h"
+
 static int32_t rounded_taps(const TflsConv2D* p) { return (p->filter_h * p->filter_w * p->in_c + 3) & ~3; }
 
 /* One pixel, for CPUs without SMLAD and sums that are wide. */
@@ -218,50 +218,40 @@ TFLS_NAKED static void four_pixels(const int32_t* words TFLS_UNNAMED, const int8
       "ldr r10, [sp]\n stmia r10, {r2-r9}\n add sp, #4\n pop {r4-r12, pc}\n");
 }
 
-static int32_t even_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
-static int32_t odd_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
-/* Bytes, a multiple of 4 of them, as half-words among those of the other pixels. Returns the end. */
-static int32_t* widen(const int8_t* from, int32_t count, int32_t* to) {
-  for (; count > 0; count -= 4, from += 4, to += 2 * kPixels) {
-    int32_t word;
-    TFLS_COPY(&word, from, 4);
-    to[0] = even_halves(word);
-    to[kPixels] = odd_halves(word);
-  }
-  return to;
-}
-
-static int32_t* widen_padding(int32_t zero_point, int32_t count, int32_t* to) {
-  const int32_t word = even_halves(zero_point & 0xFF) * 0x10001;
-  for (; count > 0; count -= 4, to += 2 * kPixels) to[0] = to[kPixels] = word;
-  return to;
-}
-
 static void gather_words(const TflsConv2D* p, const Place* place, int32_t* to) {
   int32_t y, x, run;
   if (is_inside(p, place)) {
     const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
     const int8_t* from = inputs_at(p, place, 0, 0);
-    for (y = 0; y < p->filter_h; y++, from += step) to = widen(from, bytes, to);
+    for (y = 0; y < p->filter_h; y++, from += step) to = tfls_widen(from, bytes, to);
     return;
   }
   for (y = 0; y < p->filter_h; y++) {
     for (x = 0; x < p->filter_w; x += run) {
       const int8_t* const from = inputs_at(p, place, y, x);
       run = run_of(p, place, x);
-      to = from != NULL ? widen(from, run * p->in_c, to) : widen_padding(p->input_zero_point, run * p->in_c, to);
+      to = from != NULL ? tfls_widen(from, run * p->in_c, to)
+                        : tfls_widen_padding(p->input_zero_point, run * p->in_c, to);
     }
   }
+}
+
+/* Widens four windows that lie in one row of the output, or one behind the other, where they may be read as
+ * tfls_widen_four does it. Returns whether it did. */
+static int widen_together(const TflsConv2D* p, const Place* place, const int8_t* input, int32_t* words) {
+  const int32_t in_c = p->in_c, row = p->in_w * in_c, bytes = p->filter_w * in_c;
+  const TflsWindows windows = {p->stride_w * in_c, bytes, p->dilation_h * row, p->filter_h};
+  const int8_t* const end = input + p->batches * p->in_h * row;
+  const int is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 && p->stride_w == 1;
+  const int8_t *from, *behind;
+  if (!is_inside(p, place)) return 0;
+  if (!is_flat && place->column + kTflsPixels > p->out_w) return 0;
+  if (!is_flat && place->x + 3 * p->stride_w + p->filter_w > p->in_w) return 0;
+  from = inputs_at(p, place, 0, 0);
+  behind = from + 3 * windows.step + (windows.rows - 1) * windows.to_row + bytes;
+  if (from - input < 3 || end - behind < 4) return 0;
+  tfls_widen_four(words, from, &windows);
+  return 1;
 }
 
 /* Four pixels of one output, step apart, saturated. */
@@ -275,11 +265,11 @@ TFLS_INLINE void put_four(int8_t* y, int32_t step, const int32_t* sums, const Tf
 
 /* Sums of more inputs than four_pixels takes. */
 static void four_long_pixels(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
-  int32_t more[2 * kPixels], at, i;
+  int32_t more[2 * kTflsPixels], at, i;
   four_pixels(words, weights, TFLS_PAIRED_INPUTS, sums);
   for (at = TFLS_PAIRED_INPUTS; at < taps; at += TFLS_PAIRED_INPUTS) {
-    four_pixels(words + kPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
-    for (i = 0; i < 2 * kPixels; i++) sums[i] += more[i];
+    four_pixels(words + kTflsPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
+    for (i = 0; i < 2 * kTflsPixels; i++) sums[i] += more[i];
   }
 }
 
@@ -289,7 +279,7 @@ static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t co
   const int32_t channel_step = p->channel_step;
   const int32_t *bias = p->bias, *multiplier = p->multiplier;
   const int8_t *shift = p->shift, *w = p->weights;
-  int32_t sums[2 * kPixels], o;
+  int32_t sums[2 * kTflsPixels], o;
   for (o = 0; o < out_c; o += 2, w += 2 * taps) {
     if (taps <= TFLS_PAIRED_INPUTS) {
       four_pixels(words, w, taps, sums);
@@ -305,10 +295,10 @@ static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t co
       scale = tfls_quick_scale_of(bias[o + 1], *multiplier, *shift, zero_point);
       multiplier += channel_step;
       shift += channel_step;
-      put_four(y + o + 1, out_c, sums + kPixels, &scale);
+      put_four(y + o + 1, out_c, sums + kTflsPixels, &scale);
     } else {
       emit(p, o, sums, count, y);
-      if (o + 1 < out_c) emit(p, o + 1, sums + kPixels, count, y);
+      if (o + 1 < out_c) emit(p, o + 1, sums + kTflsPixels, count, y);
     }
   }
 }
@@ -322,23 +312,24 @@ static int all_quick(const TflsConv2D* p) {
 
 static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* output, int32_t* words) {
   const int32_t pixels = p->batches * p->out_h * p->out_w, taps = rounded_taps(p);
-  int8_t* const row = (int8_t*)(words + kPixels / 2 * taps); /* for inputs that do not come in fours */
+  int8_t* const row = (int8_t*)(words + kTflsPixels / 2 * taps); /* for inputs that do not come in fours */
   const int quick = all_quick(p);
   int32_t start, j;
   if (p->in_c % 4 != 0) pad_row(p, row);
-  for (start = 0; start < pixels; start += kPixels) {
-    const int32_t first = tfls_smaller(start, tfls_larger(pixels - kPixels, 0)); /* the last ones again */
-    const int32_t count = tfls_smaller(pixels - first, kPixels);
+  for (start = 0; start < pixels; start += kTflsPixels) {
+    const int32_t first = tfls_smaller(start, tfls_larger(pixels - kTflsPixels, 0)); /* the last ones again */
+    const int32_t count = tfls_smaller(pixels - first, kTflsPixels);
     Place place = place_of(p, input, first);
-    for (j = 0; j < count; j++, to_next(p, &place)) {
+    const int done = count == kTflsPixels && widen_together(p, &place, input, words);
+    for (j = done ? count : 0; j < count; j++, to_next(p, &place)) {
       if (p->in_c % 4 == 0) {
         gather_words(p, &place, words + j);
       } else {
         gather(p, &place, row);
-        widen(row, taps, words + j);
+        tfls_widen(row, taps, words + j);
       }
     }
-    paired_outputs(p, words, count, quick && count == kPixels, output + first * p->out_c);
+    paired_outputs(p, words, count, quick && count == kTflsPixels, output + first * p->out_c);
   }
   tfls_clamp_all(output, pixels * p->out_c, p->min, p->max);
 }
