@@ -105,12 +105,12 @@ C_KERNELS = (
         "tfls_dot.h",
         "tfls_elementwise.c",
         "tfls_fixed_point.h",
+        "tfls_four_pixels.h",
         "tfls_fully_connected.c",
         "tfls_helium.h",
         "tfls_operators.h",
     ),
     *("tfls_paired.h", "tfls_pool.c", "tfls_quantize.c", "tfls_softmax.c", "tfls_table.c", "tfls_transpose_conv.c"),
-    "tfls_widen.h",
 )
 """Files of the kernels of generated C; a model gets those that it needs."""
 
