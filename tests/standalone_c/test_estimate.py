@@ -68,16 +68,26 @@ def depthwise(window, channels, multiplier):
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_depthwise_convolutions(window):
     found = work.of(depthwise(window, 4, 2), PLAIN)
-    three, other, other_rows, in_padding, in_part, outputs, pixels, once = found.parts
+    three, other, other_rows, in_padding, in_part, outputs, begun, windows, once = found.parts
     places, taps = list(within(window)), window[1][0] * window[1][1]
     columns = [sorted({column for _, column in each}) for each in places]
     rows = [len({row for row, _ in each}) for each in places]
     assert three == 8 * sum(count for count, each in zip(rows, columns, strict=True) if len(each) == 3)
     assert other_rows == 8 * sum(count for count, each in zip(rows, columns, strict=True) if len(each) != 3)
     assert 3 * three + other == 8 * sum(map(len, places))
-    assert in_padding == 8 * sum(taps - len(each) for each in places)
-    assert in_part == 8 * sum(len(each) < taps for each in places)
-    assert (found.kind, outputs, pixels, once) == ("depthwise_conv_2d", 8 * len(places), len(places), 1)
+    # windows at the left and right border, and of each line the first one between them
+    lines = [places[start : start + window[5][1]] for start in range(0, len(places), window[5][1])]
+    wide = [[len({column for _, column in each}) == window[1][1] for each in line] for line in lines]
+    first = [
+        each
+        for line, inner in zip(lines, wide, strict=True)
+        for place, each in enumerate(line)
+        if not inner[place] or not any(inner[:place])
+    ]
+    assert in_padding == 8 * sum(taps - len(each) for each in first)
+    assert in_part == 8 * sum(len(each) < taps for each in first)
+    assert (found.kind, outputs, once) == ("depthwise_conv_2d", 8 * len(places), 1)
+    assert (begun, windows) == (8 * len(first), len(first))
 
 
 def test_small_filters_have_loops_of_their_own_on_dsp_cores():

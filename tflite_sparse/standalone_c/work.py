@@ -66,11 +66,13 @@ def _depthwise_conv_2d(call: Call, extensions: Extensions) -> _Parts:
     rows, columns = params.number("filter_h"), params.number("filter_w")
     down, right = _inside(params, "h"), _inside(params, "w")
     lines, three, other = int(down.sum()), right == _SPECIAL_SIDE, right[right != _SPECIAL_SIDE]
-    pixels = down.size * right.size
-    in_padding = rows * columns * pixels - lines * int(right.sum())
-    in_part = pixels - int((down == rows).sum()) * int((right == columns).sum())
-    of_output = [lines * int(three.sum()), lines * int(other.sum()), lines * other.size, in_padding, in_part, pixels]
-    return "depthwise_conv_2d", [*(each * outputs * batches for each in of_output), pixels * batches, 1]
+    begun = right[right < columns]  # windows at borders are computed one by one, those between them in one go
+    begun = np.append(begun, columns) if begun.size < right.size else begun
+    in_padding = rows * columns * begun.size * down.size - lines * int(begun.sum())
+    in_part = begun.size * down.size - int((down == rows).sum()) * int((begun == columns).sum())
+    of_output = [lines * int(three.sum()), lines * int(other.sum()), lines * other.size, in_padding, in_part]
+    of_output += [down.size * right.size, down.size * begun.size]
+    return "depthwise_conv_2d", [*(each * outputs * batches for each in of_output), down.size * begun.size * batches, 1]
 
 
 def _is_three_by_three(params: Struct) -> bool:
