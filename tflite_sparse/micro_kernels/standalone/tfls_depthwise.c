@@ -34,7 +34,6 @@ static Places places_of(int32_t start, int32_t size, int32_t filter, int32_t dil
   return places;
 }
 
-/* Functions of their own, for CPUs with few registers. */
 TFLS_INLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t* x, const int8_t* w) {
   const int32_t column = steps->column, weight_column = steps->weight_column;
   const int32_t to_row = steps->row - 2 * column, to_weight_row = steps->weight_row - 2 * weight_column;
@@ -51,6 +50,7 @@ TFLS_INLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t
   return sum;
 }
 
+/* Functions of their own, for CPUs with few registers. */
 TFLS_OUTLINE int32_t any_columns(const Steps* steps, const Window* window, const int8_t* x, const int8_t* w) {
   const int32_t column = steps->column, weight_column = steps->weight_column;
   int32_t sum = 0, row, i;
