@@ -4,7 +4,7 @@ import functools
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from helpers.huffman_bound import bits_of_a_huffman_code
@@ -73,6 +73,7 @@ def cost_of_tables(words, counts, price):
 COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=8).map(lambda counts: sorted(counts, reverse=True))
 
 
+@example([30, 26, 12, 8, 7, 6, 4, 4, 3, 3, *[2] * 8], 30)  # a table starts at a node behind others that have tables
 @given(COUNTS, st.sampled_from((1, 5, 30, 1000)))
 def test_no_tables_are_cheaper(counts, price):
     lengths = huffman_code.best_lengths(np.array(counts), 15)

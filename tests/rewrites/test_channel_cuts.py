@@ -49,6 +49,22 @@ def test_constants_are_predicted_and_move_into_the_bias(relu):
     assert after.constant(int(after.operators[1].inputs[2])).dtype == np.int32
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_constants_stay_where_a_bias_would_not_hold_them(more):
+    """One output has the largest bias with which the sum is one of 32 bits, or one more."""
+    model = two_layers(relu=False)
+    before, _, cut = removed(model)
+    values = cut.predicted[0].values - int(before.tensor(cut.predicted[0].tensor).quantization.zeroPoint[0])
+    assert values.all()
+    second = before.operators[1]
+    moved = int(before.constant(int(second.inputs[1])).astype(np.int64).reshape(6, 16)[2, DEAD] @ values.astype(int))
+    bias = model.buffers[model.subgraphs[0].tensors[int(second.inputs[2])].buffer].data.view(np.int32)
+    bias[2] = np.sign(moved) * (2**31 - 1 + more) - moved
+    _, after, cut = removed(model)
+    assert bool(cut.slices) is not bool(more)
+    assert more or abs(int(after.constant(int(second.inputs[2]))[2])) == 2**31 - 1
+
+
 def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
     before, after, cut = removed(two_layers())
     first, second = before.operators

@@ -99,16 +99,21 @@ def test_what_only_dead_channels_read_goes_as_well():
 def test_constants_do_not_go_in_front_of_padding():
     """Where a window reaches over the edge it reads the zero point, not the constant."""
     counts = {}
-    for name, same, width in (("padded", True, 3), ("valid", False, 3), ("point", True, 1)):
+    for name, same, width, stride in (
+        ("padded", True, 3, 1),
+        ("valid", False, 3, 1),
+        ("point", True, 1, 1),
+        ("whole", True, 2, 2),  # 3 windows of 2 positions
+        ("one more", True, 3, 4),  # 2 windows reach over 7 positions
+    ):
         net = Network()
         x = net.conv(net.source, 16, 1, dead=range(6))  # constants other than the zero point
-        content, smaller, found = cut(net.finished(net.conv(x, 6, width, same=same)))
+        content, smaller, found = cut(net.finished(net.conv(x, 6, width, same=same, stride=stride)))
         counts[name] = kept(found, "CONV_2D")
         if found.slices:
             assert_same(net, content, smaller)
-    assert counts["padded"] is None
-    assert counts["valid"][1] < 16
-    assert counts["point"][1] < 16
+    assert counts["padded"] is counts["one more"] is None
+    assert max(counts[name][1] for name in ("valid", "point", "whole")) < 16
 
 
 def test_a_missing_bias_is_added_where_constants_are_folded():
@@ -132,6 +137,20 @@ def test_a_bias_that_operators_share_is_cut_for_one_of_them():
         text(net.tiny.graph.tensors[operators[1].inputs[2]].name)
     ]
     assert_same(net, content, smaller)
+
+
+def test_a_bias_that_three_operators_share_is_cut_for_each_of_two():
+    net = Network("float32")
+    x, y, z = (net.conv(net.source, 16, 1) for _ in range(3))
+    for each in net.tiny.graph.operators[1:]:
+        each.inputs[2] = net.tiny.graph.operators[0].inputs[2]
+    results = net.conv(x, 6, 1, unread=(1, 2)), net.conv(y, 6, 1, unread=(3,)), z
+    content, smaller, found = cut(net.finished(*results))
+    shared = int(net.tiny.graph.operators[0].inputs[2])
+    own = {part.found for part in found.slices if part.tensor == shared}
+    assert len(own) == 2
+    assert shared not in own
+    assert_same(net, content, smaller, exact=False)
 
 
 @pytest.mark.parametrize(("outputs_before", "wanted"), [(20, None), (24, (24, 16))])
@@ -246,7 +265,7 @@ def test_shapes_say_what_stayed():
     net = Network()
     x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
     y = net.conv(x, 16, 1, dead=range(4), unread=(9, 10))
-    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1)))
+    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1, unread=(14,))))
     whole, all_gone = serde.parse(content), serde.parse(content)
     cut = removal.remove(all_gone)
     assert removal.left_in(all_gone, whole, cut, {}) == {}
@@ -255,6 +274,7 @@ def test_shapes_say_what_stayed():
         ({(0, x): constants}, {(0, x): constants}),
         ({(0, y): every}, {(0, y): every}),
         ({(0, x): constants, (0, y): every}, {(0, y): every}),
+        ({(0, x): constants, (0, y): np.arange(4)}, {(0, x): constants}),
     ):
         smaller = serde.parse(content)
         removal.remove(smaller, staying)

@@ -232,6 +232,25 @@ def test_the_operator_code_is_one_custom_code():
     assert (text(codes[0].customCode), codes[0].version) == ("TFLM_DECODE", 1)
 
 
+def test_graphs_share_the_operator_code():
+    model = parsed(tiny_models.fully_connected())
+    model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    encode_all(model)
+    assert [text(code.customCode) for code in model.operatorCodes if code.customCode is not None] == ["TFLM_DECODE"]
+
+
+def test_other_custom_operators_are_no_decode():
+    model = parsed(tiny_models.elementwise("ADD"))
+    graph = next(graphs(model))
+    (code,) = model.operatorCodes
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "TFLM_OTHER"
+    assert not decode_op.is_present(graph)
+    assert decode_op.results(graph) == {}
+    assert decode_op.undo(graph) == []
+    assert len(graph.operators) == 1
+
+
 def test_tensors_keep_what_they_are_and_give_up_their_buffers():
     graph, encoded = conv_with_constants()
     before = parsed(tiny_models.conv2d(readers=2)).subgraphs[0].tensors
@@ -393,6 +412,22 @@ def test_undo_keeps_a_decoded_output_of_the_graph():
     graph.subgraph.outputs = np.array([*graph.subgraph.outputs, copy], np.int32)
     assert decode_op.undo(graph) == [1, copy]
     np.testing.assert_array_equal(graph.constant(copy), graph.constant(1))
+
+
+def test_undo_takes_pairs_that_nothing_else_reads_from_the_file():
+    graph, encoded = conv_with_constants()
+    decode_op.apply(graph, encoded, graph.uses())
+    pairs = [int(index) for index in graph.operators[0].inputs]
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, pairs[1]], np.int32)
+    decode_op.undo(graph)
+    assert [graph.tensor(index).buffer > 0 for index in pairs] == [False, True, False, False]
+
+
+def test_a_quantisation_may_have_no_scales():
+    model = parsed(tiny_models.elementwise("ADD"))
+    model.subgraphs[0].tensors[1].quantization = schema.QuantizationParametersT()
+    graph = next(graphs(serde.parse(encode_all(model))))
+    assert decode_op.undo(graph) == [1]
 
 
 def test_undo_tells_results_of_one_pair_apart_by_their_quantisation():

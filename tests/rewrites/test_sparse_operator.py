@@ -164,6 +164,15 @@ def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
             assert all(np.array_equal(a, b) for a, b in zip(row, wanted, strict=True)), kernel
 
 
+def test_undo_takes_stream_and_parameters_that_nothing_reads_from_the_file():
+    model = applied(parsed(conv_without_bias()), Kernel.PAIR_DELTA8)
+    graph = next(graphs(model))
+    parameters = int(graph.operators[0].inputs[2])
+    assert graph.tensor(parameters).buffer > 1
+    sparse_operator.undo(graph)
+    assert graph.tensor(parameters).buffer == 0
+
+
 def test_nine_bytes_an_output_and_no_quantisation_are_left():
     model = applied(parsed(conv()), Kernel.PAIR_DELTA8)
     graph = next(graphs(model))
