@@ -116,6 +116,36 @@ def test_constants_do_not_go_in_front_of_padding():
     assert max(counts[name][1] for name in ("valid", "point", "whole")) < 16
 
 
+def test_constants_pass_a_depthwise_convolution():
+    """Constants other than the zero point become other constants, which the next bias takes."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(8))
+    y = net.depthwise(x, 3, same=False)
+    kernel, bias = (net.tiny.graph.tensors[index] for index in net.tiny.graph.operators[1].inputs[1:])
+    content, smaller, found = cut(net.finished(net.conv(y, 6, 1)))
+    predicted = {each.tensor: each for each in found.predicted}
+    assert predicted[x].channels.tolist() == predicted[y].channels.tolist() == list(range(8))
+    points = [int(net.tiny.graph.tensors[each].quantization.zeroPoint[0]) for each in (x, y)]
+    offsets = predicted[x].values - points[0]
+    assert offsets.all()
+    weights, biases = (net.tiny.model.buffers[each.buffer].data for each in (kernel, bias))
+    sums = weights.view(np.int8).reshape(9, 16).astype(int).sum(0)[:8] * offsets + biases.view(np.int32)[:8]
+    steps = sums * bias.quantization.scale[:8].astype(float) / net.scale[y] + points[1]
+    assert predicted[y].values.tolist() == np.clip(np.round(steps), -128, 127).tolist()
+    assert kept(found, "DEPTHWISE_CONV_2D") == (16, 8)
+    assert_same(net, content, smaller)
+
+
+def test_a_kernel_of_one_axis_is_left():
+    net = Network()
+    x = net.mean(net.conv(net.source, 6, 1, dead=(0, 1)))
+    result = net.dense(x, 6)
+    kernel = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+    kernel.shape = np.array([6], np.int32)
+    net.tiny.model.buffers[kernel.buffer].data = np.ones(6, np.uint8)
+    assert not removal.remove(net.finished(result)).slices
+
+
 def test_a_missing_bias_is_added_where_constants_are_folded():
     net = Network()
     x = net.flat(net.conv(net.source, 16, 1, dead=range(6), relu=True))

@@ -101,6 +101,13 @@ def test_undo_reads_layouts_of_others():
     np.testing.assert_array_equal(graph.constant(index), tiny_models.sparse_weights(SHAPE, "float32"))
 
 
+def test_undo_of_a_type_that_the_kernel_does_not_take_is_version_1():
+    sparse, graph, index = applied(dense_model())
+    graph.tensor(index).type = schema.TensorType.UINT8
+    assert list(native.undo(graph)) == [index]
+    assert sparse.operatorCodes[graph.operators[0].opcodeIndex].version == 1
+
+
 def test_undo_leaves_dense_operators_alone():
     parsed = serde.parse(tiny_models.to_bytes(dense_model()))
     before = bytes(serde.serialize(parsed))
