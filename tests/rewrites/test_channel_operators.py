@@ -591,10 +591,11 @@ def open_result(name, signature):
     return spoil
 
 
-def result_of_another_type(name):
+def results_of_another_type(*names):
     def spoil(model):
-        tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
-        tensor.type, tensor.quantization = schema.TensorType.INT16, quantization(0.7)
+        for name in names:
+            tensor = model.subgraphs[0].tensors[operator(model, name).outputs[0]]
+            tensor.type, tensor.quantization = schema.TensorType.INT16, quantization(0.7)
 
     return spoil
 
@@ -622,7 +623,10 @@ UNKNOWN_FORMS = {
     "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
     "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
     "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
-    "MEAN to another type": (reduced("MEAN", [1, 2], (1, MANY)), result_of_another_type("MEAN")),
+    "MEAN to another type": (
+        reduced("MEAN", [1, 2], (1, MANY)),
+        results_of_another_type("MEAN", "FULLY_CONNECTED"),
+    ),
     "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
     "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),
     "PAD of open size": (padded(last=False), varying_input("PAD", 1)),
