@@ -286,12 +286,14 @@ def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
     assert gone(net.finished(reading(net, y)))[1] == expected
 
 
-def test_an_operator_on_constants_alone_has_no_channels():
+def test_what_is_made_of_a_constant_keeps_its_channels():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)
-    y = net.result((6,), 0.02)
-    net.append(CODE.RELU, [net.constant(np.arange(6, dtype=np.float32))], [y])
-    assert gone(net.finished(reading(net, x), y))[1] == len(SOME)
+    y = net.result((1, 6, 6, MANY), 0.02)
+    net.append(CODE.RELU, [net.constant(np.ones((1, 6, 6, MANY), np.float32))], [y])
+    smaller, count = gone(net.finished(reading(net, x), reading(net, y, SOME)))
+    assert count == len(SOME)
+    assert shape_of(smaller.subgraphs[0].tensors[y]) == (1, 6, 6, MANY)
 
 
 @pytest.mark.parametrize(("stored", "expected"), [(13, 6), (14, 0)])
@@ -626,6 +628,10 @@ UNKNOWN_FORMS = {
     "MEAN to another type": (
         reduced("MEAN", [1, 2], (1, MANY)),
         results_of_another_type("MEAN", "FULLY_CONNECTED"),
+    ),
+    "FULLY_CONNECTED to another size": (
+        reduced("MEAN", [1, 2], (1, MANY)),
+        longer_result("FULLY_CONNECTED", 7),
     ),
     "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
     "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),

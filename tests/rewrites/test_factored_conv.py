@@ -230,6 +230,10 @@ def without_channels(graph):
     graph.tensor(1).shape = np.array([8, 3, 6, 0], np.int32)
 
 
+def to_rank_three(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([8, 16, 132], np.int32)
+
+
 def not_shortened(graph):
     graph.tensor(0).shape = graph.tensor(int(graph.operators[1].inputs[0])).shape
 
@@ -247,6 +251,7 @@ def not_shortened(graph):
         other_height,
         other_columns,
         of_rank_three,
+        to_rank_three,
         other_batch,
         without_channels,
         not_shortened,

@@ -164,6 +164,16 @@ def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
             assert all(np.array_equal(a, b) for a, b in zip(row, wanted, strict=True)), kernel
 
 
+@pytest.mark.parametrize("tables", [1, 2])
+def test_streams_of_shared_values_have_as_many_tables_as_asked_for(tables):
+    weights = tiny_models.two_kinds_of_rows()
+    graph, index, uses = only(parsed(tiny_models.fully_connected(weights.shape, weights=weights)))
+    sparse_operator.apply(graph, index, uses, Kernel.ROW_SHARED, tables)
+    (found,) = sparse_operator.operators(graph)
+    assert found.tables == tables
+    np.testing.assert_array_equal(found.weights, weights)
+
+
 def test_undo_takes_stream_and_parameters_that_nothing_reads_from_the_file():
     model = applied(parsed(conv_without_bias()), Kernel.PAIR_DELTA8)
     graph = next(graphs(model))

@@ -16,6 +16,7 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.rewrites.dead_channels import removal
+from tflite_sparse.rewrites.dead_channels.cut import Cut
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.verification import each_operator, engine
 from tflite_sparse.verification.engine import Tolerance
@@ -68,6 +69,8 @@ class Runtimes:
         self.chosen, self.beside = EVERY, ()
 
     def open(self, path, folder):
+        assert not list(folder.iterdir())
+        (folder / "opened").touch()  # no other file is opened there
         return Subject.of(path)
 
     def signatures(self, reference):
@@ -583,6 +586,25 @@ def test_kept_weights_and_constants_are_held_against_the_reference(trimmed, runt
     assert report.constants.runtimes == list(EVERY)
     runtime.kept = None
     assert not stages(runtime)[1].passed  # without the cut, the weights are others
+
+
+def test_constants_are_compared_in_every_signature(runtime, monkeypatch):
+    asked = []
+
+    class Check:
+        wrong, in_report = (), staticmethod(lambda: None)
+
+        def __init__(self, *of):
+            pass
+
+        def run(self, forms, samples, signature):
+            asked.append(([form.runtime.name for form in forms], samples[0][0].shape, signature))
+
+    monkeypatch.setattr(engine.predicted, "Check", Check)
+    for path in (runtime.file, runtime.reference):
+        path.write_bytes(tiny_models.to_bytes(odd_models.two_signatures()))
+    assert stages(runtime, cut=Cut())[1].passed
+    assert asked == [(list(EVERY), (1, 16), "small"), (list(EVERY), (1, 32), "large")]
 
 
 def test_a_wrong_constant_is_a_failure(trimmed, runtime):
