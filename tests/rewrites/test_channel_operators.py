@@ -82,15 +82,14 @@ def moved(order):
     return add
 
 
-def padded(last):
+def padded(last=(0, 0)):
     def add(net, x):
         y = net.pad(x)
-        if last:
-            paddings = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
-            values = np.array([[0, 0], [1, 1], [1, 1], [0, 1]], np.int32)
-            net.tiny.model.buffers[paddings.buffer].data = values.view(np.uint8)
-            net.shape[y] = (*net.shape[y][:-1], MANY + 1)
-            net.tiny.graph.tensors[y].shape = np.array(net.shape[y], np.int32)
+        paddings = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+        values = np.array([[0, 0], [1, 1], [1, 1], last], np.int32)
+        net.tiny.model.buffers[paddings.buffer].data = values.view(np.uint8)
+        net.shape[y] = (*net.shape[y][:-1], MANY + sum(last))
+        net.tiny.graph.tensors[y].shape = np.array(net.shape[y], np.int32)
         return y
 
     return add
@@ -212,8 +211,9 @@ FORMS = {
     "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
     "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
     "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
-    "PAD": (padded(last=False), BOTH),
-    "PAD of channels": (padded(last=True), NEITHER),
+    "PAD": (padded(), BOTH),
+    "PAD of channels": (padded((0, 1)), NEITHER),
+    "PAD in front of channels": (padded((1, 0)), NEITHER),
     "TRANSPOSE": (moved((0, 2, 1, 3)), BOTH),
     "TRANSPOSE of channels": (moved((0, 3, 1, 2)), NEITHER),
     "SPLIT of rows": (in_halves, BOTH),
@@ -635,10 +635,10 @@ UNKNOWN_FORMS = {
     ),
     "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
     "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),
-    "PAD of open size": (padded(last=False), varying_input("PAD", 1)),
-    "PAD of other axes": (padded(last=False), constant_input("PAD", 1, [[0, 0], [1, 1], [0, 0]])),
-    "PAD to another size": (padded(last=False), longer_result("PAD", MANY + 1)),
-    "PAD of the unknown": (padded(last=False), without_scales("PAD")),
+    "PAD of open size": (padded(), varying_input("PAD", 1)),
+    "PAD of other axes": (padded(), constant_input("PAD", 1, [[0, 0], [1, 1], [0, 0]])),
+    "PAD to another size": (padded(), longer_result("PAD", MANY + 1)),
+    "PAD of the unknown": (padded(), without_scales("PAD")),
     "TRANSPOSE in an open order": (moved((0, 2, 1, 3)), varying_input("TRANSPOSE", 1)),
     "TRANSPOSE to another size": (moved((0, 2, 1, 3)), longer_result("TRANSPOSE", MANY + 1)),
     "RELU to another size": (plain("RELU"), longer_result("RELU", MANY + 1)),
