@@ -548,6 +548,18 @@ def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
     assert not removal.remove(model).slices
 
 
+@pytest.mark.parametrize("name", ["kernel", "result"])
+def test_a_depthwise_convolution_that_is_not_known_keeps_all_channels(name):
+    net = Network("float32")
+    model = net.finished(reading(net, net.depthwise(net.conv(net.source, MANY, 1, dead=SOME), dead=SOME)))
+    assert gone(model)[1] == len(SOME)
+    if name == "result":
+        longer_result("DEPTHWISE_CONV_2D", 2 * MANY)(model)
+    else:
+        varying_input("DEPTHWISE_CONV_2D", 1)(model)
+    assert not removal.remove(model).slices
+
+
 def test_sizes_before_the_last_one_may_be_read_in_any_steps():
     net, result = NETWORKS["open_batch"]("int8")
     model = net.finished(result)

@@ -92,6 +92,13 @@ def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_plan
     assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
 
 
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_a_tie_of_a_mean_is_no_wider(is_planar):
+    """14 * 1.53 is 21.42: 0.08 from a tie that is 1/16 wide."""
+    source, result = Numbers(INT8, 0.0306, -100), Numbers(INT8, 0.02, -46)
+    assert mean_of_constant(source, result, np.array([-86.0]), 25, is_planar=is_planar) == -25
+
+
 def test_a_mean_of_zeros_is_zero_where_the_zero_point_is_taken_off_the_sum():
     source, result = Numbers(INT8, 0.006517359521239996, -128), Numbers(INT8, 0.005978080444037914, -128)
     assert mean_of_constant(source, result, np.array([-128.0]), 9, is_planar=False) == -128

@@ -346,6 +346,11 @@ def test_what_is_not_known_keeps_its_channels():
     assert smaller == bytes(serde.serialize(serde.parse(content)))
 
 
+def test_inputs_of_the_graph_keep_their_channels():
+    net = Network("float32")
+    assert not cut(net.finished(net.conv(net.source, 6, 1, unread=(1, 2))))[2].slices
+
+
 def test_weights_that_are_not_finite_keep_their_channels():
     net = Network("float32")
     x = net.conv(net.source, 16, 1, dead=range(6))

@@ -246,8 +246,11 @@ def test_one_scale_is_that_of_the_first_axis():
 def test_graphs_share_the_operator_code():
     model = parsed(tiny_models.fully_connected())
     model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    model.operatorCodes.append(schema.OperatorCodeT())
+    model.operatorCodes[-1].customCode = "TFLM_OTHER"
     encode_all(model)
-    assert [text(code.customCode) for code in model.operatorCodes if code.customCode is not None] == ["TFLM_DECODE"]
+    codes = [text(code.customCode) for code in model.operatorCodes if code.customCode is not None]
+    assert codes == ["TFLM_OTHER", "TFLM_DECODE"]
 
 
 def test_other_custom_operators_are_no_decode():

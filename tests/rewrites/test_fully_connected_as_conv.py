@@ -163,6 +163,15 @@ def test_a_missing_bias_becomes_zeros():
     assert len(bias.quantization.scale) == 64
 
 
+def test_a_bias_may_be_the_first_tensor():
+    graph = parsed(tiny_models.fully_connected())
+    tensors = graph.subgraph.tensors
+    tensors[0], tensors[2] = tensors[2], tensors[0]
+    graph.subgraph.inputs, graph.operators[0].inputs = (np.array(each, np.int32) for each in ([2], [2, 1, 0]))
+    rewrite.apply(graph, graph.operators[0], (64, 1, 3, 200))
+    assert int(graph.operators[1].inputs[2]) == 0
+
+
 def test_the_input_of_a_bias_may_be_missing():
     """The input may be left out, or be -1."""
     models = [tiny_models.fully_connected(bias=False) for _ in range(2)]

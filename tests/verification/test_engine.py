@@ -11,7 +11,6 @@ import pytest
 
 from helpers import odd_models, tiny_models
 from helpers.channel_models import NETWORKS
-from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import verification as verification_tables
@@ -464,7 +463,7 @@ def test_another_number_of_outputs_fails(ours, theirs, runtime):
     runtime.yields([np.zeros(2)] * ours, [np.zeros(2)] * theirs)
     report = runtime.verify()
     assert not report.passed
-    assert all(f"has {ours} outputs instead of {theirs}" in failure for failure in report.failures)
+    assert all(f"{runtime.file} has {ours} outputs instead of {theirs}" in failure for failure in report.failures)
     assert len(report.failures) == 4
 
 
@@ -509,15 +508,15 @@ def test_every_signature_is_run_with_its_own_inputs(runtime):
 
 
 class Told:
-    """Notes stages and notes in their order."""
+    """Notes stages and notes in their order, and the steps of each stage."""
 
     def __init__(self):
-        self.lines = []
+        self.lines, self.steps = [], {}
 
     @contextlib.contextmanager
     def stage(self, name):
         self.lines.append(name)
-        yield ignore_steps
+        yield lambda *step: self.steps.setdefault(name, []).append(step)
 
     def note(self, text):
         self.lines.append(f"note: {text}")
@@ -557,6 +556,7 @@ def test_why_no_outputs_were_compared_is_noted(runtime):
     told = Told()
     engine.verify(runtime.file, runtime.reference, Nowhere("it is missing"), MadeUp(0), progress=told)
     assert told.lines == ["compare weights", "note: outputs were not compared: it is missing"]
+    assert told.steps == {"compare weights": [(4 * 8, 4 * 8)]}
 
 
 # A file without channels of the reference

@@ -25,7 +25,8 @@ class _Entry:
     """How an operator is analysed.
 
     Attributes:
-        analyse: notes what it does to channels; returns False for a form that it does not know.
+        analyse: notes what it does to channels; returns False for a form that it does not know, of which it has
+            learned no values.
         inputs: number of leading inputs that must be there.
         options: the class of the options that it reads; a file may leave them out.
     """
@@ -75,8 +76,6 @@ def analyse(found: Analysis) -> None:
             del found.edits[edits:]
             for index in (*indices(operator.inputs), *indices(operator.outputs)):
                 found.block(index)
-                if index in found.channels and index in indices(operator.outputs):
-                    found.learn(index, np.full(found.channels.sizes[index], np.nan))
 
 
 def _same(found: Analysis, source: int, result: int) -> bool:
