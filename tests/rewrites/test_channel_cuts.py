@@ -29,9 +29,12 @@ def removed(model):
     return next(graphs(before)), next(graphs(serde.parse(serde.serialize(after)))), cut
 
 
-@pytest.mark.parametrize("relu", [False, True])
-def test_constants_are_predicted_and_move_into_the_bias(relu):
-    before, after, cut = removed(two_layers(relu=relu))
+@pytest.mark.parametrize(("relu", "point"), [(False, None), (True, None), (True, 5)])
+def test_constants_are_predicted_and_move_into_the_bias(relu, point):
+    model = two_layers(relu=relu)
+    if point is not None:
+        model.subgraphs[0].tensors[model.subgraphs[0].operators[0].outputs[0]].quantization.zeroPoint[:] = point
+    before, after, cut = removed(model)
     first, second = before.operators
     source, result = (before.tensor(int(index)).quantization for index in (first.inputs[0], first.outputs[0]))
     scales = before.tensor(int(first.inputs[1])).quantization.scale.astype(np.float64) * source.scale[0]
@@ -85,6 +88,7 @@ def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
     assert all(part.found == part.tensor for part in cut.slices)
     assert [parts[int(index)].has_folded for index in (first.inputs[2], second.inputs[2])] == [False, True]
     for operator, rows, columns in ((first, KEPT, np.arange(8)), (second, np.arange(6), KEPT)):
+        assert not parts[int(operator.inputs[1])].has_folded
         kept = parts[int(operator.inputs[1])].kept
         assert (kept[0].tolist(), kept[1:3], kept[3].tolist()) == (rows.tolist(), (None, None), columns.tolist())
         assert [each.tolist() for each in parts[int(operator.inputs[2])].kept] == [rows.tolist()]

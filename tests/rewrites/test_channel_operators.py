@@ -290,7 +290,7 @@ def test_what_is_made_of_a_constant_keeps_its_channels():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)
     y = net.result((1, 6, 6, MANY), 0.02)
-    net.append(CODE.RELU, [net.constant(np.ones((1, 6, 6, MANY), np.float32))], [y])
+    net.append(CODE.LOGISTIC, [net.constant(np.ones((1, 6, 6, MANY), np.float32))], [y])
     smaller, count = gone(net.finished(reading(net, x), reading(net, y, SOME)))
     assert count == len(SOME)
     assert shape_of(smaller.subgraphs[0].tensors[y]) == (1, 6, 6, MANY)
@@ -435,6 +435,23 @@ def test_a_shared_float16_kernel_keeps_all_channels():
     assert gone(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))[1] == 0
 
 
+@pytest.mark.parametrize("has_scale", [True, False])
+def test_int8_kernels_behind_a_dequantize_lose_channels(has_scale):
+    net = Network("float16")
+    model = net.finished(reading(net, net.conv(net.source, MANY, 1, dead=SOME)))
+    for each in model.subgraphs[0].tensors:
+        if each.name.startswith("w"):
+            buffer = model.buffers[each.buffer]
+            buffer.data = (
+                np.clip(np.round(buffer.data.view(np.float16) * 400), -127, 127).astype(np.int8).view(np.uint8)
+            )
+            each.type, each.quantization = schema.TensorType.INT8, quantization(1 / 400) if has_scale else None
+    smaller, count = gone(model)
+    assert count == (len(SOME) if has_scale else 0)
+    if has_scale:
+        assert_same(net, model, smaller)
+
+
 def operator(model, name):
     """The first operator of a kind."""
     code = getattr(CODE, name)
@@ -566,6 +583,19 @@ def test_sizes_before_the_last_one_may_be_read_in_any_steps():
     for position, value in ((1, 1), (2, 3), (3, 2)):
         constant_input("STRIDED_SLICE", position, [value])(model)
     assert removal.remove(model).slices
+
+
+def test_the_last_of_several_sizes_is_that_of_the_channels():
+    net, result = NETWORKS["open_batch"]("int8")
+    model = net.finished(result)
+    graph, pack = model.subgraphs[0], operator(model, "PACK")
+    one = net.constant(np.array(1, np.int32))
+    pack.inputs = np.array([pack.inputs[0], one, pack.inputs[1]], np.int32)
+    pack.builtinOptions.valuesCount = 3
+    graph.tensors[pack.outputs[0]].shape = np.array([3], np.int32)
+    flat = graph.tensors[operator(model, "RESHAPE").outputs[0]]
+    flat.shape, flat.shapeSignature = np.array([1, 1, 144], np.int32), np.array([-1, 1, 144], np.int32)
+    assert gone(model)[1] > 0
 
 
 def network(form):
