@@ -286,6 +286,14 @@ def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
     assert gone(net.finished(reading(net, y)))[1] == expected
 
 
+@pytest.mark.parametrize("name", ["MEAN", "REDUCE_MAX"])
+def test_what_is_left_of_a_mean_of_channels_are_not_these(name):
+    """Of (1, 6, 6, 6) the six columns."""
+    net = Network("float32")
+    x = reduced(name, [3], (1, 6, 6))(net, net.conv(net.source, 6, 1, dead=(0, 1)))
+    assert gone(net.finished(reading(net, x, (2, 3))))[1] == 0
+
+
 def test_what_is_made_of_a_constant_keeps_its_channels():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)
@@ -387,7 +395,7 @@ def an_output(model):
 
 
 def groups(model):
-    layer(model, 1)[1].shape = np.array([12, 1, 1, 8], np.int32)
+    layer(model, 1)[1].shape = np.array([6, 2, 1, 8], np.int32)
 
 
 def another_type(model):
@@ -500,6 +508,13 @@ def inputs(name, change):
 def result_without_scale(name, place=0):
     def spoil(model):
         model.subgraphs[0].tensors[operator(model, name).outputs[place]].quantization = None
+
+    return spoil
+
+
+def result_without_axes(name, place):
+    def spoil(model):
+        model.subgraphs[0].tensors[operator(model, name).outputs[place]].shape = np.zeros(0, np.int32)
 
     return spoil
 
@@ -659,6 +674,7 @@ UNKNOWN_FORMS = {
     "SPLIT on two axes": (split_in_two, constant_input("SPLIT", 0, [3, 3])),
     "SPLIT in unequal parts": (split_in_two, shorter_part),
     "SPLIT with an unknown part": (split_in_two, result_without_scale("SPLIT", 1)),
+    "SPLIT to a part without axes": (split_in_two, result_without_axes("SPLIT", 1)),
     "SPLIT of rows with an unknown part": (in_halves, result_without_scale("SPLIT", 1)),
     "SPLIT of rows to another size": (in_halves, longer_result("SPLIT", MANY + 1)),
     "CONCATENATION to another size": (joined, longer_result("CONCATENATION", 2 * MANY + 1)),

@@ -252,7 +252,8 @@ def test_what_is_made_of_such_constants_alone_is_not_known():
 def test_sums_that_do_not_fit_in_fewer_channels_keep_all():
     net, y = with_a_mean_that_kernels_round_differently(range(40))
     result = net.conv(y, 6, 1)
-    net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].buffer].data[:] = 127
+    weights = net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].buffer].data
+    weights.view(np.int8).reshape(6, 64)[:] = [[127], [-127]] * 3  # the sums of two outputs together would fit
     assert not cut(net.finished(result))[2].slices
 
 
@@ -367,6 +368,13 @@ def test_one_channel_stays():
     _, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
     assert kept(found, "CONV_2D") == (16, 1)
     assert all(min(shape_of(tensor), default=1) > 0 for tensor in next(graphs(serde.parse(smaller))).subgraph.tensors)
+
+
+def test_of_channels_that_may_go_the_first_stay():
+    net = Network()
+    x = net.depthwise(net.conv(net.source, 64, 1, dead=range(64), relu=True), dead=range(64))
+    _, _, found = cut(net.finished(net.conv(x, 6, 1), net.conv(net.source, 6, 1)))
+    assert found.slices[0].kept[0].tolist() == list(range(8))
 
 
 def test_constants_of_an_open_batch_follow():

@@ -232,14 +232,16 @@ def test_the_operator_code_is_one_custom_code():
     assert (text(codes[0].customCode), codes[0].version) == ("TFLM_DECODE", 1)
 
 
-def test_one_scale_is_that_of_the_first_axis():
+@pytest.mark.parametrize("axis", [0, 1, 3])
+def test_one_scale_is_that_of_the_first_axis(axis):
     """The runtime refuses others; the table may be that of other tensors as well."""
     model = parsed(one_channel())
     graph = next(graphs(model))
     former = graph.tensor(1).quantization
+    former.quantizedDimension = axis
     decode_op.apply(graph, {1: codecs.encode("prune", graph.constant(1), Channels(None, (0,)))}, graph.uses())
     found = graph.tensor(1).quantization
-    assert (former.quantizedDimension, found.quantizedDimension) == (3, 0)
+    assert (former.quantizedDimension, found.quantizedDimension) == (axis, 0)
     assert found.scale.tolist() == former.scale.tolist()
 
 

@@ -38,7 +38,7 @@ class _Entry:
     def takes(self, operator: Operator) -> bool:
         """Return whether an operator has all that is read of it."""
         leading = indices(operator.inputs)[: self.inputs]
-        is_whole = len(leading) == self.inputs and min(leading, default=0) >= 0 and len(operator.outputs) > 0
+        is_whole = len(leading) == self.inputs and min(leading) >= 0 and len(operator.outputs) > 0
         return is_whole and (self.options is None or isinstance(operator.builtinOptions, self.options))
 
 
