@@ -600,6 +600,14 @@ def test_sizes_before_the_last_one_may_be_read_in_any_steps():
     assert removal.remove(model).slices
 
 
+def test_sizes_that_nothing_reads_keep_no_channels():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    sizes = net.tiny.tensor("sizes", (4,), "int32")
+    net.append(CODE.SHAPE, [x], [sizes], OPTIONS.ShapeOptions, net.options("ShapeOptionsT", outType=2))
+    assert gone(net.finished(reading(net, x)))[1] == len(SOME)
+
+
 def test_the_last_of_several_sizes_is_that_of_the_channels():
     net, result = NETWORKS["open_batch"]("int8")
     model = net.finished(result)
@@ -619,10 +627,12 @@ def network(form):
     return net.finished(reading(net, form(net, net.conv(net.source, MANY, 1, dead=(0, 1, 2, 8, 9, 10), relu=True))))
 
 
-def shorter_part(model):
-    """Parts of 10 and 6 channels."""
-    for result, size in zip(operator(model, "SPLIT").outputs, (10, 6), strict=True):
-        model.subgraphs[0].tensors[result].shape = np.array([1, 6, 6, size], np.int32)
+def parts(*sizes):
+    def spoil(model):
+        for result, size in zip(operator(model, "SPLIT").outputs, sizes, strict=True):
+            model.subgraphs[0].tensors[result].shape = np.array([1, 6, 6, size], np.int32)
+
+    return spoil
 
 
 def split_in_two(net, x):
@@ -672,7 +682,9 @@ def without_scales(name):
 UNKNOWN_FORMS = {
     "SPLIT on an open axis": (split_in_two, varying_input("SPLIT", 0)),
     "SPLIT on two axes": (split_in_two, constant_input("SPLIT", 0, [3, 3])),
-    "SPLIT in unequal parts": (split_in_two, shorter_part),
+    "SPLIT in unequal parts": (split_in_two, parts(10, 6)),
+    "SPLIT with a shorter part": (split_in_two, parts(8, 6)),
+    "SPLIT in shorter parts": (split_in_two, parts(6, 6)),
     "SPLIT with an unknown part": (split_in_two, result_without_scale("SPLIT", 1)),
     "SPLIT to a part without axes": (split_in_two, result_without_axes("SPLIT", 1)),
     "SPLIT of rows with an unknown part": (in_halves, result_without_scale("SPLIT", 1)),

@@ -136,6 +136,12 @@ def test_constants_pass_a_depthwise_convolution():
     assert_same(net, content, smaller)
 
 
+def test_constants_do_not_pass_a_depthwise_convolution_that_reaches_over_the_edge():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(8))
+    assert not cut(net.finished(net.conv(net.depthwise(x, 3), 6, 1)))[2].slices
+
+
 def test_a_kernel_of_one_axis_is_left():
     net = Network()
     x = net.mean(net.conv(net.source, 6, 1, dead=(0, 1)))
@@ -166,6 +172,18 @@ def test_a_bias_that_operators_share_is_cut_for_one_of_them():
     assert [text(next(graphs(serde.parse(smaller))).tensor(part.found).name) for part in shared] == [
         text(net.tiny.graph.tensors[operators[1].inputs[2]].name)
     ]
+    assert_same(net, content, smaller)
+
+
+def test_a_kernel_that_operators_share_is_cut_for_one_of_them():
+    net = Network()
+    x, y = (net.conv(net.source, 16, 1, dead=range(6)) for _ in range(2))
+    one, two = net.tiny.graph.operators
+    two.inputs[1:] = one.inputs[1:]
+    for place, tensor in enumerate((x, y)):
+        net.tiny.graph.tensors[tensor].quantization = quantization(0.02, place)
+    content, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
+    assert {part.tensor for part in found.slices if part.tensor != part.found} == set(one.inputs[1:].tolist())
     assert_same(net, content, smaller)
 
 

@@ -1,5 +1,6 @@
 """Operators with sparse weights in place of dense ones: the same outputs in TensorFlow Lite Micro, and an undo."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_operator_codes,
     graphs,
     indices,
+    text,
 )
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.runtime import micro, micro_operators
@@ -181,6 +183,18 @@ def test_undo_takes_stream_and_parameters_that_nothing_reads_from_the_file():
     assert graph.tensor(parameters).buffer > 1
     sparse_operator.undo(graph)
     assert graph.tensor(parameters).buffer == 0
+
+
+def test_graphs_share_the_operator_code():
+    model = parsed(conv())
+    model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    model.operatorCodes.append(schema.OperatorCodeT())
+    model.operatorCodes[-1].customCode = "OTHER"
+    for graph in graphs(model):
+        sparse_operator.apply(graph, 1, graph.uses()[1], Kernel.PIXEL_DELTA8)
+    other, code = (code for code in model.operatorCodes if code.customCode is not None)
+    assert (text(other.customCode), text(code.customCode)) == ("OTHER", CUSTOM_CODE)
+    assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (32, 32, 1)
 
 
 def test_nine_bytes_an_output_and_no_quantisation_are_left():
