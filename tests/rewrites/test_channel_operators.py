@@ -600,6 +600,14 @@ def test_sizes_before_the_last_one_may_be_read_in_any_steps():
     assert removal.remove(model).slices
 
 
+def test_packed_numbers_keep_their_channels():
+    net = Network("float32")
+    y = net.result((2,), 0.02)
+    numbers = [net.constant(np.float32(each)) for each in (1, 2)]
+    net.append(CODE.PACK, numbers, [y], OPTIONS.PackOptions, net.options("PackOptionsT", valuesCount=2))
+    assert not removal.remove(net.finished(net.dense(y, 6, unread=(1,)), net.conv(net.source, 6, 1))).slices
+
+
 def test_sizes_that_nothing_reads_keep_no_channels():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)

@@ -116,6 +116,30 @@ def test_constants_do_not_go_in_front_of_padding():
     assert max(counts[name][1] for name in ("valid", "point", "whole")) < 16
 
 
+def with_one_row(net, kernel, source):
+    kernel.shape = np.array([6, 1, 4, 16], np.int32)
+
+
+def with_an_open_width(net, kernel, source):
+    source.shapeSignature = np.array([1, 6, -1, 16], np.int32)
+    net.tiny.graph.operators[1].builtinOptions.strideW = 4
+
+
+def with_a_stride_of_0(net, kernel, source):
+    net.tiny.graph.operators[1].builtinOptions.strideH = 0
+
+
+@pytest.mark.parametrize("spoil", [with_one_row, with_an_open_width, with_a_stride_of_0])
+def test_windows_that_may_reach_over_the_edge_keep_constants(spoil):
+    """Of 2 by 2 positions, one behind the other, else."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6))
+    model = net.finished(net.conv(x, 6, 2, stride=2))
+    assert removal.remove(serde.parse(tiny_models.to_bytes(model))).slices
+    spoil(net, net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[1]], net.tiny.graph.tensors[x])
+    assert not removal.remove(model).slices
+
+
 def test_constants_pass_a_depthwise_convolution():
     """Constants other than the zero point become other constants, which the next bias takes."""
     net = Network()

@@ -197,6 +197,15 @@ def test_graphs_share_the_operator_code():
     assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (32, 32, 1)
 
 
+def test_other_custom_operators_are_not_sparse():
+    model = parsed(tiny_models.elementwise("ADD"))
+    model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    model.operatorCodes[0].customCode = "OTHER"
+    (graph,) = graphs(model)
+    assert not sparse_operator.is_present(graph)
+    assert sparse_operator.undo(graph) == []
+
+
 def test_nine_bytes_an_output_and_no_quantisation_are_left():
     model = applied(parsed(conv()), Kernel.PAIR_DELTA8)
     graph = next(graphs(model))

@@ -115,6 +115,7 @@ def runtime(tmp_path, monkeypatch):
         def __init__(self, file, reference, folder, signature, slices):
             assert (file, reference) == (found.file, found.reference)
             assert bool(slices) == (found.kept is not None)  # those of the cut
+            assert folder.is_dir()
             self.signature = signature
 
         def first_difference(self, form, sample):

@@ -191,8 +191,7 @@ def _arithmetic(found: Analysis, operator: Operator) -> bool:
         operands.append(real)
     one, two = operands
     if name == "MUL":
-        with np.errstate(invalid="ignore"):
-            real = np.where((one == 0) | (two == 0), 0.0, one * two)
+        real = np.where((one == 0) | (two == 0), 0.0, one * two)
     else:
         real = one + two if name == "ADD" else one - two
     multiplier = 1.0

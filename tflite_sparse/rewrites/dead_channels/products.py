@@ -34,7 +34,7 @@ def fully_connected(found: Analysis, operator: Operator) -> bool:
 def transposed_convolution(found: Analysis, operator: Operator) -> bool:
     """Analyse a TRANSPOSE_CONV. Its outputs sum different numbers of taps, so that no constant but 0 can be folded."""
     size = sizes.of_channels(found, operator, 0, int(operator.outputs[0]))
-    activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    activation = operator.builtinOptions.fusedActivationFunction
     if size is None or not _product(found, operator, (2, 1, 3), activation, folds=False):
         return False
     found.edits.append(size)
