@@ -600,6 +600,18 @@ def test_sizes_before_the_last_one_may_be_read_in_any_steps():
     assert removal.remove(model).slices
 
 
+def test_unread_channels_pass_a_change_of_type():
+    """int8, float32 in between, int8: no constants are known behind it."""
+    for dead, unread, expected in ((SOME, (), 0), ((), SOME, len(SOME))):
+        net = Network()
+        x = net.conv(net.source, MANY, 1, dead=dead)
+        y = net.tiny.tensor("real", net.shape[x], "float32")
+        net.append(CODE.DEQUANTIZE, [x], [y], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT(), 2)
+        z = net.like(x)
+        net.append(CODE.QUANTIZE, [y], [z], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+        assert gone(net.finished(reading(net, z, unread)))[1] == expected
+
+
 def test_packed_numbers_keep_their_channels():
     net = Network("float32")
     y = net.result((2,), 0.02)
