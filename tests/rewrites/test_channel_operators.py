@@ -612,6 +612,13 @@ def test_unread_channels_pass_a_change_of_type():
         assert gone(net.finished(reading(net, z, unread)))[1] == expected
 
 
+def test_an_operator_without_a_result_keeps_what_it_reads():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.append(CODE.RELU, [x], [])
+    assert gone(net.finished(reading(net, x)))[1] == 0
+
+
 def test_packed_numbers_keep_their_channels():
     net = Network("float32")
     y = net.result((2,), 0.02)

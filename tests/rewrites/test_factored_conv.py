@@ -234,6 +234,10 @@ def to_rank_three(graph):
     graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([8, 16, 132], np.int32)
 
 
+def one_channel_more(graph):
+    graph.tensor(0).shape = np.array([1, 8, 8, 265], np.int32)
+
+
 def not_shortened(graph):
     graph.tensor(0).shape = graph.tensor(int(graph.operators[1].inputs[0])).shape
 
@@ -251,6 +255,7 @@ def not_shortened(graph):
         other_height,
         other_columns,
         of_rank_three,
+        one_channel_more,
         to_rank_three,
         other_batch,
         without_channels,
