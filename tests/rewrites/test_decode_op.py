@@ -221,6 +221,7 @@ def test_one_decode_stands_right_before_each_reader_and_yields_all_of_its_consta
     assert [int(i) for i in second.outputs] == [before + 4, before + 5]
     assert [int(i) for i in conv.inputs] == [0, 1, 2]
     assert [int(i) for i in other.inputs] == [0, before + 4, before + 5]
+    assert list(decode_op.results(graph)) == [1, 2, before + 4, before + 5]
 
 
 def test_the_operator_code_is_one_custom_code():
