@@ -87,6 +87,13 @@ def test_no_tables_are_cheaper(counts, price):
     assert entries * price + look_ups == cost_of_tables(written(lengths), counts, price)
 
 
+def test_of_equally_cheap_tables_those_of_fewer_look_ups_are_taken():
+    """8 entries and 7 look-ups, or 6 and 9."""
+    counts = np.array([4, 1, 1, 1])
+    splits, entries, look_ups = huffman_code._cheapest_splits(huffman_code.best_lengths(counts, 15), counts, 1)
+    assert (splits[0].tolist(), entries, look_ups) == ([3], 8, 7)
+
+
 @given(COUNTS)
 def test_no_limit_of_codewords_is_cheaper(counts):
     """A byte counts as 512 look-ups; the header takes 16 bytes, an entry 2, and a spare word ends the stream."""
