@@ -120,6 +120,19 @@ def stacked(scale=None):
     return add
 
 
+def beside(scale=None):
+    """CONCATENATION of channels with others, of another scale if one is given."""
+
+    def add(net, x):
+        other = net.conv(net.source, 8, 1)
+        y = net.concatenated(x, other)
+        if scale is not None:
+            net.tiny.graph.tensors[other].quantization = quantization(scale, 3)
+        return y
+
+    return add
+
+
 def alone(net, x):
     """CONCATENATION of one activation, on another axis."""
     y = net.like(x)
@@ -264,7 +277,14 @@ def test_features_of_a_reshape_go_only_together():
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"), [(pooled("MAX_POOL_2D"), 6), (pooled("MAX_POOL_2D", scale=0.7), 0), (stacked(scale=0.7), 0)]
+    ("form", "expected"),
+    [
+        (pooled("MAX_POOL_2D"), 6),
+        (pooled("MAX_POOL_2D", scale=0.7), 0),
+        (stacked(scale=0.7), 0),
+        (beside(), 6),
+        (beside(scale=0.7), 0),
+    ],
 )
 def test_constants_pass_only_where_the_scale_stays(form, expected):
     net = Network()
