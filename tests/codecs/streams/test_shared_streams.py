@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers import tiny_models
 from tflite_sparse.codecs.streams import shared, stream
 from tflite_sparse.codecs.streams.kernels import MAX_SHARED_WIDTH, SHARED_KERNELS, Filter, Kernel
 
@@ -84,14 +85,6 @@ def test_more_symbols_than_a_count_holds_are_refused():
     assert "32,512 symbols" in shared.refusal(np.ones((1, 32512), np.int8))
 
 
-def two_kinds_of_rows(rows=60, places=400):
-    """Seven of eight weights zero; every third row has other values than the rest."""
-    rng = np.random.default_rng(0)
-    low, high = np.array([-4, -3, -2, -1, 1, 2, 3, 4]), np.array([-90, -70, -50, -30, 30, 50, 70, 90])
-    weights = np.where(np.arange(rows)[:, None] % 3, rng.choice(low, (rows, places)), rng.choice(high, (rows, places)))
-    return np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
-
-
 def test_two_tables_by_hand():
     """Runs begin with the first table; 255 changes to the other one until it comes again."""
     first, second = [128 + 1, 5, 252], [1, 249, 252]
@@ -102,7 +95,7 @@ def test_two_tables_by_hand():
 
 
 def test_rows_of_two_kinds_take_two_tables():
-    matrix = two_kinds_of_rows()
+    matrix = tiny_models.two_kinds_of_rows()
     one, two = (np.frombuffer(shared.encode(matrix, tables), np.uint8) for tables in (1, 2))
     assert (shared.tables(one), shared.tables(two)) == (1, 2)
     assert two[0] == 128 + 8
@@ -112,7 +105,7 @@ def test_rows_of_two_kinds_take_two_tables():
 
 
 def test_a_second_table_that_does_not_pay_is_left_out():
-    one_kind = np.abs(two_kinds_of_rows()[1::3][:8])
+    one_kind = np.abs(tiny_models.two_kinds_of_rows()[1::3][:8])
     assert shared.encode(one_kind, 2) == shared.encode(one_kind, 1)
 
 
