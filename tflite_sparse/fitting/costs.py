@@ -31,14 +31,14 @@ class Pricer:
         uses: of its tensors.
         constant: of the kernel in it.
         values: that the constant has without a mask.
-        target: makes a target.
+        target: for this model; other weights change nothing that it remembers of it.
     """
 
     graph: Graph
     uses: Mapping[int, list[Use]]
     constant: Constant
     values: np.ndarray
-    target: MakeTarget
+    target: planner.Target
 
     def __call__(self, mask: np.ndarray, counts: Collection[int | None] = (None,)) -> dict[int | None, int]:
         """Return the bytes under a mask, by the number of values that the kept weights share.
@@ -63,7 +63,7 @@ class Pricer:
         index = self.constant.tensor
         values = self.graph.constant(index)
         assert values is not None  # stored before
-        return planner.choose(self.graph, index, self.uses[index], values, self.target()).encoded_bytes
+        return planner.choose(self.graph, index, self.uses[index], values, self.target).encoded_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Costs:
         """Return the function that prices the kernel ``name``."""
         model, constant = serde.read(self.dense), self.constants[name]
         graph, _, values = _at(model, constant)
-        return Pricer(graph, graph.uses(), constant, values, self.target)
+        return Pricer(graph, graph.uses(), constant, values, self.target())
 
     def sizes(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None = None) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.
