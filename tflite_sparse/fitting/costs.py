@@ -52,7 +52,9 @@ class Pricer:
         numbers = [count for count in counts if count is not None]
         if not numbers or not _shares(graph, self.constant, self.uses):
             return {None: self._stored()}
-        found = {None: self._stored()} if None in counts else {}
+        found: dict[int | None, int] = {}
+        if None in counts:
+            found[None] = self._stored()
         for count, shared in zip(numbers, shared_values.shared_each(graph, index, numbers), strict=True):
             graph.store(graph.tensor(index), shared)
             found[count] = self._stored()

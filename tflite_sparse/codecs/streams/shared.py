@@ -59,6 +59,7 @@ class _Plan:
         return tables + int((self.changes + _head_bytes(self.counts) + self.counts).sum())
 
 
+@remembered
 def refusal(matrix: np.ndarray) -> str | None:
     """Why weights, int8 (runs, places), cannot be stored so, or None."""
     values = distinct(matrix)
