@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,10 +23,10 @@ def remembered(function: Callable[..., _Found]) -> Callable[..., _Found]:
 
     Arrays are compared by content: one that was changed in place since is another one.
     """
-    known: deque[tuple[tuple[Any, ...], _Found]] = deque(maxlen=_LAST)
+    known: deque[tuple[tuple[object, ...], _Found]] = deque(maxlen=_LAST)
 
     @functools.wraps(function)
-    def answer(*arguments: Any) -> _Found:
+    def answer(*arguments: object) -> _Found:
         for before, found in tuple(known):
             if all(map(_same, before, arguments)):
                 return found
@@ -39,7 +39,7 @@ def remembered(function: Callable[..., _Found]) -> Callable[..., _Found]:
     return answer
 
 
-def _same(before: Any, now: Any) -> bool:
-    if isinstance(before, np.ndarray):
+def _same(before: object, now: object) -> bool:
+    if isinstance(before, np.ndarray) and isinstance(now, np.ndarray):
         return before.dtype == now.dtype and np.array_equal(before, now)
-    return bool(before == now)
+    return before == now
