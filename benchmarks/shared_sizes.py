@@ -13,7 +13,7 @@ import tflite_sparse
 from models import ModelRecipe
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import text
+from tflite_sparse.flatbuffer.graph import graphs, shape_of, text
 from tflite_sparse.measurement import size
 from tflite_sparse.planning import decoder, sharing
 from tflite_sparse.rewrites import shared_values
@@ -71,7 +71,7 @@ def of(file: Path) -> Sizes:
         sparse.stat().st_size,
         int(part.numbers["flash_bytes"]),
         size.measure(file).gzip_bytes,
-        _stored(sparse),
+        _stored(file, sparse),
     )
 
 
@@ -124,15 +124,22 @@ def bits_table(files: Mapping[int | None, Sequence[Sizes]]) -> list[str]:
     return lines
 
 
-def _stored(sparse: Path) -> tuple[Stored, ...]:
-    """The weights that can share values, in the order of their operators."""
-    dense = serde.read(sparse)
-    decoder.decode_model(dense)
-    values = {text(graph.tensor(index).name): graph.constant(index) for graph, index in shared_values.shareable(dense)}
-    found = []
-    for each in operator_costs.of(serde.read(sparse), micro_costs.of(CPU)).operators:
-        weights = values.get(each.name)
-        if weights is not None:
-            name = f"{each.operator} {'x'.join(map(str, weights.shape))}"
-            found.append(Stored(name, int(np.count_nonzero(weights)), each.stored_bytes))
-    return tuple(found)
+def _stored(dense: Path, sparse: Path) -> tuple[Stored, ...]:
+    """Those of the dense file that can share values, in the order of their operators; dead channels are gone."""
+    shapes = {
+        text(graph.tensor(index).name): shape_of(graph.tensor(index))
+        for graph, index in shared_values.shareable(serde.read(dense))
+    }
+    decoded = serde.read(sparse)
+    decoder.decode_model(decoded)
+    kept = {
+        text(graph.tensor(index).name): int(np.count_nonzero(values))
+        for graph in graphs(decoded)
+        for index in graph.uses()
+        if (values := graph.constant(index)) is not None
+    }
+    return tuple(
+        Stored(f"{each.operator} {'x'.join(map(str, shapes[each.name]))}", kept[each.name], each.stored_bytes)
+        for each in operator_costs.of(serde.read(sparse), micro_costs.of(CPU)).operators
+        if each.name in shapes
+    )
