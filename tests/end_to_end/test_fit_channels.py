@@ -7,6 +7,7 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
+from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.errors import SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import operators
@@ -14,6 +15,7 @@ from tflite_sparse.runtime import micro
 from tflite_sparse.sources import keras_model
 
 BUDGET, MACS, ARENA = 9500, 150_000, 4000
+DROP, ARENA_TO_DECODE = 0.5, 9000  # masks alone lose much; some kernels can be decoded in that arena, others cannot
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,31 @@ def test_a_file_for_microcontrollers_within_an_arena(model, digits, tmp_path):
     (limit,) = report.limits
     assert micro.arena(tmp_path / "model.tflite") == limit.used <= ARENA < limit.untouched
     assert report.kernels == []  # without a budget weights stay as they are
+
+
+@pytest.mark.slow
+def test_the_smallest_file_within_a_gate_and_limits(model, digits, tmp_path, monkeypatch):
+    """Plans lose too much accuracy, or need too much memory for decoded weights, until one does neither."""
+    monkeypatch.setattr(fit_rounds, "_CLOSE_ENOUGH", 0.3)  # a short search
+    limits = {"multiply_adds": MACS, "arena_bytes": ARENA_TO_DECODE}
+    settings = {"max_macs": MACS, "max_arena": ARENA_TO_DECODE, "target": "micro", "epochs": 0, "blocks": ("1x1",)}
+    report = tflite_sparse.fit(model, digits, gate=True, max_accuracy_drop=DROP, out=tmp_path, **settings)
+    assert report.mode == "gate"
+    assert report.gates.passed, report.gates.failures
+    accurate = [each for each in report.rounds if each.held_out_drop <= DROP]
+    within = [each for each in report.rounds if all(each.used[name] <= limit for name, limit in limits.items())]
+    passed = [each for each in report.rounds if each.passed]
+    assert passed == [each for each in accurate if each in within]
+    assert len(accurate) > len(passed), "limits decided nothing"
+    assert len(within) > len(passed), "accuracy decided nothing"
+    file = tmp_path / "model.tflite"
+    assert file.stat().st_size == report.file_bytes == min(each.file_bytes for each in passed)
+    assert {limit.resource: limit.used for limit in report.limits} == {
+        "multiply_adds": multiply_adds(file),
+        "arena_bytes": micro.arena(file),
+    }
+    assert multiply_adds(file) <= MACS < multiply_adds(tmp_path / "dense-float32.tflite")
+    assert sum(each.kept for each in report.channels) < sum(each.channels for each in report.channels)
 
 
 @pytest.mark.parametrize(
