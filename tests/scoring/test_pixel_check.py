@@ -21,13 +21,14 @@ class Model:
     Attributes:
         spans: the ranges in which it is right.
         most: samples that it got at once.
+        samples: those that it got in all.
     """
 
     def __init__(self, *spans):
-        self.spans, self.most = spans, 0
+        self.spans, self.most, self.samples = spans, 0, 0
 
     def compute_many(self, x):
-        self.most = max(self.most, len(x))
+        self.most, self.samples = max(self.most, len(x)), self.samples + len(x)
         span = (round(float(x.min())), round(float(x.max())))
         low, high = span
         right = np.round((x[:, 1, 1, 0] - low) / (high - low) * 10).astype(int)
@@ -46,12 +47,12 @@ def test_the_range_that_fits_is_found_and_refused_where_none_was_told():
     model = Model((0, 1))
     found = pixel_check.compare(model, samples(), told=False)
     assert found.fits == "0..1"
-    assert (found.check.fed, found.check.samples, found.check.metric) == ("0..255", 100, "top1")
-    assert {each.pixels: each.score for each in found.check.scores} == {"0..255": 0.25, "0..1": 1.0, "-1..1": 0.25}
+    assert (found.check.fed, found.check.samples, found.check.metric) == ("0..255", 20, "top1")
+    assert {each.pixels: each.score for each in found.check.scores} == {"0..255": 0.3, "0..1": 1.0, "-1..1": 0.3}
     assert found.check.alike == ["0..1", "-1..1"]
     assert model.most <= 20
     words = (
-        "images/: pixels are 0..255, where the float model has top1 0.250 on 100 samples; in 0..1 it has 1.000. Give "
+        "images/: pixels are 0..255, where the float model has top1 0.300 on 20 samples; in 0..1 it has 1.000. Give "
         "`pixels='0..1'`"
     )
     with pytest.raises(DataError, match=re.escape(words)):
@@ -72,8 +73,32 @@ def test_the_range_that_was_fed_may_be_the_best():
 
 
 def test_ranges_that_are_as_good_are_told():
-    found = pixel_check.compare(Model((0, 255), (0, 1)), samples(), told=False)
+    model = Model((0, 255), (0, 1))
+    found = pixel_check.compare(model, samples(), told=False)
     assert (found.fits, found.check.alike) == (None, ["0..1"])
+    assert (found.check.samples, model.samples) == (20, 3 * 20)
+
+
+class Unsure(Model):
+    """As good in both ranges at first; the fed one is wrong on each fourth sample, the other one on each fifth."""
+
+    def compute_many(self, x):
+        outputs = super().compute_many(x)["y"]
+        wrong = np.round(x[:, 1, 0, 0] / x.max() * 1000).astype(int) % (4 if x.max() > 1 else 5) == 0
+        outputs[wrong] = np.roll(outputs[wrong], 1, axis=1)
+        return {"y": outputs}
+
+
+def test_more_samples_are_taken_where_the_first_do_not_decide():
+    given = samples()
+    given.x_test[:, 1, 0, 0] = np.arange(200) / 1000 * 255  # the number of each sample
+    model = Unsure((0, 255), (0, 1))
+    found = pixel_check.compare(model, given, told=False)
+    assert (found.check.samples, model.samples) == (100, 3 * 100)
+    chosen = np.linspace(0, 199, 100).round().astype(int)
+    expected = {"0..255": np.mean(chosen % 4 != 0), "0..1": np.mean(chosen % 5 != 0)}
+    scores = {each.pixels: each.score for each in found.check.scores}
+    assert {name: scores[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
