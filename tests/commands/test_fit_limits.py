@@ -103,12 +103,12 @@ def test_latencies_are_those_of_the_first_start(tmp_path, file, monkeypatch):
 
     def started(*timings):
         times = iter(np.array(each) for each in timings)
-        monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, rounds: next(times))
+        monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, **_: next(times))
         made = Timings.of(whole, FitSettings(max_latency=4.0), work, Timed(Silent()))
         taken = made.used_by_round(Path("round-1.tflite"))
         return made.untouched, made.least, made.meter.whole_ms, taken
 
-    first = started([[9.0]], [[8.0]], [[8.0], [8.0]], [[8.0], [5.0]])
+    first = started([[9.0]], [[8.0]], [[8.0], [5.0]])
     assert first == ({"latency_ms": 8.0}, {"latency_ms": 3.0}, 8.0, {"latency_ms": 5.0})
     monkeypatch.setattr(Timings, "measured", lambda self, choices: [{"latency_ms": 4.1} for _ in choices])
     assert started() == first
@@ -242,7 +242,7 @@ def test_a_machine_that_is_slower_for_a_while_changes_no_latency(file, monkeypat
     """The file with all channels takes 2 ms, and another one half of that, also where both take ten times as long."""
     first = np.array([[2.0, 2.0, 9.0]])
     times = iter([first, first, np.array([[20.0, 2.0, 2.0], [10.0, 1.0, 1.5]])])
-    monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, rounds: next(times))
+    monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, **_: next(times))
     meter = Meter.of(FitSettings(max_latency=1.0), file)
     assert meter.used([file]) == [{"latency_ms": 1.0}]
 
@@ -252,7 +252,7 @@ def test_short_runs_are_timed_more_often(run_ms, least, of_whole, of_two, file, 
     """A call times for a second and a half, however many files take turns in it; long runs have the least turns."""
     asked = []
 
-    def interleaved(files, rounds):
+    def interleaved(files, rounds, on_step=None):
         asked.append(rounds)
         return np.full((len(files), rounds), run_ms)
 

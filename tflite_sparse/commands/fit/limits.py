@@ -11,7 +11,7 @@ import numpy as np
 import pydantic
 
 from tflite_sparse.base.atomic_files import write_bytes
-from tflite_sparse.base.progress import Timed
+from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.commands.fit.dense import MULTIPLE, Dense
 from tflite_sparse.commands.fit.meter import Meter
 from tflite_sparse.commands.scan import evaluating
@@ -27,7 +27,7 @@ from tflite_sparse.measurement import operators
 from tflite_sparse.pruning import allocation, channel_groups, channel_masks, channel_scan
 from tflite_sparse.pruning.channel_groups import ChannelGroup, ChannelGroups
 from tflite_sparse.pruning.channel_masks import Remaining
-from tflite_sparse.report.text.fit import RESOURCES, amount
+from tflite_sparse.report.text.fit import RESOURCES, amount, number
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.fit import FitChannels, FitLimit, Resource
 from tflite_sparse.results.scan import Scan
@@ -99,9 +99,9 @@ class ChannelLimits:
         file = ChannelFile.of(dense, source.kernels(), groups.groups)
         path = work.path(_REACH)
         known = _Reach.model_validate_json(path.read_bytes()) if path.exists() else None
-        with progress.stage("measure"):
-            meter = Meter.of(settings, dense) if known is None else Meter(settings, dense, known.whole_ms)
-            untouched = meter.used([dense])[0] if known is None else known.untouched
+        with progress.stage("measure") as on_step:
+            meter = Meter.of(settings, dense, on_step) if known is None else Meter(settings, dense, known.whole_ms)
+            untouched = meter.untouched() if known is None else known.untouched
         _warn_of_operators(dense, settings, progress)
         if file.left:
             progress.warn(f"not recognised in the file, and left as they are: {', '.join(file.left)}")
@@ -133,8 +133,8 @@ class ChannelLimits:
         if path.exists():
             self.now = Chosen(**_Kept.model_validate_json(path.read_bytes()).model_dump())
         else:
-            with self.progress.stage("choose channels"):
-                self.now = self._chosen(left, allowed)
+            with self.progress.stage("choose channels") as on_step:
+                self.now = self._chosen(left, allowed, on_step)
             kept = _Kept(counts=dict(self.now.counts), used=dict(self.now.used), loss=self.now.loss)
             write_bytes(path, (kept.model_dump_json(indent=2) + "\n").encode())
         return self._applied(self.now)
@@ -202,13 +202,13 @@ class ChannelLimits:
             for each in self.candidates
         ]
 
-    def _chosen(self, left: Sequence[GroupCandidate], allowed: Used) -> Chosen:
+    def _chosen(self, left: Sequence[GroupCandidate], allowed: Used, on_step: Step) -> Chosen:
         whole, least = self.measured([channel_choice.untouched(left), channel_choice.fewest(left)])
         if channel_choice.is_within(whole, allowed):
             return channel_choice.chosen(left, channel_choice.untouched(left), whole)
         if not channel_choice.is_within(least, allowed):
             return channel_choice.chosen(left, channel_choice.fewest(left), least)
-        return channel_choice.within(left, allowed, self.measured, least)
+        return channel_choice.within(left, allowed, self.measured, least, on_step)
 
     def _applied(self, chosen: Chosen) -> Dense:
         kept, whole = self.kept(chosen.counts), self.whole
@@ -285,15 +285,17 @@ def _beyond_words(found: ChannelLimits, groups: ChannelGroups) -> str:
     resource = RESOURCES[name]
     kept = sum(each.counts[0] for each in found.candidates)
     all_ = sum(each.group.channels for each in found.candidates)
+    takes = f"{found.whole.source.name} takes {amount(name, least[name])}"
     if found.candidates:
-        reached = f"with the fewest channels, {kept:,} of {all_:,} in {len(found.candidates)} groups,"
+        reached = f"with the fewest channels, {kept:,} of {all_:,} in {len(found.candidates)} groups, {takes}"
+        reached += f", with all of them {number(name, found.untouched[name])}"
     else:
         reason = next(iter(groups.left.values()), f"no group has more than {MULTIPLE} channels")
-        reached = f"no channels can go ({reason}), and"
+        reached = f"no channels can go ({reason}), and {takes}"
     model = found.file.without(found.kept(channel_choice.fewest(found.candidates))).model
     return (
-        f"`{resource.option}` of {amount(name, limit)} cannot be met: {reached} {found.whole.source.name} takes "
-        f"{amount(name, least[name])}; {_largest(model, LayerNames(found.whole.source.layers(), {}))}.\n"
+        f"`{resource.option}` of {amount(name, limit)} cannot be met: {reached}; "
+        f"{_largest(model, LayerNames(found.whole.source.layers(), {}))}.\n"
         f"Give a larger `{resource.option}`, or a model of fewer or narrower layers."
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.fitting.channel_choice import Used
 from tflite_sparse.flatbuffer import serde
@@ -39,8 +40,13 @@ class Meter:
     whole_ms: float = 0.0
 
     @classmethod
-    def of(cls, settings: FitSettings, whole: Path) -> Meter:
+    def of(cls, settings: FitSettings, whole: Path, on_step: Step = ignore_steps) -> Meter:
         """Measure the file with all channels.
+
+        Args:
+            settings: of the run.
+            whole: that file.
+            on_step: receives (turns done, all turns) of timing.
 
         Raises:
             ExecutionError: the runtime refuses it.
@@ -48,8 +54,15 @@ class Meter:
         if "latency_ms" not in settings.limits:
             return cls(settings, whole)
         about = float(np.median(latency.interleaved([whole], rounds=_LEAST_ROUNDS)))
-        timings = latency.interleaved([whole], rounds=_rounds(about, 1))
+        timings = latency.interleaved([whole], rounds=_rounds(about, 1), on_step=on_step)
         return cls(settings, whole, float(np.median(timings)))
+
+    def untouched(self) -> Used:
+        """Return what the file with all channels takes.
+
+        Raises: as :meth:`used`.
+        """
+        return self._in_order({"latency_ms": self.whole_ms} | self._counted(self.whole))
 
     def used_by(self, models: Iterable[Model], folder: Path) -> list[Used]:
         """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
@@ -58,8 +71,7 @@ class Meter:
 
         Raises: as :meth:`used`.
         """
-        limits = self.settings.limits
-        if limits.keys() == {"multiply_adds"}:
+        if self.settings.limits.keys() == {"multiply_adds"}:
             return [{"multiply_adds": _multiply_adds(model)} for model in models]
         files = []
         for number, model in enumerate(models):
@@ -73,19 +85,28 @@ class Meter:
         Raises:
             ExecutionError: the runtime refuses a file, or is not installed.
         """
-        found: list[dict[Resource, float]] = [{} for _ in files]
-        limits = self.settings.limits
-        if "latency_ms" in limits:
-            rounds = _rounds(self.whole_ms, 1 + len(files))
-            of_whole, *timings = latency.interleaved([self.whole, *files], rounds=rounds)
-            for each, times in zip(found, timings, strict=True):
-                each["latency_ms"] = self.whole_ms * latency.median_ratio(times, of_whole)
-        for each, file in zip(found, files, strict=True):
-            if "multiply_adds" in limits:
-                each["multiply_adds"] = _multiply_adds(serde.read(file))
-            if "arena_bytes" in limits:
-                each["arena_bytes"] = self._arena(file)
-        return [{name: each[name] for name in limits} for each in found]
+        times = self._latencies(files) if "latency_ms" in self.settings.limits else [0.0] * len(files)
+        return [
+            self._in_order({"latency_ms": time} | self._counted(file)) for time, file in zip(times, files, strict=True)
+        ]
+
+    def _latencies(self, files: Sequence[Path]) -> list[float]:
+        rounds = _rounds(self.whole_ms, 1 + len(files))
+        of_whole, *timings = latency.interleaved([self.whole, *files], rounds=rounds)
+        return [self.whole_ms * latency.median_ratio(times, of_whole) for times in timings]
+
+    def _counted(self, file: Path) -> dict[Resource, float]:
+        """Return what is limited and not timed."""
+        found: dict[Resource, float] = {}
+        if "multiply_adds" in self.settings.limits:
+            found["multiply_adds"] = _multiply_adds(serde.read(file))
+        if "arena_bytes" in self.settings.limits:
+            found["arena_bytes"] = self._arena(file)
+        return found
+
+    def _in_order(self, found: Used) -> Used:
+        """Return what is limited, in the order of the limits."""
+        return {name: found[name] for name in self.settings.limits}
 
     def _arena(self, file: Path) -> int:
         target = backend(self.settings.target)
