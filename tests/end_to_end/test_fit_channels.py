@@ -106,7 +106,9 @@ def test_a_file_for_microcontrollers_within_an_arena(model, digits, tmp_path):
     assert report.gates.passed, report.gates.failures
     (limit,) = report.limits
     assert micro.arena(tmp_path / "model.tflite") == limit.used <= ARENA < limit.untouched
-    assert report.kernels == []  # without a budget weights stay as they are
+    assert report.kernels == []  # without a budget weights stay as they are, and nobody is warned of that
+    assert json.loads((tmp_path / "report.json").read_text())["pruning"]["left_dense"] is None
+    assert "Nothing got smaller" not in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.slow
