@@ -152,6 +152,9 @@ class KerasModel(KerasLayer, Protocol):
     def predict(self, x: object, /, *, batch_size: int, verbose: int) -> object:
         """Return the outputs for samples, one array or a structure of them."""
 
+    def predict_on_batch(self, x: object, /) -> object:
+        """Return the outputs for samples, all computed at once."""
+
 
 def is_model(value: object) -> TypeGuard[KerasModel]:
     """Return whether an object is a Keras model of either generation."""
