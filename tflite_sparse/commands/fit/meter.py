@@ -62,7 +62,7 @@ class Meter:
 
         Raises: as :meth:`used`.
         """
-        return self._in_order({"latency_ms": self.whole_ms} | self._counted(self.whole))
+        return self._with_time(self.whole, self.whole_ms)
 
     def used_by(self, models: Iterable[Model], folder: Path) -> list[Used]:
         """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
@@ -86,27 +86,24 @@ class Meter:
             ExecutionError: the runtime refuses a file, or is not installed.
         """
         times = self._latencies(files) if "latency_ms" in self.settings.limits else [0.0] * len(files)
-        return [
-            self._in_order({"latency_ms": time} | self._counted(file)) for time, file in zip(times, files, strict=True)
-        ]
+        return [self._with_time(file, time) for file, time in zip(files, times, strict=True)]
 
     def _latencies(self, files: Sequence[Path]) -> list[float]:
         rounds = _rounds(self.whole_ms, 1 + len(files))
         of_whole, *timings = latency.interleaved([self.whole, *files], rounds=rounds)
         return [self.whole_ms * latency.median_ratio(times, of_whole) for times in timings]
 
-    def _counted(self, file: Path) -> dict[Resource, float]:
-        """Return what is limited and not timed."""
+    def _with_time(self, file: Path, run_ms: float) -> Used:
+        """Return what a file takes, of which one run takes so long."""
         found: dict[Resource, float] = {}
-        if "multiply_adds" in self.settings.limits:
-            found["multiply_adds"] = _multiply_adds(serde.read(file))
-        if "arena_bytes" in self.settings.limits:
-            found["arena_bytes"] = self._arena(file)
+        for name in self.settings.limits:
+            if name == "latency_ms":
+                found[name] = run_ms
+            elif name == "arena_bytes":
+                found[name] = self._arena(file)
+            else:
+                found[name] = _multiply_adds(serde.read(file))
         return found
-
-    def _in_order(self, found: Used) -> Used:
-        """Return what is limited, in the order of the limits."""
-        return {name: found[name] for name in self.settings.limits}
 
     def _arena(self, file: Path) -> int:
         target = backend(self.settings.target)
