@@ -1,14 +1,16 @@
 """Test ``tflite-sparse fit`` under limits beside the bytes: whole channels go, and leave the file."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
+from tflite_sparse.commands.fit import meter as fit_meter
 from tflite_sparse.commands.fit import rounds as fit_rounds
-from tflite_sparse.errors import SettingsError
+from tflite_sparse.errors import BudgetError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import operators
 from tflite_sparse.runtime import micro
@@ -96,6 +98,22 @@ def test_a_limit_that_cannot_be_met_names_the_least(model, digits_npz, tmp_path)
         in done.stderr
     )
     assert ", with all of them 312,480; most multiply-adds are those of conv2 " in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_time_that_no_file_takes_is_told_with_those_that_files_take(model, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_meter, "_CALL_MS", 50.0)
+    out = tmp_path / "new"
+    with pytest.raises(BudgetError) as caught:
+        tflite_sparse.fit(model, digits, max_latency=1e-5, epochs=0, out=out)
+    told = re.fullmatch(
+        r"`max_latency` of 1e-05 ms cannot be met: with the fewest channels, 24 of 64 in 3 groups, \S+ takes (\S+) ms, "
+        r"with all of them (\S+); most multiply-adds are those of conv2 .*",
+        str(caught.value).partition("\n")[0],
+    )
+    assert told, caught.value
+    assert all(1e-4 < float(each) < 100 for each in told.groups())  # a run takes microseconds
     assert not out.exists()
 
 
