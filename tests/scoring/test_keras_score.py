@@ -7,7 +7,7 @@ from tflite_sparse.scoring import keras_score
 from tflite_sparse.sources import keras_model
 
 
-@pytest.mark.parametrize("samples", [1, 256, 300])
+@pytest.mark.parametrize("samples", [1, 256, 301])
 def test_outputs_are_those_of_predict(keras, samples):
     keras.utils.set_random_seed(0)
     layers = keras.layers

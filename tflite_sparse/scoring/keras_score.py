@@ -25,10 +25,18 @@ def predicted(source: KerasSource, x: Arrays) -> dict[str, np.ndarray]:
     if is_mirrored(source.model):  # each replica would be given the whole batch
         parts = [flatten(source.model.predict(source.fed(x), batch_size=_BATCH_SIZE, verbose=0))]
     else:  # `predict` makes a pipeline for each call, which costs a small model eight times its computation
-        batches = (arrays.take(x, slice(row, row + _BATCH_SIZE)) for row in range(0, arrays.count(x), _BATCH_SIZE))
+        batches = (arrays.take(x, rows) for rows in _equal_batches(arrays.count(x)))
         parts = [flatten(source.model.predict_on_batch(source.fed(batch))) for batch in batches]
-    whole = (np.concatenate([np.asarray(part) for part in each]) for each in zip(*parts, strict=True))
+    samples = arrays.count(x)
+    whole = (np.concatenate([np.asarray(part) for part in each])[:samples] for each in zip(*parts, strict=True))
     return {spec.name: array for spec, array in zip(source.outputs(), whole, strict=True)}
+
+
+def _equal_batches(samples: int) -> np.ndarray:
+    """Numbers of samples, a row for each batch; the last ones are repeated, because another size is traced anew."""
+    batches = -(-samples // _BATCH_SIZE)
+    size = -(-samples // batches)
+    return np.minimum(np.arange(batches * size), samples - 1).reshape(batches, size)
 
 
 def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:
