@@ -68,7 +68,7 @@ class Method:
     def in_words(self) -> str:
         """The rules, of which later ones win: what of which layers becomes zero."""
         return ", ".join(
-            f"{rule.changes['sparsity']:.1%} of the {'channels' if 'block' in rule.changes else 'weights'} of "
+            f"{100 * rule.changes['sparsity']:g} % of the {'channels' if 'block' in rule.changes else 'weights'} of "
             f"{'all layers that are pruned' if rule.place == _ALL else rule.place}"
             for rule in self.rules
         )
