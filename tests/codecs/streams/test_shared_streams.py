@@ -170,10 +170,10 @@ def test_no_code_of_those_known_has_fewer_symbols(density, count):
 
 def test_what_is_remembered_is_of_the_same_weights():
     """Weights that are changed in place, and other shapes of the same bytes, are worked out anew."""
-    matrix = two_kinds_of_rows()
+    matrix = tiny_models.two_kinds_of_rows()
     first = shared.nbytes(matrix, 2)
     matrix[::2] = 0
     assert shared.nbytes(matrix, 2) == len(shared.encode(matrix, 2)) < first
-    matrix[:] = two_kinds_of_rows()
+    matrix[:] = tiny_models.two_kinds_of_rows()
     assert shared.nbytes(matrix, 2) == first
     assert shared.nbytes(matrix.reshape(1, -1), 2) != first
