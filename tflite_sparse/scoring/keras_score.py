@@ -11,7 +11,6 @@ from tflite_sparse.pruning.sensitivity import Score
 from tflite_sparse.scoring import scorer
 from tflite_sparse.sources import arrays, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays
-from tflite_sparse.sources.kernels import is_mirrored
 
 if TYPE_CHECKING:
     from tflite_sparse.sources.keras_model import KerasSource
@@ -20,23 +19,13 @@ _BATCH_SIZE = 256
 
 
 def predicted(source: KerasSource, x: Arrays) -> dict[str, np.ndarray]:
-    """Return a model's outputs for samples, each ``(n, ...)``, by name."""
-    flatten = tensorflow_import.tensorflow().nest.flatten
-    if is_mirrored(source.model):  # each replica would be given the whole batch
-        parts = [flatten(source.model.predict(source.fed(x), batch_size=_BATCH_SIZE, verbose=0))]
-    else:  # `predict` makes a pipeline for each call, which costs a small model eight times its computation
-        batches = (arrays.take(x, rows) for rows in _equal_batches(arrays.count(x)))
-        parts = [flatten(source.model.predict_on_batch(source.fed(batch))) for batch in batches]
-    samples = arrays.count(x)
-    whole = (np.concatenate([np.asarray(part) for part in each])[:samples] for each in zip(*parts, strict=True))
-    return {spec.name: array for spec, array in zip(source.outputs(), whole, strict=True)}
+    """Return a model's outputs for samples, each ``(n, ...)`` float32, by name.
 
-
-def _equal_batches(samples: int) -> np.ndarray:
-    """Numbers of samples, a row for each batch; the last ones are repeated, because another size is traced anew."""
-    batches = -(-samples // _BATCH_SIZE)
-    size = -(-samples // batches)
-    return np.minimum(np.arange(batches * size), samples - 1).reshape(batches, size)
+    ``predict`` of Keras makes a pipeline for each call, which costs a small model eight times its computation.
+    """
+    batches = (arrays.take(x, slice(row, row + _BATCH_SIZE)) for row in range(0, arrays.count(x), _BATCH_SIZE))
+    parts = [source.compute_many(batch) for batch in batches]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def evaluator(source: KerasSource, x: Arrays, y: Arrays) -> Callable[[], Score]:

@@ -68,16 +68,11 @@ def _calls_in_its_own_order(layer: KerasLayer) -> bool:
     return len(list(layer._flatten_layers(include_self=False, recursive=False))) > 1
 
 
-def is_mirrored(model: KerasModel) -> bool:
-    """Return whether a model has replicas on several devices."""
-    strategy = getattr(model, "distribute_strategy", None)
-    return strategy is not None and strategy.num_replicas_in_sync > 1
-
-
 def _order_of_reading(model: KerasModel) -> dict[int, int]:
     """Return the rank of each variable, by its handle, in the order in which a call of the model reads them first."""
     specs = _call_specs(model)
-    if specs is None or is_mirrored(model):
+    strategy = getattr(model, "distribute_strategy", None)
+    if specs is None or (strategy is not None and strategy.num_replicas_in_sync > 1):
         return {}
     function = tensorflow_import.tensorflow().function(lambda inputs: model(inputs, training=False))
     captures = function.get_concrete_function(specs).graph.captures

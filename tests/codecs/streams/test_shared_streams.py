@@ -1,10 +1,14 @@
 """Streams of shared values: bytes by hand, how far values reach, limits, damage."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from helpers import tiny_models
 from tflite_sparse.codecs.streams import shared, stream
 from tflite_sparse.codecs.streams.kernels import MAX_SHARED_WIDTH, SHARED_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.shared_codes import Code, Kept, shortest
 
 
 def row(places, weights, size):
@@ -84,14 +88,6 @@ def test_more_symbols_than_a_count_holds_are_refused():
     assert "32,512 symbols" in shared.refusal(np.ones((1, 32512), np.int8))
 
 
-def two_kinds_of_rows(rows=60, places=400):
-    """Seven of eight weights zero; every third row has other values than the rest."""
-    rng = np.random.default_rng(0)
-    low, high = np.array([-4, -3, -2, -1, 1, 2, 3, 4]), np.array([-90, -70, -50, -30, 30, 50, 70, 90])
-    weights = np.where(np.arange(rows)[:, None] % 3, rng.choice(low, (rows, places)), rng.choice(high, (rows, places)))
-    return np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
-
-
 def test_two_tables_by_hand():
     """Runs begin with the first table; 255 changes to the other one until it comes again."""
     first, second = [128 + 1, 5, 252], [1, 249, 252]
@@ -102,7 +98,7 @@ def test_two_tables_by_hand():
 
 
 def test_rows_of_two_kinds_take_two_tables():
-    matrix = two_kinds_of_rows()
+    matrix = tiny_models.two_kinds_of_rows()
     one, two = (np.frombuffer(shared.encode(matrix, tables), np.uint8) for tables in (1, 2))
     assert (shared.tables(one), shared.tables(two)) == (1, 2)
     assert two[0] == 128 + 8
@@ -112,7 +108,7 @@ def test_rows_of_two_kinds_take_two_tables():
 
 
 def test_a_second_table_that_does_not_pay_is_left_out():
-    one_kind = np.abs(two_kinds_of_rows()[1::3][:8])
+    one_kind = np.abs(tiny_models.two_kinds_of_rows()[1::3][:8])
     assert shared.encode(one_kind, 2) == shared.encode(one_kind, 1)
 
 
@@ -147,3 +143,37 @@ def test_wide_filters_have_no_strips():
 def test_damage_is_refused(damaged, words):
     with pytest.raises(ValueError, match=words):
         shared.decode(np.array(damaged, np.uint8), 1, 8)
+
+
+@pytest.mark.parametrize(("density", "count"), [(0.5, 64), (0.125, 16), (0.125, 3), (0.02, 16), (0.002, 5)])
+def test_no_code_of_those_known_has_fewer_symbols(density, count):
+    """By the definition of a code, one at a time; gaps are short and long."""
+    rng = np.random.default_rng(count)
+    values = rng.permutation(np.r_[-100:0, 1:100])[:count].astype(np.int8)
+    weights = values[np.minimum(rng.geometric(3 / count, (40, 700)) - 1, count - 1)]
+    kept = Kept.of(np.where(rng.random(weights.shape) < density, weights, 0).astype(np.int8))
+    helped = [
+        (-np.count_nonzero(kept.numbers == number) * np.count_nonzero(kept.gaps > reach), number, reach)
+        for number in range(len(kept.values))
+        for reach in range(257)
+    ]
+    fewest = 2**62
+    for bridges, least in itertools.product((4, 8, 16, 32), (1, 2, 4, 6, 8, 10, 12, 15, 20, 30)):
+        left = 256 - bridges - least * len(kept.values)
+        if left >= 0:
+            longer = [number for _, number, reach in sorted(helped) if reach >= least][:left]
+            code = Code(kept.values, least + np.bincount(longer, minlength=len(kept.values)))
+            if code.is_valid:
+                fewest = min(fewest, int(kept.counts(code).sum()))
+    assert int(kept.counts(shortest(kept)).sum()) == fewest
+
+
+def test_what_is_remembered_is_of_the_same_weights():
+    """Weights that are changed in place, and other shapes of the same bytes, are worked out anew."""
+    matrix = tiny_models.two_kinds_of_rows()
+    first = shared.nbytes(matrix, 2)
+    matrix[::2] = 0
+    assert shared.nbytes(matrix, 2) == len(shared.encode(matrix, 2)) < first
+    matrix[:] = tiny_models.two_kinds_of_rows()
+    assert shared.nbytes(matrix, 2) == first
+    assert shared.nbytes(matrix.reshape(1, -1), 2) != first
