@@ -20,6 +20,7 @@ class LayerShape:
     outputs: int
     filter_size: tuple[int, int] = (1, 1)
     stride: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -65,8 +66,16 @@ ODD_LAYERS = (
     LayerShape(CONV_2D, (5, 5), 24, 7, (3, 3)),
     LayerShape(CONV_2D, (17, 11), 2, 3, (3, 2)),
     LayerShape(CONV_2D, (9, 9), 3, 6, (1, 1), 2),
+    LayerShape(CONV_2D, (14, 14), 3, 2, (5, 5), dilation=(1, 2)),
+    LayerShape(CONV_2D, (10, 16), 5, 5, (3, 5), dilation=(1, 2)),
+    LayerShape(CONV_2D, (12, 12), 8, 8, (3, 3), dilation=(2, 2)),
+    LayerShape(CONV_2D, (16, 9), 24, 16, (3, 3), dilation=(4, 4)),
+    LayerShape(CONV_2D, (1, 64), 32, 32, (1, 3), dilation=(1, 4)),
+    LayerShape(CONV_2D, (9, 20), 6, 12, (3, 3), dilation=(1, 3)),
+    LayerShape(CONV_2D, (13, 11), 1, 8, (3, 4), dilation=(3, 2)),
+    LayerShape(CONV_2D, (12, 12), 8, 8, (3, 3), dilation=(2, 1)),
 )
-"""Whose outputs, inputs or pixels do not fill the tiles of dense loops."""
+"""Whose outputs, inputs or pixels do not fill the tiles of dense loops, or whose columns lie apart."""
 
 
 def layers(count: int, seed: int = 0, most_macs: int = 3_000_000) -> list[LayerShape]:

@@ -12,6 +12,7 @@ from helpers import tiny_models
 from helpers.int8_models import Activation, Constant, Operator, side_by_side
 from micro_layers import FULLY_CONNECTED, LayerShape
 from tflite_sparse.backends import c_instructions
+from tflite_sparse.codecs.dense_work import USUAL, Loops
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.standalone_c import files
@@ -22,10 +23,10 @@ _MOST_BYTES = 500_000
 """Of weights and activations in one program; the emulated boards hold more."""
 
 
-def counts(cpu: MicroCpu, layers: Sequence[LayerShape]) -> list[int]:
+def counts(cpu: MicroCpu, layers: Sequence[LayerShape], loops: Loops = USUAL) -> list[int]:
     """Instructions of each layer with dense random weights on a CPU."""
     rng = np.random.default_rng(0)
-    return [count for _, count in counted(cpu, [_operator(rng, layer) for layer in layers])]
+    return [count for _, count in counted(cpu, [_operator(rng, layer, loops) for layer in layers])]
 
 
 def counted(cpu: MicroCpu, operators: Sequence[Operator]) -> Iterator[tuple[Step, int]]:
@@ -57,12 +58,17 @@ def _nbytes(each: Activation | Constant) -> int:
     return math.prod(each.shape) * (1 if each.dtype == "int8" else 4)
 
 
-def _operator(rng: np.random.Generator, layer: LayerShape) -> Operator:
+def _operator(rng: np.random.Generator, layer: LayerShape, loops: Loops) -> Operator:
     is_matrix = layer.kind == FULLY_CONNECTED
     shape = (layer.outputs, layer.taps) if is_matrix else (layer.outputs, *layer.filter_size, layer.channels)
     scales = rng.uniform(0.5, 2.0, layer.outputs).astype(np.float32) / 64
-    weights = Constant(values=rng.integers(-127, 128, shape).astype(np.int8), scale=scales)
-    bias = Constant(values=rng.integers(-3000, 3000, layer.outputs).astype(np.int32), scale=scales / 16)
+    values, biases = rng.integers(-127, 128, shape), rng.integers(-3000, 3000, layer.outputs)
+    if not loops.paired:
+        values.flat[0] = -128
+    if loops.wide:
+        biases[0] = 2**30
+    weights = Constant(values=values.astype(np.int8), scale=scales)
+    bias = Constant(values=biases.astype(np.int32), scale=scales / 16)
     scale = 4 * float(np.sqrt(layer.taps))
     if is_matrix:
         x = Activation(shape=(1, layer.taps), scale=1 / 16, zero_point=3)
@@ -71,4 +77,5 @@ def _operator(rng: np.random.Generator, layer: LayerShape) -> Operator:
     x = Activation(shape=(1, *layer.input_size, layer.channels), scale=1 / 16, zero_point=3)
     y = Activation(shape=(1, *layer.output_size, layer.outputs), scale=scale, zero_point=-5)
     options: dict[str, object] = {"padding": schema.Padding.SAME, "strideH": layer.stride, "strideW": layer.stride}
-    return Operator("CONV_2D", [x, weights, bias], [y], 3, options | {"dilationHFactor": 1, "dilationWFactor": 1})
+    options |= {"dilationHFactor": layer.dilation[0], "dilationWFactor": layer.dilation[1]}
+    return Operator("CONV_2D", [x, weights, bias], [y], 3, options)

@@ -15,7 +15,7 @@ from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.runtime import cortex_m, cortex_m_model
 from tflite_sparse.runtime.host_c import PortBytes
-from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c import estimate, files
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.targets import micro_costs
 
@@ -161,14 +161,16 @@ def made_input(rng, x):
     return rng.integers(-128, 128, x.shape).astype(np.int8)
 
 
+def generated(model, cpu):
+    return files.generate(serde.parse(tiny_models.to_bytes(model)), Naming("model", "tests", "model.tflite"), cpu)
+
+
 def run(cpu, operators, made_for=None):
     """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes)."""
     model = side_by_side(operators)
     rng = np.random.default_rng(0)
     inputs = [made_input(rng, x) for each in operators for x in each.activations]
-    sources = files.generate(
-        serde.parse(tiny_models.to_bytes(model)), Naming("model", "tests", "model.tflite"), made_for or cpu
-    )
+    sources = generated(model, made_for or cpu)
     ports = [
         [PortBytes(sources.program.values[number].shape, np.dtype(np.int8)) for number in numbers]
         for numbers in (sources.program.inputs, sources.program.outputs)
@@ -221,3 +223,22 @@ def test_the_model_of_costs_knows_dense_layers(name):
     shape, pixels = DENSE[name]
     modelled = micro_costs.of("cortex-m4", "standalone").of_dense(shape, pixels, is_matrix="FULLY" in name)
     assert modelled == pytest.approx(dict(zip(LAYERS, INSTRUCTIONS["cortex-m4"], strict=True))[name], rel=0.1)
+
+
+RARE = [  # weights of -128, wide sums, columns that lie apart
+    conv((32, 3, 3, 16), 0, (12, 12), largest=128),
+    conv((32, 1, 1, 32), 0, (12, 12), largest=128),
+    matrix((40, 256), 0, (1, 256), largest=128),
+    conv((32, 3, 3, 16), 0, (12, 12), bias=2**30),
+    matrix((40, 256), 0, (1, 256), bias=2**30),
+    conv((16, 3, 3, 16), 0, (12, 12), largest=128, bias=2**30),
+    conv((2, 5, 5, 3), 0, (18, 18), dilations=(1, 2)),
+    conv((5, 3, 5, 5), 0, (12, 17), dilations=(1, 2)),
+]
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m4"])
+def test_the_model_of_costs_knows_rare_loops(cpu):
+    counted, _ = run(cpu, RARE)
+    estimated = estimate.instructions(generated(side_by_side(RARE), cpu).program, cpu)
+    assert estimated == pytest.approx(counted.instructions, rel=0.12)

@@ -18,9 +18,9 @@ from tflite_sparse.targets.sparse_micro import SparseMicro
 CPUS = ("generic", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 
 
-def answer(model, cpu="cortex-m4", aim="size"):
+def answer(model, cpu="cortex-m4", aim="size", library="cmsis-nn"):
     graph = next(graphs(serde.parse(tiny_models.to_bytes(model))))
-    return SparseMicro(cpu, aim)(graph, 1, graph.uses()[1]), graph
+    return SparseMicro(cpu, aim, library)(graph, 1, graph.uses()[1]), graph
 
 
 def form(model, cpu="cortex-m4", aim="size"):
@@ -133,6 +133,26 @@ def test_generated_c_is_compared_with_dense_operators_of_its_own():
     graph = next(graphs(serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((64, 600), weights=weights)))))
     assert SparseMicro("cortex-m4", "size")(graph, 1, graph.uses()[1]).forms
     assert "dense it takes" in SparseMicro("cortex-m4", "size", "standalone")(graph, 1, graph.uses()[1]).refusal
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype", "value"), [(1, np.int8, -128), (2, np.int32, 2**30)], ids=["unpaired", "wide"]
+)
+def test_loops_that_rare_numbers_need_count_as_dense_costs_of_generated_c(tensor, dtype, value):
+    model = tiny_models.conv2d((32, 3, 3, 16), (10, 10))
+    usual = dense_costs(model)
+    np.asarray(model.buffers[tensor].data).view(dtype)[0] = value
+    rare = dense_costs(model)
+    assert rare["standalone"] > 2 * usual["standalone"]
+    assert rare["cmsis-nn"] == usual["cmsis-nn"]
+    (found,) = answer(model, library="standalone")[0].forms
+    assert found.dense_instructions == rare["standalone"]
+
+
+def dense_costs(model):
+    parsed, libraries = serde.parse(tiny_models.to_bytes(model)), ("standalone", "cmsis-nn")
+    found = {each: operator_costs.of(parsed, micro_costs.of("cortex-m4", each)) for each in libraries}
+    return {library: cost.operators[0].dense_instructions for library, cost in found.items()}
 
 
 def test_large_absolute_sums_take_another_kernel():

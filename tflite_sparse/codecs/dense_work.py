@@ -6,9 +6,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tflite_sparse.codecs import dense_weights
 from tflite_sparse.codecs.streams.kernels import Filter
 from tflite_sparse.codecs.streams.names import Extension
+from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.codecs.streams.work import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """Which loops the numbers of an operator ask for.
+
+    Attributes:
+        paired: no weight is -128, so that CPUs that pair weights pair these.
+        wide: its sums need the slower requantisation.
+    """
+
+    paired: bool = True
+    wide: bool = False
+
+    def suffix(self, extensions: frozenset[Extension]) -> str:
+        """What the name of a kind of operator ends in on a CPU: loops that differ have costs of their own."""
+        return ("" if self.paired or not pairs_weights(extensions) else "_PLAIN") + ("_WIDE" if self.wide else "")
+
+
+USUAL = Loops()
+"""The loops of what converters write."""
+
+
+def loops_of(parameters: Parameters, weights: np.ndarray) -> Loops:
+    """The loops of an operator; arguments as for :func:`tflite_sparse.codecs.dense_weights.is_wide`."""
+    return Loops(dense_weights.can_be_paired(weights), dense_weights.is_wide(parameters, weights))
+
+
+def pairs_weights(extensions: frozenset[Extension]) -> bool:
+    """Whether a CPU computes on paired weights: Helium takes plain ones, other CPUs with DSP instructions pairs."""
+    return "dsp" in extensions and "helium" not in extensions
+
+
+def every_loops(extensions: frozenset[Extension]) -> list[Loops]:
+    """All that differ on a CPU, the usual ones first."""
+    layouts = (True, False) if pairs_weights(extensions) else (True,)
+    return [Loops(paired, wide) for paired in layouts for wide in (False, True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +67,33 @@ class Tiles:
     inputs: int
 
 
-def tiles(extensions: frozenset[Extension], *, is_matrix: bool) -> Tiles:
-    """The tiles of a CPU: Helium takes plain weights, other CPUs with DSP instructions pairs."""
+def tiles(extensions: frozenset[Extension], loops: Loops = USUAL, *, is_matrix: bool) -> Tiles:
+    """The tiles of a CPU. Wide sums of paired convolutions are those of one pixel at a time."""
     if "helium" in extensions:
         return Tiles(outputs=4, rest=1, pixels=1, inputs=16)
-    if "dsp" in extensions:
-        return Tiles(outputs=8, rest=2, pixels=1, inputs=4) if is_matrix else Tiles(2, rest=2, pixels=4, inputs=4)
+    if pairs_weights(extensions) and loops.paired:
+        if is_matrix:
+            return Tiles(outputs=8, rest=2, pixels=1, inputs=4)
+        return Tiles(outputs=2, rest=2, pixels=1 if loops.wide else 4, inputs=4)
     return Tiles(outputs=4, rest=1, pixels=1, inputs=1) if is_matrix else Tiles(2, rest=2, pixels=2, inputs=1)
 
 
-def parts(shape: Filter, pixels: Pixels, extensions: frozenset[Extension], *, is_matrix: bool) -> np.ndarray:
-    """How often each part runs, float64 (8,).
+def parts(
+    shape: Filter, pixels: Pixels, extensions: frozenset[Extension], loops: Loops = USUAL, *, is_matrix: bool
+) -> np.ndarray:
+    """How often each part runs, float64 (9,).
 
     Multiply-adds in whole tiles and of outputs that are left over, tiles, outputs, inputs gathered in fours and one by
-    one, rows of filters that they are gathered for, once.
+    one, rows of filters that they are gathered for, columns where these are gathered one by one, once.
     """
-    tile = tiles(extensions, is_matrix=is_matrix)
+    tile = tiles(extensions, loops, is_matrix=is_matrix)
     groups = -(-pixels.count // tile.pixels)
     inputs = -(-shape.taps // tile.inputs) * tile.inputs * groups * tile.pixels
     whole, left = divmod(shape.outputs, tile.outputs)
     left = -(-left // tile.rest)
     gathered = 0 if is_matrix else shape.taps * pixels.count
     in_fours = shape.channels % 4 == 0
+    by_columns = shape.dilations[1] > 1
     return np.array(
         [
             inputs * whole * tile.outputs,
@@ -59,6 +103,7 @@ def parts(shape: Filter, pixels: Pixels, extensions: frozenset[Extension], *, is
             gathered if in_fours else 0,
             0 if in_fours else gathered,
             0 if is_matrix else shape.height * pixels.count,
+            shape.height * shape.width * pixels.count if by_columns else 0,
             1,
         ],
         np.float64,

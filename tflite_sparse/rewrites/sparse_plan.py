@@ -130,7 +130,7 @@ def plan(graph: Graph, operator: Operator, kernel: Kernel, weights: np.ndarray) 
     Raises:
         ValueError: the kernels would compute something else, or what the file loses could not be worked out.
     """
-    options, parameters = _options(graph, operator, kernel), _parameters(graph, operator, weights)
+    options, parameters = _options(graph, operator, kernel), parameters_of(graph, operator, weights)
     scales, tensor = _scales(graph, operator), graph.tensor(int(operator.inputs[WEIGHTS]))
     if not _same_quantisation(
         tensor.quantization, quantisation(worked_out_scales(graph, operator, options, parameters))
@@ -143,6 +143,18 @@ def plan(graph: Graph, operator: Operator, kernel: Kernel, weights: np.ndarray) 
         is_own = len(graph.uses()[index]) == 1 and not graph.yields(index) and not indices(bias.shapeSignature)
         takes_bias = is_own and _same_quantisation(bias.quantization, quantisation(scales.input * scales.filter))
     return Plan(options, parameters, takes_bias)
+
+
+def parameters_of(graph: Graph, operator: Operator, weights: np.ndarray) -> Parameters:
+    """The parameters of a dense operator with weights (outputs, ...).
+
+    Raises:
+        ValueError: see :func:`tflite_sparse.codecs.streams.parameters.of`.
+    """
+    has_bias = _bias_place(operator) == Bias.THERE
+    bias = graph.constant(int(operator.inputs[BIAS])) if has_bias else None
+    zero_point = quantisation_of(graph.tensor(int(operator.inputs[0])))[1]
+    return codec_parameters.of(_scales(graph, operator), bias, weights, zero_point)
 
 
 def worked_out_scales(graph: Graph, operator: Operator, options: Options, parameters: Parameters) -> np.ndarray:
@@ -215,13 +227,6 @@ def _bias_place(operator: Operator) -> Bias:
     if len(inputs) <= BIAS:
         return Bias.NOT_AN_INPUT
     return Bias.THERE if inputs[BIAS] >= 0 else Bias.ABSENT
-
-
-def _parameters(graph: Graph, operator: Operator, weights: np.ndarray) -> Parameters:
-    has_bias = _bias_place(operator) == Bias.THERE
-    bias = graph.constant(int(operator.inputs[BIAS])) if has_bias else None
-    zero_point = quantisation_of(graph.tensor(int(operator.inputs[0])))[1]
-    return codec_parameters.of(_scales(graph, operator), bias, weights, zero_point)
 
 
 def _options(graph: Graph, operator: Operator, kernel: Kernel) -> Options:

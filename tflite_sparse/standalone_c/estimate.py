@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tflite_sparse.codecs.dense_work import Loops
 from tflite_sparse.codecs.streams import stream
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.standalone_c import work
+from tflite_sparse.standalone_c.operators.weighted import PAIRED
 from tflite_sparse.standalone_c.program import Call, Program, Step, Struct
 from tflite_sparse.targets import micro_costs
 from tflite_sparse.targets.micro_costs import Costs
@@ -30,10 +32,11 @@ def _of_call(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
     params = call.struct
     if step.kernel:
         return _sparse(step, params, costs, cpu)
+    loops = Loops(paired=params.constant("layout") == PAIRED, wide=bool(params.number("wide")))
     if call.function == "tfls_fully_connected":
         shape = Filter(params.number("outputs"), 1, 1, params.number("inputs"))
-        return costs.of_dense(shape, Pixels(params.number("rows"), 1, 1), is_matrix=True)
-    return costs.of_dense(_filter(params), _pixels(params), is_matrix=False)
+        return costs.of_dense(shape, Pixels(params.number("rows"), 1, 1), loops, is_matrix=True)
+    return costs.of_dense(_filter(params), _pixels(params), loops, is_matrix=False)
 
 
 def _sparse(step: Step, params: Struct, costs: Costs, cpu: MicroCpu) -> int:

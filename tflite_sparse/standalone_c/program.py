@@ -89,6 +89,12 @@ class Struct:
         assert isinstance(found, tuple)
         return found
 
+    def constant(self, name: str) -> str:
+        """A field that is the name of a constant in C."""
+        found = self._field(name)
+        assert isinstance(found, str)
+        return found
+
     def table(self, name: str) -> np.ndarray:
         """The values of a field that is a constant array."""
         found = self._field(name)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tflite_sparse.codecs import dense_work
+from tflite_sparse.codecs.dense_work import USUAL, Loops
 from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.names import Extension, MicroCpu
@@ -64,13 +65,15 @@ class Costs:
     common_code_bytes: int
     code_bytes: Mapping[Kernel, int]
 
-    def of_dense(self, shape: Filter, pixels: Pixels, *, is_matrix: bool) -> int:
-        """Instructions of the dense operator."""
+    def of_dense(self, shape: Filter, pixels: Pixels, loops: Loops = USUAL, *, is_matrix: bool) -> int:
+        """Instructions of the dense operator; ``loops`` count for generated C alone."""
+        kind = kind_of(shape, is_matrix=is_matrix)
         if self.library == "standalone":
-            parts = dense_work.parts(shape, pixels, self.extensions, is_matrix=is_matrix)
+            kind += loops.suffix(self.extensions)
+            parts = dense_work.parts(shape, pixels, self.extensions, loops, is_matrix=is_matrix)
         else:
             parts = work.dense(shape, pixels)
-        return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ parts)))
+        return max(1, round(float(self.dense[kind] @ parts)))
 
     def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, tables: int = 1) -> int:
         """Instructions of a kernel; arguments as for :func:`tflite_sparse.codecs.streams.work.of`."""

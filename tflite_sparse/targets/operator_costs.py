@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs import dense_weights, dense_work
+from tflite_sparse.codecs.dense_work import USUAL, Loops
+from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer.graph import Graph, graphs, shape_of, text
 from tflite_sparse.flatbuffer.types import Model, Operator
@@ -76,6 +78,23 @@ def pixels_of(graph: Graph, operator: Operator, outputs: int, *, is_matrix: bool
     return Pixels(batches, height, width)
 
 
+def of_dense(graph: Graph, operator: Operator, weights: np.ndarray, costs: Costs) -> int:
+    """Instructions of a FULLY_CONNECTED or CONV_2D with dense int8 weights."""
+    shape = sparse_plan.filter_of(graph, operator)
+    is_matrix = graph.operator_name(operator) == "FULLY_CONNECTED"
+    pixels = pixels_of(graph, operator, shape.outputs, is_matrix=is_matrix)
+    loops = _loops(graph, operator, weights) if costs.library == "standalone" else USUAL
+    return costs.of_dense(shape, pixels, loops, is_matrix=is_matrix)
+
+
+def _loops(graph: Graph, operator: Operator, weights: np.ndarray) -> Loops:
+    try:
+        parameters = sparse_plan.parameters_of(graph, operator, weights)
+    except ValueError:  # a sum could leave the accumulator
+        return Loops(dense_weights.can_be_paired(weights), wide=True)
+    return dense_work.loops_of(parameters, weights)
+
+
 def _of_graph(graph: Graph, decoded: Mapping[int, decode_op.Result], costs: Costs) -> Iterator[OperatorCost]:
     sparse = {id(each.operator): each for each in sparse_operator.operators(graph)}
     for operator in graph.operators:
@@ -89,7 +108,7 @@ def _of_graph(graph: Graph, decoded: Mapping[int, decode_op.Result], costs: Cost
             if values is not None and values.dtype == np.int8:
                 vectors = decoded[index].vectors if index in decoded else (values,)
                 stored = sum(vector.nbytes for vector in vectors)
-                yield _dense(graph, operator, name, stored, values.nbytes, costs)
+                yield _dense(graph, operator, stored, values, costs)
 
 
 def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -> OperatorCost:
@@ -98,6 +117,7 @@ def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -
     pixels = pixels_of(graph, found.operator, options.shape.outputs, is_matrix=is_matrix)
     weights = found.weights.reshape(options.shape.shape)
     known = options.kernel in costs.kernels
+    loops = dense_work.loops_of(found.parameters, weights)
     return OperatorCost(
         name=text(graph.tensor(found.tensors[0]).name),
         operator=options.operator,
@@ -105,16 +125,12 @@ def _sparse(graph: Graph, found: sparse_operator.SparseOperator, costs: Costs) -
         stored_bytes=found.stream_bytes,
         dense_bytes=found.weights.nbytes,
         instructions=costs.of_kernel(options.kernel, options.shape, weights, pixels, found.tables) if known else 0,
-        dense_instructions=costs.of_dense(options.shape, pixels, is_matrix=is_matrix),
+        dense_instructions=costs.of_dense(options.shape, pixels, loops, is_matrix=is_matrix),
     )
 
 
-def _dense(
-    graph: Graph, operator: Operator, name: str, stored_bytes: int, dense_bytes: int, costs: Costs
-) -> OperatorCost:
-    shape: Filter = sparse_plan.filter_of(graph, operator)
-    is_matrix = name == "FULLY_CONNECTED"
-    pixels = pixels_of(graph, operator, shape.outputs, is_matrix=is_matrix)
-    instructions = costs.of_dense(shape, pixels, is_matrix=is_matrix)
-    weights = text(graph.tensor(int(operator.inputs[sparse_plan.WEIGHTS])).name)
-    return OperatorCost(weights, name, None, stored_bytes, dense_bytes, instructions, instructions)
+def _dense(graph: Graph, operator: Operator, stored_bytes: int, weights: np.ndarray, costs: Costs) -> OperatorCost:
+    instructions = of_dense(graph, operator, weights, costs)
+    name = text(graph.tensor(int(operator.inputs[sparse_plan.WEIGHTS])).name)
+    kind = graph.operator_name(operator)
+    return OperatorCost(name, kind, None, stored_bytes, weights.nbytes, instructions, instructions)

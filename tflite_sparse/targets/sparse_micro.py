@@ -113,10 +113,7 @@ class SparseMicro:
             operator_costs.pixels_of(graph, use.operator, shape.outputs, is_matrix=_is_matrix(graph, use))
             for use in uses
         ]
-        dense = sum(
-            self._costs.of_dense(sparse_plan.filter_of(graph, use.operator), each, is_matrix=_is_matrix(graph, use))
-            for use, each in zip(uses, pixels, strict=True)
-        )
+        dense = sum(operator_costs.of_dense(graph, use.operator, values, self._costs) for use in uses)
         for way in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
             nbytes = stream.nbytes(way.kernel, shape, values.reshape(shape.shape), way.tables) + overhead
             instructions = sum(

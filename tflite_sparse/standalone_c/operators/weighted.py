@@ -21,7 +21,10 @@ from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struc
 
 _INPUT, _WEIGHTS, _BIAS = 0, 1, 2
 _LARGEST_SIDE = 2**16 - 1
-_LAYOUTS = ("TFLS_PLAIN", "TFLS_PAIRED")
+PAIRED = "TFLS_PAIRED"
+"""The layout of paired weights, as C names it."""
+
+_LAYOUTS = ("TFLS_PLAIN", PAIRED)
 
 
 def conv_2d(node: Node) -> Step:
