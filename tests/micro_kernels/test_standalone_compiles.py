@@ -3,6 +3,7 @@
 A file that the preprocessor makes the same text of for two CPUs is compiled for the first of them.
 """
 
+import re
 import shutil
 import subprocess
 
@@ -48,6 +49,32 @@ def test_files_compile_without_a_warning(name, tmp_path):
         assert kinds
         assert not kinds & set("BbDdC")  # no writable data
     assert len(seen) > len(sources)  # CPUs have code of their own
+
+
+@pytest.mark.skipif(not cortex_m.has_compiler(), reason="arm-none-eabi-gcc is not installed")
+@pytest.mark.parametrize(
+    ("flags", "takes_assembly"),
+    [
+        (("-mcpu=cortex-m4", "-mthumb"), True),
+        (("-mcpu=cortex-m4", "-mthumb", "-mno-unaligned-access"), False),
+        (("-mcpu=cortex-a7", "-marm"), False),
+    ],
+    ids=["Thumb", "no unaligned words", "ARM state"],
+)
+def test_assembly_is_for_cpus_that_take_it(flags, takes_assembly, tmp_path):
+    names = ("tfls_conv", "tfls_depthwise", "tfls_fully_connected")
+    call(
+        COMPILER,
+        *flags,
+        *C,
+        *STRICT,
+        "-DTFLS_LAYOUTS=3u",
+        "-c",
+        *(SOURCES / f"{each}.c" for each in names),
+        folder=tmp_path,
+    )
+    code = call("arm-none-eabi-objdump", "-d", *(f"{each}.o" for each in names), folder=tmp_path)
+    assert (re.search(r"\tsmlad\t", code) is not None) == takes_assembly
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

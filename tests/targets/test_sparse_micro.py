@@ -145,8 +145,11 @@ def test_loops_that_rare_numbers_need_count_as_dense_costs_of_generated_c(tensor
     rare = dense_costs(model)
     assert rare["standalone"] > 2 * usual["standalone"]
     assert rare["cmsis-nn"] == usual["cmsis-nn"]
-    (found,) = answer(model, library="standalone")[0].forms
-    assert found.dense_instructions == rare["standalone"]
+    found, graph = answer(model, library="standalone")
+    assert found.forms[0].dense_instructions == rare["standalone"]
+    found.forms[0].best.apply()
+    (sparse,) = operator_costs.of(graph.model, micro_costs.of("cortex-m4", "standalone")).operators
+    assert (sparse.kernel, sparse.dense_instructions) == (found.forms[0].kernel, rare["standalone"])
 
 
 def dense_costs(model):

@@ -65,7 +65,9 @@ def footprint(cpu: str, files: Mapping[str, bytes], prefix: str, constant_bytes:
         cortex_m.call([COMPILER, *cortex_m.flags(target), *objects, *linked], folder)
         text, data, _ = map(int, cortex_m.call(["arm-none-eabi-size", "model.elf"], folder).splitlines()[1].split()[:3])
         graphs = [path.read_text("utf-8") for path in sorted(folder.glob("*.ci"))]
-        return Footprint(text + data, text + data - constant_bytes, stack_usage.deepest(graphs, f"{prefix}_run_in"))
+        disassembly = cortex_m.call(["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", *objects], folder)
+        stack = stack_usage.deepest(graphs, disassembly, f"{prefix}_run_in")
+        return Footprint(text + data, text + data - constant_bytes, stack)
 
 
 def run(

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__) && !defined(TFLS_PORTABLE)
+/* The assembly is Thumb-2, and reads words at any address. */
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__ARM_FEATURE_UNALIGNED) && \
+    defined(__GNUC__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
 /* A function of assembly alone. The compiler must take nothing for granted of it, not even that it leaves its argument
  * unread. */
