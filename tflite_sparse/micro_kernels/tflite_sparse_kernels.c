@@ -11,7 +11,7 @@
 #define TFLS_MVE 1
 #include <arm_mve.h>
 #endif
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && !defined(TFLS_PORTABLE)
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
 #endif
 #if (defined(__GNUC__) || defined(__clang__))
