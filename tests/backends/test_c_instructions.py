@@ -2,10 +2,11 @@
 
 import pytest
 
-from helpers import generated_c, int8_nets
-from tflite_sparse.backends import c_instructions
+from helpers import generated_c, int8_nets, tiny_models
+from tflite_sparse.backends import c_instructions, c_report
+from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.errors import ExecutionError
-from tflite_sparse.runtime import cortex_m, cortex_m_model
+from tflite_sparse.runtime import cortex_m, cortex_m_model, micro
 from tflite_sparse.targets import micro_costs
 
 
@@ -34,3 +35,22 @@ def test_counts_are_those_of_the_emulator(sources, monkeypatch):
     assert (found.counted, found.reason, found.error) == (True, "", None)
     assert [each.instructions for each in found.operators] == counts
     assert [each.operator for each in found.operators] == [step.operator for step in sources.program.steps]
+
+
+def test_a_report_says_why_its_instructions_are_an_estimate(sources, monkeypatch, tmp_path):
+    def hang(*_):
+        raise ExecutionError("qemu-system-arm did not end within 120 s.")
+
+    file = tmp_path / "model.tflite"
+    file.write_bytes(tiny_models.to_bytes(int8_nets.residual().finished()))
+    monkeypatch.setattr(cortex_m, "is_available", lambda: True)
+    monkeypatch.setattr(cortex_m, "has_compiler", lambda: False)
+    monkeypatch.setattr(cortex_m_model, "run", hang)
+    monkeypatch.setattr(micro, "is_available", lambda: False)
+    progress = Timed(Silent())
+    found = c_report.part(sources, file, file, "cortex-m4", progress)
+    assert any(
+        f"{found.inference.instructions:,} instructions, estimated: qemu-system-arm did not end within 120 s." in each
+        for each in found.sentences
+    )
+    assert list(progress.seconds) == ["measure the C files", "count instructions"]

@@ -42,7 +42,8 @@ def count(path: Path, cpu: MicroCpu, seed: int = 0) -> CountedFile:
 def inference(sources: Sources, cpu: MicroCpu, seed: int = 0) -> Inference:
     """The instructions of one inference of a model in C; arguments and errors as for :func:`count`.
 
-    Where the emulator is not installed, or cannot run a model that is larger than its boards, they are estimated.
+    They are estimated, and the reason is kept, where compiler or emulator are not installed or fail: the model is
+    larger than the boards, or one of them takes longer than :data:`tflite_sparse.runtime.cortex_m.SECONDS`.
     """
     if not cortex_m.is_available():
         return _estimated(sources, cpu, cortex_m.MISSING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tflite_sparse.backends import c_instructions
+from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
@@ -18,7 +19,7 @@ from tflite_sparse.targets.micro_costs import Dense
 _LIBRARIES: tuple[Dense, Dense] = ("standalone", "cmsis-nn")
 
 
-def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart:
+def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu, progress: Progress) -> TargetPart:
     """The part of a report.
 
     Args:
@@ -26,6 +27,7 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
         file: the ``.tflite`` file that they were made of.
         dense: the dense file that it stands for.
         cpu: that they are for.
+        progress: receives stages; compiler and emulator may each take minutes.
 
     Raises:
         ExecutionError: as :func:`tflite_sparse.backends.c_instructions.inference`.
@@ -40,7 +42,8 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
         f"{sources.naming.prefix}.c."
     ]
     code_cpu = micro_costs.code_cpu(cpu)
-    found = footprint(sources, code_cpu)
+    with progress.stage("measure the C files"):
+        found = footprint(sources, code_cpu)
     if isinstance(found, str):
         sentences.append(f"Code and stack were not measured: {found}.")
     else:
@@ -58,8 +61,9 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
             f"FULLY_CONNECTED and CONV_2D on {cpu}, by the model of costs: {sparse:,} instructions, {whole:,} if all "
             f"were dense, {of_cmsis_nn:,} by CMSIS-NN."
         )
-    inference = c_instructions.inference(sources, cpu)
-    how = "counted in an emulator" if inference.counted else "estimated"
+    with progress.stage("count instructions"):
+        inference = c_instructions.inference(sources, cpu)
+    how = "counted in an emulator" if inference.counted else f"estimated: {inference.reason}"
     sentences.append(f"One inference on {cpu}: {inference.instructions:,} instructions, {how}.")
     arena = _micro_arena(dense)
     if arena is not None:

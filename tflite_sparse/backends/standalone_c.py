@@ -121,8 +121,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
             if not verified.passed:
                 return Made(choices, verified)
             sources = in_c.generated(job.file, naming, settings.micro_cpu)
-            with job.progress.stage("measure the C files"):
-                part = c_report.part(sources, job.file, dense, settings.micro_cpu)
+            part = c_report.part(sources, job.file, dense, settings.micro_cpu, job.progress)
         except ExecutionError as error:
             raise error.renamed(dense, job.source) from error
     code = c_code.snippets(job.contract, settings.name)

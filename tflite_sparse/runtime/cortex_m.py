@@ -31,7 +31,9 @@ _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
 MISSING = f"compiler and emulator are not installed ({_CURE})"
 """Where :func:`is_available` does not hold."""
 
-_SECONDS = 120
+SECONDS = 120
+"""That a call of compiler or emulator may take."""
+
 _CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
 
 
@@ -173,12 +175,12 @@ def call(command: Sequence[str], folder: Path) -> str:
     """
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as error:
         raise ExecutionError(f"{command[0]} is not installed: {_CURE}.") from error
     except subprocess.TimeoutExpired as error:
-        raise ExecutionError(f"{command[0]} did not end within {_SECONDS} s.") from error
+        raise ExecutionError(f"{command[0]} did not end within {SECONDS} s.") from error
     if done.returncode:
         said = " ".join(done.stderr.split())[:300] or "it printed nothing"
         raise ExecutionError(f"{command[0]} failed with status {done.returncode}: {said}.")
