@@ -113,11 +113,19 @@ def test_one_scale_stays_one():
     model = two_layers()
     quantized = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization
     quantized.scale, quantized.zeroPoint = np.array([1e-4], np.float32), np.zeros(1, np.int64)
-    quantized.quantizedDimension = 7  # of one scale it has no meaning
     before, after, cut = removed(model)
     assert cut.slices
     found = after.tensor(int(before.operators[0].inputs[1])).quantization
     assert (len(found.scale), len(found.zeroPoint)) == (1, 1)
+
+
+def test_without_scales_the_axis_has_no_meaning():
+    model = two_layers("float32")
+    quantized = schema.QuantizationParametersT()
+    quantized.quantizedDimension = 7
+    model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization = quantized
+    before, after, _ = removed(model)
+    assert shape_of(after.tensor(int(before.operators[0].inputs[1]))) == (10, 1, 1, 8)
 
 
 def test_float16_kernels_are_cut_in_front_of_their_dequantize_and_behind_it():

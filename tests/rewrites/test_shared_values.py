@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
@@ -74,6 +75,16 @@ def test_weights_without_a_positive_scale_are_left(scales):
     tensor.quantization.scale = np.array(scales, np.float32)
     tensor.quantization.zeroPoint = np.zeros(len(scales), np.int64)
     assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))
+
+
+@pytest.mark.parametrize("fields", [{"buffer": 0}, {"type": schema.TensorType.UINT8}], ids=str)
+def test_what_is_no_constant_of_int8_is_left(fields):
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
+    (tensor,) = (each for each in model.subgraphs[0].tensors if list(each.shape) == [16, 160])
+    assert list(shared_values.shareable(model))
+    for name, value in fields.items():
+        setattr(tensor, name, value)
+    assert not list(shared_values.shareable(model))
 
 
 def test_a_sparse_file_is_decoded_first(tmp_path):

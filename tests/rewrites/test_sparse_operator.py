@@ -339,6 +339,16 @@ def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
     assert "weight" in str(told.value)
 
 
+@pytest.mark.parametrize("fields", [{"buffer": 0}, {"type": schema.TensorType.INT8}], ids=str)
+@pytest.mark.parametrize("position", [1, 2])
+def test_streams_and_parameters_are_constants_of_uint8(position, fields):
+    (graph,) = graphs(applied(parsed(conv()), Kernel.PAIR_DELTA8))
+    for name, value in fields.items():
+        setattr(graph.tensor(int(graph.operators[0].inputs[position])), name, value)
+    with pytest.raises(FlatbufferError, match="is no constant vector of uint8"):
+        sparse_operator.operators(graph)
+
+
 @micro_process.needed
 @needs_compilers
 @pytest.mark.parametrize("name", sorted(set(DAMAGES) - {"zero point"}))
