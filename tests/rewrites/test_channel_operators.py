@@ -600,13 +600,15 @@ def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
     assert not removal.remove(model).slices
 
 
-@pytest.mark.parametrize("name", ["kernel", "result"])
+@pytest.mark.parametrize("name", ["kernel", "result", "type"])
 def test_a_depthwise_convolution_that_is_not_known_keeps_all_channels(name):
     net = Network("float32")
     model = net.finished(reading(net, net.depthwise(net.conv(net.source, MANY, 1, dead=SOME), dead=SOME)))
     assert gone(model)[1] == len(SOME)
     if name == "result":
         longer_result("DEPTHWISE_CONV_2D", 2 * MANY)(model)
+    elif name == "type":
+        model.subgraphs[0].tensors[operator(model, "DEPTHWISE_CONV_2D").outputs[0]].type = schema.TensorType.INT32
     else:
         varying_input("DEPTHWISE_CONV_2D", 1)(model)
     assert not removal.remove(model).slices
@@ -637,6 +639,24 @@ def test_an_operator_without_a_result_keeps_what_it_reads():
     x = net.conv(net.source, MANY, 1, dead=SOME)
     net.append(CODE.RELU, [x], [])
     assert gone(net.finished(reading(net, x)))[1] == 0
+
+
+def test_constants_do_not_pass_a_change_of_type():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.kind = net.activations = "int8"
+    y = net.result(net.shape[x], 0.02)
+    net.append(CODE.QUANTIZE, [x], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    assert gone(net.finished(reading(net, y)))[1] == 0
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_constants_behind_another_fused_activation_are_not_known(kind):
+    net = Network(kind)
+    model = net.finished(reading(net, net.conv(net.source, MANY, 1, dead=SOME)))
+    assert gone(model)[1] == len(SOME)
+    layer(model, 0)[0].builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    assert gone(model)[1] == 0
 
 
 def test_packed_numbers_keep_their_channels():

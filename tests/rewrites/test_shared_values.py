@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning import sharing
 from tflite_sparse.results.shared_values import SharedTensor
 from tflite_sparse.rewrites import shared_values
@@ -126,6 +127,12 @@ def read_as_data_too(model):
 )
 def test_bounds_of_what_is_taken(model, takes):
     assert bool(list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))) == takes
+
+
+@pytest.mark.parametrize(("former_size", "takes"), [(None, False), (2047, False), (2048, True)])
+def test_the_size_before_channels_left_the_file_counts(former_size, takes):
+    (graph,) = graphs(serde.parse(tiny_models.to_bytes(with_zeros((16, 64), 1000))))
+    assert shared_values.has_form(graph, 1, graph.uses()[1], former_size) == takes
 
 
 @pytest.mark.parametrize("zeros", [1151, 1152])
