@@ -68,6 +68,17 @@ def test_constants_stay_where_a_bias_would_not_hold_them(more):
     assert more or abs(int(after.constant(int(second.inputs[2]))[2])) == 2**31 - 1
 
 
+def test_a_bias_that_takes_no_constants_may_be_the_least_of_32_bits():
+    model = two_layers()
+    kernel, bias = (
+        model.buffers[model.subgraphs[0].tensors[int(index)].buffer].data
+        for index in model.subgraphs[0].operators[1].inputs[1:]
+    )
+    kernel.view(np.int8).reshape(6, 16)[2, DEAD] = 0
+    bias.view(np.int32)[2] = -(2**31)
+    assert removed(model)[2].slices
+
+
 def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
     before, after, cut = removed(two_layers())
     first, second = before.operators
