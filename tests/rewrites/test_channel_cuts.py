@@ -124,6 +124,7 @@ def test_one_scale_stays_one():
     model = two_layers()
     quantized = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization
     quantized.scale, quantized.zeroPoint = np.array([1e-4], np.float32), np.zeros(1, np.int64)
+    quantized.quantizedDimension = 3  # of one scale it has no meaning
     before, after, cut = removed(model)
     assert cut.slices
     found = after.tensor(int(before.operators[0].inputs[1])).quantization

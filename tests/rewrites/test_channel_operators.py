@@ -221,6 +221,7 @@ FORMS = {
     "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
     "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
     "MEAN of one position": (lambda net, x: reduced("MEAN", [1], (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
+    "MEAN over no axes": (reduced("MEAN", [], (1, 6, 6, MANY)), NEITHER),
     "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
     "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
     "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
@@ -324,6 +325,16 @@ def test_what_is_made_of_a_constant_keeps_its_channels():
     assert shape_of(smaller.subgraphs[0].tensors[y]) == (1, 6, 6, MANY)
 
 
+def test_parts_of_a_constant_keep_their_channels():
+    net = Network("float32")
+    x = net.constant(np.ones((1, 6, 6, 2 * MANY), np.float32))
+    net.shape[x] = (1, 6, 6, 2 * MANY)
+    net.scale[x] = 1.0
+    one, two = net.split(x)
+    model = net.finished(reading(net, one, SOME), reading(net, two, SOME), net.conv(net.source, 6, 1))
+    assert not removal.remove(model).slices
+
+
 @pytest.mark.parametrize(("stored", "expected"), [(13, 6), (14, 0)])
 def test_ties_of_a_convolution_are_those_of_all_three_scales(stored, expected):
     """A multiplier of 0.1045 makes a tie 1/16 wide: 1.36 steps are known, 1.46 are not."""
@@ -389,6 +400,12 @@ def bias_of_another_type(model):
     layer(model, 0)[2].type = schema.TensorType.FLOAT32
 
 
+def bias_of_64_bits(model):
+    bias = layer(model, 0)[2]
+    buffer = model.buffers[bias.buffer]
+    bias.type, buffer.data = schema.TensorType.INT64, buffer.data.view(np.int32).astype(np.int64).view(np.uint8)
+
+
 def bias_that_varies(model):
     layer(model, 0)[2].buffer = 0
 
@@ -432,6 +449,7 @@ SPOILED = (
     no_scales,
     bias_of_another_shape,
     bias_of_another_type,
+    bias_of_64_bits,
     bias_that_varies,
     kernel_that_varies,
     activation_without_scale,
@@ -777,6 +795,7 @@ UNKNOWN_FORMS = {
     "PAD to another size": (padded(), longer_result("PAD", MANY + 1)),
     "PAD of the unknown": (padded(), without_scales("PAD")),
     "TRANSPOSE in an open order": (moved((0, 2, 1, 3)), varying_input("TRANSPOSE", 1)),
+    "TRANSPOSE in no order": (moved((0, 2, 1, 3)), constant_input("TRANSPOSE", 1, [])),
     "TRANSPOSE to another size": (moved((0, 2, 1, 3)), longer_result("TRANSPOSE", MANY + 1)),
     "RELU to another size": (plain("RELU"), longer_result("RELU", MANY + 1)),
     "RELU of the unknown": (plain("RELU"), without_scales("RELU")),

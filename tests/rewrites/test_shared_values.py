@@ -15,6 +15,7 @@ MODELS = {
     "conv": lambda: tiny_models.conv2d((32, 3, 3, 16)),
     "one scale for all channels": lambda: tiny_models.conv2d((32, 3, 3, 16), per_channel=False),
     "dense": lambda: tiny_models.fully_connected((16, 160)),
+    "two outputs": lambda: tiny_models.fully_connected((2, 1280)),
     "int16 data": lambda: tiny_models.fully_connected((16, 160), data_dtype="int16"),
 }
 

@@ -340,6 +340,14 @@ def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
     assert "weight" in str(told.value)
 
 
+@pytest.mark.parametrize("inputs", [[0, 1], [0, 1, -1], [0, 1, 2, 2, 2]])
+def test_an_operator_has_three_inputs_or_four(inputs):
+    (graph,) = graphs(applied(parsed(conv()), Kernel.PAIR_DELTA8))
+    graph.operators[0].inputs = np.array(inputs, np.int32)
+    with pytest.raises(FlatbufferError, match=f"has {len(inputs)} inputs; it needs 3"):
+        sparse_operator.operators(graph)
+
+
 def test_an_activation_without_a_scale_is_damage():
     model = parsed(conv())
     (graph,) = graphs(model)

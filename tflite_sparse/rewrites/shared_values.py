@@ -137,8 +137,6 @@ def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:
     """The square of each scale, the largest being 1, in a shape that broadcasts over the values."""
     scales = scales_of(tensor).astype(np.float64)
     squared: np.ndarray = (scales / scales.max()) ** 2
-    if squared.size == 1:
-        return squared.reshape(())
     assert tensor.quantization is not None
     shape = [1] * rank
     shape[int(tensor.quantization.quantizedDimension)] = -1
