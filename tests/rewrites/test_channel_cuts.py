@@ -69,7 +69,7 @@ def test_constants_stay_where_a_bias_would_not_hold_them(more):
 
 
 def test_a_bias_that_takes_no_constants_may_be_the_least_of_32_bits():
-    model = two_layers()
+    model = two_layers(relu=False)
     kernel, bias = (
         model.buffers[model.subgraphs[0].tensors[int(index)].buffer].data
         for index in model.subgraphs[0].operators[1].inputs[1:]
