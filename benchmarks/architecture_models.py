@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from models import EVERY_KERNEL, ModelRecipe, every
+from models import EVERY_KERNEL, POINTWISE, ModelRecipe, every, is_pointwise
 from tflite_sparse.sources import tensorflow_import
 
 _IMAGE = (224, 224, 3)
@@ -107,3 +108,15 @@ ARCHITECTURES = {
         _recipe("convnext-tiny", "ConvNeXtTiny", _convnext),
     )
 }
+
+_IN_POINTWISE: dict[str, Any] = {"pruned": POINTWISE, "is_pruned": is_pointwise}
+SMALL = (
+    ModelRecipe(
+        "mobilenet-v1-0.25",
+        "MobileNet v1 0.25/96",
+        build=_application("MobileNet", alpha=0.25, input_shape=(96, 96, 3), classes=2),
+        **_IN_POINTWISE,
+    ),
+    replace(ARCHITECTURES["ds-cnn"], **_IN_POINTWISE),
+)
+"""Those of MLPerf Tiny for microcontrollers, pruned where most of their weights are."""

@@ -16,11 +16,11 @@ from tflite_sparse.sources.source_model import Kernel, SourceModel
 
 SPARSITY = 0.875
 EVERY_KERNEL = f"all kernels of {masks.LEAST_PRUNABLE_SIZE:,} weights and more"
+POINTWISE = "the 1x1 kernels that are not depthwise"
 
 _SEED = 1
 _NORMALISATION_BATCH = 8
 _DENSE_WIDTH = 2048
-_POINTWISE = "the 1x1 kernels that are not depthwise"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def _resnet50(keras: ModuleType) -> Any:
     return keras.applications.ResNet50(weights=None, classifier_activation=None)
 
 
-def _is_pointwise(kernel: Kernel) -> bool:
+def is_pointwise(kernel: Kernel) -> bool:
+    """Return whether it is one of :data:`POINTWISE`."""
     return kernel.shape[:2] == (1, 1)
 
 
@@ -121,17 +122,17 @@ RECIPES = {
         ModelRecipe(
             "mobilenet",
             "MobileNet v1 1.0/224 as Keras makes it (all biases zero)",
-            _POINTWISE,
+            POINTWISE,
             _mobilenet_as_made,
-            _is_pointwise,
+            is_pointwise,
             normalised=False,
         ),
         ModelRecipe(
             "mobilenet-biased",
             "MobileNet v1 1.0/224 with biases as after training",
-            _POINTWISE,
+            POINTWISE,
             _mobilenet,
-            _is_pointwise,
+            is_pointwise,
         ),
         ModelRecipe(
             "dense",

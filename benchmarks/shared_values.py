@@ -4,7 +4,7 @@ python benchmarks/shared_values.py [--seeds N] [--only NAME] [--work DIR] [--res
 
 A plain and a separable CNN are trained dense and, as long, while they are pruned to several sparsities, for each seed.
 The int8 file of each pruned network shares values as an export makes it. Accuracy is that of the 10,000 test images in
-LiteRT.
+LiteRT. Of networks of MLPerf Tiny with random weights, only the sizes are measured.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,11 +23,14 @@ import click
 import numpy as np
 
 import results
-import tflite_sparse
+import shared_sizes
+from architecture_models import SMALL
+from models import SPARSITY, ModelRecipe
+from shared_sizes import Sizes
 from tflite_sparse.base.progress import Silent, Timed, ignore_steps
-from tflite_sparse.measurement import size
 from tflite_sparse.planning import sharing
 from tflite_sparse.pruning import MagnitudePruning
+from tflite_sparse.pruning.masks import LEAST_PRUNABLE_SIZE
 from tflite_sparse.runtime import litert
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import arrays, dataset, keras_model, tensorflow_import
@@ -34,40 +38,36 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.stages import correct_biases
 from tflite_sparse.stages.convert import Converter
 
-KINDS = ("plain", "separable")
 COUNTS = (None, 16, 8)
 TRAINING_SAMPLES, EPOCHS, BATCH = 20_000, 6, 64
 
 _SPARSITIES = {"plain": (0.875, 0.95, 0.9), "separable": (0.875, 0.95)}
 _LIMITS = {16: 0.1, 8: 0.4}  # points that sharing costs, in the mean
 _SMALLER = {("plain", 0.875): (26, 0.5), ("plain", 0.9): (32, None), ("plain", 0.95): (45, 1.5)}  # times, points
-_CPU = "cortex-m4"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One network with one number of shared values, or all; ``right`` tells of each test image, bool ``(n,)``."""
+    """Files with one number of shared values, or all, for each seed; ``right`` tells of each test image, bool (n,)."""
 
-    right: np.ndarray
-    decode_bytes: int
-    sparse_bytes: int
-    gzip_bytes: int
+    right: list[np.ndarray] = field(default_factory=list)
+    sizes: list[Sizes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One network and sparsity: for each seed the dense float32 file, and what its number of values measured."""
+    """One network and sparsity: for each seed the dense float32 file, and by number of values what was measured."""
 
     kind: str
     sparsity: float
     float_bytes: int
-    float_right: tuple[np.ndarray, ...]
-    files: dict[int | None, tuple[Measured, ...]]
+    float_right: list[np.ndarray]
+    files: dict[int | None, Measured]
 
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--only", multiple=True, metavar="NAME", help="As plain-0.875; repeat it.  [default: all]")
+@click.option("--only", multiple=True, metavar="NAME", help="As plain-0.875 or ds-cnn; repeat it.  [default: all]")
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
@@ -76,18 +76,51 @@ class Row:
 @results.results_option("shared_values")
 def main(seeds: int, only: tuple[str, ...], work: Path | None, path: Path) -> None:
     """Train, measure, print and record; missed targets are reported and do not fail the run."""
-    data = training_part()
     with contextlib.ExitStack() as stack:
         root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tflite-sparse-benchmark-")))
-        for kind in KINDS:
-            for sparsity in _SPARSITIES[kind]:
-                name = f"{kind}-{sparsity:g}"
-                if only and name not in only:
-                    continue
-                heading = f"{kind.capitalize()} CNN, {sparsity:.1%} zeros"
-                section = f"## {heading}\n\n{_section(_row(kind, sparsity, data, seeds, root), seeds)}"
-                results.write_section(path, heading, section)
-                click.echo(section)
+        cases = _cases(seeds, root)
+        unknown = set(only) - cases.keys()
+        if unknown:
+            raise click.BadParameter(f"{', '.join(sorted(unknown))}: it is one of {', '.join(cases)}.")
+        for name in only or cases:
+            heading, lines = cases[name]()
+            section = "\n".join([f"## {heading}", "", *lines])
+            results.write_section(path, heading, section)
+            click.echo(section)
+
+
+def _cases(seeds: int, root: Path) -> dict[str, Callable[[], tuple[str, list[str]]]]:
+    """By name, what measures a network: heading and lines of its section."""
+    of_trained = {
+        f"{kind}-{sparsity:g}": partial(_trained_case, kind, sparsity, seeds, root)
+        for kind, sparsities in _SPARSITIES.items()
+        for sparsity in sparsities
+    }
+    return {**of_trained, **{recipe.key: partial(_untrained_case, recipe, root) for recipe in SMALL}}
+
+
+def _trained_case(kind: str, sparsity: float, seeds: int, root: Path) -> tuple[str, list[str]]:
+    return f"{kind.capitalize()} CNN, {sparsity:.1%} zeros", _section(
+        _row(kind, sparsity, training_part(), seeds, root)
+    )
+
+
+def _untrained_case(recipe: ModelRecipe, root: Path) -> tuple[str, list[str]]:
+    found = shared_sizes.untrained(recipe, COUNTS, root / recipe.key)
+    lines = [
+        f"{datetime.date.today().isoformat()}, `python benchmarks/shared_values.py --only {recipe.key}`: random "
+        f"weights, so these are sizes only. {SPARSITY:.1%} zeros by magnitude in {recipe.pruned} and have "
+        f"{LEAST_PRUNABLE_SIZE:,} weights or more. Dense, float32 takes {found.float_bytes:,} bytes and int8 "
+        f"{found.int8_bytes:,}. {shared_sizes.ABOUT}",
+        "",
+        f"| values | {' | '.join(shared_sizes.COLUMNS)} | float32 / sparse kernels |",
+        f"| --- |{' ---: |' * (1 + len(shared_sizes.COLUMNS))}",
+    ]
+    for count, sizes in found.files.items():
+        ratio = found.float_bytes / sizes.sparse_bytes
+        lines.append(f"| {count or 'all'} | {' | '.join(shared_sizes.cells([sizes]))} | {ratio:.1f}x |")
+    of_one = {count: [sizes] for count, sizes in found.files.items()}
+    return f"{recipe.title}, {SPARSITY:.1%} zeros, untrained", [*lines, "", *shared_sizes.bits_table(of_one)]
 
 
 def training_part() -> Dataset:
@@ -166,8 +199,8 @@ def right_answers(file: Path, data: Dataset) -> np.ndarray:
 
 
 def _row(kind: str, sparsity: float, data: Dataset, seeds: int, root: Path) -> Row:
-    found: dict[int | None, list[Measured]] = {count: [] for count in COUNTS}
-    dense, float_bytes = [], 0
+    float_right, float_bytes = [], 0
+    found: dict[int | None, Measured] = {count: Measured() for count in COUNTS}
     for seed in range(seeds):
         whole = trained(kind, 0.0, seed, data, root)
         float32 = whole.with_name("float32.tflite")
@@ -175,18 +208,12 @@ def _row(kind: str, sparsity: float, data: Dataset, seeds: int, root: Path) -> R
             converter = Converter(ExportSettings(), data, Timed(Silent()))
             converter.float32(keras_model.open_model(whole), float32)
         float_bytes = float32.stat().st_size
-        dense.append(right_answers(float32, data))
+        float_right.append(right_answers(float32, data))
         files, right = with_counts(trained(kind, sparsity, seed, data, root), COUNTS, data)
         for count, file in files.items():
-            found[count].append(_measured(file, right[count]))
-    return Row(kind, sparsity, float_bytes, tuple(dense), {count: tuple(each) for count, each in found.items()})
-
-
-def _measured(file: Path, right: np.ndarray) -> Measured:
-    decode, sparse = (file.with_name(f"{file.stem}-{kernels}.tflite") for kernels in ("tflm", "sparse"))
-    tflite_sparse.encode(file, decode, target="micro")
-    tflite_sparse.encode(file, sparse, target="micro", micro_kernels="sparse", micro_cpu=_CPU)
-    return Measured(right, decode.stat().st_size, sparse.stat().st_size, size.measure(file).gzip_bytes)
+            found[count].right.append(right[count])
+            found[count].sizes.append(shared_sizes.of(file))
+    return Row(kind, sparsity, float_bytes, float_right, found)
 
 
 def cost(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -200,40 +227,38 @@ def cost(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tuple[flo
     return 100 * float(lost.mean()), 196 * float(lost.std()) / lost.size**0.5
 
 
-def _section(row: Row, seeds: int) -> str:
+def _section(row: Row) -> list[str]:
+    columns = ("accuracy (%)", "cost of sharing (points)", "below dense float32 (points)", *shared_sizes.COLUMNS)
     table = [
-        "| values | accuracy (%) | cost of sharing (points) | below dense float32 (points) | DECODE (bytes) "
-        "| sparse kernels (bytes) | gzip of dense int8 | float32 / sparse kernels |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| values | {' | '.join(columns)} | float32 / sparse kernels |",
+        f"| --- |{' ---: |' * (1 + len(columns))}",
     ]
     verdicts = []
-    unshared = [each.right for each in row.files[None]]
+    unshared = row.files[None].right
     for count, files in row.files.items():
-        right = [each.right for each in files]
-        shared, half = cost(unshared, right)
-        below, below_half = cost(row.float_right, right)
-        sparse = float(np.mean([each.sparse_bytes for each in files]))
-        decode = float(np.mean([each.decode_bytes for each in files]))
+        shared, half = cost(unshared, files.right)
+        below, below_half = cost(row.float_right, files.right)
         table.append(
-            f"| {count or 'all'} | {100 * float(np.mean(right)):.2f} "
+            f"| {count or 'all'} | {100 * float(np.mean(files.right)):.2f} "
             f"| {'-' if count is None else f'{shared:+.2f} ± {half:.2f}'} | {below:+.2f} ± {below_half:.2f} "
-            f"| {decode:,.0f} | {sparse:,.0f} | {np.mean([each.gzip_bytes for each in files]):,.0f} "
-            f"| {row.float_bytes / sparse:.1f}x |"
+            f"| {' | '.join(shared_sizes.cells(files.sizes))} "
+            f"| {row.float_bytes / shared_sizes.sparse_bytes(files.sizes):.1f}x |"
         )
         if count is not None:
             limit = _LIMITS[count]
             verdicts.append((f"{count} values cost at most {limit:g} points", f"{shared:+.2f}", shared <= limit))
     verdicts += _of_sizes(row)
-    dense = 100 * float(np.mean(row.float_right))
+    dense, seeds = 100 * float(np.mean(row.float_right)), len(row.float_right)
     about = (
         f"{datetime.date.today().isoformat()}, `python benchmarks/shared_values.py --seeds {seeds} --only "
         f"{row.kind}-{row.sparsity:g}`: Fashion-MNIST, {TRAINING_SAMPLES:,} training images, {EPOCHS} epochs from the "
         f"start, pruned while training; accuracy on 10,000 test images in LiteRT, means over {seeds} seeds, 95 % "
         f"intervals of paired images. The dense float32 file, trained as long, has {row.float_bytes:,} bytes and "
-        f"{dense:.2f} %. Files of `--target micro`, with `--micro-kernels tflm` and `sparse` (`--micro-cpu {_CPU}`)."
+        f"{dense:.2f} %. {shared_sizes.ABOUT}"
     )
+    bits = shared_sizes.bits_table({count: files.sizes for count, files in row.files.items()})
     told = [f"* {'pass' if passed else '**missed**'}: {what}: {found}" for what, found, passed in verdicts]
-    return "\n".join([about, "", *table, "", *told])
+    return [about, "", *table, "", *bits, "", *told]
 
 
 def _of_sizes(row: Row) -> list[tuple[str, str, bool]]:
@@ -241,10 +266,11 @@ def _of_sizes(row: Row) -> list[tuple[str, str, bool]]:
         return []
     times, points = _SMALLER[row.kind, row.sparsity]
     found = []
-    for count in (each for each in row.files if each is not None):
-        files = row.files[count]
-        ratio = row.float_bytes / float(np.mean([each.sparse_bytes for each in files]))
-        below, _ = cost(row.float_right, [each.right for each in files])
+    for count, files in row.files.items():
+        if count is None:
+            continue
+        ratio = row.float_bytes / shared_sizes.sparse_bytes(files.sizes)
+        below, _ = cost(row.float_right, files.right)
         what, words = f"{count} values: {times} times smaller than float32", f"{ratio:.1f}x"
         if points is not None:
             what, words = f"{what}, within {points:g} points of it", f"{words}, {below:+.2f} points"

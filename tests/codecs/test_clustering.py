@@ -89,3 +89,18 @@ def test_weights_of_many_magnitudes_have_no_effect_beyond_a_billionth():
     found = clustering.nearest_integers(values, magnitudes, 12)
     assert len(np.unique(found)) == 12
     assert np.abs(found - values).max() < 40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_several_counts_together_are_what_each_is_alone(seed):
+    """Of weights as int8 files hold them, with the importance of channels; a count is more than there are values."""
+    generator = np.random.default_rng(seed)
+    values = np.rint(generator.laplace(scale=18, size=(64, 300))).clip(-127, 127).astype(np.int8)
+    values[np.abs(values) < 12] = 0
+    weights = np.broadcast_to(generator.uniform(0.1, 1, (64, 1)) ** 2, values.shape)
+    counts = (32, 8, 16, 300, 1)
+    together = list(clustering.share_each(values, weights, counts))
+    assert len(together) == len(counts)
+    for count, found in zip(counts, together, strict=True):
+        np.testing.assert_array_equal(found, clustering.share(values, weights, count))
+        assert len(np.unique(found[found != 0])) == min(count, len(np.unique(values[values != 0])))

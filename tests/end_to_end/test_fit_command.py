@@ -281,7 +281,7 @@ def test_an_interrupted_run_goes_on(model, digits, tmp_path, monkeypatch):
 
     options = {"data": digits, "out": tmp_path, "epochs": 1, "blocks": ("1x1",)}
     with monkeypatch.context() as patch:
-        patch.setattr(prune_command, "prune", stop)
+        patch.setattr(prune_command, "undrawn", stop)
         with pytest.raises(KeyboardInterrupt):
             tflite_sparse.fit(model, budget=BUDGET, **options)
     found = {path.name for path in (tmp_path / "unfinished").iterdir()}

@@ -21,11 +21,9 @@ class Pricer:
     def __init__(self, name):
         assert isinstance(name, str)
 
-    def __call__(self, mask, count=None):
-        return (10 if count is None else count) * int(np.count_nonzero(mask))
-
-    def can_share(self, mask):
-        return mask.mean() <= 2 / 3
+    def __call__(self, mask, counts):
+        possible = counts if mask.mean() <= 2 / 3 else (None,)
+        return {count: (10 if count is None else count) * int(np.count_nonzero(mask)) for count in possible}
 
 
 COSTS = SimpleNamespace(pricer=Pricer)

@@ -84,7 +84,7 @@ def test_prices_are_those_of_what_remains(made, trimmed, tmp_path):
     serde.write(trimmed[1].model, without)
     constant = trimmed[1].constant(Constant(0, index, (3, 0, 1, 2)))
     costs = Costs(without, {"last": constant}, lambda: litert_target.answer, lambda file, dense: None)
-    assert costs.pricer("last")(np.ones(kernels[2].shape, bool)) == 24 * KEPT
+    assert costs.pricer("last")(np.ones(kernels[2].shape, bool)) == {None: 24 * KEPT}
     assert costs.sizes({}).file_bytes == without.stat().st_size < path.stat().st_size
 
 
@@ -110,8 +110,9 @@ def test_values_are_shared_before_channels_go(tmp_path, of_all):
 
     mask = (np.random.default_rng(0).random(last.shape) < 0.3) & kept[:, None]
     assert costs.can_share("last")
-    assert costs.pricer("last").can_share(mask)
-    assert not costs.pricer("last").can_share(np.broadcast_to(kept[:, None], last.shape)), "what is left has no zeros"
+    price, counts = costs.pricer("last"), (None, 8)
+    assert price(mask, counts).keys() == set(counts)
+    assert price(np.broadcast_to(kept[:, None], last.shape), counts).keys() == {None}, "what is left has no zeros"
 
     for index, left in ((first_index, kept[:, None, None, None]), (bias_index, kept)):
         graph.store(graph.tensor(index), np.where(left, graph.constant(index), 0).astype(graph.constant(index).dtype))

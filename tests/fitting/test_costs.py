@@ -50,7 +50,7 @@ FEW_INPUTS = np.broadcast_to(np.arange(600)[:, None] < 30, MASK.shape)  # anothe
 )
 def test_bytes_are_those_of_the_file_with_masked_weights(made, tmp_path, mask):
     size, weight = encoded(tmp_path, mask)
-    assert made.pricer("k")(mask) == weight
+    assert made.pricer("k")(mask) == {None: weight}
     found = made.sizes({"k": mask})
     assert found.file_bytes == size
     assert found.kernels == {"k": weight}
@@ -67,10 +67,12 @@ def test_shared_values_count_in_price_and_file(tmp_path, made):
     for count in (4, 16):
         sharing.write(masked, shared, count)
         (choice,) = encode_file(shared, file, Micro())
-        assert in_micro.pricer("k")(MASK, count) == choice.encoded_bytes
+        assert in_micro.pricer("k")(MASK, (count,)) == {count: choice.encoded_bytes}
         assert in_micro.sizes({"k": MASK}, {"k": count}).file_bytes == file.stat().st_size
-    every = in_micro.pricer("k")(MASK)
-    assert in_micro.pricer("k")(MASK, 4) < in_micro.pricer("k")(MASK, 16) < every
+    found = in_micro.pricer("k")(MASK, (16, None, 4))
+    every = in_micro.pricer("k")(MASK)[None]
+    assert found == {None: every, **in_micro.pricer("k")(MASK, (4,)), **in_micro.pricer("k")(MASK, (16,))}
+    assert found[4] < found[16] < every
     assert in_micro.sizes({"k": MASK}, {"k": None}).kernels == {"k": every}
     of_others = dataclasses.replace(in_micro, dense=masked, constants={})
     sharing.write(masked, shared, 4)
@@ -86,9 +88,9 @@ def test_axes_of_one_entry_are_left_aside(made):
 
 def test_a_price_does_not_depend_on_those_asked_for_before(made):
     price = made.pricer("k")
-    dense = price(np.ones_like(MASK))
-    assert price(MASK) < dense / 4
-    assert price(np.ones_like(MASK)) == dense == WEIGHTS.nbytes
+    dense = price(np.ones_like(MASK))[None]
+    assert price(MASK)[None] < dense / 4
+    assert price(np.ones_like(MASK))[None] == dense == WEIGHTS.nbytes
     assert made.sizes({}).kernels == {"k": dense}
 
 

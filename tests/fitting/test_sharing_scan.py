@@ -52,8 +52,8 @@ def test_weights_come_back_after_a_loss_that_is_none(weights):
 def test_values_are_shared_in_steps_of_the_channel_s_scale(weights, outputs):
     values = np.where(np.abs(weights) > 0.6, weights, 0) * (10.0 ** np.arange(OUTPUTS))
     values = values if outputs == -1 else values.T
-    found = sharing_scan.shared(values, 5, outputs)
-    steps = found / np.abs(values).max(0 if outputs == -1 else 1, keepdims=True) * 127
-    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
-    assert len(np.unique(np.rint(steps[found != 0]))) <= 5
-    np.testing.assert_array_equal(np.sign(found), np.sign(values))
+    for count, found in zip((5, 3), sharing_scan.shared_each(values, (5, 3), outputs), strict=True):
+        steps = found / np.abs(values).max(0 if outputs == -1 else 1, keepdims=True) * 127
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
+        assert len(np.unique(np.rint(steps[found != 0]))) == count
+        np.testing.assert_array_equal(np.sign(found), np.sign(values))

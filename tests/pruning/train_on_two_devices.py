@@ -10,7 +10,8 @@ import numpy as np
 from small_net import build, following, make_data, watched_fit
 
 from tflite_sparse.pruning.schedule import PolynomialSchedule
-from tflite_sparse.sources import tensorflow_import
+from tflite_sparse.scoring import keras_score
+from tflite_sparse.sources import keras_model, tensorflow_import
 
 
 class Late:
@@ -53,8 +54,13 @@ def train(generation, kind):
     kernels = [np.asarray(w) for w in model.get_weights() if w.ndim == 2][:2]
     variables = [v if generation == "keras2" else v.value for v in model.trainable_variables]
     copies = [[copy.numpy() for copy in strategy.experimental_local_results(v)] for v in variables]
+    rows = 0
+    if kind == "mixed":
+        x = make_data()[0][:10]
+        rows = len(next(iter(keras_score.predicted(keras_model.KerasSource(model, keras, "net"), x).values())))
     return {
         "replicas": strategy.num_replicas_in_sync,
+        "rows": rows,
         "zeros": [int(np.count_nonzero(weights[1] == 0)) for weights in seen] if kind != "late" else [],
         "final_zeros": [int(np.count_nonzero(values == 0)) for values in kernels],
         "slots": len(slots),

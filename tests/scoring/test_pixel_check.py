@@ -47,12 +47,12 @@ def test_the_range_that_fits_is_found_and_refused_where_none_was_told():
     model = Model((0, 1))
     found = pixel_check.compare(model, samples(), told=False)
     assert found.fits == "0..1"
-    assert (found.check.fed, found.check.samples, found.check.metric) == ("0..255", 40, "top1")
-    assert {each.pixels: each.score for each in found.check.scores} == {"0..255": 0.275, "0..1": 1.0, "-1..1": 0.275}
+    assert (found.check.fed, found.check.samples, found.check.metric) == ("0..255", 20, "top1")
+    assert {each.pixels: each.score for each in found.check.scores} == {"0..255": 0.3, "0..1": 1.0, "-1..1": 0.3}
     assert found.check.alike == ["0..1", "-1..1"]
     assert model.most <= 20
     words = (
-        "images/: pixels are 0..255, where the float model has top1 0.275 on 40 samples; in 0..1 it has 1.000. Give "
+        "images/: pixels are 0..255, where the float model has top1 0.300 on 20 samples; in 0..1 it has 1.000. Give "
         "`pixels='0..1'`"
     )
     with pytest.raises(DataError, match=re.escape(words)):
@@ -76,7 +76,7 @@ def test_ranges_that_are_as_good_are_told():
     model = Model((0, 255), (0, 1))
     found = pixel_check.compare(model, samples(), told=False)
     assert (found.fits, found.check.alike) == (None, ["0..1"])
-    assert (found.check.samples, model.samples) == (40, 3 * 40)
+    assert (found.check.samples, model.samples) == (20, 3 * 20)
 
 
 class Unsure(Model):

@@ -72,6 +72,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say(metric):
     assert held > 85
 
 
+@pytest.mark.parametrize("samples", [2, 7, 300, 20_000])
+def test_means_of_many_draws_are_those_of_each(samples):
+    """Draws come from one stream, however many are made at once."""
+    generator = np.random.default_rng(1)
+    values = generator.normal(size=samples).astype(np.float32)
+    found = uncertainty.interval([Evidence((values,), mean)], seed=3)
+    generator = np.random.default_rng(3)
+    means = [float(np.mean(values[generator.integers(samples, size=samples)])) for _ in range(1000)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    assert (found.low, found.high) == (pytest.approx(low, rel=1e-6), pytest.approx(high, rel=1e-6))
+
+
 def test_the_difference_takes_the_same_samples_of_both():
     """Samples have very different difficulty: each score alone is uncertain, the difference is not."""
     difficulty = np.random.default_rng(0).normal(scale=100, size=200)

@@ -7,6 +7,8 @@ plain quadratic form of it fast. Libraries for the problem take neither weights 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 _LEAST_WEIGHT = 1e-9  # of the largest: sums of all weights must not swallow one
@@ -16,20 +18,30 @@ def share(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     """Return integers of which at most ``count`` differ from each other and from 0; what is 0 stays 0.
 
     Args:
-        values: integers in any shape, in a narrow range as that of int8; at least one.
+        values: integers in any shape, in a narrow range as that of int8.
         weights: by which squared errors count, positive, of the same shape.
         count: at least 1.
 
     Returns:
         int64, of the same shape.
     """
-    least = int(values.min())
-    places = values.astype(np.int64) - least
-    mass = np.bincount(places.reshape(-1), weights.reshape(-1))
-    table = np.arange(len(mass)) + least
-    kept = np.flatnonzero((mass > 0) & (table != 0))
-    table[kept] = nearest_integers(table[kept], mass[kept], count)
-    return np.asarray(table[places])
+    return next(share_each(values, weights, (count,)))
+
+
+def share_each(values: np.ndarray, weights: np.ndarray, counts: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield what :func:`share` returns for each of several counts; together they take as long as the largest alone."""
+    kept = values != 0
+    places = values[kept].astype(np.int64)
+    least = int(places.min(initial=0))
+    places -= least
+    mass = np.bincount(places, weights[kept])
+    used = np.flatnonzero(mass)
+    for found in nearest_integers_each(used + least, mass[used], counts):
+        table = np.arange(len(mass)) + least
+        table[used] = found
+        shared = np.zeros(values.shape, np.int64)
+        shared[kept] = table[places]
+        yield shared
 
 
 def nearest_integers(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
@@ -45,18 +57,45 @@ def nearest_integers(values: np.ndarray, weights: np.ndarray, count: int) -> np.
     Returns:
         ``(n,)`` int64; the values themselves if there are no more than ``count``.
     """
+    (found,) = nearest_integers_each(values, weights, (count,))
+    return found
+
+
+def nearest_integers_each(values: np.ndarray, weights: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+    """Return what :func:`nearest_integers` returns for each of several counts, which one table yields."""
     values, weights = np.asarray(values, np.int64), np.asarray(weights, np.float64)
-    if len(values) <= count:
-        return values
+    fewer = [count for count in counts if count < len(values)]
+    if not fewer:
+        return [values] * len(counts)
     costs, centres = _intervals(values, np.maximum(weights, weights.max() * _LEAST_WEIGHT))
-    best, starts = costs[0], [np.zeros(len(values), np.int64)]
+    starts = _starts(costs, max(fewer))
+    return [_centres(centres, starts[:count]) if count < len(values) else values for count in counts]
+
+
+def _starts(costs: np.ndarray, count: int) -> list[np.ndarray]:
+    """Of the best partitions of the first values into 1 to ``count`` intervals, where the last one begins.
+
+    Args:
+        costs: errors of one centre for the values from row to column, ``(n, n)``, infinite below the diagonal.
+        count: of intervals, at least 1.
+
+    Returns:
+        For each number of intervals ``(n,)`` int64, by the last value.
+    """
+    best, by_end = costs[0], np.ascontiguousarray(costs.T)
+    starts, ends = [np.zeros(len(best), np.int64)], np.arange(len(best))
     for _ in range(1, count):
-        # Row i: the last cluster begins at value i, the ones before it end at i - 1.
-        totals = np.concatenate([[np.inf], best[:-1]])[:, None] + costs
-        starts.append(totals.argmin(0))
-        best = totals.min(0)
-    found = np.empty_like(values)
-    end = len(values)
+        # Column i: the last interval begins at value i, the ones before it end at i - 1.
+        totals = np.concatenate([[np.inf], best[:-1]]) + by_end
+        starts.append(totals.argmin(1))
+        best = totals[ends, starts[-1]]
+    return starts
+
+
+def _centres(centres: np.ndarray, starts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the centre of each value: those of the intervals that :func:`_starts` found, ``(n,)`` int64."""
+    found = np.empty(len(centres), np.int64)
+    end = len(centres)
     for first in reversed(starts):
         begin = int(first[end - 1])
         found[begin:end] = centres[begin, end - 1]

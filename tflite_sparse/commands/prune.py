@@ -76,8 +76,14 @@ def prune(
             the last full epoch yielded is in the checkpoint.
     """
     extras.require_keras("prune")
-    run = _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output))
-    return run.run(Path(model), data)
+    return _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output)).run(Path(model), data)
+
+
+def undrawn(
+    model: Path, data: object, output: Path, progress: Progress, **settings: Unpack[PruneOptions]
+) -> PruneReport:
+    """Do the same as :func:`prune`, but for ``NAME.prune.svg``: for a round of several, of which nobody sees it."""
+    return _Prune(PruneSettings(**settings), Timed(progress), output, is_drawn=False).run(model, data)
 
 
 @dataclass
@@ -85,6 +91,7 @@ class _Prune:
     settings: PruneSettings
     progress: Timed
     output: Path
+    is_drawn: bool = True
     warnings: list[str] = field(default_factory=list)
     started_from: dict[str, str] = field(default_factory=dict)
     left_dense: LeftDense | None = None
@@ -258,15 +265,21 @@ class _Prune:
             except OSError as error:
                 raise OutputError(f"cannot write {self.output}: {error.strerror or error}.") from error
             drawing = Path(folder) / "schedule.svg"
-            curve = report.curve
-            plots.schedule(
-                np.array(curve.steps),
-                np.array(curve.sparsity),
-                np.array(curve.learning_rate),
-                drawing,
-                channels=report.channels,
-            )
+            if self.is_drawn:
+                _draw(report, drawing)
             write_bytes(report_path(self.output), (report.model_dump_json(indent=2) + "\n").encode())
-            publish(drawing, self.output.with_suffix(".prune.svg"))
+            if self.is_drawn:
+                publish(drawing, self.output.with_suffix(".prune.svg"))
             publish(temporary, self.output)
         checkpoint.path_beside(self.output).unlink(missing_ok=True)
+
+
+def _draw(report: PruneReport, path: Path) -> None:
+    curve = report.curve
+    plots.schedule(
+        np.array(curve.steps),
+        np.array(curve.sparsity),
+        np.array(curve.learning_rate),
+        path,
+        channels=report.channels,
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
-from tflite_sparse.fitting.costs import Costs, Pricer
+from tflite_sparse.fitting.costs import Costs
 from tflite_sparse.pruning import allocation, masks, structure
 from tflite_sparse.pruning.allocation import Curve
 from tflite_sparse.pruning.channel_masks import Remaining
@@ -96,35 +96,31 @@ class Candidate:
         if option.sparsity is None or not denser:
             return self
         shares = [float(share) for share in np.linspace(option.sparsity, max(denser), _REFINEMENT + 1)[1:-1]]
-        found = self._priced(option.block, shares, costs)
+        found = self._priced(option.block, shares, costs, {option.values})
         return replace(self, options=self.options + tuple(each for each in found if each.values == option.values))
 
     def priced(self, costs: Costs) -> Candidate:
         """Return the candidate with all of :data:`SPARSITIES` in each block, and the unchanged kernel, the first."""
-        price, mask = costs.pricer(self.kernel.name), masks.current_masks([self.kernel])[0]
+        mask = masks.current_masks([self.kernel])[0]
         held = float(np.mean(self.remaining.cut(self.kernel.name, self.kernel.read()) == 0))
         plain = [
-            Option(None, UNSTRUCTURED, price(mask, count), rise, count)
-            for count, rise in self._counts_at(mask, price).items()
+            Option(None, UNSTRUCTURED, nbytes, self.counts.get(count, 0.0), count)
+            for count, nbytes in costs.pricer(self.kernel.name)(mask, self.counts).items()
         ]
         shares = [share for share in SPARSITIES if share > held]
-        found = [self._priced(block, shares, costs) for block in self.curves]
+        found = [self._priced(block, shares, costs, self.counts) for block in self.curves]
         return replace(self, options=(*plain, *itertools.chain(*found)))
 
-    def _priced(self, block: Structure, shares: Sequence[float], costs: Costs) -> tuple[Option, ...]:
+    def _priced(
+        self, block: Structure, shares: Sequence[float], costs: Costs, counts: Collection[int | None]
+    ) -> tuple[Option, ...]:
         price, values = costs.pricer(self.kernel.name), self.kernel.read()
         found = []
         for share in shares:
-            mask = self._mask(values, share, block)
             rise = float(self.curves[block].at(share))
-            for count, more in self._counts_at(mask, price).items():
-                found.append(Option(round(share, 6), block, price(mask, count), rise + more, count))
+            for count, nbytes in price(self._mask(values, share, block), counts).items():
+                found.append(Option(round(share, 6), block, nbytes, rise + self.counts.get(count, 0.0), count))
         return tuple(found)
-
-    def _counts_at(self, mask: np.ndarray, price: Pricer) -> Mapping[int | None, float]:
-        """Return the numbers of values that can be shared under a mask, and what each loses."""
-        none: dict[int | None, float] = {None: 0.0}
-        return self.counts if self.counts.keys() != none.keys() and price.can_share(mask) else none
 
     def _mask(self, values: np.ndarray, share: float, block: Structure) -> np.ndarray:
         """Return the mask of the kernel's shape in which a share of what remains is zero."""

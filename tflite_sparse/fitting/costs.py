@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,37 +31,41 @@ class Pricer:
         uses: of its tensors.
         constant: of the kernel in it.
         values: that the constant has without a mask.
-        target: makes a target.
+        target: for this model; other weights change nothing that it remembers of it.
     """
 
     graph: Graph
     uses: Mapping[int, list[Use]]
     constant: Constant
     values: np.ndarray
-    target: MakeTarget
+    target: planner.Target
 
-    def __call__(self, mask: np.ndarray, count: int | None = None) -> int:
-        """Return the bytes under a mask.
+    def __call__(self, mask: np.ndarray, counts: Collection[int | None] = (None,)) -> dict[int | None, int]:
+        """Return the bytes under a mask, by the number of values that the kept weights share.
 
         Args:
-            mask: bool, of the kernel's shape; one that :meth:`can_share` takes if there is a ``count``.
-            count: values that the kept weights share; None: they keep theirs.
+            mask: bool, of the kernel's shape.
+            counts: numbers of values; None: they keep theirs, which is all there is if they cannot share any.
         """
-        self._mask(mask)
+        graph, index = self.graph, self.constant.tensor
+        graph.store(graph.tensor(index), _masked(self.values, mask, self.constant))
+        numbers = [count for count in counts if count is not None]
+        if not numbers or not _shares(graph, self.constant, self.uses):
+            return {None: self._stored()}
+        found: dict[int | None, int] = {}
+        if None in counts:
+            found[None] = self._stored()
+        for count, shared in zip(numbers, shared_values.shared_each(graph, index, numbers), strict=True):
+            graph.store(graph.tensor(index), shared)
+            found[count] = self._stored()
+        return found
+
+    def _stored(self) -> int:
+        """Bytes of the constant as the graph has it now."""
         index = self.constant.tensor
-        if count is not None:
-            shared_values.apply(self.graph, index, count)
-        stored = self.graph.constant(index)
-        assert stored is not None  # just above
-        return planner.choose(self.graph, index, self.uses[index], stored, self.target()).encoded_bytes
-
-    def can_share(self, mask: np.ndarray) -> bool:
-        """Return whether the kept weights can share values under a mask (bool, of the kernel's shape)."""
-        self._mask(mask)
-        return _shares(self.graph, self.constant, self.uses)
-
-    def _mask(self, mask: np.ndarray) -> None:
-        self.graph.store(self.graph.tensor(self.constant.tensor), _masked(self.values, mask, self.constant))
+        values = self.graph.constant(index)
+        assert values is not None  # stored before
+        return planner.choose(self.graph, index, self.uses[index], values, self.target).encoded_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Costs:
         """Return the function that prices the kernel ``name``."""
         model, constant = serde.read(self.dense), self.constants[name]
         graph, _, values = _at(model, constant)
-        return Pricer(graph, graph.uses(), constant, values, self.target)
+        return Pricer(graph, graph.uses(), constant, values, self.target())
 
     def sizes(self, masks: Mapping[str, np.ndarray], counts: Mapping[str, int | None] | None = None) -> Sizes:
         """Return the sizes with these masks, by kernel name; kernels without a mask are unchanged.

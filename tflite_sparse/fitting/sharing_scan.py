@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -45,8 +45,9 @@ def scan(
             masks.apply_mask(kernel, masks.magnitude_mask(before, _SPARSITY, axes=kernel.axes))
             masked, unshared = kernel.read().copy(), _loss(evaluate, kernel)
             rise, rises = 0.0, {}
-            for count in sorted(COUNTS, reverse=True):
-                kernel.write(shared(masked, count, kernel.axes[0]))
+            counts = sorted(COUNTS, reverse=True)
+            for count, values in zip(counts, shared_each(masked, counts, kernel.axes[0]), strict=True):
+                kernel.write(values)
                 rise = max(rise, _loss(evaluate, kernel) - unshared)
                 rises[count] = rise
         finally:
@@ -56,23 +57,24 @@ def scan(
     return found
 
 
-def shared(values: np.ndarray, count: int, outputs: int) -> np.ndarray:
-    """Return float weights as an int8 file holds them where they share values, one scale for each output channel.
+def shared_each(values: np.ndarray, counts: Sequence[int], outputs: int) -> Iterator[np.ndarray]:
+    """Yield float weights as an int8 file holds them where they share values, one scale for each output channel.
 
     Args:
         values: of a kernel.
-        count: of the values other than 0, in steps of the scale; what is 0 or rounds to it is 0.
+        counts: of the values other than 0, in steps of the scale, one after the other; what is 0 or rounds to it is 0.
         outputs: the axis of the output channels.
 
-    Returns:
-        Of the shape and dtype of ``values``.
+    Yields:
+        For each count, weights of the shape and dtype of ``values``.
     """
     others = tuple(axis for axis in range(values.ndim) if axis != outputs % values.ndim)
     largest = np.abs(values).max(others, keepdims=True)
     scales = np.where(largest > 0, largest, 1) / _LEVELS
     steps = np.rint(values / scales).astype(np.int64)
     importance = np.broadcast_to(scales.astype(np.float64) ** 2, values.shape)
-    return (clustering.share(steps, importance, count) * scales).astype(values.dtype)
+    for found in clustering.share_each(steps, importance, counts):
+        yield (found * scales).astype(values.dtype)
 
 
 def _loss(evaluate: Callable[[], Score], kernel: Kernel) -> float:

@@ -11,7 +11,7 @@ Trained sharing is due to Han, Mao and Dally, "Deep Compression" (2016); here th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,8 +75,8 @@ def apply(graph: Graph, index: int, count: int) -> Shared:
     """
     values, tensor = graph.constant(index), graph.tensor(index)
     assert values is not None
-    importance = np.broadcast_to(_squared_scales(tensor, values.ndim), values.shape)
-    shared = clustering.share(values, importance, count).astype(np.int8)
+    importance = _importance(tensor, values)
+    (shared,) = shared_each(graph, index, (count,))
     change = float(((shared.astype(np.float64) - values) ** 2 * importance).sum())
     size = float((values.astype(np.float64) ** 2 * importance).sum())
     if change:
@@ -92,8 +92,17 @@ def apply(graph: Graph, index: int, count: int) -> Shared:
     )
 
 
+def shared_each(graph: Graph, index: int, counts: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield the weights that :func:`apply` stores for each of several counts, int8; the graph stays as it is."""
+    values = graph.constant(index)
+    assert values is not None
+    for shared in clustering.share_each(values, _importance(graph.tensor(index), values), counts):
+        yield shared.astype(np.int8)
+
+
 def _distinct(values: np.ndarray) -> int:
-    return len(np.unique(values[values != 0]))
+    """Return the number of different int8 values beside 0."""
+    return int(np.count_nonzero(np.bincount(values.reshape(-1).view(np.uint8))[1:]))
 
 
 def has_form(graph: Graph, index: int, uses: list[Use], former_size: int | None = None) -> bool:
@@ -133,11 +142,13 @@ def is_sparse(graph: Graph, index: int) -> bool:
     return bool(kept.size - np.count_nonzero(kept) >= LEAST_SPARSITY * kept.size)
 
 
-def _squared_scales(tensor: Tensor, rank: int) -> np.ndarray:
-    """The square of each scale, the largest being 1, in a shape that broadcasts over the values."""
+def _importance(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """The square of the scale of each weight, the largest being 1, float64 of the shape of ``values``."""
     scales = scales_of(tensor).astype(np.float64)
     squared: np.ndarray = (scales / scales.max()) ** 2
-    assert tensor.quantization is not None
-    shape = [1] * rank
-    shape[int(tensor.quantization.quantizedDimension)] = -1
-    return squared.reshape(shape)
+    if squared.size > 1:
+        assert tensor.quantization is not None
+        shape = [1] * values.ndim
+        shape[int(tensor.quantization.quantizedDimension)] = -1
+        squared = squared.reshape(shape)
+    return np.broadcast_to(squared, values.shape)

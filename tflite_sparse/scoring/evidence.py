@@ -40,16 +40,26 @@ class Evidence:
         first = self.columns[0]
         return first if self.statistic is mean and first.dtype == bool and first.ndim == 1 else None
 
-    def score(self, rows: np.ndarray | None = None) -> float:
-        """Return the score of all samples, or of the rows ``(m,)``."""
-        return self.statistic(*self._drawn(rows))
+    def score(self) -> float:
+        """Return the score of all samples."""
+        return self.statistic(*self.columns)
 
-    def gate_value(self, rows: np.ndarray | None = None) -> float:
-        """Return the value for the accuracy gate, of all samples or of the rows ``(m,)``; higher is better."""
-        return (self.merit or self.statistic)(*self._drawn(rows))
+    def gate_value(self) -> float:
+        """Return the value for the accuracy gate, of all samples; higher is better."""
+        return (self.merit or self.statistic)(*self.columns)
 
-    def _drawn(self, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        return self.columns if rows is None else tuple(column[rows] for column in self.columns)
+    def scores(self, draws: np.ndarray) -> np.ndarray:
+        """Return the score of each row of ``draws``, ``(k, m)`` numbers of samples, as float64 ``(k,)``."""
+        return self._of_draws(self.statistic, draws)
+
+    def gate_values(self, draws: np.ndarray) -> np.ndarray:
+        """Return the value for the accuracy gate of each row of ``draws``; see :meth:`scores`."""
+        return self._of_draws(self.merit or self.statistic, draws)
+
+    def _of_draws(self, statistic: Statistic, draws: np.ndarray) -> np.ndarray:
+        if statistic is mean and self.columns[0].ndim == 1:  # the usual one, all rows at once
+            return np.asarray(self.columns[0][draws].mean(axis=1), np.float64)
+        return np.array([statistic(*(column[rows] for column in self.columns)) for rows in draws])
 
 
 def mean(values: np.ndarray) -> float:

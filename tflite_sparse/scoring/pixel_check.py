@@ -16,11 +16,11 @@ from tflite_sparse.sources import arrays, pixels
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 
-_FIRST_SAMPLES, _MOST_SAMPLES, _AT_ONCE = 40, 100, 20
+_FIRST_SAMPLES, _MOST_SAMPLES, _AT_ONCE = 20, 100, 20
 _CHANCE = 1e-3
 """Probability of a difference by chance, below which one range is said to fit better than another."""
 
-_FEW = 2
+_FEW = 1
 """Differing answers to the first samples, up to which the others would not tell two ranges apart: that takes 11."""
 
 

@@ -14,6 +14,7 @@ from tflite_sparse.scoring.evidence import Evidence
 LEVEL = 0.95
 """Confidence level of every interval."""
 
+_DRAWN_AT_ONCE = 2**14  # numbers of samples; they stay in a cache
 _PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
@@ -50,20 +51,22 @@ def interval(evidence: Sequence[Evidence], seed: int) -> Interval | None:
     trials = evidence[0].trials if len(evidence) == 1 else None
     if trials is not None:
         return _wilson(int(trials.sum()), trials.size)
-    return _bootstrap(evidence, lambda rows: mean_score(evidence, rows), seed)
+    return _bootstrap(evidence, lambda draws: _mean_scores(evidence, draws), seed)
 
 
 def difference(evidence: Sequence[Evidence], other: Sequence[Evidence], seed: int) -> Interval | None:
     """Return the interval of the score minus that of another file, both computed on the same bootstrap samples."""
-    return _bootstrap(evidence, lambda rows: mean_score(evidence, rows) - mean_score(other, rows), seed)
+    return _bootstrap(evidence, lambda draws: _mean_scores(evidence, draws) - _mean_scores(other, draws), seed)
 
 
 def drop(best: Sequence[Evidence], evidence: Sequence[Evidence], seed: int) -> Interval | None:
     """Return the interval of the drop that the accuracy gate compares, of one file against another one, ``best``."""
 
-    def mean_drop(rows: np.ndarray) -> float:
-        pairs = zip(best, evidence, strict=True)
-        return sum(before.gate_value(rows) - after.gate_value(rows) for before, after in pairs) / len(best)
+    def mean_drop(draws: np.ndarray) -> np.ndarray:
+        drops = [
+            before.gate_values(draws) - after.gate_values(draws) for before, after in zip(best, evidence, strict=True)
+        ]
+        return np.asarray(sum(drops) / len(best))
 
     return _bootstrap(evidence, mean_drop, seed)
 
@@ -83,9 +86,14 @@ def mcnemar(evidence: Sequence[Evidence], other: Sequence[Evidence]) -> McNemar 
     return McNemar(lost, gained, p_value)
 
 
-def mean_score(evidence: Sequence[Evidence], rows: np.ndarray | None = None) -> float:
+def mean_score(evidence: Sequence[Evidence]) -> float:
     """Return the score of one output, or the mean of several."""
-    return sum(each.score(rows) for each in evidence) / len(evidence)
+    return sum(each.score() for each in evidence) / len(evidence)
+
+
+def _mean_scores(evidence: Sequence[Evidence], draws: np.ndarray) -> np.ndarray:
+    """The same of each row of ``draws``, ``(k, m)``."""
+    return np.asarray(sum(each.scores(draws) for each in evidence) / len(evidence))
 
 
 def _wilson(right: int, samples: int) -> Interval:
@@ -99,12 +107,15 @@ def _wilson(right: int, samples: int) -> Interval:
     return Interval(0.0 if right == 0 else middle - reach, 1.0 if right == samples else middle + reach, "wilson")
 
 
-def _bootstrap(evidence: Sequence[Evidence], score: Callable[[np.ndarray], float], seed: int) -> Interval | None:
+def _bootstrap(evidence: Sequence[Evidence], scores: Callable[[np.ndarray], np.ndarray], seed: int) -> Interval | None:
+    """Percentiles of ``scores``, which takes draws of samples, ``(k, m)``, and returns ``(k,)`` float64."""
     samples = evidence[0].samples
     draws = min(each.resamples for each in evidence)
     generator = np.random.default_rng(seed)
-    scores = np.array([score(generator.integers(samples, size=samples)) for _ in range(draws)])
-    defined = scores[np.isfinite(scores)]
+    at_once = max(_DRAWN_AT_ONCE // samples, 1)
+    parts = [min(at_once, draws - first) for first in range(0, draws, at_once)]
+    found = np.concatenate([scores(generator.integers(samples, size=(part, samples))) for part in parts])
+    defined = found[np.isfinite(found)]
     if samples < 2 or defined.size == 0:
         return None
     low, high = np.percentile(defined, _PERCENTILES)

@@ -149,9 +149,6 @@ class KerasModel(KerasLayer, Protocol):
     def evaluate(self, *data: object, **options: object) -> object:
         """Return the loss, or a list of it and of what else it is compiled with."""
 
-    def predict(self, x: object, /, *, batch_size: int, verbose: int) -> object:
-        """Return the outputs for samples, one array or a structure of them."""
-
 
 def is_model(value: object) -> TypeGuard[KerasModel]:
     """Return whether an object is a Keras model of either generation."""

@@ -1,11 +1,14 @@
 """Streams of shared values: bytes by hand, how far values reach, limits, damage."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from helpers import tiny_models
 from tflite_sparse.codecs.streams import shared, stream
 from tflite_sparse.codecs.streams.kernels import MAX_SHARED_WIDTH, SHARED_KERNELS, Filter, Kernel
+from tflite_sparse.codecs.streams.shared_codes import Code, Kept, shortest
 
 
 def row(places, weights, size):
@@ -140,3 +143,37 @@ def test_wide_filters_have_no_strips():
 def test_damage_is_refused(damaged, words):
     with pytest.raises(ValueError, match=words):
         shared.decode(np.array(damaged, np.uint8), 1, 8)
+
+
+@pytest.mark.parametrize(("density", "count"), [(0.5, 64), (0.125, 16), (0.125, 3), (0.02, 16), (0.002, 5)])
+def test_no_code_of_those_known_has_fewer_symbols(density, count):
+    """By the definition of a code, one at a time; gaps are short and long."""
+    rng = np.random.default_rng(count)
+    values = rng.permutation(np.r_[-100:0, 1:100])[:count].astype(np.int8)
+    weights = values[np.minimum(rng.geometric(3 / count, (40, 700)) - 1, count - 1)]
+    kept = Kept.of(np.where(rng.random(weights.shape) < density, weights, 0).astype(np.int8))
+    helped = [
+        (-np.count_nonzero(kept.numbers == number) * np.count_nonzero(kept.gaps > reach), number, reach)
+        for number in range(len(kept.values))
+        for reach in range(257)
+    ]
+    fewest = 2**62
+    for bridges, least in itertools.product((4, 8, 16, 32), (1, 2, 4, 6, 8, 10, 12, 15, 20, 30)):
+        left = 256 - bridges - least * len(kept.values)
+        if left >= 0:
+            longer = [number for _, number, reach in sorted(helped) if reach >= least][:left]
+            code = Code(kept.values, least + np.bincount(longer, minlength=len(kept.values)))
+            if code.is_valid:
+                fewest = min(fewest, int(kept.counts(code).sum()))
+    assert int(kept.counts(shortest(kept)).sum()) == fewest
+
+
+def test_what_is_remembered_is_of_the_same_weights():
+    """Weights that are changed in place, and other shapes of the same bytes, are worked out anew."""
+    matrix = tiny_models.two_kinds_of_rows()
+    first = shared.nbytes(matrix, 2)
+    matrix[::2] = 0
+    assert shared.nbytes(matrix, 2) == len(shared.encode(matrix, 2)) < first
+    matrix[:] = tiny_models.two_kinds_of_rows()
+    assert shared.nbytes(matrix, 2) == first
+    assert shared.nbytes(matrix.reshape(1, -1), 2) != first

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tflite_sparse.codecs.streams.kernels import MAX_PAIRS
+from tflite_sparse.codecs.streams.remembered import remembered
 
 _COUNT_BYTES = 2
 
@@ -28,7 +29,7 @@ class _Entries:
 
 def refusal(matrix: np.ndarray, places: np.ndarray, bits: int) -> str | None:
     """Why the weights cannot be stored so, or None. Arguments as for :func:`encode`."""
-    pairs = -(-int(_entries(matrix, places, bits).counts.max()) // 2)
+    pairs = int(_pairs(matrix, places, bits).max())
     return f"an output has {pairs:,} pairs of weights, more than {MAX_PAIRS:,}" if pairs > MAX_PAIRS else None
 
 
@@ -39,7 +40,7 @@ def nbytes(matrix: np.ndarray, places: np.ndarray, bits: int) -> int:
 
 def entries(matrix: np.ndarray, places: np.ndarray, bits: int) -> int:
     """Entries of what :func:`encode` returns."""
-    return 2 * int(((_entries(matrix, places, bits).counts + 1) // 2).sum())
+    return 2 * int(_pairs(matrix, places, bits).sum())
 
 
 def encode(matrix: np.ndarray, places: np.ndarray, bits: int) -> bytes:
@@ -122,6 +123,12 @@ def _decode_row(row: np.ndarray, output: int, pairs: np.ndarray, tap_at: np.ndar
 
 def _pair_bytes(bits: int) -> int:
     return 4 if bits == 8 else 3
+
+
+@remembered
+def _pairs(matrix: np.ndarray, places: np.ndarray, bits: int) -> np.ndarray:
+    """Pairs of entries of each output, int64 (outputs,)."""
+    return np.asarray((_entries(matrix, places, bits).counts + 1) // 2)
 
 
 def _entries(matrix: np.ndarray, places: np.ndarray, bits: int) -> _Entries:

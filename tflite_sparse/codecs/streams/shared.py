@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflite_sparse.codecs.streams.shared_codes import FAR_TOO_MANY, MAX_VALUES, Code, Kept, shortest
+from tflite_sparse.codecs.streams.remembered import remembered
+from tflite_sparse.codecs.streams.shared_codes import FAR_TOO_MANY, MAX_VALUES, Code, Kept, distinct, shortest
 
 MAX_TABLES = 2
 
@@ -58,23 +59,24 @@ class _Plan:
         return tables + int((self.changes + _head_bytes(self.counts) + self.counts).sum())
 
 
+@remembered
 def refusal(matrix: np.ndarray) -> str | None:
     """Why weights, int8 (runs, places), cannot be stored so, or None."""
-    kept = Kept.of(matrix)
-    if len(kept.values) > MAX_VALUES:
-        return f"it has {len(kept.values)} values other than zero, more than {MAX_VALUES}"
-    most = int(_plan(kept, 1).counts.max())
+    values = distinct(matrix)
+    if len(values) > MAX_VALUES:
+        return f"it has {len(values)} values other than zero, more than {MAX_VALUES}"
+    most = int(_plan(matrix, 1).counts.max())
     return f"an output has {most:,} symbols, more than {_MAX_SYMBOLS:,}" if most > _MAX_SYMBOLS else None
 
 
 def nbytes(matrix: np.ndarray, tables: int = 1) -> int:
     """Bytes of what :func:`encode` returns; arguments as there."""
-    return _plan(Kept.of(matrix), tables).nbytes
+    return _plan(matrix, tables).nbytes
 
 
 def entries(matrix: np.ndarray, tables: int = 1) -> int:
     """Symbols of what :func:`encode` returns; arguments as there."""
-    return int(_plan(Kept.of(matrix), tables).counts.sum())
+    return int(_plan(matrix, tables).counts.sum())
 
 
 def encode(matrix: np.ndarray, tables: int = 1) -> bytes:
@@ -90,8 +92,7 @@ def encode(matrix: np.ndarray, tables: int = 1) -> bytes:
     reason = refusal(matrix)
     if reason is not None:
         raise ValueError(reason)
-    kept = Kept.of(matrix)
-    plan = _plan(kept, tables)
+    kept, plan = Kept.of(matrix), _plan(matrix, tables)
     stream = bytearray()
     parts: dict[int, np.ndarray] = {}
     for number, code in enumerate(plan.codes):
@@ -180,10 +181,13 @@ def _head_bytes(counts: np.ndarray) -> np.ndarray:
     return np.where(counts < _LONG_COUNT, 1, 2)
 
 
-def _plan(kept: Kept, tables: int) -> _Plan:
+@remembered
+def _plan(matrix: np.ndarray, tables: int) -> _Plan:
     """The shortest plan of those that the encoder knows, with at most so many tables."""
-    one = _Plan.of(kept, (shortest(kept),))
-    two = _with_two_tables(kept) if tables > 1 and kept.values.size else None
+    if tables == 1:
+        kept = Kept.of(matrix)
+        return _Plan.of(kept, (shortest(kept),))
+    one, two = _plan(matrix, 1), _with_two_tables(Kept.of(matrix))
     return one if two is None or two.nbytes >= one.nbytes else two
 
 
@@ -192,6 +196,8 @@ def _with_two_tables(kept: Kept) -> _Plan | None:
 
     Scales of channels differ, so that the weights of some are smaller integers: these come together first.
     """
+    if not kept.values.size:
+        return None
     sizes = np.abs(kept.values.astype(np.int64))[kept.numbers]
     totals = np.bincount(kept.runs, weights=sizes, minlength=kept.run_count)
     means = totals / np.maximum(np.bincount(kept.runs, minlength=kept.run_count), 1)

@@ -52,7 +52,7 @@ class Code:
     @property
     def is_valid(self) -> bool:
         """Whether the kernels take it."""
-        return self.unit > 0 and self.bridges > 0 and self.bridges * self.unit <= LONGEST_BRIDGE
+        return bool(_are_valid(self.unit, self.bridges))
 
     def units(self, numbers: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         """Places that bridges take in front of weights, in units: of values by number, that far behind the last."""
@@ -85,7 +85,8 @@ class Kept:
     def of(cls, matrix: np.ndarray) -> Kept:
         """Those of int8 (runs, places)."""
         runs, columns = np.nonzero(matrix)
-        values, numbers = np.unique(matrix[runs, columns], return_inverse=True)
+        values = distinct(matrix)
+        numbers = _numbered(values.astype(np.int64) + 128)[matrix[runs, columns].astype(np.int64) + 128]
         is_first = np.diff(runs, prepend=-1) != 0
         gaps = np.where(is_first, columns + 1, np.diff(columns, prepend=0))
         return cls(values, runs, numbers, gaps, matrix.shape[0])
@@ -93,8 +94,9 @@ class Kept:
     def within(self, runs: np.ndarray) -> Kept:
         """Those of some runs, bool (runs,); runs keep their numbers, values get new ones."""
         chosen = runs[self.runs]
-        used, numbers = np.unique(self.numbers[chosen], return_inverse=True)
-        return Kept(self.values[used], self.runs[chosen], numbers, self.gaps[chosen], self.run_count)
+        numbers = self.numbers[chosen]
+        used = np.flatnonzero(np.bincount(numbers))
+        return Kept(self.values[used], self.runs[chosen], _numbered(used)[numbers], self.gaps[chosen], self.run_count)
 
     def counts(self, code: Code) -> np.ndarray:
         """Symbols of each run, int64 (runs,); of a run with a value that the code lacks, more than any run has."""
@@ -122,6 +124,13 @@ class Kept:
 FAR_TOO_MANY = 2**30
 
 
+def distinct(matrix: np.ndarray) -> np.ndarray:
+    """The values of int8 weights other than 0, sorted, all different."""
+    often = np.bincount(np.ascontiguousarray(matrix).view(np.uint8).reshape(-1), minlength=256)
+    values = np.flatnonzero(often).astype(np.uint8).view(np.int8)
+    return np.sort(values[values != 0])
+
+
 def shortest(kept: Kept) -> Code:
     """The code with fewest symbols for these weights, among those that the encoder knows.
 
@@ -135,27 +144,38 @@ def shortest(kept: Kept) -> Code:
     different, often = np.unique(kept.gaps * len(kept.values) + kept.numbers, return_counts=True)
     gaps, numbers = np.divmod(different, len(kept.values))
     order = _most_useful(kept)
-    codes = [
-        Code(kept.values, reaches)
-        for bridges in _BRIDGES
-        for least in _LEAST_REACHES
-        for reaches in [_reaches(order, len(kept.values), SYMBOLS - bridges, least)]
-        if reaches is not None
-    ]
-    valid = [code for code in codes if code.is_valid]
-    return min(valid, key=lambda code: int(code.symbols_before(code.units(numbers, gaps)) @ often))
+    known = (
+        _reaches(order, len(kept.values), SYMBOLS - bridges, least) for bridges in _BRIDGES for least in _LEAST_REACHES
+    )
+    reaches = np.stack([each for each in known if each is not None])
+    units, bridges = reaches.min(1), SYMBOLS - reaches.sum(1)
+    # As units() and symbols_before() count: both round up, so together they do once. float64 is exact here.
+    symbols = np.ceil(np.maximum(gaps - reaches[:, numbers], 0) / (units * bridges)[:, None]) @ often
+    return Code(kept.values, reaches[np.where(_are_valid(units, bridges), symbols, np.inf).argmin()])
+
+
+def _are_valid(units: np.ndarray | int, bridges: np.ndarray | int) -> np.ndarray | bool:
+    """Whether kernels take codes whose shortest bridge has so many places, and that have so many bridges."""
+    return (units > 0) & (bridges > 0) & (bridges * units <= LONGEST_BRIDGE)
+
+
+def _numbered(used: np.ndarray) -> np.ndarray:
+    """The places of numbers, sorted and all different, in a table by number."""
+    table = np.zeros(int(used.max(initial=0)) + 1, np.int64)
+    table[used] = np.arange(len(used))
+    return table
 
 
 def _most_useful(kept: Kept) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of values and the reaches that they have, so that a longer reach helps most weights first.
 
     That is if gaps are geometric: of the weights that lie further away than any distance, the next distance takes the
-    same share.
+    same share. There are as many as symbols: no code gives out more.
     """
     often = np.bincount(kept.numbers, minlength=len(kept.values))
     near = np.cumsum(np.bincount(np.minimum(kept.gaps, SYMBOLS), minlength=SYMBOLS + 1))
     helped = often[:, None] * (len(kept.gaps) - near)
-    return np.divmod(np.argsort(-helped, axis=None, kind="stable"), SYMBOLS + 1)
+    return np.divmod(np.argsort(-helped, axis=None, kind="stable")[:SYMBOLS], SYMBOLS + 1)
 
 
 def _reaches(order: tuple[np.ndarray, np.ndarray], values: int, symbols: int, least: int) -> np.ndarray | None:

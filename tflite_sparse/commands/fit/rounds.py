@@ -220,11 +220,11 @@ class Rounds:
         recipe = destination.with_suffix(".toml")
         text = plan_file.text(choice, dense.source.kernels(), schedule_of(steps), dense.channels)
         write_bytes(recipe, text.encode())
-        found = prune.prune(
+        found = prune.undrawn(
             start,
             samples,
             destination,
-            progress=self.progress,
+            self.progress,
             recipe=recipe,
             epochs=epochs,
             batch_size=settings.batch_size,
