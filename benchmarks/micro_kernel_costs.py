@@ -2,7 +2,7 @@
 
 PYTHONPATH=tests python benchmarks/micro_kernel_costs.py
 
-Reads micro_dense_counts.json, counts the sparse kernels and the dense operators of generated C in the emulator, writes
+Reads micro_dense_counts.json, counts the sparse kernels and the operators of generated C in the emulator, writes
 tflite_sparse/micro_kernels/costs.json. The dense counts of the file are of CMSIS-NN 99f736a, built once with GCC 12.2.1
 at -O3 and run in qemu-system-arm 7.2, on the layers that it names; nothing of it is kept.
 """
@@ -18,7 +18,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 import standalone_layers
-from micro_layers import FIRST_LAYERS, FULLY_CONNECTED, LayerShape
+import standalone_operators
+from micro_layers import FIRST_LAYERS, FULLY_CONNECTED, ODD_LAYERS, LayerShape
+from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.clustering import nearest_integers
 from tflite_sparse.codecs.streams import options, parameters, stream, work
 from tflite_sparse.codecs.streams.kernels import (
@@ -30,10 +32,11 @@ from tflite_sparse.codecs.streams.kernels import (
     Filter,
     Kernel,
 )
-from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.names import Extension, MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.runtime import cortex_m
 from tflite_sparse.runtime.kernel_cases import KernelCase
+from tflite_sparse.standalone_c import work as c_work
 
 HERE = Path(__file__).resolve().parent
 COSTS = cortex_m.SOURCES / "costs.json"
@@ -51,20 +54,24 @@ def main() -> None:
     fitted = {}
     for cpu in FITTED:
         dense, dense_error = fit_dense(layers, counts["counts"][cpu], work_of_cmsis_nn)
-        in_c = [*layers, *FIRST_LAYERS]
-        standalone, standalone_error = fit_dense(in_c, standalone_layers.counts(cpu, in_c), work_of_standalone)
+        in_c = [*layers, *FIRST_LAYERS, *ODD_LAYERS]
+        standalone, standalone_error = fit_dense(in_c, standalone_layers.counts(cpu, in_c), work_of_standalone(cpu))
         kernels, kernel_error = fit_kernels(cpu, layers)
+        functions, functions_error = fit_functions(cpu)
         fitted[cpu] = {
+            "extensions": extensions(cpu),
             "pixels_at_once": pixels_at_once(cpu),
             "error": round(max(dense_error, kernel_error), 3),
             "standalone_error": round(standalone_error, 3),
+            "functions_error": round(functions_error, 3),
             **code_sizes(cpu, kernels),
             "dense": dense,
             "standalone_dense": standalone,
             "kernels": kernels,
+            "functions": functions,
         }
         errors = f"{dense_error:.1%}, of generated C {standalone_error:.1%}, kernels {kernel_error:.1%}"
-        print(f"{cpu}: dense within {errors}")
+        print(f"{cpu}: dense within {errors}, functions {functions_error:.1%}")
     COSTS.write_text(json.dumps({"made_by": "benchmarks/micro_kernel_costs.py", "cpus": fitted}, indent=1) + "\n")
 
 
@@ -75,6 +82,12 @@ def code_sizes(cpu: str, kernels: dict[str, list[float]]) -> dict[str, object]:
     both = cortex_m.code_bytes(cpu, 1 << Kernel[first] | 1 << Kernel[second])
     common = alone[first] + alone[second] - both
     return {"common_code_bytes": common, "code_bytes": {name: size - common for name, size in alone.items()}}
+
+
+def extensions(cpu: str) -> list[Extension]:
+    if cpu in WITHOUT_DSP:
+        return []
+    return ["dsp", "helium"] if cpu in WITH_HELIUM else ["dsp"]
 
 
 def pixels_at_once(cpu: str) -> int:
@@ -93,9 +106,12 @@ def work_of_cmsis_nn(layer: LayerShape) -> np.ndarray:
     return work.dense(filter_of(layer), Pixels(1, *layer.output_size))
 
 
-def work_of_standalone(layer: LayerShape) -> np.ndarray:
-    is_matrix = layer.kind == FULLY_CONNECTED
-    return work.standalone_dense(filter_of(layer), Pixels(1, *layer.output_size), is_matrix=is_matrix)
+def work_of_standalone(cpu: MicroCpu) -> Callable[[LayerShape], np.ndarray]:
+    def of(layer: LayerShape) -> np.ndarray:
+        pixels, is_matrix = Pixels(1, *layer.output_size), layer.kind == FULLY_CONNECTED
+        return dense_work.parts(filter_of(layer), pixels, frozenset(extensions(cpu)), is_matrix=is_matrix)
+
+    return of
 
 
 def fit_dense(
@@ -120,6 +136,23 @@ def fit_kernels(cpu: str, layers: list[LayerShape]) -> tuple[dict[str, list[floa
         worst = max(worst, error)
         print(f"  {cpu} {kernel.name}: {len(counts)} layers, within {error:.1%}")
     return found, worst
+
+
+def fit_functions(cpu: MicroCpu) -> tuple[dict[str, list[float]], float]:
+    """What the other C functions of generated C cost; see :mod:`tflite_sparse.standalone_c.work`."""
+    rows: dict[str, list[np.ndarray]] = {}
+    counts: dict[str, list[int]] = {}
+    for step, count in standalone_layers.counted(cpu, list(standalone_operators.operators())):
+        done = [c_work.of(call, frozenset(extensions(cpu))) for call in step.calls]
+        kind = done[0].kind
+        rows.setdefault(kind, []).append(np.sum([each.parts for each in done], axis=0))
+        counts.setdefault(kind, []).append(count)
+    found, errors = {}, []
+    for kind in sorted(rows):
+        found[kind], error = fit(np.array(rows[kind]), np.array(counts[kind], float))
+        errors.append(error)
+        print(f"  {cpu} {kind}: {len(counts[kind])} operators, within {error:.1%}")
+    return found, max(errors)
 
 
 def fit(rows: np.ndarray, counts: np.ndarray) -> tuple[list[float], float]:
@@ -176,7 +209,7 @@ def case_of(
     rng: np.random.Generator, layer: LayerShape, shape: Filter, weights: np.ndarray, kernel: Kernel
 ) -> KernelCase:
     scales = parameters.Scales(
-        np.float32(1), np.float32(1), (rng.random(shape.outputs) * 0.001 + 0.001).astype(np.float32), in_float=False
+        np.float32(1), np.float32(1), (rng.random(shape.outputs) * 0.001 + 0.001).astype(np.float32)
     )
     found = parameters.of(scales, rng.integers(-5000, 5000, shape.outputs).astype(np.int32), weights, 3)
     described = options.Options(

@@ -48,6 +48,26 @@ FIRST_LAYERS = (
 )
 """Of images and sounds, whose few channels do not come in fours."""
 
+ODD_LAYERS = (
+    LayerShape(FULLY_CONNECTED, (1, 1), 64, 1),
+    LayerShape(FULLY_CONNECTED, (1, 1), 200, 3),
+    LayerShape(FULLY_CONNECTED, (1, 1), 128, 10),
+    LayerShape(FULLY_CONNECTED, (1, 1), 33, 7),
+    LayerShape(POINTWISE, (12, 12), 16, 1),
+    LayerShape(POINTWISE, (7, 9), 24, 3),
+    LayerShape(POINTWISE, (16, 10), 32, 10),
+    LayerShape(POINTWISE, (5, 5), 64, 7),
+    LayerShape(POINTWISE, (3, 3), 256, 256),
+    LayerShape(POINTWISE, (9, 7), 5, 6),
+    LayerShape(CONV_2D, (12, 12), 16, 1, (3, 3)),
+    LayerShape(CONV_2D, (11, 13), 6, 5, (3, 3)),
+    LayerShape(CONV_2D, (8, 9), 8, 10, (2, 3), 2),
+    LayerShape(CONV_2D, (5, 5), 24, 7, (3, 3)),
+    LayerShape(CONV_2D, (17, 11), 2, 3, (3, 2)),
+    LayerShape(CONV_2D, (9, 9), 3, 6, (1, 1), 2),
+)
+"""Whose outputs, inputs or pixels do not fill the tiles of dense loops."""
+
 
 def layers(count: int, seed: int = 0, most_macs: int = 3_000_000) -> list[LayerShape]:
     """``count`` layers of each kind."""

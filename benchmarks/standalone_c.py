@@ -22,8 +22,7 @@ import numpy as np
 
 import results
 import tflite_sparse
-from helpers import tiny_models
-from helpers.int8_nets import Net
+from helpers import int8_nets, tiny_models
 from tflite_sparse.backends import c_instructions, c_report, in_c
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer import serde
@@ -64,34 +63,19 @@ class Row:
         return self.dense.instructions / self.sparse.instructions
 
 
-def _ds_cnn() -> Net:
-    net = Net((49, 10, 1)).conv(64, (10, 4), 2, density=1.0)
-    for _ in range(4):
-        net.depthwise().conv(64, (1, 1))
-    return net.average_pool().dense(12, density=1.0)
-
-
-def _mobilenet() -> Net:
-    net = Net((96, 96, 3)).conv(8, (3, 3), 2, density=1.0)
-    blocks = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1))
-    for outputs, stride in blocks:
-        net.depthwise(stride).conv(outputs, (1, 1))
-    return net.average_pool().dense(2, density=1.0)
-
-
 def _demo(path: Path) -> None:
     tflite_sparse.decode(_DEMO, path)
 
 
-def _written(build: Callable[[], Net]) -> Callable[[Path], None]:
+def _written(build: Callable[[], int8_nets.Net]) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(tiny_models.to_bytes(build().finished())) and None
 
 
 _DEMO_NAME = "demo CNN"
 _MODELS: dict[str, Callable[[Path], None]] = {
     _DEMO_NAME: _demo,
-    "DS-CNN": _written(_ds_cnn),
-    "MobileNet v1 0.25/96": _written(_mobilenet),
+    "DS-CNN": _written(int8_nets.ds_cnn),
+    "MobileNet v1 0.25/96": _written(int8_nets.mobilenet),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.standalone_c import files
 from tflite_sparse.standalone_c.header import Naming
+from tflite_sparse.standalone_c.program import Step
 
 _MOST_BYTES = 500_000
 """Of weights and activations in one program; the emulated boards hold more."""
@@ -22,27 +24,37 @@ _MOST_BYTES = 500_000
 
 def counts(cpu: MicroCpu, layers: Sequence[LayerShape]) -> list[int]:
     """Instructions of each layer with dense random weights on a CPU."""
-    return [count for batch in _batches(layers) for count in _counted(cpu, batch)]
-
-
-def _counted(cpu: MicroCpu, layers: Sequence[LayerShape]) -> list[int]:
     rng = np.random.default_rng(0)
-    model = side_by_side([_operator(rng, layer) for layer in layers])
-    sources = files.generate(serde.parse(tiny_models.to_bytes(model)), Naming("model", "benchmarks", "layers"), cpu)
-    return c_instructions.emulated(sources, cpu, [c_instructions.sample(sources, rng)]).instructions
+    return [count for _, count in counted(cpu, [_operator(rng, layer) for layer in layers])]
 
 
-def _batches(layers: Sequence[LayerShape]) -> Iterator[list[LayerShape]]:
-    batch: list[LayerShape] = []
+def counted(cpu: MicroCpu, operators: Sequence[Operator]) -> Iterator[tuple[Step, int]]:
+    """What each operator becomes in C, and its instructions on a CPU for random inputs."""
+    rng = np.random.default_rng(0)
+    for batch in _batches(operators):
+        model = serde.parse(tiny_models.to_bytes(side_by_side(batch)))
+        sources = files.generate(model, Naming("model", "benchmarks", "operators"), cpu)
+        found = c_instructions.emulated(sources, cpu, [c_instructions.sample(sources, rng)]).instructions
+        yield from zip(sources.program.steps, found, strict=True)
+
+
+def _batches(operators: Sequence[Operator]) -> Iterator[list[Operator]]:
+    batch: list[Operator] = []
     nbytes = 0
-    for layer in layers:
-        own = layer.outputs * layer.taps + (layer.channels * layer.stride**2 + layer.outputs) * layer.pixels
+    for operator in operators:
+        own = sum(_nbytes(each) for each in (*operator.inputs, *operator.outputs) if each is not None)
         if batch and nbytes + own > _MOST_BYTES:
             yield batch
             batch, nbytes = [], 0
-        batch.append(layer)
+        batch.append(operator)
         nbytes += own
     yield batch
+
+
+def _nbytes(each: Activation | Constant) -> int:
+    if isinstance(each, Constant):
+        return each.values.nbytes
+    return math.prod(each.shape) * (1 if each.dtype == "int8" else 4)
 
 
 def _operator(rng: np.random.Generator, layer: LayerShape) -> Operator:

@@ -105,6 +105,7 @@ C_KERNELS = (
         "tfls_dot.h",
         "tfls_elementwise.c",
         "tfls_fixed_point.h",
+        "tfls_four_pixels.h",
         "tfls_fully_connected.c",
         "tfls_helium.h",
         "tfls_operators.h",

@@ -25,7 +25,8 @@ def bench(files: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) 
 
     Load is loading the file and running it once, resident what that adds to the memory of a fresh process: medians of
     five. Latency is that of one run on random inputs with a batch of 1, all files taking turns in one process. With
-    --target c: the instructions of one inference of the generated C, by operator.
+    --target c: the instructions of one inference of the generated C, by operator, counted in an emulator, or estimated
+    where there is none.
 
     Exit code: 0 done, 2 a FILE cannot be read or the runtime refuses it.
     """

@@ -51,6 +51,13 @@ def test_no_partition_of_many_values_into_several_is_better(seed):
         assert error == least_error(values.tolist(), weights.tolist(), count)
 
 
+@pytest.mark.parametrize("values", [[10, 12, 14, 20], [4, 10, 12, 14]])
+def test_integers_that_do_not_occur_have_no_say(values):
+    """12 may go to either side; integers next to the value apart would decide it, however little they weighed."""
+    found = clustering.share(np.array(values), np.ones(4), 3)
+    assert found.tolist() == clustering.nearest_integers(np.array(values), np.ones(4), 3).tolist()
+
+
 def test_few_values_stay():
     values = np.array([-3, 1, 9])
     assert (clustering.nearest_integers(values, np.ones(3), 3) == values).all()

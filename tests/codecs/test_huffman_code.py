@@ -4,7 +4,7 @@ import functools
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from helpers.huffman_bound import bits_of_a_huffman_code
@@ -32,6 +32,12 @@ def test_no_code_within_the_limit_is_shorter(counts, limit):
 def test_counts_are_those_of_every_value_of_the_type():
     assert huffman_code.counts_of(np.array([3, 0, 3], np.uint8)).tolist() == [1, 0, 0, 2, *[0] * 252]
     assert huffman_code.counts_of(np.array([3], np.uint16)).size == 1 << 16
+
+
+def test_equally_frequent_values_stand_in_rising_order():
+    """Else files would differ from machine to machine."""
+    bits = np.r_[np.arange(200), np.arange(50, 150)].astype(np.uint8)
+    assert huffman_code.best(bits).symbols.tolist() == [*range(50, 150), *range(50), *range(150, 200)]
 
 
 def test_codewords_are_canonical():
@@ -73,11 +79,19 @@ def cost_of_tables(words, counts, price):
 COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=8).map(lambda counts: sorted(counts, reverse=True))
 
 
+@example([30, 26, 12, 8, 7, 6, 4, 4, 3, 3, *[2] * 8], 30)  # a table starts at a node behind others that have tables
 @given(COUNTS, st.sampled_from((1, 5, 30, 1000)))
 def test_no_tables_are_cheaper(counts, price):
     lengths = huffman_code.best_lengths(np.array(counts), 15)
     _, entries, look_ups = huffman_code._cheapest_splits(lengths, np.array(counts), price)
     assert entries * price + look_ups == cost_of_tables(written(lengths), counts, price)
+
+
+def test_of_equally_cheap_tables_those_of_fewer_look_ups_are_taken():
+    """8 entries and 7 look-ups, or 6 and 9."""
+    counts = np.array([4, 1, 1, 1])
+    splits, entries, look_ups = huffman_code._cheapest_splits(huffman_code.best_lengths(counts, 15), counts, 1)
+    assert (splits[0].tolist(), entries, look_ups) == ([3], 8, 7)
 
 
 @given(COUNTS)

@@ -29,6 +29,10 @@ def test_what_is_followed_is_what_was_packed(count):
     assert end == lengths.sum()
 
 
-def test_a_stream_that_ends_early_is_refused():
+@pytest.mark.parametrize("words", [1, 2])
+def test_a_stream_that_ends_early_is_refused(words):
+    """A word holds 16 codewords of 2 bits; none begins in the spare word."""
+    stream = np.full(4 * words + 4, 255, np.uint8)
+    assert huffman_stream.follow(stream, LENGTHS, VALUES, 16 * words)[1] == 32 * words
     with pytest.raises(ValueError, match="ends before its last value"):
-        huffman_stream.follow(np.full(8, 255, np.uint8), LENGTHS, VALUES, 17)
+        huffman_stream.follow(stream, LENGTHS, VALUES, 16 * words + 1)

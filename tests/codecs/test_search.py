@@ -136,3 +136,11 @@ def test_many_axes_are_not_searched():
     assert search.cheapest(np.zeros((2,) * 12, np.int8)) is None
     assert list(search.costs(np.zeros((2,) * 6, np.int8))) == []
     assert search.cheapest(np.zeros((1, 2) * 5, np.int8)).nbytes < math.prod((1, 2) * 5)
+
+
+def test_of_equally_small_layouts_that_of_fewer_blocks_is_taken():
+    """Blocks of both axes, which are found first, take as many bytes."""
+    array = np.zeros((2, 8), np.int8)
+    array[:, 6:] = 1
+    found = search.cheapest(array).layout
+    assert (found.traversal_order, found.block_map, found.block_shape) == ((1, 0, 2), (1,), (2,))

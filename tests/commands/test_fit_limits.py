@@ -10,9 +10,11 @@ import pytest
 from helpers import tiny_models
 from tflite_sparse.base.progress import Silent, Timed
 from tflite_sparse.commands.fit import limits as fit_limits
+from tflite_sparse.commands.fit import meter as fit_meter
 from tflite_sparse.commands.fit import rounds as fit_rounds
 from tflite_sparse.commands.fit.dense import Dense
-from tflite_sparse.commands.fit.limits import ChannelLimits, Meter
+from tflite_sparse.commands.fit.limits import ChannelLimits
+from tflite_sparse.commands.fit.meter import Meter
 from tflite_sparse.commands.fit.rounds import Carried, Rounds
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.fitting.channel_choice import GroupCandidate
@@ -101,12 +103,12 @@ def test_latencies_are_those_of_the_first_start(tmp_path, file, monkeypatch):
 
     def started(*timings):
         times = iter(np.array(each) for each in timings)
-        monkeypatch.setattr(fit_limits.latency, "interleaved", lambda files, rounds: next(times))
+        monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, **_: next(times))
         made = Timings.of(whole, FitSettings(max_latency=4.0), work, Timed(Silent()))
         taken = made.used_by_round(Path("round-1.tflite"))
         return made.untouched, made.least, made.meter.whole_ms, taken
 
-    first = started([[8.0]], [[8.0], [8.0]], [[8.0], [5.0]])
+    first = started([[9.0]], [[8.0]], [[8.0], [5.0]])
     assert first == ({"latency_ms": 8.0}, {"latency_ms": 3.0}, 8.0, {"latency_ms": 5.0})
     monkeypatch.setattr(Timings, "measured", lambda self, choices: [{"latency_ms": 4.1} for _ in choices])
     assert started() == first
@@ -238,14 +240,29 @@ def test_multiply_adds_and_latency_are_those_of_the_file(file):
 
 def test_a_machine_that_is_slower_for_a_while_changes_no_latency(file, monkeypatch):
     """The file with all channels takes 2 ms, and another one half of that, also where both take ten times as long."""
-    times = iter([np.array([[2.0, 2.0, 9.0]]), np.array([[20.0, 2.0, 2.0], [10.0, 1.0, 1.5]])])
-    monkeypatch.setattr(fit_limits.latency, "interleaved", lambda files, rounds: next(times))
+    first = np.array([[2.0, 2.0, 9.0]])
+    times = iter([first, first, np.array([[20.0, 2.0, 2.0], [10.0, 1.0, 1.5]])])
+    monkeypatch.setattr(fit_meter.latency, "interleaved", lambda files, **_: next(times))
     meter = Meter.of(FitSettings(max_latency=1.0), file)
     assert meter.used([file]) == [{"latency_ms": 1.0}]
 
 
+@pytest.mark.parametrize(("run_ms", "least", "of_whole", "of_two"), [(0.02, 15, 1500, 500), (200.0, 15, 15, 15)])
+def test_short_runs_are_timed_more_often(run_ms, least, of_whole, of_two, file, monkeypatch):
+    """A call times for a second and a half, however many files take turns in it; long runs have the least turns."""
+    asked = []
+
+    def interleaved(files, rounds, on_step=None):
+        asked.append(rounds)
+        return np.full((len(files), rounds), run_ms)
+
+    monkeypatch.setattr(fit_meter.latency, "interleaved", interleaved)
+    Meter.of(FitSettings(max_latency=1.0), file).used([file, file])
+    assert asked == [least, of_whole, of_two]
+
+
 def test_only_what_is_limited_is_measured(file, monkeypatch):
-    monkeypatch.setattr(fit_limits.latency, "interleaved", None)  # would raise
+    monkeypatch.setattr(fit_meter.latency, "interleaved", None)  # would raise
     assert Meter.of(FitSettings(max_macs=1), file).used([file]) == [{"multiply_adds": 1280}]
 
 

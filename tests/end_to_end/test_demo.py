@@ -1,4 +1,4 @@
-"""The main job of the README, on a quarter of its images: train, prune, quantise, encode, verify.
+"""The main job of the README, on an eighth of its images: train, prune, quantise, encode, verify.
 
 ``.ci/run`` does the job itself and checks its figures.
 """
@@ -18,7 +18,7 @@ PARTS = ("x_train", "y_train", "x_test", "y_test")
 
 def test_without_a_model_a_network_is_trained_and_pruned(tmp_path):
     data = dataset.load("mnist-5k")
-    few = {name: getattr(data, name)[: 1000 if name.endswith("train") else 200] for name in PARTS}
+    few = {name: getattr(data, name)[: 500 if name.endswith("train") else 200] for name in PARTS}
     np.savez(tmp_path / "few.npz", **few)
     options = ("--data", "few.npz", "--max-accuracy-drop", "0.5")
     run = run_program("export", "--sparsity", "0.875", "--int8", "--json", *options, cwd=tmp_path)
@@ -30,7 +30,7 @@ def test_without_a_model_a_network_is_trained_and_pruned(tmp_path):
     assert run.report == report
 
     files = report["models"]
-    assert files["dense_float32"]["accuracy"] > 0.85
+    assert files["dense_float32"]["accuracy"] > 0.5  # it has learned; the whole job is checked for more
     assert report["accuracy"]["samples"] == 200
     assert report["ratios"]["vs_dense_float32"] >= 12
     assert files["dense_float32"]["sparsity"] < 0.01
@@ -44,7 +44,7 @@ def test_without_a_model_a_network_is_trained_and_pruned(tmp_path):
     curve = report["training"]
     assert curve["sparsity"] == sorted(curve["sparsity"])
     assert (curve["sparsity"][0], curve["sparsity"][-1]) == (0, pytest.approx(0.875))
-    assert curve["steps"][-1] == 30 * 16  # epochs, batches of 64 of 1,000 samples
+    assert curve["steps"][-1] == 30 * 8  # epochs, batches of 64 of 500 samples
     assert "<h2>Training</h2>" in (out / "report.html").read_text()
     assert report["verification"]["weights_bit_exact"]
     assert [runtime["outputs_bit_exact"] for runtime in report["verification"]["runtimes"]] == [True] * 3

@@ -1,19 +1,23 @@
 """Test ``tflite-sparse fit`` under limits beside the bytes: whole channels go, and leave the file."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
-from tflite_sparse.errors import SettingsError
+from tflite_sparse.commands.fit import meter as fit_meter
+from tflite_sparse.commands.fit import rounds as fit_rounds
+from tflite_sparse.errors import BudgetError, SettingsError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.measurement import operators
 from tflite_sparse.runtime import micro
 from tflite_sparse.sources import keras_model
 
 BUDGET, MACS, ARENA = 9500, 150_000, 4000
+DROP, ARENA_TO_DECODE = 0.5, 9000  # masks alone lose much; some kernels can be decoded in that arena, others cannot
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,23 @@ def test_a_limit_that_cannot_be_met_names_the_least(model, digits_npz, tmp_path)
         "--max-macs of 1,000 multiply-adds cannot be met: with the fewest channels, 24 of 64 in 3 groups,"
         in done.stderr
     )
-    assert "most multiply-adds are those of conv2 " in done.stderr
+    assert ", with all of them 312,480; most multiply-adds are those of conv2 " in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_time_that_no_file_takes_is_told_with_those_that_files_take(model, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_meter, "_CALL_MS", 50.0)
+    out = tmp_path / "new"
+    with pytest.raises(BudgetError) as caught:
+        tflite_sparse.fit(model, digits, max_latency=1e-5, epochs=0, out=out)
+    told = re.fullmatch(
+        r"`max_latency` of 1e-05 ms cannot be met: with the fewest channels, 24 of 64 in 3 groups, \S+ takes (\S+) ms, "
+        r"with all of them (\S+); most multiply-adds are those of conv2 .*",
+        str(caught.value).partition("\n")[0],
+    )
+    assert told, caught.value
+    assert all(1e-4 < float(each) < 100 for each in told.groups())  # a run takes microseconds
     assert not out.exists()
 
 
@@ -104,7 +124,34 @@ def test_a_file_for_microcontrollers_within_an_arena(model, digits, tmp_path):
     assert report.gates.passed, report.gates.failures
     (limit,) = report.limits
     assert micro.arena(tmp_path / "model.tflite") == limit.used <= ARENA < limit.untouched
-    assert report.kernels == []  # without a budget weights stay as they are
+    assert report.kernels == []  # without a budget weights stay as they are, and nobody is warned of that
+    assert json.loads((tmp_path / "report.json").read_text())["pruning"]["left_dense"] is None
+    assert "Nothing got smaller" not in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_smallest_file_within_a_gate_and_limits(model, digits, tmp_path, monkeypatch):
+    """Plans lose too much accuracy, or need too much memory for decoded weights, until one does neither."""
+    monkeypatch.setattr(fit_rounds, "_CLOSE_ENOUGH", 0.3)  # a short search
+    limits = {"multiply_adds": MACS, "arena_bytes": ARENA_TO_DECODE}
+    settings = {"max_macs": MACS, "max_arena": ARENA_TO_DECODE, "target": "micro", "epochs": 0, "blocks": ("1x1",)}
+    report = tflite_sparse.fit(model, digits, gate=True, max_accuracy_drop=DROP, out=tmp_path, **settings)
+    assert report.mode == "gate"
+    assert report.gates.passed, report.gates.failures
+    accurate = [each for each in report.rounds if each.held_out_drop <= DROP]
+    within = [each for each in report.rounds if all(each.used[name] <= limit for name, limit in limits.items())]
+    passed = [each for each in report.rounds if each.passed]
+    assert passed == [each for each in accurate if each in within]
+    assert len(accurate) > len(passed), "limits decided nothing"
+    assert len(within) > len(passed), "accuracy decided nothing"
+    file = tmp_path / "model.tflite"
+    assert file.stat().st_size == report.file_bytes == min(each.file_bytes for each in passed)
+    assert {limit.resource: limit.used for limit in report.limits} == {
+        "multiply_adds": multiply_adds(file),
+        "arena_bytes": micro.arena(file),
+    }
+    assert multiply_adds(file) <= MACS < multiply_adds(tmp_path / "dense-float32.tflite")
+    assert sum(each.kept for each in report.channels) < sum(each.channels for each in report.channels)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,9 @@ def test_the_files_and_the_report(made):
     numbers = report.target_part.numbers
     assert numbers["arena_bytes"] <= numbers["micro_arena_bytes"]
     assert numbers["instructions"] < numbers["own_dense_instructions"] < numbers["dense_instructions"]
+    found = report.target_part.inference
+    assert (found.cpu, found.counted) == ("cortex-m4", cortex_m.is_available())
+    assert numbers["instructions"] < found.instructions == sum(each.instructions for each in found.operators)
     if cortex_m.has_compiler():
         assert numbers["constant_bytes"] < numbers["flash_bytes"] == numbers["constant_bytes"] + numbers["code_bytes"]
         assert 0 < numbers["stack_bytes"] < 2000
@@ -111,6 +114,25 @@ def test_without_a_compiler_nothing_passes(made, monkeypatch, tmp_path):
     found = json.loads(encoded.stdout)["verification"]
     assert "no C compiler" in found["not_compared"]
     assert found["runtimes"] == []
+
+
+def test_without_an_emulator_every_operator_is_estimated(made, monkeypatch):
+    _, out, report = made
+    monkeypatch.setenv("PATH", "")
+    options = ("--target", "c", "--micro-cpu", "cortex-m4", "--quiet")
+    (found,) = json.loads(run_cli("bench", out / "net.tflite", *options, "--json").stdout)["files"]
+    assert not found["counted"]
+    expected = report.target_part.inference.operators  # counted, if there is an emulator
+    assert [each["operator"] for each in found["operators"]] == [each.operator for each in expected]
+    assert all(each["instructions"] > 100 for each in found["operators"])
+    assert found["instructions"] == pytest.approx(report.target_part.inference.instructions, rel=0.15)
+    table = run_cli("bench", out / "net.tflite", *options).stdout
+    assert "Estimated by a model fitted to an emulator, off by up to" in table
+    assert "compiler and emulator are not installed" in table
+    other = run_cli("bench", out / "net.tflite", "--target", "c", "--micro-cpu", "cortex-m0")
+    assert other.code == 2
+    assert "net.tflite: " in other.stderr
+    assert "cortex-m0 is unknown" in other.stderr
 
 
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")

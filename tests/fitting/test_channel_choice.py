@@ -89,6 +89,15 @@ def test_several_limits_hold_at_once():
     assert found.loss > Files(multiply_adds=40_000).within(GROUPS).loss, "the arena costs channels of its own"
 
 
+def test_steps_are_told():
+    files, seen = Files(multiply_adds=0.5 * chain({"a": 32, "b": 64, "c": 128})), []
+    (least,) = files.measure([channel_choice.fewest(GROUPS)])
+    channel_choice.within(GROUPS, files.limits, files.measure, least, lambda *step: seen.append(step))
+    assert seen[:2] == [(1, 8), (2, 8)]
+    assert seen == sorted(seen)
+    assert seen[-1] == (7, 8)
+
+
 def test_the_group_that_loses_less_keeps_fewer():
     found = Files(multiply_adds=30_000).within(GROUPS).counts
     kept = [found[name] / channels for name, channels in (("a", 32), ("b", 64), ("c", 128))]

@@ -112,3 +112,20 @@ def residual():
     start = net.end
     net.conv(16, (3, 3)).conv(16, (3, 3), relu=False).plus(start)
     return net.conv(32, (3, 3), 2).conv(32, (3, 3)).dense(10)
+
+
+def ds_cnn():
+    """The keyword spotter of MLPerf Tiny."""
+    net = Net((49, 10, 1)).conv(64, (10, 4), 2, density=1.0)
+    for _ in range(4):
+        net.depthwise().conv(64, (1, 1))
+    return net.average_pool().dense(12, density=1.0)
+
+
+def mobilenet():
+    """MobileNet v1, a quarter as wide, for images of 96 pixels a side and two classes."""
+    net = Net((96, 96, 3)).conv(8, (3, 3), 2, density=1.0)
+    blocks = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1))
+    for outputs, stride in blocks:
+        net.depthwise(stride).conv(outputs, (1, 1))
+    return net.average_pool().dense(2, density=1.0)

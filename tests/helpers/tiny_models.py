@@ -62,6 +62,14 @@ def with_few_values(weights, count=16):
     return np.where(weights == 0, 0, values[np.abs(weights.astype(int)) % count]).astype(np.int8)
 
 
+def two_kinds_of_rows(rows=60, places=400):
+    """int8: seven of eight weights zero; every third row has other values than the rest."""
+    rng = np.random.default_rng(0)
+    low, high = np.array([-4, -3, -2, -1, 1, 2, 3, 4]), np.array([-90, -70, -50, -30, 30, 50, 70, 90])
+    weights = np.where(np.arange(rows)[:, None] % 3, rng.choice(low, (rows, places)), rng.choice(high, (rows, places)))
+    return np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
+
+
 def quantization(scale, zero_point=0, axis=0):
     result = schema.QuantizationParametersT()
     result.scale = np.atleast_1d(np.asarray(scale, np.float32))

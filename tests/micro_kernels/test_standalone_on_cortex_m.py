@@ -104,6 +104,15 @@ OPERATORS = [
     conv((3, 1, 1, 4), 0, (4, 4), spread=1e-3),  # shifts to the left, all saturated
     conv((8, 1, 1, 2), 0, (4, 4), largest=1, spread=4e-3, bias=0),  # the same, and most are not saturated
     conv((9, 1, 1, 33), 0, (2, 3)),
+    # four windows that are read at once, whose rows share words in every way
+    conv((3, 3, 3, 3), 0, (9, 18), strides=(2, 2), points=(-128, 127)),
+    conv((2, 3, 3, 1), 0, (8, 12)),
+    conv((3, 2, 2, 3), 0, (6, 12), padding=VALID),
+    conv((2, 5, 1, 2), 0, (9, 16), strides=(1, 2)),
+    conv((2, 4, 5, 1), 0, (9, 12), dilations=(2, 1), padding=VALID),
+    conv((3, 1, 3, 5), 0, (5, 11), batches=2),
+    conv((4, 1, 1, 5), 0, (5, 6), batches=2),
+    conv((4, 1, 1, 6), 0, (5, 16), strides=(1, 2), padding=VALID),
     depthwise((1, 3, 3, 6), 3, (7, 4)),
     depthwise((1, 3, 3, 5), 3, (4, 9), activation=RELU6, points=(127, -128)),
     depthwise((1, 3, 3, 4), 3, (9, 8), strides=(2, 2), points=(-128, 3)),
@@ -139,7 +148,7 @@ LAYERS = {
     "3x3 depthwise of 64, 25x5": depthwise((1, 3, 3, 64), 3, (25, 5)),
     "FULLY_CONNECTED 1024 to 128": matrix((128, 1024), 0, (1, 1024)),
 }
-INSTRUCTIONS = {"cortex-m4": [1_018_528, 607_151, 2_229_308, 195_128, 142_591]}
+INSTRUCTIONS = {"cortex-m4": [969_998, 554_440, 2_145_875, 195_205, 142_798]}
 CMSIS_NN_ON_M4 = (1_837_696, 1_047_040, 4_538_241, 582_818, 252_211)  # benchmarks/micro_dense_counts.json
 ALLOWED = 0.03
 MOST_OF_CMSIS_NN = 1.15 * 0.55

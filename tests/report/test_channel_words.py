@@ -1,12 +1,14 @@
 """Test what reports say of dead channels."""
 
+from pathlib import Path
+
 import pytest
 
 from helpers import example_reports
 from tflite_sparse.report.page import export as page
 from tflite_sparse.report.text import dead_channels as words
 from tflite_sparse.report.text import export as tables
-from tflite_sparse.report.text import markdown
+from tflite_sparse.report.text import markdown, next_steps
 from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
 from tflite_sparse.results.verification import RuntimeCheck, VerificationReport, WeightsCheck
 
@@ -84,3 +86,14 @@ def test_without_any_nothing_is_said():
 def test_the_share_of_nothing_is_all_of_it():
     assert BeforeAfter(before=0, after=0).share == 1
     assert BeforeAfter(before=8, after=2).share == 0.25
+
+
+def test_a_file_without_its_dead_channels_got_smaller():
+    """Also where no weight is stored sparse; the next step is no other pruning."""
+    made = example_reports.make()
+    dense = [each.model_copy(update={"encoded_bytes": each.dense_bytes}) for each in made.tensors]
+    without_zeros = made.pruning.model_copy(update={"after": 0.0})
+    gone, kept = (example_reports.make(tensors=dense, pruning=without_zeros, channels=each) for each in (GONE, KEPT))
+    assert next_steps.nothing_smaller(gone) is None
+    assert next_steps.lines(gone, Path("out"))[-1].startswith("Next: tflite-sparse bench ")
+    assert next_steps.nothing_smaller(kept).startswith("Nothing got smaller: no zeros")

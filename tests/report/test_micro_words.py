@@ -5,7 +5,9 @@ import pytest
 from helpers import example_reports
 from tflite_sparse.report.page import export as page
 from tflite_sparse.report.text import markdown, targets
+from tflite_sparse.results.instructions import CountedOperator, Inference
 from tflite_sparse.results.micro import MicroKernelsReport, MicroOperator, MicroReport
+from tflite_sparse.results.target_part import TargetPart
 
 SPARSE = MicroOperator(
     name="dense/MatMul",
@@ -68,6 +70,43 @@ def test_a_row_for_each_operator_and_their_sum():
 
 def test_decoding_has_a_row_of_its_own():
     assert ("all compressed weights", "DECODE", "", "70,000", "0", "") in targets.instructions(report(70_000)).rows
+
+
+def of_c(**how):
+    operators = [
+        CountedOperator(operator="CONV_2D", layer="conv1", form="dense", instructions=7_500),
+        CountedOperator(operator="MAX_POOL_2D", layer="pool", form="", instructions=2_500),
+    ]
+    inference = Inference(cpu="cortex-m4", instructions=10_000, operators=operators, **how)
+    return example_reports.make(target_part=TargetPart(inference=inference))
+
+
+def test_operators_of_generated_c_have_rows_with_their_share():
+    assert targets.instructions(of_c(counted=True)).rows == (
+        ("CONV_2D", "conv1", "dense", "7,500", "75.0%"),
+        ("MAX_POOL_2D", "pool", "", "2,500", "25.0%"),
+        ("in all", "", "", "10,000", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"counted": True}, "inference on cortex-m4. Counted in qemu-system-arm on random inputs."),
+        (
+            {"counted": False, "reason": "nothing is installed", "error": 0.12},
+            "Estimated by a model fitted to an emulator, off by up to 12% for an operator: nothing is installed.",
+        ),
+    ],
+)
+def test_reports_say_whether_instructions_of_generated_c_were_counted(how, words):
+    for text in (markdown.render(of_c(**how)), page.render(of_c(**how))):
+        assert "MAX_POOL_2D" in text
+        assert words in text
+
+
+def test_a_report_without_instructions_has_no_table():
+    assert targets.instructions(example_reports.make(target_part=TargetPart())) is None
 
 
 def test_markdown_and_page_show_the_table_and_what_its_figures_are():

@@ -29,9 +29,12 @@ def removed(model):
     return next(graphs(before)), next(graphs(serde.parse(serde.serialize(after)))), cut
 
 
-@pytest.mark.parametrize("relu", [False, True])
-def test_constants_are_predicted_and_move_into_the_bias(relu):
-    before, after, cut = removed(two_layers(relu=relu))
+@pytest.mark.parametrize(("relu", "point"), [(False, None), (True, None), (True, 5)])
+def test_constants_are_predicted_and_move_into_the_bias(relu, point):
+    model = two_layers(relu=relu)
+    if point is not None:
+        model.subgraphs[0].tensors[model.subgraphs[0].operators[0].outputs[0]].quantization.zeroPoint[:] = point
+    before, after, cut = removed(model)
     first, second = before.operators
     source, result = (before.tensor(int(index)).quantization for index in (first.inputs[0], first.outputs[0]))
     scales = before.tensor(int(first.inputs[1])).quantization.scale.astype(np.float64) * source.scale[0]
@@ -47,6 +50,22 @@ def test_constants_are_predicted_and_move_into_the_bias(relu):
     moved = weights.reshape(6, 16)[:, DEAD] @ (values - zero).astype(np.int64)
     assert after.constant(int(after.operators[1].inputs[2])).tolist() == (bias + moved).tolist()
     assert after.constant(int(after.operators[1].inputs[2])).dtype == np.int32
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_constants_stay_where_a_bias_would_not_hold_them(more):
+    """One output has the largest bias with which the sum is one of 32 bits, or one more."""
+    model = two_layers(relu=False)
+    before, _, cut = removed(model)
+    values = cut.predicted[0].values - int(before.tensor(cut.predicted[0].tensor).quantization.zeroPoint[0])
+    assert values.all()
+    second = before.operators[1]
+    moved = int(before.constant(int(second.inputs[1])).astype(np.int64).reshape(6, 16)[2, DEAD] @ values.astype(int))
+    bias = model.buffers[model.subgraphs[0].tensors[int(second.inputs[2])].buffer].data.view(np.int32)
+    bias[2] = np.sign(moved) * (2**31 - 1 + more) - moved
+    _, after, cut = removed(model)
+    assert bool(cut.slices) is not bool(more)
+    assert more or abs(int(after.constant(int(second.inputs[2]))[2])) == 2**31 - 1
 
 
 def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
@@ -69,6 +88,7 @@ def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
     assert all(part.found == part.tensor for part in cut.slices)
     assert [parts[int(index)].has_folded for index in (first.inputs[2], second.inputs[2])] == [False, True]
     for operator, rows, columns in ((first, KEPT, np.arange(8)), (second, np.arange(6), KEPT)):
+        assert not parts[int(operator.inputs[1])].has_folded
         kept = parts[int(operator.inputs[1])].kept
         assert (kept[0].tolist(), kept[1:3], kept[3].tolist()) == (rows.tolist(), (None, None), columns.tolist())
         assert [each.tolist() for each in parts[int(operator.inputs[2])].kept] == [rows.tolist()]
@@ -93,6 +113,7 @@ def test_one_scale_stays_one():
     model = two_layers()
     quantized = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization
     quantized.scale, quantized.zeroPoint = np.array([1e-4], np.float32), np.zeros(1, np.int64)
+    quantized.quantizedDimension = 7  # of one scale it has no meaning
     before, after, cut = removed(model)
     assert cut.slices
     found = after.tensor(int(before.operators[0].inputs[1])).quantization

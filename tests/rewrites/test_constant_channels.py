@@ -52,7 +52,8 @@ def test_int8_activations_saturate():
     np.testing.assert_array_equal(relu, [-28, -28, -25, 2, 127, np.nan])
     relu6 = found.stored(real, activation=schema.ActivationFunctionType.RELU6)
     np.testing.assert_array_equal(relu6, [-28, -28, -25, 2, 32, np.nan])
-    assert np.isnan(found.stored(real, activation=schema.ActivationFunctionType.TANH)).all()
+    tanh = found.stored(real, activation=schema.ActivationFunctionType.TANH)
+    np.testing.assert_array_equal(tanh, np.full(6, np.nan), strict=True)
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"int8"}))
@@ -90,6 +91,13 @@ def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_plan
     """-24.546 in the reference kernel, which shifts by 3 bits and not by 4, as 1.53 / 25 would: it yields -24."""
     source, result = Numbers(INT8, 0.037101566791534424, -128), Numbers(INT8, 0.024207180365920067, -46)
     assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
+
+
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_a_tie_of_a_mean_is_no_wider(is_planar):
+    """14 * 1.53 is 21.42: 0.08 from a tie that is 1/16 wide."""
+    source, result = Numbers(INT8, 0.0306, -100), Numbers(INT8, 0.02, -46)
+    assert mean_of_constant(source, result, np.array([-86.0]), 25, is_planar=is_planar) == -25
 
 
 def test_a_mean_of_zeros_is_zero_where_the_zero_point_is_taken_off_the_sum():

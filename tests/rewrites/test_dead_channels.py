@@ -99,16 +99,81 @@ def test_what_only_dead_channels_read_goes_as_well():
 def test_constants_do_not_go_in_front_of_padding():
     """Where a window reaches over the edge it reads the zero point, not the constant."""
     counts = {}
-    for name, same, width in (("padded", True, 3), ("valid", False, 3), ("point", True, 1)):
+    for name, same, width, stride in (
+        ("padded", True, 3, 1),
+        ("valid", False, 3, 1),
+        ("point", True, 1, 1),
+        ("whole", True, 2, 2),  # 3 windows of 2 positions
+        ("one more", True, 3, 4),  # 2 windows reach over 7 positions
+    ):
         net = Network()
         x = net.conv(net.source, 16, 1, dead=range(6))  # constants other than the zero point
-        content, smaller, found = cut(net.finished(net.conv(x, 6, width, same=same)))
+        content, smaller, found = cut(net.finished(net.conv(x, 6, width, same=same, stride=stride)))
         counts[name] = kept(found, "CONV_2D")
         if found.slices:
             assert_same(net, content, smaller)
-    assert counts["padded"] is None
-    assert counts["valid"][1] < 16
-    assert counts["point"][1] < 16
+    assert counts["padded"] is counts["one more"] is None
+    assert max(counts[name][1] for name in ("valid", "point", "whole")) < 16
+
+
+def with_one_row(net, kernel, source):
+    kernel.shape = np.array([6, 1, 4, 16], np.int32)
+
+
+def with_an_open_width(net, kernel, source):
+    source.shapeSignature = np.array([1, 6, -1, 16], np.int32)
+    net.tiny.graph.operators[1].builtinOptions.strideW = 4
+
+
+def with_a_stride_of_0(net, kernel, source):
+    net.tiny.graph.operators[1].builtinOptions.strideH = 0
+
+
+@pytest.mark.parametrize("spoil", [with_one_row, with_an_open_width, with_a_stride_of_0])
+def test_windows_that_may_reach_over_the_edge_keep_constants(spoil):
+    """Of 2 by 2 positions, one behind the other, else."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6))
+    model = net.finished(net.conv(x, 6, 2, stride=2))
+    assert removal.remove(serde.parse(tiny_models.to_bytes(model))).slices
+    spoil(net, net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[1]], net.tiny.graph.tensors[x])
+    assert not removal.remove(model).slices
+
+
+def test_constants_pass_a_depthwise_convolution():
+    """Constants other than the zero point become other constants, which the next bias takes."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(8))
+    y = net.depthwise(x, 3, same=False)
+    kernel, bias = (net.tiny.graph.tensors[index] for index in net.tiny.graph.operators[1].inputs[1:])
+    content, smaller, found = cut(net.finished(net.conv(y, 6, 1)))
+    predicted = {each.tensor: each for each in found.predicted}
+    assert predicted[x].channels.tolist() == predicted[y].channels.tolist() == list(range(8))
+    points = [int(net.tiny.graph.tensors[each].quantization.zeroPoint[0]) for each in (x, y)]
+    offsets = predicted[x].values - points[0]
+    assert offsets.all()
+    weights, biases = (net.tiny.model.buffers[each.buffer].data for each in (kernel, bias))
+    sums = weights.view(np.int8).reshape(9, 16).astype(int).sum(0)[:8] * offsets + biases.view(np.int32)[:8]
+    steps = sums * bias.quantization.scale[:8].astype(float) / net.scale[y] + points[1]
+    assert predicted[y].values.tolist() == np.clip(np.round(steps), -128, 127).tolist()
+    assert kept(found, "DEPTHWISE_CONV_2D") == (16, 8)
+    assert_same(net, content, smaller)
+
+
+def test_constants_do_not_pass_a_depthwise_convolution_that_reaches_over_the_edge():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(8))
+    assert not cut(net.finished(net.conv(net.depthwise(x, 3), 6, 1)))[2].slices
+
+
+def test_a_kernel_of_one_axis_is_left():
+    net = Network()
+    x = net.mean(net.conv(net.source, 6, 1, dead=(0, 1)))
+    result = net.dense(x, 6)
+    kernel = net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]]
+    kernel.shape = np.array([6], np.int32)
+    net.tiny.model.buffers[kernel.buffer].data = np.ones(6, np.uint8)
+    assert not removal.remove(net.finished(result)).slices
 
 
 def test_a_missing_bias_is_added_where_constants_are_folded():
@@ -132,6 +197,32 @@ def test_a_bias_that_operators_share_is_cut_for_one_of_them():
         text(net.tiny.graph.tensors[operators[1].inputs[2]].name)
     ]
     assert_same(net, content, smaller)
+
+
+def test_a_kernel_that_operators_share_is_cut_for_one_of_them():
+    net = Network()
+    x, y = (net.conv(net.source, 16, 1, dead=range(6)) for _ in range(2))
+    one, two = net.tiny.graph.operators
+    two.inputs[1:] = one.inputs[1:]
+    for place, tensor in enumerate((x, y)):
+        net.tiny.graph.tensors[tensor].quantization = quantization(0.02, place)
+    content, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
+    assert {part.tensor for part in found.slices if part.tensor != part.found} == set(one.inputs[1:].tolist())
+    assert_same(net, content, smaller)
+
+
+def test_a_bias_that_three_operators_share_is_cut_for_each_of_two():
+    net = Network("float32")
+    x, y, z = (net.conv(net.source, 16, 1) for _ in range(3))
+    for each in net.tiny.graph.operators[1:]:
+        each.inputs[2] = net.tiny.graph.operators[0].inputs[2]
+    results = net.conv(x, 6, 1, unread=(1, 2)), net.conv(y, 6, 1, unread=(3,)), z
+    content, smaller, found = cut(net.finished(*results))
+    shared = int(net.tiny.graph.operators[0].inputs[2])
+    own = {part.found for part in found.slices if part.tensor == shared}
+    assert len(own) == 2
+    assert shared not in own
+    assert_same(net, content, smaller, exact=False)
 
 
 @pytest.mark.parametrize(("outputs_before", "wanted"), [(20, None), (24, (24, 16))])
@@ -203,7 +294,8 @@ def test_what_is_made_of_such_constants_alone_is_not_known():
 def test_sums_that_do_not_fit_in_fewer_channels_keep_all():
     net, y = with_a_mean_that_kernels_round_differently(range(40))
     result = net.conv(y, 6, 1)
-    net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].buffer].data[:] = 127
+    weights = net.tiny.model.buffers[net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].buffer].data
+    weights.view(np.int8).reshape(6, 64)[:] = [[127], [-127]] * 3  # the sums of two outputs together would fit
     assert not cut(net.finished(result))[2].slices
 
 
@@ -246,7 +338,7 @@ def test_shapes_say_what_stayed():
     net = Network()
     x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
     y = net.conv(x, 16, 1, dead=range(4), unread=(9, 10))
-    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1)))
+    content = tiny_models.to_bytes(net.finished(net.conv(y, 6, 1, unread=(14,))))
     whole, all_gone = serde.parse(content), serde.parse(content)
     cut = removal.remove(all_gone)
     assert removal.left_in(all_gone, whole, cut, {}) == {}
@@ -255,6 +347,7 @@ def test_shapes_say_what_stayed():
         ({(0, x): constants}, {(0, x): constants}),
         ({(0, y): every}, {(0, y): every}),
         ({(0, x): constants, (0, y): every}, {(0, y): every}),
+        ({(0, x): constants, (0, y): np.arange(4)}, {(0, x): constants}),
     ):
         smaller = serde.parse(content)
         removal.remove(smaller, staying)
@@ -296,6 +389,11 @@ def test_what_is_not_known_keeps_its_channels():
     assert smaller == bytes(serde.serialize(serde.parse(content)))
 
 
+def test_inputs_of_the_graph_keep_their_channels():
+    net = Network("float32")
+    assert not cut(net.finished(net.conv(net.source, 6, 1, unread=(1, 2))))[2].slices
+
+
 def test_weights_that_are_not_finite_keep_their_channels():
     net = Network("float32")
     x = net.conv(net.source, 16, 1, dead=range(6))
@@ -312,6 +410,13 @@ def test_one_channel_stays():
     _, smaller, found = cut(net.finished(net.conv(x, 6, 1), y))
     assert kept(found, "CONV_2D") == (16, 1)
     assert all(min(shape_of(tensor), default=1) > 0 for tensor in next(graphs(serde.parse(smaller))).subgraph.tensors)
+
+
+def test_of_channels_that_may_go_the_first_stay():
+    net = Network()
+    x = net.depthwise(net.conv(net.source, 64, 1, dead=range(64), relu=True), dead=range(64))
+    _, _, found = cut(net.finished(net.conv(x, 6, 1), net.conv(net.source, 6, 1)))
+    assert found.slices[0].kept[0].tolist() == list(range(8))
 
 
 def test_constants_of_an_open_batch_follow():

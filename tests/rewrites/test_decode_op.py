@@ -221,6 +221,7 @@ def test_one_decode_stands_right_before_each_reader_and_yields_all_of_its_consta
     assert [int(i) for i in second.outputs] == [before + 4, before + 5]
     assert [int(i) for i in conv.inputs] == [0, 1, 2]
     assert [int(i) for i in other.inputs] == [0, before + 4, before + 5]
+    assert list(decode_op.results(graph)) == [1, 2, before + 4, before + 5]
 
 
 def test_the_operator_code_is_one_custom_code():
@@ -230,6 +231,41 @@ def test_the_operator_code_is_one_custom_code():
     assert len(codes) == 1
     assert (codes[0].builtinCode, codes[0].deprecatedBuiltinCode) == (32, 32)
     assert (text(codes[0].customCode), codes[0].version) == ("TFLM_DECODE", 1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 3])
+def test_one_scale_is_that_of_the_first_axis(axis):
+    """The runtime refuses others; the table may be that of other tensors as well."""
+    model = parsed(one_channel())
+    graph = next(graphs(model))
+    former = graph.tensor(1).quantization
+    former.quantizedDimension = axis
+    decode_op.apply(graph, {1: codecs.encode("prune", graph.constant(1), Channels(None, (0,)))}, graph.uses())
+    found = graph.tensor(1).quantization
+    assert (former.quantizedDimension, found.quantizedDimension) == (axis, 0)
+    assert found.scale.tolist() == former.scale.tolist()
+
+
+def test_graphs_share_the_operator_code():
+    model = parsed(tiny_models.fully_connected())
+    model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    model.operatorCodes.append(schema.OperatorCodeT())
+    model.operatorCodes[-1].customCode = "TFLM_OTHER"
+    encode_all(model)
+    codes = [text(code.customCode) for code in model.operatorCodes if code.customCode is not None]
+    assert codes == ["TFLM_OTHER", "TFLM_DECODE"]
+
+
+def test_other_custom_operators_are_no_decode():
+    model = parsed(tiny_models.elementwise("ADD"))
+    graph = next(graphs(model))
+    (code,) = model.operatorCodes
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "TFLM_OTHER"
+    assert not decode_op.is_present(graph)
+    assert decode_op.results(graph) == {}
+    assert decode_op.undo(graph) == []
+    assert len(graph.operators) == 1
 
 
 def test_tensors_keep_what_they_are_and_give_up_their_buffers():
@@ -393,6 +429,22 @@ def test_undo_keeps_a_decoded_output_of_the_graph():
     graph.subgraph.outputs = np.array([*graph.subgraph.outputs, copy], np.int32)
     assert decode_op.undo(graph) == [1, copy]
     np.testing.assert_array_equal(graph.constant(copy), graph.constant(1))
+
+
+def test_undo_takes_pairs_that_nothing_else_reads_from_the_file():
+    graph, encoded = conv_with_constants()
+    decode_op.apply(graph, encoded, graph.uses())
+    pairs = [int(index) for index in graph.operators[0].inputs]
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, pairs[1]], np.int32)
+    decode_op.undo(graph)
+    assert [graph.tensor(index).buffer > 0 for index in pairs] == [False, True, False, False]
+
+
+def test_a_quantisation_may_have_no_scales():
+    model = parsed(tiny_models.elementwise("ADD"))
+    model.subgraphs[0].tensors[1].quantization = schema.QuantizationParametersT()
+    graph = next(graphs(serde.parse(encode_all(model))))
+    assert decode_op.undo(graph) == [1]
 
 
 def test_undo_tells_results_of_one_pair_apart_by_their_quantisation():

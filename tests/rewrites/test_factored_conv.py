@@ -144,6 +144,9 @@ def test_strides_of_the_edit_stay_within_32_bits():
     assert rewrite.refusal(graph, graph.operators[0]) is None
     graph.operators[0].builtinOptions.strideW += 1
     assert rewrite.refusal(graph, graph.operators[0]) == "its stride along the width is out of range"
+    graph = parsed(tiny_models.conv2d((8, 3, 3, 1), same=False))
+    graph.operators[0].builtinOptions.strideW = 2**31 - 1
+    assert rewrite.refusal(graph, graph.operators[0]) is None
 
 
 def test_dilation_of_the_height_alone_is_taken():
@@ -175,6 +178,7 @@ def test_undo_gives_the_convolution_back(readers):
     for operator in graph.operators:
         assert [int(index) for index in operator.inputs] == [0, 1, 2]
         assert (operator.builtinOptions.strideH, operator.builtinOptions.strideW) == (2, 2)
+    serde.serialize(graph.model)  # strides are integers
 
 
 def of_another_maker(graph):
@@ -217,6 +221,23 @@ def of_rank_three(graph):
     graph.tensor(0).shape = np.array([8, 8, 264], np.int32)
 
 
+def other_batch(graph):
+    graph.tensor(0).shape = np.array([2, 8, 8, 264], np.int32)
+
+
+def without_channels(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([1, 8, 16, 0], np.int32)
+    graph.tensor(1).shape = np.array([8, 3, 6, 0], np.int32)
+
+
+def to_rank_three(graph):
+    graph.tensor(int(graph.operators[1].inputs[0])).shape = np.array([8, 16, 132], np.int32)
+
+
+def one_channel_more(graph):
+    graph.tensor(0).shape = np.array([1, 8, 8, 265], np.int32)
+
+
 def not_shortened(graph):
     graph.tensor(0).shape = graph.tensor(int(graph.operators[1].inputs[0])).shape
 
@@ -234,6 +255,10 @@ def not_shortened(graph):
         other_height,
         other_columns,
         of_rank_three,
+        one_channel_more,
+        to_rank_three,
+        other_batch,
+        without_channels,
         not_shortened,
     ],
 )

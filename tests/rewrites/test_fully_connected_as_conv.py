@@ -163,6 +163,35 @@ def test_a_missing_bias_becomes_zeros():
     assert len(bias.quantization.scale) == 64
 
 
+def test_a_bias_may_be_the_first_tensor():
+    graph = parsed(tiny_models.fully_connected())
+    tensors = graph.subgraph.tensors
+    tensors[0], tensors[2] = tensors[2], tensors[0]
+    graph.subgraph.inputs, graph.operators[0].inputs = (np.array(each, np.int32) for each in ([2], [2, 1, 0]))
+    rewrite.apply(graph, graph.operators[0], (64, 1, 3, 200))
+    assert int(graph.operators[1].inputs[2]) == 0
+
+
+def test_the_input_of_a_bias_may_be_missing():
+    """The input may be left out, or be -1."""
+    models = [tiny_models.fully_connected(bias=False) for _ in range(2)]
+    models[0].subgraphs[0].operators[0].inputs = np.array([0, 1], np.int32)
+    one, two = (rewrite.overhead_bytes(graph, graph.operators[0]) for graph in map(parsed, models))
+    assert one == two
+    conv = rewritten(models[0]).operators[1]
+    assert int(conv.inputs[2]) == int(rewritten(models[1]).operators[1].inputs[2])
+
+
+def test_an_output_of_another_rank_than_the_input_has_not_kept_its_dimensions():
+    graph = parsed(tiny_models.fully_connected())
+    graph.tensor(3).shape = np.array([1, 1, 64], np.int32)
+    rewrite.apply(graph, graph.operators[0], (64, 1, 3, 200))
+    rewrite.undo(graph)
+    (operator,) = graph.operators
+    assert not operator.builtinOptions.keepNumDims
+    assert graph.model.operatorCodes[operator.opcodeIndex].version == 4
+
+
 def test_a_free_batch_stays_free():
     graph = rewritten(tiny_models.fully_connected(dynamic=True))
     before, conv, after = graph.operators

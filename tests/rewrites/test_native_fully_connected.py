@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -7,7 +9,7 @@ from helpers.foreign_models import block_sparse, find, read_natively, store_spar
 from tflite_sparse.codecs import csr
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.flatbuffer.graph import graphs, new_operator
 from tflite_sparse.rewrites import native_fully_connected as native
 
 SHAPE = (32, 128)
@@ -99,11 +101,27 @@ def test_undo_reads_layouts_of_others():
     np.testing.assert_array_equal(graph.constant(index), tiny_models.sparse_weights(SHAPE, "float32"))
 
 
+def test_undo_of_a_type_that_the_kernel_does_not_take_is_version_1():
+    sparse, graph, index = applied(dense_model())
+    graph.tensor(index).type = schema.TensorType.UINT8
+    assert list(native.undo(graph)) == [index]
+    assert sparse.operatorCodes[graph.operators[0].opcodeIndex].version == 1
+
+
 def test_undo_leaves_dense_operators_alone():
     parsed = serde.parse(tiny_models.to_bytes(dense_model()))
     before = bytes(serde.serialize(parsed))
     assert native.undo(next(graphs(parsed))) == {}
     assert bytes(serde.serialize(parsed)) == before
+
+
+def test_undo_leaves_a_weight_that_a_densify_reads():
+    _, graph, index = applied(dense_model(bias=False))
+    dense = graph.add_tensor(deepcopy(graph.tensor(index)))
+    code = graph.operator_code(schema.BuiltinOperator.DENSIFY, 1)
+    graph.insert_before(graph.operators[0], new_operator(code, [index], [dense]))
+    assert native.undo(graph) == {}
+    assert graph.tensor(index).sparsity is not None
 
 
 @pytest.mark.parametrize(

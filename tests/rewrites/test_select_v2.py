@@ -46,15 +46,15 @@ def test_every_select_of_every_graph_is_looked_at():
     tiny = tiny_models.Tiny()
     shape = (1, 1, 2, 3)
     ends = []
-    for condition in ((1,), shape):
+    for condition in ((1,), shape, shape):
         inputs = [tiny.tensor("condition", condition, "bool"), *(tiny.tensor("x", shape, "float32") for _ in range(2))]
         ends += [tiny.tensor("y", shape, "float32"), tiny.tensor("z", shape, "float32")]
         kind, options = schema.BuiltinOptions.SelectOptions, schema.SelectOptionsT()
         tiny.operator(schema.BuiltinOperator.SELECT, 1, inputs, ends[-2:-1], kind, options)
         tiny.operator(schema.BuiltinOperator.RELU, 1, ends[-2:-1], ends[-1:])
     model = tiny.finished([], ends)
-    assert select_v2.apply(model) == 1
-    assert tiny_models.operator_names(model) == ["SELECT", "RELU", "SELECT_V2", "RELU"]
+    assert select_v2.apply(model) == 2
+    assert tiny_models.operator_names(model) == ["SELECT", "RELU", "SELECT_V2", "RELU", "SELECT_V2", "RELU"]
     changed = model.subgraphs[0].operators[2]
     assert changed.builtinOptionsType == schema.BuiltinOptions.SelectV2Options
     assert isinstance(changed.builtinOptions, schema.SelectV2OptionsT)

@@ -67,12 +67,12 @@ def test_other_constants_are_left(model):
     assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model()))))
 
 
-@pytest.mark.parametrize("scale", [np.inf, np.nan, 0.0, -1.0])
-def test_weights_without_a_positive_scale_are_left(scale):
+@pytest.mark.parametrize("scales", [[np.inf], [np.nan], [0.0], [-1.0], []], ids=str)
+def test_weights_without_a_positive_scale_are_left(scales):
     model = tiny_models.fully_connected((16, 160))
     tensor = next(each for each in model.subgraphs[0].tensors if list(each.shape) == [16, 160])
-    tensor.quantization.scale = np.array([scale], np.float32)
-    tensor.quantization.zeroPoint = np.zeros(1, np.int64)
+    tensor.quantization.scale = np.array(scales, np.float32)
+    tensor.quantization.zeroPoint = np.zeros(len(scales), np.int64)
     assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))
 
 

@@ -1,5 +1,6 @@
 """Operators with sparse weights in place of dense ones: the same outputs in TensorFlow Lite Micro, and an undo."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tflite_sparse.flatbuffer.graph import (
     drop_unread_operator_codes,
     graphs,
     indices,
+    text,
 )
 from tflite_sparse.rewrites import sparse_operator, sparse_plan
 from tflite_sparse.runtime import micro, micro_operators
@@ -142,7 +144,7 @@ def test_undo_gives_back_all_that_the_file_said(name):
         assert sparse_operator.is_present(next(graphs(model)))
         assert contents(model) != before
         assert undone(model) == [[1]]
-        assert contents(model) == before
+        assert contents(serde.parse(serde.serialize(model))) == before
 
 
 @micro_process.needed
@@ -162,6 +164,46 @@ def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
         found = micro.run_separately(sparse, samples)
         for row, wanted in zip(found.rows, expected.rows, strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(row, wanted, strict=True)), kernel
+
+
+@pytest.mark.parametrize("tables", [1, 2])
+def test_streams_of_shared_values_have_as_many_tables_as_asked_for(tables):
+    weights = tiny_models.two_kinds_of_rows()
+    graph, index, uses = only(parsed(tiny_models.fully_connected(weights.shape, weights=weights)))
+    sparse_operator.apply(graph, index, uses, Kernel.ROW_SHARED, tables)
+    (found,) = sparse_operator.operators(graph)
+    assert found.tables == tables
+    np.testing.assert_array_equal(found.weights, weights)
+
+
+def test_undo_takes_stream_and_parameters_that_nothing_reads_from_the_file():
+    model = applied(parsed(conv_without_bias()), Kernel.PAIR_DELTA8)
+    graph = next(graphs(model))
+    parameters = int(graph.operators[0].inputs[2])
+    assert graph.tensor(parameters).buffer > 1
+    sparse_operator.undo(graph)
+    assert graph.tensor(parameters).buffer == 0
+
+
+def test_graphs_share_the_operator_code():
+    model = parsed(conv())
+    model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    model.operatorCodes.append(schema.OperatorCodeT())
+    model.operatorCodes[-1].customCode = "OTHER"
+    for graph in graphs(model):
+        sparse_operator.apply(graph, 1, graph.uses()[1], Kernel.PIXEL_DELTA8)
+    other, code = (code for code in model.operatorCodes if code.customCode is not None)
+    assert (text(other.customCode), text(code.customCode)) == ("OTHER", CUSTOM_CODE)
+    assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (32, 32, 1)
+
+
+def test_other_custom_operators_are_not_sparse():
+    model = parsed(tiny_models.elementwise("ADD"))
+    model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    model.operatorCodes[0].customCode = "OTHER"
+    (graph,) = graphs(model)
+    assert not sparse_operator.is_present(graph)
+    assert sparse_operator.undo(graph) == []
 
 
 def test_nine_bytes_an_output_and_no_quantisation_are_left():

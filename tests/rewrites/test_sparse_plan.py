@@ -110,6 +110,17 @@ def test_a_bias_may_be_missing(inputs):
     assert taken_bias(graph) == [False]
 
 
+def test_a_bias_may_be_the_first_tensor():
+    graph = graph_of(conv())
+    tensors = graph.subgraph.tensors
+    tensors[0], tensors[2] = tensors[2], tensors[0]
+    graph.subgraph.inputs, graph.operators[0].inputs = (np.array(each, np.int32) for each in ([2], [2, 1, 0]))
+    assert refused(graph) is None
+    assert taken_bias(graph) == [True]
+    tensors[0].shape = np.array([1, 16], np.int32)
+    assert refused(graph) == "its bias is no vector"
+
+
 def test_parameters_take_the_place_of_a_bias_that_nothing_else_reads():
     assert taken_bias(graph_of(conv())) == [True]
     assert taken_bias(graph_of(conv(readers=2))) == [False, False]

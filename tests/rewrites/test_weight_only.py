@@ -68,6 +68,13 @@ def test_channels_of_zeros_have_a_scale():
     assert (rounded.dtype, scales.dtype) == (np.int8, np.float32)
 
 
+def test_the_smallest_numbers_do_not_overflow():
+    """150 steps of the smallest float32 by a scale of 150 / 127, which is rounded to one step."""
+    step = 2.0**-149
+    rounded, scales = weight_only.quantised(np.array([[150 * step, -150 * step, step]], np.float32), 0)
+    assert (rounded.tolist(), scales.tolist()) == ([[127, -127, 1]], [step])
+
+
 def as_output(model):
     model.subgraphs[0].outputs = np.array([*model.subgraphs[0].outputs, 1], np.int32)
     return model

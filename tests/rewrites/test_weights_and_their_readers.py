@@ -94,6 +94,7 @@ def test_a_reshape_in_front_and_behind(is_open, signature):
     split_axis.undo_reshape_after(graph, conv)
     assert graph.operators == [conv]
     assert (conv.inputs.tolist(), conv.outputs.tolist()) == ([source, 1, 2], [result])
+    assert conv.inputs.dtype == conv.outputs.dtype == np.int32  # a file is written in the type of the array
     assert not split_axis.has_reshape_before(graph, conv, 0)
     assert not split_axis.has_reshape_after(graph, conv)
 

@@ -11,11 +11,11 @@ import pytest
 
 from helpers import odd_models, tiny_models
 from helpers.channel_models import NETWORKS
-from tflite_sparse.base.progress import ignore_steps
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.report.text import verification as verification_tables
 from tflite_sparse.rewrites.dead_channels import removal
+from tflite_sparse.rewrites.dead_channels.cut import Cut
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.verification import each_operator, engine
 from tflite_sparse.verification.engine import Tolerance
@@ -68,6 +68,8 @@ class Runtimes:
         self.chosen, self.beside = EVERY, ()
 
     def open(self, path, folder):
+        assert not list(folder.iterdir())
+        (folder / "opened").touch()  # no other file is opened there
         return Subject.of(path)
 
     def signatures(self, reference):
@@ -113,6 +115,7 @@ def runtime(tmp_path, monkeypatch):
         def __init__(self, file, reference, folder, signature, slices):
             assert (file, reference) == (found.file, found.reference)
             assert bool(slices) == (found.kept is not None)  # those of the cut
+            assert folder.is_dir()
             self.signature = signature
 
         def first_difference(self, form, sample):
@@ -461,7 +464,7 @@ def test_another_number_of_outputs_fails(ours, theirs, runtime):
     runtime.yields([np.zeros(2)] * ours, [np.zeros(2)] * theirs)
     report = runtime.verify()
     assert not report.passed
-    assert all(f"has {ours} outputs instead of {theirs}" in failure for failure in report.failures)
+    assert all(f"{runtime.file} has {ours} outputs instead of {theirs}" in failure for failure in report.failures)
     assert len(report.failures) == 4
 
 
@@ -506,15 +509,15 @@ def test_every_signature_is_run_with_its_own_inputs(runtime):
 
 
 class Told:
-    """Notes stages and notes in their order."""
+    """Notes stages and notes in their order, and the steps of each stage."""
 
     def __init__(self):
-        self.lines = []
+        self.lines, self.steps = [], {}
 
     @contextlib.contextmanager
     def stage(self, name):
         self.lines.append(name)
-        yield ignore_steps
+        yield lambda *step: self.steps.setdefault(name, []).append(step)
 
     def note(self, text):
         self.lines.append(f"note: {text}")
@@ -554,6 +557,7 @@ def test_why_no_outputs_were_compared_is_noted(runtime):
     told = Told()
     engine.verify(runtime.file, runtime.reference, Nowhere("it is missing"), MadeUp(0), progress=told)
     assert told.lines == ["compare weights", "note: outputs were not compared: it is missing"]
+    assert told.steps == {"compare weights": [(4 * 8, 4 * 8)]}
 
 
 # A file without channels of the reference
@@ -583,6 +587,25 @@ def test_kept_weights_and_constants_are_held_against_the_reference(trimmed, runt
     assert report.constants.runtimes == list(EVERY)
     runtime.kept = None
     assert not stages(runtime)[1].passed  # without the cut, the weights are others
+
+
+def test_constants_are_compared_in_every_signature(runtime, monkeypatch):
+    asked = []
+
+    class Check:
+        wrong, in_report = (), staticmethod(lambda: None)
+
+        def __init__(self, *of):
+            pass
+
+        def run(self, forms, samples, signature):
+            asked.append(([form.runtime.name for form in forms], samples[0][0].shape, signature))
+
+    monkeypatch.setattr(engine.predicted, "Check", Check)
+    for path in (runtime.file, runtime.reference):
+        path.write_bytes(tiny_models.to_bytes(odd_models.two_signatures()))
+    assert stages(runtime, cut=Cut())[1].passed
+    assert asked == [(list(EVERY), (1, 16), "small"), (list(EVERY), (1, 32), "large")]
 
 
 def test_a_wrong_constant_is_a_failure(trimmed, runtime):

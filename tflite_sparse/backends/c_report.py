@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tflite_sparse.backends import c_instructions
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
@@ -25,6 +26,9 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
         file: the ``.tflite`` file that they were made of.
         dense: the dense file that it stands for.
         cpu: that they are for.
+
+    Raises:
+        ExecutionError: as :func:`tflite_sparse.backends.c_instructions.inference`.
     """
     numbers: dict[str, int | float] = {
         "constant_bytes": sources.program.constant_bytes,
@@ -52,14 +56,17 @@ def part(sources: Sources, file: Path, dense: Path, cpu: MicroCpu) -> TargetPart
         numbers |= {"instructions": sparse, "own_dense_instructions": whole, "dense_instructions": of_cmsis_nn}
         sentences.append(
             f"FULLY_CONNECTED and CONV_2D on {cpu}, by the model of costs: {sparse:,} instructions, {whole:,} if all "
-            f"were dense, {of_cmsis_nn:,} by CMSIS-NN. The command bench counts all operators in an emulator."
+            f"were dense, {of_cmsis_nn:,} by CMSIS-NN."
         )
+    inference = c_instructions.inference(sources, cpu)
+    how = "counted in an emulator" if inference.counted else "estimated"
+    sentences.append(f"One inference on {cpu}: {inference.instructions:,} instructions, {how}.")
     arena = _micro_arena(dense)
     if arena is not None:
         numbers["micro_arena_bytes"] = arena
     beside = "" if arena is None else f", an arena of {arena:,} bytes"
     sentences.append(f"{micro.NAME}, dense: a file of {dense.stat().st_size:,} bytes{beside}, and its own code.")
-    return TargetPart(numbers=numbers, sentences=sentences)
+    return TargetPart(numbers=numbers, sentences=sentences, inference=inference)
 
 
 def footprint(sources: Sources, cpu: str) -> Footprint | str:

@@ -29,7 +29,8 @@ def bench(
     process, in bytes: medians of five. Latency is that of one run on random inputs with a batch of 1, in milliseconds,
     all files taking turns in one process.
 
-    For the target c: the instructions of one inference of the generated C, operator by operator.
+    For the target c: the instructions of one inference of the generated C by operator: counted in an emulator,
+    or estimated where it is not installed or too small for the model.
 
     Args:
         files: one or more.

@@ -69,6 +69,7 @@ class AlreadyPruned:
         epochs: how many it was trained for since.
         curve: of that training; None where nothing was trained.
         shared: what sharing values did to ``converted``; None: nothing.
+        only_channels: whether single weights were to stay as they are: no kernel is left dense by mistake then.
     """
 
     dense: SourceModel
@@ -80,6 +81,7 @@ class AlreadyPruned:
     epochs: int
     curve: Curve | None
     shared: SharedFile | None = None
+    only_channels: bool = False
 
 
 @takes(ExportSettings, ExportOptions)
@@ -188,6 +190,8 @@ class _Export:
             failures = converter.baseline(given.unpruned.source or dense, work / DENSE_FLOAT32)
             before = masks.sparsity_of(masks.prunable(dense)).share
             about = described(source, masks.prunable(source), 0, before, given.epochs, given.words)
+            if given.only_channels:
+                about = about.model_copy(update={"left_dense": None})
             shutil.copyfile(given.converted, work / DENSE_INT8)
             baseline = given.unpruned.described(dense, 0, before)
             done = Pruned(source, converter, about, failures, trained=True, baseline=baseline, curve=given.curve)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.fitting import knapsack
 from tflite_sparse.pruning import channel_masks
 from tflite_sparse.pruning.allocation import Curve
@@ -120,7 +121,13 @@ def is_within(used: Used, limits: Used) -> bool:
     return all(used[name] <= limit for name, limit in limits.items())
 
 
-def within(candidates: Sequence[GroupCandidate], limits: Used, measure: Measure, least: Used) -> Chosen:
+def within(
+    candidates: Sequence[GroupCandidate],
+    limits: Used,
+    measure: Measure,
+    least: Used,
+    on_step: Step = ignore_steps,
+) -> Chosen:
     """Return the choice of the least predicted rise that is measured to be within the limits.
 
     The search begins with the largest share that all groups can keep alike. Around each choice a file is measured in
@@ -133,11 +140,13 @@ def within(candidates: Sequence[GroupCandidate], limits: Used, measure: Measure,
         limits: of each resource; the file with all channels is beyond one.
         measure: see :data:`Measure`.
         least: what the file with the fewest channels takes, within the limits.
+        on_step: receives (steps done, the most that there can be).
     """
     alike = _alike(candidates, limits, measure, least)
     best = now = alike
     seen = [alike.counts]
-    for _ in range(_STEPS):
+    for step in range(_STEPS):
+        on_step(step + 1, _STEPS + 2)  # the first of them is done, and the last is to come
         around = _Linear.around(now, alike.counts, candidates, limits, measure)
         found = _best_answer(around, candidates, limits, measure, seen)
         if found is None:
@@ -147,6 +156,7 @@ def within(candidates: Sequence[GroupCandidate], limits: Used, measure: Measure,
             gained, best = 1 - now.loss / best.loss, now
             if gained < _ENOUGH:
                 break
+    on_step(_STEPS + 1, _STEPS + 2)
     return _grown(best, candidates, limits, measure)
 
 

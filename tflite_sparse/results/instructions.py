@@ -1,4 +1,4 @@
-"""The report of ``bench`` for targets whose instructions are counted: typed, versioned."""
+"""Instructions of one inference by operator, and the report of ``bench`` that has them: typed, versioned."""
 
 from __future__ import annotations
 
@@ -23,25 +23,39 @@ class CountedOperator(Part):
     instructions: int
 
 
-class CountedFile(Part):
+class Inference(Part):
+    """Instructions of one inference on a CPU.
+
+    Attributes:
+        cpu: that the code is for and runs on.
+        counted: whether they were counted in an emulator; else they are the estimate of a model of costs.
+        reason: why they are an estimate; empty: they were counted.
+        error: the share that the estimate of an operator is off by at most, for 19 of 20 operators that the model was
+            fitted to; None: they were counted.
+        instructions: of all operators.
+        operators: in order.
+    """
+
+    cpu: str
+    counted: bool
+    reason: str = ""
+    error: float | None = None
+    instructions: int
+    operators: list[CountedOperator]
+
+
+class CountedFile(Inference):
     """One file.
 
     Attributes:
         path: of the file.
         file_bytes: of the file.
-        counted: whether the instructions were counted in an emulator; else they are the model's estimate, and of
-            FULLY_CONNECTED and CONV_2D alone.
-        instructions: of one inference.
-        ratio: of them to those of the first file.
-        operators: in order.
+        ratio: of its instructions to those of the first file.
     """
 
     path: str
     file_bytes: int
-    counted: bool
-    instructions: int
     ratio: float = 1.0
-    operators: list[CountedOperator]
 
 
 class InstructionReport(Part):

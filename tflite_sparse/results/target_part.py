@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tflite_sparse.results.instructions import Inference
 from tflite_sparse.results.micro import EthosUReport, MicroReport
 from tflite_sparse.results.part import Part
 
@@ -12,10 +13,12 @@ class TargetPart(Part):
     Attributes:
         numbers: bytes and counts, by name with the unit at its end.
         sentences: shown beside tables and on pages.
+        inference: instructions by operator; None: the target has none.
     """
 
     numbers: dict[str, int | float] = {}
     sentences: list[str] = []
+    inference: Inference | None = None
 
 
 AnyTargetPart = MicroReport | EthosUReport | TargetPart

@@ -99,10 +99,10 @@ def _groups(graph: Graph, operator: Operator) -> int | None:
     between = int(operator.inputs[0])
     before = shape_of(graph.tensor(int(graph.producers()[between].inputs[0])))
     after, kernel = shape_of(graph.tensor(between)), shape_of(graph.tensor(int(operator.inputs[1])))
-    if len(before) != 4 or len(after) != 4 or after[3] == 0 or before[:2] != after[:2] or kernel[3] != after[3]:
+    if len(before) != 4 or len(after) != 4 or after[3] == 0 or kernel[3] != after[3]:
         return None
-    count = before[3] // after[3]
-    if count < 2 or after != (*before[:2], before[2] * count, before[3] // count):
+    count, rest = divmod(before[3], after[3])
+    if count < 2 or rest or after[:3] != (*before[:2], before[2] * count):
         return None
     options: Conv2DOptions = operator.builtinOptions
     return None if options.strideW % count or kernel[2] % count else count

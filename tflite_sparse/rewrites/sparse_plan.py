@@ -15,7 +15,7 @@ from tflite_sparse.codecs.streams import stream as codec_stream
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
 from tflite_sparse.codecs.streams.options import Bias, OperatorName, Options
 from tflite_sparse.codecs.streams.parameters import Parameters, Scales
-from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, shape_of
+from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, scales_of, shape_of
 from tflite_sparse.flatbuffer.serde import DATA_ALIGNMENT, packed_bytes
 from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters, Tensor
 from tflite_sparse.rewrites import fused_range
@@ -254,8 +254,7 @@ def _options(graph: Graph, operator: Operator, kernel: Kernel) -> Options:
 
 def _quantisation_bytes(tensor: Tensor) -> int:
     """What a file saves, at least, without it: the scales. Vectors of zero points may be shared with other tensors."""
-    scale = None if tensor.quantization is None else tensor.quantization.scale
-    return 0 if scale is None else 4 * len(scale)
+    return 4 * scales_of(tensor).size
 
 
 def _same_quantisation(first: QuantizationParameters | None, second: QuantizationParameters) -> bool:

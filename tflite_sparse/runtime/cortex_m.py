@@ -28,6 +28,9 @@ COMPILER = "arm-none-eabi-gcc"
 _CXX_COMPILER, _EMULATOR = "arm-none-eabi-g++", "qemu-system-arm"
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _CURE = "apt-get install gcc-arm-none-eabi qemu-system-arm"
+MISSING = f"compiler and emulator are not installed ({_CURE})"
+"""Where :func:`is_available` does not hold."""
+
 _SECONDS = 120
 _CASE_BYTES, _OUTPUT_BYTES, _SCRATCH_BYTES = 2 * 2**20, 2**20, 2**19
 

@@ -131,7 +131,7 @@ class BenchSettings(InputShapeSettings):
     )
     micro_cpu: MicroCpu = Field("generic", description="For the target c: the CPU; generic stands for a Cortex-M3.")
     threads: Count = Field(1, description="Threads of the interpreters.")
-    rounds: Count = Field(50, description="Turns of each file, of about 10 ms each.")
+    rounds: Count = Field(50, description="Turns of each file, of about 1 ms each, or one run.")
     kernels: Kernels = Field(
         "default",
         description="LiteRT's default interpreter (XNNPACK), or its built-in kernels without any delegate.",

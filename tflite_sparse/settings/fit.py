@@ -149,9 +149,9 @@ class FitSettings(
     def _one_aim(self) -> FitSettings:
         if self.gate and self.budget is not None:
             raise ValueError('give `budget="100kB"` or `gate=True`, one of the two')
-        if not (self.gate or self.budget is not None or self.limits):
+        if not (self.is_sized or self.limits):
             raise ValueError('give `budget="100kB"`, `gate=True`, or a limit: `max_macs`, `max_arena`, `max_latency`')
-        if self.shared_values == "auto" and not self.gate and self.budget is None:
+        if self.shared_values == "auto" and not self.is_sized:
             raise ValueError(
                 '`shared_values="auto"` chooses by bytes, which limits alone do not count: give `budget="100kB"`, '
                 "`gate=True`, or a number of values"
@@ -165,6 +165,11 @@ class FitSettings(
         check_target(self, self.target)
         check_kernels(self, self.target, self.micro_kernels)
         return self
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether the bytes of the file are an aim: else single weights stay as they are."""
+        return self.gate or self.budget is not None
 
     @property
     def limits(self) -> dict[Resource, float]:

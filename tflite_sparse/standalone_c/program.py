@@ -77,6 +77,27 @@ class Struct:
     name: str
     fields: tuple[tuple[str, Field], ...]
 
+    def number(self, name: str) -> int:
+        """A field that is a whole number."""
+        found = self._field(name)
+        assert isinstance(found, int)
+        return found
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """A field that is an array of whole numbers."""
+        found = self._field(name)
+        assert isinstance(found, tuple)
+        return found
+
+    def table(self, name: str) -> np.ndarray:
+        """The values of a field that is a constant array."""
+        found = self._field(name)
+        assert isinstance(found, Table)
+        return found.values
+
+    def _field(self, name: str) -> Field:
+        return dict(self.fields)[name]
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Operand:

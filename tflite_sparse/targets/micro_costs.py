@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import Filter, Kernel
-from tflite_sparse.codecs.streams.names import MicroCpu
+from tflite_sparse.codecs.streams.names import Extension, MicroCpu
 from tflite_sparse.codecs.streams.work import Pixels
 
 Dense = Literal["cmsis-nn", "standalone"]
@@ -44,6 +45,9 @@ class Costs:
         library: whose dense operators they are.
         dense: instructions of each part of a dense operator, by its kind.
         kernels: of each part of a kernel.
+        functions: of each part of another C function of generated C, by a name of
+            :attr:`tflite_sparse.standalone_c.work.Work.kind`; the same for every library.
+        extensions: that the CPU has.
         pixels_at_once: that ``PIXEL_DELTA8`` computes together.
         error: the share that the model is off by at most, for 19 of 20 layers that it was fitted to.
         common_code_bytes: flash that any kernel needs.
@@ -53,6 +57,8 @@ class Costs:
     library: Dense
     dense: Mapping[str, np.ndarray]
     kernels: Mapping[Kernel, np.ndarray]
+    functions: Mapping[str, np.ndarray]
+    extensions: frozenset[Extension]
     pixels_at_once: int
     error: float
     common_code_bytes: int
@@ -61,7 +67,7 @@ class Costs:
     def of_dense(self, shape: Filter, pixels: Pixels, *, is_matrix: bool) -> int:
         """Instructions of the dense operator."""
         if self.library == "standalone":
-            parts = work.standalone_dense(shape, pixels, is_matrix=is_matrix)
+            parts = dense_work.parts(shape, pixels, self.extensions, is_matrix=is_matrix)
         else:
             parts = work.dense(shape, pixels)
         return max(1, round(float(self.dense[kind_of(shape, is_matrix=is_matrix)] @ parts)))
@@ -70,6 +76,10 @@ class Costs:
         """Instructions of a kernel; arguments as for :func:`tflite_sparse.codecs.streams.work.of`."""
         parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once, tables)
         return max(1, round(float(self.kernels[kernel] @ parts)))
+
+    def of_function(self, kind: str, parts: np.ndarray) -> int:
+        """Instructions of a call; arguments as :class:`tflite_sparse.standalone_c.work.Work` has them."""
+        return max(1, round(float(self.functions[kind] @ parts)))
 
 
 def kind_of(shape: Filter, *, is_matrix: bool) -> str:
@@ -88,13 +98,17 @@ def code_cpu(cpu: MicroCpu) -> str:
 def of(cpu: MicroCpu, library: Dense = "cmsis-nn") -> Costs:
     """The costs of a CPU, with the dense operators of a library."""
     found: dict[str, Any] = json.loads(_FILE.read_text("utf-8"))["cpus"][_FITTED[cpu]]
-    prefix = "standalone_" if library == "standalone" else ""
+    is_standalone = library == "standalone"
+    prefix = "standalone_" if is_standalone else ""
+    of_others = (found["standalone_error"], found["functions_error"]) if is_standalone else ()
     return Costs(
         library=library,
         dense={kind: np.array(values) for kind, values in found[f"{prefix}dense"].items()},
         kernels={Kernel[name]: np.array(values) for name, values in found["kernels"].items()},
+        functions={kind: np.array(values) for kind, values in found["functions"].items()},
+        extensions=frozenset(found["extensions"]),
         pixels_at_once=found["pixels_at_once"],
-        error=found["error"],
+        error=max((found["error"], *of_others)),
         common_code_bytes=found["common_code_bytes"],
         code_bytes={Kernel[name]: size for name, size in found["code_bytes"].items()},
     )

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from helpers import tiny_models
 from tflite_sparse.codecs.streams import shared, stream
 from tflite_sparse.codecs.streams.kernels import MAX_SHARED_WIDTH, SHARED_KERNELS, Filter, Kernel
 from tflite_sparse.codecs.streams.shared_codes import Code, Kept, shortest
@@ -87,14 +88,6 @@ def test_more_symbols_than_a_count_holds_are_refused():
     assert "32,512 symbols" in shared.refusal(np.ones((1, 32512), np.int8))
 
 
-def two_kinds_of_rows(rows=60, places=400):
-    """Seven of eight weights zero; every third row has other values than the rest."""
-    rng = np.random.default_rng(0)
-    low, high = np.array([-4, -3, -2, -1, 1, 2, 3, 4]), np.array([-90, -70, -50, -30, 30, 50, 70, 90])
-    weights = np.where(np.arange(rows)[:, None] % 3, rng.choice(low, (rows, places)), rng.choice(high, (rows, places)))
-    return np.where(rng.random(weights.shape) < 0.875, 0, weights).astype(np.int8)
-
-
 def test_two_tables_by_hand():
     """Runs begin with the first table; 255 changes to the other one until it comes again."""
     first, second = [128 + 1, 5, 252], [1, 249, 252]
@@ -105,7 +98,7 @@ def test_two_tables_by_hand():
 
 
 def test_rows_of_two_kinds_take_two_tables():
-    matrix = two_kinds_of_rows()
+    matrix = tiny_models.two_kinds_of_rows()
     one, two = (np.frombuffer(shared.encode(matrix, tables), np.uint8) for tables in (1, 2))
     assert (shared.tables(one), shared.tables(two)) == (1, 2)
     assert two[0] == 128 + 8
@@ -115,7 +108,7 @@ def test_rows_of_two_kinds_take_two_tables():
 
 
 def test_a_second_table_that_does_not_pay_is_left_out():
-    one_kind = np.abs(two_kinds_of_rows()[1::3][:8])
+    one_kind = np.abs(tiny_models.two_kinds_of_rows()[1::3][:8])
     assert shared.encode(one_kind, 2) == shared.encode(one_kind, 1)
 
 
@@ -177,10 +170,10 @@ def test_no_code_of_those_known_has_fewer_symbols(density, count):
 
 def test_what_is_remembered_is_of_the_same_weights():
     """Weights that are changed in place, and other shapes of the same bytes, are worked out anew."""
-    matrix = two_kinds_of_rows()
+    matrix = tiny_models.two_kinds_of_rows()
     first = shared.nbytes(matrix, 2)
     matrix[::2] = 0
     assert shared.nbytes(matrix, 2) == len(shared.encode(matrix, 2)) < first
-    matrix[:] = two_kinds_of_rows()
+    matrix[:] = tiny_models.two_kinds_of_rows()
     assert shared.nbytes(matrix, 2) == first
     assert shared.nbytes(matrix.reshape(1, -1), 2) != first

@@ -20,7 +20,6 @@ from tflite_sparse.codecs.streams.kernels import (
 
 _PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
-_INTERLEAVED_OUTPUTS, _INTERLEAVED_INPUTS = 8, 4
 _SYMBOL_TABLE_BYTES = 4 * 256
 
 
@@ -88,20 +87,6 @@ def dense(shape: Filter, pixels: Pixels) -> np.ndarray:
     """The same for a dense kernel, float64 (4,): multiply-adds, outputs, inputs gathered for them, once."""
     outputs = shape.outputs * pixels.count
     return np.array([outputs * shape.taps, outputs, shape.taps * pixels.count, 1.0])
-
-
-def standalone_dense(shape: Filter, pixels: Pixels, *, is_matrix: bool) -> np.ndarray:
-    """The same for the dense operators of generated C, float64 (6,).
-
-    Multiply-adds of outputs that are interleaved and of those that are left over, outputs, inputs gathered in fours and
-    one by one, once.
-    """
-    rest = shape.outputs % _INTERLEAVED_OUTPUTS if is_matrix else 0
-    outputs = np.array([shape.outputs - rest, rest]) * pixels.count
-    inputs = -(-shape.taps // _INTERLEAVED_INPUTS) * _INTERLEAVED_INPUTS
-    gathered = np.array([shape.taps * pixels.count, 0])
-    in_fours = is_matrix or shape.channels % _INTERLEAVED_INPUTS == 0
-    return np.array([*(inputs * outputs), outputs.sum(), *(gathered if in_fours else gathered[::-1]), 1.0])
 
 
 def _per_group(kernel: Kernel, shape: Filter, pixels: Pixels, pixels_at_once: int) -> tuple[int, int, int]:

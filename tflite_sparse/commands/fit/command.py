@@ -148,6 +148,7 @@ class _Fit:
             epochs=carried.epochs,
             curve=carried.curve,
             shared=carried.shared,
+            only_channels=not settings.is_sized,
         )
         exported = export_pruned(
             pruned,
@@ -217,8 +218,7 @@ class _Fit:
         if not converted.exists():
             rounds.convert(source, samples, converted)
         constants = kernels_in_file.find(source.kernels(), serde.read(converted))
-        is_sized = self.settings.gate or self.settings.budget is not None  # else only channels go
-        usual = masks.prunable_while_training(source.kernels()) if is_sized else []
+        usual = masks.prunable_while_training(source.kernels()) if self.settings.is_sized else []
         kernels = [kernel for kernel in usual if kernel.name in constants]
         if len(kernels) < len(usual):
             lost = ", ".join(kernel.name for kernel in usual if kernel.name not in constants)

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pydantic
 
-from tflite_sparse.backends.registry import backend
 from tflite_sparse.base.atomic_files import write_bytes
-from tflite_sparse.base.progress import Timed
+from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.commands.fit.dense import MULTIPLE, Dense
+from tflite_sparse.commands.fit.meter import Meter
 from tflite_sparse.commands.scan import evaluating
 from tflite_sparse.conversion.layer_of import LayerNames
-from tflite_sparse.errors import BudgetError, ExecutionError
+from tflite_sparse.errors import BudgetError
 from tflite_sparse.fitting import candidates, channel_choice
 from tflite_sparse.fitting.channel_choice import Chosen, Counts, GroupCandidate, Used
 from tflite_sparse.fitting.channel_file import ChannelFile
 from tflite_sparse.fitting.workspace import Workspace
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.measurement import latency, operators
+from tflite_sparse.measurement import operators
 from tflite_sparse.pruning import allocation, channel_groups, channel_masks, channel_scan
 from tflite_sparse.pruning.channel_groups import ChannelGroup, ChannelGroups
 from tflite_sparse.pruning.channel_masks import Remaining
-from tflite_sparse.report.text.fit import RESOURCES, amount
+from tflite_sparse.report.text.fit import RESOURCES, amount, number
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.results.fit import FitChannels, FitLimit, Resource
 from tflite_sparse.results.scan import Scan
@@ -36,85 +36,8 @@ from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.kernels import kernels_and_variables
 
-_ROUNDS, _ROUNDS_OF_WHOLE = 15, 50  # of a latency, of which the median counts
 _NAMED = 3  # operators in an error
 _SCAN, _REACH = "scan-channel.json", "channel-limits.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """Measures what files take of the resources that are limited.
-
-    Other work on the machine slows runs down for a while. So the time of a file is that of the file with all channels,
-    measured once, times the ratio of both in a process where they take turns.
-
-    Attributes:
-        settings: of the run.
-        whole: the dense file with all channels.
-        whole_ms: median time of one run of it; 0: time is not limited.
-    """
-
-    settings: FitSettings
-    whole: Path
-    whole_ms: float = 0.0
-
-    @classmethod
-    def of(cls, settings: FitSettings, whole: Path) -> Meter:
-        """Measure the file with all channels.
-
-        Raises:
-            ExecutionError: the runtime refuses it.
-        """
-        if "latency_ms" not in settings.limits:
-            return cls(settings, whole)
-        return cls(settings, whole, float(np.median(latency.interleaved([whole], rounds=_ROUNDS_OF_WHOLE))))
-
-    def used_by(self, models: Iterable[Model], folder: Path) -> list[Used]:
-        """Return what the files of models take; they lie in ``folder`` where a runtime measures them.
-
-        One model at a time is held in memory.
-
-        Raises: as :meth:`used`.
-        """
-        limits = self.settings.limits
-        if limits.keys() == {"multiply_adds"}:
-            return [{"multiply_adds": _multiply_adds(model)} for model in models]
-        files = []
-        for number, model in enumerate(models):
-            files.append(folder / f"{number}.tflite")
-            serde.write(model, files[-1])
-        return self.used(files)
-
-    def used(self, files: Sequence[Path]) -> list[Used]:
-        """Return what each file takes.
-
-        Raises:
-            ExecutionError: the runtime refuses a file, or is not installed.
-        """
-        found: list[dict[Resource, float]] = [{} for _ in files]
-        limits = self.settings.limits
-        if "latency_ms" in limits:
-            of_whole, *timings = latency.interleaved([self.whole, *files], rounds=_ROUNDS)
-            for each, times in zip(found, timings, strict=True):
-                each["latency_ms"] = self.whole_ms * latency.median_ratio(times, of_whole)
-        for each, file in zip(found, files, strict=True):
-            if "multiply_adds" in limits:
-                each["multiply_adds"] = _multiply_adds(serde.read(file))
-            if "arena_bytes" in limits:
-                each["arena_bytes"] = self._arena(file)
-        return [{name: each[name] for name in limits} for each in found]
-
-    def _arena(self, file: Path) -> int:
-        target = backend(self.settings.target)
-        arena = target.arena_bytes(file)
-        if arena is None:
-            target.runtimes(1, None)  # says what is missing
-            raise ExecutionError(f"{file}: the arena cannot be measured here.")
-        return arena
-
-
-def _multiply_adds(model: Model) -> int:
-    return sum(each.multiply_adds or 0 for each in operators.of_model(model))
 
 
 class _Reach(pydantic.BaseModel):
@@ -176,9 +99,9 @@ class ChannelLimits:
         file = ChannelFile.of(dense, source.kernels(), groups.groups)
         path = work.path(_REACH)
         known = _Reach.model_validate_json(path.read_bytes()) if path.exists() else None
-        with progress.stage("measure"):
-            meter = Meter.of(settings, dense) if known is None else Meter(settings, dense, known.whole_ms)
-            untouched = meter.used([dense])[0] if known is None else known.untouched
+        with progress.stage("measure") as on_step:
+            meter = Meter.of(settings, dense, on_step) if known is None else Meter(settings, dense, known.whole_ms)
+            untouched = meter.untouched() if known is None else known.untouched
         _warn_of_operators(dense, settings, progress)
         if file.left:
             progress.warn(f"not recognised in the file, and left as they are: {', '.join(file.left)}")
@@ -210,8 +133,8 @@ class ChannelLimits:
         if path.exists():
             self.now = Chosen(**_Kept.model_validate_json(path.read_bytes()).model_dump())
         else:
-            with self.progress.stage("choose channels"):
-                self.now = self._chosen(left, allowed)
+            with self.progress.stage("choose channels") as on_step:
+                self.now = self._chosen(left, allowed, on_step)
             kept = _Kept(counts=dict(self.now.counts), used=dict(self.now.used), loss=self.now.loss)
             write_bytes(path, (kept.model_dump_json(indent=2) + "\n").encode())
         return self._applied(self.now)
@@ -279,13 +202,13 @@ class ChannelLimits:
             for each in self.candidates
         ]
 
-    def _chosen(self, left: Sequence[GroupCandidate], allowed: Used) -> Chosen:
+    def _chosen(self, left: Sequence[GroupCandidate], allowed: Used, on_step: Step) -> Chosen:
         whole, least = self.measured([channel_choice.untouched(left), channel_choice.fewest(left)])
         if channel_choice.is_within(whole, allowed):
             return channel_choice.chosen(left, channel_choice.untouched(left), whole)
         if not channel_choice.is_within(least, allowed):
             return channel_choice.chosen(left, channel_choice.fewest(left), least)
-        return channel_choice.within(left, allowed, self.measured, least)
+        return channel_choice.within(left, allowed, self.measured, least, on_step)
 
     def _applied(self, chosen: Chosen) -> Dense:
         kept, whole = self.kept(chosen.counts), self.whole
@@ -362,15 +285,17 @@ def _beyond_words(found: ChannelLimits, groups: ChannelGroups) -> str:
     resource = RESOURCES[name]
     kept = sum(each.counts[0] for each in found.candidates)
     all_ = sum(each.group.channels for each in found.candidates)
+    takes = f"{found.whole.source.name} takes {amount(name, least[name])}"
     if found.candidates:
-        reached = f"with the fewest channels, {kept:,} of {all_:,} in {len(found.candidates)} groups,"
+        reached = f"with the fewest channels, {kept:,} of {all_:,} in {len(found.candidates)} groups, {takes}"
+        reached += f", with all of them {number(name, found.untouched[name])}"
     else:
         reason = next(iter(groups.left.values()), f"no group has more than {MULTIPLE} channels")
-        reached = f"no channels can go ({reason}), and"
+        reached = f"no channels can go ({reason}), and {takes}"
     model = found.file.without(found.kept(channel_choice.fewest(found.candidates))).model
     return (
-        f"`{resource.option}` of {amount(name, limit)} cannot be met: {reached} {found.whole.source.name} takes "
-        f"{amount(name, least[name])}; {_largest(model, LayerNames(found.whole.source.layers(), {}))}.\n"
+        f"`{resource.option}` of {amount(name, limit)} cannot be met: {reached}; "
+        f"{_largest(model, LayerNames(found.whole.source.layers(), {}))}.\n"
         f"Give a larger `{resource.option}`, or a model of fewer or narrower layers."
     )
 

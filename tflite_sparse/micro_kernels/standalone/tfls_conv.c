@@ -4,8 +4,6 @@
 #include "tfls_operators.h"
 #include "tfls_paired.h"
 
-enum { kPixels = 4 /* that paired weights are multiplied with at once */ };
-
 /* An output pixel, and where its window starts. */
 typedef struct {
   const int8_t* image;
@@ -46,34 +44,58 @@ static const int8_t* inputs_at(const TflsConv2D* p, const Place* place, int32_t 
   return place->image + (y * p->in_w + x) * p->in_c;
 }
 
-/* Columns of the filter that are neighbours in memory, from filter_x on; at least 1. */
-static int32_t run_of(const TflsConv2D* p, const Place* place, int32_t filter_x) {
-  const int32_t x = place->x + filter_x;
-  if (p->dilation_w != 1 || x < 0) return 1;
-  return tfls_larger(tfls_smaller(p->in_w - x, p->filter_w - filter_x), 1);
+/* A row of a window, in inputs: so many left of the input, within it from a place on, and right of it. */
+typedef struct {
+  const int8_t* from;
+  int32_t left, middle, right;
+} Row;
+
+/* Row y of a window whose columns are neighbours; all of it is on the left where the row lies in the padding. */
+TFLS_INLINE Row row_of(const TflsConv2D* p, const Place* place, int32_t filter_y) {
+  const int32_t y = place->y + filter_y * p->dilation_h, columns = p->filter_w, in_c = p->in_c;
+  const int32_t left = y < 0 || y >= p->in_h ? columns : tfls_smaller(tfls_larger(-place->x, 0), columns);
+  const int32_t right = tfls_smaller(tfls_larger(place->x + columns - p->in_w, 0), columns - left);
+  const Row row = {place->image + (y * p->in_w + place->x + left) * in_c, left * in_c, (columns - left - right) * in_c,
+                   right * in_c};
+  return row;
+}
+
+TFLS_INLINE int8_t* put_padding(int8_t* to, int32_t zero_point, int32_t count) {
+  if (count > 0) memset(to, zero_point, (size_t)count);
+  return to + count;
+}
+
+static void gather_columns(const TflsConv2D* p, const Place* place, int8_t* to) {
+  int32_t y, x;
+  for (y = 0; y < p->filter_h; y++) {
+    for (x = 0; x < p->filter_w; x++, to += p->in_c) {
+      const int8_t* const from = inputs_at(p, place, y, x);
+      if (from != NULL) {
+        tfls_copy(to, from, p->in_c);
+      } else {
+        put_padding(to, p->input_zero_point, p->in_c);
+      }
+    }
+  }
 }
 
 TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
-  int32_t y, x, run;
+  int32_t y;
   if (is_inside(p, place)) {
     const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
     const int8_t* from = inputs_at(p, place, 0, 0);
     for (y = 0; y < p->filter_h; y++, to += bytes, from += step) tfls_copy(to, from, bytes);
     return;
   }
+  if (p->dilation_w != 1) {
+    gather_columns(p, place, to);
+    return;
+  }
   for (y = 0; y < p->filter_h; y++) {
-    for (x = 0; x < p->filter_w; x += run) {
-      const int8_t* const from = inputs_at(p, place, y, x);
-      int32_t bytes;
-      run = run_of(p, place, x);
-      bytes = run * p->in_c;
-      if (from != NULL) {
-        tfls_copy(to, from, bytes);
-      } else {
-        memset(to, p->input_zero_point, (size_t)bytes);
-      }
-      to += bytes;
-    }
+    const Row row = row_of(p, place, y);
+    to = put_padding(to, p->input_zero_point, row.left);
+    tfls_copy(to, row.from, row.middle);
+    to = put_padding(to + row.middle, p->input_zero_point, row.right);
   }
 }
 
@@ -166,6 +188,8 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
 /* ---- Paired weights ---- */
 
 #if TFLS_HAS_LAYOUT(TFLS_PAIRED)
+#include "tfls_four_pixels.h"
+
 static int32_t rounded_taps(const TflsConv2D* p) { return (p->filter_h * p->filter_w * p->in_c + 3) & ~3; }
 
 /* One pixel, for CPUs without SMLAD and sums that are wide. */
@@ -198,118 +222,77 @@ static void paired_one_by_one(const TflsConv2D* p, const int8_t* input, int8_t* 
 }
 
 #if defined(TFLS_DSP)
-#define TFLS_TWO_INPUTS                                                                                       \
-  "ldr r12, [r1], #4\n sxtb16 lr, r12\n ldmia r0!, {r10, r11}\n"                                              \
-  "smlad r2, lr, r10, r2\n smlad r6, r12, r10, r6\n smlad r3, lr, r11, r3\n smlad r7, r12, r11, r7\n"         \
-  "ldmia r0!, {r10, r11}\n"                                                                                   \
-  "smlad r4, lr, r10, r4\n smlad r8, r12, r10, r8\n smlad r5, lr, r11, r5\n smlad r9, r12, r11, r9\n"
-#define TFLS_FOUR_INPUTS TFLS_TWO_INPUTS TFLS_TWO_INPUTS
-
-/* The sums of two outputs of four pixels, (output, pixel), over count inputs, a multiple of 4 from 4 to
- * TFLS_PAIRED_INPUTS. The words of the pixels lie side by side. */
-TFLS_NAKED static void four_pixels(const int32_t* words TFLS_UNNAMED, const int8_t* weights TFLS_UNNAMED,
-                                   int32_t count TFLS_UNNAMED, int32_t* sums TFLS_UNNAMED) {
-  __asm__ volatile(
-      ".syntax unified\n add r12, r1, r2, lsl #1\n push {r3-r12, lr}\n"
-      "mov r3, #0\n mov r4, r3\n mov r5, r3\n mov r6, r3\n mov r7, r3\n mov r8, r3\n mov r9, r3\n"
-      "tst r2, #4\n mov r2, r3\n bne 2f\n" /* an odd one of the fours first */
-      "1:\n" TFLS_FOUR_INPUTS "2:\n" TFLS_FOUR_INPUTS "ldr r10, [sp, #36]\n cmp r1, r10\n bne 1b\n"
-      TFLS_DIFFERENCE("r2", "r6") TFLS_DIFFERENCE("r3", "r7") TFLS_DIFFERENCE("r4", "r8") TFLS_DIFFERENCE("r5", "r9")
-      "ldr r10, [sp]\n stmia r10, {r2-r9}\n add sp, #4\n pop {r4-r12, pc}\n");
-}
-
-static int32_t even_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
-static int32_t odd_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
-/* Bytes, a multiple of 4 of them, as half-words among those of the other pixels. Returns the end. */
-static int32_t* widen(const int8_t* from, int32_t count, int32_t* to) {
-  for (; count > 0; count -= 4, from += 4, to += 2 * kPixels) {
-    int32_t word;
-    TFLS_COPY(&word, from, 4);
-    to[0] = even_halves(word);
-    to[kPixels] = odd_halves(word);
-  }
-  return to;
-}
-
-static int32_t* widen_padding(int32_t zero_point, int32_t count, int32_t* to) {
-  const int32_t word = even_halves(zero_point & 0xFF) * 0x10001;
-  for (; count > 0; count -= 4, to += 2 * kPixels) to[0] = to[kPixels] = word;
-  return to;
+static void quick_outputs(const TflsConv2D* p, const int32_t* words, int8_t* y) {
+  TflsOutputs outputs = {words,    p->weights,      rounded_taps(p),              p->bias, p->multiplier,
+                     p->shift, p->channel_step, 2 * p->output_zero_point + 1, y,       p->out_c,
+                     p->out_c};
+  tfls_four_quick_pixels(&outputs);
 }
 
 static void gather_words(const TflsConv2D* p, const Place* place, int32_t* to) {
-  int32_t y, x, run;
+  const int32_t in_c = p->in_c, zero_point = p->input_zero_point;
+  int32_t y, x;
   if (is_inside(p, place)) {
-    const int32_t bytes = p->filter_w * p->in_c, step = p->dilation_h * p->in_w * p->in_c;
+    const int32_t bytes = p->filter_w * in_c, step = p->dilation_h * p->in_w * in_c;
     const int8_t* from = inputs_at(p, place, 0, 0);
-    for (y = 0; y < p->filter_h; y++, from += step) to = widen(from, bytes, to);
+    for (y = 0; y < p->filter_h; y++, from += step) to = tfls_widen(from, bytes, to);
     return;
   }
   for (y = 0; y < p->filter_h; y++) {
-    for (x = 0; x < p->filter_w; x += run) {
+    if (p->dilation_w == 1) {
+      const Row row = row_of(p, place, y);
+      to = tfls_widen_padding(zero_point, row.left, to);
+      to = tfls_widen(row.from, row.middle, to);
+      to = tfls_widen_padding(zero_point, row.right, to);
+      continue;
+    }
+    for (x = 0; x < p->filter_w; x++) {
       const int8_t* const from = inputs_at(p, place, y, x);
-      run = run_of(p, place, x);
-      to = from != NULL ? widen(from, run * p->in_c, to) : widen_padding(p->input_zero_point, run * p->in_c, to);
+      to = from != NULL ? tfls_widen(from, in_c, to) : tfls_widen_padding(zero_point, in_c, to);
     }
   }
 }
 
-/* Four pixels of one output, step apart, saturated. */
-TFLS_INLINE void put_four(int8_t* y, int32_t step, const int32_t* sums, const TflsQuickScale* scale) {
-  const int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3]; /* read before bytes are written */
-  y[0] = tfls_quick_output(a, scale);
-  y[step] = tfls_quick_output(b, scale);
-  y[2 * step] = tfls_quick_output(c, scale);
-  y[3 * step] = tfls_quick_output(d, scale);
+/* Widens four windows that lie in one row of the output, or one behind the other, where they may be read as
+ * tfls_widen_four does it. Returns whether it did. */
+static int widen_together(const TflsConv2D* p, const Place* place, const int8_t* input, int32_t* words) {
+  const int32_t in_c = p->in_c, row = p->in_w * in_c, bytes = p->filter_w * in_c;
+  const TflsWindows windows = {p->stride_w * in_c, bytes, p->dilation_h * row, p->filter_h};
+  const int8_t* const end = input + p->batches * p->in_h * row;
+  const int is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 && p->stride_w == 1;
+  const int8_t *from, *behind;
+  if (!is_inside(p, place)) return 0;
+  if (!is_flat && place->column + kTflsPixels > p->out_w) return 0;
+  if (!is_flat && place->x + 3 * p->stride_w + p->filter_w > p->in_w) return 0;
+  from = inputs_at(p, place, 0, 0);
+  behind = from + 3 * windows.step + (windows.rows - 1) * windows.to_row + bytes;
+  if (from - input < 3 || end - behind < 4) return 0;
+  tfls_widen_four(words, from, &windows);
+  return 1;
 }
 
-/* Sums of more inputs than four_pixels takes. */
+/* Sums of more inputs than tfls_four_pixels takes. */
 static void four_long_pixels(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
-  int32_t more[2 * kPixels], at, i;
-  four_pixels(words, weights, TFLS_PAIRED_INPUTS, sums);
+  int32_t more[2 * kTflsPixels], at, i;
+  tfls_four_pixels(words, weights, TFLS_PAIRED_INPUTS, sums);
   for (at = TFLS_PAIRED_INPUTS; at < taps; at += TFLS_PAIRED_INPUTS) {
-    four_pixels(words + kPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
-    for (i = 0; i < 2 * kPixels; i++) sums[i] += more[i];
+    tfls_four_pixels(words + kTflsPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
+    for (i = 0; i < 2 * kTflsPixels; i++) sums[i] += more[i];
   }
 }
 
-/* quick: four pixels, and all scales are quick. */
-static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t count, int quick, int8_t* y) {
-  const int32_t taps = rounded_taps(p), out_c = p->out_c, zero_point = p->output_zero_point;
-  const int32_t channel_step = p->channel_step;
-  const int32_t *bias = p->bias, *multiplier = p->multiplier;
-  const int8_t *shift = p->shift, *w = p->weights;
-  int32_t sums[2 * kPixels], o;
+static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t count, int8_t* y) {
+  const int32_t taps = rounded_taps(p), out_c = p->out_c;
+  const int8_t* w = p->weights;
+  int32_t sums[2 * kTflsPixels], o;
   for (o = 0; o < out_c; o += 2, w += 2 * taps) {
     if (taps <= TFLS_PAIRED_INPUTS) {
-      four_pixels(words, w, taps, sums);
+      tfls_four_pixels(words, w, taps, sums);
     } else {
       four_long_pixels(words, w, taps, sums);
     }
-    if (quick) {
-      TflsQuickScale scale = tfls_quick_scale_of(bias[o], *multiplier, *shift, zero_point);
-      multiplier += channel_step;
-      shift += channel_step;
-      put_four(y + o, out_c, sums, &scale);
-      if (o + 1 == out_c) return;
-      scale = tfls_quick_scale_of(bias[o + 1], *multiplier, *shift, zero_point);
-      multiplier += channel_step;
-      shift += channel_step;
-      put_four(y + o + 1, out_c, sums + kPixels, &scale);
-    } else {
-      emit(p, o, sums, count, y);
-      if (o + 1 < out_c) emit(p, o + 1, sums + kPixels, count, y);
-    }
+    emit(p, o, sums, count, y);
+    if (o + 1 < out_c) emit(p, o + 1, sums + kTflsPixels, count, y);
   }
 }
 
@@ -322,23 +305,28 @@ static int all_quick(const TflsConv2D* p) {
 
 static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* output, int32_t* words) {
   const int32_t pixels = p->batches * p->out_h * p->out_w, taps = rounded_taps(p);
-  int8_t* const row = (int8_t*)(words + kPixels / 2 * taps); /* for inputs that do not come in fours */
-  const int quick = all_quick(p);
+  int8_t* const row = (int8_t*)(words + kTflsPixels / 2 * taps); /* for inputs that do not come in fours */
+  const int quick = taps <= TFLS_PAIRED_INPUTS && all_quick(p);
   int32_t start, j;
   if (p->in_c % 4 != 0) pad_row(p, row);
-  for (start = 0; start < pixels; start += kPixels) {
-    const int32_t first = tfls_smaller(start, tfls_larger(pixels - kPixels, 0)); /* the last ones again */
-    const int32_t count = tfls_smaller(pixels - first, kPixels);
+  for (start = 0; start < pixels; start += kTflsPixels) {
+    const int32_t first = tfls_smaller(start, tfls_larger(pixels - kTflsPixels, 0)); /* the last ones again */
+    const int32_t count = tfls_smaller(pixels - first, kTflsPixels);
     Place place = place_of(p, input, first);
-    for (j = 0; j < count; j++, to_next(p, &place)) {
+    const int done = count == kTflsPixels && widen_together(p, &place, input, words);
+    for (j = done ? count : 0; j < count; j++, to_next(p, &place)) {
       if (p->in_c % 4 == 0) {
         gather_words(p, &place, words + j);
       } else {
         gather(p, &place, row);
-        widen(row, taps, words + j);
+        tfls_widen(row, taps, words + j);
       }
     }
-    paired_outputs(p, words, count, quick && count == kPixels, output + first * p->out_c);
+    if (quick && count == kTflsPixels) {
+      quick_outputs(p, words, output + first * p->out_c);
+    } else {
+      paired_outputs(p, words, count, output + first * p->out_c);
+    }
   }
   tfls_clamp_all(output, pixels * p->out_c, p->min, p->max);
 }

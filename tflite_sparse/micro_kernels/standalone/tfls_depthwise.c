@@ -9,9 +9,10 @@ static TflsScale scale_of(const TflsDepthwiseConv2D* p, int32_t o) {
 
 /* ---- Any filter ---- */
 
-/* Elements from one column or row of a window to the next, in the input and in the weights. */
+/* Elements from one column or row of a window to the next, in the input and in the weights; from one window to the next
+ * in a line. */
 typedef struct {
-  int32_t column, row, weight_column, weight_row;
+  int32_t column, row, weight_column, weight_row, window;
 } Steps;
 
 /* The part of a window that lies within the input: its first element, of channel 0, and how many rows and columns of
@@ -33,8 +34,7 @@ static Places places_of(int32_t start, int32_t size, int32_t filter, int32_t dil
   return places;
 }
 
-/* Functions of their own, for CPUs with few registers. */
-TFLS_OUTLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t* x, const int8_t* w) {
+TFLS_INLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_t* x, const int8_t* w) {
   const int32_t column = steps->column, weight_column = steps->weight_column;
   const int32_t to_row = steps->row - 2 * column, to_weight_row = steps->weight_row - 2 * weight_column;
   int32_t sum = 0;
@@ -50,6 +50,7 @@ TFLS_OUTLINE int32_t three_columns(const Steps* steps, int32_t rows, const int8_
   return sum;
 }
 
+/* Functions of their own, for CPUs with few registers. */
 TFLS_OUTLINE int32_t any_columns(const Steps* steps, const Window* window, const int8_t* x, const int8_t* w) {
   const int32_t column = steps->column, weight_column = steps->weight_column;
   int32_t sum = 0, row, i;
@@ -84,45 +85,69 @@ TFLS_OUTLINE int32_t weights_in_padding(const TflsDepthwiseConv2D* p, const Step
   return sum;
 }
 
-/* The sum of output o; x: its first input in the window. */
-TFLS_OUTLINE int32_t sum_of(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, const int8_t* x,
-                            int32_t o) {
-  const int8_t* const weights = p->weights + o;
-  const int8_t* const w = weights + window->above * steps->weight_row + window->left * steps->weight_column;
-  const int32_t sum =
-      window->columns == 3 ? three_columns(steps, window->rows, x, w) : any_columns(steps, window, x, w);
-  if (window->rows == p->filter_h && window->columns == p->filter_w) return sum;
-  return sum + p->input_zero_point * weights_in_padding(p, steps, window, weights);
+TFLS_INLINE int is_whole(const TflsDepthwiseConv2D* p, const Window* window) {
+  return window->rows == p->filter_h && window->columns == p->filter_w;
 }
 
-TFLS_OUTLINE int8_t output_of(const TflsDepthwiseConv2D* p, int32_t o, int32_t sum) {
-  const TflsScale scale = scale_of(p, o);
-  return p->wide ? tfls_wide_output(tfls_sum(sum, p->bias[o]), &scale, p->min, p->max)
-                 : tfls_narrow_output(sum + p->bias[o], &scale, p->min, p->max);
+/* The first weight of output o that meets the input. */
+TFLS_INLINE const int8_t* weights_of(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, int32_t o) {
+  return p->weights + o + window->above * steps->weight_row + window->left * steps->weight_column;
 }
 
-/* All channels of one pixel. */
-static void put_pixel(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, int8_t* output) {
-  const int8_t *x = window->input, *const end = x + p->in_c;
-  int32_t j, o = 0;
-  for (; x != end; x++)
-    for (j = p->depth_multiplier; j > 0; j--, o++) output[o] = output_of(p, o, sum_of(p, steps, window, x, o));
+TFLS_INLINE int32_t sum_within(const Steps* steps, const Window* window, const int8_t* x, const int8_t* w) {
+  return window->columns == 3 ? three_columns(steps, window->rows, x, w) : any_columns(steps, window, x, w);
+}
+
+/* count windows side by side, channel by channel, of which the same part lies within the input. */
+static void put_line(const TflsDepthwiseConv2D* p, const Steps* steps, const Window* window, int32_t count,
+                     int8_t* output) {
+  const int32_t out_c = p->in_c * p->depth_multiplier, to_next = steps->window, min = p->min, max = p->max;
+  const int8_t* input = window->input;
+  int32_t j = 0, o, n;
+  for (o = 0; o < out_c; o++) {
+    const int8_t *x = input, *const w = weights_of(p, steps, window, o);
+    const TflsScale scale = scale_of(p, o);
+    int8_t* y = output + o;
+    int32_t bias = p->bias[o];
+    if (!is_whole(p, window)) {
+      const int32_t padding = p->input_zero_point * weights_in_padding(p, steps, window, p->weights + o);
+      bias = tfls_sum(bias, padding);
+    }
+    if (p->wide) {
+      for (n = count; n > 0; n--, x += to_next, y += out_c)
+        *y = tfls_wide_output(tfls_sum(bias, sum_within(steps, window, x, w)), &scale, min, max);
+    } else if (window->columns == 3) {
+      for (n = count; n > 0; n--, x += to_next, y += out_c)
+        *y = tfls_narrow_output(bias + three_columns(steps, window->rows, x, w), &scale, min, max);
+    } else {
+      for (n = count; n > 0; n--, x += to_next, y += out_c)
+        *y = tfls_narrow_output(bias + any_columns(steps, window, x, w), &scale, min, max);
+    }
+    if (++j == p->depth_multiplier) {
+      j = 0;
+      input++;
+    }
+  }
 }
 
 static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t channels = p->in_c, out_c = channels * p->depth_multiplier;
-  const Steps steps = {p->dilation_w * channels, p->dilation_h * p->in_w * channels, out_c, p->filter_w * out_c};
-  int32_t out_y, out_x;
+  const int32_t channels = p->in_c, out_c = channels * p->depth_multiplier, reach = (p->filter_w - 1) * p->dilation_w;
+  const Steps steps = {p->dilation_w * channels, p->dilation_h * p->in_w * channels, out_c, p->filter_w * out_c,
+                       p->stride_w * channels};
+  int32_t out_y, out_x, count;
   for (out_y = 0; out_y < p->out_h; out_y++) {
     const int32_t y = out_y * p->stride_h - p->pad_h;
     const Places down = places_of(y, p->in_h, p->filter_h, p->dilation_h);
-    for (out_x = 0; out_x < p->out_w; out_x++, output += out_c) {
+    for (out_x = 0; out_x < p->out_w; out_x += count, output += count * out_c) {
       const int32_t x = out_x * p->stride_w - p->pad_w;
       const Places right = places_of(x, p->in_w, p->filter_w, p->dilation_w);
       const int32_t row = y + down.first * p->dilation_h, column = x + right.first * p->dilation_w;
       const Window window = {down.count > 0 && right.count > 0 ? image + (row * p->in_w + column) * channels : image,
                              down.first, down.count, right.first, right.count};
-      put_pixel(p, &steps, &window, output);
+      count = 1;
+      if (right.count == p->filter_w) /* as are those that follow, until one ends behind the input */
+        count = tfls_smaller((p->in_w - 1 - reach - x) / p->stride_w + 1, p->out_w - out_x);
+      put_line(p, &steps, &window, count, output);
     }
   }
 }

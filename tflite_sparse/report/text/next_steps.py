@@ -16,11 +16,16 @@ _SPARSITY = 0.875
 
 
 def nothing_smaller(report: Report) -> str | None:
-    """Return a sentence if no weight takes fewer bytes than dense; None if one does, or the target stores none so."""
+    """Return a sentence if no weight takes fewer bytes than dense and no channel went.
+
+    None otherwise, and for a target that stores no weight so.
+    """
     target = TARGETS.get(str(report.settings.get("target")))
     if report.models.sparse is None or any(each.encoded_bytes < each.dense_bytes for each in report.tensors):
         return None
     if target is not None and target.leaves_weights_dense:
+        return None
+    if _lost_channels(report):
         return None
     if _has_zeros(report):
         return "Nothing got smaller: the zeros are too few, or in weights that are stored dense (the table says why)."
@@ -38,7 +43,8 @@ def lines(report: Report, out: Path) -> list[str]:
 
 
 def _command(report: Report, out: Path) -> str:
-    if report.model_from != "training" and (not _has_zeros(report) or _lost_by_pruning(report)):
+    is_pruned = _has_zeros(report) or _lost_channels(report)
+    if report.model_from != "training" and (not is_pruned or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
         return _of_program("report", out, "--open")
@@ -76,6 +82,10 @@ def _lost_by_pruning(report: Report) -> bool:
 
 def _has_zeros(report: Report) -> bool:
     return report.pruning.after >= FEW_ZEROS
+
+
+def _lost_channels(report: Report) -> bool:
+    return report.channels is not None and report.channels.removed
 
 
 def _of_program(*words: object) -> str:

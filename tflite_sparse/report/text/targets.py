@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tflite_sparse.report.text import instructions as instruction_tables
 from tflite_sparse.report.text.names import shortened, shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.micro import EthosUFile, EthosUReport, MicroKernelsReport, MicroReport
@@ -30,10 +31,13 @@ def micro(report: MicroReport) -> list[str]:
 
 
 def instructions(report: Report | EncodingReport) -> Table | None:
-    """Return a row for each operator that sparse kernels could compute: its instructions, and dense; None: no figures.
+    """Return a row for each operator: its instructions; None: no figures.
 
-    Instructions that DECODE takes have a row of their own, for it rebuilds the weights of several operators.
+    Of TensorFlow Lite Micro, operators that sparse kernels could compute, and what they take dense. Instructions that
+    DECODE takes have a row of their own, for it rebuilds the weights of several operators.
     """
+    if report.target_part is not None and report.target_part.inference is not None:
+        return instruction_tables.of_inference(report.target_part.inference)
     found = None if report.micro is None else report.micro.on_cpu
     if found is None or not found.operators:
         return None
@@ -61,6 +65,9 @@ def _instructions_row(words: tuple[str, str, str], now: int, dense: int) -> tupl
 
 def instructions_about(report: Report | EncodingReport) -> str:
     """Return what the figures of :func:`instructions` are."""
+    if report.target_part is not None and report.target_part.inference is not None:
+        inference = report.target_part.inference
+        return f"Instructions of an inference on {inference.cpu}. {instruction_tables.about(inference)}"
     found = None if report.micro is None else report.micro.on_cpu
     assert found is not None  # the table has figures
     return (

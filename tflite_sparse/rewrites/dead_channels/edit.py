@@ -188,7 +188,7 @@ def _cut_scales(tensor: Tensor, kept: tuple[np.ndarray | None, ...]) -> Quantiza
     if chosen is not None:
         for name in ("min", "max", "scale", "zeroPoint"):
             values = getattr(former, name)
-            if values is not None and len(values) > max(1, int(np.max(chosen, initial=0))):
+            if values is not None and len(values) > max(1, int(chosen.max())):
                 setattr(result, name, np.asarray(values)[chosen])
     return result
 

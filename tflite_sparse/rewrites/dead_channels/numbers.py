@@ -122,12 +122,12 @@ def mean_of_constant(
 
     Args:
         source: numbers of the values.
-        result: numbers of the mean.
+        result: numbers of the mean, of the same kind.
         stored: the value of each channel; NaN: not known.
         count: how many values each mean is of.
         is_planar: whether it is the mean over the axes 1 and 2 of four, and keeps them.
     """
-    if not source.folds or not result.folds:
+    if not source.folds:
         return result.stored(source.real(stored))
     scales = source.scale / result.scale
     multiplier = 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))

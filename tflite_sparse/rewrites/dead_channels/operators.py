@@ -25,7 +25,8 @@ class _Entry:
     """How an operator is analysed.
 
     Attributes:
-        analyse: notes what it does to channels; returns False for a form that it does not know.
+        analyse: notes what it does to channels; returns False for a form that it does not know, of which it has
+            learned no values.
         inputs: number of leading inputs that must be there.
         options: the class of the options that it reads; a file may leave them out.
     """
@@ -37,7 +38,7 @@ class _Entry:
     def takes(self, operator: Operator) -> bool:
         """Return whether an operator has all that is read of it."""
         leading = indices(operator.inputs)[: self.inputs]
-        is_whole = len(leading) == self.inputs and min(leading, default=0) >= 0 and len(operator.outputs) > 0
+        is_whole = len(leading) == self.inputs and min(leading) >= 0 and len(operator.outputs) > 0
         return is_whole and (self.options is None or isinstance(operator.builtinOptions, self.options))
 
 
@@ -75,8 +76,6 @@ def analyse(found: Analysis) -> None:
             del found.edits[edits:]
             for index in (*indices(operator.inputs), *indices(operator.outputs)):
                 found.block(index)
-                if index in found.channels and index in indices(operator.outputs):
-                    found.learn(index, np.full(found.channels.sizes[index], np.nan))
 
 
 def _same(found: Analysis, source: int, result: int) -> bool:
@@ -192,8 +191,7 @@ def _arithmetic(found: Analysis, operator: Operator) -> bool:
         operands.append(real)
     one, two = operands
     if name == "MUL":
-        with np.errstate(invalid="ignore"):
-            real = np.where((one == 0) | (two == 0), 0.0, one * two)
+        real = np.where((one == 0) | (two == 0), 0.0, one * two)
     else:
         real = one + two if name == "ADD" else one - two
     multiplier = 1.0

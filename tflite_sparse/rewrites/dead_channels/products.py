@@ -18,10 +18,7 @@ _AT_A_TIME = 8
 
 
 def convolution(found: Analysis, operator: Operator) -> bool:
-    """Analyse a CONV_2D; one of several groups is left."""
-    source, kernel = int(operator.inputs[0]), int(operator.inputs[1])
-    if found.shape(kernel)[-1:] != found.shape(source)[-1:]:
-        return False
+    """Analyse a CONV_2D; one of several groups is left, for its kernel has fewer features than its source channels."""
     folds = not _reaches_over_the_edge(found, operator)
     return _product(found, operator, (0, 1, 2), operator.builtinOptions.fusedActivationFunction, folds=folds)
 
@@ -37,7 +34,7 @@ def fully_connected(found: Analysis, operator: Operator) -> bool:
 def transposed_convolution(found: Analysis, operator: Operator) -> bool:
     """Analyse a TRANSPOSE_CONV. Its outputs sum different numbers of taps, so that no constant but 0 can be folded."""
     size = sizes.of_channels(found, operator, 0, int(operator.outputs[0]))
-    activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    activation = operator.builtinOptions.fusedActivationFunction
     if size is None or not _product(found, operator, (2, 1, 3), activation, folds=False):
         return False
     found.edits.append(size)

@@ -1,0 +1,168 @@
+"""What C functions do, counted by plain loops over their windows; and what the model of costs knows."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from helpers import generated_c, int8_nets, tiny_models
+from helpers.int8_graphs import GROWN, Int8Graph
+from helpers.int8_models import Activation, Constant, one_operator
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS
+from tflite_sparse.errors import ExecutionError
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.standalone_c import core, estimate, files, reader, work
+from tflite_sparse.standalone_c.program import Call, Struct
+
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+PLAIN, DSP, HELIUM = frozenset(), frozenset({"dsp"}), frozenset({"dsp", "helium"})
+IN_CODECS = {"tfls_conv_2d", "tfls_fully_connected"}
+WINDOWS = [  # image, filter, strides, dilations, padding, output
+    ((7, 5), (3, 3), (1, 1), (1, 1), SAME, (7, 5)),
+    ((7, 6), (3, 3), (2, 2), (1, 1), SAME, (4, 3)),
+    ((8, 6), (5, 2), (1, 1), (1, 2), SAME, (8, 6)),
+    ((6, 9), (4, 3), (2, 1), (1, 1), VALID, (2, 7)),
+    ((2, 1), (3, 5), (1, 1), (2, 1), SAME, (2, 1)),
+]
+
+
+def only_call(model):
+    (step,) = reader.read(serde.parse(tiny_models.to_bytes(model)), core.of("generic")).steps
+    (call,) = step.calls
+    return call
+
+
+def value(shape):
+    return Activation(shape=shape, scale=0.1, zero_point=3)
+
+
+def within(window):
+    """For each window, the places of the filter within the image: (row of the filter, its column)."""
+    image, sides, strides, dilations, padding, out = window
+    reach = [(side - 1) * dilation + 1 for side, dilation in zip(sides, dilations, strict=True)]
+    needed = [(count - 1) * stride + far for count, stride, far in zip(out, strides, reach, strict=True)]
+    pads = [max(each - size, 0) // 2 if padding == SAME else 0 for each, size in zip(needed, image, strict=True)]
+    for place in itertools.product(*map(range, out)):
+        found = []
+        for tap in itertools.product(*map(range, sides)):
+            at = [
+                p * stride - pad + t * dilation
+                for p, stride, pad, t, dilation in zip(place, strides, pads, tap, dilations, strict=True)
+            ]
+            if all(0 <= each < size for each, size in zip(at, image, strict=True)):
+                found.append(tap)
+        yield found
+
+
+def depthwise(window, channels, multiplier):
+    image, sides, strides, dilations, padding, out = window
+    weights = Constant(values=np.ones((1, *sides, channels * multiplier), np.int8), scale=0.01)
+    options = {"padding": padding, "strideH": strides[0], "strideW": strides[1], "depthMultiplier": multiplier}
+    options |= {"dilationHFactor": dilations[0], "dilationWFactor": dilations[1]}
+    ends = value((1, *image, channels)), value((1, *out, channels * multiplier))
+    return only_call(one_operator("DEPTHWISE_CONV_2D", [ends[0], weights], [ends[1]], version=3, **options))
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_depthwise_convolutions(window):
+    found = work.of(depthwise(window, 4, 2), PLAIN)
+    three, other, other_rows, in_padding, in_part, outputs, begun, windows, once = found.parts
+    places, taps = list(within(window)), window[1][0] * window[1][1]
+    columns = [sorted({column for _, column in each}) for each in places]
+    rows = [len({row for row, _ in each}) for each in places]
+    assert three == 8 * sum(count for count, each in zip(rows, columns, strict=True) if len(each) == 3)
+    assert other_rows == 8 * sum(count for count, each in zip(rows, columns, strict=True) if len(each) != 3)
+    assert 3 * three + other == 8 * sum(map(len, places))
+    # windows at the left and right border, and of each line the first one between them
+    lines = [places[start : start + window[5][1]] for start in range(0, len(places), window[5][1])]
+    wide = [[len({column for _, column in each}) == window[1][1] for each in line] for line in lines]
+    first = [
+        each
+        for line, inner in zip(lines, wide, strict=True)
+        for place, each in enumerate(line)
+        if not inner[place] or not any(inner[:place])
+    ]
+    assert in_padding == 8 * sum(taps - len(each) for each in first)
+    assert in_part == 8 * sum(len(each) < taps for each in first)
+    assert (found.kind, outputs, once) == ("depthwise_conv_2d", 8 * len(places), 1)
+    assert (begun, windows) == (8 * len(first), len(first))
+
+
+def test_small_filters_have_loops_of_their_own_on_dsp_cores():
+    assert work.of(depthwise(WINDOWS[0], 4, 1), DSP).parts.tolist() == [4 * 35, 0, 4 * 7, 4, 0, 1]
+    assert work.of(depthwise(WINDOWS[1], 4, 1), HELIUM).parts.tolist() == [0, 4 * 12, 4 * 4, 4, 0, 1]
+    for call in (depthwise(WINDOWS[0], 4, 2), depthwise(WINDOWS[2], 4, 1), depthwise(WINDOWS[4], 4, 1)):
+        assert work.of(call, DSP).kind == "depthwise_conv_2d"
+
+
+def pool(name, window, channels):
+    image, sides, strides, _, padding, out = window
+    options = {"padding": padding, "strideH": strides[0], "strideW": strides[1]}
+    options |= {"filterHeight": sides[0], "filterWidth": sides[1]}
+    return only_call(one_operator(name, [value((1, *image, channels))], [value((1, *out, channels))], **options))
+
+
+@pytest.mark.parametrize("window", [each for each in WINDOWS if each[3] == (1, 1)], ids=str)
+def test_pools(window):
+    places = list(within(window))
+    taps, rows = sum(map(len, places)), sum(len({row for row, _ in each}) for each in places)
+    small = sum(len(each) == 4 and len({row for row, _ in each}) == 2 for each in places)
+    alone = [taps, rows, len(places)]
+    large = [taps - 4 * small, rows - 2 * small, len(places) - small, small]
+    found = work.of(pool("AVERAGE_POOL_2D", window, 6), DSP).parts
+    assert found.tolist() == [*alone, *(2 * np.array(alone)), len(places), 1]
+    found = work.of(pool("MAX_POOL_2D", window, 9), DSP).parts
+    assert found.tolist() == [*(2 * np.array(large)), *alone, len(places), 0, 1]
+    found = work.of(pool("MAX_POOL_2D", window, 20), HELIUM).parts
+    together = [taps, rows, len(places), 0]
+    assert found.tolist() == [*(2 * np.array(together)), 0, 0, 0, len(places), 0, 1]
+
+
+@pytest.mark.parametrize(("stride", "side", "padding"), [(2, 3, SAME), (1, 4, SAME), (3, 2, VALID), (2, 3, VALID)])
+def test_transposed_convolutions(stride, side, padding):
+    image = (4, 3)
+    out = [size * stride if padding == SAME else (size - 1) * stride + max(side, stride) for size in image]
+    pads = [max((size - 1) * stride + side - n, 0) // 2 for size, n in zip(image, out, strict=True)]
+    reached = [
+        sum(0 <= at * stride + tap - pad < n for at in range(size) for tap in range(side))
+        for size, n, pad in zip(image, out, pads, strict=True)
+    ]
+    weights = Constant(values=np.ones((5, side, side, 7), np.int8), scale=0.01)
+    size = Constant(values=np.array([1, *out, 5], np.int32))
+    options = {"padding": padding, "strideH": stride, "strideW": stride}
+    model = one_operator(
+        "TRANSPOSE_CONV", [size, weights, value((1, *image, 7))], [value((1, *out, 5))], version=3, **options
+    )
+    places = reached[0] * reached[1] * 5
+    found = work.of(only_call(model), PLAIN).parts.tolist()
+    assert found == [7 * places, places, reached[0] * out[1] * 5, out[0] * out[1] * 5, 1]
+
+
+def test_every_function_is_known():
+    header = (files.KERNELS / "standalone" / "tfls_operators.h").read_text("utf-8")
+    declared = set(re.findall(r"^void (tfls_\w+)\(", header, re.MULTILINE))
+    assert {name for name in declared if not work.is_known(Call(name, Struct("", ()), ()))} == IN_CODECS
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m4", "cortex-m55", "generic"])
+def test_every_operator_has_a_cost(cpu):
+    graph = Int8Graph((1, 9, 8, 4), 3)
+    ends = []
+    for name in GROWN:
+        graph.end = graph.start
+        if graph.grow(name):
+            ends.append(graph.end)
+    program = generated_c.generated(graph.finished(ends), cpu).program
+    found = estimate.instructions(program, cpu)
+    assert [count > 10 for count in found] == [not step.is_view for step in program.steps]
+    assert len(found) > 20
+
+
+def test_weights_for_another_kind_of_cpu_are_refused():
+    program = generated_c.sparse(int8_nets.residual().finished(), "cortex-m4").program
+    assert {step.kernel for step in program.steps} & {int(each) for each in PAIR_KERNELS}
+    assert min(estimate.instructions(program, "cortex-m7")) > 0
+    with pytest.raises(ExecutionError, match="whose cost on cortex-m0 is unknown: encode the file for cortex-m0"):
+        estimate.instructions(program, "cortex-m0")
