@@ -145,8 +145,9 @@ def _section(found: Timed, verdicts: Sequence[Verdict], epochs: int) -> str:
         f"{found.load[1]:.0f}; {results.versions(_PACKAGES)}. "
         f"Command: `python benchmarks/fit_latency.py --width {found.width} --share {found.share:g} --epochs {epochs}`.",
         f"A CNN with the demo's layers but its softmax, {found.width} times its channels, {_DATA}. "
-        f"Dense int8, before `fit`: {found.dense_ms:.4f} ms; measured by `fit`: {limit.untouched:.4f} ms. Found in {len(report.rounds)} "
-        f"round{'s' * (len(report.rounds) > 1)}, {sum(report.seconds.values()):.0f} s, of which "
+        f"Dense int8, before `fit`: {found.dense_ms:.4f} ms; measured by `fit`: {limit.untouched:.4f} ms. "
+        f"Found in {len(report.rounds)} round{'s' * (len(report.rounds) > 1)}, "
+        f"{sum(report.seconds.values()):.0f} s, of which "
         f"{report.seconds.get('choose channels', 0.0):.0f} s choose channels. Kept: {kept}. {report.file_bytes:,} "
         f"bytes; top-1 {report.accuracy:.3f}, dense float32 {report.dense_accuracy:.3f}. Timed again: {_AGAIN} "
         f"processes, {_ROUNDS} rounds each, one thread.",
