@@ -109,6 +109,12 @@ def test_no_limit_of_codewords_is_cheaper(counts):
     assert code.nbytes == 16 + -(-int(np.array(counts) @ code.lengths) // 32) * 4 + 4 + 2 * entries
 
 
+def test_of_equally_cheap_codes_that_of_the_shorter_limit_is_taken():
+    counts = [35, 24, 9, 3, 2, 1, 1, 1]
+    code = huffman_code.best(np.repeat(np.arange(8), counts).astype(np.uint8))
+    assert code.lengths.tolist() == [2, 2, 3, 3, 4, 4, 4, 4]  # and not 1, 2, 4, 4 and four times 5
+
+
 def test_no_codeword_is_longer_than_fifteen_bits():
     """One value is half of all, and the 20,000 others would take 16 bits each."""
     bits = np.concatenate([np.zeros(20_000), np.arange(1, 20_001)]).astype(np.uint16)

@@ -20,7 +20,7 @@ def paths(tmp_path):
 
 def test_interleaved(paths):
     seen = []
-    timings = latency.interleaved([*paths, paths[0]], rounds=4, block_ms=1, on_step=lambda *step: seen.append(step))
+    timings = latency.interleaved([*paths, paths[0]], rounds=4, on_step=lambda *step: seen.append(step))
     assert timings.shape == (3, 4)
     assert timings.dtype == np.float64
     assert (timings > 0).all()
@@ -82,4 +82,4 @@ def test_a_file_that_loads_but_does_not_run(tmp_path):
 def test_models_with_state(model, tmp_path):
     path = tmp_path / "state.tflite"
     path.write_bytes(tiny_models.to_bytes(model()))
-    assert (latency.interleaved([path], rounds=2, block_ms=1) > 0).all()
+    assert (latency.interleaved([path], rounds=2) > 0).all()

@@ -97,3 +97,9 @@ def test_a_file_without_its_dead_channels_got_smaller():
     assert next_steps.nothing_smaller(gone) is None
     assert next_steps.lines(gone, Path("out"))[-1].startswith("Next: tflite-sparse bench ")
     assert next_steps.nothing_smaller(kept).startswith("Nothing got smaller: no zeros")
+    few = GONE.model_copy(
+        update={"dead": DEAD.model_copy(update={"dense_bytes": BeforeAfter(before=5000, after=4990)})}
+    )
+    unpruned = example_reports.make(tensors=dense, pruning=without_zeros, channels=few)
+    assert next_steps.nothing_smaller(unpruned) is None
+    assert next_steps.lines(unpruned, Path("out"))[-1].startswith("Next: tflite-sparse prune ")

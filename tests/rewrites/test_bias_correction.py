@@ -74,12 +74,13 @@ def test_a_shift_below_half_a_step_adds_nothing():
     assert list(graph.operators[0].inputs)[2] == -1
 
 
-def test_biases_stay_within_their_type():
+@pytest.mark.parametrize(("shift", "bound"), [(1e9, np.iinfo(np.int32).min), (-1e9, np.iinfo(np.int32).max)])
+def test_biases_stay_within_their_type(shift, bound):
     model = tiny_models.conv2d((16, 3, 3, 8))
     graph = next(graphs(model))
-    assert bias_correction.apply(graph, {int(graph.subgraph.outputs[0]): np.full(16, 1e9)}) == 1
+    assert bias_correction.apply(graph, {int(graph.subgraph.outputs[0]): np.full(16, shift)}) == 1
     values = graph.constant(int(graph.operators[0].inputs[2]))
-    assert set(values) == {np.iinfo(np.int32).min}
+    assert set(values) == {bound}
 
 
 def bias_of(graph, place=0):

@@ -68,6 +68,17 @@ def test_constants_stay_where_a_bias_would_not_hold_them(more):
     assert more or abs(int(after.constant(int(second.inputs[2]))[2])) == 2**31 - 1
 
 
+def test_a_bias_that_takes_no_constants_may_be_the_least_of_32_bits():
+    model = two_layers(relu=False)
+    kernel, bias = (
+        model.buffers[model.subgraphs[0].tensors[int(index)].buffer].data
+        for index in model.subgraphs[0].operators[1].inputs[1:]
+    )
+    kernel.view(np.int8).reshape(6, 16)[2, DEAD] = 0
+    bias.view(np.int32)[2] = -(2**31)
+    assert removed(model)[2].slices
+
+
 def test_kernels_biases_and_scales_are_those_of_the_kept_channels():
     before, after, cut = removed(two_layers())
     first, second = before.operators
@@ -113,11 +124,20 @@ def test_one_scale_stays_one():
     model = two_layers()
     quantized = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization
     quantized.scale, quantized.zeroPoint = np.array([1e-4], np.float32), np.zeros(1, np.int64)
-    quantized.quantizedDimension = 7  # of one scale it has no meaning
+    quantized.quantizedDimension = 3  # of one scale it has no meaning
     before, after, cut = removed(model)
     assert cut.slices
     found = after.tensor(int(before.operators[0].inputs[1])).quantization
     assert (len(found.scale), len(found.zeroPoint)) == (1, 1)
+
+
+def test_without_scales_the_axis_has_no_meaning():
+    model = two_layers("float32")
+    quantized = schema.QuantizationParametersT()
+    quantized.quantizedDimension = 7
+    model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].quantization = quantized
+    before, after, _ = removed(model)
+    assert shape_of(after.tensor(int(before.operators[0].inputs[1]))) == (10, 1, 1, 8)
 
 
 def test_float16_kernels_are_cut_in_front_of_their_dequantize_and_behind_it():

@@ -221,6 +221,7 @@ FORMS = {
     "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
     "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
     "MEAN of one position": (lambda net, x: reduced("MEAN", [1], (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
+    "MEAN over no axes": (reduced("MEAN", [], (1, 6, 6, MANY)), NEITHER),
     "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
     "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
     "REDUCE_MAX of channels too": (reduced("REDUCE_MAX", [2, 3], (1, 6)), NEITHER),
@@ -324,6 +325,16 @@ def test_what_is_made_of_a_constant_keeps_its_channels():
     assert shape_of(smaller.subgraphs[0].tensors[y]) == (1, 6, 6, MANY)
 
 
+def test_parts_of_a_constant_keep_their_channels():
+    net = Network("float32")
+    x = net.constant(np.ones((1, 6, 6, 2 * MANY), np.float32))
+    net.shape[x] = (1, 6, 6, 2 * MANY)
+    net.scale[x] = 1.0
+    one, two = net.split(x)
+    model = net.finished(reading(net, one, SOME), reading(net, two, SOME), net.conv(net.source, 6, 1))
+    assert not removal.remove(model).slices
+
+
 @pytest.mark.parametrize(("stored", "expected"), [(13, 6), (14, 0)])
 def test_ties_of_a_convolution_are_those_of_all_three_scales(stored, expected):
     """A multiplier of 0.1045 makes a tie 1/16 wide: 1.36 steps are known, 1.46 are not."""
@@ -389,6 +400,12 @@ def bias_of_another_type(model):
     layer(model, 0)[2].type = schema.TensorType.FLOAT32
 
 
+def bias_of_64_bits(model):
+    bias = layer(model, 0)[2]
+    buffer = model.buffers[bias.buffer]
+    bias.type, buffer.data = schema.TensorType.INT64, buffer.data.view(np.int32).astype(np.int64).view(np.uint8)
+
+
 def bias_that_varies(model):
     layer(model, 0)[2].buffer = 0
 
@@ -432,6 +449,7 @@ SPOILED = (
     no_scales,
     bias_of_another_shape,
     bias_of_another_type,
+    bias_of_64_bits,
     bias_that_varies,
     kernel_that_varies,
     activation_without_scale,
@@ -600,13 +618,15 @@ def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
     assert not removal.remove(model).slices
 
 
-@pytest.mark.parametrize("name", ["kernel", "result"])
+@pytest.mark.parametrize("name", ["kernel", "result", "type"])
 def test_a_depthwise_convolution_that_is_not_known_keeps_all_channels(name):
     net = Network("float32")
     model = net.finished(reading(net, net.depthwise(net.conv(net.source, MANY, 1, dead=SOME), dead=SOME)))
     assert gone(model)[1] == len(SOME)
     if name == "result":
         longer_result("DEPTHWISE_CONV_2D", 2 * MANY)(model)
+    elif name == "type":
+        model.subgraphs[0].tensors[operator(model, "DEPTHWISE_CONV_2D").outputs[0]].type = schema.TensorType.INT32
     else:
         varying_input("DEPTHWISE_CONV_2D", 1)(model)
     assert not removal.remove(model).slices
@@ -637,6 +657,24 @@ def test_an_operator_without_a_result_keeps_what_it_reads():
     x = net.conv(net.source, MANY, 1, dead=SOME)
     net.append(CODE.RELU, [x], [])
     assert gone(net.finished(reading(net, x)))[1] == 0
+
+
+def test_constants_do_not_pass_a_change_of_type():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.kind = net.activations = "int8"
+    y = net.result(net.shape[x], 0.02)
+    net.append(CODE.QUANTIZE, [x], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    assert gone(net.finished(reading(net, y)))[1] == 0
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_constants_behind_another_fused_activation_are_not_known(kind):
+    net = Network(kind)
+    model = net.finished(reading(net, net.conv(net.source, MANY, 1, dead=SOME)))
+    assert gone(model)[1] == len(SOME)
+    layer(model, 0)[0].builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    assert gone(model)[1] == 0
 
 
 def test_packed_numbers_keep_their_channels():
@@ -757,6 +795,7 @@ UNKNOWN_FORMS = {
     "PAD to another size": (padded(), longer_result("PAD", MANY + 1)),
     "PAD of the unknown": (padded(), without_scales("PAD")),
     "TRANSPOSE in an open order": (moved((0, 2, 1, 3)), varying_input("TRANSPOSE", 1)),
+    "TRANSPOSE in no order": (moved((0, 2, 1, 3)), constant_input("TRANSPOSE", 1, [])),
     "TRANSPOSE to another size": (moved((0, 2, 1, 3)), longer_result("TRANSPOSE", MANY + 1)),
     "RELU to another size": (plain("RELU"), longer_result("RELU", MANY + 1)),
     "RELU of the unknown": (plain("RELU"), without_scales("RELU")),

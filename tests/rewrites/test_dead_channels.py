@@ -342,6 +342,7 @@ def test_shapes_say_what_stayed():
     whole, all_gone = serde.parse(content), serde.parse(content)
     cut = removal.remove(all_gone)
     assert removal.left_in(all_gone, whole, cut, {}) == {}
+    assert removal.left_in(serde.parse(tiny_models.to_bytes(Network().finished())), whole, cut, {}) == {}
     constants, every = np.arange(6), np.arange(16)
     for staying, expected in (
         ({(0, x): constants}, {(0, x): constants}),

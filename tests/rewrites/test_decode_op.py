@@ -494,6 +494,7 @@ def test_results_of_one_pair_are_one_constant_where_all_of_their_quantisation_is
     ("scales", "points", "axis", "expected"),
     [
         ([], [], 0, WHOLE),
+        ([], [3], 0, WHOLE),
         ([0.5], [], 0, WHOLE),
         ([0.5], [3], 3, Channels(None, (3,))),
         ([0.5, 1], [], 1, WHOLE),  # without zero points the runtime sees no quantisation

@@ -169,15 +169,15 @@ def test_readers_that_share_a_filter_reshape_it_once():
     assert [operator.builtinOptions.strideW for operator in graph.operators[1::2]] == [2, 2]
 
 
-@pytest.mark.parametrize("readers", [1, 2])
-def test_undo_gives_the_convolution_back(readers):
-    model = tiny_models.conv2d((8, 3, 3, 264), stride=2, same=False, readers=readers)
+@pytest.mark.parametrize(("readers", "stride"), [(1, 2), (1, 3), (2, 2)])
+def test_undo_gives_the_convolution_back(readers, stride):
+    model = tiny_models.conv2d((8, 3, 3, 264), stride=stride, same=False, readers=readers)
     graph = rewritten(model)
     assert rewrite.undo(graph) == {1: (8, 3, 3, 264)}
     assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * readers
     for operator in graph.operators:
         assert [int(index) for index in operator.inputs] == [0, 1, 2]
-        assert (operator.builtinOptions.strideH, operator.builtinOptions.strideW) == (2, 2)
+        assert (operator.builtinOptions.strideH, operator.builtinOptions.strideW) == (stride, stride)
     serde.serialize(graph.model)  # strides are integers
 
 

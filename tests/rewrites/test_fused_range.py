@@ -22,6 +22,7 @@ KIND = schema.ActivationFunctionType
         (KIND.RELU6, 0.1, 127, (127, 127)),
         (KIND.RELU, 0.1, 128, None),  # no int8 value is left
         (KIND.RELU6, 1e-40, 0, None),  # 6 is beyond float32 in such steps
+        (KIND.RELU6, 1.9e-38, 0, (0, 127)),  # 7 would be
         (KIND.TANH, 0.1, 0, None),
     ],
 )

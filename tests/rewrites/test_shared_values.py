@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
 from tflite_sparse.planning import sharing
 from tflite_sparse.results.shared_values import SharedTensor
 from tflite_sparse.rewrites import shared_values
@@ -13,6 +15,7 @@ MODELS = {
     "conv": lambda: tiny_models.conv2d((32, 3, 3, 16)),
     "one scale for all channels": lambda: tiny_models.conv2d((32, 3, 3, 16), per_channel=False),
     "dense": lambda: tiny_models.fully_connected((16, 160)),
+    "two outputs": lambda: tiny_models.fully_connected((2, 1280)),
     "int16 data": lambda: tiny_models.fully_connected((16, 160), data_dtype="int16"),
 }
 
@@ -76,6 +79,16 @@ def test_weights_without_a_positive_scale_are_left(scales):
     assert not list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))
 
 
+@pytest.mark.parametrize("fields", [{"buffer": 0}, {"type": schema.TensorType.UINT8}], ids=str)
+def test_what_is_no_constant_of_int8_is_left(fields):
+    model = serde.parse(tiny_models.to_bytes(tiny_models.fully_connected((16, 160))))
+    (tensor,) = (each for each in model.subgraphs[0].tensors if list(each.shape) == [16, 160])
+    assert list(shared_values.shareable(model))
+    for name, value in fields.items():
+        setattr(tensor, name, value)
+    assert not list(shared_values.shareable(model))
+
+
 def test_a_sparse_file_is_decoded_first(tmp_path):
     from tflite_sparse import encode
 
@@ -115,6 +128,12 @@ def read_as_data_too(model):
 )
 def test_bounds_of_what_is_taken(model, takes):
     assert bool(list(shared_values.shareable(serde.parse(tiny_models.to_bytes(model))))) == takes
+
+
+@pytest.mark.parametrize(("former_size", "takes"), [(None, False), (2047, False), (2048, True)])
+def test_the_size_before_channels_left_the_file_counts(former_size, takes):
+    (graph,) = graphs(serde.parse(tiny_models.to_bytes(with_zeros((16, 64), 1000))))
+    assert shared_values.has_form(graph, 1, graph.uses()[1], former_size) == takes
 
 
 @pytest.mark.parametrize("zeros", [1151, 1152])

@@ -166,11 +166,11 @@ def test_outputs_are_those_of_the_dense_file_in_the_runtime(name, tmp_path):
             assert all(np.array_equal(a, b) for a, b in zip(row, wanted, strict=True)), kernel
 
 
-@pytest.mark.parametrize("tables", [1, 2])
-def test_streams_of_shared_values_have_as_many_tables_as_asked_for(tables):
+@pytest.mark.parametrize(("asked", "tables"), [((), 1), ((1,), 1), ((2,), 2)])
+def test_streams_of_shared_values_have_as_many_tables_as_asked_for(asked, tables):
     weights = tiny_models.two_kinds_of_rows()
     graph, index, uses = only(parsed(tiny_models.fully_connected(weights.shape, weights=weights)))
-    sparse_operator.apply(graph, index, uses, Kernel.ROW_SHARED, tables)
+    sparse_operator.apply(graph, index, uses, Kernel.ROW_SHARED, *asked)
     (found,) = sparse_operator.operators(graph)
     assert found.tables == tables
     np.testing.assert_array_equal(found.weights, weights)
@@ -215,6 +215,7 @@ def test_nine_bytes_an_output_and_no_quantisation_are_left():
     assert weights.quantization is None
     assert parameters.quantization is None
     assert indices(parameters.shape) == [9 * 16]
+    assert weights.shape.dtype == parameters.shape.dtype == np.int32
     assert weights.type == parameters.type == schema.TensorType.UINT8
 
 
@@ -337,6 +338,35 @@ def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
     with pytest.raises(FlatbufferError, match=words) as told:
         undone(damaged(spoil))
     assert "weight" in str(told.value)
+
+
+@pytest.mark.parametrize("inputs", [[0, 1], [0, 1, -1], [0, 1, 2, 2, 2]])
+def test_an_operator_has_three_inputs_or_four(inputs):
+    (graph,) = graphs(applied(parsed(conv()), Kernel.PAIR_DELTA8))
+    graph.operators[0].inputs = np.array(inputs, np.int32)
+    with pytest.raises(FlatbufferError, match=f"has {len(inputs)} inputs; it needs 3"):
+        sparse_operator.operators(graph)
+
+
+def test_an_activation_without_a_scale_is_damage():
+    model = parsed(conv())
+    (graph,) = graphs(model)
+    graph.tensor(0).quantization.zeroPoint = np.zeros(1, np.int64)
+    applied(model, Kernel.PAIR_DELTA8)
+    assert sparse_operator.operators(graph)
+    graph.tensor(0).quantization = None
+    with pytest.raises(FlatbufferError, match="zero point"):
+        sparse_operator.operators(graph)
+
+
+@pytest.mark.parametrize("fields", [{"buffer": 0}, {"type": schema.TensorType.INT8}], ids=str)
+@pytest.mark.parametrize("position", [1, 2])
+def test_streams_and_parameters_are_constants_of_uint8(position, fields):
+    (graph,) = graphs(applied(parsed(conv()), Kernel.PAIR_DELTA8))
+    for name, value in fields.items():
+        setattr(graph.tensor(int(graph.operators[0].inputs[position])), name, value)
+    with pytest.raises(FlatbufferError, match="is no constant vector of uint8"):
+        sparse_operator.operators(graph)
 
 
 @micro_process.needed

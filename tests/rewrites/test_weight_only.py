@@ -1,5 +1,7 @@
 """Test outputs of files with float weights stored as int8 behind DEQUANTIZE, dense and sparse."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -110,6 +112,12 @@ def of_two_kinds(model):
 )
 def test_what_is_taken(model, count):
     assert rewritten(model)[0] == count
+
+
+def test_weights_of_every_graph_are_counted():
+    model = tiny_models.fully_connected((4, 128), dtype="float32")
+    model.subgraphs.append(deepcopy(model.subgraphs[0]))
+    assert rewritten(model)[0] == 2
 
 
 def test_one_dequantize_stands_before_all_readers():

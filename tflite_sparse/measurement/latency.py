@@ -33,7 +33,7 @@ BLOCK_MS = 1.0
 
 Shorter than the time that a busy system gives a core to another process: most turns are not interrupted, and the median
 is that of a free core. With 10 ms a network of 0.015 ms was measured as 0.025 to 0.058 ms, and as 0.92 to 1.19 times
-itself, at a load of 8 on two cores; with 1 ms as 0.015 ms, and as 0.98 to 1.02 times itself.
+itself, at a load of 7 on two cores; with 1 ms as 0.015 ms, and as 0.98 to 1.02 times itself.
 """
 
 _MOST_RUNS_IN_BLOCK = 1000
@@ -144,7 +144,6 @@ def interleaved(
     threads: int = 1,
     rounds: int = 50,
     kernels: Kernels | Sequence[Kernels] = "default",
-    block_ms: float = BLOCK_MS,
     input_shapes: Shapes | None = None,
     on_step: Step = ignore_steps,
 ) -> np.ndarray:
@@ -159,7 +158,6 @@ def interleaved(
         threads: of the interpreter.
         rounds: number of turns of each file.
         kernels: which runtime, or one for each file.
-        block_ms: approximate duration of a turn.
         input_shapes: as :func:`compare`.
         on_step: receives (rounds done, all rounds).
 
@@ -181,7 +179,6 @@ def interleaved(
                 shapes=shapes,
                 threads=threads,
                 rounds=rounds,
-                block_ms=block_ms,
                 on_step=on_step,
             )
         )
@@ -222,12 +219,11 @@ def interleaved_here(
     shapes: Sequence[Sequence[Shape] | None],
     threads: int,
     rounds: int,
-    block_ms: float,
     on_step: Step = ignore_steps,
 ) -> list[list[float]]:
     """Run :func:`interleaved` in this process."""
     sessions = [_ready(*file, threads, wanted) for file, wanted in zip(files, shapes, strict=True)]
-    blocks = [_runs_in_block(session, block_ms) for session in sessions]
+    blocks = [_runs_in_block(session) for session in sessions]
     results: list[list[float]] = [[] for _ in files]
     for turn in range(rounds):
         for offset in range(len(sessions)):
@@ -300,10 +296,10 @@ def _ready(path: str, kernels: Kernels, threads: int, shapes: Sequence[Shape] | 
     return session
 
 
-def _runs_in_block(session: Session, block_ms: float) -> int:
+def _runs_in_block(session: Session) -> int:
     for _ in range(_WARM_UP_RUNS):
         session.invoke()
-    return min(max(round(block_ms / _mean_ms(session, 1)), 1), _MOST_RUNS_IN_BLOCK)
+    return min(max(round(BLOCK_MS / _mean_ms(session, 1)), 1), _MOST_RUNS_IN_BLOCK)
 
 
 def _mean_ms(session: Session, runs: int) -> float:

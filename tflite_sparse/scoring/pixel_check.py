@@ -20,9 +20,6 @@ _FIRST_SAMPLES, _MOST_SAMPLES, _AT_ONCE = 20, 100, 20
 _CHANCE = 1e-3
 """Probability of a difference by chance, below which one range is said to fit better than another."""
 
-_FEW = 1
-"""Differing answers to the first samples, up to which the others would not tell two ranges apart: that takes 11."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -109,9 +106,13 @@ def _shares(outputs: Mapping[Pixels, dict[str, np.ndarray]], labels: arrays.Arra
 
 
 def _is_decided(known: Mapping[Pixels, Scored], fed: Pixels) -> bool:
-    """Whether each range is better or worse than the one that was fed, or differs from it in a few answers only."""
+    """Whether each range is better or worse than the one that was fed, or as good: no answer differs.
+
+    Of 100 samples, 11 must differ to tell two ranges apart. None of them is among the first 20 with a probability of
+    8 % or less.
+    """
     return all(
-        _differing(known[fed], each) <= _FEW or _is_better(known[fed], each) or _is_better(each, known[fed])
+        not _differ(known[fed], each) or _is_better(known[fed], each) or _is_better(each, known[fed])
         for name, each in known.items()
         if name != fed
     )
@@ -127,10 +128,10 @@ def _is_share(scored: Scored) -> bool:
     return len(scored.evidence) == 1 and all(each.trials is not None for each in scored.evidence.values())
 
 
-def _differing(one: Scored, other: Scored) -> int:
-    """Samples that only one of the two gets right."""
+def _differ(one: Scored, other: Scored) -> bool:
+    """Return whether only one of the two gets some sample right."""
     test = uncertainty.mcnemar(list(one.evidence.values()), list(other.evidence.values()))
-    return 0 if test is None else test.lost + test.gained
+    return test is not None and test.lost + test.gained > 0
 
 
 def _is_better(one: Scored, other: Scored) -> bool:

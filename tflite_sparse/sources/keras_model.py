@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -121,10 +122,9 @@ class KerasSource:
 
     def compute_many(self, x: Arrays) -> dict[str, np.ndarray]:
         """See :class:`SourceModel`; the graph is that of the conversion, which says why if a model has none."""
-        if any(spec.shape[0] is not None for spec in self.inputs()):  # the graph takes that number of samples alone
-            return self.compute(x)
+        fixed = {spec.name: (None, *spec.shape[1:]) for spec in self.inputs() if spec.shape[0] is not None}
         try:
-            traced = self._traced_as(AS_IT_IS)
+            traced = self._traced_as(replace(AS_IT_IS, shapes=fixed))
         except Exception:  # noqa: BLE001 - code of layers may raise anything
             return self.compute(x)
         return traced.compute(ordered(x, tuple(spec.name for spec in self.inputs())))

@@ -43,7 +43,7 @@ def lines(report: Report, out: Path) -> list[str]:
 
 
 def _command(report: Report, out: Path) -> str:
-    is_pruned = _has_zeros(report) or _lost_channels(report)
+    is_pruned = _has_zeros(report) or _lost_channels(report, FEW_ZEROS)
     if report.model_from != "training" and (not is_pruned or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
@@ -84,8 +84,10 @@ def _has_zeros(report: Report) -> bool:
     return report.pruning.after >= FEW_ZEROS
 
 
-def _lost_channels(report: Report) -> bool:
-    return report.channels is not None and report.channels.removed
+def _lost_channels(report: Report, least: float = 0.0) -> bool:
+    """Return whether channels went, with at least that share of the bytes of dense weights."""
+    found = report.channels
+    return found is not None and found.removed and 1 - found.dead.dense_bytes.share >= least
 
 
 def _of_program(*words: object) -> str:

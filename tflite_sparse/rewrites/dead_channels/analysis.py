@@ -173,6 +173,6 @@ class Analysis:
         return len(shape_of(self.graph.tensor(tensor)))
 
     def integers(self, tensor: int) -> np.ndarray | None:
-        """Return the values of a constant of sizes, axes or paddings, int64; None if it is no constant."""
+        """Return the values of a constant of sizes, axes or paddings, int64; None if it is no constant or empty."""
         values = self.graph.constant(tensor) if tensor >= 0 else None
         return None if values is None or values.dtype.kind not in "iu" else values.astype(np.int64)

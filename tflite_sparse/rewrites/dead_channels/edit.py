@@ -118,7 +118,7 @@ class Editing:
         index = int(edit.operator.inputs[edit.position])
         values, like = graph.constant(index), graph.tensor(index)
         assert values is not None  # the analysis found it
-        if values.size and values.flat[-1] != -1:
+        if values.flat[-1] != -1:
             values = values.copy()
             values.flat[-1] = count
             added = graph.add_constant(new_tensor(shape_of(like), like.type, like.name), values)

@@ -82,7 +82,7 @@ class Constants:
         if found is None:
             return None
         constant, values = found
-        if values.ndim < 2 or not values.size or not self._multiplies(constant, values, axis, source):
+        if values.ndim < 2 or not self._multiplies(constant, values, axis, source):
             return None
         outputs, bias, bias_values = values.shape[axis], None, np.zeros(values.shape[axis])
         if bias_position < len(operator.inputs) and int(operator.inputs[bias_position]) >= 0:

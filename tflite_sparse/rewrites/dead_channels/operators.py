@@ -146,7 +146,7 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
         if not numbers[0].is_float and is_planar:
             found.multiples[result] = _means_at_a_time(found.channels.sizes[result])
         sizes_of_source = [found.shape(source)[axis] for axis in over]
-        if min(sizes_of_source, default=0) > 0:  # an open size leaves the width of ties open
+        if min(sizes_of_source) > 0:  # an open size leaves the width of ties open
             count, values = math.prod(sizes_of_source), found.known(source)
             means = mean_of_constant(numbers[0], numbers[1], values, count, is_planar=is_planar)
             found.learn(result, means)
@@ -171,7 +171,7 @@ def _means_at_a_time(channels: int) -> int:
 def _transpose(found: Analysis, operator: Operator) -> bool:
     """TRANSPOSE that leaves the last axis where it is."""
     source, result, order = int(operator.inputs[0]), int(operator.outputs[0]), found.integers(int(operator.inputs[1]))
-    if order is None or not order.size or order.flat[-1] != order.size - 1 or not _same(found, source, result):
+    if order is None or order.flat[-1] != order.size - 1 or not _same(found, source, result):
         return False
     found.learn(result, found.known(source))
     return True

@@ -129,7 +129,7 @@ def _alike(found: Analysis, source: int, taps: np.ndarray) -> tuple[np.ndarray, 
     sets = tuple(found.alike.get(source, ()))
     for members in sets:
         sums = taps[:, :, members].sum(axis=2, dtype=np.int64)
-        least = -(-int(np.abs(sums).max(initial=0)) // LARGEST_WEIGHT)
+        least = -(-int(np.abs(sums).max()) // LARGEST_WEIGHT)
         found.least.append((found.channels.of_tensor(source)[members], max(least, 1)))
     return sets
 

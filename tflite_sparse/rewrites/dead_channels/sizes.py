@@ -23,7 +23,7 @@ def of_channels(found: Analysis, operator: Operator, position: int, result: int)
     channels = found.channels.sizes.get(result)
     sizes = found.integers(shape)
     if sizes is not None:
-        return SizeOperand(operator, position, result) if sizes.size and sizes.flat[-1] in (channels, -1) else None
+        return SizeOperand(operator, position, result) if sizes.flat[-1] in (channels, -1) else None
     pack = found.producers.get(shape)
     if pack is None or found.graph.operator_name(pack) != "PACK" or len(found.constants.uses[shape]) != 1:
         return None
