@@ -69,7 +69,8 @@ def deepest(graphs: Iterable[str], disassembly: str, function: str) -> int:
 def _code(disassembly: str) -> dict[str, list[tuple[str, str]]]:
     """The instructions of each function, (name, operands): under its name, and under ``file.c:name``."""
     found: dict[str, list[tuple[str, str]]] = {}
-    file, instructions = "", []
+    file = ""
+    instructions: list[tuple[str, str]] = []
     for line in disassembly.splitlines():
         if match := _OBJECT.match(line):
             file = match[1]
