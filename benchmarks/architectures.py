@@ -53,7 +53,7 @@ _HEADINGS = (
     "TensorFlow sparse (bytes)",
     "ours (bytes)",
     "micro (bytes)",
-    "ours, gzip -9 (bytes)",
+    "ours, gzip (bytes)",
     "entropy bound (bytes)",
     "load + first invoke (ms), int8 / ours",
     "latency (ms), int8 / ours",

@@ -8,7 +8,7 @@ it, with as many epochs again, to two kinds of budget:
 
 * the bytes of a sparse point of that width, compared with the best point of the sweep, of any width, block and
   sparsity, that is no larger;
-* the bytes of ``gzip -9`` of the dense int8 file of the same model, pruned weight by weight to the zeros of that point
+* the bytes of a gzip of the dense int8 file of the same model, pruned weight by weight to the zeros of that point
   in as many epochs, compared with that file: the fitted one runs directly, the gzip must be unpacked first.
 
 So ``fit`` has twice the training of a point. With ``--share`` it has as much: both halves have half of the epochs.

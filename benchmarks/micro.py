@@ -254,7 +254,7 @@ def _micro_rows(stored: list[Stored]) -> list[tuple[str, ...]]:
         ("", *(each.codec for each in stored)),
         ("file (bytes)", *(f"{each.report.file_bytes:,}" for each in stored)),
         ("of the dense file", *(f"{each.report.file_bytes / dense:.1%}" for each in stored)),
-        ("gzip -9 (bytes)", *(f"{each.gzip_bytes:,}" for each in stored)),
+        ("gzip (bytes)", *(f"{each.gzip_bytes:,}" for each in stored)),
         ("arena, weights decoded into it (bytes)", *(f"{each.micro.arena_decoded_bytes:,}" for each in stored)),
         (
             "arena beside decompression memory (bytes)",

@@ -78,7 +78,7 @@ class ModelResult:
 
 _ROWS: tuple[tuple[str, Callable[[Measured], str]], ...] = (
     ("file (bytes)", lambda m: f"{m.sizes.file_bytes:,}"),
-    ("gzip -9 (bytes)", lambda m: f"{m.sizes.gzip_bytes:,}"),
+    ("gzip (bytes)", lambda m: f"{m.sizes.gzip_bytes:,}"),
     ("bytes per weight", lambda m: f"{m.sizes.bytes_per_weight:.4f}"),
     ("entropy bound of the weights (bytes)", lambda m: f"{m.sizes.entropy_bytes:,}"),
     ("default interpreter", lambda m: _acceptance(m)),

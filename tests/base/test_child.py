@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tflite_sparse
@@ -33,6 +34,11 @@ MODULE = """
 
     def echo(on_step, **values):
         return values
+
+    def written_to(on_step, arrays):
+        for array in arrays:
+            array += 1
+        return [array.copy() for array in arrays]
 
     def pid(on_step):
         return os.getpid()
@@ -489,6 +495,39 @@ def test_time_of_each_call_in_a_shared_child(forks):
     assert 0.25 <= third < 0.5
 
 
+def test_large_arrays(extra):
+    """A child may write to what it is given; the caller's arrays stay, in whatever order their elements lie."""
+    rows = np.arange(1 << 18, dtype=np.float32).reshape(512, 512)  # 1 MiB: in a file of its own
+    given = [rows, np.asfortranarray(rows), rows[:, ::2], rows[:-1], rows.astype(">f4"), np.zeros((0, 9))]
+    before = [array.copy() for array in given]
+    for found in (child.call(extra("written_to"), arrays=given), child.call(extra("written_to"), arrays=given)):
+        for array, own in zip(found, before, strict=True):
+            np.testing.assert_array_equal(array, own + 1)
+            assert array.dtype == own.dtype
+    for array, own in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, own)
+
+
+def test_a_large_array_is_passed_once_to_a_child_that_is_kept(forks, temporary):
+    first, second = np.zeros(1 << 20, np.uint8), np.ones(1 << 20, np.uint8)
+    with child.kept():
+        for arrays in ([first], [second, first], [first[1:]], [first]):
+            found = child.call(forks("written_to"), arrays=arrays)
+            assert [array[0] for array in found] == [array[0] + 1 for array in arrays]
+        assert len(list(temporary.glob("*/*.array"))) == 2
+        assert [len(path.read_bytes()) for path in temporary.glob("*/*.array")] == [1 << 20, 1 << 20]
+        assert child.call(forks("written_to"), arrays=[first.copy()])[0].max() == 1
+        assert len(list(temporary.glob("*/*.array"))) == 3
+
+
+def test_a_child_of_its_own_gets_its_own_arrays(forks, temporary):
+    """One with other variables, within a block that keeps a child."""
+    given = np.zeros(1 << 20, np.uint8)
+    with child.kept():
+        child.call(forks("written_to"), arrays=[given], environment={"WANTED": "1"})
+        assert list(temporary.glob("*/*.array")) == []
+
+
 def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch):
     monkeypatch.setenv("TFLITE_SPARSE_TEST", "ä = 1")
     monkeypatch.delenv("HOME", raising=False)
@@ -499,7 +538,7 @@ def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch)
     assert "HOME" not in environment
     assert folder == str(tmp_path)
     assert str(tmp_path / "anywhere") in path
-    assert scratch == os.environ["TMPDIR"]  # not the server's temporary folder
+    assert str(Path(scratch).parent) == os.environ["TMPDIR"]  # of the job in there, and not the server's
 
 
 def test_forks_have_imported_what_runs_files_and_hold_nothing_else(forks, tmp_path):

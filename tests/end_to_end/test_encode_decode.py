@@ -177,10 +177,10 @@ def test_bad_places(dense, tmp_path, command):
 def test_a_read_only_folder(dense, out, command, monkeypatch):
     """Simulated, because tests may run as root, who may write anywhere."""
 
-    def refuse(**options):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(options["dir"]))
+    def refuse(parent, prefix, suffix):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(parent))
 
-    monkeypatch.setattr("tflite_sparse.base.atomic_files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("tflite_sparse.base.atomic_files.scratch.file", refuse)
     message = error_of(run_cli(command, dense, "-o", out), 2)
     assert "out.tflite" in message
     assert "Read-only file system" in message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer.graph import Graph, indices, shape_of
@@ -63,8 +63,8 @@ class Comparison:
         """
         runtimes = backend(self.target).removal_runtimes(self.input_shapes)
         tolerance = EXACT if cut.is_exact else IN_ANOTHER_ORDER
-        with tempfile.TemporaryDirectory(dir=self.folder) as name:
-            one, two = Path(name) / "without.tflite", Path(name) / "with.tflite"
+        with scratch.folder(self.folder) as name:
+            one, two = name / "without.tflite", name / "with.tflite"
             before_classes.write(trimmed, one)
             before_classes.write(whole, two)
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from tflite_sparse.backends import litert
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Made
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.errors import ExecutionError, OutputError
 from tflite_sparse.flatbuffer import serde
@@ -88,14 +88,14 @@ def compile_beside(
     warnings = ethos_u.warnings_for(serde.read(path), accelerator)
     for warning in warnings:
         timed.note(f"warning: {warning}")
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name, timed.stage(f"compile for {accelerator}"):
-        copy = Path(name) / "model.tflite"
+    with scratch.folder() as name, timed.stage(f"compile for {accelerator}"):
+        copy = name / "model.tflite"
         shutil.copyfile(path, copy)
         try:
-            result = vela.compile_file(copy, folder=Path(name), accelerator=accelerator)
+            result = vela.compile_file(copy, folder=name, accelerator=accelerator)
             before = None
             if baseline is not None:
-                before = _file(vela.compile_file(baseline, folder=Path(name), accelerator=accelerator))
+                before = _file(vela.compile_file(baseline, folder=name, accelerator=accelerator))
         except ExecutionError as error:
             raise error.renamed(copy, "the dense file") from error
         # Vela writes the model alone.

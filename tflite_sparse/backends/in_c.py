@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from tflite_sparse.backends import in_micro
 from tflite_sparse.backends.in_micro import MicroRuntime, MicroRuntimes
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
@@ -54,8 +54,8 @@ class CRuntime:
         """See :class:`tflite_sparse.verification.runtimes.Runtime`; it runs the first graph."""
         assert signature is None
         sources = generated(path, Naming("model", "tflite-sparse", path.name), self.cpu)
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-            rows = compiled(sources, Path(name)).run(samples)
+        with scratch.folder() as name:
+            rows = compiled(sources, name).run(samples)
         outputs = tuple(indices(serde.read(path).subgraphs[0].outputs))
         names = tuple(sources.program.values[number].name for number in sources.program.outputs)
         return SeparateOutputs(names, outputs, tuple(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tflite_sparse.backends import in_micro, micro_app, micro_cpp, micro_inspect
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
@@ -129,8 +129,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
     if settings.micro_kernels == SPARSE and runtime.is_available():
         micro_operators.library()  # which is compiled to run the file; told now if it cannot be
     samples = MadeUp(settings.verification_samples, settings.seed)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        dense = Path(name) / "dense.tflite"
+    with scratch.folder() as name:
+        dense = name / "dense.tflite"
         decoder.decode_file(job.source, dense)
         _check_operators(dense, job.source)
         in_micro.refuse_untrue_shapes(dense, job.source)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from tflite_sparse.backends import micro_cpp
 from tflite_sparse.backends.protocol import Inspected, InspectedFile
-from tflite_sparse.base import extras
+from tflite_sparse.base import extras, scratch
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, indices, shape_of, signature_of
@@ -24,8 +23,8 @@ def inspect(file: InspectedFile) -> Inspected:
     if not is_sparse(file.model):
         answer = _answer(file.path, file.model, file.path)
         return Inspected([answer], answer.loads is not False)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        dense = Path(folder) / "dense.tflite"
+    with scratch.folder() as folder:
+        dense = folder / "dense.tflite"
         decode_file(file.path, dense)
         takes_file = _answer(dense, serde.read(dense), dense).loads is not False
         return Inspected([_answer(file.path, file.model, dense)], takes_file)

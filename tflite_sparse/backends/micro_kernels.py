@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tflite_sparse.backends import micro_cpp
+from tflite_sparse.base import scratch
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM, MicroCpu, MicroKernels
 from tflite_sparse.errors import ExecutionError
@@ -82,8 +82,8 @@ def report(encoded: Path, dense: Path, cpu: MicroCpu, kernels: MicroKernels, oth
 
 
 def _other(dense: Path, target: Target, kernels: MicroKernels, costs: Costs) -> MicroForm:
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        path = Path(folder) / "other.tflite"
+    with scratch.folder() as folder:
+        path = folder / "other.tflite"
         encode_file(dense, path, target)
         runs = micro.is_available() and (kernels == TFLM or micro_operators.is_available())
         return MicroForm(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tflite_sparse.backends import c_inspection, c_instructions, c_report, in_c,
 from tflite_sparse.backends.in_c import CRuntimes
 from tflite_sparse.backends.in_micro import MicroRuntimes
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OutputError
@@ -104,8 +104,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
         ExecutionError: it has an operator that generated C does not have, or its shapes are not true.
     """
     samples = MadeUp(settings.verification_samples, settings.seed)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        dense = Path(folder) / "dense.tflite"
+    with scratch.folder() as folder:
+        dense = folder / "dense.tflite"
         decoder.decode_file(job.source, dense)
         try:
             in_micro.refuse_untrue_shapes(dense, job.source)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import OutputError
 
 
@@ -20,11 +20,18 @@ def temporary_name_beside(path: Path) -> Path:
     if path.exists() and not path.is_file():  # a rename would replace a device by a file
         raise OutputError(f"cannot write {path}: it is no ordinary file. Choose another name.")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
+        return scratch.file(path.parent, f".{path.name}.", ".part")
     except OSError as error:
         raise _output_error(path, error) from error
-    return Path(name)
+
+
+def check_place(path: Path) -> None:
+    """Find out, before the work, whether a file can be written to ``path``.
+
+    Raises:
+        OutputError: the folder is missing, read-only or full.
+    """
+    scratch.remove(temporary_name_beside(path))
 
 
 @contextlib.contextmanager
@@ -43,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _output_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        scratch.remove(temporary)
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -5,7 +5,8 @@ exception that describes it, and output of native code can be shown or dropped.
 
 A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs; inside of
 :func:`kept` one fork runs several jobs. On systems without safe forks it is a fresh interpreter. Neither runs the
-caller's script again. Job and result pass through files in a private temporary folder; steps are lines that the child
+caller's script again. Job and result pass through files in a private temporary folder, which is the child's own
+folder for temporary files too; steps are lines that the child
 writes. The child ends when the call does, or the block, and with its caller.
 """
 
@@ -17,7 +18,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from tflite_sparse.base import child_job, fork_server, imports
+from tflite_sparse.base import child_job, fork_server, imports, scratch
 from tflite_sparse.base.forked import Forked, Kept, pass_on
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import TfliteSparseError
@@ -138,20 +138,22 @@ def kept() -> Iterator[None]:
     """Run the calls inside of the block in one child, one after the other, as far as they need the runtimes.
 
     Each call still tells its own crash, and the next one gets another child. Calls with variables of their own, and
-    those of other threads, get children of their own.
+    those of other threads, get children of their own. A large array that several calls are given is passed once, so it
+    must not change inside of the block.
     """
     outer = _kept.get()
     if outer is not None and outer.is_ours:
         yield
         return
-    keeper = Kept()
-    token = _kept.set(keeper)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-        if keeper.is_ours:  # a fork of this process leaves the child to it
-            keeper.close()
+    with scratch.folder() as folder:
+        keeper = Kept(folder)
+        token = _kept.set(keeper)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+            if keeper.is_ours:  # a fork of this process leaves the child to it
+                keeper.close()
 
 
 def prepare(needs: Needs = "runtimes") -> None:
@@ -207,12 +209,14 @@ def call(
         ChildDiedError: it crashed or was killed.
         Exception: any that the function raised.
     """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder = Path(name)
-        child_job.write(child_job.Job(function, arguments, {**os.environ, **environment}), folder)
+    with scratch.folder() as folder:
+        # What the child leaves in temporary files, be it killed, goes with the folder.
+        variables = {**os.environ, **environment, "TMPDIR": str(folder)}
         keeper = _kept.get() if needs == "runtimes" and not environment else None
         if keeper is not None and not keeper.is_ours:
             keeper = None
+        arrays = child_job.LargeArrays(folder) if keeper is None else keeper.arrays
+        child_job.write(child_job.Job(function, arguments, variables), folder, arrays)
         status = _run(folder, on_step, needs, group or Group(), keeper)
         log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
         outcome = child_job.read_outcome(folder)

@@ -1,13 +1,15 @@
 """Run functions of this package in a child process, each with arguments and result in files of a folder.
 
-Progress is one JSON line per step, on a stream that the parent reads. A child that runs several jobs ends each with the
-line :data:`DONE`.
+Large arrays lie in files of their own, which the child maps: it copies only the pages that it writes to. Progress is
+one JSON line per step, on a stream that the parent reads. A child that runs several jobs ends each with the line
+:data:`DONE`.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import mmap
 import os
 import pickle
 import sys
@@ -18,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+import numpy as np
+
 from tflite_sparse.errors import TfliteSparseError
 
 LOG = "log.txt"
@@ -26,7 +30,8 @@ LOG = "log.txt"
 DONE = None
 """What the line behind the last step of a job says, in JSON, where another job may follow."""
 
-_JOB, _RESULT = "job.pickle", "result.pickle"
+_JOB, _ARRAYS, _RESULT = "job.pickle", "arrays.json", "result.pickle"
+_LARGE_BYTES = 1 << 20  # of an array with a file of its own
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,10 +69,41 @@ class Outcome:
     cpu_seconds: float
 
 
-def write(job: Job, folder: Path) -> None:
-    """Write a job to its folder, which only the owner of this process may enter."""
+class LargeArrays:
+    """Files of large arrays, each written once for all jobs that are given it; the arrays must not change meanwhile.
+
+    Args:
+        folder: of the files, which only the owner of this process may enter.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[tuple[int, int], tuple[Path, memoryview]] = {}
+
+    def file_of(self, content: memoryview) -> Path:
+        """Return the file with the bytes of an array."""
+        key = (np.frombuffer(content, np.uint8).ctypes.data, content.nbytes)
+        if key not in self._files:
+            path = self._folder / f"{len(self._files)}.array"
+            path.write_bytes(content)
+            self._files[key] = (path, content)  # the view holds the memory, so that nothing else gets its address
+        return self._files[key][0]
+
+
+def write(job: Job, folder: Path, arrays: LargeArrays) -> None:
+    """Write a job to its folder, which only the owner of this process may enter, and its large arrays to theirs."""
+    files: list[str] = []
+
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
+        content = buffer.raw()
+        if content.nbytes < _LARGE_BYTES:
+            return True
+        files.append(str(arrays.file_of(content)))
+        return False
+
     with (folder / _JOB).open("wb") as stream:
-        pickle.dump(job, stream, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(job, stream, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=is_small)
+    (folder / _ARRAYS).write_text(json.dumps(files), "utf-8")
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -111,8 +147,9 @@ def run(folder: Path, steps: TextIO, more: TextIO | None = None) -> NoReturn:
 
 def _run(folder: Path, steps: TextIO, spent_before: float) -> float:
     """Run the job in ``folder``; return the CPU time of this process and its children so far."""
+    arrays = [_mapped(Path(name)) for name in json.loads((folder / _ARRAYS).read_text("utf-8"))]
     with (folder / _JOB).open("rb") as stream:
-        job: Job = pickle.load(stream)  # noqa: S301 - written by our own parent
+        job: Job = pickle.load(stream, buffers=arrays)  # noqa: S301 - written by our own parent
     _take_over(job)
 
     def on_step(done: int, total: int) -> None:
@@ -129,6 +166,12 @@ def _run(folder: Path, steps: TextIO, spent_before: float) -> float:
         pickle.dump(Outcome(succeeded, value, spent - spent_before), result, protocol=pickle.HIGHEST_PROTOCOL)
     unfinished.replace(folder / _RESULT)
     return spent
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """Return the bytes of a file, which may be written to in this process without changing the file."""
+    with path.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 def _write_output_to(path: Path) -> None:

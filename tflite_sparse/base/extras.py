@@ -20,6 +20,7 @@ _KERAS = {  # the module that every run imports, and the name of its package for
     "joblib": "joblib",
     "matplotlib": "matplotlib",
     "PIL": "Pillow",
+    "zlib_ng": "zlib-ng",
 }
 
 

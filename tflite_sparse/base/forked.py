@@ -72,9 +72,17 @@ class Forked:
 
 
 class Kept:
-    """A child for all jobs of a block, and another one where it has died."""
+    """A child for all jobs of a block, and another one where it has died.
 
-    def __init__(self) -> None:
+    Args:
+        folder: for arrays that several jobs are given.
+
+    Attributes:
+        arrays: these.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.arrays = child_job.LargeArrays(folder)
         self._process = os.getpid()
         self._forked: Forked | None = None
 

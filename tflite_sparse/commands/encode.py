@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tflite_sparse.backends import check_outputs as output_check
 from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.protocol import FileJob
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base import child, cpu_clock
+from tflite_sparse.base import child, cpu_clock, scratch
 from tflite_sparse.base.atomic_files import make_folder, replacing
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
@@ -212,8 +211,8 @@ def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        yield Path(name)
+    with scratch.folder() as name:
+        yield name
 
 
 def _size(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing_extensions import Unpack
 
 from tflite_sparse import target_registry
 from tflite_sparse.backends.registry import backend
-from tflite_sparse.base import cpu_clock, extras
+from tflite_sparse.base import child, cpu_clock, extras, scratch
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands import report as pages
@@ -214,9 +213,9 @@ class _Export:
     @contextmanager
     def _work(self) -> Iterator[Path]:
         """A folder for the files until they are delivered."""
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+        with scratch.folder() as folder:
             try:
-                yield Path(folder)
+                yield folder
             except ExecutionError as error:
                 raise ExecutionError(without(folder, str(error))) from error
 
@@ -242,9 +241,10 @@ class _Export:
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
-        evaluated = measuring.files(paths, converter, delivered=not made.failures)
+        with child.kept():  # the test samples are passed once
+            evaluated = measuring.files(paths, converter, delivered=not made.failures)
+            evaluated = measuring.attributed(pruned, converter, evaluated, work)
         measured = measuring.latency([paths[name] for name in deliver.delivered(evaluated.models)])
-        evaluated = measuring.attributed(pruned, converter, evaluated, work)
         found = measuring.alternatives(pruned.source, converter, evaluated, work, shared)
         inside = measuring.layers(pruned, converter, evaluated, paths)
         layer_names = LayerNames(pruned.source.layers(), signature.by_tensor(serde.read(dense)))
@@ -254,7 +254,7 @@ class _Export:
             *made.failures,
             *gate_failures(evaluated, settings, found, layers, remedies(pruned, converter), pruned.baseline),
         ]
-        failures = [without(str(work), failure) for failure in failures]
+        failures = [without(work, failure) for failure in failures]
         if made.failures:
             self._tell_of_earlier_assets()
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import Unpack
 
-from tflite_sparse.base import extras
-from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
+from tflite_sparse.base import extras, scratch
+from tflite_sparse.base.atomic_files import check_place, publish, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
 from tflite_sparse.commands.prunable import fingerprints, load, planner_of
@@ -244,7 +243,7 @@ class _Prune:
             raise OutputError(
                 f"{self.output}: the output is a .keras file; call it {self.output.with_suffix('.keras')}."
             )
-        temporary_name_beside(self.output).unlink()
+        check_place(self.output)
         path = checkpoint.path_beside(self.output)
         if self.settings.resume:
             return checkpoint.read(path)
@@ -257,14 +256,14 @@ class _Prune:
     def _deliver(self, source: KerasSource, report: PruneReport) -> None:
         with (
             self.progress.stage("write"),
-            tempfile.TemporaryDirectory(dir=self.output.parent, prefix=f".{self.output.name}.") as folder,
+            scratch.folder(self.output.parent, prefix=f".{self.output.name}.") as folder,
         ):
-            temporary = Path(folder) / "model.keras"
+            temporary = folder / "model.keras"
             try:
                 source.model.save(temporary)
             except OSError as error:
                 raise OutputError(f"cannot write {self.output}: {error.strerror or error}.") from error
-            drawing = Path(folder) / "schedule.svg"
+            drawing = folder / "schedule.svg"
             if self.is_drawn:
                 _draw(report, drawing)
             write_bytes(report_path(self.output), (report.model_dump_json(indent=2) + "\n").encode())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import Unpack
 
-from tflite_sparse.base import extras
-from tflite_sparse.base.atomic_files import publish, temporary_name_beside, write_bytes
+from tflite_sparse.base import extras, scratch
+from tflite_sparse.base.atomic_files import check_place, publish, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Step, Timed
 from tflite_sparse.commands.prunable import load, planner_of
@@ -60,7 +59,7 @@ def scan(
     checked = PruneSettings(**{"sparsity": _ANY_SPARSITY, **settings})
     timed, written = Timed(chosen(progress)), None if output is None else Path(output)
     if written is not None:
-        temporary_name_beside(written).unlink()  # find out before the work whether the result can be written
+        check_place(written)  # find out before the work whether the result can be written
     source, samples, _ = load(Path(model), data, checked, timed)
     plan = planner_of(checked)(source.kernels(), training.span_of(checked, samples.train_samples))
     allocation.refuse_channels(plan)
@@ -73,8 +72,8 @@ def scan(
 
 def _write(found: Scan, output: Path) -> None:
     write_bytes(output.with_suffix(".scan.json"), (found.model_dump_json(indent=2) + "\n").encode())
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        drawing = Path(folder) / "scan.svg"
+    with scratch.folder(output.parent, prefix=f".{output.name}.") as folder:
+        drawing = folder / "scan.svg"
         plots.sensitivity(found, drawing)
         publish(drawing, output.with_suffix(".scan.svg"))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from typing_extensions import Unpack
 
 from tflite_sparse.backends.channel_comparison import MOST_ATTEMPTS, Comparison, concerned, joined
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.base import scratch
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress
 from tflite_sparse.errors import ExecutionError, FlatbufferError
@@ -59,8 +59,8 @@ def verify(
     checked = VerifySettings(**settings)
     progress = chosen(progress)
     samples = MadeUp(checked.samples, checked.seed)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        comparison = Comparison(checked.target, samples, checked.input_shapes, Path(folder), progress)
+    with scratch.folder() as folder:
+        comparison = Comparison(checked.target, samples, checked.input_shapes, folder, progress)
         cut = _cut(Path(file), Path(against), comparison)
     return engine.verify(
         Path(file),

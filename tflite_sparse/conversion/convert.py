@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, scratch
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.conversion import open_sizes
 from tflite_sparse.conversion.float_operators import FloatLayers
@@ -141,8 +140,8 @@ def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: 
 
 
 def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_step: Step) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder, float32 = Path(name) / "model", Path(name) / "float32.tflite"
+    with scratch.folder() as name:
+        folder, float32 = name / "model", name / "float32.tflite"
         try:
             model.save_for_conversion(folder, trace)
         except OSError as error:

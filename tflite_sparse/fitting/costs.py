@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.fitting.kernels_in_file import Constant
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs
@@ -142,8 +142,8 @@ class Costs:
             name: replace(constant, tensor=found.get((constant.graph, constant.tensor), constant.tensor))
             for name, constant in self.constants.items()
         }
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-            dense = Path(folder) / "dense.tflite"
+        with scratch.folder() as folder:
+            dense = folder / "dense.tflite"
             serde.write(model, dense)
             return min(whole, self._encoded(model, constants, dense), key=lambda sizes: sizes.file_bytes)
 
@@ -159,8 +159,8 @@ class Costs:
     def _encoded(self, model: Model, constants: Mapping[str, Constant], dense: Path) -> Sizes:
         """Return the sizes of the file that a dense model is encoded to, in place; ``dense`` is where it lies."""
         choices = encoder.encode_model(model, self.target())
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-            file = Path(folder) / "model.tflite"
+        with scratch.folder() as folder:
+            file = folder / "model.tflite"
             serde.write(model, file)
             self.finish(file, dense)
             return sizes_of(file.stat().st_size, choices, constants)

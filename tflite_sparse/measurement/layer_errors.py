@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, dtype_of, indices, text
@@ -90,8 +90,8 @@ def measure(
     """
     graph, other = graph_of(serde.read(reference)), graph_of(serde.read(quantised))
     pairs = counterparts(graph, other)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        copies = Path(folder) / "reference.tflite", Path(folder) / "quantised.tflite"
+    with scratch.folder() as folder:
+        copies = folder / "reference.tflite", folder / "quantised.tflite"
         given = set(indices(graph.subgraph.inputs))
         write_yielding(graph.model, graph, [index for index in pairs if index not in given], copies[0])
         inner = dict.fromkeys(pairs[index] for index in pairs if index not in given)

@@ -8,7 +8,6 @@ a convolution's output follows from it exactly, including padding.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, indices, scales_of, zero_points_of
@@ -60,8 +60,8 @@ def measure(
     graph, other = graph_of(serde.read(reference)), graph_of(serde.read(quantised))
     layers = list(_layers(graph, other))
     read = list(dict.fromkeys(int(layer.original.inputs[0]) for layer in layers))
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        copy = Path(folder) / "reference.tflite"
+    with scratch.folder() as folder:
+        copy = folder / "reference.tflite"
         given = set(indices(graph.subgraph.inputs))
         write_yielding(graph.model, graph, [index for index in read if index not in given], copy)
         means: dict[int, np.ndarray] = in_child(

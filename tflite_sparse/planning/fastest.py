@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.extract import one_operator_model
 from tflite_sparse.flatbuffer.graph import Graph, Use, graphs
@@ -78,8 +78,8 @@ class Fastest:
         answer = self.target(graph, tensor_index, uses)
         if not answer.forms:
             return answer
-        with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-            dense, *times = self._measure(graph, uses, answer.forms, Path(folder))
+        with scratch.folder() as folder:
+            dense, *times = self._measure(graph, uses, answer.forms, folder)
         fastest = min(dense, *times)
         forms = tuple(
             _Timed(form, f"{form.words or 'DENSIFY'}, {time:.3g} ms (dense {dense:.3g} ms)")

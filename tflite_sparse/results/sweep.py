@@ -16,7 +16,7 @@ class Measured(Part):
 
     Attributes:
         file_bytes: of the file for the target, the smaller of encoded and dense.
-        gzip_bytes: of the same by ``gzip -9``.
+        gzip_bytes: of the same in a gzip.
         dense_bytes: of the dense int8 file with the same weights.
         nonzeros: number of non-zero weights of rank 2 or more in the file.
         weights: number of weights of rank 2 or more.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import kernel_cases
 from tflite_sparse.runtime.kernel_cases import KernelCase, KernelResult
@@ -96,8 +96,7 @@ def run(cpu: str, cases: Sequence[KernelCase], kernels: Path = KERNELS) -> list[
     Raises:
         ExecutionError: compiler or emulator are not installed, or failed.
     """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder = Path(name)
+    with scratch.folder() as folder:
         content = kernel_cases.to_bytes(cases)
         if len(content) > _CASE_BYTES:
             raise ExecutionError(f"the cases take {len(content):,} bytes; the emulated board holds {_CASE_BYTES:,}.")
@@ -117,8 +116,8 @@ def code_bytes(cpu: str, kernels: int) -> int:
     Raises:
         ExecutionError: the compilers are not installed, or failed.
     """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder, target = Path(name), CPUS[cpu]
+    with scratch.folder() as folder:
+        target = CPUS[cpu]
         shared_flags = [*_WARNINGS, *_cpu_flags(target), "-O2", "-c"]
         kernel_flags = ["-std=c99", f"-DTFLITE_SPARSE_KERNELS={kernels:#x}"]
         call([COMPILER, *kernel_flags, *shared_flags, str(KERNELS), "-o", "kernels.o"], folder)
@@ -132,7 +131,7 @@ def code_bytes(cpu: str, kernels: int) -> int:
 @functools.cache
 def _program(cpu: str, kernels: Path) -> bytes:
     target = CPUS[cpu]
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
+    with scratch.folder() as name:
         call(
             [
                 *(COMPILER, *flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
@@ -145,9 +144,9 @@ def _program(cpu: str, kernels: Path) -> bytes:
                 str(SOURCES / "emulator" / "bare_metal.c"),
                 *("-T", str(SOURCES / "emulator" / target.script), "-o", "program.elf"),
             ],
-            Path(name),
+            name,
         )
-        return (Path(name) / "program.elf").read_bytes()
+        return (name / "program.elf").read_bytes()
 
 
 def flags(cpu: Cpu) -> list[str]:

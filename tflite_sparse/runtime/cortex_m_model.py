@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.runtime import cortex_m, stack_usage
 from tflite_sparse.runtime.cortex_m import COMPILER, CPUS, SOURCES
@@ -50,8 +49,8 @@ def footprint(cpu: str, files: Mapping[str, bytes], prefix: str, constant_bytes:
     Raises:
         ExecutionError: the compiler is not installed, or failed.
     """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder, target = Path(name), CPUS[cpu]
+    with scratch.folder() as folder:
+        target = CPUS[cpu]
         write(files, folder)
         app = (
             f'#include "{prefix}.h"\nint app(void);\nint app(void) {{\n  volatile char x = *(char*){prefix}_input(0);\n'
@@ -92,8 +91,8 @@ def run(
         ExecutionError: compiler or emulator are not installed, or failed; or the model does not fit on the board.
     """
     inputs, outputs = ports
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folder, target = Path(name), CPUS[cpu]
+    with scratch.folder() as folder:
+        target = CPUS[cpu]
         write(files, folder)
         content = b"".join(np.ascontiguousarray(array).tobytes() for sample in samples for array in sample)
         (folder / "input.bin").write_bytes(content)

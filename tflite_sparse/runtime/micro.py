@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_sparse.base import child, extras
+from tflite_sparse.base import child, extras, scratch
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE, MOST_PIXELS_AT_ONCE, PIXELS_AT_ONCE
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError, one_line
@@ -286,8 +285,8 @@ class _Session:
 
 
 def _in_child(function: str, path: Path, on_step: Step, pixels_at_once: int = PIXELS_AT_ONCE, **arguments: Any) -> Any:
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        log = Path(folder) / "log.txt"
+    with scratch.folder() as folder:
+        log = folder / "log.txt"
         log.touch()
         try:
             arguments["operators"] = _operators(path, pixels_at_once)

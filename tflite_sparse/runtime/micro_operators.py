@@ -9,13 +9,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.metadata
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tflite_sparse.base import scratch
 from tflite_sparse.codecs.streams.kernels import PIXELS_AT_ONCE
 from tflite_sparse.errors import ExecutionError
 
@@ -56,13 +55,13 @@ def library(pixels_at_once: int = PIXELS_AT_ONCE) -> bytes:
             "the operator with sparse weights is compiled to be run here; that needs a C and a C++ compiler: "
             "apt-get install gcc g++."
         )
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+    with scratch.folder() as folder:
         flags = ["-std=c99", *_FLAGS, f"-DTFLS_PIXELS={pixels_at_once}"]
         _call([found[0], *flags, "-c", str(SOURCES / "tflite_sparse_kernels.c"), "-o", "kernels.o"], folder)
         adapter = [str(SOURCES / "tflite_sparse_ops.cc"), str(SOURCES / "wheel" / "register.cc"), "kernels.o"]
         includes = [f"-I{SOURCES}", f"-I{SOURCES / 'wheel'}"]
         _call([found[1], "-std=c++11", *_FLAGS, "-shared", *includes, *adapter, "-o", "operator.so"], folder)
-        return (Path(folder) / "operator.so").read_bytes()
+        return (folder / "operator.so").read_bytes()
 
 
 def load(content: bytes) -> None:
@@ -83,13 +82,10 @@ def load(content: bytes) -> None:
     from tflite_micro.python.tflite_micro import _runtime
 
     ctypes.CDLL(_runtime.__file__, mode=ctypes.RTLD_GLOBAL | _ALREADY_LOADED)  # the library looks its functions up
-    handle, path = tempfile.mkstemp(suffix=".so")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-    try:
-        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-    finally:
-        Path(path).unlink()
+    with scratch.folder() as folder:
+        library = folder / "operator.so"
+        library.write_bytes(content)
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     _loaded[:] = [_REGISTERER]
 
 
@@ -98,7 +94,7 @@ def registerers() -> list[str]:
     return list(_loaded)
 
 
-def _call(command: Sequence[str], folder: str) -> None:
+def _call(command: Sequence[str], folder: Path) -> None:
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_SECONDS

@@ -8,11 +8,10 @@ import math
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflite_sparse.base import extras
+from tflite_sparse.base import extras, scratch
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.errors import ExecutionError, one_line
 
@@ -77,22 +76,21 @@ def compile_file(
     """
     if not is_available():
         raise ExecutionError(f"{NAME} is not installed: {extras.install_command('ethos-u')}")
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        scratch = Path(name)
-        log = _run(path, accelerator, scratch, timeout_seconds)
-        summary = _summary(path, scratch)
+    with scratch.folder() as written:
+        log = _run(path, accelerator, written, timeout_seconds)
+        summary = _summary(path, written)
         target = folder / f"{path.stem}_vela.tflite"
-        write_bytes(target, (scratch / target.name).read_bytes())
+        write_bytes(target, (written / target.name).read_bytes())
     return _result(path, target, accelerator, summary, log)
 
 
-def _run(path: Path, accelerator: str, scratch: Path, timeout_seconds: int) -> str:
+def _run(path: Path, accelerator: str, folder: Path, timeout_seconds: int) -> str:
     # In its own folder, because ``-m`` would import modules of the current one.
-    arguments = [str(path.resolve()), "--accelerator-config", accelerator, "--output-dir", str(scratch)]
+    arguments = [str(path.resolve()), "--accelerator-config", accelerator, "--output-dir", str(folder)]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "ethosu.vela", *arguments],
-            cwd=scratch,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -108,8 +106,8 @@ def _run(path: Path, accelerator: str, scratch: Path, timeout_seconds: int) -> s
     return done.stdout + done.stderr
 
 
-def _summary(path: Path, scratch: Path) -> dict[str, str]:
-    found = sorted(scratch.glob("*_summary_*.csv"))
+def _summary(path: Path, folder: Path) -> dict[str, str]:
+    found = sorted(folder.glob("*_summary_*.csv"))
     if len(found) != 1:
         raise ExecutionError(f"{NAME} wrote {len(found)} summaries for {path} instead of 1.")
     with found[0].open(encoding="utf-8", newline="") as stream:

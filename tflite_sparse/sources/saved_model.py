@@ -10,7 +10,6 @@ import contextlib
 import io
 import re
 import shutil
-import tempfile
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
@@ -46,7 +46,7 @@ class SavedModelSource:
 
     def __init__(self, loaded: Module, name: str, folder: Path, signature: str | None = None) -> None:
         # TensorFlow reads assets from the temporary folder when it saves, so it lives as long as this object.
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, scratch.remove, folder)
         self.name = name
         self._loaded = loaded
         self._function = _chosen(loaded.signatures, signature, name)
@@ -62,12 +62,12 @@ class SavedModelSource:
             ModelError: TensorFlow cannot load it, or it has no such signature.
         """
         tf = tensorflow_import.tensorflow()
-        folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
+        folder = scratch.lasting_folder()
         try:
             source = _without_mask_updates(path, message, folder / "model")
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            scratch.remove(folder)
             raise ModelError(f"{path} cannot be loaded as a SavedModel: {one_line(error)}") from error
         return cls(loaded, str(path), folder, signature)
 
@@ -79,7 +79,7 @@ class SavedModelSource:
             ModelError: Keras cannot export it.
         """
         tf = tensorflow_import.tensorflow()
-        folder = Path(tempfile.mkdtemp(prefix="tflite-sparse-"))
+        folder = scratch.lasting_folder()
         exported = folder / "exported"
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # Keras 2 has no argument that keeps it silent
@@ -87,7 +87,7 @@ class SavedModelSource:
             source = _without_mask_updates(exported, read_saved_model(exported), folder / "model")
             loaded = tf.saved_model.load(str(source))
         except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            scratch.remove(folder)
             raise ModelError(f"{name} is a subclassed model that Keras cannot export: {one_line(error)}") from error
         return cls(loaded, name, folder)
 

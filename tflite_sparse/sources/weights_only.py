@@ -8,10 +8,10 @@ so files are passed to it under a name that fits their content.
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import ModelError
 from tflite_sparse.sources import user_code
 from tflite_sparse.sources.keras_types import KerasModel, is_model
@@ -66,8 +66,8 @@ def build(path: Path, builder: str) -> KerasModel:
         )
     with h5py.File(path, "r") as opened:
         old = _is_old_layout(opened)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
-        named = Path(folder) / ("old.h5" if old else "new.weights.h5")
+    with scratch.folder() as folder:
+        named = folder / ("old.h5" if old else "new.weights.h5")
         named.symlink_to(path.resolve())
         try:
             model.load_weights(str(named))

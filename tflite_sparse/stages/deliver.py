@@ -10,6 +10,7 @@ from pathlib import Path
 from tflite_sparse import target_registry
 from tflite_sparse.backends.registry import backend
 from tflite_sparse.base import atomic_files as files
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import OutputError
 from tflite_sparse.results.export import Models
 
@@ -58,7 +59,7 @@ def check_folder(folder: Path, setting: str = "out", names: Iterable[str] = ALL_
             )
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     try:
-        files.temporary_name_beside(nearest / "probe").unlink()
+        files.check_place(nearest / "probe")
     except OutputError as error:
         raise OutputError(f"cannot write to `{setting}` {folder}: {error.__cause__}.") from error
 
@@ -123,7 +124,7 @@ def deliver(
             path.unlink(missing_ok=True)
     finally:
         for written in temporary.values():
-            written.unlink(missing_ok=True)
+            scratch.remove(written)
         for folder in sorted(made, key=lambda each: len(each.parts), reverse=True):  # innermost first
             if not any(folder.iterdir()):
                 folder.rmdir()

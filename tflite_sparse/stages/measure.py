@@ -155,7 +155,7 @@ class Measuring:
             if (folder / UNSHARED).exists():
                 steps.append(("int8", evaluation.score(folder / UNSHARED, scorer)))
         except (ConversionError, ExecutionError) as error:
-            self.progress.warn(f"the loss is not attributed to pruning and int8: {without(str(folder), str(error))}")
+            self.progress.warn(f"the loss is not attributed to pruning and int8: {without(folder, str(error))}")
             return evaluated
         steps.append(("sharing" if (folder / UNSHARED).exists() else "int8", reached))
         shares: dict[str, float | Interval | None] = {"drop_by_pruning": 0.0}
@@ -206,7 +206,7 @@ class Measuring:
             seconds,
             shared,
         )
-        return [each.model_copy(update={"words": without(str(folder), each.words)}) for each in trials.run()]
+        return [each.model_copy(update={"words": without(folder, each.words)}) for each in trials.run()]
 
     def layers(self, pruned: Pruned, converter: Converter, evaluated: Evaluated, paths: dict[str, Path]) -> LayerErrors:
         """What is inside the int8 file beside float32, where that was asked for or the accuracy gate fails."""
@@ -225,7 +225,7 @@ class Measuring:
         except (ConversionError, ExecutionError) as error:
             if self.settings.layer_errors:
                 raise
-            self.progress.note(f"layers are not compared: {without(str(folder), str(error))}")
+            self.progress.note(f"layers are not compared: {without(folder, str(error))}")
             return LayerErrors((), 0)
 
     def _pruned_float32(self, pruned: Pruned, converter: Converter, folder: Path) -> Path:
@@ -318,6 +318,6 @@ def unjudged(accuracy: Accuracy | None, baseline: Baseline) -> list[str]:
     return [baseline_words.not_judged(baseline)]
 
 
-def without(folder: str, message: str) -> str:
+def without(folder: Path, message: str) -> str:
     """A message that names files of a temporary folder by their names alone."""
     return message.replace(f"{folder}{os.sep}", "")

@@ -9,12 +9,12 @@ outputs of the first runtime must not change when all tensors are kept; otherwis
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, indices, rewire, scales_of, text
@@ -46,12 +46,12 @@ def first_unexplained(
     Returns:
         The operator, or another fault of the runtime under test; None if no operator differs by more than rounding.
     """
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        cut = Path(name) / "cut.tflite"
+    with scratch.folder() as name:
+        cut = name / "cut.tflite"
         model = serde.read(path)
         graph = graph_of(model)
         wanted, own = activations(graph), indices(graph.subgraph.outputs)
-        kept = keep(path, model, graph, wanted, Path(name) / "kept.tflite", None)
+        kept = keep(path, model, graph, wanted, name / "kept.tflite", None)
         try:
             values = runtime.tensors(kept, sample)
             if not all(map(same_bits, (values[index] for index in own), outputs)):

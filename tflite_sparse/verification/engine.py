@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tflite_sparse.base import child
+from tflite_sparse.base import child, scratch
 from tflite_sparse.base.progress import Progress, Silent
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.results.verification import (
@@ -96,8 +95,8 @@ def verify(
         SettingsError: a given shape does not fit an input.
     """
     progress = progress or Silent()
-    with child.kept(), tempfile.TemporaryDirectory(prefix="tflite-sparse-") as name:
-        folders = [Path(name) / part for part in ("file", "against", "copies")]
+    with child.kept(), scratch.folder() as name:
+        folders = [name / part for part in ("file", "against", "copies")]
         for folder in folders:
             folder.mkdir()
         subject, reference = runtimes.open(file, folders[0]), runtimes.open(against, folders[1])

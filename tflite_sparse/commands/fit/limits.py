@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
+from tflite_sparse.base import scratch
 from tflite_sparse.base.atomic_files import write_bytes
 from tflite_sparse.base.progress import Step, Timed
 from tflite_sparse.commands.fit.dense import MULTIPLE, Dense
@@ -161,9 +161,9 @@ class ChannelLimits:
 
     def measured(self, choices: Sequence[Counts]) -> list[Used]:
         """Return what the dense files take in which groups keep so many channels."""
-        with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
+        with scratch.folder(self.work.folder) as folder:
             models = (self.file.without(self.kept(counts)).model for counts in choices)
-            return self.meter.used_by(models, Path(folder))
+            return self.meter.used_by(models, folder)
 
     def kept(self, counts: Counts) -> dict[ChannelGroup, np.ndarray]:
         """Return the channels, bool, that groups keep, of those that lose some."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tflite_sparse.backends import check_outputs
 from tflite_sparse.backends.dead_channels import Trimming
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.base import scratch
 from tflite_sparse.base.atomic_files import publish, write_bytes
 from tflite_sparse.base.progress import Timed
 from tflite_sparse.commands import prune
@@ -193,8 +193,8 @@ class Rounds:
         shared = sharing.share(
             choice, source, converted, replace(self.converter, samples=samples), self.settings, self.metric
         )
-        with tempfile.TemporaryDirectory(dir=self.work.folder) as folder:
-            trimmed = self._without_dead_channels(source, converted, dense.samples, Path(folder))
+        with scratch.folder(self.work.folder) as folder:
+            trimmed = self._without_dead_channels(source, converted, dense.samples, folder)
             with self.progress.stage("encode") as on_step:
                 choices = encoder.encode_file(trimmed, file, self.target(), on_step=on_step)
                 self.finish(file, trimmed, dense.samples)
@@ -270,8 +270,8 @@ class Rounds:
 
     def convert(self, source: KerasSource, samples: Dataset, path: Path) -> None:
         """The dense int8 file of a model."""
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
+        with scratch.folder(path.parent) as folder:
+            temporary = folder / path.name
             replace(self.converter, samples=samples).int8(source, temporary)
             publish(temporary, path)
 
@@ -364,7 +364,7 @@ def opened(path: Path, name: str, custom_objects: Path | None) -> KerasSource:
 
 def save(source: KerasSource, path: Path) -> None:
     """Write a model, all or nothing."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
+    with scratch.folder(path.parent) as folder:
+        temporary = folder / path.name
         source.model.save(temporary)
         publish(temporary, path)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import pydantic
 from typing_extensions import Unpack
@@ -251,19 +249,18 @@ def _outcomes(
 ) -> Generator[tuple[int, _Outcome | None], None, None]:
     """Yield number and outcome of each job as it comes; ``tell`` receives the shares of points that are at work here.
 
-    When the caller stops, points that are at work here end, and what they have left in temporary folders goes.
+    When the caller stops, points that are at work here end.
     """
     if isinstance(workers, pool.Ray):
         yield from pool.on_ray(_run, jobs, workers)
         return
     shares, group = point_progress.Shares(tell), child.Group()
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-", ignore_cleanup_errors=True) as scratch:
 
-        def run(job: Job) -> _Outcome:
-            with shares.of(job.place.name) as on_step:
-                return _run(job, on_step=on_step, group=group, environment={"TMPDIR": scratch})
+    def run(job: Job) -> _Outcome:
+        with shares.of(job.place.name) as on_step:
+            return _run(job, on_step=on_step, group=group)
 
-        yield from pool.in_threads(run, jobs, workers.workers, group.stop)
+    yield from pool.in_threads(run, jobs, workers.workers, group.stop)
 
 
 def _run(
@@ -271,7 +268,6 @@ def _run(
     *,
     on_step: Step = ignore_steps,
     group: child.Group | None = None,
-    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> _Outcome:
     """One point in a process of its own; whatever goes wrong in it is told in the point."""
     place, started = job.place, time.monotonic()
@@ -284,7 +280,7 @@ def _run(
             needs="tensorflow",
             on_step=on_step,
             group=group,
-            environment={**_limit_of_threads(job.threads), **environment},
+            environment=_limit_of_threads(job.threads),
             job=job,
         )
     except child.ChildDiedError as died:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Step
 from tflite_sparse.commands.export import export
 from tflite_sparse.errors import DataError, ModelError, VerificationError
@@ -122,7 +122,7 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
     settings, place = job.settings, job.place
     source, samples = _sources(place.width, place.seed, settings, job.builder, job.data)
     _train(source, samples, place, settings, on_step)
-    with tempfile.TemporaryDirectory(prefix="tflite-sparse-") as folder:
+    with scratch.folder() as folder:
         report = export(
             source.model,
             samples,
@@ -136,11 +136,11 @@ def run(job: Job, *, on_step: Step) -> tuple[Measured, bytes]:
             keep_channels=place.block != CHANNEL,  # points of other blocks are compared by their zeros
             max_accuracy_drop=ANY_DROP,  # a sweep shows what was lost; nothing fails for it
             seed=settings.seed,
-            out=Path(folder),
+            out=folder,
         )
         if report.gates.failures:
             raise VerificationError("; ".join(report.gates.failures))
-        content = (Path(folder) / SPARSE).read_bytes()
+        content = (folder / SPARSE).read_bytes()
     return _measured(report, content), content
 
 
