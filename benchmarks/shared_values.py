@@ -178,7 +178,7 @@ def with_counts(
 
     The files lie beside ``model``.
     """
-    converter = Converter(ExportSettings(int8=True), data, Timed(Silent()))
+    converter = Converter(ExportSettings(int8=True, target="micro"), data, Timed(Silent()))
     source = keras_model.open_model(model)
     unshared, files = model.with_name("int8.tflite"), {}
     if not unshared.exists():
