@@ -40,6 +40,9 @@ MODULE = """
             array += 1
         return [array.copy() for array in arrays]
 
+    def sums(on_step, arrays):
+        return [array.sum() for array in arrays], held(on_step)
+
     def pid(on_step):
         return os.getpid()
 
@@ -508,24 +511,34 @@ def test_large_arrays(extra):
         np.testing.assert_array_equal(array, own)
 
 
-def test_a_large_array_is_passed_once_to_a_child_that_is_kept(forks, temporary):
-    first, second = np.zeros(1 << 20, np.uint8), np.ones(1 << 20, np.uint8)
-    with child.kept():
-        for arrays in ([first], [second, first], [first[1:]], [first]):
+def test_shared_arrays_are_written_once(forks, temporary):
+    """Each job may write to them; those that are not shared, small, or a part of one go with their job."""
+    first, second, other = (np.full(size, 5, np.uint8) for size in (1 << 20, (1 << 20) + 1, 1 << 21))
+    with child.kept([first, second, np.zeros(9)]):
+        for arrays in ([first], [other, second, first], [first[:-1]], [first.copy()], [second, first]):
             found = child.call(forks("written_to"), arrays=arrays)
-            assert [array[0] for array in found] == [array[0] + 1 for array in arrays]
-        assert len(list(temporary.glob("*/*.array"))) == 2
-        assert [len(path.read_bytes()) for path in temporary.glob("*/*.array")] == [1 << 20, 1 << 20]
-        assert child.call(forks("written_to"), arrays=[first.copy()])[0].max() == 1
-        assert len(list(temporary.glob("*/*.array"))) == 3
+            assert [(array.min(), array.max()) for array in found] == [(6, 6)] * len(arrays)
+            assert [array.size for array in found] == [array.size for array in arrays]
+        (written,) = temporary.glob("*/arrays")
+        assert written.read_bytes() == bytes([5]) * ((2 << 20) + 1)
+    for array in (first, second, other):
+        assert (array.min(), array.max()) == (5, 5)
 
 
 def test_a_child_of_its_own_gets_its_own_arrays(forks, temporary):
     """One with other variables, within a block that keeps a child."""
     given = np.zeros(1 << 20, np.uint8)
-    with child.kept():
-        child.call(forks("written_to"), arrays=[given], environment={"WANTED": "1"})
-        assert list(temporary.glob("*/*.array")) == []
+    with child.kept([given]):
+        assert child.call(forks("written_to"), arrays=[given], environment={"WANTED": "1"})[0].max() == 1
+        assert list(temporary.glob("*/arrays")) == []
+
+
+def test_many_large_arrays(extra):
+    """They take one descriptor of the child, of which a process has 1,024 by default."""
+    given = [np.full((1 << 20) + number, number, np.uint8) for number in range(5)]
+    sums, held = child.call(extra("sums"), arrays=given)
+    assert sums == [array.sum() for array in given]
+    assert len([name for name in held if name.endswith("/arrays")]) == 1
 
 
 def test_child_sees_the_surroundings_of_its_caller(extra, tmp_path, monkeypatch):

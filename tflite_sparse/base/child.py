@@ -19,12 +19,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+
+import numpy as np
 
 from tflite_sparse.base import child_job, fork_server, imports, scratch
 from tflite_sparse.base.forked import Forked, Kept, pass_on
@@ -134,19 +136,22 @@ _kept: ContextVar[Kept | None] = ContextVar("_kept", default=None)
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
+def kept(shared: Iterable[np.ndarray] = ()) -> Iterator[None]:
     """Run the calls inside of the block in one child, one after the other, as far as they need the runtimes.
 
     Each call still tells its own crash, and the next one gets another child. Calls with variables of their own, and
-    those of other threads, get children of their own. A large array that several calls are given is passed once, so it
-    must not change inside of the block.
+    those of other threads, get children of their own.
+
+    Args:
+        shared: arrays that several of the calls are given: large ones are passed once. They must not change inside of
+            the block.
     """
     outer = _kept.get()
     if outer is not None and outer.is_ours:
         yield
         return
     with scratch.folder() as folder:
-        keeper = Kept(folder)
+        keeper = Kept(child_job.SharedArrays(shared, folder))
         token = _kept.set(keeper)
         try:
             yield
@@ -215,8 +220,8 @@ def call(
         keeper = _kept.get() if needs == "runtimes" and not environment else None
         if keeper is not None and not keeper.is_ours:
             keeper = None
-        arrays = child_job.LargeArrays(folder) if keeper is None else keeper.arrays
-        child_job.write(child_job.Job(function, arguments, variables), folder, arrays)
+        shared = None if keeper is None else keeper.shared
+        child_job.write(child_job.Job(function, arguments, variables), folder, shared)
         status = _run(folder, on_step, needs, group or Group(), keeper)
         log = (folder / child_job.LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARACTERS:]
         outcome = child_job.read_outcome(folder)

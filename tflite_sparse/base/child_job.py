@@ -1,8 +1,7 @@
 """Run functions of this package in a child process, each with arguments and result in files of a folder.
 
-Large arrays lie in files of their own, which the child maps: it copies only the pages that it writes to. Progress is
-one JSON line per step, on a stream that the parent reads. A child that runs several jobs ends each with the line
-:data:`DONE`.
+Large arrays lie in a file that the child maps: it copies only the pages that it writes to. Progress is one JSON line
+per step, on a stream that the parent reads. A child that runs several jobs ends each with the line :data:`DONE`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pickle
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -30,8 +29,11 @@ LOG = "log.txt"
 DONE = None
 """What the line behind the last step of a job says, in JSON, where another job may follow."""
 
-_JOB, _ARRAYS, _RESULT = "job.pickle", "arrays.json", "result.pickle"
-_LARGE_BYTES = 1 << 20  # of an array with a file of its own
+_JOB, _ARRAYS, _PLACES, _RESULT = "job.pickle", "arrays", "places.json", "result.pickle"
+_LARGE_BYTES = 1 << 20
+_ALIGNMENT = 64  # of an array in a file, in bytes: more than any element or vector register needs
+
+_Place = tuple[str, int, int]  # a file, and where in it an array begins and how many bytes it has
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,41 +71,58 @@ class Outcome:
     cpu_seconds: float
 
 
-class LargeArrays:
-    """Files of large arrays, each written once for all jobs that are given it; the arrays must not change meanwhile.
+class _ArrayFile:
+    """A file of arrays, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, content: memoryview) -> _Place:
+        with self._path.open("ab") as stream:
+            offset = -(-stream.tell() // _ALIGNMENT) * _ALIGNMENT
+            stream.write(bytes(offset - stream.tell()))
+            stream.write(content)
+        return str(self._path), offset, content.nbytes
+
+
+class SharedArrays:
+    """Arrays that several jobs are given, and the file that they are written to when the first of these jobs is.
 
     Args:
-        folder: of the files, which only the owner of this process may enter.
+        arrays: must not change meanwhile. Only large ones whose elements lie without gaps are shared.
+        folder: of the file, which only the owner of this process may enter.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: dict[tuple[int, int], tuple[Path, memoryview]] = {}
+    def __init__(self, arrays: Iterable[np.ndarray], folder: Path) -> None:
+        self._arrays = {_memory(array): array for array in arrays}
+        self._file = _ArrayFile(folder / _ARRAYS)
+        self._places: dict[tuple[int, int], _Place] = {}
 
-    def file_of(self, content: memoryview) -> Path:
-        """Return the file with the bytes of an array."""
-        key = (np.frombuffer(content, np.uint8).ctypes.data, content.nbytes)
-        if key not in self._files:
-            path = self._folder / f"{len(self._files)}.array"
-            path.write_bytes(content)
-            self._files[key] = (path, content)  # the view holds the memory, so that nothing else gets its address
-        return self._files[key][0]
+    def place(self, content: memoryview) -> _Place | None:
+        """Return where the bytes of an array lie; None: it is not shared."""
+        memory = _memory(np.frombuffer(content, np.uint8))
+        if memory not in self._arrays:
+            return None
+        if memory not in self._places:
+            self._places[memory] = self._file.append(content)
+        return self._places[memory]
 
 
-def write(job: Job, folder: Path, arrays: LargeArrays) -> None:
-    """Write a job to its folder, which only the owner of this process may enter, and its large arrays to theirs."""
-    files: list[str] = []
+def write(job: Job, folder: Path, shared: SharedArrays | None = None) -> None:
+    """Write a job to its folder, which only the owner of this process may enter, with its large arrays."""
+    own = _ArrayFile(folder / _ARRAYS)
+    places: list[_Place] = []
 
     def is_small(buffer: pickle.PickleBuffer) -> bool:
         content = buffer.raw()
         if content.nbytes < _LARGE_BYTES:
             return True
-        files.append(str(arrays.file_of(content)))
+        places.append((shared and shared.place(content)) or own.append(content))
         return False
 
     with (folder / _JOB).open("wb") as stream:
         pickle.dump(job, stream, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=is_small)
-    (folder / _ARRAYS).write_text(json.dumps(files), "utf-8")
+    (folder / _PLACES).write_text(json.dumps(places), "utf-8")
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -147,9 +166,9 @@ def run(folder: Path, steps: TextIO, more: TextIO | None = None) -> NoReturn:
 
 def _run(folder: Path, steps: TextIO, spent_before: float) -> float:
     """Run the job in ``folder``; return the CPU time of this process and its children so far."""
-    arrays = [_mapped(Path(name)) for name in json.loads((folder / _ARRAYS).read_text("utf-8"))]
+    buffers = _mapped(json.loads((folder / _PLACES).read_text("utf-8")))
     with (folder / _JOB).open("rb") as stream:
-        job: Job = pickle.load(stream, buffers=arrays)  # noqa: S301 - written by our own parent
+        job: Job = pickle.load(stream, buffers=buffers)  # noqa: S301 - written by our own parent
     _take_over(job)
 
     def on_step(done: int, total: int) -> None:
@@ -168,10 +187,18 @@ def _run(folder: Path, steps: TextIO, spent_before: float) -> float:
     return spent
 
 
-def _mapped(path: Path) -> mmap.mmap:
-    """Return the bytes of a file, which may be written to in this process without changing the file."""
-    with path.open("rb") as stream:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+def _memory(array: np.ndarray) -> tuple[int, int]:
+    """Return the address and the number of bytes of an array's elements."""
+    return array.ctypes.data, array.nbytes
+
+
+def _mapped(places: Sequence[_Place]) -> list[memoryview]:
+    """Return the bytes in places of files; this process may write to them without changing the files."""
+    files = {}
+    for name in {name for name, _, _ in places}:
+        with Path(name).open("rb") as stream:
+            files[name] = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
+    return [files[name][offset : offset + nbytes] for name, offset, nbytes in places]
 
 
 def _write_output_to(path: Path) -> None:

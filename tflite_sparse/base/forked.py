@@ -74,15 +74,12 @@ class Forked:
 class Kept:
     """A child for all jobs of a block, and another one where it has died.
 
-    Args:
-        folder: for arrays that several jobs are given.
-
     Attributes:
-        arrays: these.
+        shared: arrays that several of the jobs are given.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.arrays = child_job.LargeArrays(folder)
+    def __init__(self, shared: child_job.SharedArrays) -> None:
+        self.shared = shared
         self._process = os.getpid()
         self._forked: Forked | None = None
 

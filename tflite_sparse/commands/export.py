@@ -37,8 +37,7 @@ from tflite_sparse.scoring.metrics import Name
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import ExportOptions, ExportSettings
 from tflite_sparse.settings.keywords import takes
-from tflite_sparse.sources import data_spec, tensorflow_import
-from tflite_sparse.sources.arrays import alone
+from tflite_sparse.sources import arrays, data_spec, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.source_model import SourceModel
 from tflite_sparse.sources.time_step import INPUT, OUTPUT, TimeStep
@@ -241,7 +240,7 @@ class _Export:
         except OperatorRefusedError as error:
             raise ExecutionError(f"{error}{_of_layers(error, pruned.source)}") from error
         measuring = Measuring(settings, self.metric, self.progress)
-        with child.kept():  # the test samples are passed once
+        with child.kept(() if samples is None else arrays.columns(samples.x_test)):
             evaluated = measuring.files(paths, converter, delivered=not made.failures)
             evaluated = measuring.attributed(pruned, converter, evaluated, work)
         measured = measuring.latency([paths[name] for name in deliver.delivered(evaluated.models)])
@@ -328,7 +327,7 @@ def _contract(file: Path, converter: Converter) -> Contract:
     samples = converter.samples
     if samples is None:
         return contract.of_model(serde.read(file))
-    data = samples.x_train if converter.time_step is None else {INPUT: alone(samples.x_train)}
+    data = samples.x_train if converter.time_step is None else {INPUT: arrays.alone(samples.x_train)}
     return contract.of_model(serde.read(file), data, pixels=samples.pixels, labels=samples.labels)
 
 
