@@ -59,9 +59,8 @@ _Parts: TypeAlias = tuple[str, list[float]]
 
 
 def _depthwise_conv_2d(call: Call, extensions: Extensions) -> _Parts:
+    del extensions
     params = call.struct
-    if "dsp" in extensions and _is_three_by_three(params):
-        return _three_by_three(params)
     batches, outputs = params.number("batches"), params.number("in_c") * params.number("depth_multiplier")
     rows, columns = params.number("filter_h"), params.number("filter_w")
     down, right = _inside(params, "h"), _inside(params, "w")
@@ -75,26 +74,20 @@ def _depthwise_conv_2d(call: Call, extensions: Extensions) -> _Parts:
     return "depthwise_conv_2d", [*(each * outputs * batches for each in of_output), down.size * begun.size * batches, 1]
 
 
-def _is_three_by_three(params: Struct) -> bool:
-    """``is_three_by_three`` of ``tfls_depthwise.c``."""
-    fixed = {"filter_h": 3, "filter_w": 3, "depth_multiplier": 1, "dilation_h": 1, "dilation_w": 1}
-    return (
-        all(params.number(name) == value for name, value in fixed.items())
-        and max(params.number("pad_h"), params.number("pad_w")) <= 1
-        and params.number("stride_w") <= 2
-        and params.number("in_h") >= _SPECIAL_SIDE
-        and params.number("in_w") + params.number("pad_w") >= _SPECIAL_SIDE
-        and not params.number("wide")
-        and bool((params.table("shift") < 0).all())
-    )
-
-
-def _three_by_three(params: Struct) -> _Parts:
+def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
+    params = call.struct
     batches, channels = params.number("batches"), params.number("in_c")
-    lines = params.number("out_h") * channels * batches
-    outputs = lines * params.number("out_w")
-    by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
-    return "depthwise_3x3", [*by_stride, lines, channels * batches, _clamped(params, outputs), batches]
+    filters, down, right = channels * batches, _inside(params, "h"), _inside(params, "w")
+    lines = down.size * filters
+    if "dsp" in extensions:
+        outputs = lines * right.size
+        by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
+        return "depthwise_3x3", [*by_stride, lines, filters, _clamped(params, outputs), batches]
+    rows = [int((down == count).sum()) * filters for count in (3, 2)]
+    inner = int((right == 3).sum())
+    at_ends = right.size - inner
+    of_lines = [each * count for count in (inner, at_ends) for each in rows]
+    return "depthwise_3x3", [*of_lines, lines, filters, batches]
 
 
 def _transpose_conv(call: Call, extensions: Extensions) -> _Parts:
@@ -211,6 +204,7 @@ def _arg_max(call: Call, extensions: Extensions) -> _Parts:
 
 _FUNCTIONS: Mapping[str, Callable[[Call, Extensions], _Parts]] = {
     "tfls_depthwise_conv_2d": _depthwise_conv_2d,
+    "tfls_depthwise_conv_2d_3x3": _depthwise_3x3,
     "tfls_transpose_conv": _transpose_conv,
     "tfls_max_pool_2d": _max_pool_2d,
     "tfls_average_pool_2d": _average_pool_2d,

@@ -152,7 +152,14 @@ static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t
   }
 }
 
-/* ---- 3x3 on CPUs with SMLAD: a channel at a time, line by line ----
+/* ---- 3x3: a channel at a time, line by line ---- */
+
+/* Outputs along one side whose windows end within the input. */
+static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad) {
+  return tfls_smaller(out, (in - 3 + pad) / stride + 1);
+}
+
+/* On CPUs with SMLAD:
  *
  * A column of the input, three values, is read once for the two or three outputs that it is part of: it completes one,
  * is the middle of the next and the start of another. Weights, biases and so sums are doubled, as SMMLAR wants them.
@@ -244,11 +251,6 @@ TFLS_INLINE int32_t halves(int32_t low, int32_t high) {
   return word;
 }
 
-/* Outputs along one side whose windows end within the input. */
-static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad) {
-  return tfls_smaller(out, (in - 3 + pad) / stride + 1);
-}
-
 /* count lines of outputs, from number first on. Their windows begin at row y of the input and further down. */
 static Lines lines_of(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, int32_t first, int32_t y,
                       int32_t count) {
@@ -327,31 +329,130 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
 
-static int is_three_by_three(const TflsDepthwiseConv2D* p) {
-  int32_t i;
-  if (p->filter_h != 3 || p->filter_w != 3 || p->depth_multiplier != 1 || p->dilation_h != 1 || p->dilation_w != 1)
-    return 0;
-  if (p->pad_h > 1 || p->pad_w > 1 || p->stride_w > 2 || p->in_h < 3 || p->in_w + p->pad_w < 3) return 0;
-  for (i = p->channel_step ? p->in_c - 1 : 0; i >= 0; i--)
-    if (!tfls_is_quick(p->shift[i], p->wide)) return 0;
-  return 1;
+#else
+
+/* What the outputs of a channel share. */
+typedef struct {
+  const TflsDepthwiseConv2D* p;
+  TflsScale scale;
+  int32_t weights[9];
+} Channel;
+
+/* The sums that outputs begin with: the bias, and what the padding adds above or below a line, and at its ends. */
+typedef struct {
+  int32_t left, middle, right;
+} Biases;
+
+/* Products of a row of a window with a row of the filter. */
+TFLS_INLINE int32_t two_products(const int8_t* x, int32_t column, const int32_t* w) {
+  return x[0] * w[0] + x[column] * w[1];
+}
+
+TFLS_INLINE int32_t three_products(const int8_t* x, int32_t column, const int32_t* w) {
+  return x[0] * w[0] + x[column] * w[1] + x[2 * column] * w[2];
+}
+
+/* The sum at an end of a line, where two columns of a window lie within the input. */
+TFLS_OUTLINE int32_t sum_at_end(const TflsDepthwiseConv2D* p, const int8_t* x, const int32_t* w, int32_t rows) {
+  const int32_t column = p->in_c, row = p->in_w * column;
+  int32_t sum = 0;
+  for (; rows > 0; rows--, x += row, w += 3) sum += two_products(x, column, w);
+  return sum;
+}
+
+/* The output of a sum whose scale shifts to the right. */
+TFLS_INLINE int8_t output_of(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
+  const int32_t value = tfls_narrow_product(sum, scale->multiplier);
+  return tfls_clamped((value + (value >> 31) + scale->rounding) >> scale->right, min, max);
+}
+
+/* A line of outputs. rows: those of the filter that meet the input, from w and from x on. */
+TFLS_OUTLINE void put_channel(const Channel* channel, const int8_t* x, const int32_t* w, int32_t rows,
+                              const Biases* biases, int8_t* y) {
+  const TflsDepthwiseConv2D* const p = channel->p;
+  const int32_t column = p->in_c, row = p->in_w * column, step = p->stride_w * column, min = p->min, max = p->max;
+  const int32_t inner = inner_outputs(p->in_w, p->out_w, p->stride_w, p->pad_w), bias = biases->middle;
+  const TflsScale scale = channel->scale;
+  int32_t n = inner - p->pad_w;
+  if (p->pad_w) {
+    *y = output_of(biases->left + sum_at_end(p, x, w + 1, rows), &scale, min, max);
+    y += column;
+    x += step - column;
+  }
+  if (rows == 3) {
+    for (; n > 0; n--, x += step, y += column) {
+      const int8_t *const second = x + row, *const third = second + row;
+      const int32_t sum = bias + three_products(x, column, w) + three_products(second, column, w + 3) +
+                          three_products(third, column, w + 6);
+      *y = output_of(sum, &scale, min, max);
+    }
+  } else {
+    for (; n > 0; n--, x += step, y += column) {
+      const int32_t sum = bias + three_products(x, column, w) + three_products(x + row, column, w + 3);
+      *y = output_of(sum, &scale, min, max);
+    }
+  }
+  if (inner < p->out_w) *y = output_of(biases->right + sum_at_end(p, x, w, rows), &scale, min, max);
+}
+
+/* outside: a row of the filter that lies in the padding, or none. */
+static Biases biases_of(int32_t bias, int32_t zero_point, const int32_t* w, int32_t rows, const int32_t* outside) {
+  int32_t left = 0, right = 0;
+  Biases biases;
+  for (; rows > 0; rows--, w += 3) {
+    left += w[0];
+    right += w[2];
+  }
+  biases.middle = bias + (outside ? zero_point * (outside[0] + outside[1] + outside[2]) : 0);
+  biases.left = biases.middle + zero_point * left;
+  biases.right = biases.middle + zero_point * right;
+  return biases;
+}
+
+static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
+  const int32_t channels = p->in_c, zero_point = p->input_zero_point, pad = p->pad_h;
+  const int32_t inner = inner_outputs(p->in_h, p->out_h, p->stride_h, pad), row = p->in_w * channels;
+  const int32_t line = p->stride_h * row, out_line = p->out_w * channels;
+  int32_t o, i, n;
+  for (o = 0; o < channels; o++) {
+    const int8_t* x = image + o;
+    int8_t* y = output + o;
+    Channel channel;
+    Biases biases;
+    channel.p = p;
+    channel.scale = scale_of(p, o);
+    for (i = 0; i < 9; i++) channel.weights[i] = p->weights[o + i * channels];
+    if (pad) {
+      biases = biases_of(p->bias[o], zero_point, channel.weights + 3, 2, channel.weights);
+      put_channel(&channel, x, channel.weights + 3, 2, &biases, y);
+      x += line - row;
+      y += out_line;
+    }
+    biases = biases_of(p->bias[o], zero_point, channel.weights, 3, NULL);
+    for (n = inner - pad; n > 0; n--, x += line, y += out_line)
+      put_channel(&channel, x, channel.weights, 3, &biases, y);
+    if (inner < p->out_h) {
+      biases = biases_of(p->bias[o], zero_point, channel.weights, 2, channel.weights + 6);
+      put_channel(&channel, x, channel.weights, 2, &biases, y);
+    }
+  }
 }
 #endif
 
 void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
-  const TflsDepthwiseConv2D* const p = params;
   int32_t batch;
-  for (batch = 0; batch < p->batches; batch++) {
-#if defined(TFLS_DSP)
-    if (is_three_by_three(p)) {
-      three_by_three(p, input, output);
-    } else {
-      any_filter(p, input, output);
-    }
-#else
-    any_filter(p, input, output);
-#endif
-    input += p->in_h * p->in_w * p->in_c;
-    output += p->out_h * p->out_w * p->in_c * p->depth_multiplier;
+  for (batch = 0; batch < params->batches; batch++) {
+    any_filter(params, input, output);
+    input += params->in_h * params->in_w * params->in_c;
+    output += params->out_h * params->out_w * params->in_c * params->depth_multiplier;
+  }
+}
+
+void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
+  int32_t batch;
+  for (batch = 0; batch < params->batches; batch++) {
+    three_by_three(params, input, output);
+    input += params->in_h * params->in_w * params->in_c;
+    output += params->out_h * params->out_w * params->in_c;
   }
 }

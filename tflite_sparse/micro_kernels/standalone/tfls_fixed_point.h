@@ -57,7 +57,7 @@ TFLS_INLINE int32_t tfls_narrow_product(int32_t a, int32_t b) {
   const int32_t lower = a_low * b_high + (middle & 0xFFFF) + 0x4000;
   return ((a_high * b_high + (middle >> 16) + (lower >> 16)) * 2) | ((lower >> 15) & 1);
 #else
-  return tfls_high_product(a, b);
+  return (int32_t)(((int64_t)(a * 2) * b + ((int64_t)1 << 31)) >> 32); /* the upper word as it is */
 #endif
 }
 

@@ -102,6 +102,10 @@ typedef struct {
   uint8_t channel_step, wide;
 } TflsDepthwiseConv2D;
 void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
+/* The same, faster, for 3x3 filters with a multiplier of 1, dilations of 1, stride_w 1 or 2, an in_h of 3 or more, at
+ * most one row or column of padding on each side, at least two columns of the input in each window, shifts that are all
+ * negative, and sums that are not wide. */
+void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
 
 /* Weights as in the file: (out_c, filter_h, filter_w, in_c); bias as in the file (zeros where it has none); padding
  * as ComputePaddingHeightWidth yields it of the OUTPUT's size (TransposeConvPrepare).  [tfls_transpose_conv.c]

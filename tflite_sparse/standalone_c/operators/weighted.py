@@ -6,6 +6,7 @@ Sources: ``PopulateConvolutionQuantizationParams`` in ``kernels/kernel_util.cc``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,17 +92,31 @@ def depthwise_conv_2d(node: Node) -> Step:
     if weights.shape[0] != 1 or not channels or outputs % channels:
         raise node.refused("its weights do not fit its input")
     parameters = _parameters(node, source, np.moveaxis(weights, 3, 0), 3)
+    sizes = _sizes(node, source, result, (height, width), outputs)
+    wide = is_wide(parameters, np.moveaxis(weights, 3, 0))
     fields: tuple[tuple[str, Field], ...] = (
         ("weights", Table("weights", weights)),
         *requantise.fields(parameters),
         ("in_c", channels),
         ("depth_multiplier", outputs // channels),
-        *_sizes(node, source, result, (height, width), outputs),
+        *sizes,
         *_ends(node, source),
         ("channel_step", requantise.channel_step(parameters)),
-        ("wide", int(is_wide(parameters, np.moveaxis(weights, 3, 0)))),
+        ("wide", int(wide)),
     )
-    return _step(node, "tfls_depthwise_conv_2d", "TflsDepthwiseConv2D", fields, "tfls_depthwise")
+    has_loops = not wide and outputs == channels and bool((parameters.shifts < 0).all()) and _is_usual_3x3(sizes)
+    function = "tfls_depthwise_conv_2d_3x3" if has_loops else "tfls_depthwise_conv_2d"
+    return _step(node, function, "TflsDepthwiseConv2D", fields, "tfls_depthwise")
+
+
+def _is_usual_3x3(sizes: Sequence[tuple[str, Field]]) -> bool:
+    """Whether the windows are such as ``tfls_depthwise_conv_2d_3x3`` takes."""
+    of = {name: value for name, value in sizes if isinstance(value, int)}
+    if any(of[f"{name}_{side}"] != usual for name, usual in (("filter", 3), ("dilation", 1)) for side in "hw"):
+        return False
+    return (
+        max(of["pad_h"], of["pad_w"]) <= 1 and of["stride_w"] <= 2 and of["in_h"] >= 3 and of["in_w"] + of["pad_w"] >= 3
+    )
 
 
 def transpose_conv(node: Node) -> Step:
