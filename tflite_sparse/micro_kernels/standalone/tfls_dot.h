@@ -39,13 +39,21 @@ TFLS_INLINE void tfls_dot_two_by_two(const int8_t* x0, const int8_t* x1, const i
     c += v * s;                                                  \
     d += v * t;                                                  \
   }
-  for (; count >= 4; count -= 4, x0 += 4, x1 += 4, w0 += 4, w1 += 4) {
-    TFLS_STEP(0)
-    TFLS_STEP(1)
-    TFLS_STEP(2)
-    TFLS_STEP(3)
+#define TFLS_FOUR_STEPS(i) TFLS_STEP(i) TFLS_STEP(i + 1) TFLS_STEP(i + 2) TFLS_STEP(i + 3)
+  for (; count >= 8; count -= 8, x0 += 8, x1 += 8, w0 += 8, w1 += 8) {
+    TFLS_FOUR_STEPS(0)
+    TFLS_FOUR_STEPS(4)
+  }
+  if (count >= 4) {
+    TFLS_FOUR_STEPS(0)
+    count -= 4;
+    x0 += 4;
+    x1 += 4;
+    w0 += 4;
+    w1 += 4;
   }
   for (; count > 0; count--, x0++, x1++, w0++, w1++) TFLS_STEP(0)
+#undef TFLS_FOUR_STEPS
 #undef TFLS_STEP
   sums[0] = a;
   sums[1] = b;
