@@ -63,8 +63,8 @@ class Comparison:
         """
         runtimes = backend(self.target).removal_runtimes(self.input_shapes)
         tolerance = EXACT if cut.is_exact else IN_ANOTHER_ORDER
-        with scratch.folder(self.folder) as name:
-            one, two = name / "without.tflite", name / "with.tflite"
+        with scratch.folder(self.folder) as work:
+            one, two = work / "without.tflite", work / "with.tflite"
             before_classes.write(trimmed, one)
             before_classes.write(whole, two)
             try:

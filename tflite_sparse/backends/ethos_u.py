@@ -88,14 +88,14 @@ def compile_beside(
     warnings = ethos_u.warnings_for(serde.read(path), accelerator)
     for warning in warnings:
         timed.note(f"warning: {warning}")
-    with scratch.folder() as name, timed.stage(f"compile for {accelerator}"):
-        copy = name / "model.tflite"
+    with scratch.folder() as work, timed.stage(f"compile for {accelerator}"):
+        copy = work / "model.tflite"
         shutil.copyfile(path, copy)
         try:
-            result = vela.compile_file(copy, folder=name, accelerator=accelerator)
+            result = vela.compile_file(copy, folder=work, accelerator=accelerator)
             before = None
             if baseline is not None:
-                before = _file(vela.compile_file(baseline, folder=name, accelerator=accelerator))
+                before = _file(vela.compile_file(baseline, folder=work, accelerator=accelerator))
         except ExecutionError as error:
             raise error.renamed(copy, "the dense file") from error
         # Vela writes the model alone.

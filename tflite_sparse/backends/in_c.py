@@ -54,8 +54,8 @@ class CRuntime:
         """See :class:`tflite_sparse.verification.runtimes.Runtime`; it runs the first graph."""
         assert signature is None
         sources = generated(path, Naming("model", "tflite-sparse", path.name), self.cpu)
-        with scratch.folder() as name:
-            rows = compiled(sources, name).run(samples)
+        with scratch.folder() as work:
+            rows = compiled(sources, work).run(samples)
         outputs = tuple(indices(serde.read(path).subgraphs[0].outputs))
         names = tuple(sources.program.values[number].name for number in sources.program.outputs)
         return SeparateOutputs(names, outputs, tuple(rows))

@@ -129,8 +129,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
     if settings.micro_kernels == SPARSE and runtime.is_available():
         micro_operators.library()  # which is compiled to run the file; told now if it cannot be
     samples = MadeUp(settings.verification_samples, settings.seed)
-    with scratch.folder() as name:
-        dense = name / "dense.tflite"
+    with scratch.folder() as work:
+        dense = work / "dense.tflite"
         decoder.decode_file(job.source, dense)
         _check_operators(dense, job.source)
         in_micro.refuse_untrue_shapes(dense, job.source)

@@ -211,8 +211,8 @@ def _not_delivered(failures: Sequence[str], temporary: Path, destination: Path) 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    with scratch.folder() as name:
-        yield name
+    with scratch.folder() as work:
+        yield work
 
 
 def _size(path: Path) -> int:

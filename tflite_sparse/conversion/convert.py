@@ -140,8 +140,8 @@ def _first_that_works(model: SourceModel, forms: Sequence[Trace], quantisation: 
 
 
 def _convert(model: SourceModel, trace: Trace, quantisation: _Quantisation, on_step: Step) -> bytes:
-    with scratch.folder() as name:
-        folder, float32 = name / "model", name / "float32.tflite"
+    with scratch.folder() as work:
+        folder, float32 = work / "model", work / "float32.tflite"
         try:
             model.save_for_conversion(folder, trace)
         except OSError as error:

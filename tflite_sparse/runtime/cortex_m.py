@@ -131,7 +131,7 @@ def code_bytes(cpu: str, kernels: int) -> int:
 @functools.cache
 def _program(cpu: str, kernels: Path) -> bytes:
     target = CPUS[cpu]
-    with scratch.folder() as name:
+    with scratch.folder() as work:
         call(
             [
                 *(COMPILER, *flags(target), "-O2", "-ffreestanding", "-nostartfiles"),
@@ -144,9 +144,9 @@ def _program(cpu: str, kernels: Path) -> bytes:
                 str(SOURCES / "emulator" / "bare_metal.c"),
                 *("-T", str(SOURCES / "emulator" / target.script), "-o", "program.elf"),
             ],
-            name,
+            work,
         )
-        return (name / "program.elf").read_bytes()
+        return (work / "program.elf").read_bytes()
 
 
 def flags(cpu: Cpu) -> list[str]:

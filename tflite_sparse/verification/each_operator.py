@@ -46,12 +46,12 @@ def first_unexplained(
     Returns:
         The operator, or another fault of the runtime under test; None if no operator differs by more than rounding.
     """
-    with scratch.folder() as name:
-        cut = name / "cut.tflite"
+    with scratch.folder() as work:
+        cut = work / "cut.tflite"
         model = serde.read(path)
         graph = graph_of(model)
         wanted, own = activations(graph), indices(graph.subgraph.outputs)
-        kept = keep(path, model, graph, wanted, name / "kept.tflite", None)
+        kept = keep(path, model, graph, wanted, work / "kept.tflite", None)
         try:
             values = runtime.tensors(kept, sample)
             if not all(map(same_bits, (values[index] for index in own), outputs)):
@@ -60,7 +60,7 @@ def first_unexplained(
             given = (*sample, *(values[index] for index in fed))
             expected = by_index(beside.run(cut, [given]))
         except ExecutionError as error:
-            reason = str(error).replace(f"{name}/", "")
+            reason = str(error).replace(f"{work}/", "")
             return FirstDifference(note=f"copies that yield their intermediate tensors do not run: {reason}")
         producers = graph.producers()
         for index in wanted:

@@ -95,8 +95,8 @@ def verify(
         SettingsError: a given shape does not fit an input.
     """
     progress = progress or Silent()
-    with child.kept(), scratch.folder() as name:
-        folders = [name / part for part in ("file", "against", "copies")]
+    with child.kept(), scratch.folder() as work:
+        folders = [work / part for part in ("file", "against", "copies")]
         for folder in folders:
             folder.mkdir()
         subject, reference = runtimes.open(file, folders[0]), runtimes.open(against, folders[1])
