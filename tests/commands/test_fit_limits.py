@@ -229,6 +229,7 @@ def file(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_multiply_adds_and_latency_are_those_of_the_file(file):
     meter = Meter.of(FitSettings(max_macs=1, max_latency=1.0), file)
     one, two = meter.used([file, file])

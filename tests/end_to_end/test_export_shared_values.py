@@ -104,6 +104,7 @@ def by_recipe(model3, digits, tmp_path_factory):
     return report, folder
 
 
+@pytest.mark.slow
 def test_a_recipe_says_how_many_values_single_kernels_share(exported, by_recipe):
     report, folder = by_recipe
     found = {(tensor.layer, tensor.values) for tensor in report.shared_values.tensors}

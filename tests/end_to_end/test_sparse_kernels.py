@@ -134,6 +134,7 @@ def test_decode_gives_the_dense_file_back(source):
     ]
 
 
+@pytest.mark.slow
 def test_verify_and_inspect_know_the_operators(source):
     given = source("CNN")
     out, _ = encoded(given)

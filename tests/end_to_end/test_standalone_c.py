@@ -135,6 +135,7 @@ def test_without_an_emulator_every_operator_is_estimated(made, monkeypatch):
     assert "cortex-m0 is unknown" in other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cortex_m.is_available(), reason="no cross compiler or no emulator")
 def test_bench_counts_operators(made):
     dense, out, _ = made
@@ -171,6 +172,7 @@ def test_two_arenas_at_once(made, tmp_path):
     assert found == b"".join(row[0].tobytes() for row in expected)
 
 
+@pytest.mark.slow
 def test_shared_values_compute_what_the_dense_file_does(tmp_path):
     """Kernels of few values, some with two tables, as the user compiles them: with warnings and sanitizers."""
     dense, out = tmp_path / "dense.tflite", tmp_path / "c"
@@ -193,6 +195,7 @@ def test_shared_values_compute_what_the_dense_file_does(tmp_path):
     assert len(set(expected)) == len(inputs)
 
 
+@pytest.mark.slow
 def test_the_snippet_of_the_contract_runs_the_model(made, tmp_path):
     dense, out, report = made
     code = report.contract.snippets["c"]

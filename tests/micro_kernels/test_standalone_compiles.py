@@ -28,6 +28,7 @@ def call(program, *arguments, folder):
     return subprocess.run([program, *arguments], check=True, cwd=folder, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cortex_m.has_compiler(), reason="arm-none-eabi-gcc is not installed")
 @pytest.mark.parametrize("name", BUILDS)
 def test_files_compile_without_a_warning(name, tmp_path):

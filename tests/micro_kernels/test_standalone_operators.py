@@ -98,6 +98,7 @@ INPUT_SCALE = 1 / 16
 CPUS = ("generic", "cortex-m4")  # plain and paired weights
 
 
+@pytest.mark.slow
 @needs_gcc
 @micro_process.needed
 @given(windows(), st.data())

@@ -153,6 +153,7 @@ def test_a_size_that_runs_without_a_delegate_is_no_reason_of_the_delegate(file):
     assert litert.refusal(path, "builtin", shapes) is None
 
 
+@pytest.mark.slow
 def test_an_operator_that_nobody_has_is_no_matter_of_sizes(file):
     path = file(odd_models.with_custom_operator(odd_models.open_image()))
     with pytest.raises(ExecutionError, match=r"refuses .*model\.tflite, with 'UnheardOf': ") as caught:
