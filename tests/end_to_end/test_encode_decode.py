@@ -266,7 +266,7 @@ def test_a_failed_verification_delivers_nothing(dense, out, command, monkeypatch
 def test_terminated_on_the_way(tmp_path, moment):
     """SIGTERM leaves the old file under the final name, and nothing temporary; the work then takes seconds."""
     source, out, scratch = tmp_path / "source.tflite", tmp_path / "out.tflite", tmp_path / "scratch"
-    source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d((640, 3, 3, 320), (6, 6))))
+    source.write_bytes(tiny_models.to_bytes(tiny_models.conv2d((640, 3, 3, 320), (48, 48))))
     out.write_bytes(b"old")
     scratch.mkdir()
     command = [Path(sys.executable).with_name("tflite-sparse"), "encode", source, "-o", out]
