@@ -500,7 +500,7 @@ def test_time_of_each_call_in_a_shared_child(forks):
 
 def test_large_arrays(extra):
     """A child may write to what it is given; the caller's arrays stay, in whatever order their elements lie."""
-    rows = np.arange(1 << 18, dtype=np.float32).reshape(512, 512)  # 1 MiB: in a file of its own
+    rows = np.arange(1 << 18, dtype=np.float32).reshape(512, 512)  # 1 MiB: large
     given = [rows, np.asfortranarray(rows), rows[:, ::2], rows[:-1], rows.astype(">f4"), np.zeros((0, 9))]
     before = [array.copy() for array in given]
     for found in (child.call(extra("written_to"), arrays=given), child.call(extra("written_to"), arrays=given)):

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -95,6 +96,16 @@ def test_small_filters_have_loops_of_their_own_on_dsp_cores():
     assert work.of(depthwise(WINDOWS[1], 4, 1), HELIUM).parts.tolist() == [0, 4 * 12, 4 * 4, 4, 0, 1]
     for call in (depthwise(WINDOWS[0], 4, 2), depthwise(WINDOWS[2], 4, 1), depthwise(WINDOWS[4], 4, 1)):
         assert work.of(call, DSP).kind == "depthwise_conv_2d"
+
+
+@pytest.mark.parametrize("window", WINDOWS[:2], ids=str)
+def test_small_filters_have_loops_of_their_own_on_other_cores(window):
+    """Outputs whose windows have three and two rows and columns within the input are told apart."""
+    sizes = Counter(tuple(len(set(side)) for side in zip(*each, strict=True)) for each in within(window))
+    found = work.of(depthwise(window, 4, 1), PLAIN)
+    lines = window[-1][0]
+    outputs = [4 * sizes[rows, columns] for columns in (3, 2) for rows in (3, 2)]
+    assert (found.kind, found.parts.tolist()) == ("depthwise_3x3", [*outputs, 4 * lines, 4, 1])
 
 
 def pool(name, window, channels):

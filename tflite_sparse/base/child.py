@@ -5,9 +5,9 @@ exception that describes it, and output of native code can be shown or dropped.
 
 A child is a fork of a server (:mod:`tflite_sparse.base.fork_server`) that has imported what the job needs; inside of
 :func:`kept` one fork runs several jobs. On systems without safe forks it is a fresh interpreter. Neither runs the
-caller's script again. Job and result pass through files in a private temporary folder, which is the child's own
-folder for temporary files too; steps are lines that the child
-writes. The child ends when the call does, or the block, and with its caller.
+caller's script again. Job and result pass through files in a private temporary folder, where the child makes its own
+temporary files as well. Steps are lines that the child writes. The child ends when the call does, or the block, and
+with its caller.
 """
 
 from __future__ import annotations

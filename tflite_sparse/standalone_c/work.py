@@ -83,8 +83,8 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
         outputs = lines * right.size
         by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
         return "depthwise_3x3", [*by_stride, lines, filters, _clamped(params, outputs), batches]
-    rows = [int((down == count).sum()) * filters for count in (3, 2)]
-    inner = int((right == 3).sum())
+    rows = [int((down == count).sum()) * filters for count in (_SPECIAL_SIDE, _SPECIAL_SIDE - 1)]
+    inner = int((right == _SPECIAL_SIDE).sum())
     at_ends = right.size - inner
     of_lines = [each * count for count in (inner, at_ends) for each in rows]
     return "depthwise_3x3", [*of_lines, lines, filters, batches]
