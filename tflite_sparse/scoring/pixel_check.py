@@ -49,22 +49,21 @@ def compare(source: SourceModel, samples: Dataset, *, told: bool) -> Found | Non
     fed, x, labels = samples.pixels, samples.x_test, samples.y_test
     if fed is None or labels is None or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return None
-    chosen, wanted = arrays.spread(x, _MOST_SAMPLES), arrays.spread(labels, _MOST_SAMPLES)
-    assert isinstance(chosen, np.ndarray)  # as x is
-    rows = np.linspace(0, len(chosen) - 1, min(_FIRST_SAMPLES, len(chosen))).round().astype(int)
-    outputs = _in_each_range(source, chosen[rows], fed)
-    known = _shares(outputs, arrays.take(wanted, rows))
+    chosen = arrays.spread_rows(len(x), _MOST_SAMPLES)
+    rows = chosen[arrays.spread_rows(len(chosen), _FIRST_SAMPLES)]
+    outputs = _in_each_range(source, x[rows], fed)
+    known = _shares(outputs, arrays.take(labels, rows))
     if known is not None and len(rows) < len(chosen) and not _is_decided(known, fed):
-        rest = np.setdiff1d(np.arange(len(chosen)), rows)
-        more = _in_each_range(source, chosen[rest], fed)
+        rest = np.setdiff1d(chosen, rows)
+        more = _in_each_range(source, x[rest], fed)
         outputs = {name: _joined([outputs[name], more[name]]) for name in outputs}
         rows = np.concatenate([rows, rest])
-        known = _shares(outputs, arrays.take(wanted, rows))
+        known = _shares(outputs, arrays.take(labels, rows))
     if known is None:
         return None
     check = PixelCheck(
         fed=fed,
-        metric=scorer.make_scorer(outputs[fed], arrays.take(wanted, rows)).metric,
+        metric=scorer.make_scorer(outputs[fed], arrays.take(labels, rows)).metric,
         samples=len(rows),
         scores=[PixelScore(pixels=name, score=each.mean) for name, each in known.items()],
         alike=[name for name in known if name != fed and not _is_better(known[fed], known[name])],

@@ -39,8 +39,20 @@ def take(arrays: Arrays, rows: slice | np.ndarray) -> Arrays:
 
 def spread(arrays: Arrays, most: int) -> Arrays:
     """Return all samples, or ``most`` of them at even distances: data may be sorted by class."""
-    rows = np.linspace(0, count(arrays) - 1, min(most, count(arrays))).round().astype(int)
-    return take(arrays, rows)
+    return take(arrays, spread_rows(count(arrays), most))
+
+
+def spread_rows(held: int, most: int) -> np.ndarray:
+    """Return the indices of all of ``held`` samples, or of ``most`` of them at even distances."""
+    return np.linspace(0, held - 1, min(most, held)).round().astype(int)
+
+
+def at_random(arrays: Arrays, most: int, seed: int) -> Arrays:
+    """Return all samples, not copied, or ``most`` of them, chosen at random, in their order."""
+    held = count(arrays)
+    if held <= most:
+        return arrays
+    return take(arrays, np.sort(np.random.default_rng(seed).choice(held, most, replace=False)))
 
 
 def checksum(arrays: Iterable[np.ndarray]) -> str:

@@ -366,8 +366,8 @@ def _array(value: object, name: str) -> np.ndarray:
 
 
 def _refuse_not_finite(what: str, values: np.ndarray) -> None:
-    if values.dtype.kind != "f":
-        return
+    if values.dtype.kind != "f" or not values.size or np.isfinite([values.min(), values.max()]).all():
+        return  # both are NaN if one value is
     bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if bad.any():
         raise DataError(f"{what}: sample {int(bad.argmax())} holds NaN or infinity ({int(bad.sum())} samples do).")

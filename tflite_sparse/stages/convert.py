@@ -330,11 +330,7 @@ class Converter:
     def calibration_samples(self, source: SourceModel) -> arrays.Arrays:
         """The training samples that the files of ``source`` are calibrated on, as their inputs take them."""
         assert self.samples is not None  # an export checks that before the work
-        held = self.samples.train_samples
-        chosen = np.random.default_rng(self.settings.seed).choice(
-            held, min(self.settings.calibration_samples, held), replace=False
-        )
-        x = arrays.take(self.samples.x_train, np.sort(chosen))
+        x = arrays.at_random(self.samples.x_train, self.settings.calibration_samples, self.settings.seed)
         if self.time_step is None:
             return x
         (only,) = arrays.columns(x)
