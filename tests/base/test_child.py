@@ -621,6 +621,23 @@ def test_large_process_is_not_forked(monkeypatch):
     assert not fork_server.may_fork_here()
 
 
+LARGE = """
+import subprocess, sys
+held = b"x" * 400_000_000
+print(subprocess.check_output([sys.executable, "-c", sys.argv[1]], text=True))
+"""
+SMALL = """
+from tflite_sparse.base import fork_server
+fork_server.MOST_BYTES_TO_FORK = 300_000_000
+print(fork_server.may_fork_here())
+"""
+
+
+def test_small_process_that_a_large_one_started_is_forked():
+    """The system keeps the peak of the process that started it: a notebook, or a script that has trained."""
+    assert subprocess.check_output([sys.executable, "-c", LARGE, SMALL], text=True).strip() == "True"
+
+
 FORKED = """
 import os, sys, tempfile
 from tflite_sparse.base import child
