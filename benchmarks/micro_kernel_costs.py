@@ -44,6 +44,7 @@ COSTS = cortex_m.SOURCES / "costs.json"
 FITTED: tuple[MicroCpu, ...] = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
 WITH_HELIUM = ("cortex-m55",)
 WITHOUT_DSP = ("cortex-m0", "cortex-m3")
+FOR_SHORT_SYMBOLS = ("cortex-m3", "cortex-m4")  # they cut out bits in one instruction, and cannot gather symbols
 ZEROS = (0.5, 0.75, 0.875, 0.95)
 MOST_OUTPUTS = 200_000
 SHARED = 16
@@ -143,6 +144,8 @@ def fit_kernels(cpu: str, layers: list[LayerShape]) -> tuple[dict[str, list[floa
     found, worst = {}, 0.0
     for kernel in Kernel:
         if kernel in PAIR_KERNELS and cpu in WITHOUT_DSP:
+            continue
+        if kernel == Kernel.ROW_SHARED7 and cpu not in FOR_SHORT_SYMBOLS:
             continue
         rows, counts = measured(cpu, kernel, layers)
         found[kernel.name], error = fit(rows, counts)

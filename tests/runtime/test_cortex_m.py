@@ -51,10 +51,12 @@ INSTRUCTIONS = {
 }
 SHARED = {
     ("cortex-m4", FOR_MATRIX, Kernel.ROW_SHARED): 102_873,
+    ("cortex-m4", FOR_MATRIX, Kernel.ROW_SHARED7): 133_000,
     ("cortex-m4", FOR_WIDE, Kernel.PAIR_SHARED): 319_743,
     ("cortex-m4", FOR_TALL, Kernel.PAIR_SHARED): 223_951,
     ("cortex-m4", FOR_SQUARE, Kernel.STRIP_SHARED): 710_073,
     ("cortex-m3", FOR_MATRIX, Kernel.ROW_SHARED): 121_406,
+    ("cortex-m3", FOR_MATRIX, Kernel.ROW_SHARED7): 154_000,
     ("cortex-m3", FOR_SQUARE, Kernel.PIXEL_SHARED): 1_755_363,
     ("cortex-m0", FOR_MATRIX, Kernel.ROW_SHARED): 226_911,
     ("cortex-m0", FOR_SQUARE, Kernel.PIXEL_SHARED): 3_504_666,

@@ -28,7 +28,8 @@
 
 /* Kernels that share code. */
 #define TFLS_HAS_SHARED_PAIRS (TFLS_HAS(TFLS_PAIR_SHARED) || TFLS_HAS(TFLS_STRIP_SHARED))
-#define TFLS_HAS_SHARED (TFLS_HAS_SHARED_PAIRS || TFLS_HAS(TFLS_ROW_SHARED) || TFLS_HAS(TFLS_PIXEL_SHARED))
+#define TFLS_HAS_SHARED_ROWS (TFLS_HAS(TFLS_ROW_SHARED) || TFLS_HAS(TFLS_ROW_SHARED7))
+#define TFLS_HAS_SHARED (TFLS_HAS_SHARED_PAIRS || TFLS_HAS_SHARED_ROWS || TFLS_HAS(TFLS_PIXEL_SHARED))
 #define TFLS_HAS_STRIPS (TFLS_HAS(TFLS_STRIP_DELTA8) || TFLS_HAS(TFLS_STRIP_DELTA4) || TFLS_HAS(TFLS_STRIP_SHARED))
 #define TFLS_HAS_OTHER_PAIRS                                                                          \
   (TFLS_HAS(TFLS_PAIR_DELTA8) || TFLS_HAS(TFLS_PAIR_DELTA4) || TFLS_HAS(TFLS_STRIP_DELTA8) ||         \
@@ -47,6 +48,7 @@ enum {
   kDirectPixels = 4,
   kBlockPixels = 4,
   kSymbols = 256,     /* of a stream of shared values; a table of them is 1 kB of scratch memory */
+  kSymbols7 = 128,    /* of those of 7 bits */
   kMoreTables = 128,
   kOtherTable = 255,
   kMostValues = 64,   /* shared by a tensor */
@@ -152,16 +154,21 @@ TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
   for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
 }
 
-/* ---- Shared values: a symbol of one byte is a value and a distance ---- */
+/* ---- Shared values: a symbol of 8 or 7 bits is a value and a distance ---- */
 
 /* Stream: one or two tables of symbols, then the outputs. A table: a count of values, with 128 added if another table
  * follows, the values, the reach of each. Symbols are numbered value by value: a value at 1, 2, ... places behind the
  * symbol before it, up to its reach. The symbols behind these are bridges of 1, 2, ... times the least reach, with the
  * weight 0. Per output and run of places, a count of symbols (below 128 in one byte, else 128 + its upper half and then
  * its lower one), and the symbols. The place before a run is -1. Runs begin with the first table; 255 in front of a
- * count changes to the other one, for this run and those behind it. */
+ * count changes to the other one, for this run and those behind it. A symbol is a byte. Of TFLS_ROW_SHARED7 eight
+ * symbols are the 7 bytes of a little-endian number, the first one in its lowest bits; those behind the last eight of a
+ * run are a byte each. */
 
 #if TFLS_HAS_SHARED
+TFLS_INLINE uint32_t symbols_of(const TflsOperator* op) {
+  return op->kernel == TFLS_ROW_SHARED7 ? kSymbols7 : kSymbols;
+}
 TFLS_INLINE uint32_t values_of(const uint8_t* table) { return *table & (kMoreTables - 1u); }
 
 /* The least reach; and in `sum`, that of all values: the first symbol of a bridge. */
@@ -187,7 +194,7 @@ typedef struct {
 
 /* What a symbol means: the distance in bytes in the upper half, the weight, signed, in the lower one. `unit`: bytes
  * that a distance of 1 spans. */
-static void read_table(const uint8_t* table, uint32_t unit, uint32_t* steps) {
+static void read_table(const uint8_t* table, uint32_t unit, uint32_t symbols, uint32_t* steps) {
   const uint8_t *value = table + 1, *reach = value + values_of(table), *const end = reach;
   uint32_t first_bridge, i;
   const uint32_t least = unit * least_reach(table, &first_bridge);
@@ -196,20 +203,21 @@ static void read_table(const uint8_t* table, uint32_t unit, uint32_t* steps) {
     uint32_t step = (((uint32_t)*value ^ 0x80u) - 0x80u) & 0xFFFFu; /* extended from 8 bits to 16 */
     for (i = *reach; i > 0; i--) *steps++ = step += unit << 16;
   }
-  for (i = first_bridge; i < kSymbols; i++, bridge += least) *steps++ = bridge << 16;
+  for (i = first_bridge; i < symbols; i++, bridge += least) *steps++ = bridge << 16;
 }
 
 /* Fill all tables, from `scratch` on; the start of the first output. `rest` is behind the tables. */
 static Symbols read_symbols(const TflsOperator* op, uint32_t unit, void* scratch, uint32_t** rest) {
   uint32_t* const steps = (uint32_t*)scratch;
+  const uint32_t count = symbols_of(op);
   Symbols symbols = {behind(op->stream), steps, steps};
-  read_table(op->stream, unit, steps);
-  *rest = steps + kSymbols;
+  read_table(op->stream, unit, count, steps);
+  *rest = steps + count;
   if (*op->stream & kMoreTables) {
-    read_table(symbols.at, unit, *rest);
+    read_table(symbols.at, unit, count, *rest);
     symbols.other = *rest;
     symbols.at = behind(symbols.at);
-    *rest += kSymbols;
+    *rest += count;
   }
   return symbols;
 }
@@ -275,13 +283,17 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
-#elif TFLS_HAS(TFLS_ROW_SHARED)
+#endif
+
+#if TFLS_HAS(TFLS_ROW_SHARED7) || (TFLS_HAS(TFLS_ROW_SHARED) && !defined(TFLS_MVE))
 TFLS_INLINE int32_t plus_symbol(int32_t acc, const uint32_t* steps, uint32_t symbol, const int8_t* x, uint32_t* at) {
   const uint32_t step = steps[symbol];
   *at += step >> 16;
   return acc + weight_of(step) * x[*at];
 }
+#endif
 
+#if TFLS_HAS(TFLS_ROW_SHARED) && !defined(TFLS_MVE)
 TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
@@ -309,12 +321,53 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
 }
 #endif
 
-#if TFLS_HAS(TFLS_ROW_SHARED)
-TFLS_OUTLINE void all_rows_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
+#if TFLS_HAS(TFLS_ROW_SHARED7)
+/* Four bytes at any address. */
+TFLS_INLINE uint32_t four_bytes(const uint8_t* p) {
+#if defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN) && !defined(TFLS_PORTABLE)
+  struct __attribute__((packed)) word {
+    uint32_t value;
+  };
+  return ((const struct word*)(const void*)p)->value;
+#else
+  return u32_at(p);
+#endif
+}
+
+TFLS_OUTLINE void row_shared7(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
+  int32_t o;
+  for (o = 0; o < op->out_c; o++) {
+    int32_t acc = op->bias[o];
+    const uint32_t n = next_run(&symbols);
+    uint32_t at = (uint32_t)-1, left = n & 7;
+    const uint8_t *s = symbols.at, *const end = s + n / 8 * 7;
+    const uint32_t* const steps = symbols.steps;
+    for (; s != end; s += 7) {
+      const uint32_t first = four_bytes(s), second = four_bytes(s + 3); /* bits 0 to 31, and 24 to 55 */
+      acc = plus_symbol(acc, steps, first & 127, x, &at);
+      acc = plus_symbol(acc, steps, first >> 7 & 127, x, &at);
+      acc = plus_symbol(acc, steps, first >> 14 & 127, x, &at);
+      acc = plus_symbol(acc, steps, first >> 21 & 127, x, &at);
+      acc = plus_symbol(acc, steps, second >> 4 & 127, x, &at);
+      acc = plus_symbol(acc, steps, second >> 11 & 127, x, &at);
+      acc = plus_symbol(acc, steps, second >> 18 & 127, x, &at);
+      acc = plus_symbol(acc, steps, second >> 25, x, &at);
+    }
+    for (; left > 0; left--) acc = plus_symbol(acc, steps, *s++, x, &at);
+    symbols.at = s;
+    y[o] = (int8_t)output_of(op, o, acc);
+  }
+}
+#endif
+
+#if TFLS_HAS_SHARED_ROWS
+typedef void (*RowOfSymbols)(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols);
+
+TFLS_INLINE void each_row_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch, RowOfSymbols row) {
   int32_t rows = op->batches * op->out_h * op->out_w;
   uint32_t* unused;
   const Symbols symbols = read_symbols(op, 1, scratch, &unused);
-  for (; rows > 0; rows--, x += op->taps, y += op->out_c) row_shared(op, x, y, symbols);
+  for (; rows > 0; rows--, x += op->taps, y += op->out_c) row(op, x, y, symbols);
 }
 #endif
 
@@ -1562,13 +1615,25 @@ static int32_t sum_dense(const TflsOperator* op, Reader* reader) {
 }
 
 #if TFLS_HAS_SHARED
+/* Symbol number i of n, which lie at `symbols`. */
+static uint32_t symbol_at(const TflsOperator* op, const uint8_t* symbols, uint32_t n, uint32_t i) {
+  const uint32_t packed = n & ~7u;
+  if (op->kernel != TFLS_ROW_SHARED7) return symbols[i];
+  if (i >= packed) return symbols[packed / 8 * 7 + i - packed];
+  {
+    const uint8_t* const p = symbols + i * 7 / 8;
+    const uint32_t shift = i * 7 % 8, lower = (uint32_t)*p >> shift;
+    return (shift > 1 ? lower | (uint32_t)p[1] << (8 - shift) : lower) & 127; /* the last of eight ends with a byte */
+  }
+}
+
 /* Of an output with shared values, all runs: its symbols, none of which leads out of its run. */
 static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
   const int32_t runs = op->kernel == TFLS_STRIP_SHARED ? op->filter_w : 1, places = op->taps / runs;
   int32_t sum = 0, run;
   for (run = 0; run < runs; run++) {
-    const uint8_t *values, *reaches;
-    uint32_t n, first_bridge, least;
+    const uint8_t *values, *reaches, *symbols;
+    uint32_t n, i, first_bridge, least, bytes;
     int32_t place = -1;
     if (!has(reader, 1)) return -1;
     if (*reader->at == kOtherTable) {
@@ -1584,12 +1649,16 @@ static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
       if (!has(reader, 1)) return -1;
       n = (n - 128) << 8 | *reader->at++;
     }
-    if (!has(reader, n)) return -1;
+    bytes = op->kernel == TFLS_ROW_SHARED7 ? n - n / 8 : n;
+    if (!has(reader, bytes)) return -1;
+    symbols = reader->at;
+    reader->at += bytes;
     values = reader->table + 1;
     reaches = values + values_of(reader->table);
     least = least_reach(reader->table, &first_bridge);
-    for (; n > 0; n--) {
-      uint32_t symbol = *reader->at++, v = 0;
+    for (i = 0; i < n; i++) {
+      uint32_t symbol = symbol_at(op, symbols, n, i), v = 0;
+      if (symbol >= symbols_of(op)) return -1;
       if (symbol < first_bridge) {
         for (; symbol >= reaches[v]; v++) symbol -= reaches[v];
         place += (int32_t)symbol + 1;
@@ -1603,27 +1672,27 @@ static int32_t sum_symbols(const TflsOperator* op, Reader* reader) {
   return sum;
 }
 
-static int has_shared_values(int kernel) { return kernel >= TFLS_ROW_SHARED && kernel <= TFLS_PIXEL_SHARED; }
+static int has_shared_values(int kernel) { return kernel >= TFLS_ROW_SHARED && kernel <= TFLS_ROW_SHARED7; }
 
-/* Step over a table of symbols; NULL if it is damaged. */
-static const uint8_t* read_table_of(Reader* reader) {
+/* Step over a table of so many symbols; NULL if it is damaged. */
+static const uint8_t* read_table_of(Reader* reader, uint32_t symbols) {
   const uint8_t* const table = reader->at;
   uint32_t values, least, first_bridge;
   if (!has(reader, 1)) return NULL;
   values = values_of(table);
   if (values == 0 || values > kMostValues || !has(reader, 1 + 2 * values)) return NULL;
   least = least_reach(table, &first_bridge);
-  if (least == 0 || first_bridge >= kSymbols || (kSymbols - first_bridge) * least > kLongestBridge) return NULL;
+  if (least == 0 || first_bridge >= symbols || (symbols - first_bridge) * least > kLongestBridge) return NULL;
   reader->at = behind(table);
   return table;
 }
 
-/* The number of tables of symbols; 0 if they are damaged. */
-static uint32_t read_tables(Reader* reader) {
-  reader->table = read_table_of(reader);
+/* The number of tables of so many symbols; 0 if they are damaged. */
+static uint32_t read_tables(Reader* reader, uint32_t symbols) {
+  reader->table = read_table_of(reader, symbols);
   if (reader->table == NULL) return 0;
   if (!(*reader->table & kMoreTables)) return 1;
-  reader->other = read_table_of(reader);
+  reader->other = read_table_of(reader, symbols);
   return reader->other == NULL || (*reader->other & kMoreTables) ? 0 : 2;
 }
 #endif
@@ -1662,6 +1731,7 @@ static int32_t next_sum(const TflsOperator* op, Reader* reader) {
     case TFLS_PAIR_SHARED:
     case TFLS_STRIP_SHARED:
     case TFLS_PIXEL_SHARED:
+    case TFLS_ROW_SHARED7:
       return sum_symbols(op, reader);
 #endif
     default:
@@ -1675,9 +1745,9 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   op->wide = 0;
 #if TFLS_HAS_SHARED
   if (has_shared_values(op->kernel)) {
-    const uint32_t tables = read_tables(&reader);
+    const uint32_t tables = read_tables(&reader, symbols_of(op));
     if (tables == 0) return TFLS_BAD_STREAM;
-    op->scratch_bytes += tables * (uint32_t)sizeof(uint32_t) * kSymbols;
+    op->scratch_bytes += tables * (uint32_t)sizeof(uint32_t) * symbols_of(op);
   }
 #endif
   for (o = 0; o < op->out_c; o++) {
@@ -1744,7 +1814,7 @@ static TflsStatus read_shapes(TflsOperator* op, uint8_t flags, const int* in, in
 /* Whether the kernel is compiled and takes the operator; and the memory that it needs beside tables of symbols. */
 static TflsStatus plan(TflsOperator* op) {
   const int32_t block = op->kernel == TFLS_ROW_BLOCK4 ? 4 : 16;
-  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_PIXEL_SHARED || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
+  if (op->kernel < TFLS_ROW_INDEX8 || op->kernel > TFLS_ROW_SHARED7 || !TFLS_HAS(op->kernel)) return TFLS_BAD_KERNEL;
   op->scratch_bytes = 0;
   switch (op->kernel) {
     case TFLS_PAIR_DELTA8:
@@ -1893,7 +1963,12 @@ void tfls_run(const TflsOperator* op, const int8_t* input, int8_t* output, void*
 #endif
 #if TFLS_HAS(TFLS_ROW_SHARED)
     case TFLS_ROW_SHARED:
-      all_rows_shared(op, input, output, scratch);
+      each_row_shared(op, input, output, scratch, row_shared);
+      break;
+#endif
+#if TFLS_HAS(TFLS_ROW_SHARED7)
+    case TFLS_ROW_SHARED7:
+      each_row_shared(op, input, output, scratch, row_shared7);
       break;
 #endif
 #if TFLS_HAS(TFLS_PAIR_SHARED)

@@ -45,6 +45,7 @@ extern "C" {
 #define TFLS_PAIR_SHARED 14    /* as 5; the same bytes */
 #define TFLS_STRIP_SHARED 15   /* as 7; the same bytes, column by column of the filter */
 #define TFLS_PIXEL_SHARED 16   /* as 9; the same bytes */
+#define TFLS_ROW_SHARED7 17    /* as 13, with 7 bits in the place of a byte */
 
 /* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
 #ifndef TFLITE_SPARSE_KERNELS

@@ -67,7 +67,7 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray | No
             raise ValueError(f"{entry.filename} has {entry.file_size:,} bytes, too few for {elements:,} of {dtype}")
         array = np.empty(shape, dtype, order="F" if is_transposed else "C")
         if array.nbytes:
-            _fill(memoryview(array.reshape(-1, order="A").view(np.uint8)), stream, entry.filename)
+            _fill(array.reshape(-1, order="A").view(np.uint8).data, stream, entry.filename)
         stream.read(1)  # a checksum is compared at the end
     return array
 

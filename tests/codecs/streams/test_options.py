@@ -64,7 +64,7 @@ def test_bytes_are_little_endian_and_versioned():
     [
         (0, 2, "version 2"),
         (1, 0, "number 0"),
-        (1, 17, "number 17"),
+        (1, 18, "number 18"),
         (2, 8, "must be zero"),
         (3, 1, "must be zero"),
         (33, 1, "must be zero"),

@@ -27,6 +27,36 @@ def test_one_value_by_hand():
     assert np.array_equal(shared.decode(np.array(found, np.uint8), 1, 2300), matrix)
 
 
+def test_seven_bits_by_hand():
+    """One value reaches 124 places; of ten symbols eight take seven bytes, the others a byte each."""
+    places = [0, 1, 3, 127, 130, 131, 132, 133, 134, 200]
+    found = list(shared.encode(row(places, 7, 300), bits=7))
+    symbols = [0, 0, 1, 123, 2, 0, 0, 0]
+    packed = sum(symbol << 7 * number for number, symbol in enumerate(symbols)).to_bytes(7, "little")
+    assert found == [1, 7, 124, 10, *packed, 0, 65]
+    assert shared.nbytes(row(places, 7, 300), bits=7) == len(found)
+    assert np.array_equal(shared.decode(np.array(found, np.uint8), 1, 300, bits=7), row(places, 7, 300))
+
+
+def test_seven_bits_of_far_weights():
+    """One value reaches 120 places, so that eight bridges remain: of 1,501 places 12 times 120 are bridged by two."""
+    matrix = row([1500], 7, 1501)
+    found = list(shared.encode(matrix, bits=7))
+    assert found == [1, 7, 120, 3, 127, 120 + 4 - 1, 1501 - 12 * 120 - 1]
+    assert np.array_equal(shared.decode(np.array(found, np.uint8), 1, 1501, bits=7), matrix)
+
+
+def test_fewer_values_take_fewer_bits():
+    """Seven of eight weights zero, eight values, some of them frequent: 7.3 bits in place of 8.1."""
+    rng = np.random.default_rng(0)
+    values = np.array([-40, -20, -8, -2, 2, 8, 20, 40], np.int8)
+    weights = rng.choice(values, (96, 1024), p=[0.01, 0.05, 0.14, 0.3, 0.3, 0.14, 0.05, 0.01])
+    matrix = np.where(rng.random(weights.shape) < 0.8, 0, weights).astype(np.int8)
+    seven, eight = (8 * shared.nbytes(matrix, bits=bits) / np.count_nonzero(matrix) for bits in (7, 8))
+    assert 7.2 < seven < 7.4
+    assert 8.05 < eight < 8.15
+
+
 def test_two_equally_frequent_values_by_hand():
     matrix = row([1, 2, 3, 4], [-3, 5, -3, 5], 6)
     values, *symbols = np.split(np.frombuffer(shared.encode(matrix), np.uint8), [5, 6])
@@ -145,8 +175,24 @@ def test_damage_is_refused(damaged, words):
         shared.decode(np.array(damaged, np.uint8), 1, 8)
 
 
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        ([1, 1, 128, 0], "reaches"),
+        ([1, 1, 124, 1, 128], "a symbol of more than 7 bits in run 0"),
+        ([1, 1, 124, 8, 0, 0, 0, 0, 0, 0], "ends inside run 0"),
+        ([1, 1, 124, 8, 1, 0, 0, 0, 0, 0, 0], "leads out of its 8 places"),
+        ([1, 1, 124, 8, 0, 0, 0, 0, 0, 0, 0, 0], "behind its last output"),
+    ],
+)
+def test_damage_of_seven_bits_is_refused(damaged, words):
+    with pytest.raises(ValueError, match=words):
+        shared.decode(np.array(damaged, np.uint8), 1, 8, bits=7)
+
+
+@pytest.mark.parametrize("bits", [7, 8])
 @pytest.mark.parametrize(("density", "count"), [(0.5, 64), (0.125, 16), (0.125, 3), (0.02, 16), (0.002, 5)])
-def test_no_code_of_those_known_has_fewer_symbols(density, count):
+def test_no_code_of_those_known_has_fewer_symbols(density, count, bits):
     """By the definition of a code, one at a time; gaps are short and long."""
     rng = np.random.default_rng(count)
     values = rng.permutation(np.r_[-100:0, 1:100])[:count].astype(np.int8)
@@ -159,13 +205,13 @@ def test_no_code_of_those_known_has_fewer_symbols(density, count):
     ]
     fewest = 2**62
     for bridges, least in itertools.product((4, 8, 16, 32), (1, 2, 4, 6, 8, 10, 12, 15, 20, 30)):
-        left = 256 - bridges - least * len(kept.values)
+        left = 2**bits - bridges - least * len(kept.values)
         if left >= 0:
             longer = [number for _, number, reach in sorted(helped) if reach >= least][:left]
-            code = Code(kept.values, least + np.bincount(longer, minlength=len(kept.values)))
+            code = Code(kept.values, least + np.bincount(longer, minlength=len(kept.values)), bits)
             if code.is_valid:
                 fewest = min(fewest, int(kept.counts(code).sum()))
-    assert int(kept.counts(shortest(kept)).sum()) == fewest
+    assert int(kept.counts(shortest(kept, bits)).sum()) == fewest
 
 
 def test_what_is_remembered_is_of_the_same_weights():

@@ -50,6 +50,7 @@ class Kernel(enum.IntEnum):
     PAIR_SHARED = 14
     STRIP_SHARED = 15
     PIXEL_SHARED = 16
+    ROW_SHARED7 = 17
 
     @property
     def words(self) -> str:
@@ -57,13 +58,20 @@ class Kernel(enum.IntEnum):
         return _WORDS[self]
 
 
-SHARED_KERNELS = frozenset({Kernel.ROW_SHARED, Kernel.PAIR_SHARED, Kernel.STRIP_SHARED, Kernel.PIXEL_SHARED})
+SYMBOL_BITS = {
+    Kernel.ROW_SHARED: 8,
+    Kernel.PAIR_SHARED: 8,
+    Kernel.STRIP_SHARED: 8,
+    Kernel.PIXEL_SHARED: 8,
+    Kernel.ROW_SHARED7: 7,
+}
+SHARED_KERNELS = frozenset(SYMBOL_BITS)
 STRIP_KERNELS = frozenset({Kernel.STRIP_DELTA8, Kernel.STRIP_DELTA4, Kernel.STRIP_SHARED})
 PAIR_KERNELS = STRIP_KERNELS | {Kernel.PAIR_DELTA8, Kernel.PAIR_DELTA4, Kernel.PAIR_DENSE8, Kernel.PAIR_SHARED}
 POINTWISE_KERNELS = frozenset(
     {
-        *(Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16, Kernel.ROW_SHARED),
-        Kernel.DIRECT_DELTA8,
+        *(Kernel.ROW_INDEX8, Kernel.ROW_DELTA4, Kernel.ROW_BLOCK4, Kernel.ROW_BLOCK16),
+        *(Kernel.ROW_SHARED, Kernel.ROW_SHARED7, Kernel.DIRECT_DELTA8),
     }
 )
 BLOCKS = {Kernel.ROW_BLOCK4: 4, Kernel.ROW_BLOCK16: 16, Kernel.PIXEL_BLOCK16: 16}
@@ -94,6 +102,7 @@ _WORDS = {
     Kernel.PAIR_SHARED: "shared values, a byte each, two pixels an accumulator",
     Kernel.STRIP_SHARED: "shared values, a byte each, strips of eight columns",
     Kernel.PIXEL_SHARED: "shared values, a byte each, several pixels copied side by side",
+    Kernel.ROW_SHARED7: "shared values, 7 bits each, row by row",
 }
 
 

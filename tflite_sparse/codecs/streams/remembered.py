@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-_LAST = 4
-"""Answers of a function: of streams with and without strips, each in two forms."""
+_LAST = 6
+"""Answers of a function: of streams with and without strips and of shorter symbols, each in two forms."""
 
 _MOST_BYTES = 2**24
 """Of the arguments of an answer; larger ones are worked out again, so that memory stays bounded."""

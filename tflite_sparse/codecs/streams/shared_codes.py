@@ -1,4 +1,4 @@
-"""Codes of one byte for weights of few values: a symbol is a value and its distance, or a bridge without a weight.
+"""Codes of 8 or 7 bits for weights of few values: a symbol is a value and its distance, or a bridge without a weight.
 
 Symbols are numbered value by value: a value at 1, 2, ... places behind the symbol before it, up to its reach. The
 symbols behind these are bridges of 1, 2, ... times the least reach, with the weight 0; a weight that is further away
@@ -14,7 +14,6 @@ import numpy as np
 MAX_VALUES = 64
 """Shared by a tensor. With more of them, most distances need a bridge."""
 
-SYMBOLS = 256
 LONGEST_BRIDGE = 1023
 """So that it fits in 16 bits in bytes of any kernel, 64 a place at most."""
 
@@ -29,10 +28,12 @@ class Code:
     Attributes:
         values: int8 (values,).
         reaches: int64 (values,).
+        bits: of a symbol.
     """
 
     values: np.ndarray
     reaches: np.ndarray
+    bits: int = 8
 
     @property
     def unit(self) -> int:
@@ -47,7 +48,7 @@ class Code:
     @property
     def bridges(self) -> int:
         """Symbols of bridges."""
-        return SYMBOLS - self.weights
+        return (1 << self.bits) - self.weights
 
     @property
     def is_valid(self) -> bool:
@@ -113,7 +114,7 @@ class Kept:
         units = code.units(numbers, self.gaps)
         bridges = code.symbols_before(units)
         last = np.cumsum(bridges + 1) - 1
-        symbols = np.full(int(last[-1]) + 1 if last.size else 0, SYMBOLS - 1, np.uint8)
+        symbols = np.full(int(last[-1]) + 1 if last.size else 0, (1 << code.bits) - 1, np.uint8)
         starts = np.cumsum(code.reaches) - code.reaches
         symbols[last] = starts[numbers] + self.gaps - units * code.unit - 1
         bridged = bridges > 0
@@ -131,27 +132,30 @@ def distinct(matrix: np.ndarray) -> np.ndarray:
     return np.sort(values[values != 0])
 
 
-def shortest(kept: Kept) -> Code:
-    """The code with fewest symbols for these weights, among those that the encoder knows.
+def shortest(kept: Kept, bits: int = 8) -> Code:
+    """The code with fewest symbols of so many bits for these weights, among those that the encoder knows.
 
     Raises:
         ValueError: there are more than :data:`MAX_VALUES` values.
     """
     if len(kept.values) > MAX_VALUES:
         raise ValueError(f"{len(kept.values)} values, more than {MAX_VALUES}")
+    all_symbols = 1 << bits
     if not kept.values.size:
-        return Code(np.ones(1, np.int8), np.array([SYMBOLS - _BRIDGES[0]]))
+        return Code(np.ones(1, np.int8), np.array([all_symbols - _BRIDGES[0]]), bits)
     different, often = np.unique(kept.gaps * len(kept.values) + kept.numbers, return_counts=True)
     gaps, numbers = np.divmod(different, len(kept.values))
-    order = _most_useful(kept)
+    order = _most_useful(kept, all_symbols)
     known = (
-        _reaches(order, len(kept.values), SYMBOLS - bridges, least) for bridges in _BRIDGES for least in _LEAST_REACHES
+        _reaches(order, len(kept.values), all_symbols - bridges, least)
+        for bridges in _BRIDGES
+        for least in _LEAST_REACHES
     )
     reaches = np.stack([each for each in known if each is not None])
-    units, bridges = reaches.min(1), SYMBOLS - reaches.sum(1)
+    units, bridges = reaches.min(1), all_symbols - reaches.sum(1)
     # As units() and symbols_before() count: both round up, so together they do once. float64 is exact here.
     symbols = np.ceil(np.maximum(gaps - reaches[:, numbers], 0) / (units * bridges)[:, None]) @ often
-    return Code(kept.values, reaches[np.where(_are_valid(units, bridges), symbols, np.inf).argmin()])
+    return Code(kept.values, reaches[np.where(_are_valid(units, bridges), symbols, np.inf).argmin()], bits)
 
 
 def _are_valid(units: np.ndarray | int, bridges: np.ndarray | int) -> np.ndarray | bool:
@@ -166,16 +170,16 @@ def _numbered(used: np.ndarray) -> np.ndarray:
     return table
 
 
-def _most_useful(kept: Kept) -> tuple[np.ndarray, np.ndarray]:
+def _most_useful(kept: Kept, symbols: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of values and the reaches that they have, so that a longer reach helps most weights first.
 
     That is if gaps are geometric: of the weights that lie further away than any distance, the next distance takes the
     same share. There are as many as symbols: no code gives out more.
     """
     often = np.bincount(kept.numbers, minlength=len(kept.values))
-    near = np.cumsum(np.bincount(np.minimum(kept.gaps, SYMBOLS), minlength=SYMBOLS + 1))
+    near = np.cumsum(np.bincount(np.minimum(kept.gaps, symbols), minlength=symbols + 1))
     helped = often[:, None] * (len(kept.gaps) - near)
-    return np.divmod(np.argsort(-helped, axis=None, kind="stable")[:SYMBOLS], SYMBOLS + 1)
+    return np.divmod(np.argsort(-helped, axis=None, kind="stable")[:symbols], symbols + 1)
 
 
 def _reaches(order: tuple[np.ndarray, np.ndarray], values: int, symbols: int, least: int) -> np.ndarray | None:

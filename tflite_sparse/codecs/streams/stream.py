@@ -16,6 +16,7 @@ from tflite_sparse.codecs.streams.kernels import (
     SHARED_KERNELS,
     STRIP_KERNELS,
     SUM_LIMIT,
+    SYMBOL_BITS,
     Filter,
     Kernel,
     place_count,
@@ -45,7 +46,7 @@ def refusal(kernel: Kernel, shape: Filter, weights: np.ndarray) -> str | None:
     if kernel == Kernel.STRIP_SHARED and shape.width > MAX_SHARED_WIDTH:
         return f"it takes filters of up to {MAX_SHARED_WIDTH} columns"
     if kernel in SHARED_KERNELS:
-        return shared.refusal(_runs(kernel, shape, weights))
+        return shared.refusal(_runs(kernel, shape, weights), SYMBOL_BITS[kernel])
     if kernel in DISTANCE_BITS:
         return distances.refusal(_matrix(weights), places_of(kernel, shape), DISTANCE_BITS[kernel])
     return None
@@ -57,7 +58,7 @@ def nbytes(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1) 
     if kernel in DISTANCE_BITS:
         return distances.nbytes(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     if kernel in SHARED_KERNELS:
-        return shared.nbytes(_runs(kernel, shape, weights), tables)
+        return shared.nbytes(_runs(kernel, shape, weights), tables, SYMBOL_BITS[kernel])
     if kernel in BLOCKS:
         return blocks.nbytes(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.nbytes(matrix)
@@ -69,7 +70,7 @@ def entries(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1)
     if kernel in DISTANCE_BITS:
         return distances.entries(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     if kernel in SHARED_KERNELS:
-        return shared.entries(_runs(kernel, shape, weights), tables)
+        return shared.entries(_runs(kernel, shape, weights), tables, SYMBOL_BITS[kernel])
     if kernel in BLOCKS:
         return blocks.entries(matrix, BLOCKS[kernel])
     return matrix.size if kernel == Kernel.PAIR_DENSE8 else indexed.entries(matrix)
@@ -94,7 +95,7 @@ def encode(kernel: Kernel, shape: Filter, weights: np.ndarray, tables: int = 1) 
     if kernel in DISTANCE_BITS:
         stream = distances.encode(matrix, places_of(kernel, shape), DISTANCE_BITS[kernel])
     elif kernel in SHARED_KERNELS:
-        stream = shared.encode(_runs(kernel, shape, weights), tables)
+        stream = shared.encode(_runs(kernel, shape, weights), tables, SYMBOL_BITS[kernel])
     elif kernel in BLOCKS:
         stream = blocks.encode(matrix, BLOCKS[kernel])
     elif kernel == Kernel.PAIR_DENSE8:
@@ -118,7 +119,7 @@ def decode(kernel: Kernel, shape: Filter, stream: np.ndarray) -> np.ndarray:
         )
     elif kernel in SHARED_KERNELS:
         runs, places = runs_of(kernel, shape)
-        found = shared.decode(stream, shape.outputs * runs, places)
+        found = shared.decode(stream, shape.outputs * runs, places, SYMBOL_BITS[kernel])
         matrix = found.reshape(shape.outputs, runs, shape.height, -1).transpose(0, 2, 1, 3)
     elif kernel in BLOCKS:
         matrix = blocks.decode(stream, shape.outputs, shape.taps, BLOCKS[kernel])

@@ -11,8 +11,8 @@ from tflite_sparse.codecs.streams.kernels import (
     BLOCKS,
     PAIR_KERNELS,
     POINTWISE_KERNELS,
-    SHARED_KERNELS,
     STRIP_KERNELS,
+    SYMBOL_BITS,
     Filter,
     Kernel,
     strip_width,
@@ -20,7 +20,7 @@ from tflite_sparse.codecs.streams.kernels import (
 
 _PAIR_PIXELS, _DIRECT_PIXELS, _BLOCK_PIXELS = 8, 4, 4
 _SEGMENT = 256
-_SYMBOL_TABLE_BYTES = 4 * 256
+_MEANING_BYTES = 4  # of a symbol, in a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def of(
 
 def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int, tables: int = 1) -> int:
     """RAM that a kernel takes beside its input and output; arguments as for :func:`of`."""
-    table = tables * _SYMBOL_TABLE_BYTES if kernel in SHARED_KERNELS else 0
+    table = tables * (_MEANING_BYTES << SYMBOL_BITS[kernel]) if kernel in SYMBOL_BITS else 0
     if kernel in STRIP_KERNELS:
         return table + 4 * shape.height * shape.channels * strip_width(shape.width)
     if kernel in PAIR_KERNELS:
@@ -75,7 +75,13 @@ def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int, tables: in
 
 
 def suits(kernel: Kernel, pixels: Pixels) -> bool:
-    """Whether an output is wide enough for the groups of pixels that a kernel takes at once."""
+    """Whether an output has as many pixels as a kernel is made for.
+
+    Those of groups need as many as a group. ``ROW_SHARED7`` unpacks its symbols again for each pixel, which other
+    kernels of shared values do not: it takes one pixel.
+    """
+    if kernel == Kernel.ROW_SHARED7:
+        return pixels.count == 1
     if kernel in STRIP_KERNELS:
         return pixels.width >= _PAIR_PIXELS
     if kernel == Kernel.PIXEL_BLOCK16:
