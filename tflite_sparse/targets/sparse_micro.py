@@ -26,6 +26,9 @@ from tflite_sparse.targets.micro_costs import Dense
 
 Aim = Literal["size", "latency"]
 
+_MOST_SYMBOLS = 1.1
+"""Symbols of 7 bits for a kept weight. With more of them, they save fewer bytes than they cost instructions."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -115,6 +118,8 @@ class SparseMicro:
         ]
         dense = sum(operator_costs.of_dense(graph, use.operator, values, self._costs) for use in uses)
         for way in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
+            if not _pays(way, shape, values):
+                continue
             nbytes = stream.nbytes(way.kernel, shape, values.reshape(shape.shape), way.tables) + overhead
             instructions = sum(
                 self._costs.of_kernel(way.kernel, sparse_plan.filter_of(graph, use.operator), values, each, way.tables)
@@ -158,6 +163,13 @@ class _Edit:
 
     def __call__(self) -> None:
         sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.way.kernel, self.way.tables)
+
+
+def _pays(way: _Way, shape: Filter, values: np.ndarray) -> bool:
+    if way.kernel != Kernel.ROW_SHARED7:
+        return True
+    symbols = stream.entries(way.kernel, shape, values.reshape(shape.shape), way.tables)
+    return symbols <= _MOST_SYMBOLS * int(np.count_nonzero(values))
 
 
 def _is_matrix(graph: Graph, use: Use) -> bool:
