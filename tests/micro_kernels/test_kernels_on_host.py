@@ -149,6 +149,25 @@ def test_damaged_tables_are_refused():
     assert [each.status for each in run_with_sanitizers(cases)] == ["ok", *["stream"] * (len(streams) - 1)]
 
 
+def test_damaged_symbols_of_seven_bits_are_refused():
+    """One output of 300 inputs: the first two streams are whole. A table has 128 meanings, and so has a byte."""
+    streams = [
+        [1, 5, 127, 9, *[0] * 7, 126],
+        [1, 5, 1, 1, 127],
+        [1, 5, 1, 1, 128],
+        [1, 5, 1, 1, 255],
+        [1, 5, 128, 0],
+        [1, 5, 200, 0],
+        [2, 5, 6, 64, 64, 0],
+        [1, 5, 120, 8, *[0] * 6],
+        [1, 5, 120, 8, *[0] * 8],
+        [1, 5, 120, 8, *[127] * 7],
+    ]
+    whole = made(Layer(outputs=1, channels=300, shared_values=1)).case(Kernel.ROW_SHARED7)
+    cases = [dataclasses.replace(whole, stream=np.array(each, np.uint8)) for each in streams]
+    assert [each.status for each in run_with_sanitizers(cases)] == ["ok"] * 2 + ["stream"] * (len(streams) - 2)
+
+
 @pytest.mark.parametrize("largest_bias", [2**29, 2**30 + 2**29])
 def test_sums_of_more_than_30_bits(largest_bias):
     layer = Layer(

@@ -1,7 +1,9 @@
 """Test every form of a data set, its split, its dtype, and refusals."""
 
 import gzip
+import io
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tflite_sparse.errors import DataError
-from tflite_sparse.sources import built_in_data, dataset, image_folder, tensorflow_import
+from tflite_sparse.sources import built_in_data, dataset, image_folder, npz, tensorflow_import
 from tflite_sparse.sources.dataset import Dataset
 
 
@@ -114,6 +116,14 @@ def test_how_many_samples_are_not_finite(tmp_path):
         Dataset("d", x, None, x[:2], None)
 
 
+@pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
+def test_one_infinity_is_found(value):
+    x = numbered(20, 3)[0].astype(np.float32)
+    x[7, 1] = value
+    with pytest.raises(DataError, match="x_test: sample 7 holds"):
+        Dataset("d", x[:2], None, x, None)
+
+
 def test_npz_missing(tmp_path):
     with pytest.raises(DataError, match=r"d.npz: no such file"):
         dataset.load(str(tmp_path / "d.npz"))
@@ -138,6 +148,48 @@ def test_npz_with_damaged_bytes(write, place, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"d.npz"):
         dataset.load(str(path))
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_arrays_of_an_npz_are_those_that_numpy_reads(write, tmp_path):
+    """More than one piece at a time, columns first, empty, of one number, of other byte order; and a rare header."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "large": rng.integers(0, 9, (300, 200)).astype(np.float32),
+        "columns": np.asfortranarray(rng.integers(0, 9, (40, 3, 5)).astype(np.uint8)),
+        "empty": np.zeros((0, 4), np.float32),
+        "number": np.float64(3),
+        "swapped": np.arange(9, dtype=">i4"),
+    }
+    write(tmp_path / "d.npz", **arrays)
+    found = npz.read(tmp_path / "d.npz")
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.arange(3), version=(3, 0))
+    with zipfile.ZipFile(tmp_path / "rare.npz", "w") as archive:
+        archive.writestr("x.npy", buffer.getvalue())
+    assert npz.read(tmp_path / "rare.npz")["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "content", "words"),
+    [
+        ((10**10,), b"12", "x.npy has 130 bytes, too few for 10,000,000,000 of uint8"),
+        ((3,), b"12", "x.npy ends after 2 of 3 bytes"),
+        ((3,), b"1234", "x.npy has more bytes than its 3 of uint8"),
+        ((), b"", "x.npy ends after 0 of 1 bytes"),
+    ],
+)
+def test_npz_with_another_number_of_bytes_than_its_header_says(shape, content, words, tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"shape": shape, "fortran_order": False, "descr": "|u1"})
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + content)
+    with pytest.raises(DataError, match=words):
+        dataset.load(str(tmp_path / "d.npz"))
 
 
 def test_no_data_set_at_all(tmp_path):

@@ -66,9 +66,9 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray | No
         if elements * dtype.itemsize > entry.file_size:
             raise ValueError(f"{entry.filename} has {entry.file_size:,} bytes, too few for {elements:,} of {dtype}")
         array = np.empty(shape, dtype, order="F" if is_transposed else "C")
-        if array.nbytes:
-            _fill(array.reshape(-1, order="A").view(np.uint8).data, stream, entry.filename)
-        stream.read(1)  # a checksum is compared at the end
+        _fill(array.reshape(-1, order="A").view(np.uint8).data, stream, entry.filename)
+        if stream.read(1):  # at the end the checksum is compared
+            raise ValueError(f"{entry.filename} has more bytes than its {elements:,} of {dtype}")
     return array
 
 
