@@ -71,6 +71,19 @@ typedef char tfls_pixels_are_enough[TFLS_PIXELS >= kPixels ? 1 : -1];
 
 static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
+
+/* The same, in one instruction where the CPU reads words at any address. */
+TFLS_INLINE uint32_t word_at(const uint8_t* p) {
+#if defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN) && !defined(TFLS_PORTABLE)
+  struct __attribute__((packed)) word {
+    uint32_t value;
+  };
+  return ((const struct word*)(const void*)p)->value;
+#else
+  return u32_at(p);
+#endif
+}
+
 TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 /* ---- Requantisation: as TensorFlow Lite Micro does it, a rounding doubling high product, then a rounding shift ---- */
@@ -322,18 +335,6 @@ TFLS_OUTLINE void row_shared(const TflsOperator* op, const int8_t* x, int8_t* y,
 #endif
 
 #if TFLS_HAS(TFLS_ROW_SHARED7)
-/* Four bytes at any address. */
-TFLS_INLINE uint32_t four_bytes(const uint8_t* p) {
-#if defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN) && !defined(TFLS_PORTABLE)
-  struct __attribute__((packed)) word {
-    uint32_t value;
-  };
-  return ((const struct word*)(const void*)p)->value;
-#else
-  return u32_at(p);
-#endif
-}
-
 TFLS_OUTLINE void row_shared7(const TflsOperator* op, const int8_t* x, int8_t* y, Symbols symbols) {
   int32_t o;
   for (o = 0; o < op->out_c; o++) {
@@ -343,7 +344,7 @@ TFLS_OUTLINE void row_shared7(const TflsOperator* op, const int8_t* x, int8_t* y
     const uint8_t *s = symbols.at, *const end = s + n / 8 * 7;
     const uint32_t* const steps = symbols.steps;
     for (; s != end; s += 7) {
-      const uint32_t first = four_bytes(s), second = four_bytes(s + 3); /* bits 0 to 31, and 24 to 55 */
+      const uint32_t first = word_at(s), second = word_at(s + 3); /* bits 0 to 31, and 24 to 55 */
       acc = plus_symbol(acc, steps, first & 127, x, &at);
       acc = plus_symbol(acc, steps, first >> 7 & 127, x, &at);
       acc = plus_symbol(acc, steps, first >> 14 & 127, x, &at);
@@ -372,12 +373,6 @@ TFLS_INLINE void each_row_shared(const TflsOperator* op, const int8_t* x, int8_t
 #endif
 
 #if defined(TFLS_DSP)
-TFLS_INLINE uint32_t word_at(const uint8_t* p) { /* at any address */
-  struct __attribute__((packed)) word {
-    uint32_t value;
-  };
-  return ((const struct word*)p)->value;
-}
 TFLS_INLINE int32_t low_bytes(uint32_t word) { /* bytes 0 and 2, signed, as halves */
   int32_t halves;
   __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
