@@ -693,6 +693,13 @@ def test_sizes_that_nothing_reads_keep_no_channels():
     assert gone(net.finished(reading(net, x)))[1] == len(SOME)
 
 
+def test_an_activation_that_nothing_reads_keeps_no_channels():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.unary(CODE.RELU, x)
+    assert gone(net.finished(reading(net, x)))[1] == len(SOME)
+
+
 def test_the_last_of_several_sizes_is_that_of_the_channels():
     net, result = NETWORKS["open_batch"]("int8")
     model = net.finished(result)
