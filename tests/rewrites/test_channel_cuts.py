@@ -10,7 +10,7 @@ from helpers import tiny_models
 from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, signature_of
-from tflite_sparse.rewrites.dead_channels import analysis, channels, removal
+from tflite_sparse.rewrites.dead_channels import analysis, channels, edit, removal
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Layer
 
 DEAD, KEPT = np.arange(6), np.arange(6, 16)
@@ -129,6 +129,38 @@ def test_one_scale_stays_one():
     assert cut.slices
     found = after.tensor(int(before.operators[0].inputs[1])).quantization
     assert (len(found.scale), len(found.zeroPoint)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("scales", "axis", "kept", "left"),
+    [
+        ([1, 2], 0, [1], [2]),
+        ([1, 2, 3], 0, [0, 2], [1, 3]),
+        ([1], 0, [0, 1], [1]),  # one for all
+        ([1, 2, 3], 1, [0, 2], [1, 2, 3]),  # of an axis that is not cut
+        ([1, 2, 3], 2, [0, 2], [1, 2, 3]),  # of none
+        ([1, 2, 3], -1, [0, 2], [1, 2, 3]),
+        ([1, 2], 0, [0, 2], [1, 2]),  # too few
+    ],
+)
+def test_scales_are_cut_where_each_channel_has_one(scales, axis, kept, left):
+    tensor = schema.TensorT()
+    tensor.quantization = tiny_models.quantization(np.float32(scales), axis=axis)
+    found = edit._cut_scales(tensor, (np.array(kept), None))
+    assert found.scale.tolist() == left
+    assert tensor.quantization.scale.tolist() == scales
+
+
+@pytest.mark.parametrize(
+    ("shape", "signature", "shorter"),
+    [([2, 8], None, None), ([2, 8], [], []), ([8], [8], [5]), ([1, 8], [-1, 8], [-1, 5])],
+)
+def test_a_signature_is_shortened_where_there_is_one(shape, signature, shorter):
+    tensor = schema.TensorT()
+    tensor.shape, tensor.shapeSignature = shape, signature
+    edit._shorten(tensor, 5)
+    assert tensor.shape.tolist() == [*shape[:-1], 5]
+    assert (None if tensor.shapeSignature is None else list(tensor.shapeSignature)) == shorter
 
 
 def test_without_scales_the_axis_has_no_meaning():
