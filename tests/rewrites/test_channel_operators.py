@@ -768,6 +768,13 @@ def test_what_is_cut_out_of_an_activation_keeps_it():
     assert gone(net.finished(reading(net, x)))[1] == 0
 
 
+def test_constants_pass_a_fully_connected_operator():
+    net = Network()
+    x = net.dense(net.mean(net.conv(net.source, MANY, 1)), MANY, dead=SOME, relu=True)
+    (found,) = removal.remove(net.finished(net.dense(x, 6))).predicted
+    assert (found.tensor, found.channels.tolist()) == (x, list(SOME))
+
+
 def test_packed_numbers_keep_their_channels():
     net = Network("float32")
     y = net.result((2,), 0.02)
@@ -823,6 +830,10 @@ def split_in_two(net, x):
     return net.binary(one, two)
 
 
+def upsampled(net, x):
+    return net.transposed(net.unary(CODE.RELU, x), MANY)
+
+
 def joined(net, x):
     return net.concatenated(x, net.conv(net.source, MANY, 1))
 
@@ -876,6 +887,8 @@ UNKNOWN_FORMS = {
     "CONCATENATION with an activation": (joined, option("CONCATENATION", fusedActivationFunction=1)),
     "CONCATENATION of the unknown": (joined, result_without_scale("CONCATENATION")),
     "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
+    "TRANSPOSE_CONV to an open size": (upsampled, varying_input("TRANSPOSE_CONV", 0)),
+    "TRANSPOSE_CONV with an open kernel": (upsampled, varying_input("TRANSPOSE_CONV", 1)),
     "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
     "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
     "MEAN to another type": (

@@ -33,6 +33,12 @@ def applied(model):
     return parsed, graph, index
 
 
+@pytest.mark.parametrize(("dtype", "block"), [("int8", 16), ("float32", 4)])
+def test_the_layout_is_that_of_the_kernels(dtype, block):
+    """Rows are dense, their blocks compressed, and the values of a block dense."""
+    assert native.layout((8, 64), np.dtype(dtype)) == Layout((8, 64), (0, 1, 2), (False, True, False), (1,), (block,))
+
+
 def outputs(content, values, resolver):
     return tiny_models.run_here(bytes(content), values, resolver)
 
