@@ -70,7 +70,7 @@ def test_every_small_window_is_exact_or_refused(width, stride, same):
         graph = parsed(model)
         total = max((-(-columns // stride) - 1) * stride + width - columns, 0)
         if same and total % 2:
-            assert "padding along the width is odd" in rewrite.refusal(graph, graph.operators[0])
+            assert rewrite.refusal(graph, graph.operators[0]) == "its padding along the width is odd"
             continue
         values = tiny_models.samples(model, 2)[1:]
         expected = tiny_models.run_here(tiny_models.to_bytes(model), values, RESOLVERS[1])[0]
@@ -120,23 +120,23 @@ def dilated(graph):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_options, "no options"),
-        (rank_three, "not of rank 4"),
-        (free_width, "dynamic"),
-        (free_height, "dynamic"),
-        (dilated, "dilated along the width"),
+        (without_options, "it has no options or its input is not of rank 4"),
+        (rank_three, "it has no options or its input is not of rank 4"),
+        (free_width, "a dimension of its input other than the batch is dynamic"),
+        (free_height, "a dimension of its input other than the batch is dynamic"),
+        (dilated, "it is dilated along the width"),
     ],
 )
 def test_refusals(change, words):
     graph = parsed(tiny_models.conv2d((8, 3, 3, 264)))
     assert rewrite.refusal(graph, graph.operators[0]) is None
     change(graph)
-    assert words in rewrite.refusal(graph, graph.operators[0])
+    assert rewrite.refusal(graph, graph.operators[0]) == words
 
 
 def test_groups_are_refused():
     graph = parsed(tiny_models.conv2d((8, 3, 3, 264), groups=2))
-    assert "several groups" in rewrite.refusal(graph, graph.operators[0])
+    assert rewrite.refusal(graph, graph.operators[0]) == "it has several groups"
 
 
 def test_strides_of_the_edit_stay_within_32_bits():
